@@ -1,0 +1,14 @@
+//! One attempt: a link goes out, an answer comes back. What the answer means is not decided here.
+
+pub mod aws;
+
+use std::future::Future;
+
+use crate::outcome::Answer;
+use crate::row::Link;
+
+/// Whoever can make one attempt at unlinking.
+pub trait Unlink: Send + Sync + 'static {
+    /// Makes one attempt, in the Region of the link's pool, bounded in time. Dropping the future breaks the call off.
+    fn unlink(&self, link: &Link) -> impl Future<Output = Answer> + Send;
+}

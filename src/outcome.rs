@@ -1,0 +1,400 @@
+//! What became of a row, and what an answer means. Pure: no clock, no I/O.
+//!
+//! An [`Answer`] is what was heard, unjudged. [`Class`] is what it means for the row and for the Region. What follows
+//! from a class after earlier attempts is for [`crate::retry`] to say.
+
+use std::fmt;
+use std::time::Duration;
+
+/// The final state of a row, as results name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// The service confirmed this unlink.
+    Unlinked,
+    /// The first answer said that there is nothing to unlink.
+    NotLinked,
+    /// An earlier attempt got no reply, and a later one was told that there is nothing to unlink.
+    UnlinkedReplyLost,
+    /// A definite no, or attempts used up.
+    Failed,
+    /// The last attempt got no conclusive answer: it may have taken effect.
+    InDoubt,
+    /// Never sent: the row breaks a rule.
+    Invalid,
+    /// Never sent: the user is on the hold list.
+    Held,
+}
+
+impl Outcome {
+    /// All outcomes, in the order in which summaries name them.
+    pub const ALL: [Self; 7] = [
+        Self::Unlinked,
+        Self::NotLinked,
+        Self::UnlinkedReplyLost,
+        Self::Failed,
+        Self::InDoubt,
+        Self::Invalid,
+        Self::Held,
+    ];
+
+    /// As it stands in results and summaries.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unlinked => "unlinked",
+            Self::NotLinked => "not_linked",
+            Self::UnlinkedReplyLost => "unlinked_reply_lost",
+            Self::Failed => "failed",
+            Self::InDoubt => "in_doubt",
+            Self::Invalid => "invalid",
+            Self::Held => "held",
+        }
+    }
+
+    /// The outcome that stands as `name` in results.
+    #[must_use]
+    pub fn named(name: &[u8]) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|outcome| outcome.as_str().as_bytes() == name)
+    }
+
+    /// Whether the row needs no other run.
+    #[must_use]
+    pub fn is_done(self) -> bool {
+        matches!(
+            self,
+            Self::Unlinked | Self::NotLinked | Self::UnlinkedReplyLost
+        )
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What one attempt heard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The kind of answer.
+    pub heard: Heard,
+    /// Its particulars, recorded as they came.
+    pub facts: Facts,
+}
+
+/// The kinds of [`Answer`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heard {
+    /// Cognito's success.
+    Success,
+    /// An error answer: its code, or for want of one its HTTP status, decides.
+    Error {
+        /// The body is an HTML page.
+        html: bool,
+    },
+    /// A success that Cognito did not write: a proxy's page, some other server.
+    ForeignSuccess,
+    /// The request may have arrived; no whole answer came back.
+    NoReply,
+    /// No connection came about: the request was never sent.
+    NotSent,
+    /// There are no credentials to sign with, so nothing was sent.
+    NoCredentials,
+}
+
+/// The raw particulars of an answer. AWS documents none of its answers to an unlink that is already done, so all are kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// The service's error code without name space, or ours for want of an answer.
+    pub code: Option<String>,
+    /// The message beside it.
+    pub message: Option<String>,
+    /// HTTP status.
+    pub http_status: Option<u16>,
+    /// `x-amzn-RequestId`, which CloudTrail records as `requestID`.
+    pub request_id: Option<String>,
+    /// How long the service asks to wait (`Retry-After`).
+    pub retry_after: Option<Duration>,
+}
+
+/// What an answer means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// The link was there and is gone.
+    Unlinked,
+    /// The identity or the link is not there.
+    NothingThere,
+    /// Too many calls: slow the Region down and try again.
+    Throttled,
+    /// A fault of the service, which had no effect on the row.
+    Transient,
+    /// No answer that says whether the call took effect.
+    Lost,
+    /// The request never left.
+    NotSent,
+    /// Somebody else answered than Cognito.
+    Foreign,
+    /// A definite no for this row.
+    Refused,
+    /// The signature is not accepted: skew of the clock, or bad credentials.
+    Signature,
+    /// No row's fault, and the same for every row.
+    Fatal(Cause),
+}
+
+/// Why a run halts: something outside the rows needs attention first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// No credentials could be found or loaded.
+    NoCredentials,
+    /// Temporary credentials have expired.
+    Expired,
+    /// The service does not know the credentials, or takes no signature made with them.
+    BadCredentials,
+    /// IAM does not allow the call.
+    AccessDenied,
+    /// The pool does not exist in this Region and account.
+    PoolMissing,
+    /// The pool has another developer provider name.
+    ProviderNotSupported,
+    /// Whatever answers at the endpoint is not Cognito.
+    NotCognito,
+    /// Nothing has answered in a Region for as long as a row may live.
+    Unreachable,
+}
+
+impl Cause {
+    /// What is wrong, as one clause.
+    #[must_use]
+    pub fn what(self) -> &'static str {
+        match self {
+            Self::NoCredentials => "no AWS credentials were found",
+            Self::Expired => "the AWS credentials have expired",
+            Self::BadCredentials => "the service does not accept the AWS credentials",
+            Self::AccessDenied => "the caller may not unlink identities in this pool",
+            Self::PoolMissing => {
+                "the identity pool does not exist in this Region and account"
+            }
+            Self::ProviderNotSupported => {
+                "the identity pool has another developer provider name"
+            }
+            Self::NotCognito => "the endpoint does not answer as Amazon Cognito does",
+            Self::Unreachable => "the endpoint cannot be reached",
+        }
+    }
+
+    /// What the operator can do about it.
+    #[must_use]
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Self::NoCredentials => {
+                "Name a profile with --profile or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
+            }
+            Self::Expired => "Renew them.",
+            Self::BadCredentials => {
+                "Check the profile or the AWS_* variables, and this machine's clock."
+            }
+            Self::AccessDenied => {
+                "Allow cognito-identity:UnlinkDeveloperIdentity on the pool for this caller."
+            }
+            Self::PoolMissing => "Check the pool ids in the input, the account and the profile.",
+            Self::ProviderNotSupported => {
+                "Compare developer_provider_name in the input with the pool's own."
+            }
+            Self::NotCognito => "Check --endpoint-url, AWS_ENDPOINT_URL and the proxy settings.",
+            Self::Unreachable => "Check the network, the proxy settings and the endpoint.",
+        }
+    }
+}
+
+/// Says what `answer` means. Codes decide, never the HTTP status alone: the status differs between documents and the wire.
+#[must_use]
+pub fn classify(answer: &Answer) -> Class {
+    let html = match answer.heard {
+        Heard::Success => return Class::Unlinked,
+        Heard::ForeignSuccess => return Class::Foreign,
+        Heard::NoReply => return Class::Lost,
+        Heard::NotSent => return Class::NotSent,
+        Heard::NoCredentials => return Class::Fatal(Cause::NoCredentials),
+        Heard::Error { html } => html,
+    };
+    let facts = &answer.facts;
+    match facts.code.as_deref() {
+        Some(code) => classify_code(code, facts, html),
+        None => classify_status(facts.http_status, html),
+    }
+}
+
+fn classify_code(code: &str, facts: &Facts, html: bool) -> Class {
+    let message = facts.message.as_deref().unwrap_or_default();
+    // No code has been reported for this message, so the message decides whatever the code.
+    if message.contains("does not support the specified developer provider") {
+        return Class::Fatal(Cause::ProviderNotSupported);
+    }
+    match code {
+        "ResourceNotFoundException" if is_about_the_pool(message) => {
+            Class::Fatal(Cause::PoolMissing)
+        }
+        "ResourceNotFoundException" => Class::NothingThere,
+        "TooManyRequestsException" | "RequestLimitExceeded" | "SlowDown" => Class::Throttled,
+        _ if code.starts_with("Throttl") || code.starts_with("RequestThrottled") => {
+            Class::Throttled
+        }
+        "InternalErrorException" | "InternalFailure" | "ServiceUnavailable" => Class::Transient,
+        "NotAuthorizedException" | "ResourceConflictException" | "InvalidParameterException" => {
+            Class::Refused
+        }
+        "SignatureDoesNotMatch" | "RequestExpired" | "RequestTimeTooSkewed" => Class::Signature,
+        _ if code.starts_with("InvalidSignature") => Class::Signature,
+        _ if code.starts_with("AccessDenied") => Class::Fatal(Cause::AccessDenied),
+        _ if code.starts_with("ExpiredToken") => Class::Fatal(Cause::Expired),
+        "InvalidClientTokenId" => Class::Fatal(Cause::BadCredentials),
+        _ if code.starts_with("UnrecognizedClient")
+            || code.starts_with("MissingAuthenticationToken")
+            || code.starts_with("IncompleteSignature") =>
+        {
+            Class::Fatal(Cause::BadCredentials)
+        }
+        // Another service's endpoint: every row would be told the same.
+        "UnknownOperationException" => Class::Foreign,
+        _ => match facts.http_status {
+            Some(500..) if !html => Class::Transient,
+            Some(429) => Class::Throttled,
+            _ => Class::Refused,
+        },
+    }
+}
+
+fn classify_status(status: Option<u16>, html: bool) -> Class {
+    match status {
+        Some(429) => Class::Throttled,
+        Some(500..) if !html => Class::Transient,
+        _ => Class::Foreign,
+    }
+}
+
+/// Whether the sentence's subject is the pool, as in "`IdentityPool '…' not found.`" An identity's sentence may name a pool too.
+fn is_about_the_pool(message: &str) -> bool {
+    let message = message.trim_start().to_ascii_lowercase();
+    let message = message.strip_prefix("the ").unwrap_or(&message);
+    message.starts_with("identitypool") || message.starts_with("identity pool")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(code: Option<&str>, message: &str, status: u16, html: bool) -> Answer {
+        Answer {
+            heard: Heard::Error { html },
+            facts: Facts {
+                code: code.map(str::to_owned),
+                message: Some(message.to_owned()),
+                http_status: Some(status),
+                ..Facts::default()
+            },
+        }
+    }
+
+    #[test]
+    fn codes_decide_whatever_the_status() {
+        let cases = [
+            ("TooManyRequestsException", Class::Throttled),
+            ("Throttling", Class::Throttled),
+            ("ThrottlingException", Class::Throttled),
+            ("RequestLimitExceeded", Class::Throttled),
+            ("SlowDown", Class::Throttled),
+            ("InternalErrorException", Class::Transient),
+            ("InternalFailure", Class::Transient),
+            ("ServiceUnavailable", Class::Transient),
+            ("ResourceNotFoundException", Class::NothingThere),
+            ("NotAuthorizedException", Class::Refused),
+            ("ResourceConflictException", Class::Refused),
+            ("InvalidParameterException", Class::Refused),
+            ("AccessDeniedException", Class::Fatal(Cause::AccessDenied)),
+            ("AccessDenied", Class::Fatal(Cause::AccessDenied)),
+            ("ExpiredTokenException", Class::Fatal(Cause::Expired)),
+            ("ExpiredToken", Class::Fatal(Cause::Expired)),
+            (
+                "UnrecognizedClientException",
+                Class::Fatal(Cause::BadCredentials),
+            ),
+            (
+                "MissingAuthenticationTokenException",
+                Class::Fatal(Cause::BadCredentials),
+            ),
+            ("InvalidSignatureException", Class::Signature),
+            ("SignatureDoesNotMatch", Class::Signature),
+            ("UnknownOperationException", Class::Foreign),
+        ];
+        for (code, class) in cases {
+            for status in [400, 403, 404, 409, 429, 500] {
+                let answer = error(Some(code), "m", status, false);
+                assert_eq!(classify(&answer), class, "{code} {status}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_code_nobody_knows() {
+        let class = |status, html| classify(&error(Some("NewException"), "m", status, html));
+        assert_eq!(class(400, false), Class::Refused);
+        assert_eq!(class(429, false), Class::Throttled);
+        assert_eq!(class(500, false), Class::Transient);
+        assert_eq!(class(503, false), Class::Transient);
+    }
+
+    #[test]
+    fn without_a_code_the_status_decides() {
+        let class = |status, html| classify(&error(None, "", status, html));
+        assert_eq!(class(429, false), Class::Throttled);
+        assert_eq!(class(500, false), Class::Transient);
+        assert_eq!(class(503, false), Class::Transient);
+        assert_eq!(class(502, true), Class::Foreign);
+        assert_eq!(class(404, false), Class::Foreign);
+        assert_eq!(class(403, true), Class::Foreign);
+        assert_eq!(class(301, false), Class::Foreign);
+    }
+
+    #[test]
+    fn a_missing_pool_is_not_a_missing_link() {
+        let class = |message| {
+            classify(&error(
+                Some("ResourceNotFoundException"),
+                message,
+                400,
+                false,
+            ))
+        };
+        assert_eq!(
+            class("IdentityPool 'us-east-1:1' not found."),
+            Class::Fatal(Cause::PoolMissing)
+        );
+        assert_eq!(class("Identity 'us-east-1:1' not found."), Class::NothingThere);
+        assert_eq!(
+            class("No such user in IdentityPool 'us-east-1:1'."),
+            Class::NothingThere
+        );
+    }
+
+    #[test]
+    fn a_wrong_provider_halts_under_any_code() {
+        let message = "This identity pool does not support the specified developer provider";
+        for code in ["NotAuthorizedException", "InvalidParameterException", "X"] {
+            assert_eq!(
+                classify(&error(Some(code), message, 400, false)),
+                Class::Fatal(Cause::ProviderNotSupported)
+            );
+        }
+    }
+
+    #[test]
+    fn outcomes_are_read_as_they_are_written() {
+        for outcome in Outcome::ALL {
+            assert_eq!(Outcome::named(outcome.as_str().as_bytes()), Some(outcome));
+        }
+        assert_eq!(Outcome::named(b"done"), None);
+    }
+}

@@ -1,0 +1,263 @@
+//! What follows from an attempt's class after the attempts before it. Pure: the caller brings the time and the chance.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::outcome::{Cause, Class, Outcome};
+
+/// How long and how often a row is tried.
+#[derive(Debug, Clone, Copy)]
+pub struct Policy {
+    /// Attempts that were answered with a server's error or not answered; throttled ones do not count.
+    pub max_attempts: u32,
+    /// Bound on a row's whole life, from its first attempt.
+    pub give_up_after: Duration,
+    /// Ceiling of the first back-off; each further one doubles it.
+    pub first_backoff: Duration,
+    /// Ceiling of any back-off.
+    pub longest_backoff: Duration,
+}
+
+impl Policy {
+    /// The contract's defaults.
+    pub const DEFAULT: Self = Self {
+        max_attempts: 8,
+        give_up_after: Duration::from_secs(15 * 60),
+        first_backoff: Duration::from_millis(200),
+        longest_backoff: Duration::from_secs(20),
+    };
+
+    /// Full jitter: anywhere between nothing and a ceiling that doubles. `chance` is uniform in `[0, 1)`.
+    fn backoff(&self, tries: u32, chance: f64) -> Duration {
+        let doubled = self
+            .first_backoff
+            .saturating_mul(1_u32.checked_shl(tries.saturating_sub(1)).unwrap_or(u32::MAX));
+        doubled.min(self.longest_backoff).mul_f64(chance)
+    }
+}
+
+/// What to do with a row after an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// It is over: this is its outcome.
+    Settle(Outcome),
+    /// Wait this long, then ask for admission again.
+    Again(Duration),
+    /// Leave the row as it was and halt the run.
+    Halt(Cause),
+}
+
+/// The attempts of one row so far.
+#[derive(Debug, Clone, Copy)]
+pub struct History {
+    began: Option<Instant>,
+    attempts: u32,
+    counted: u32,
+    signature_errors: u32,
+    /// An attempt, of this run or of an earlier one, got no conclusive answer and may have taken effect.
+    in_doubt: bool,
+}
+
+impl History {
+    /// No attempt in this run yet; `in_doubt` tells of one in an earlier run.
+    #[must_use]
+    pub fn new(in_doubt: bool) -> Self {
+        Self {
+            began: None,
+            attempts: 0,
+            counted: 0,
+            signature_errors: 0,
+            in_doubt,
+        }
+    }
+
+    /// Notes that an attempt starts.
+    pub fn start(&mut self, now: Instant) {
+        self.began.get_or_insert(now);
+        self.attempts += 1;
+    }
+
+    /// Attempts started in this run.
+    #[must_use]
+    pub fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// Whether an attempt may have taken effect without anybody knowing.
+    #[must_use]
+    pub fn is_in_doubt(&self) -> bool {
+        self.in_doubt
+    }
+
+    /// Decides what follows from `class`. `cognito_heard` says whether Cognito itself has answered in this run: if not, an
+    /// answer of somebody else's is a wrong endpoint rather than a bad moment.
+    pub fn next(
+        &mut self,
+        class: Class,
+        asked: Option<Duration>,
+        cognito_heard: bool,
+        policy: &Policy,
+        now: Instant,
+        chance: f64,
+    ) -> Next {
+        match class {
+            Class::Unlinked => return Next::Settle(Outcome::Unlinked),
+            Class::NothingThere if self.in_doubt => {
+                return Next::Settle(Outcome::UnlinkedReplyLost);
+            }
+            Class::NothingThere => return Next::Settle(Outcome::NotLinked),
+            Class::Refused => return Next::Settle(self.gave_up()),
+            Class::Fatal(cause) => return Next::Halt(cause),
+            Class::Foreign if !cognito_heard => return Next::Halt(Cause::NotCognito),
+            Class::Signature if self.signature_errors > 0 => {
+                return Next::Halt(Cause::BadCredentials);
+            }
+            Class::Signature => self.signature_errors += 1,
+            Class::Transient => self.counted += 1,
+            Class::Lost | Class::Foreign => {
+                self.counted += 1;
+                self.in_doubt = true;
+            }
+            Class::Throttled | Class::NotSent => {}
+        }
+        let delay = policy
+            .backoff(self.attempts, chance)
+            .max(asked.unwrap_or_default());
+        let age = self.began.map_or(Duration::ZERO, |began| now - began);
+        if self.counted >= policy.max_attempts || age + delay > policy.give_up_after {
+            Next::Settle(self.gave_up())
+        } else {
+            Next::Again(delay)
+        }
+    }
+
+    fn gave_up(&self) -> Outcome {
+        if self.in_doubt {
+            Outcome::InDoubt
+        } else {
+            Outcome::Failed
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const POLICY: Policy = Policy::DEFAULT;
+
+    /// What follows from these classes one after the other, half a second apart.
+    fn after(in_doubt: bool, classes: &[Class]) -> Next {
+        let begin = Instant::now();
+        let mut history = History::new(in_doubt);
+        let mut next = Next::Again(Duration::ZERO);
+        for (nth, class) in (0_u32..).zip(classes) {
+            assert!(matches!(next, Next::Again(_)), "{next:?} before {class:?}");
+            let now = begin + Duration::from_millis(500) * nth;
+            history.start(now);
+            next = history.next(*class, None, true, &POLICY, now, 0.5);
+        }
+        next
+    }
+
+    #[test]
+    fn nothing_there_is_told_by_what_went_before() {
+        use Class::{Foreign, Lost, NotSent, NothingThere, Throttled, Transient};
+        let settles = |classes: &[Class], outcome| {
+            assert_eq!(after(false, classes), Next::Settle(outcome), "{classes:?}");
+        };
+        settles(&[NothingThere], Outcome::NotLinked);
+        settles(&[Throttled, NothingThere], Outcome::NotLinked);
+        settles(&[Transient, NothingThere], Outcome::NotLinked);
+        settles(&[NotSent, NothingThere], Outcome::NotLinked);
+        settles(&[Lost, NothingThere], Outcome::UnlinkedReplyLost);
+        settles(&[Foreign, NothingThere], Outcome::UnlinkedReplyLost);
+        settles(&[Lost, Transient, NothingThere], Outcome::UnlinkedReplyLost);
+        assert_eq!(
+            after(true, &[NothingThere]),
+            Next::Settle(Outcome::UnlinkedReplyLost)
+        );
+    }
+
+    #[test]
+    fn a_no_after_a_lost_reply_is_no_definite_no() {
+        assert_eq!(after(false, &[Class::Refused]), Next::Settle(Outcome::Failed));
+        assert_eq!(
+            after(false, &[Class::Lost, Class::Refused]),
+            Next::Settle(Outcome::InDoubt)
+        );
+        assert_eq!(after(true, &[Class::Refused]), Next::Settle(Outcome::InDoubt));
+    }
+
+    #[test]
+    fn attempts_are_used_up_by_faults_and_not_by_throttling() {
+        assert_eq!(
+            after(false, &[Class::Transient; 8]),
+            Next::Settle(Outcome::Failed)
+        );
+        assert_eq!(after(false, &[Class::Lost; 8]), Next::Settle(Outcome::InDoubt));
+        assert!(matches!(
+            after(false, &[Class::Throttled; 100]),
+            Next::Again(_)
+        ));
+        assert!(matches!(after(false, &[Class::NotSent; 100]), Next::Again(_)));
+    }
+
+    #[test]
+    fn a_rows_life_has_an_end() {
+        let begin = Instant::now();
+        let mut history = History::new(false);
+        history.start(begin);
+        let late = begin + POLICY.give_up_after;
+        let next = |history: &mut History, chance| {
+            history.next(Class::Throttled, None, true, &POLICY, late, chance)
+        };
+        assert_eq!(next(&mut history, 0.0), Next::Again(Duration::ZERO));
+        assert_eq!(next(&mut history, 0.5), Next::Settle(Outcome::Failed));
+    }
+
+    #[test]
+    fn a_signature_error_is_tried_once_more() {
+        assert!(matches!(after(false, &[Class::Signature]), Next::Again(_)));
+        assert_eq!(
+            after(false, &[Class::Signature, Class::Signature]),
+            Next::Halt(Cause::BadCredentials)
+        );
+    }
+
+    #[test]
+    fn a_foreign_answer_halts_until_cognito_was_heard() {
+        let now = Instant::now();
+        let mut history = History::new(false);
+        history.start(now);
+        assert_eq!(
+            history.next(Class::Foreign, None, false, &POLICY, now, 0.5),
+            Next::Halt(Cause::NotCognito)
+        );
+        assert!(!history.is_in_doubt());
+    }
+
+    proptest! {
+        #[test]
+        fn back_off_is_jittered_doubled_bounded_and_as_long_as_asked(
+            tries in 1_u32..100, chance in 0.0..1.0_f64, asked in 0_u64..60_000,
+        ) {
+            let ceiling = POLICY.first_backoff.as_secs_f64() * 2_f64.powi(tries.cast_signed() - 1);
+            let backoff = POLICY.backoff(tries, chance);
+            let ceiling = ceiling.min(POLICY.longest_backoff.as_secs_f64());
+            prop_assert!((backoff.as_secs_f64() - ceiling * chance).abs() < 1e-6);
+
+            let now = Instant::now();
+            let asked = Duration::from_millis(asked);
+            let mut history = History::new(false);
+            history.start(now);
+            match history.next(Class::Throttled, Some(asked), true, &POLICY, now, chance) {
+                Next::Again(delay) => prop_assert!(delay >= asked),
+                other => prop_assert!(false, "{other:?}"),
+            }
+        }
+    }
+}
