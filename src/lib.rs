@@ -1,2 +1,33 @@
-//! stub
-pub mod row;pub mod outcome; pub mod retry; pub mod admit; pub mod call;
+//! The library behind the `cognito-unlink` program; it promises nothing about its versions.
+//!
+//! A row takes this way, and the modules stand in its order:
+//!
+//! ```text
+//! input → row → admit → call → outcome / retry → record → report       run: the map     emulator: the rehearsal stage
+//! ```
+//!
+//! - [`input`] reads rows, [`row`] says what they are and how they are known again.
+//! - [`worker`] brings one row to its outcome: it waits for [`admit`], makes a [`call`], lets [`outcome`] say what the answer
+//!   means and [`retry`] what follows.
+//! - [`record`] appends the outcome to the results file, which is also how the next run knows what is done.
+//! - [`run`] owns the tasks and threads and ends them; [`report`] shows what happens.
+//! - [`cli`] is text, [`plan`] what the text means; [`error`], [`signal`] and [`terminal`] are what they say.
+//! - [`emulator`] knows nothing of all this: what is measured against it must not share its mistakes.
+
+pub mod admit;
+pub mod call;
+pub mod cli;
+pub mod emulator;
+pub mod error;
+pub mod input;
+pub mod outcome;
+pub mod plan;
+pub mod record;
+pub mod rehearsal;
+pub mod report;
+pub mod retry;
+pub mod row;
+pub mod run;
+pub mod signal;
+pub mod terminal;
+pub mod worker;

@@ -1,2 +1,72 @@
-//! stub
-fn main() {}
+//! The program: parse, plan, run, exit code.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+use cognito_unlink::cli::{Cli, Command, EmulatorArgs, RunArgs};
+use cognito_unlink::error::{Error, Exit};
+use cognito_unlink::plan::Plan;
+use cognito_unlink::report::notice;
+use cognito_unlink::{rehearsal, run};
+use tokio::runtime::{Builder, Runtime};
+
+fn main() -> ExitCode {
+    let ended = match Cli::parse().command {
+        Command::Run(args) => run_rows(*args),
+        Command::Emulator(args) => emulate(args),
+        Command::Completions { shell } => print(|out| {
+            clap_complete::generate(shell, &mut Cli::command(), "cognito-unlink", out);
+            Ok(())
+        }),
+        Command::Man => print(|out| clap_mangen::Man::new(Cli::command()).render(out)),
+    };
+    let exit = ended.unwrap_or_else(|error| {
+        notice(&format!("error: {error}"));
+        error.exit
+    });
+    ExitCode::from(exit.code())
+}
+
+fn run_rows(args: RunArgs) -> Result<Exit, Error> {
+    let plan = Plan::new(args, std::env::args().collect())?;
+    let json = plan.json;
+    let report = runtime()?.block_on(run::run(plan))?;
+    let text = if json {
+        report.json() + "\n"
+    } else {
+        report.text()
+    };
+    print(|out| out.write_all(text.as_bytes()))?;
+    Ok(report.exit)
+}
+
+fn emulate(args: EmulatorArgs) -> Result<Exit, Error> {
+    runtime()?.block_on(rehearsal::serve(args, |url| {
+        print(|out| writeln!(out, "{url}")).map(|_| ())
+    }))
+}
+
+fn runtime() -> Result<Runtime, Error> {
+    Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::usage(format!("the runtime cannot start: {error}")))
+}
+
+/// Writes to standard output. Whoever has closed it wants no more, which is no error.
+fn print(write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> Result<Exit, Error> {
+    let mut text = Vec::new();
+    let written = write(&mut text).and_then(|()| {
+        let mut out = io::stdout().lock();
+        out.write_all(&text)?;
+        out.flush()
+    });
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::new(
+            Exit::Halted,
+            format!("standard output cannot be written: {error}"),
+        )),
+        _ => Ok(Exit::Done),
+    }
+}

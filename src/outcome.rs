@@ -174,12 +174,8 @@ impl Cause {
             Self::Expired => "the AWS credentials have expired",
             Self::BadCredentials => "the service does not accept the AWS credentials",
             Self::AccessDenied => "the caller may not unlink identities in this pool",
-            Self::PoolMissing => {
-                "the identity pool does not exist in this Region and account"
-            }
-            Self::ProviderNotSupported => {
-                "the identity pool has another developer provider name"
-            }
+            Self::PoolMissing => "the identity pool does not exist in this Region and account",
+            Self::ProviderNotSupported => "the identity pool has another developer provider name",
             Self::NotCognito => "the endpoint does not answer as Amazon Cognito does",
             Self::Unreachable => "the endpoint cannot be reached",
         }
@@ -372,7 +368,10 @@ mod tests {
             class("IdentityPool 'us-east-1:1' not found."),
             Class::Fatal(Cause::PoolMissing)
         );
-        assert_eq!(class("Identity 'us-east-1:1' not found."), Class::NothingThere);
+        assert_eq!(
+            class("Identity 'us-east-1:1' not found."),
+            Class::NothingThere
+        );
         assert_eq!(
             class("No such user in IdentityPool 'us-east-1:1'."),
             Class::NothingThere

@@ -30,9 +30,11 @@ impl Policy {
 
     /// Full jitter: anywhere between nothing and a ceiling that doubles. `chance` is uniform in `[0, 1)`.
     fn backoff(&self, tries: u32, chance: f64) -> Duration {
-        let doubled = self
-            .first_backoff
-            .saturating_mul(1_u32.checked_shl(tries.saturating_sub(1)).unwrap_or(u32::MAX));
+        let doubled = self.first_backoff.saturating_mul(
+            1_u32
+                .checked_shl(tries.saturating_sub(1))
+                .unwrap_or(u32::MAX),
+        );
         doubled.min(self.longest_backoff).mul_f64(chance)
     }
 }
@@ -184,12 +186,18 @@ mod tests {
 
     #[test]
     fn a_no_after_a_lost_reply_is_no_definite_no() {
-        assert_eq!(after(false, &[Class::Refused]), Next::Settle(Outcome::Failed));
+        assert_eq!(
+            after(false, &[Class::Refused]),
+            Next::Settle(Outcome::Failed)
+        );
         assert_eq!(
             after(false, &[Class::Lost, Class::Refused]),
             Next::Settle(Outcome::InDoubt)
         );
-        assert_eq!(after(true, &[Class::Refused]), Next::Settle(Outcome::InDoubt));
+        assert_eq!(
+            after(true, &[Class::Refused]),
+            Next::Settle(Outcome::InDoubt)
+        );
     }
 
     #[test]
@@ -198,12 +206,18 @@ mod tests {
             after(false, &[Class::Transient; 8]),
             Next::Settle(Outcome::Failed)
         );
-        assert_eq!(after(false, &[Class::Lost; 8]), Next::Settle(Outcome::InDoubt));
+        assert_eq!(
+            after(false, &[Class::Lost; 8]),
+            Next::Settle(Outcome::InDoubt)
+        );
         assert!(matches!(
             after(false, &[Class::Throttled; 100]),
             Next::Again(_)
         ));
-        assert!(matches!(after(false, &[Class::NotSent; 100]), Next::Again(_)));
+        assert!(matches!(
+            after(false, &[Class::NotSent; 100]),
+            Next::Again(_)
+        ));
     }
 
     #[test]

@@ -456,7 +456,12 @@ mod tests {
         assert_ne!(a, b);
         assert_eq!(
             keyer.key(&link()),
-            keyer.key_of(Field::ALL.map(|f| link().get(f).to_owned()).each_ref().map(String::as_bytes))
+            keyer.key_of(
+                Field::ALL
+                    .map(|f| link().get(f).to_owned())
+                    .each_ref()
+                    .map(String::as_bytes)
+            )
         );
         assert_ne!(keyer.key(&link()), Keyer::new([8; 16]).key(&link()));
     }

@@ -50,8 +50,10 @@ impl FromStr for Rate {
             Ok(number) if number.is_finite() && (1e-6..=1e9).contains(&(number / seconds)) => {
                 Ok(Self::PerSecond(number / seconds))
             }
-            _ => Err("expected calls per time, as in 10, 0.5, 10/s, 90/m, 1000/h, or `unlimited`"
-                .to_owned()),
+            _ => Err(
+                "expected calls per time, as in 10, 0.5, 10/s, 90/m, 1000/h, or `unlimited`"
+                    .to_owned(),
+            ),
         }
     }
 }
@@ -106,7 +108,8 @@ impl Ceiling {
         let spacing = Duration::from_secs_f64(1.0 / rate);
         // Cells of 20 µs or more, so that a period in whole nanoseconds is exact to 1 in 20,000.
         let cells = (spacing.as_micros() / 20).clamp(1, 1000);
-        let cells = NonZeroU32::new(u32::try_from(cells).unwrap_or(1000)).unwrap_or(NonZeroU32::MIN);
+        let cells =
+            NonZeroU32::new(u32::try_from(cells).unwrap_or(1000)).unwrap_or(NonZeroU32::MIN);
         let period = (spacing / cells.get()).max(Duration::from_nanos(1));
         let lag = u32::try_from(TIMER_LAG.as_nanos() / period.as_nanos()).unwrap_or(u32::MAX);
         let capacity = burst.saturating_mul(cells).saturating_add(lag);
@@ -149,7 +152,9 @@ mod tests {
         assert_eq!(rate("90/m"), Ok(Rate::PerSecond(1.5)));
         assert_eq!(rate("1800/h"), Ok(Rate::PerSecond(0.5)));
         assert_eq!(rate("unlimited"), Ok(Rate::Unlimited));
-        for wrong in ["", "0", "-1", "nan", "inf", "10/d", "10/", "/s", "ten", "10/s/s"] {
+        for wrong in [
+            "", "0", "-1", "nan", "inf", "10/d", "10/", "/s", "ten", "10/s/s",
+        ] {
             assert!(rate(wrong).is_err(), "{wrong}");
         }
     }
@@ -164,7 +169,12 @@ mod tests {
     }
 
     /// Starts at every instant that the ceiling names, and `late` after it.
-    async fn starts(rate: f64, burst: u32, calls: usize, late: impl Fn(usize) -> Duration) -> Vec<f64> {
+    async fn starts(
+        rate: f64,
+        burst: u32,
+        calls: usize,
+        late: impl Fn(usize) -> Duration,
+    ) -> Vec<f64> {
         let begin = Instant::now();
         let ceiling = Ceiling::new(rate, NonZeroU32::new(burst).expect("positive"), begin);
         let mut starts = Vec::new();
@@ -196,7 +206,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_late_timer_costs_no_quota() {
         for rate in [10.0, 100.0, 1000.0] {
-            let late = |nth: usize| Duration::from_micros(if nth % 2 == 0 { 1000 } else { 300 });
+            let late =
+                |nth: usize| Duration::from_micros(if nth.is_multiple_of(2) { 1000 } else { 300 });
             let calls = 200;
             let starts = starts(rate, 1, calls, late).await;
             let ideal = (calls - 1) as f64 / rate;

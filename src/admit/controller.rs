@@ -66,7 +66,9 @@ impl Controller {
     pub(super) fn start(&mut self, now: Instant) {
         if let Some(limit) = self.limit {
             let spacing = Duration::from_secs_f64(1.0 / limit);
-            let due = now.checked_sub(TIMER_LAG).map_or(now, |earliest| self.next_start.max(earliest));
+            let due = now
+                .checked_sub(TIMER_LAG)
+                .map_or(now, |earliest| self.next_start.max(earliest));
             self.next_start = due + spacing;
         }
     }
@@ -90,7 +92,10 @@ impl Controller {
     fn reduce(&mut self, now: Instant) {
         // What was taken lately is what the quota bears; the configured rate may be far above it.
         let taken = self.taken.rate(now);
-        let reached = self.limit.or(self.ceiling).map_or(taken, |limit| limit.min(taken.max(limit * CUT)));
+        let reached = self
+            .limit
+            .or(self.ceiling)
+            .map_or(taken, |limit| limit.min(taken.max(limit * CUT)));
         let limit = (reached * CUT).max(SLOWEST);
         self.limit = Some(limit);
         self.next_start = now + Duration::from_secs_f64(1.0 / limit);
@@ -221,7 +226,10 @@ mod tests {
             .fold((0, 0), |sum, second| (sum.0 + second.0, sum.1 + second.1));
         let taken = f64::from(starts - throttled) / 50.0;
         assert!(taken > 20.0 * 0.75, "{taken} of 20 a second");
-        assert!(f64::from(throttled) < f64::from(starts) * 0.1, "{throttled} of {starts}");
+        assert!(
+            f64::from(throttled) < f64::from(starts) * 0.1,
+            "{throttled} of {starts}"
+        );
 
         let seconds = against_quota(&mut controller, &mut now, 1000.0, 60);
         assert_eq!(controller.limit(), None, "{seconds:?}");

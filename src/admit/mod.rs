@@ -14,8 +14,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep};
 
-pub use ceiling::Rate;
 use ceiling::Ceiling;
+pub use ceiling::Rate;
 use controller::Controller;
 pub use controller::Feedback;
 
@@ -115,7 +115,9 @@ impl Region {
             let wait = if due > now {
                 Some(due - now)
             } else {
-                self.ceiling.as_ref().and_then(|ceiling| ceiling.take().err())
+                self.ceiling
+                    .as_ref()
+                    .and_then(|ceiling| ceiling.take().err())
             };
             if let Some(wait) = wait {
                 // A place is held only by a call that can start: a slow Region would take places from the others.
@@ -228,7 +230,11 @@ mod tests {
         let region = admission.region("us-east-1");
         region.admit().await.answered(Feedback::Taken);
         let begin = Instant::now();
-        assert!(tokio::time::timeout(Duration::from_millis(500), region.admit()).await.is_err());
+        assert!(
+            tokio::time::timeout(Duration::from_millis(500), region.admit())
+                .await
+                .is_err()
+        );
         region.admit().await.answered(Feedback::Taken);
         let waited = begin.elapsed();
         assert!(waited <= Duration::from_millis(1001), "{waited:?}");

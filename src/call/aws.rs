@@ -13,7 +13,6 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_cognitoidentity::Client;
-use aws_sdk_cognitoidentity::config::{IdentityCache, SharedIdentityCache};
 use aws_sdk_cognitoidentity::config::interceptors::{
     AfterDeserializationInterceptorContextRef, BeforeDeserializationInterceptorContextMut,
 };
@@ -21,6 +20,7 @@ use aws_sdk_cognitoidentity::config::retry::RetryConfig;
 use aws_sdk_cognitoidentity::config::{
     ConfigBag, Intercept, RuntimeComponents, StalledStreamProtectionConfig,
 };
+use aws_sdk_cognitoidentity::config::{IdentityCache, SharedIdentityCache};
 use aws_sdk_cognitoidentity::error::{BoxError, ProvideErrorMetadata, SdkError};
 use aws_sdk_cognitoidentity::operation::RequestId;
 use aws_sdk_cognitoidentity::operation::unlink_developer_identity::UnlinkDeveloperIdentityError;
@@ -151,10 +151,7 @@ impl AwsCalls {
                 .timeout_config(self.timeouts.clone())
                 .interceptor(OnlyCognito)
                 .build();
-            let mut clients = self
-                .clients
-                .write()
-                .unwrap_or_else(PoisonError::into_inner);
+            let mut clients = self.clients.write().unwrap_or_else(PoisonError::into_inner);
             clients
                 .entry(region.to_owned())
                 .or_insert_with(|| Client::from_conf(config))
@@ -372,7 +369,12 @@ fn answer_of(error: &SdkError<UnlinkDeveloperIdentityError>) -> Answer {
 }
 
 fn facts_of(response: &HttpResponse) -> Facts {
-    let header = |name: &str| response.headers().get(name).and_then(|value| value.parse().ok());
+    let header = |name: &str| {
+        response
+            .headers()
+            .get(name)
+            .and_then(|value| value.parse().ok())
+    };
     let retry_after = header("x-amz-retry-after")
         .map(Duration::from_millis)
         .or_else(|| header("retry-after").map(Duration::from_secs));
@@ -387,7 +389,9 @@ fn facts_of(response: &HttpResponse) -> Facts {
 /// `Code` of `name.space#Code:details`.
 fn bare_code(code: &str) -> String {
     let code = code.rsplit_once('#').map_or(code, |(_, code)| code);
-    code.split_once(':').map_or(code, |(code, _)| code).to_owned()
+    code.split_once(':')
+        .map_or(code, |(code, _)| code)
+        .to_owned()
 }
 
 /// Whether no connection came about, so that the service cannot have seen the request.

@@ -1,0 +1,232 @@
+//! A server on loopback that answers as the Cognito Identity API does, for rehearsals and tests. It is no Cognito.
+//!
+//! ```text
+//! socket → server (hyper) → sigv4 → fault / quota → model → answer
+//!                              all noted in the journal
+//! ```
+//!
+//! It uses nothing else of this project, and no AWS crate: what is measured against it must not share its mistakes.
+//! [`Model`] is pure, so that simulations can use it without a socket.
+
+mod fault;
+mod journal;
+mod model;
+mod quota;
+mod server;
+mod sigv4;
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+pub use fault::{Canned, FaultKind, FaultShare, Rule, Then, When};
+pub use journal::{Call, Counters};
+pub use model::{ApiError, Link, Model, NotLinked, UnlinkInput};
+pub use quota::Quota;
+
+use fault::Faults;
+use journal::Journal;
+
+/// How the emulator behaves.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where it listens; port 0 picks a free one.
+    pub listen: SocketAddr,
+    /// The links that exist; without, every well-formed link does until it is unlinked.
+    pub links: Option<Vec<Link>>,
+    /// Developer provider name of every pool; without, that of the pool's links, or any.
+    pub provider: Option<String>,
+    /// Calls a second of each operation that each Region takes, and how many may be saved up.
+    pub quota: Option<(f64, u32)>,
+    /// Time to every answer.
+    pub latency: Duration,
+    /// Added to the latency, uniformly between nothing and this.
+    pub jitter: Duration,
+    /// Shares of unlinks that are answered with a fault.
+    pub faults: Vec<FaultShare>,
+    /// Answer to an unlink of what is not linked.
+    pub when_not_linked: NotLinked,
+    /// Seed of everything that is left to chance.
+    pub seed: u64,
+    /// Whether every unlink is noted in full, and not only counted.
+    pub log: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            links: None,
+            provider: None,
+            quota: None,
+            latency: Duration::ZERO,
+            jitter: Duration::ZERO,
+            faults: Vec::new(),
+            when_not_linked: NotLinked::default(),
+            seed: 1,
+            log: false,
+        }
+    }
+}
+
+/// A running emulator. Dropping it ends it.
+#[derive(Debug)]
+pub struct Emulator {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What the server's tasks and whoever watches them share.
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    /// Told whenever the journal or the rules change.
+    changed: Condvar,
+    /// Told whenever held calls may have been released.
+    released: tokio::sync::Notify,
+    began: Instant,
+    latency: Duration,
+    jitter: Duration,
+}
+
+#[derive(Debug)]
+struct State {
+    model: Model,
+    quota: Option<Quota>,
+    faults: Faults,
+    journal: Journal,
+    requests: u64,
+}
+
+impl Shared {
+    fn new(settings: Settings) -> Self {
+        let model = Model::new(settings.links, settings.provider, settings.when_not_linked);
+        Self {
+            state: Mutex::new(State {
+                model,
+                quota: settings.quota.map(|(rate, burst)| Quota::new(rate, burst)),
+                faults: Faults::new(settings.faults, settings.seed),
+                journal: Journal::new(settings.log),
+                requests: 0,
+            }),
+            changed: Condvar::new(),
+            released: tokio::sync::Notify::new(),
+            began: Instant::now(),
+            latency: settings.latency,
+            jitter: settings.jitter,
+        }
+    }
+
+    /// A panic elsewhere leaves the state as good as it was.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+}
+
+impl Emulator {
+    /// Serves on a thread and a runtime of its own, so that whoever calls it is measured alone.
+    ///
+    /// # Errors
+    /// The address cannot be listened on, or no thread can be started.
+    pub fn spawn(settings: Settings) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let listener = std::net::TcpListener::bind(settings.listen)?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let shared = Arc::new(Shared::new(settings));
+        let serving = Arc::clone(&shared);
+        let (stop, stopped) = oneshot::channel();
+        let thread = std::thread::Builder::new()
+            .name("emulator".to_owned())
+            .spawn(move || {
+                runtime.block_on(async move {
+                    if let Ok(listener) = TcpListener::from_std(listener) {
+                        server::serve(listener, serving, stopped).await;
+                    }
+                });
+            })?;
+        Ok(Self {
+            address,
+            shared,
+            stop: Some(stop),
+            thread: Some(thread),
+        })
+    }
+
+    /// Where it is to be called.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// What has been counted so far.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.shared.state().journal.counters()
+    }
+
+    /// Every unlink so far, in the order of their arrival, if they are noted in full.
+    #[must_use]
+    pub fn calls(&self) -> Vec<Call> {
+        self.shared.state().journal.calls().to_vec()
+    }
+
+    /// Whether the link is there.
+    #[must_use]
+    pub fn is_linked(&self, link: &Link) -> bool {
+        self.shared.state().model.is_linked(link)
+    }
+
+    /// Adds a rule; the first that applies to a call decides.
+    pub fn add_rule(&self, rule: Rule) {
+        self.shared.state().faults.rules.push(rule);
+    }
+
+    /// Takes all rules away, and with them whatever holds calls.
+    pub fn clear_rules(&self) {
+        self.shared.state().faults.rules.clear();
+        self.shared.released.notify_waiters();
+        self.shared.changed.notify_all();
+    }
+
+    /// Changes the quota from now on.
+    pub fn set_quota(&self, quota: Option<(f64, u32)>) {
+        self.shared.state().quota = quota.map(|(rate, burst)| Quota::new(rate, burst));
+    }
+
+    /// Blocks until the counters satisfy `enough`; says whether they did within `patience`.
+    #[must_use]
+    pub fn wait_until(&self, patience: Duration, enough: impl Fn(&Counters) -> bool) -> bool {
+        let state = self.shared.state();
+        let (_state, waited) = self
+            .shared
+            .changed
+            .wait_timeout_while(state, patience, |state| !enough(&state.journal.counters()))
+            .unwrap_or_else(PoisonError::into_inner);
+        !waited.timed_out()
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // It ends by itself; if it has panicked, the calls have failed visibly already.
+            let _ = thread.join();
+        }
+    }
+}

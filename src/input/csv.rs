@@ -1,0 +1,356 @@
+//! Records of a CSV file, each taken for itself: a quote that goes wrong costs its own line and no other.
+//!
+//! A record that has a flaw, or that seems to have swallowed others, ends with its first line, and reading goes on with
+//! the next one. Lines are looked at again for that, but only a bounded number of times: a record lasts beyond a line
+//! only while its quotes are open, and so every further line but its last has an even number of quotes. Taken for
+//! itself such a line cannot leave a quote open, so no record that lasts begins in it.
+
+use memchr::{memchr, memchr_iter, memchr3};
+
+use super::columns::Layout;
+use super::error::HeaderFault;
+use super::split::{Flaw, Scan, Scanner, Splitter};
+use super::window::Window;
+use super::{Fill, Found, Header, Settings, Stop};
+use crate::row::{Fault, FaultCode};
+
+/// The rows of a CSV file.
+pub(super) struct Records {
+    window: Window,
+    rules: Rules,
+    /// No record was read yet of a file whose columns are named by options.
+    headerless_start: bool,
+}
+
+/// How a record becomes a row.
+struct Rules {
+    delimiter: u8,
+    splitter: Splitter,
+    layout: Layout,
+    fill: Fill,
+}
+
+/// Why there are no [`Records`].
+pub(super) enum NoRecords {
+    Header(Option<u64>, HeaderFault),
+    Stopped(u64, Stop),
+}
+
+/// What the window begins with.
+enum Frame {
+    /// A record, and what comes after it.
+    Record { end: usize, next: usize },
+    /// Nothing that could be taken for a record.
+    Trouble(Trouble),
+    /// Nothing, or nothing whole that can be read.
+    Nothing,
+}
+
+/// Why there is no record.
+struct Trouble {
+    fault: Fault,
+    /// The line with this byte is to blame, and reading goes on after it.
+    blamed: usize,
+    /// A carriage return that stands where lines might end shows it.
+    carriage_return: bool,
+}
+
+impl Records {
+    /// Reads the header, if there is one to read.
+    pub(super) fn new(
+        mut window: Window,
+        delimiter: u8,
+        settings: &Settings,
+    ) -> Result<Self, NoRecords> {
+        let mut splitter = Splitter::new(delimiter);
+        let (line, names) = match &settings.header {
+            Header::Columns(names) => (None, names.clone()),
+            Header::FromFile => {
+                let (line, names) = header(&mut window, delimiter, &mut splitter)?;
+                (Some(line), names)
+            }
+        };
+        let layout =
+            Layout::new(names, settings).map_err(|fault| NoRecords::Header(line, fault))?;
+        let rules = Rules {
+            delimiter,
+            splitter,
+            layout,
+            fill: settings.fill.clone(),
+        };
+        Ok(Self {
+            window,
+            rules,
+            headerless_start: line.is_none(),
+        })
+    }
+
+    /// The line on which the next record begins, or on which reading broke off.
+    pub(super) fn line(&self) -> u64 {
+        self.window.line()
+    }
+
+    pub(super) fn next(&mut self) -> Result<Option<(u64, Found)>, Stop> {
+        loop {
+            match frame(&mut self.window, self.rules.delimiter) {
+                Frame::Nothing => return self.window.finish(),
+                Frame::Record { end: 0, next } => self.window.consume(next, 1),
+                Frame::Record { end, next } => {
+                    self.headerless_start = false;
+                    return Ok(Some(self.record(end, next)));
+                }
+                Frame::Trouble(trouble) => {
+                    let start = std::mem::take(&mut self.headerless_start);
+                    if start && trouble.carriage_return && !self.window.holds_line() {
+                        return Err(Stop::CarriageReturns);
+                    }
+                    return match self.refuse(trouble) {
+                        Some(found) => Ok(Some(found)),
+                        None => self.window.finish(),
+                    };
+                }
+            }
+        }
+    }
+
+    /// The record up to `end`, unless it swallowed rows.
+    fn record(&mut self, end: usize, next: usize) -> (u64, Found) {
+        let record = &self.window.view()[..end];
+        let line = self.window.line();
+        let first_end = line_end(record, 0);
+        if first_end < end && self.rules.has_row(&record[first_end + 1..]) {
+            let reason = "the quote opened here seems to swallow following rows";
+            let fault = Fault::new(FaultCode::OpenQuote, reason);
+            let found = self.rules.refused(&record[..first_end], fault);
+            self.window.consume(first_end + 1, 1);
+            return (line, found);
+        }
+        let found = self.rules.found(record);
+        let feeds = memchr_iter(b'\n', &record[first_end..]).count() as u64;
+        self.window.consume(next, feeds + 1);
+        (line, found)
+    }
+
+    /// The row that the blamed line is, or none if that line cannot be read to its end.
+    fn refuse(&mut self, trouble: Trouble) -> Option<(u64, Found)> {
+        let Trouble {
+            fault, mut blamed, ..
+        } = trouble;
+        let view = self.window.view();
+        let first_end = line_end(view, 0);
+        if first_end < blamed
+            && self
+                .rules
+                .has_row(&view[first_end + 1..line_end(view, blamed)])
+        {
+            blamed = 0;
+        }
+        let feeds = memchr_iter(b'\n', &view[..blamed]).count() as u64;
+        let line = self.window.line() + feeds;
+        let found = self.rules.refused(&view[..line_end(view, blamed)], fault);
+        self.window.consume(blamed, feeds);
+        self.window.skip_line().then_some((line, found))
+    }
+}
+
+impl Rules {
+    /// The row that `record` is.
+    fn found(&mut self, record: &[u8]) -> Found {
+        let width = self.layout.width;
+        let fields = self.splitter.split(record, width);
+        let mut found = self.layout.pick(|column| fields.get(column));
+        if fields.count != width {
+            let reason = format!(
+                "the row has {} fields, and there are {width} columns",
+                fields.count
+            );
+            found.fault = Some(Fault::new(FaultCode::FieldCount, reason));
+        }
+        found
+    }
+
+    /// An invalid row with the fields of `text` that end before its flaw.
+    fn refused(&mut self, text: &[u8], fault: Fault) -> Found {
+        let mut scanner = Scanner::new(self.delimiter);
+        scanner.scan(text, true);
+        let whole = scanner.field.checked_sub(1).map(|end| &text[..end]);
+        let fields = whole.map(|whole| self.splitter.split(whole, self.layout.width));
+        let mut found = self.layout.pick(|column| fields?.get(column));
+        found.fault = Some(fault);
+        found
+    }
+
+    /// Whether any of these lines is a whole row when it is taken alone.
+    fn has_row(&mut self, lines: &[u8]) -> bool {
+        let width = self.layout.width;
+        lines.split(|&b| b == b'\n').any(|line| {
+            let Scan::Record { end, .. } = Scanner::new(self.delimiter).scan(line, true) else {
+                return false;
+            };
+            let fields = self.splitter.split(&line[..end], width);
+            fields.count == width && self.layout.is_row(&self.fill, |column| fields.get(column))
+        })
+    }
+}
+
+/// The end of the line in which byte `at` stands, as far as `text` goes.
+fn line_end(text: &[u8], at: usize) -> usize {
+    memchr(b'\n', &text[at..]).map_or(text.len(), |feed| at + feed)
+}
+
+/// Reads the header: its line and the names of its columns.
+fn header(
+    window: &mut Window,
+    delimiter: u8,
+    splitter: &mut Splitter,
+) -> Result<(u64, Vec<String>), NoRecords> {
+    loop {
+        let line = window.line();
+        match frame(window, delimiter) {
+            Frame::Nothing => {
+                return Err(match window.finish::<()>() {
+                    Ok(_) => NoRecords::Header(Some(line), HeaderFault::Missing),
+                    Err(stop) => NoRecords::Stopped(line, stop),
+                });
+            }
+            Frame::Record { end: 0, next } => window.consume(next, 1),
+            Frame::Record { end, next } => {
+                let record = &window.view()[..end];
+                let fields = splitter.split(record, usize::MAX);
+                let names = (0..fields.count)
+                    .filter_map(|column| fields.get(column))
+                    .map(|name| String::from_utf8_lossy(name).into_owned())
+                    .collect();
+                let feeds = memchr_iter(b'\n', record).count() as u64;
+                window.consume(next, feeds + 1);
+                return Ok((line, names));
+            }
+            Frame::Trouble(trouble) if trouble.carriage_return => {
+                return Err(NoRecords::Stopped(line, Stop::CarriageReturns));
+            }
+            Frame::Trouble(trouble) => {
+                let fault = match trouble.fault.code {
+                    FaultCode::RecordTooLong => HeaderFault::TooLong(window.bound()),
+                    _ => HeaderFault::Quote(trouble.fault.reason),
+                };
+                return Err(NoRecords::Header(Some(line), fault));
+            }
+        }
+    }
+}
+
+/// Holds in `window` the record with which it begins, or as much of it as shows that it is none.
+fn frame(window: &mut Window, delimiter: u8) -> Frame {
+    let mut looked = 0;
+    loop {
+        let view = window.view();
+        if let Some(hit) = memchr3(b'\n', b'\r', b'"', &view[looked..]) {
+            let end = looked + hit;
+            return match (view[end], view.get(end + 1)) {
+                (b'\n', _) => bounded(window, end, end + 1),
+                (b'\r', Some(b'\n')) => bounded(window, end, end + 2),
+                _ => quoted_frame(window, delimiter),
+            };
+        }
+        looked = view.len();
+        if window.is_full() {
+            return too_long(window);
+        }
+        if !window.more() {
+            return match looked {
+                _ if window.is_torn() => Frame::Nothing,
+                0 => Frame::Nothing,
+                end => bounded(window, end, end),
+            };
+        }
+    }
+}
+
+/// The same where quotes, or carriage returns that end no line, may stand.
+fn quoted_frame(window: &mut Window, delimiter: u8) -> Frame {
+    let mut scanner = Scanner::new(delimiter);
+    loop {
+        match scanner.scan(window.view(), window.is_last()) {
+            Scan::Record { end, next } => return bounded(window, end, next),
+            Scan::Flaw(flaw, at) => {
+                return Frame::Trouble(flawed(window.view(), flaw, at, scanner.opened));
+            }
+            Scan::More if window.is_full() => {
+                let lasts = memchr(b'\n', &window.view()[scanner.opened..]).is_some();
+                if scanner.is_quoted() && lasts {
+                    let end = window.view().len();
+                    return Frame::Trouble(flawed(window.view(), Flaw::Open, end, scanner.opened));
+                }
+                return too_long(window);
+            }
+            Scan::More => {
+                if !window.more() && window.is_torn() {
+                    return Frame::Nothing;
+                }
+            }
+        }
+    }
+}
+
+fn bounded(window: &Window, end: usize, next: usize) -> Frame {
+    if end > window.bound() {
+        too_long(window)
+    } else {
+        Frame::Record { end, next }
+    }
+}
+
+fn too_long(window: &Window) -> Frame {
+    Frame::Trouble(Trouble {
+        fault: Fault::new(
+            FaultCode::RecordTooLong,
+            format!("the record is longer than {} bytes", window.bound()),
+        ),
+        blamed: 0,
+        carriage_return: false,
+    })
+}
+
+/// A flaw that shows at `at`; the last quote before it was opened at `opened`.
+///
+/// In a record of one line it is what it seems to be. In a record of several, a lost quote is the likelier reason.
+fn flawed(text: &[u8], flaw: Flaw, at: usize, opened: usize) -> Trouble {
+    let lasts = |from: usize| memchr(b'\n', &text[from..at]).is_some();
+    let (code, blamed, reason) = match flaw {
+        Flaw::Open => (
+            FaultCode::OpenQuote,
+            opened,
+            "the quote opened here is never closed",
+        ),
+        Flaw::AfterQuote if lasts(opened) => (
+            FaultCode::OpenQuote,
+            opened,
+            "the quote opened here is not closed in this line, and the next quote does not end a field",
+        ),
+        _ if lasts(0) => (
+            FaultCode::OpenQuote,
+            0,
+            "a quote opened here is not closed in this line, and the quotes in the next lines do not match",
+        ),
+        Flaw::AfterQuote => (
+            FaultCode::BadQuote,
+            0,
+            "something follows the closing quote of a field",
+        ),
+        Flaw::QuoteInside => (
+            FaultCode::BadQuote,
+            0,
+            "a quote stands in a field that does not begin with one",
+        ),
+        Flaw::CarriageReturn => (
+            FaultCode::BadQuote,
+            0,
+            "a carriage return that ends no line stands in a field without quotes",
+        ),
+    };
+    Trouble {
+        fault: Fault::new(code, reason),
+        blamed,
+        carriage_return: flaw == Flaw::CarriageReturn,
+    }
+}

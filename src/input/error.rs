@@ -1,0 +1,269 @@
+//! Why an input cannot be read, and what to do about it.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use super::format::Compression;
+use crate::row::Field;
+
+/// An input that cannot be read, or not to its end. The sentence says what is wrong, where, and what to do.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum InputError {
+    /// Neither an option nor the name tells the format.
+    UnknownFormat {
+        /// The input as the user named it.
+        source: Arc<str>,
+    },
+    /// A delimiter that CSV cannot have.
+    Delimiter {
+        /// What was asked for.
+        delimiter: u8,
+    },
+    /// The file cannot be opened.
+    Open {
+        /// The input as the user named it.
+        source: Arc<str>,
+        /// What the operating system said.
+        error: io::Error,
+    },
+    /// The columns are not what is needed.
+    Header {
+        /// The input as the user named it.
+        source: Arc<str>,
+        /// Line of the header; none if the columns were named by options.
+        line: Option<u64>,
+        /// What is wrong with them.
+        fault: HeaderFault,
+    },
+    /// Lines end with a carriage return alone: the whole file would be one line.
+    CarriageReturns {
+        /// The input as the user named it.
+        source: Arc<str>,
+        /// Line that holds them.
+        line: u64,
+    },
+    /// The input cannot be read on: an I/O error, or damaged or cut-off compressed data.
+    Unreadable {
+        /// The input as the user named it.
+        source: Arc<str>,
+        /// The first line that was not read, or not to its end. All rows before it have been handed out.
+        line: u64,
+        /// How the input is compressed.
+        compression: Compression,
+        /// What the operating system or the decompressor said.
+        error: io::Error,
+    },
+}
+
+/// What is wrong with the columns of an input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeaderFault {
+    /// There is no header.
+    Missing,
+    /// A column is not there.
+    Lacks(Wanted, Columns),
+    /// A column is there more than once.
+    Twice(Wanted),
+    /// The header is a row of data, or JSON. Its values may be a person's: they are not told.
+    NotAHeader,
+    /// The header breaks the rules for quotes, in this way.
+    Quote(String),
+    /// The header is longer than this many bytes.
+    TooLong(usize),
+}
+
+/// Who asks for a column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wanted {
+    /// A row needs this field.
+    Field(Field),
+    /// `--map` names this column for this field.
+    Mapped(Field, String),
+    /// `--carry` names this column.
+    Carried(String),
+}
+
+/// The columns that an input has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Columns(pub Vec<String>);
+
+impl InputError {
+    /// Whether the command line is at fault, and not the input.
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        matches!(
+            self,
+            Self::UnknownFormat { .. } | Self::Delimiter { .. } | Self::Header { line: None, .. }
+        )
+    }
+}
+
+impl fmt::Display for InputError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownFormat { source } => write!(
+                f,
+                "{}: the format cannot be told from the name; name it with --format csv, --format tsv or --format jsonl",
+                called(source)
+            ),
+            Self::Delimiter { delimiter } => write!(
+                f,
+                "--delimiter: fields cannot be separated by {:?}; give one ASCII character that is neither a quote nor \
+                 a line end",
+                char::from(*delimiter)
+            ),
+            Self::Open { source, error } => {
+                write!(
+                    f,
+                    "{}: cannot be opened ({error}); check the path and its permissions",
+                    called(source)
+                )
+            }
+            Self::Header {
+                source,
+                line,
+                fault,
+            } => {
+                write!(f, "{}: ", called(source))?;
+                fault.describe(*line, f)
+            }
+            Self::CarriageReturns { source, line } => write!(
+                f,
+                "{}: line {line} holds carriage returns that end no line, as in an old Macintosh file; turn them into \
+                 line feeds, for instance with: tr '\\r' '\\n'",
+                called(source)
+            ),
+            Self::Unreadable {
+                source,
+                line,
+                compression,
+                error,
+            } => {
+                let data = match compression {
+                    _ if error.raw_os_error().is_some() => None,
+                    Compression::None => None,
+                    Compression::Gzip => Some("gzip"),
+                    Compression::Zstd => Some("zstd"),
+                };
+                write!(f, "{}: ", called(source))?;
+                match data {
+                    None => write!(f, "line {line} cannot be read ({error})")?,
+                    Some(data) => write!(
+                        f,
+                        "the {data} data is damaged or cut off in line {line} ({error})"
+                    )?,
+                }
+                f.write_str("; the rows before that line were read; mend the input and run again")
+            }
+        }
+    }
+}
+
+impl std::error::Error for InputError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Open { error, .. } | Self::Unreadable { error, .. } => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// What an input is called in a sentence.
+fn called(source: &str) -> &str {
+    if source == "-" {
+        "standard input"
+    } else {
+        source
+    }
+}
+
+impl HeaderFault {
+    fn describe(&self, line: Option<u64>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let header = match line {
+            Some(_) => "the header",
+            None => "the list of --columns",
+        };
+        match self {
+            Self::Missing => f.write_str(
+                "there is no header; begin the file with the names of its columns, or name them with \
+                 --no-header --columns",
+            ),
+            Self::Lacks(wanted, columns) => {
+                let (column, advice) = match wanted {
+                    Wanted::Field(field) => (
+                        field.name(),
+                        format!("name it with --map {}=COLUMN", field.name()),
+                    ),
+                    Wanted::Mapped(field, column) => (
+                        column.as_str(),
+                        format!("name another with --map {}=COLUMN", field.name()),
+                    ),
+                    Wanted::Carried(column) => {
+                        (column.as_str(), "name another with --carry COLUMN".to_owned())
+                    }
+                };
+                write!(f, "{header} has no column for {column} (columns: {columns}); {advice}")?;
+                match columns.likely_delimiter() {
+                    Some(delimiter) => write!(f, ", or set --delimiter '{delimiter}'"),
+                    None => Ok(()),
+                }
+            }
+            Self::Twice(wanted) => match wanted {
+                Wanted::Field(field) => write!(
+                    f,
+                    "{header} has more than one column for {0}; name the right one with --map {0}=COLUMN",
+                    field.name()
+                ),
+                Wanted::Mapped(_, column) | Wanted::Carried(column) => write!(
+                    f,
+                    "{header} has more than one column {column}; give each column a name of its own"
+                ),
+            },
+            Self::NotAHeader => write!(
+                f,
+                "line {} is a row and not a header; put a header before it, or name the columns with --no-header \
+                 --columns (or, if the lines are JSON, the format with --format jsonl)",
+                line.unwrap_or(1)
+            ),
+            Self::Quote(reason) => write!(
+                f,
+                "the header in line {} cannot be read: {reason}; mend it by the rules of RFC 4180",
+                line.unwrap_or(1)
+            ),
+            Self::TooLong(bound) => write!(
+                f,
+                "the header in line {} is longer than {bound} bytes; make sure that this is a CSV file",
+                line.unwrap_or(1)
+            ),
+        }
+    }
+}
+
+impl Columns {
+    /// What seems to separate the columns of a header that was read as one column.
+    fn likely_delimiter(&self) -> Option<&'static str> {
+        let [only] = self.0.as_slice() else {
+            return None;
+        };
+        [(';', ";"), ('\t', "\\t"), ('|', "|"), (',', ",")]
+            .into_iter()
+            .find_map(|(c, written)| only.contains(c).then_some(written))
+    }
+}
+
+impl fmt::Display for Columns {
+    /// The first few of them, shortened: a file that is no CSV at all may have anything here.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 12;
+        for (nth, column) in self.0.iter().take(SHOWN).enumerate() {
+            let comma = if nth == 0 { "" } else { ", " };
+            write!(f, "{comma}{column:.40}")?;
+        }
+        match self.0.len().checked_sub(SHOWN) {
+            Some(more @ 1..) => write!(f, " and {more} more"),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! What a file's name says of its format and compression.
+
+use std::path::Path;
+use std::str::FromStr;
+
+/// How rows are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// RFC 4180, comma between fields.
+    Csv,
+    /// As CSV, with a tab between fields.
+    Tsv,
+    /// One JSON object a line.
+    Jsonl,
+}
+
+impl Format {
+    /// Format and compression that the ending of `path` stands for, in either case.
+    #[must_use]
+    pub fn of_name(path: &Path) -> Option<(Self, Compression)> {
+        let compression = Compression::of_name(path);
+        let inner = match compression {
+            Compression::None => path,
+            Compression::Gzip | Compression::Zstd => Path::new(path.file_stem()?),
+        };
+        let format = match ending(inner)?.as_str() {
+            "csv" => Self::Csv,
+            "tsv" => Self::Tsv,
+            "jsonl" | "ndjson" => Self::Jsonl,
+            _ => return None,
+        };
+        Some((format, compression))
+    }
+
+    /// What stands between two fields, unless an option says otherwise.
+    pub(super) fn delimiter(self) -> u8 {
+        match self {
+            Self::Tsv => b'\t',
+            Self::Csv | Self::Jsonl => b',',
+        }
+    }
+}
+
+/// Not one of `csv`, `tsv`, `jsonl`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownFormat;
+
+impl std::fmt::Display for UnknownFormat {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the formats are csv, tsv and jsonl")
+    }
+}
+
+impl std::error::Error for UnknownFormat {}
+
+impl FromStr for Format {
+    type Err = UnknownFormat;
+
+    fn from_str(text: &str) -> Result<Self, UnknownFormat> {
+        match text.to_ascii_lowercase().as_str() {
+            "csv" => Ok(Self::Csv),
+            "tsv" => Ok(Self::Tsv),
+            "jsonl" | "ndjson" => Ok(Self::Jsonl),
+            _ => Err(UnknownFormat),
+        }
+    }
+}
+
+/// How a file is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// RFC 1952, one member or several.
+    Gzip,
+    /// RFC 8878, one frame or several.
+    Zstd,
+}
+
+impl Compression {
+    /// What the last ending of `path` stands for, in either case.
+    #[must_use]
+    pub fn of_name(path: &Path) -> Self {
+        match ending(path).as_deref() {
+            Some("gz") => Self::Gzip,
+            Some("zst") => Self::Zstd,
+            _ => Self::None,
+        }
+    }
+
+    /// What the first bytes of a file say.
+    pub(super) fn of_magic(head: &[u8]) -> Self {
+        match head {
+            [0x1f, 0x8b, ..] => Self::Gzip,
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Self::Zstd,
+            _ => Self::None,
+        }
+    }
+}
+
+/// What follows the last dot, also in a name that begins with it.
+fn ending(path: &Path) -> Option<String> {
+    let name = path.file_name()?.to_string_lossy();
+    let (_, ending) = name.rsplit_once('.')?;
+    Some(ending.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endings() {
+        use Compression::{Gzip, None as Plain, Zstd};
+        for (name, expected) in [
+            ("people.csv", Some((Format::Csv, Plain))),
+            ("dir.d/PEOPLE.CSV.GZ", Some((Format::Csv, Gzip))),
+            ("people.tsv.zst", Some((Format::Tsv, Zstd))),
+            ("people.ndjson", Some((Format::Jsonl, Plain))),
+            ("people.Jsonl.Zst", Some((Format::Jsonl, Zstd))),
+            (".csv", Some((Format::Csv, Plain))),
+            ("people.gz", None),
+            ("people.csv.bz2", None),
+            ("people.txt", None),
+            ("csv", None),
+            ("-", None),
+            ("..", None),
+        ] {
+            assert_eq!(Format::of_name(Path::new(name)), expected, "{name}");
+        }
+        assert_eq!(Compression::of_name(Path::new("people.dat.gz")), Gzip);
+    }
+
+    #[test]
+    fn names_of_formats() {
+        for (text, expected) in [
+            ("csv", Ok(Format::Csv)),
+            ("TSV", Ok(Format::Tsv)),
+            ("ndjson", Ok(Format::Jsonl)),
+            ("json", Err(UnknownFormat)),
+        ] {
+            assert_eq!(text.parse(), expected, "{text}");
+        }
+    }
+}

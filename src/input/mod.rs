@@ -1,0 +1,371 @@
+//! Readers: from a file, or standard input, to its rows.
+//!
+//! ```text
+//! bytes → text (decompress, UTF-8) → window (what is held) → csv (split) or json → columns (which is which) → Read
+//! ```
+//!
+//! A row that is wrong is a row: it is handed out as [`Read::Invalid`], and reading goes on. Only a file that cannot be
+//! read on ends before its end, with an [`InputError`].
+
+mod columns;
+mod csv;
+mod error;
+mod format;
+mod json;
+mod split;
+#[cfg(test)]
+mod tests;
+mod text;
+mod window;
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use self::csv::{NoRecords, Records};
+pub use self::error::{Columns, HeaderFault, InputError, Wanted};
+pub use self::format::{Compression, Format, UnknownFormat};
+use self::json::Lines;
+use self::text::Counted;
+use self::window::Window;
+use crate::row::{Carried, Fault, FaultCode, Field, InvalidRow, Link, Position, Row};
+
+/// The longest record, in bytes, unless the settings say otherwise: 1 MiB.
+///
+/// Four fields as long as the service allows take less than 10 KiB.
+pub const MAX_RECORD: usize = 1 << 20;
+
+/// How inputs are to be read.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Goes before what the name says.
+    pub format: Option<Format>,
+    /// What separates CSV fields, instead of the format's own.
+    pub delimiter: Option<u8>,
+    /// Where the names of CSV columns are from.
+    pub header: Header,
+    /// Columns or keys that have other names than their fields.
+    pub map: Vec<(Field, String)>,
+    /// Columns or keys to be handed on.
+    pub carry: Vec<String>,
+    /// Values of fields that a row lacks.
+    pub fill: Fill,
+    /// The longest record, in bytes without its line end. About twice as much is held at most.
+    pub max_record: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            format: None,
+            delimiter: None,
+            header: Header::FromFile,
+            map: Vec::new(),
+            carry: Vec::new(),
+            fill: Fill::default(),
+            max_record: MAX_RECORD,
+        }
+    }
+}
+
+/// Where the names of CSV columns are from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Header {
+    /// The first record of each file.
+    FromFile,
+    /// These: files have no header.
+    Columns(Vec<String>),
+}
+
+/// What fills a field that a row lacks or leaves empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Fill {
+    /// `--identity-pool-id`
+    pub identity_pool_id: Option<String>,
+    /// `--developer-provider-name`
+    pub developer_provider_name: Option<String>,
+}
+
+impl Fill {
+    /// What fills `field`.
+    fn value(&self, field: Field) -> Option<&String> {
+        match field {
+            Field::IdentityPoolId => self.identity_pool_id.as_ref(),
+            Field::DeveloperProviderName => self.developer_provider_name.as_ref(),
+            Field::IdentityId | Field::DeveloperUserIdentifier => None,
+        }
+    }
+
+    /// Fills the empty fields of `link`. The fault: one of the others says something else.
+    fn complete(&self, link: &mut Link) -> Result<(), Fault> {
+        let mut result = Ok(());
+        for field in Field::ALL {
+            let Some(value) = self.value(field) else {
+                continue;
+            };
+            let own = link.get_mut(field);
+            if own.is_empty() {
+                own.clone_from(value);
+            } else if own != value && result.is_ok() {
+                let reason = format!(
+                    "{} is not the one that --{} gives",
+                    field.name(),
+                    field.name().replace('_', "-")
+                );
+                result = Err(Fault::new(FaultCode::Conflict, reason));
+            }
+        }
+        result
+    }
+}
+
+/// Something to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// Named `-`.
+    Stdin,
+    /// A file, by the path that the user typed.
+    File(PathBuf),
+}
+
+impl From<OsString> for Input {
+    fn from(typed: OsString) -> Self {
+        if typed == "-" {
+            Self::Stdin
+        } else {
+            Self::File(typed.into())
+        }
+    }
+}
+
+impl Input {
+    /// As the user named it.
+    #[must_use]
+    pub fn name(&self) -> Arc<str> {
+        match self {
+            Self::Stdin => "-".into(),
+            Self::File(path) => path.to_string_lossy().into(),
+        }
+    }
+}
+
+/// What was read.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Read {
+    /// A row that may be called.
+    Row(Row),
+    /// A row that may not.
+    Invalid(InvalidRow),
+}
+
+/// What a row holds, as the reader of its format finds it.
+struct Found {
+    link: Link,
+    carried: Vec<Carried>,
+    fault: Option<Fault>,
+}
+
+/// Why reading ends before the end.
+enum Stop {
+    Unreadable(io::Error),
+    CarriageReturns,
+}
+
+/// Opens `input`, settles its format and reads its header.
+///
+/// # Errors
+/// The format is not known, the file cannot be opened or read, or its columns are not what is needed.
+pub fn open(input: &Input, settings: &Settings) -> Result<Reader, InputError> {
+    let source = input.name();
+    let of_name = match input {
+        Input::Stdin => None,
+        Input::File(path) => Format::of_name(path),
+    };
+    let format = settings.format.or(of_name.map(|(format, _)| format));
+    let Some(format) = format else {
+        return Err(InputError::UnknownFormat { source });
+    };
+    let (bytes, named, total): (text::Bytes, _, _) = match input {
+        Input::Stdin => (Box::new(io::stdin()), Compression::None, None),
+        Input::File(path) => {
+            let opened = File::open(path).and_then(|file| {
+                let metadata = file.metadata()?;
+                Ok((file, metadata.is_file().then_some(metadata.len())))
+            });
+            let (file, total) = opened.map_err(|error| InputError::Open {
+                source: Arc::clone(&source),
+                error,
+            })?;
+            (Box::new(file), Compression::of_name(path), total)
+        }
+    };
+    Reader::new(source, bytes, (format, named), total, settings)
+}
+
+/// The rows of one input, in its order.
+///
+/// After an [`InputError`] there are no more.
+pub struct Reader {
+    source: Arc<str>,
+    compression: Compression,
+    rows: Rows,
+    fill: Fill,
+    row: u64,
+    ended: bool,
+    read: Arc<AtomicU64>,
+    total: Option<u64>,
+}
+
+enum Rows {
+    Csv(Box<Records>),
+    Jsonl(Box<Lines>),
+}
+
+impl Reader {
+    /// Reads `bytes`. `named`: format, and compression by the name; the first bytes may say otherwise.
+    fn new(
+        source: Arc<str>,
+        bytes: text::Bytes,
+        (format, named): (Format, Compression),
+        total: Option<u64>,
+        settings: &Settings,
+    ) -> Result<Self, InputError> {
+        let delimiter = settings.delimiter.unwrap_or_else(|| format.delimiter());
+        if matches!(delimiter, b'"' | b'\r' | b'\n' | 0x80..) {
+            return Err(InputError::Delimiter { delimiter });
+        }
+        let read = Arc::default();
+        let counted = Box::new(Counted {
+            source: bytes,
+            count: Arc::clone(&read),
+        });
+        let mut compression = named;
+        let text = text::decompressed(counted, named).and_then(|(text, found)| {
+            compression = found;
+            text::utf8(text)
+        });
+        let stopped = |line, stop| stopped(&source, line, compression, stop);
+        let window = match text {
+            Ok(text) => Window::new(text, settings.max_record),
+            Err(error) => return Err(stopped(1, Stop::Unreadable(error))),
+        };
+        let rows = match format {
+            Format::Jsonl => Rows::Jsonl(Box::new(Lines::new(window, settings))),
+            Format::Csv | Format::Tsv => match Records::new(window, delimiter, settings) {
+                Ok(records) => Rows::Csv(Box::new(records)),
+                Err(NoRecords::Stopped(line, stop)) => return Err(stopped(line, stop)),
+                Err(NoRecords::Header(line, fault)) => {
+                    return Err(InputError::Header {
+                        source,
+                        line,
+                        fault,
+                    });
+                }
+            },
+        };
+        Ok(Self {
+            source,
+            compression,
+            rows,
+            fill: settings.fill.clone(),
+            row: 0,
+            ended: false,
+            read,
+            total,
+        })
+    }
+
+    /// Bytes read so far, of the file as it is on disk. It runs ahead of the rows by what is held.
+    #[must_use]
+    pub fn bytes_read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+
+    /// The same, to be looked at by another thread.
+    #[must_use]
+    pub fn bytes_counter(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.read)
+    }
+
+    /// Size of the file on disk when it was opened; none for what is no regular file.
+    #[must_use]
+    pub fn total_bytes(&self) -> Option<u64> {
+        self.total
+    }
+
+    fn judge(&mut self, line: u64, found: Found) -> Read {
+        self.row += 1;
+        let Found {
+            mut link,
+            carried,
+            fault,
+        } = found;
+        let position = Position {
+            source: Arc::clone(&self.source),
+            row: self.row,
+            line,
+        };
+        let verdict = match fault {
+            Some(fault) => Err(fault),
+            None => self.fill.complete(&mut link).and_then(|()| link.check()),
+        };
+        match verdict {
+            Ok(()) => Read::Row(Row {
+                position,
+                link,
+                carried,
+            }),
+            Err(fault) => Read::Invalid(InvalidRow {
+                position,
+                link,
+                carried,
+                fault,
+            }),
+        }
+    }
+}
+
+impl Iterator for Reader {
+    type Item = Result<Read, InputError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        let found = match &mut self.rows {
+            Rows::Csv(records) => records.next(),
+            Rows::Jsonl(lines) => lines.next(),
+        };
+        match found {
+            Ok(Some((line, found))) => return Some(Ok(self.judge(line, found))),
+            Ok(None) => self.ended = true,
+            Err(stop) => {
+                self.ended = true;
+                let line = match &self.rows {
+                    Rows::Csv(records) => records.line(),
+                    Rows::Jsonl(lines) => lines.line(),
+                };
+                return Some(Err(stopped(&self.source, line, self.compression, stop)));
+            }
+        }
+        None
+    }
+}
+
+impl std::iter::FusedIterator for Reader {}
+
+fn stopped(source: &Arc<str>, line: u64, compression: Compression, stop: Stop) -> InputError {
+    let source = Arc::clone(source);
+    match stop {
+        Stop::CarriageReturns => InputError::CarriageReturns { source, line },
+        Stop::Unreadable(error) => InputError::Unreadable {
+            source,
+            line,
+            compression,
+            error,
+        },
+    }
+}

@@ -1,0 +1,239 @@
+//! Files: names, compression, encodings, and what cannot be read.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+
+use super::*;
+use crate::input::{Input, open};
+
+const TEXT: &str = "identity_id,developer_user_identifier\nr:0,a\nr:0,é\n";
+
+fn open_bytes(name: &str, bytes: &[u8], settings: &Settings) -> Result<Reader, InputError> {
+    let dir = tempfile::tempdir().expect("a place for files");
+    let path = dir.path().join(name);
+    fs::write(&path, bytes).expect("the file can be written");
+    open(&Input::File(path), settings)
+}
+
+fn users(reader: Reader) -> Vec<String> {
+    reader
+        .map(|read| match read {
+            Ok(Read::Row(row)) => row.link.developer_user_identifier,
+            Ok(Read::Invalid(row)) => row.fault.code.as_str().to_owned(),
+            Err(error) => error
+                .to_string()
+                .split_once("people")
+                .map_or(String::new(), |(_, told)| told.to_owned()),
+        })
+        .collect()
+}
+
+#[test]
+fn compression_is_undone() {
+    let (head, tail) = TEXT.split_at(45);
+    let twice =
+        |pack: fn(&[u8]) -> Vec<u8>| [pack(head.as_bytes()), pack(tail.as_bytes())].concat();
+    for (name, bytes) in [
+        ("people.csv", TEXT.into()),
+        ("people.csv.gz", gzip(TEXT.as_bytes())),
+        ("people.csv.gz", twice(gzip)),
+        ("people.csv.zst", zstd(TEXT.as_bytes())),
+        ("people.csv.ZST", twice(zstd)),
+        // The name tells nothing, or something else.
+        ("people.csv", gzip(TEXT.as_bytes())),
+        ("people.csv", zstd(TEXT.as_bytes())),
+        ("people.csv.gz", zstd(TEXT.as_bytes())),
+        // An encoding within.
+        ("people.csv.gz", gzip(&utf16(TEXT, u16::to_be_bytes))),
+        ("people.csv.zst", zstd(&utf16(TEXT, u16::to_le_bytes))),
+    ] {
+        let reader = open_bytes(name, &bytes, &filled()).expect("it can be opened");
+        assert_eq!(reader.total_bytes(), Some(bytes.len() as u64));
+        let counter = reader.bytes_counter();
+        assert_eq!(users(reader), ["a", "é"], "{name}");
+        assert_eq!(counter.load(Ordering::Relaxed), bytes.len() as u64);
+    }
+}
+
+#[test]
+fn whole_rows_before_a_tear_are_read() {
+    let text = format!("{TEXT}r:0,\"open\nr:0,{}", "x".repeat(500));
+    for (name, mut bytes, format) in [
+        ("people.csv.gz", gzip(text.as_bytes()), "gzip"),
+        // The tear is in the second frame: zstd gives a block as a whole or not at all.
+        (
+            "people.csv.zst",
+            [zstd(text.as_bytes()), zstd(b"more")].concat(),
+            "zstd",
+        ),
+    ] {
+        bytes.truncate(bytes.len() - 3);
+        let reader = open_bytes(name, &bytes, &filled()).expect("it can be opened");
+        let told = users(reader);
+        assert_eq!(told[..2], ["a", "é"]);
+        assert_eq!(told.len(), 3, "{told:?}");
+        let ending = name.trim_start_matches("people");
+        assert!(
+            told[2].starts_with(&format!(
+                "{ending}: the {format} data is damaged or cut off in line 4 ("
+            )),
+            "{told:?}"
+        );
+    }
+    // A row that is whole but for its line end may not be whole.
+    let torn = [zstd(TEXT.trim_end().as_bytes()), b"junk".to_vec()].concat();
+    let told = users(open_bytes("people.csv.zst", &torn, &filled()).expect("it can be opened"));
+    assert_eq!((told.len(), told[0].as_str()), (2, "a"));
+}
+
+/// However a file is cut, `read_all` makes sure that as many rows come out as when its bytes arrive one by one.
+#[test]
+fn every_cut_of_a_compressed_file_gives_its_first_rows_and_an_error() {
+    let users: Vec<_> = (0..300).map(|n| (n * 7919).to_string()).collect();
+    let text = format!(
+        "identity_id,developer_user_identifier\nr:0,{}\n",
+        users.join("\nr:0,")
+    );
+    let expected: Vec<_> = users
+        .iter()
+        .zip(2..)
+        .map(|(user, line)| format!("{line} {user}"))
+        .collect();
+    let mut most = [0; 2];
+    for (bytes, most) in [gzip(text.as_bytes()), zstd(text.as_bytes())]
+        .iter()
+        .zip(&mut most)
+    {
+        for cut in (4..bytes.len()).step_by(7) {
+            let mut told = told(Format::Csv, &bytes[..cut], &filled());
+            let error = told.pop().expect("an error");
+            assert!(error.contains("is damaged or cut off in line"), "{error}");
+            assert_eq!(told, expected[..told.len()]);
+            *most = told.len();
+        }
+    }
+    assert!(most[0] > 250, "{most:?}");
+}
+
+#[test]
+fn errors_of_the_file_end_the_rows() {
+    struct Failing;
+    impl io::Read for Failing {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::Error::from_raw_os_error(5))
+        }
+    }
+    let a = r#"{"identity_id":"r:0","developer_user_identifier":"a"}"#;
+    for (format, text) in [
+        (Format::Csv, format!("{TEXT}r:0,torn")),
+        (Format::Csv, format!("{TEXT}r:0,\"torn\nr:0,a\nr:0,b\n")),
+        (Format::Csv, format!("{TEXT}r:0,to\"rn")),
+        (Format::Csv, format!("{TEXT}r:0,{}", "x".repeat(200))),
+        (Format::Jsonl, format!("{a}\n\n{a}\n{a}")),
+        (Format::Jsonl, format!("{a}\n\n{a}\n{a}{}", " ".repeat(200))),
+    ] {
+        let settings = Settings {
+            max_record: 100,
+            ..filled()
+        };
+        let source = io::Read::chain(Cursor::new(text.clone()), Failing);
+        let mut reader = reader(format, source, &settings).expect("it begins well");
+        assert!(matches!(reader.next(), Some(Ok(Read::Row(_)))));
+        assert!(matches!(reader.next(), Some(Ok(Read::Row(_)))));
+        let error = reader.next().expect("an error").expect_err("an error");
+        assert!(!error.is_usage());
+        assert!(
+            error.to_string().starts_with("in: line 4 cannot be read ("),
+            "{error}: {text}"
+        );
+        assert!(reader.next().is_none());
+    }
+    let source = io::Read::chain(Cursor::new("{\r\"identity_id\""), Failing);
+    let mut torn = reader(Format::Jsonl, source, &filled()).expect("it begins well");
+    assert!(matches!(
+        torn.next(),
+        Some(Err(InputError::Unreadable { line: 1, .. }))
+    ));
+    for format in [Format::Csv, Format::Jsonl] {
+        assert!(matches!(
+            reader(format, Failing, &filled()),
+            Err(InputError::Unreadable { line: 1, .. })
+        ));
+    }
+}
+
+#[test]
+fn what_is_compressed_by_its_name_is() {
+    for (name, bytes) in [
+        ("people.csv.gz", TEXT.as_bytes()),
+        ("people.csv.zst", TEXT.as_bytes()),
+        ("people.jsonl.gz", b""),
+        ("people.jsonl.zst", b""),
+    ] {
+        let error = open_bytes(name, bytes, &filled())
+            .err()
+            .expect("it is not what it says");
+        assert!(
+            matches!(error, InputError::Unreadable { line: 1, .. }) && !error.is_usage(),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn utf16_that_is_none_makes_its_row_invalid() {
+    let mut bytes = utf16(TEXT, u16::to_le_bytes);
+    bytes.extend(utf16("r:0,", u16::to_le_bytes).split_off(2));
+    bytes.extend(0xd800_u16.to_le_bytes());
+    bytes.extend(utf16("\nr:0,b\nr:0,c", u16::to_le_bytes).split_off(2));
+    bytes.push(b'x');
+    assert_eq!(
+        told(Format::Csv, &bytes, &filled()),
+        ["2 a", "3 é", "4 BadUtf8", "5 b", "6 BadUtf8"]
+    );
+}
+
+#[test]
+fn inputs_and_their_formats() {
+    assert_eq!(Input::from(OsString::from("-")), Input::Stdin);
+    assert_eq!(
+        Input::from(OsString::from("./-")),
+        Input::File("./-".into())
+    );
+    assert_eq!(&*Input::Stdin.name(), "-");
+    let error = open(&Input::Stdin, &Settings::default())
+        .err()
+        .expect("it has no format");
+    assert!(error.is_usage());
+    assert_eq!(
+        error.to_string(),
+        "standard input: the format cannot be told from the name; name it with --format csv, --format tsv or --format jsonl"
+    );
+    let error = open_bytes("people.txt", b"", &filled())
+        .err()
+        .expect("it has no format");
+    assert!(matches!(error, InputError::UnknownFormat { .. }));
+    // An option goes before the name, and the name still tells the compression.
+    let tsv = Settings {
+        format: Some(Format::Tsv),
+        ..filled()
+    };
+    let bytes = gzip(TEXT.replace(',', "\t").as_bytes());
+    for name in ["people.csv.gz", "people.txt.gz"] {
+        assert_eq!(
+            users(open_bytes(name, &bytes, &tsv).expect("it can be opened")),
+            ["a", "é"]
+        );
+    }
+    let missing = Input::File(Path::new("no/such/people.csv").into());
+    let error = open(&missing, &filled()).err().expect("there is none");
+    assert!(matches!(error, InputError::Open { .. }) && !error.is_usage());
+    assert!(
+        error
+            .to_string()
+            .starts_with("no/such/people.csv: cannot be opened ("),
+        "{error}"
+    );
+}

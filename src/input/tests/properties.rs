@@ -1,0 +1,222 @@
+//! Whatever is written is read back; whatever is not, ends.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+use crate::row::Field;
+
+/// A user identifier of anything that belongs in one, and of much that makes trouble in files.
+fn user() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        any::<char>().prop_map(String::from),
+        proptest::sample::select(vec![
+            "\"",
+            "\"\"",
+            ",",
+            "\t",
+            "\n",
+            "\r\n",
+            "\r",
+            "\0",
+            "\\",
+            " ",
+            "{",
+            "}",
+            ":",
+            "r:0",
+            "\u{202e}",
+            "\u{1f600}",
+            "\u{feff}",
+            "é",
+            "a",
+            "\u{2028}",
+        ])
+        .prop_map(str::to_owned),
+    ];
+    vec(piece, 1..12).prop_map(|pieces| pieces.concat())
+}
+
+fn link() -> impl Strategy<Value = Link> {
+    ("[0-9a-f-]{1,8}", "[0-9a-f-]{1,8}", "[a-z._-]{1,8}", user()).prop_map(
+        |(id, pool, provider, user)| Link {
+            identity_id: format!("eu-west-1:{id}"),
+            identity_pool_id: format!("eu-west-1:{pool}"),
+            developer_provider_name: provider,
+            developer_user_identifier: user,
+        },
+    )
+}
+
+/// `rows` as `format` with these line ends.
+fn written(format: Format, rows: &[(Link, String)], crlf: bool) -> String {
+    let end = if crlf { "\r\n" } else { "\n" };
+    if format == Format::Jsonl {
+        let line = |(link, ticket): &(Link, String)| {
+            let mut object = serde_json::Map::new();
+            for field in Field::ALL {
+                object.insert(field.name().to_owned(), link.get(field).into());
+            }
+            object.insert("ticket".to_owned(), ticket.as_str().into());
+            serde_json::Value::Object(object).to_string() + end
+        };
+        return rows.iter().map(line).collect();
+    }
+    let terminator = if crlf {
+        ::csv::Terminator::CRLF
+    } else {
+        ::csv::Terminator::Any(b'\n')
+    };
+    let mut writer = ::csv::WriterBuilder::new()
+        .delimiter(if format == Format::Tsv { b'\t' } else { b',' })
+        .terminator(terminator)
+        .from_writer(Vec::new());
+    let header = Field::ALL.map(Field::name);
+    writer
+        .write_record(header.into_iter().chain(["ticket"]))
+        .expect("no error in memory");
+    for (link, ticket) in rows {
+        let fields = Field::ALL.map(|field| link.get(field));
+        writer
+            .write_record(fields.into_iter().chain([ticket.as_str()]))
+            .expect("no error in memory");
+    }
+    String::from_utf8(writer.into_inner().expect("no error in memory")).expect("it was text")
+}
+
+fn format() -> impl Strategy<Value = Format> {
+    proptest::sample::select(vec![Format::Csv, Format::Tsv, Format::Jsonl])
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read(
+        format in format(),
+        rows in vec((link(), user()), 0..8),
+        crlf: bool,
+        encoding in 0..4,
+        packing in 0..3,
+        chunk in prop_oneof![Just(1), 1_usize..100, Just(usize::MAX)],
+    ) {
+        let text = written(format, &rows, crlf);
+        let text = match encoding {
+            0 => text.into_bytes(),
+            1 => format!("\u{feff}{text}").into_bytes(),
+            2 => utf16(&text, u16::to_le_bytes),
+            _ => utf16(&text, u16::to_be_bytes),
+        };
+        let bytes = match packing {
+            0 => text,
+            1 => gzip(&text),
+            _ => zstd(&text),
+        };
+        let settings = Settings { carry: vec!["ticket".into()], ..Settings::default() };
+        let reader = reader(format, Chunked(Cursor::new(bytes), chunk), &settings);
+        let mut read = Vec::new();
+        for (nth, found) in reader.expect("it can be read").enumerate() {
+            match found {
+                Ok(Read::Row(row)) => {
+                    prop_assert_eq!(row.position.row, nth as u64 + 1);
+                    read.push((row.link, row.carried));
+                }
+                other => prop_assert!(false, "{other:?}"),
+            }
+        }
+        let expected: Vec<_> = rows
+            .into_iter()
+            .map(|(link, ticket)| (link, vec![Carried::Text(ticket)]))
+            .collect();
+        prop_assert_eq!(read, expected);
+    }
+
+    #[test]
+    fn any_bytes_come_to_an_end(
+        format in format(),
+        head in proptest::sample::select(vec![
+            &b""[..], b"identity_id,developer_user_identifier\n", b"identity_id\tdeveloper_user_identifier\n",
+            b"\xff\xfe", b"\xfe\xff", b"\x1f\x8b\x08\0", b"\x28\xb5\x2f\xfd",
+        ]),
+        pieces in vec(
+            prop_oneof![
+                vec(any::<u8>(), 0..4),
+                proptest::sample::select(vec![
+                    "\"", "\"\"", ",", "\n", "\r", "\r\n", "r:0,a\n", "r:0,\"a\"\n", "r:0,\"", "x", "{", "}", "\\ud800",
+                    "{\"identity_id\":\"r:0\",\"developer_user_identifier\":1}\n",
+                ])
+                .prop_map(|piece| piece.as_bytes().to_vec()),
+            ],
+            0..60,
+        ),
+        max_record in prop_oneof![1_usize..60, Just(1 << 20)],
+    ) {
+        let bytes = [head.to_vec(), pieces.concat()].concat();
+        let settings = Settings { max_record, carry: vec!["identity_id".into()], ..filled() };
+        // Of damaged compressed data as much comes out as the decompressor gives, which depends on the chunks.
+        let reads = if head.starts_with(b"\x1f\x8b") || head.starts_with(b"\x28\xb5") {
+            match reader(format, Cursor::new(bytes.clone()), &settings) {
+                Ok(reader) => reader.collect(),
+                Err(error) => vec![Err(error)],
+            }
+        } else {
+            let reads = read_all(format, &bytes, &settings);
+            prop_assert!(reads.len() <= bytes.len() + 1);
+            reads
+        };
+        let mut before = 0;
+        for found in &reads {
+            let line = match found {
+                Ok(Read::Row(row)) => row.position.line,
+                Ok(Read::Invalid(row)) => row.position.line,
+                Err(_) => continue,
+            };
+            prop_assert!(line > before, "line {line} after line {before}");
+            before = line;
+        }
+    }
+
+    /// Whatever stands around it, a line that is a whole row when it is taken alone is read as that row.
+    #[test]
+    fn no_whole_row_is_swallowed(
+        pieces in vec(
+            proptest::sample::select(vec![
+                "\n", "\n", "\r\n", "\"", "\"", "\"\"", ",", "\r", "r:0,a\n", "\nr:0,b\r\n", "\nr:0,\"c\"\n", "r:0,\"", "r:0", "x",
+                "\"r:0\",\"\"\"\"\n",
+            ]),
+            0..40,
+        ),
+        max_record in prop_oneof![37_usize..80, Just(1 << 20)],
+    ) {
+        let rows = pieces.concat();
+        let header = "identity_id,developer_user_identifier\n";
+        let settings = Settings { max_record, ..filled() };
+        let told = told(Format::Csv, format!("{header}{rows}"), &settings);
+        for (line, text) in rows.split('\n').enumerate() {
+            let alone = reader(Format::Csv, Cursor::new(format!("{header}{text}\n")), &settings);
+            if let Some(Ok(Read::Row(row))) = alone.expect("it has a header").next() {
+                let expected = format!("{} {}", line + 2, row.link.developer_user_identifier);
+                prop_assert!(told.contains(&expected), "{expected:?} in {told:?}");
+            }
+        }
+    }
+
+    /// One line of many lacks its closing quote: that line is invalid, and every other is read.
+    #[test]
+    fn a_lost_quote_costs_its_own_row_only(
+        users in vec("[a-z\", ]{1,6}", 2..30),
+        lost in any::<proptest::sample::Index>(),
+    ) {
+        let lost = lost.index(users.len());
+        let line = |(nth, user): (usize, &String)| {
+            let close = if nth == lost { "" } else { "\"" };
+            format!("r:0,\"{}{close}\n", user.replace('"', "\"\""))
+        };
+        let rows: String = users.iter().enumerate().map(line).collect();
+        let text = format!("identity_id,developer_user_identifier\n{rows}");
+        let expected: Vec<_> = users
+            .iter()
+            .enumerate()
+            .map(|(nth, user)| if nth == lost { format!("{} OpenQuote", nth + 2) } else { format!("{} {user}", nth + 2) })
+            .collect();
+        prop_assert_eq!(told(Format::Csv, text, &filled()), expected);
+    }
+}

@@ -1,0 +1,220 @@
+//! From the bytes of a file to its text: counted, decompressed, without its byte order mark, in UTF-8.
+
+use std::io::{self, BufReader, Cursor, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use flate2::bufread::MultiGzDecoder;
+use zstd::stream::read::Decoder;
+
+use super::format::Compression;
+
+/// A stream of bytes that may move to the thread that reads it.
+pub(super) type Bytes = Box<dyn Read + Send>;
+
+/// A UTF-16 unit from its bytes, in the order that the byte order mark tells.
+type Unit = fn([u8; 2]) -> u16;
+
+/// How much is decompressed or transcoded at a time.
+const CHUNK: usize = 64 * 1024;
+
+/// Counts what is read, for whoever else holds the counter.
+pub(super) struct Counted<R> {
+    pub(super) source: R,
+    pub(super) count: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let n = self.source.read(into)?;
+        self.count.fetch_add(n as u64, Ordering::Relaxed);
+        Ok(n)
+    }
+}
+
+/// Takes `source` apart as its first bytes say, or else as its name does, and tells which it was.
+///
+/// The first bytes go first: a compressed file without the ending is an operator's slip that costs nothing to absorb.
+pub(super) fn decompressed(source: Bytes, named: Compression) -> io::Result<(Bytes, Compression)> {
+    let (head, source) = peeked(source, 4)?;
+    let compression = match Compression::of_magic(&head) {
+        Compression::None => named,
+        magic => magic,
+    };
+    if compression != Compression::None && head.is_empty() {
+        return Err(io::Error::new(
+            io::ErrorKind::UnexpectedEof,
+            "the file is empty",
+        ));
+    }
+    let text: Bytes = match compression {
+        Compression::None => source,
+        Compression::Gzip => Box::new(MultiGzDecoder::new(BufReader::with_capacity(CHUNK, source))),
+        Compression::Zstd => Box::new(Decoder::new(source)?),
+    };
+    Ok((text, compression))
+}
+
+/// Drops a UTF-8 byte order mark, and turns UTF-16 that begins with one into UTF-8.
+pub(super) fn utf8(source: Bytes) -> io::Result<Bytes> {
+    let (head, mut source) = peeked(source, 3)?;
+    let (mark, unit): (_, Option<Unit>) = match head.as_slice() {
+        [0xef, 0xbb, 0xbf] => (3, None),
+        [0xff, 0xfe, ..] => (2, Some(u16::from_le_bytes)),
+        [0xfe, 0xff, ..] => (2, Some(u16::from_be_bytes)),
+        _ => (0, None),
+    };
+    source.read_exact(&mut [0; 3][..mark])?;
+    Ok(match unit {
+        None => source,
+        Some(unit) => Box::new(Utf16::new(source, unit)),
+    })
+}
+
+/// The first bytes of `source`, `n` of them if it has as many, and the whole of it.
+fn peeked(mut source: Bytes, n: u64) -> io::Result<(Vec<u8>, Bytes)> {
+    let mut head = Vec::new();
+    source.by_ref().take(n).read_to_end(&mut head)?;
+    let whole = Cursor::new(head.clone()).chain(source);
+    Ok((head, Box::new(whole)))
+}
+
+/// Turns UTF-16 into UTF-8.
+///
+/// What is no character (half a surrogate pair, a last odd byte) becomes 0xFF, which no UTF-8 holds: the row that has
+/// it is refused, and never silently changed.
+struct Utf16 {
+    source: Bytes,
+    unit: Unit,
+    /// Read and not transcoded: at most half a unit and half a pair from one chunk to the next.
+    raw: Vec<u8>,
+    /// Transcoded, and handed out up to `given`.
+    ready: Vec<u8>,
+    given: usize,
+}
+
+impl Utf16 {
+    fn new(source: Bytes, unit: Unit) -> Self {
+        Self {
+            source,
+            unit,
+            raw: Vec::new(),
+            ready: Vec::new(),
+            given: 0,
+        }
+    }
+
+    /// Transcodes one more chunk. Nothing is ready afterwards only at the end.
+    fn fill(&mut self) -> io::Result<()> {
+        self.ready.clear();
+        self.given = 0;
+        while self.ready.is_empty() {
+            let kept = self.raw.len();
+            self.raw.resize(kept + CHUNK, 0);
+            let read = self.source.read(&mut self.raw[kept..]);
+            self.raw.truncate(kept + read.as_ref().map_or(0, |&n| n));
+            let last = read? == 0;
+            if last && self.raw.is_empty() {
+                break;
+            }
+            self.transcode(last);
+        }
+        Ok(())
+    }
+
+    fn transcode(&mut self, last: bool) {
+        let (pairs, odd) = self.raw.as_chunks::<2>();
+        let unit = self.unit;
+        let split = pairs
+            .last()
+            .is_some_and(|&pair| !last && matches!(unit(pair), 0xd800..0xdc00));
+        let whole = pairs.len() - usize::from(split);
+        for c in char::decode_utf16(pairs[..whole].iter().map(|&pair| unit(pair))) {
+            match c {
+                Ok(c) => self.ready.extend(c.encode_utf8(&mut [0; 4]).bytes()),
+                Err(_) => self.ready.push(0xff),
+            }
+        }
+        if last && !odd.is_empty() {
+            self.ready.push(0xff);
+            self.raw.clear();
+        } else {
+            self.raw.drain(..2 * whole);
+        }
+    }
+}
+
+impl Read for Utf16 {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.given == self.ready.len() {
+            self.fill()?;
+        }
+        let n = (&self.ready[self.given..]).read(into)?;
+        self.given += n;
+        Ok(n)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives one byte at a time.
+    struct Trickle(Cursor<Vec<u8>>);
+
+    impl Read for Trickle {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            let n = into.len().min(1);
+            self.0.read(&mut into[..n])
+        }
+    }
+
+    fn read(bytes: &[u8]) -> Vec<u8> {
+        let read = |source: Bytes| {
+            let mut text = Vec::new();
+            utf8(source)
+                .and_then(|mut source| source.read_to_end(&mut text))
+                .expect("no error in memory");
+            text
+        };
+        let whole = read(Box::new(Cursor::new(bytes.to_vec())));
+        let trickled = read(Box::new(Trickle(Cursor::new(bytes.to_vec()))));
+        assert_eq!(whole, trickled);
+        whole
+    }
+
+    #[test]
+    fn encodings() {
+        for (bytes, expected) in [
+            (&b""[..], &b""[..]),
+            (b"ab", b"ab"),
+            (b"\xef\xbb\xbfab", b"ab"),
+            (b"\xef\xbb", b"\xef\xbb"),
+            // Only the first mark is one.
+            (b"\xef\xbb\xbf\xef\xbb\xbfa", b"\xef\xbb\xbfa"),
+            (b"\xff\xfe", b""),
+            (b"\xff\xfea\0b\0", b"ab"),
+            (b"\xfe\xff\0a\0b", b"ab"),
+            (b"\xff\xfe\x3d\xd8\x00\xdeb\0", "\u{1f600}b".as_bytes()),
+            // Half a pair, at the front, between and at the end; an odd byte.
+            (b"\xff\xfe\x00\xdeb\0", b"\xffb"),
+            (b"\xff\xfe\x3d\xd8b\0", b"\xffb"),
+            (b"\xff\xfeb\0\x3d\xd8", b"b\xff"),
+            (b"\xff\xfeb\0\x3d\xd8\x01", b"b\xff\xff"),
+            (b"\xff\xfeb\0a", b"b\xff"),
+        ] {
+            assert_eq!(read(bytes), expected, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn bytes_are_counted() {
+        let count = Arc::default();
+        let mut counted = Counted {
+            source: Cursor::new(vec![0; 1000]),
+            count: Arc::clone(&count),
+        };
+        io::copy(&mut counted, &mut io::sink()).expect("no error in memory");
+        assert_eq!(count.load(Ordering::Relaxed), 1000);
+    }
+}

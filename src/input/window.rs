@@ -1,0 +1,201 @@
+//! The part of a text that is held in memory, with the number of the line on which it begins.
+
+use std::io::{self, Read};
+
+use super::Stop;
+use super::text::Bytes;
+
+/// Held to begin with, and read at a time at most until a longer record needs more.
+const CHUNK: usize = 64 * 1024;
+
+/// A stretch of text. It grows only as far as those who look at it ask for [`Window::more`].
+pub(super) struct Window {
+    source: Bytes,
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+    line: u64,
+    /// The longest record, in bytes without its line end.
+    bound: usize,
+    tail: Tail,
+}
+
+/// What comes after the held text.
+enum Tail {
+    Unread,
+    Nothing,
+    Failure(io::Error),
+    /// Reported already.
+    Failed,
+}
+
+impl Window {
+    pub(super) fn new(source: Bytes, bound: usize) -> Self {
+        Self {
+            source,
+            buffer: vec![0; CHUNK],
+            start: 0,
+            end: 0,
+            line: 1,
+            bound,
+            tail: Tail::Unread,
+        }
+    }
+
+    /// What is held, as far as the longest record and its line end reach: whoever looks no further sees the same
+    /// whatever the sizes of the chunks in which the text arrives.
+    pub(super) fn view(&self) -> &[u8] {
+        let held = &self.buffer[self.start..self.end];
+        &held[..held.len().min(self.reach())]
+    }
+
+    /// Whether a record that does not end within the view is too long.
+    pub(super) fn is_full(&self) -> bool {
+        self.end - self.start >= self.reach()
+    }
+
+    fn reach(&self) -> usize {
+        self.bound.saturating_add(2)
+    }
+
+    /// The longest record, in bytes without its line end.
+    pub(super) fn bound(&self) -> usize {
+        self.bound
+    }
+
+    /// The line on which the held text begins, from 1.
+    pub(super) fn line(&self) -> u64 {
+        self.line
+    }
+
+    /// Whether nothing comes after the view.
+    pub(super) fn is_last(&self) -> bool {
+        matches!(self.tail, Tail::Nothing) && self.end - self.start <= self.reach()
+    }
+
+    /// Reads on behind what is held. False if there is nothing more, or it cannot be read.
+    pub(super) fn more(&mut self) -> bool {
+        if !matches!(self.tail, Tail::Unread) {
+            return false;
+        }
+        if self.end == self.buffer.len() {
+            self.make_room();
+        }
+        loop {
+            match self.source.read(&mut self.buffer[self.end..]) {
+                Ok(0) => self.tail = Tail::Nothing,
+                Ok(n) => {
+                    self.end += n;
+                    return true;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => self.tail = Tail::Failure(error),
+            }
+            return false;
+        }
+    }
+
+    /// Moves text to the front only if at least as much room is won, so that each byte moves a bounded number of times;
+    /// else grows, to a little more than twice the longest record, where there always is that much to win.
+    fn make_room(&mut self) {
+        let held = self.end - self.start;
+        if self.start >= held {
+            self.buffer.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, held);
+        } else {
+            let most = self.reach().saturating_mul(2).max(held + CHUNK);
+            self.buffer
+                .resize((self.buffer.len() * 2).min(most).max(self.end + 1), 0);
+        }
+    }
+
+    /// Whether the view holds a line feed, once it holds all it can.
+    pub(super) fn holds_line(&mut self) -> bool {
+        let mut looked = 0;
+        loop {
+            let view = self.view();
+            if memchr::memchr(b'\n', &view[looked..]).is_some() {
+                return true;
+            }
+            looked = view.len();
+            if self.is_full() || !self.more() {
+                return false;
+            }
+        }
+    }
+
+    /// Lets go of `n` held bytes that hold `lines` line feeds.
+    pub(super) fn consume(&mut self, n: usize, lines: u64) {
+        self.start += n;
+        self.line += lines;
+        debug_assert!(self.start <= self.end);
+    }
+
+    /// Lets go of everything up to and with the next line feed, however far it is, without holding it.
+    /// False if the text cannot be read so far.
+    pub(super) fn skip_line(&mut self) -> bool {
+        loop {
+            let held = &self.buffer[self.start..self.end];
+            if let Some(feed) = memchr::memchr(b'\n', held) {
+                self.consume(feed + 1, 1);
+                return true;
+            }
+            self.consume(held.len(), 0);
+            if !self.more() {
+                return matches!(self.tail, Tail::Nothing);
+            }
+        }
+    }
+
+    /// Why there is no further record: the failure once, if it was one.
+    pub(super) fn finish<T>(&mut self) -> Result<Option<T>, Stop> {
+        match self.tail {
+            Tail::Failure(_) => match std::mem::replace(&mut self.tail, Tail::Failed) {
+                Tail::Failure(error) => Err(Stop::Unreadable(error)),
+                _ => Ok(None),
+            },
+            _ => Ok(None),
+        }
+    }
+
+    /// Whether the text breaks off where it cannot be read.
+    pub(super) fn is_torn(&self) -> bool {
+        matches!(self.tail, Tail::Failure(_) | Tail::Failed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Cursor;
+
+    #[test]
+    fn a_line_beyond_the_bound_is_skipped_without_being_held() {
+        let long = io::repeat(b'x')
+            .take(50_000_000)
+            .chain(Cursor::new(b"\nnext"));
+        let mut window = Window::new(Box::new(long), 1000);
+        assert!(window.skip_line());
+        assert_eq!(window.line(), 2);
+        assert_eq!(window.view(), b"next");
+        assert_eq!(window.buffer.len(), CHUNK);
+    }
+
+    #[test]
+    fn memory_stays_near_twice_the_bound() {
+        let bound = 1 << 20;
+        let mut window = Window::new(Box::new(io::repeat(b'x').take(40 << 20)), bound);
+        loop {
+            while !window.is_full() && window.more() {}
+            if !window.is_full() {
+                break;
+            }
+            window.consume(bound / 3, 0);
+        }
+        assert!(
+            window.buffer.len() <= 2 * bound + 2 * CHUNK,
+            "{}",
+            window.buffer.len()
+        );
+    }
+}

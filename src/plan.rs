@@ -1,0 +1,335 @@
+//! The arguments, resolved: numbers settled, names derived, conflicts refused. Immutable from here on.
+
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use crate::admit::Limits;
+use crate::call::aws;
+use crate::cli::{AtMost, LogFormat, NotLinked, ProgressStyle, RunArgs};
+use crate::error::Error;
+use crate::input::{self, Fill, Header, Input};
+use crate::record;
+use crate::report::Style;
+use crate::retry::Policy;
+use crate::run::{Bounds, MaxFailures};
+use crate::terminal;
+
+/// What a run does with its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Calls the service.
+    Real,
+    /// Calls an emulator of its own.
+    Rehearsal,
+    /// Calls nothing and writes nothing.
+    DryRun,
+}
+
+impl Mode {
+    /// As summaries name it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Real => "run",
+            Self::Rehearsal => "rehearsal",
+            Self::DryRun => "dry_run",
+        }
+    }
+}
+
+/// A run, ready to start.
+#[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
+pub struct Plan {
+    /// What it does with its rows.
+    pub mode: Mode,
+    /// Read in this order.
+    pub inputs: Vec<Input>,
+    /// How they are read.
+    pub input: input::Settings,
+    /// The results, unless it is a dry run without a name to derive one from.
+    pub results: Option<record::Settings>,
+    /// Recorded with every line.
+    pub run_id: String,
+    /// Pace.
+    pub limits: Limits,
+    /// Retries.
+    pub policy: Policy,
+    /// When to stop early, and how much may be open.
+    pub bounds: Bounds,
+    /// How to call.
+    pub calls: aws::Settings,
+    /// Whether the operator has agreed beforehand.
+    pub agreed: bool,
+    /// Whether `not_linked` leaves an exit code of 1.
+    pub not_linked_fails: bool,
+    /// Whether the summary is JSON.
+    pub json: bool,
+    /// How progress is shown.
+    pub progress: Style,
+    /// How much is logged.
+    pub verbose: u8,
+    /// Whether the log is JSON.
+    pub json_log: bool,
+    /// The command as it was typed, to be named again.
+    pub command: Vec<String>,
+}
+
+/// Rows open beyond those in flight: those in back-off, in the queue, or awaiting their record.
+const OPEN_BEYOND_FLIGHT: u32 = 1024;
+
+impl Plan {
+    /// Resolves the arguments of `run`.
+    ///
+    /// # Errors
+    /// They contradict each other, or what they name.
+    pub fn new(args: RunArgs, command: Vec<String>) -> Result<Self, Error> {
+        let mode = match (args.dry_run, args.rehearse) {
+            (true, _) => Mode::DryRun,
+            (_, true) => Mode::Rehearsal,
+            _ => Mode::Real,
+        };
+        let inputs: Vec<Input> = args.inputs.into_iter().map(Input::from).collect();
+        if inputs
+            .iter()
+            .filter(|input| **input == Input::Stdin)
+            .count()
+            > 1
+        {
+            return Err(Error::usage("standard input (-) can be read only once"));
+        }
+        let started = SystemTime::now();
+        let run_id = new_run_id(started)?;
+        let open_rows = args.concurrency.get() * 2 + OPEN_BEYOND_FLIGHT;
+        let carry = args.input.carry.clone();
+        check_carried(&carry)?;
+        let results = results_path(args.results, &inputs, mode)?.map(|path| record::Settings {
+            path,
+            carry,
+            run_id: run_id.clone(),
+            started,
+            open_rows: open_rows as usize,
+            skip_failed: args.skip_failed,
+        });
+        if let Some(settings) = &results
+            && record::Format::of_name(&settings.path).is_none()
+        {
+            return Err(Error::usage(
+                record::OpenError::Format(settings.path.clone()).to_string(),
+            ));
+        }
+        Ok(Self {
+            mode,
+            inputs,
+            input: input::Settings {
+                format: args.input.format,
+                delimiter: args.input.delimiter,
+                header: match args.input.columns {
+                    Some(columns) if args.input.no_header => Header::Columns(columns),
+                    _ => Header::FromFile,
+                },
+                map: args.input.map,
+                carry: args.input.carry,
+                fill: Fill {
+                    identity_pool_id: args.input.identity_pool_id,
+                    developer_provider_name: args.input.developer_provider_name,
+                },
+                max_record: input::MAX_RECORD,
+            },
+            results,
+            run_id,
+            limits: Limits {
+                rate: args.rate,
+                burst: args.burst,
+                concurrency: args.concurrency,
+            },
+            policy: Policy {
+                max_attempts: args.max_attempts.get(),
+                give_up_after: args.give_up_after,
+                ..Policy::DEFAULT
+            },
+            bounds: Bounds {
+                open_rows: open_rows as usize,
+                queued: queue_length(args.concurrency),
+                limit: args.limit.map(std::num::NonZeroU64::get),
+                take_for: args.take_for,
+                max_failures: match args.max_failures {
+                    AtMost::Rows(rows) => MaxFailures::Rows(rows),
+                    AtMost::Percent(percent) => MaxFailures::Percent(percent),
+                },
+            },
+            calls: aws::Settings {
+                profile: args.profile,
+                region: args.region,
+                endpoint_url: args.endpoint_url,
+                ca_bundle: args.ca_bundle.filter(|path| !path.as_os_str().is_empty()),
+                timeout: args.timeout,
+                connect_timeout: args.connect_timeout.min(args.timeout),
+            },
+            agreed: args.yes,
+            not_linked_fails: args.not_linked == NotLinked::Fail,
+            json: args.json,
+            progress: style(args.progress),
+            verbose: args.verbose,
+            json_log: args.log_format == LogFormat::Json,
+            command,
+        })
+    }
+
+    /// The bound on one attempt.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        self.calls.timeout
+    }
+}
+
+/// As many rows wait for admission as can be in flight: a permit that comes free finds somebody waiting.
+fn queue_length(concurrency: NonZeroU32) -> usize {
+    concurrency.get() as usize
+}
+
+fn style(asked: ProgressStyle) -> Style {
+    match asked {
+        ProgressStyle::Auto if terminal::can_redraw() => Style::Bar,
+        ProgressStyle::Auto | ProgressStyle::Plain => Style::Plain,
+        ProgressStyle::Bar => Style::Bar,
+        ProgressStyle::None => Style::None,
+    }
+}
+
+/// Sorts by time, and is told apart by chance: `20261123T093000Z-5f3a9c`.
+fn new_run_id(now: SystemTime) -> Result<String, Error> {
+    let time = humantime::format_rfc3339_seconds(now).to_string();
+    let time: String = time.chars().filter(|c| !matches!(c, '-' | ':')).collect();
+    let mut chance = [0; 3];
+    getrandom::fill(&mut chance).map_err(|error| {
+        Error::usage(format!(
+            "the operating system gives no random numbers: {error}"
+        ))
+    })?;
+    let [a, b, c] = chance;
+    Ok(format!("{time}-{a:02x}{b:02x}{c:02x}"))
+}
+
+fn check_carried(carry: &[String]) -> Result<(), Error> {
+    for (at, name) in carry.iter().enumerate() {
+        if record::COLUMNS.contains(&name.as_str()) {
+            return Err(Error::usage(format!(
+                "--carry {name}: the results have a column of that name already"
+            )));
+        }
+        if carry[..at].contains(name) {
+            return Err(Error::usage(format!("--carry {name} is given twice")));
+        }
+    }
+    Ok(())
+}
+
+/// `people.csv.gz` → `people.results.csv`, or for a rehearsal `people.rehearsal.csv`.
+fn results_path(
+    given: Option<PathBuf>,
+    inputs: &[Input],
+    mode: Mode,
+) -> Result<Option<PathBuf>, Error> {
+    let derived = || match inputs.first() {
+        Some(Input::File(path)) => Some(default_results(path)),
+        _ => None,
+    };
+    let path = match (given.or_else(derived), mode) {
+        (Some(path), _) => path,
+        (None, Mode::DryRun) => return Ok(None),
+        (None, _) => {
+            return Err(
+                Error::usage("standard input has no name to derive the results file from")
+                    .hint("Name one with --results FILE, ending in .csv or .jsonl."),
+            );
+        }
+    };
+    Ok(Some(match mode {
+        Mode::Real | Mode::DryRun => path,
+        Mode::Rehearsal => rehearsal_results(&path),
+    }))
+}
+
+fn default_results(input: &Path) -> PathBuf {
+    let name = input.file_name().unwrap_or_default().to_string_lossy();
+    let mut stem = &*name;
+    let mut ending = "csv";
+    let cut = |stem: &'_ str, ending: &str| -> Option<usize> {
+        let at = stem.len().checked_sub(ending.len())?;
+        let tail = stem.get(at..)?;
+        (at > 0 && tail.eq_ignore_ascii_case(ending)).then_some(at)
+    };
+    for compression in [".gz", ".zst"] {
+        if let Some(at) = cut(stem, compression) {
+            stem = &stem[..at];
+            break;
+        }
+    }
+    for (format, results) in [
+        (".csv", "csv"),
+        (".tsv", "csv"),
+        (".jsonl", "jsonl"),
+        (".ndjson", "jsonl"),
+    ] {
+        if let Some(at) = cut(stem, format) {
+            stem = &stem[..at];
+            ending = results;
+            break;
+        }
+    }
+    input.with_file_name(format!("{stem}.results.{ending}"))
+}
+
+/// Beside the results of the real run, which a rehearsal never touches.
+fn rehearsal_results(results: &Path) -> PathBuf {
+    let stem = results.file_stem().unwrap_or_default().to_string_lossy();
+    let stem = stem.strip_suffix(".results").unwrap_or(&stem);
+    let ending = results.extension().unwrap_or_default().to_string_lossy();
+    results.with_file_name(format!("{stem}.rehearsal.{ending}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_stand_beside_the_first_input() {
+        for (input, results) in [
+            ("people.csv", "people.results.csv"),
+            ("dir/people.csv.gz", "dir/people.results.csv"),
+            ("people.tsv.zst", "people.results.csv"),
+            ("people.jsonl", "people.results.jsonl"),
+            ("people.NDJSON.GZ", "people.results.jsonl"),
+            ("people", "people.results.csv"),
+            ("people.2026.csv", "people.2026.results.csv"),
+            ("é.csv", "é.results.csv"),
+            (".csv", ".csv.results.csv"),
+        ] {
+            assert_eq!(
+                default_results(Path::new(input)),
+                Path::new(results),
+                "{input}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_rehearsal_has_results_of_its_own() {
+        for (results, rehearsal) in [
+            ("people.results.csv", "people.rehearsal.csv"),
+            ("out/done.jsonl", "out/done.rehearsal.jsonl"),
+        ] {
+            assert_eq!(rehearsal_results(Path::new(results)), Path::new(rehearsal));
+        }
+    }
+
+    #[test]
+    fn standard_input_names_no_results() {
+        let stdin = [Input::Stdin];
+        assert!(results_path(None, &stdin, Mode::Real).is_err());
+        assert!(results_path(None, &stdin, Mode::Rehearsal).is_err());
+        assert_eq!(results_path(None, &stdin, Mode::DryRun), Ok(None));
+    }
+}

@@ -1,0 +1,204 @@
+//! How an [`Entry`] stands in a results file.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+use super::Entry;
+use crate::row::{Carried, Field};
+
+/// The columns of a results file, before the carried ones.
+pub const COLUMNS: [&str; 17] = [
+    "row",
+    "source",
+    "line",
+    "identity_id",
+    "identity_pool_id",
+    "developer_provider_name",
+    "developer_user_identifier",
+    "outcome",
+    "error_code",
+    "error_message",
+    "http_status",
+    "request_id",
+    "attempts",
+    "started_at",
+    "finished_at",
+    "latency_ms",
+    "run_id",
+];
+
+/// The format of a results file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// RFC 4180 with LF line ends and a header.
+    Csv,
+    /// A JSON object a line.
+    Jsonl,
+}
+
+impl Format {
+    /// The format that the ending of a file's name picks.
+    #[must_use]
+    pub fn of_name(path: &Path) -> Option<Self> {
+        let ending = path.extension()?.to_str()?.to_ascii_lowercase();
+        match ending.as_str() {
+            "csv" => Some(Self::Csv),
+            "jsonl" | "ndjson" => Some(Self::Jsonl),
+            _ => None,
+        }
+    }
+
+    /// What stands before the first entry.
+    pub(super) fn header(self, carry: &[String]) -> Vec<u8> {
+        let mut header = Vec::new();
+        if self == Self::Csv {
+            let names = COLUMNS
+                .iter()
+                .copied()
+                .chain(carry.iter().map(String::as_str));
+            csv_writer(&mut header)
+                .write_record(names)
+                .expect("memory takes any record");
+        }
+        header
+    }
+
+    /// Appends the lines of `entries` to `lines`.
+    pub(super) fn write<'a>(
+        self,
+        entries: impl IntoIterator<Item = &'a Entry>,
+        run_id: &str,
+        carry: &[String],
+        lines: &mut Vec<u8>,
+    ) {
+        match self {
+            Self::Csv => {
+                let mut writer = csv_writer(lines);
+                let mut text = String::new();
+                for entry in entries {
+                    write_csv(entry, run_id, &mut writer, &mut text)
+                        .expect("memory takes any record");
+                }
+            }
+            Self::Jsonl => {
+                for entry in entries {
+                    let line = JsonLine {
+                        entry,
+                        run_id,
+                        carry,
+                    };
+                    serde_json::to_writer(&mut *lines, &line).expect("memory takes any line");
+                    lines.push(b'\n');
+                }
+            }
+        }
+    }
+}
+
+fn csv_writer(into: &mut Vec<u8>) -> csv::Writer<&mut Vec<u8>> {
+    // Flexible, since the header is not written by the same writer as the lines.
+    csv::WriterBuilder::new().flexible(true).from_writer(into)
+}
+
+fn write_csv(
+    entry: &Entry,
+    run_id: &str,
+    writer: &mut csv::Writer<&mut Vec<u8>>,
+    text: &mut String,
+) -> csv::Result<()> {
+    let mut number = |writer: &mut csv::Writer<&mut Vec<u8>>,
+                      value: Option<&dyn std::fmt::Display>| {
+        text.clear();
+        if let Some(value) = value {
+            write!(text, "{value}").expect("a string takes any text");
+        }
+        writer.write_field(&text)
+    };
+    let Entry {
+        position,
+        link,
+        facts,
+        ..
+    } = entry;
+    number(writer, Some(&position.row))?;
+    writer.write_field(&*position.source)?;
+    number(writer, Some(&position.line))?;
+    for field in Field::ALL {
+        writer.write_field(link.get(field))?;
+    }
+    writer.write_field(entry.outcome.as_str())?;
+    writer.write_field(facts.code.as_deref().unwrap_or_default())?;
+    writer.write_field(facts.message.as_deref().unwrap_or_default())?;
+    number(writer, facts.http_status.as_ref().map(|status| status as _))?;
+    writer.write_field(facts.request_id.as_deref().unwrap_or_default())?;
+    number(writer, Some(&entry.attempts))?;
+    let started_at = entry.started_at.map(humantime::format_rfc3339_millis);
+    number(writer, started_at.as_ref().map(|time| time as _))?;
+    number(
+        writer,
+        Some(&humantime::format_rfc3339_millis(entry.finished_at)),
+    )?;
+    let latency = entry.latency.map(|latency| latency.as_millis());
+    number(writer, latency.as_ref().map(|latency| latency as _))?;
+    writer.write_field(run_id)?;
+    for carried in &entry.carried {
+        writer.write_field(match carried {
+            Carried::Absent => "",
+            Carried::Text(text) => text,
+            Carried::Json(json) => json.get(),
+        })?;
+    }
+    writer.write_record(None::<&[u8]>)
+}
+
+/// The entry as an object with the same keys in the same order, empty ones null.
+struct JsonLine<'a> {
+    entry: &'a Entry,
+    run_id: &'a str,
+    carry: &'a [String],
+}
+
+impl Serialize for JsonLine<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Entry {
+            position,
+            link,
+            facts,
+            ..
+        } = self.entry;
+        let full = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("row", &position.row)?;
+        map.serialize_entry("source", &*position.source)?;
+        map.serialize_entry("line", &position.line)?;
+        for field in Field::ALL {
+            let value = link.get(field);
+            map.serialize_entry(field.name(), &(!value.is_empty()).then_some(value))?;
+        }
+        map.serialize_entry("outcome", self.entry.outcome.as_str())?;
+        map.serialize_entry("error_code", &facts.code)?;
+        map.serialize_entry("error_message", &facts.message.as_deref().and_then(full))?;
+        map.serialize_entry("http_status", &facts.http_status)?;
+        map.serialize_entry("request_id", &facts.request_id)?;
+        map.serialize_entry("attempts", &self.entry.attempts)?;
+        let time = |time| humantime::format_rfc3339_millis(time).to_string();
+        map.serialize_entry("started_at", &self.entry.started_at.map(time))?;
+        map.serialize_entry("finished_at", &time(self.entry.finished_at))?;
+        let latency = self.entry.latency.map(|latency| latency.as_millis());
+        map.serialize_entry("latency_ms", &latency)?;
+        map.serialize_entry("run_id", self.run_id)?;
+        for (name, carried) in self.carry.iter().zip(&self.entry.carried) {
+            match carried {
+                Carried::Absent => map.serialize_entry(name, &None::<&str>)?,
+                Carried::Text(text) if text.is_empty() => {
+                    map.serialize_entry(name, &None::<&str>)?;
+                }
+                Carried::Text(text) => map.serialize_entry(name, text)?,
+                Carried::Json(json) => map.serialize_entry(name, json)?,
+            }
+        }
+        map.end()
+    }
+}

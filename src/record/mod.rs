@@ -1,0 +1,259 @@
+//! The results file: one line for every settled row, and what earlier runs have left there.
+//!
+//! Invariants: a line is whole or cut off at the next start; a row counts only after its line was handed to the operating
+//! system; no two runs write to one file; what was in flight when a run was killed is known to the next.
+
+mod format;
+mod inflight;
+mod past;
+mod writer;
+
+use std::fmt;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+pub use format::{COLUMNS, Format};
+pub use inflight::{Holder, InFlight};
+pub use past::Past;
+pub use writer::{Held, Recorded, Recording, ToRecord, Writer};
+
+use crate::outcome::{Facts, Outcome};
+use crate::row::{Carried, InvalidRow, Keyer, Link, Position, RowKey};
+
+/// What is recorded of a settled row.
+#[derive(Debug)]
+pub struct Entry {
+    /// Where the row stands in the input.
+    pub position: Position,
+    /// What it names.
+    pub link: Link,
+    /// The carried columns.
+    pub carried: Vec<Carried>,
+    /// What it is known by; an invalid row is known by nothing.
+    pub key: Option<RowKey>,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Particulars of the last answer, or of the fault.
+    pub facts: Facts,
+    /// Attempts made in this run.
+    pub attempts: u32,
+    /// Start of the first attempt.
+    pub started_at: Option<SystemTime>,
+    /// When it was settled.
+    pub finished_at: SystemTime,
+    /// Of the last attempt, waiting not counted.
+    pub latency: Option<Duration>,
+}
+
+impl Entry {
+    /// The entry of a row that is never called.
+    #[must_use]
+    pub fn invalid(row: InvalidRow, finished_at: SystemTime) -> Self {
+        Self {
+            position: row.position,
+            link: row.link,
+            carried: row.carried,
+            key: None,
+            outcome: Outcome::Invalid,
+            facts: Facts {
+                code: Some(row.fault.code.as_str().to_owned()),
+                message: Some(row.fault.reason),
+                ..Facts::default()
+            },
+            attempts: 0,
+            started_at: None,
+            finished_at,
+            latency: None,
+        }
+    }
+}
+
+/// What a run needs to know to open its results.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The results file. Its ending picks the format.
+    pub path: PathBuf,
+    /// Names of the carried columns.
+    pub carry: Vec<String>,
+    /// Recorded with every line and shown to a second run.
+    pub run_id: String,
+    /// When this run started.
+    pub started: SystemTime,
+    /// Rows that can be open at once: so many can be in flight when a run is killed.
+    pub open_rows: usize,
+    /// Whether rows with the outcome `failed` are left alone.
+    pub skip_failed: bool,
+}
+
+/// An open, locked results file, repaired, and what stands in it.
+#[derive(Debug)]
+pub struct Results {
+    /// What earlier runs have settled.
+    pub past: Past,
+    /// Makes the keys under which `past` and the side file know rows.
+    pub keyer: Keyer,
+    /// Marks rows in flight.
+    pub in_flight: InFlight,
+    /// Bytes of a torn last line that were cut off.
+    pub cut: u64,
+    writer: Writer,
+}
+
+impl Results {
+    /// Locks, repairs and reads the results file, creating it if need be. Nothing else has been done when this fails.
+    ///
+    /// # Errors
+    /// Another run holds the file; it is no results file, or has other columns; it cannot be read or written.
+    pub fn open(settings: &Settings) -> Result<Self, OpenError> {
+        let path = &settings.path;
+        let format = Format::of_name(path).ok_or_else(|| OpenError::Format(path.clone()))?;
+        let failed = |error| OpenError::Io(path.clone(), error);
+
+        let mut file = create(path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(OpenError::Held(
+                    path.clone(),
+                    InFlight::holder(path).map(Box::new),
+                ));
+            }
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
+        let left = InFlight::left_behind(path).map_err(failed)?;
+        let key = left.key.map_or_else(random_key, Ok).map_err(failed)?;
+        let keyer = Keyer::new(key);
+        let mut past = Past::read(&file, format, settings, &keyer, left.marks)?;
+        let length = file.metadata().map_err(failed)?.len();
+        let cut = length - past.length;
+        if cut > 0 {
+            file.set_len(past.length).map_err(failed)?;
+        }
+        file.seek(SeekFrom::End(0)).map_err(failed)?;
+        if past.length == 0 {
+            let header = format.header(&settings.carry);
+            file.write_all(&header).map_err(failed)?;
+            past.length = header.len() as u64;
+        }
+        file.sync_all().map_err(failed)?;
+        let in_flight = InFlight::create(settings, key, &past.marks).map_err(failed)?;
+        sync_directory(path).map_err(failed)?;
+        let writer = Writer::new(file, format, settings, past.length);
+        Ok(Self {
+            past,
+            keyer,
+            in_flight,
+            cut,
+            writer,
+        })
+    }
+
+    /// Takes the parts apart, for the tasks that own them.
+    #[must_use]
+    pub fn into_parts(self) -> (Past, Keyer, InFlight, Writer) {
+        (self.past, self.keyer, self.in_flight, self.writer)
+    }
+
+    /// Reads what earlier runs have settled without locking or changing anything, for a run that writes nothing.
+    ///
+    /// # Errors
+    /// As [`Results::open`], but for the lock.
+    pub fn peek(settings: &Settings) -> Result<(Past, Keyer), OpenError> {
+        let path = &settings.path;
+        let format = Format::of_name(path).ok_or_else(|| OpenError::Format(path.clone()))?;
+        let failed = |error| OpenError::Io(path.clone(), error);
+        let keyer = Keyer::new(random_key().map_err(failed)?);
+        match File::open(path) {
+            Ok(file) => Ok((
+                Past::read(&file, format, settings, &keyer, Vec::new())?,
+                keyer,
+            )),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok((Past::default(), keyer)),
+            Err(error) => Err(failed(error)),
+        }
+    }
+}
+
+/// Opens for reading and appending, private to the user: the file names people.
+fn create(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new()
+        .read(true)
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)?;
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is not a regular file",
+        ))
+    }
+}
+
+fn random_key() -> io::Result<[u8; 16]> {
+    let mut key = [0; 16];
+    getrandom::fill(&mut key).map_err(io::Error::other)?;
+    Ok(key)
+}
+
+/// Makes the file's name itself survive a power failure.
+fn sync_directory(path: &Path) -> io::Result<()> {
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    File::open(parent)?.sync_all()
+}
+
+/// Everything in a file, from its start, whatever its position.
+fn from_start(mut file: &File) -> io::Result<impl Read> {
+    file.seek(SeekFrom::Start(0))?;
+    Ok(file)
+}
+
+/// Why results cannot be opened. Nothing was called, and nothing was changed.
+#[derive(Debug)]
+pub enum OpenError {
+    /// The name ends in neither `.csv` nor `.jsonl`.
+    Format(PathBuf),
+    /// Another run holds the file.
+    Held(PathBuf, Option<Box<Holder>>),
+    /// The file is no results file.
+    Foreign(PathBuf, String),
+    /// The operating system refuses.
+    Io(PathBuf, io::Error),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Format(path) => write!(
+                f,
+                "the results file {} must end in .csv or .jsonl",
+                path.display()
+            ),
+            Self::Held(path, holder) => {
+                write!(f, "another run holds the results file {}", path.display())?;
+                match holder {
+                    Some(holder) => write!(f, ": {holder}"),
+                    None => Ok(()),
+                }
+            }
+            Self::Foreign(path, why) => write!(
+                f,
+                "{} is not a results file that this run can go on with: {why}",
+                path.display()
+            ),
+            Self::Io(path, error) => {
+                write!(f, "the results file {}: {error}", path.display())
+            }
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}

@@ -1,0 +1,308 @@
+//! What stands in a results file: the rows that need no other run, and where the whole lines end.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+
+use serde::Deserialize;
+
+use super::format::{COLUMNS, Format};
+use super::inflight::Mark;
+use super::{OpenError, Settings, from_start, random_key};
+use crate::outcome::Outcome;
+use crate::row::{Field, Keyer, RowKey};
+
+/// What earlier runs have settled.
+#[derive(Debug, Default)]
+pub struct Past {
+    /// Keys of rows with a done outcome, sorted: 16 bytes a row, and exact.
+    done: Vec<RowKey>,
+    /// Keys of rows whose last outcome is `failed`, if those are to be left alone.
+    failed: HashSet<RowKey>,
+    /// Keys of rows that may have taken effect in an earlier run.
+    doubts: HashSet<RowKey>,
+    /// Those of them that were in flight when a run was killed.
+    pub(super) marks: Vec<Mark>,
+    /// Bytes up to the end of the last whole line.
+    pub(super) length: u64,
+}
+
+/// One line, as far as the next run needs it.
+struct PastLine {
+    key: RowKey,
+    outcome: Outcome,
+    /// Where the line begins, in bytes.
+    at: u64,
+}
+
+impl Past {
+    /// Whether this run leaves the row alone.
+    #[must_use]
+    pub fn skips(&self, key: RowKey) -> bool {
+        self.done.binary_search(&key).is_ok() || self.failed.contains(&key)
+    }
+
+    /// Whether an attempt of an earlier run may have taken effect without anybody knowing.
+    #[must_use]
+    pub fn is_in_doubt(&self, key: RowKey) -> bool {
+        self.doubts.contains(&key)
+    }
+
+    /// Rows that were in flight when an earlier run was killed, and of which nothing is known since.
+    pub fn interrupted(&self) -> impl Iterator<Item = RowKey> {
+        self.marks.iter().map(|mark| mark.key)
+    }
+
+    /// Rows with a done outcome, counted as often as they were recorded.
+    #[must_use]
+    pub fn done(&self) -> usize {
+        self.done.len()
+    }
+
+    /// Reads a results file to its last whole line.
+    pub(super) fn read(
+        file: &File,
+        format: Format,
+        settings: &Settings,
+        keyer: &Keyer,
+        marks: Vec<Mark>,
+    ) -> Result<Self, OpenError> {
+        let failed = |error| OpenError::Io(settings.path.clone(), error);
+        let bytes = from_start(file).map_err(failed)?;
+        Self::scan(bytes, format, settings, keyer, marks).map_err(|error| match error {
+            ScanError::Io(error) => OpenError::Io(settings.path.clone(), error),
+            ScanError::Foreign(why) => OpenError::Foreign(settings.path.clone(), why),
+        })
+    }
+
+    fn scan(
+        bytes: impl Read,
+        format: Format,
+        settings: &Settings,
+        keyer: &Keyer,
+        mut marks: Vec<Mark>,
+    ) -> Result<Self, ScanError> {
+        let mut past = Self::default();
+        let marked: HashSet<RowKey> = marks.iter().map(|mark| mark.key).collect();
+        let mut learn = |line: PastLine| {
+            if marked.contains(&line.key) {
+                marks.retain(|mark| mark.key != line.key || mark.since > line.at);
+            }
+            past.learn(&line, settings.skip_failed);
+        };
+        let length = match format {
+            Format::Csv => scan_csv(bytes, &format.header(&settings.carry), keyer, &mut learn)?,
+            Format::Jsonl => scan_jsonl(bytes, keyer, &mut learn)?,
+        };
+        past.length = length;
+        past.done.sort_unstable();
+        marks.retain(|mark| past.done.binary_search(&mark.key).is_err());
+        past.doubts.extend(marks.iter().map(|mark| mark.key));
+        past.marks = marks;
+        Ok(past)
+    }
+
+    fn learn(&mut self, line: &PastLine, skip_failed: bool) {
+        self.failed.remove(&line.key);
+        match line.outcome {
+            outcome if outcome.is_done() => self.done.push(line.key),
+            Outcome::Failed if skip_failed => {
+                self.failed.insert(line.key);
+            }
+            Outcome::InDoubt => {
+                self.doubts.insert(line.key);
+            }
+            _ => {}
+        }
+    }
+}
+
+enum ScanError {
+    Io(io::Error),
+    Foreign(String),
+}
+
+impl From<io::Error> for ScanError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+fn scan_csv(
+    bytes: impl Read,
+    header: &[u8],
+    keyer: &Keyer,
+    learn: &mut impl FnMut(PastLine),
+) -> Result<u64, ScanError> {
+    // Stands behind the last byte: a line that is whole leaves it a record of its own, a torn one swallows it. Nobody
+    // can write a row that looks like it.
+    let end = format!("\0{:032x}", u128::from_le_bytes(random_key()?)).into_bytes();
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .buffer_capacity(256 * 1024)
+        .from_reader(bytes.chain(&*end).chain(&b"\n"[..]));
+    let mut record = csv::ByteRecord::new();
+    let mut next = |record: &mut csv::ByteRecord| match reader.read_byte_record(record) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(match error.into_kind() {
+            csv::ErrorKind::Io(error) => ScanError::Io(error),
+            other => ScanError::Foreign(format!("{other:?}")),
+        }),
+    };
+    next(&mut record)?;
+    if is_end(&record, &end) {
+        return Ok(0);
+    }
+    let expected = csv::Reader::from_reader(header)
+        .byte_headers()
+        .cloned()
+        .unwrap_or_default();
+    if record != expected {
+        return torn_header(&record, header, &end).map_or_else(
+            || Err(ScanError::Foreign(other_columns(&record, &expected))),
+            |()| Ok(0),
+        );
+    }
+    let mut broken: Option<String> = None;
+    loop {
+        next(&mut record)?;
+        let position = record
+            .position()
+            .map_or((0, 0), |at| (at.byte(), at.line()));
+        if is_end(&record, &end) || swallowed_end(&record, &end) || record.is_empty() {
+            return broken.map_or(Ok(position.0), |why| Err(ScanError::Foreign(why)));
+        }
+        match csv_line(&record, expected.len(), position.0, keyer) {
+            Some(line) => learn(line),
+            None => {
+                broken.get_or_insert_with(|| format!("line {} is no result", position.1));
+            }
+        }
+    }
+}
+
+fn is_end(record: &csv::ByteRecord, end: &[u8]) -> bool {
+    record.len() == 1 && record.get(0) == Some(end)
+}
+
+/// Whether the last field took up what stands behind the last byte of the file.
+fn swallowed_end(record: &csv::ByteRecord, end: &[u8]) -> bool {
+    let last = record.iter().next_back().unwrap_or_default();
+    last.strip_suffix(b"\n").unwrap_or(last).ends_with(end)
+}
+
+fn csv_line(record: &csv::ByteRecord, columns: usize, at: u64, keyer: &Keyer) -> Option<PastLine> {
+    let fields = [3, 4, 5, 6].map(|column| record.get(column).unwrap_or_default());
+    let outcome = Outcome::named(record.get(7)?)?;
+    (record.len() == columns).then(|| PastLine {
+        key: keyer.key_of(fields),
+        outcome,
+        at,
+    })
+}
+
+/// A header that was cut off while it was written: a prefix of ours, with nothing behind it.
+fn torn_header(record: &csv::ByteRecord, header: &[u8], end: &[u8]) -> Option<()> {
+    let mut written = Vec::new();
+    csv::WriterBuilder::new()
+        .flexible(true)
+        .from_writer(&mut written)
+        .write_byte_record(record)
+        .ok()?;
+    let at = written
+        .windows(end.len())
+        .position(|window| window == end)?;
+    header.starts_with(&written[..at]).then_some(())
+}
+
+fn other_columns(found: &csv::ByteRecord, expected: &csv::ByteRecord) -> String {
+    let has = |name: &[u8]| found.iter().any(|column| column == name);
+    let missing: Vec<_> = expected
+        .iter()
+        .filter(|name| !has(name))
+        .map(String::from_utf8_lossy)
+        .collect();
+    if COLUMNS.iter().all(|name| has(name.as_bytes())) {
+        let carried: Vec<_> = found
+            .iter()
+            .skip(COLUMNS.len())
+            .map(String::from_utf8_lossy)
+            .collect();
+        return format!(
+            "it carries the columns [{}]; give the same --carry, in the same order, or another --results",
+            carried.join(", ")
+        );
+    }
+    format!("its header lacks {}", missing.join(", "))
+}
+
+/// The keys of a line that say what is done.
+#[derive(Deserialize)]
+struct JsonPast<'a> {
+    #[serde(borrow)]
+    identity_id: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    identity_pool_id: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    developer_provider_name: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    developer_user_identifier: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    outcome: Cow<'a, str>,
+    /// Only there to tell a results line from anything else with an outcome.
+    #[serde(rename = "run_id", borrow)]
+    _run_id: Cow<'a, str>,
+}
+
+fn scan_jsonl(
+    bytes: impl Read,
+    keyer: &Keyer,
+    learn: &mut impl FnMut(PastLine),
+) -> Result<u64, ScanError> {
+    let mut reader = BufReader::with_capacity(256 * 1024, bytes);
+    let (mut line, mut at, mut number) = (Vec::new(), 0, 0_u64);
+    loop {
+        line.clear();
+        let read = reader.read_until(b'\n', &mut line)? as u64;
+        number += 1;
+        if line.last() != Some(&b'\n') {
+            let begun = &line[..line.len().min(JSON_BEGIN.len())];
+            return if at > 0 || JSON_BEGIN.starts_with(begun) {
+                Ok(at)
+            } else {
+                Err(ScanError::Foreign("it does not begin as one".to_owned()))
+            };
+        }
+        if !line.trim_ascii().is_empty() {
+            let Some(line) = json_line(&line, at, keyer) else {
+                return Err(ScanError::Foreign(format!("line {number} is no result")));
+            };
+            learn(line);
+        }
+        at += read;
+    }
+}
+
+/// How every line begins; by it a torn first line is known.
+const JSON_BEGIN: &[u8] = br#"{"row":"#;
+
+fn json_line(line: &[u8], at: u64, keyer: &Keyer) -> Option<PastLine> {
+    let line: JsonPast<'_> = serde_json::from_slice(line).ok()?;
+    let value = |field| match field {
+        Field::IdentityId => line.identity_id.as_deref(),
+        Field::IdentityPoolId => line.identity_pool_id.as_deref(),
+        Field::DeveloperProviderName => line.developer_provider_name.as_deref(),
+        Field::DeveloperUserIdentifier => line.developer_user_identifier.as_deref(),
+    };
+    Some(PastLine {
+        key: keyer.key_of(Field::ALL.map(|field| value(field).unwrap_or_default().as_bytes())),
+        outcome: Outcome::named(line.outcome.as_bytes())?,
+        at,
+    })
+}
+
+#[cfg(test)]
+#[path = "past_tests.rs"]
+mod tests;

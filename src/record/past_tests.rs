@@ -1,0 +1,229 @@
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::outcome::Facts;
+use crate::record::Entry;
+use crate::row::{Carried, Link, Position};
+
+const KEYER: [u8; 16] = [3; 16];
+
+fn settings(format: Format, carry: &[&str], skip_failed: bool) -> Settings {
+    let name = match format {
+        Format::Csv => "people.results.csv",
+        Format::Jsonl => "people.results.jsonl",
+    };
+    Settings {
+        path: PathBuf::from(name),
+        carry: carry.iter().map(ToString::to_string).collect(),
+        run_id: "run-1".into(),
+        started: SystemTime::UNIX_EPOCH,
+        open_rows: 4,
+        skip_failed,
+    }
+}
+
+fn entry(user: &str, outcome: Outcome, carried: Vec<Carried>) -> Entry {
+    Entry {
+        position: Position {
+            source: "people.csv".into(),
+            row: 1,
+            line: 2,
+        },
+        link: Link {
+            identity_id: "us-east-1:1".into(),
+            identity_pool_id: "us-east-1:2".into(),
+            developer_provider_name: "login.example.com".into(),
+            developer_user_identifier: user.into(),
+        },
+        carried,
+        key: None,
+        outcome,
+        facts: Facts::default(),
+        attempts: 1,
+        started_at: Some(SystemTime::UNIX_EPOCH),
+        finished_at: SystemTime::UNIX_EPOCH,
+        latency: Some(Duration::from_millis(5)),
+    }
+}
+
+fn file_of(format: Format, entries: &[Entry], carry: &[&str]) -> Vec<u8> {
+    let settings = settings(format, carry, false);
+    let mut bytes = format.header(&settings.carry);
+    format.write(entries, "run-1", &settings.carry, &mut bytes);
+    bytes
+}
+
+fn scan(format: Format, bytes: &[u8], skip_failed: bool, marks: Vec<Mark>) -> Result<Past, String> {
+    let settings = settings(format, &[], skip_failed);
+    Past::scan(bytes, format, &settings, &Keyer::new(KEYER), marks).map_err(|error| match error {
+        ScanError::Io(error) => error.to_string(),
+        ScanError::Foreign(why) => why,
+    })
+}
+
+fn key(user: &str) -> RowKey {
+    Keyer::new(KEYER).key(&entry(user, Outcome::Failed, Vec::new()).link)
+}
+
+/// Text with everything that could end a line or a field early.
+fn any_text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[a-z\"\\\\,;\r\n\0\u{202e}\u{5d0}\u{1f600} ]{0,12}",
+        proptest::collection::vec(any::<char>(), 0..8)
+            .prop_map(|chars| chars.into_iter().collect()),
+    ]
+}
+
+fn any_outcome() -> impl Strategy<Value = Outcome> {
+    prop::sample::select(Outcome::ALL.to_vec())
+}
+
+proptest! {
+    #[test]
+    fn any_prefix_resumes(
+        rows in proptest::collection::vec((any_text(), any_outcome()), 0..6),
+        cut in 0.0..=1.0_f64,
+        jsonl: bool,
+    ) {
+        let format = if jsonl { Format::Jsonl } else { Format::Csv };
+        let entries: Vec<_> = rows.iter().map(|(user, outcome)| entry(user, *outcome, vec![])).collect();
+        // Where the file ends after each line.
+        let ends: Vec<_> = (0..=entries.len()).map(|n| file_of(format, &entries[..n], &[]).len()).collect();
+        let whole = file_of(format, &entries, &[]);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a length is one")]
+        let cut = (whole.len() as f64 * cut) as usize;
+
+        let past = scan(format, &whole[..cut], false, vec![]).expect("a prefix is a results file");
+        let lines = ends.iter().filter(|end| **end <= cut).count();
+        let kept = if lines == 0 { 0 } else { ends[lines - 1] };
+        prop_assert_eq!(past.length, kept as u64);
+        let kept_rows = &rows[..lines.saturating_sub(1)];
+        for (user, _) in &rows {
+            let done = kept_rows.iter().any(|(other, outcome)| other == user && outcome.is_done());
+            prop_assert_eq!(past.skips(key(user)), done);
+        }
+    }
+
+    #[test]
+    fn any_content_is_read_back_as_it_was_written(
+        user in any_text(), message in any_text(), carried in any_text(), jsonl: bool,
+    ) {
+        let format = if jsonl { Format::Jsonl } else { Format::Csv };
+        let mut written = entry(&user, Outcome::Failed, vec![Carried::Text(carried.clone())]);
+        written.facts.message = Some(message.clone());
+        let bytes = file_of(format, &[written], &["ticket"]);
+        let read = match format {
+            Format::Csv => {
+                let mut reader = csv::Reader::from_reader(&bytes[..]);
+                let record = reader.records().next().expect("a record").expect("valid");
+                [6, 9, 17].map(|column| record[column].to_owned())
+            }
+            Format::Jsonl => {
+                let line: serde_json::Value = serde_json::from_slice(&bytes).expect("valid");
+                ["developer_user_identifier", "error_message", "ticket"]
+                    .map(|name| line[name].as_str().unwrap_or_default().to_owned())
+            }
+        };
+        prop_assert_eq!(read, [user, message, carried]);
+    }
+
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200), jsonl: bool) {
+        let format = if jsonl { Format::Jsonl } else { Format::Csv };
+        let mut file = file_of(format, &[entry("u", Outcome::Unlinked, vec![])], &[]);
+        file.extend(bytes);
+        if let Ok(past) = scan(format, &file, false, vec![]) {
+            prop_assert!(past.length <= file.len() as u64);
+        }
+    }
+}
+
+#[test]
+fn the_last_outcome_decides_but_done_is_done() {
+    let entries = [
+        entry("failed then done", Outcome::Failed, vec![]),
+        entry("failed then done", Outcome::Unlinked, vec![]),
+        entry("done then failed", Outcome::NotLinked, vec![]),
+        entry("done then failed", Outcome::Failed, vec![]),
+        entry("failed", Outcome::Failed, vec![]),
+        entry("in doubt", Outcome::InDoubt, vec![]),
+        entry("failed then in doubt", Outcome::Failed, vec![]),
+        entry("failed then in doubt", Outcome::InDoubt, vec![]),
+        entry("invalid", Outcome::Invalid, vec![]),
+        entry("held", Outcome::Held, vec![]),
+    ];
+    for format in [Format::Csv, Format::Jsonl] {
+        let bytes = file_of(format, &entries, &[]);
+        for skip_failed in [false, true] {
+            let past = scan(format, &bytes, skip_failed, vec![]).expect("a results file");
+            for (user, skipped) in [
+                ("failed then done", true),
+                ("done then failed", true),
+                ("failed", skip_failed),
+                ("in doubt", false),
+                ("failed then in doubt", false),
+                ("invalid", false),
+                ("held", false),
+                ("never seen", false),
+            ] {
+                assert_eq!(past.skips(key(user)), skipped, "{user}");
+            }
+            assert!(past.is_in_doubt(key("in doubt")));
+            assert!(!past.is_in_doubt(key("failed")));
+        }
+    }
+}
+
+#[test]
+fn a_row_in_flight_is_in_doubt_until_a_later_line_tells() {
+    let before = file_of(Format::Csv, &[entry("u", Outcome::Failed, vec![])], &[]);
+    let entries = [
+        entry("u", Outcome::Failed, vec![]),
+        entry("u", Outcome::Failed, vec![]),
+    ];
+    let after = file_of(Format::Csv, &entries, &[]);
+    let mark = |since: usize| {
+        vec![Mark {
+            key: key("u"),
+            since: since as u64,
+        }]
+    };
+    let in_doubt = |bytes: &[u8], since| {
+        scan(Format::Csv, bytes, false, mark(since))
+            .expect("a results file")
+            .is_in_doubt(key("u"))
+    };
+    assert!(in_doubt(&before, before.len()), "no line since");
+    assert!(!in_doubt(&after, before.len()), "a line since");
+    assert!(in_doubt(&[], 0), "the results are gone");
+
+    let done = file_of(Format::Csv, &[entry("u", Outcome::Unlinked, vec![])], &[]);
+    assert!(
+        !in_doubt(&done, done.len()),
+        "a done row needs no other run"
+    );
+}
+
+#[test]
+fn what_is_no_results_file_is_refused() {
+    let refused = |format, bytes: &[u8]| scan(format, bytes, false, vec![]).expect_err("refused");
+    assert!(refused(Format::Csv, b"identity_id,user\n1,2\n").contains("lacks row, source, line"));
+    assert!(refused(Format::Csv, b"people").contains("lacks"));
+    assert!(refused(Format::Jsonl, b"{\"IdentityId\":\"x\"}\n").contains("line 1"));
+    assert!(refused(Format::Jsonl, b"people").contains("begin"));
+
+    let mut broken = file_of(Format::Csv, &[entry("u", Outcome::Unlinked, vec![])], &[]);
+    broken.extend(b"2,people.csv,3\n");
+    broken.extend(&file_of(
+        Format::Csv,
+        &[entry("u", Outcome::Unlinked, vec![])],
+        &[],
+    ));
+    assert!(refused(Format::Csv, &broken).contains("line 3"));
+
+    let carried = file_of(Format::Csv, &[], &["ticket"]);
+    assert!(refused(Format::Csv, &carried).contains("carries the columns [ticket]"));
+}

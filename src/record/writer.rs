@@ -1,0 +1,164 @@
+//! The thread that appends to the results. It alone writes to them.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+
+use tokio::sync::mpsc;
+
+use super::{Entry, Format, Settings};
+
+/// What a row that is called holds until it is recorded. The recording thread only hands it back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    /// Its slot in the side file.
+    pub slot: usize,
+    /// Stands for its identity, of which no other row may be called meanwhile.
+    pub identity: u64,
+}
+
+/// What the recording thread is asked to do. When nobody can ask any more, it syncs and ends.
+#[derive(Debug)]
+pub enum ToRecord {
+    /// Append the line of a settled row, which holds this if it was called.
+    Settled(Box<Entry>, Option<Held>),
+    /// Bring everything to the disk, and make sure that the results are still where they were.
+    Sync,
+}
+
+/// What the recording thread has done.
+#[derive(Debug)]
+pub enum Recorded {
+    /// These lines were handed to the operating system, in this order.
+    Lines(Vec<(Box<Entry>, Option<Held>)>),
+    /// Nothing can be recorded any more. Rows sent since the last `Lines` have no record.
+    Failed(io::Error),
+}
+
+/// Lines that are written at once, at most.
+const BATCH: usize = 256;
+
+/// Appends entries to an open results file.
+#[derive(Debug)]
+pub struct Writer {
+    file: File,
+    path: PathBuf,
+    format: Format,
+    run_id: String,
+    carry: Vec<String>,
+    length: Arc<AtomicU64>,
+    unsynced: bool,
+}
+
+/// A running recording thread, and the ways to it.
+#[derive(Debug)]
+pub struct Recording {
+    /// Takes what is to be done. Its bound is above the number of rows that can be open.
+    pub orders: mpsc::Sender<ToRecord>,
+    /// Tells what was done.
+    pub done: mpsc::Receiver<Recorded>,
+    /// Bytes in the results, as far as handed to the operating system.
+    pub length: Arc<AtomicU64>,
+}
+
+impl Writer {
+    pub(super) fn new(file: File, format: Format, settings: &Settings, length: u64) -> Self {
+        Self {
+            file,
+            path: settings.path.clone(),
+            format,
+            run_id: settings.run_id.clone(),
+            carry: settings.carry.clone(),
+            length: Arc::new(AtomicU64::new(length)),
+            unsynced: false,
+        }
+    }
+
+    /// Starts the thread, for at most `open_rows` rows that are not recorded yet.
+    ///
+    /// # Errors
+    /// No thread can be started.
+    pub fn start(self, open_rows: usize) -> io::Result<(Recording, JoinHandle<()>)> {
+        let bound = open_rows + 16;
+        let (orders, asked) = mpsc::channel(bound);
+        let (tell, done) = mpsc::channel(bound);
+        let length = Arc::clone(&self.length);
+        let thread = std::thread::Builder::new()
+            .name("record".to_owned())
+            .spawn(move || self.run(asked, &tell))?;
+        let recording = Recording {
+            orders,
+            done,
+            length,
+        };
+        Ok((recording, thread))
+    }
+
+    fn run(mut self, mut asked: mpsc::Receiver<ToRecord>, tell: &mpsc::Sender<Recorded>) {
+        let mut orders = Vec::with_capacity(BATCH);
+        while asked.blocking_recv_many(&mut orders, BATCH) > 0 {
+            let mut sync = false;
+            let entries: Vec<_> = orders
+                .drain(..)
+                .filter_map(|order| match order {
+                    ToRecord::Settled(entry, slot) => Some((entry, slot)),
+                    ToRecord::Sync => {
+                        sync = true;
+                        None
+                    }
+                })
+                .collect();
+            let mut result = Ok(());
+            if !entries.is_empty() {
+                result = self.append(&entries);
+                if result.is_ok() && tell.blocking_send(Recorded::Lines(entries)).is_err() {
+                    break;
+                }
+            }
+            if sync && result.is_ok() {
+                result = self.sync();
+            }
+            if let Err(error) = result {
+                let _ = tell.blocking_send(Recorded::Failed(error));
+                return;
+            }
+        }
+        if let Err(error) = self.sync() {
+            let _ = tell.blocking_send(Recorded::Failed(error));
+        }
+    }
+
+    fn append(&mut self, entries: &[(Box<Entry>, Option<Held>)]) -> io::Result<()> {
+        let mut lines = Vec::with_capacity(entries.len() * 384);
+        let entries = entries.iter().map(|(entry, _)| &**entry);
+        self.format
+            .write(entries, &self.run_id, &self.carry, &mut lines);
+        let length = self.length.load(Ordering::Acquire);
+        if let Err(error) = self.file.write_all(&lines) {
+            // Half a line would stand in the way of whoever reads the file meanwhile; the next start cuts it off too.
+            let _ = self.file.set_len(length);
+            return Err(error);
+        }
+        self.length
+            .store(length + lines.len() as u64, Ordering::Release);
+        self.unsynced = true;
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        if std::mem::take(&mut self.unsynced) {
+            self.file.sync_data()?;
+        }
+        let ours = self.file.metadata()?;
+        let there = fs::metadata(&self.path)?;
+        if (ours.dev(), ours.ino()) == (there.dev(), there.ino()) {
+            Ok(())
+        } else {
+            Err(io::Error::other("another file has taken its place"))
+        }
+    }
+}

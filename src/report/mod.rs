@@ -1,0 +1,106 @@
+//! What people and scripts see of a run. It never calls and never touches the results file.
+
+pub mod log;
+mod progress;
+mod summary;
+mod tally;
+
+use std::io::Write as _;
+use std::time::Duration;
+
+pub use progress::{Progress, Style, Totals};
+pub use summary::{Report, conclusion};
+pub use tally::Tally;
+
+use crate::signal::Stop;
+use crate::terminal::printable;
+
+/// A run at one moment.
+#[derive(Debug, Clone, Copy)]
+pub struct Snapshot {
+    /// Rows by what became of them.
+    pub tally: Tally,
+    /// Since the run began.
+    pub elapsed: Duration,
+    /// Attempts started.
+    pub calls: u64,
+    /// Attempts answered with "too many".
+    pub throttled: u64,
+    /// Calls in flight.
+    pub in_flight: usize,
+    /// Rows that wait for their first admission.
+    pub queued: usize,
+    /// The rate that throttling holds a Region to, if it does.
+    pub throttled_to: Option<f64>,
+    /// Whether the input has been read to its end, so that the total is known.
+    pub all_read: bool,
+    /// How far the run has been told to stop.
+    pub stop: Stop,
+}
+
+/// Writes a line for people to standard error, safe for a terminal.
+pub fn notice(text: &str) {
+    let text = text.lines().map(printable).collect::<Vec<_>>().join("\n");
+    // Nobody can be told that standard error is gone.
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// 1234567 as 1,234,567.
+#[must_use]
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A length of time with its two largest units, as in `3 h 12 min`.
+#[must_use]
+pub fn spoken(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let two = |large: u64, unit: &str, small: u64, subunit: &str| match small {
+        0 => format!("{large} {unit}"),
+        _ => format!("{large} {unit} {small} {subunit}"),
+    };
+    match seconds {
+        0..10 => format!("{:.1} s", time.as_secs_f64()),
+        10..60 => format!("{seconds} s"),
+        60..3600 => two(seconds / 60, "min", seconds % 60, "s"),
+        3600..86400 => two(seconds / 3600, "h", seconds / 60 % 60, "min"),
+        _ => two(seconds / 86400, "d", seconds / 3600 % 24, "h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped_by_thousands() {
+        for (number, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1000, "1,000"),
+            (1_234_567, "1,234,567"),
+        ] {
+            assert_eq!(grouped(number), text);
+        }
+    }
+
+    #[test]
+    fn times_are_told_by_their_two_largest_units() {
+        let told = |seconds| spoken(Duration::from_secs_f64(seconds));
+        assert_eq!(told(0.04), "0.0 s");
+        assert_eq!(told(9.94), "9.9 s");
+        assert_eq!(told(59.9), "59 s");
+        assert_eq!(told(60.0), "1 min");
+        assert_eq!(told(3599.0), "59 min 59 s");
+        assert_eq!(told(11_520.0), "3 h 12 min");
+        assert_eq!(told(90_000.0), "1 d 1 h");
+    }
+}

@@ -1,0 +1,258 @@
+//! Progress on standard error: a bar on a terminal, a plain line now and then elsewhere.
+
+use std::collections::VecDeque;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::{Snapshot, Tally, grouped, spoken};
+use crate::admit::Rate;
+use crate::outcome::Outcome;
+use crate::signal::Stop;
+
+/// How progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    /// Redrawn in place.
+    Bar,
+    /// A line every 30 seconds.
+    Plain,
+    /// Not at all.
+    None,
+}
+
+/// From one plain line to the next.
+const BETWEEN_LINES: Duration = Duration::from_secs(30);
+/// Over which the present speed is measured.
+const RECENT: Duration = Duration::from_secs(20);
+
+/// What is known of the size of the job and its bounds.
+#[derive(Debug, Clone)]
+pub struct Totals {
+    /// Bytes of all inputs on disk, if all are files.
+    pub bytes: Option<u64>,
+    /// Of these, bytes read so far.
+    pub bytes_read: Arc<AtomicU64>,
+    /// Rows after which the run stops.
+    pub limit: Option<u64>,
+    /// Ceiling of the rate.
+    pub rate: Rate,
+    /// Calls in flight at most.
+    pub concurrency: usize,
+    /// Bound on one attempt, and so on the drain.
+    pub timeout: Duration,
+}
+
+/// Shows a run while it goes on.
+#[derive(Debug)]
+pub struct Progress {
+    style: Style,
+    bar: ProgressBar,
+    totals: Totals,
+    last_line: Duration,
+    /// Elapsed time, rows settled and calls made, lately.
+    recent: VecDeque<(Duration, u64, u64)>,
+    stop: Stop,
+}
+
+impl Progress {
+    /// Nothing is shown yet.
+    ///
+    /// # Panics
+    /// Never: the bar's template is fixed.
+    #[must_use]
+    pub fn new(style: Style, totals: Totals) -> Self {
+        let bar = match style {
+            Style::Bar => {
+                ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(10))
+            }
+            Style::Plain | Style::None => ProgressBar::hidden(),
+        };
+        let template = "{bar:24} {msg}";
+        bar.set_style(
+            ProgressStyle::with_template(template)
+                .expect("the template is well formed")
+                .progress_chars("━╸─"),
+        );
+        Self {
+            style,
+            bar,
+            totals,
+            last_line: Duration::ZERO,
+            recent: VecDeque::new(),
+            stop: Stop::Go,
+        }
+    }
+
+    /// The bar, for whoever writes lines above it.
+    #[must_use]
+    pub fn bar(&self) -> ProgressBar {
+        self.bar.clone()
+    }
+
+    /// Shows a moment of the run.
+    pub fn update(&mut self, now: &Snapshot) {
+        self.remember(now);
+        if now.stop != self.stop {
+            self.stop = now.stop;
+            self.say(&self.stopping(now));
+        }
+        match self.style {
+            Style::None => {}
+            Style::Bar => {
+                let (done, total) = self.extent(now);
+                self.bar.set_length(total.unwrap_or(0).max(1));
+                self.bar
+                    .set_position(if total.is_some() { done } else { 0 });
+                self.bar.set_message(self.line(now));
+            }
+            Style::Plain => {
+                if now.elapsed >= self.last_line + BETWEEN_LINES {
+                    self.last_line = now.elapsed;
+                    self.say(&self.line(now));
+                }
+            }
+        }
+    }
+
+    /// Takes the bar away.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    /// Writes a line that stays, above the bar if there is one.
+    fn say(&self, line: &str) {
+        if self.style != Style::None {
+            self.bar.suspend(|| {
+                // Nobody can be told that standard error is gone.
+                let _ = writeln!(std::io::stderr().lock(), "{line}");
+            });
+        }
+    }
+
+    fn stopping(&self, now: &Snapshot) -> String {
+        match (now.stop, now.in_flight) {
+            (Stop::Abort, _) => "Stopping at once.".to_owned(),
+            (_, 0) => "Stopping.".to_owned(),
+            (_, calls) => format!(
+                "Stopping: waiting for {calls} call{} in flight, {} at most. Once more stops at once.",
+                if calls == 1 { "" } else { "s" },
+                spoken(self.totals.timeout)
+            ),
+        }
+    }
+
+    fn remember(&mut self, now: &Snapshot) {
+        self.recent
+            .push_back((now.elapsed, now.tally.settled(), now.calls));
+        while self
+            .recent
+            .front()
+            .is_some_and(|oldest| now.elapsed > oldest.0 + RECENT)
+        {
+            self.recent.pop_front();
+        }
+    }
+
+    /// Rows settled and calls made per second, lately.
+    fn speed(&self) -> (f64, f64) {
+        match (self.recent.front(), self.recent.back()) {
+            (Some(from), Some(to)) if to.0 > from.0 => {
+                let seconds = to.0.saturating_sub(from.0).as_secs_f64();
+                let per_second = |from: u64, to: u64| (to - from) as f64 / seconds;
+                (per_second(from.1, to.1), per_second(from.2, to.2))
+            }
+            _ => (0.0, 0.0),
+        }
+    }
+
+    /// Rows dealt with, and how many there are: exactly once all are read, before that as far as the bytes tell.
+    fn extent(&self, now: &Snapshot) -> (u64, Option<u64>) {
+        let done = now.tally.settled() + now.tally.skipped;
+        let read = now.tally.read;
+        let bytes_read = self.totals.bytes_read.load(Ordering::Relaxed);
+        let total = match self.totals.bytes {
+            _ if now.all_read => Some(read),
+            Some(bytes) if bytes_read > 0 && read > 0 => {
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "an estimate of a number of rows"
+                )]
+                let estimate = (read as f64 * (bytes as f64 / bytes_read as f64)) as u64;
+                Some(estimate.max(read))
+            }
+            _ => None,
+        };
+        let limited = self.totals.limit.map(|limit| limit + now.tally.skipped);
+        match (total, limited) {
+            (Some(total), Some(limited)) => (done, Some(total.min(limited))),
+            (total, limited) => (done, total.or(limited)),
+        }
+    }
+
+    fn line(&self, now: &Snapshot) -> String {
+        let (done, total) = self.extent(now);
+        let (rows_now, calls_now) = self.speed();
+        let mut line = grouped(done);
+        if let Some(total) = total {
+            let about = if now.all_read { "" } else { "about " };
+            let _ = write!(line, " of {about}{}", grouped(total));
+        }
+        line.push_str(&by_outcome(&now.tally));
+        let _ = write!(line, " · {calls_now:.1} calls/s");
+        match (now.throttled_to, self.totals.rate) {
+            (Some(limit), _) => {
+                let _ = write!(line, " (throttled to {})", Rate::PerSecond(limit));
+            }
+            (None, Rate::Unlimited) => {}
+            (None, rate) => {
+                let _ = write!(line, " of {rate}");
+            }
+        }
+        let _ = write!(line, " · {} in flight", now.in_flight);
+        let left = total.map_or(0, |total| total.saturating_sub(done));
+        if left > 0 && rows_now > 0.0 && now.stop == Stop::Go {
+            let seconds = (left as f64 / rows_now).min(1e9);
+            let _ = write!(line, " · {} left", spoken(Duration::from_secs_f64(seconds)));
+        }
+        if let Some(held_by) = self.held_back_by(now) {
+            let _ = write!(line, " · {held_by}");
+        }
+        line
+    }
+
+    /// What keeps the run from going faster.
+    fn held_back_by(&self, now: &Snapshot) -> Option<&'static str> {
+        if now.stop != Stop::Go || now.all_read && now.queued == 0 {
+            None
+        } else if now.throttled_to.is_some() {
+            Some("held back by throttling")
+        } else if now.in_flight >= self.totals.concurrency {
+            Some("held back by latency")
+        } else if now.queued == 0 {
+            Some("waiting for input")
+        } else {
+            Some("held back by --rate")
+        }
+    }
+}
+
+/// The outcomes that there are, each with its number.
+fn by_outcome(tally: &Tally) -> String {
+    let mut text = String::new();
+    let mut part = |number: u64, name: &str| {
+        if number > 0 {
+            let _ = write!(text, " · {} {name}", grouped(number));
+        }
+    };
+    part(tally.skipped, "skipped");
+    for outcome in Outcome::ALL {
+        part(tally.of(outcome), &outcome.as_str().replace('_', " "));
+    }
+    text
+}

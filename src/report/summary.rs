@@ -1,0 +1,183 @@
+//! The last word of a run on standard output, and the exit code.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+use super::{Tally, grouped, spoken};
+use crate::error::Exit;
+use crate::outcome::Outcome;
+use crate::terminal::printable;
+
+/// Everything that the end of a run tells.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// `run`, `rehearsal` or `dry_run`.
+    pub mode: &'static str,
+    /// Recorded with every line.
+    pub run_id: String,
+    /// The results file, if one was written.
+    pub results: Option<PathBuf>,
+    /// What was counted.
+    pub tally: Tally,
+    /// Attempts started.
+    pub calls: u64,
+    /// Attempts answered with "too many".
+    pub throttled: u64,
+    /// How long it took.
+    pub elapsed: Duration,
+    /// Whether the inputs were read or counted to their end: otherwise there may be more rows left.
+    pub counted_to_end: bool,
+    /// The exit code.
+    pub exit: Exit,
+    /// Why the run ended, as a word for scripts.
+    pub reason: &'static str,
+    /// What happened, and what to do about it, where there is something to say.
+    pub message: Option<String>,
+    /// The next command, where one is due, and what it does.
+    pub next: Option<(String, String)>,
+}
+
+/// The exit code of a run that read all its input.
+#[must_use]
+pub fn conclusion(tally: &Tally, not_linked_fails: bool) -> Exit {
+    if tally.has_undone() || (not_linked_fails && tally.of(Outcome::NotLinked) > 0) {
+        Exit::NotAllDone
+    } else {
+        Exit::Done
+    }
+}
+
+impl Serialize for Report {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let tally = &self.tally;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("mode", self.mode)?;
+        map.serialize_entry("run_id", &self.run_id)?;
+        let results = self.results.as_ref().map(|path| path.to_string_lossy());
+        map.serialize_entry("results", &results)?;
+        map.serialize_entry("rows", &tally.read)?;
+        map.serialize_entry("skipped", &tally.skipped)?;
+        for outcome in Outcome::ALL {
+            map.serialize_entry(outcome.as_str(), &tally.of(outcome))?;
+        }
+        map.serialize_entry("left", &tally.left)?;
+        map.serialize_entry("counted_to_end", &self.counted_to_end)?;
+        map.serialize_entry("calls", &self.calls)?;
+        map.serialize_entry("throttled", &self.throttled)?;
+        map.serialize_entry("seconds", &(self.elapsed.as_millis() as f64 / 1000.0))?;
+        map.serialize_entry("reason", self.reason)?;
+        map.serialize_entry("message", &self.message)?;
+        let next = self.next.as_ref().map(|(command, _)| command);
+        map.serialize_entry("next", &next)?;
+        map.serialize_entry("exit_code", &self.exit.code())?;
+        map.end()
+    }
+}
+
+impl Report {
+    /// One JSON object, on one line.
+    #[must_use]
+    pub fn json(&self) -> String {
+        let mut text = Vec::new();
+        let mut serializer = serde_json::Serializer::new(&mut text);
+        self.serialize(&mut serializer)
+            .expect("memory takes any object");
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
+    /// For people.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        if self.mode == "rehearsal" {
+            text.push_str(
+                "Rehearsal against the emulator on this machine: nothing was unlinked.\n",
+            );
+        } else if self.mode == "dry_run" {
+            text.push_str("Dry run: nothing was called and nothing was written.\n");
+        }
+        let mut line = |rows: u64, name: &str, note: &str| {
+            let note = if note.is_empty() {
+                String::new()
+            } else {
+                format!("  {note}")
+            };
+            let _ = writeln!(text, "{:>12}  {name}{note}", grouped(rows));
+        };
+        let tally = &self.tally;
+        line(tally.read, "rows read", "");
+        for (rows, name, note) in [
+            (tally.skipped, "skipped", "done in an earlier run"),
+            (tally.of(Outcome::Unlinked), "unlinked", ""),
+            (
+                tally.of(Outcome::NotLinked),
+                "not linked",
+                "there was nothing to unlink",
+            ),
+            (
+                tally.of(Outcome::UnlinkedReplyLost),
+                "unlinked",
+                "told by a second attempt, the first reply being lost",
+            ),
+            (tally.of(Outcome::Failed), "failed", ""),
+            (
+                tally.of(Outcome::InDoubt),
+                "in doubt",
+                "may or may not be unlinked; the next run tells",
+            ),
+            (tally.of(Outcome::Invalid), "invalid", "never sent"),
+            (
+                tally.of(Outcome::Held),
+                "held",
+                "on the hold list, never sent",
+            ),
+        ] {
+            if rows > 0 {
+                line(rows, name, note);
+            }
+        }
+        if tally.left > 0 || !self.counted_to_end {
+            let note = match (self.mode, self.counted_to_end) {
+                ("dry_run", true) => "a run would call these",
+                (_, true) => "untouched",
+                (_, false) => "untouched, and more that were not read",
+            };
+            line(tally.left, "left", note);
+        }
+        if self.calls > 0 {
+            let throttled = match self.throttled {
+                0 => String::new(),
+                calls => format!(", {} of them throttled", grouped(calls)),
+            };
+            let seconds = self.elapsed.as_secs_f64().max(0.001);
+            let _ = writeln!(
+                text,
+                "{} calls in {} ({:.1}/s){throttled}.",
+                grouped(self.calls),
+                spoken(self.elapsed),
+                self.calls as f64 / seconds
+            );
+        }
+        if let Some(results) = &self.results {
+            let _ = writeln!(text, "Results: {}", printable(&results.to_string_lossy()));
+        }
+        if let Some(message) = &self.message {
+            let _ = writeln!(text, "\n{}", printable_lines(message));
+        }
+        if let Some((command, does)) = &self.next {
+            let _ = writeln!(text, "\n{does}\n  {}", printable(command));
+        }
+        text
+    }
+}
+
+fn printable_lines(message: &str) -> String {
+    message
+        .lines()
+        .map(printable)
+        .collect::<Vec<_>>()
+        .join("\n")
+}

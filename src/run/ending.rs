@@ -1,0 +1,245 @@
+//! From how a run ended to what is said about it: exit code, sentence, next command.
+
+use std::fmt::Write as _;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::engine::{MaxFailures, Reason, Summary};
+use crate::error::Exit;
+use crate::outcome::Outcome;
+use crate::plan::{Mode, Plan};
+use crate::report::{Report, Tally, conclusion};
+use crate::signal::Signal;
+use crate::worker::{Counters, Halt, HaltingAnswer};
+
+/// What is said at the end of a run.
+pub(super) fn report(
+    plan: &Plan,
+    summary: &Summary,
+    counters: &Counters,
+    elapsed: Duration,
+) -> Report {
+    let mut report = blank(plan, summary.tally, elapsed);
+    report.results = plan.results.as_ref().map(|results| results.path.clone());
+    report.calls = counters.calls.load(Ordering::Relaxed);
+    report.throttled = counters.throttled.load(Ordering::Relaxed);
+    report.counted_to_end = summary.counted_to_end;
+    let ending = Ending::of(plan, summary);
+    report.exit = ending.exit;
+    report.reason = ending.reason;
+    report.message = ending.message;
+    report.next = next(plan, &report.tally, ending.exit);
+    if !summary.tally.adds_up() {
+        report.exit = Exit::Halted;
+        report.reason = "internal_error";
+        report.message = Some(format!(
+            "Internal error: the counts of this run do not add up ({:?}). The results file is right; please report this.",
+            summary.tally
+        ));
+    }
+    report
+}
+
+/// What is said at the end of a dry run.
+pub(super) fn dry_report(plan: &Plan, tally: Tally, elapsed: Duration) -> Report {
+    let mut report = blank(plan, tally, elapsed);
+    report.exit = conclusion(&tally, false);
+    report.next = Some((
+        command_without(&plan.command, &["--dry-run"], &["--rehearse"]),
+        "Next, rehearse it:".to_owned(),
+    ));
+    report
+}
+
+fn blank(plan: &Plan, tally: Tally, elapsed: Duration) -> Report {
+    Report {
+        mode: plan.mode.name(),
+        run_id: plan.run_id.clone(),
+        results: None,
+        tally,
+        calls: 0,
+        throttled: 0,
+        elapsed,
+        counted_to_end: true,
+        exit: Exit::Done,
+        reason: "finished",
+        message: None,
+        next: None,
+    }
+}
+
+struct Ending {
+    exit: Exit,
+    reason: &'static str,
+    message: Option<String>,
+}
+
+impl Ending {
+    fn of(plan: &Plan, summary: &Summary) -> Self {
+        let (exit, reason, message) = match &summary.reason {
+            Reason::AllRead => (
+                conclusion(&summary.tally, plan.not_linked_fails),
+                "finished",
+                undone(&summary.tally),
+            ),
+            Reason::Unreadable(error) => (Exit::Input, "input", Some(error.to_string())),
+            Reason::Limit => (
+                Exit::Stopped,
+                "limit",
+                Some("Stopped at --limit; rows remain.".to_owned()),
+            ),
+            Reason::TimeIsUp => (
+                Exit::Stopped,
+                "for",
+                Some("Stopped as --for is over; rows remain.".to_owned()),
+            ),
+            Reason::TooManyFailures => (
+                Exit::Stopped,
+                "max_failures",
+                Some(too_many_failures(plan, &summary.tally)),
+            ),
+            Reason::Signal(signal) => (signal.exit(), "signal", Some(interrupted(*signal))),
+            Reason::Halted(Halt::Answer(answer)) => (Exit::Halted, "halted", Some(halted(answer))),
+            Reason::Halted(Halt::Mark(error)) => (
+                Exit::Halted,
+                "halted",
+                Some(format!(
+                    "Halted: the side file of the results cannot be written ({error}). See to the disk."
+                )),
+            ),
+            Reason::NotRecorded(error) => (
+                Exit::Halted,
+                "halted",
+                Some(format!(
+                    "Halted: the results file cannot be written ({error}). See to the disk; calls without a record are known to the next run."
+                )),
+            ),
+            Reason::Panicked(error) => (
+                Exit::Halted,
+                "internal_error",
+                Some(format!(
+                    "Internal error: a task ended abruptly ({error}). Please report this."
+                )),
+            ),
+        };
+        Self {
+            exit,
+            reason,
+            message,
+        }
+    }
+}
+
+fn undone(tally: &Tally) -> Option<String> {
+    let invalid = tally.of(Outcome::Invalid);
+    (invalid > 0).then(|| {
+        format!("Invalid rows stand in the results with their line and reason ({invalid} of them). Mend them in the input.")
+    })
+}
+
+fn too_many_failures(plan: &Plan, tally: &Tally) -> String {
+    let bound = match plan.bounds.max_failures {
+        MaxFailures::Rows(rows) => rows.to_string(),
+        MaxFailures::Percent(percent) => format!("{percent}%"),
+    };
+    format!(
+        "Stopped: {} of {} rows failed, more than --max-failures {bound}. See error_code and error_message in the results first.",
+        tally.of(Outcome::Failed),
+        tally.settled()
+    )
+}
+
+fn interrupted(signal: Signal) -> String {
+    let name = match signal {
+        Signal::HangUp => "SIGHUP",
+        Signal::Interrupt => "SIGINT",
+        Signal::Terminate => "SIGTERM",
+    };
+    format!("Stopped by {name}; rows remain.")
+}
+
+/// One sentence on what is wrong, what was said, and what to do.
+fn halted(answer: &HaltingAnswer) -> String {
+    let facts = &answer.facts;
+    let mut text = format!(
+        "Halted: {} (at {}, pool {}).",
+        answer.cause.what(),
+        answer.position,
+        answer.identity_pool_id
+    );
+    let code = facts.code.clone();
+    let status = facts.http_status.map(|status| format!("HTTP {status}"));
+    let said: Vec<String> = [code.or(status), facts.message.clone()]
+        .into_iter()
+        .flatten()
+        .collect();
+    if !said.is_empty() {
+        let _ = write!(
+            text,
+            " The answer was {}.",
+            said.join(": ").trim_end_matches('.')
+        );
+    }
+    text + " " + answer.cause.remedy()
+}
+
+/// The command that is due next, and what it does.
+fn next(plan: &Plan, tally: &Tally, exit: Exit) -> Option<(String, String)> {
+    let undone = tally.of(Outcome::Failed) + tally.of(Outcome::InDoubt);
+    let does = match exit {
+        Exit::Done if plan.mode == Mode::Rehearsal => {
+            return Some((
+                command_without(&plan.command, &["--rehearse"], &[]),
+                "Next, for real:".to_owned(),
+            ));
+        }
+        Exit::Done | Exit::Usage | Exit::Held => return None,
+        Exit::NotAllDone if undone == 0 => return None,
+        Exit::NotAllDone => {
+            "Next, the same command tries what is failed or in doubt again (--skip-failed leaves what failed):"
+        }
+        Exit::Input => "Next, once the input can be read, the same command goes on:",
+        Exit::Halted => "Then the same command goes on where this run stopped:",
+        Exit::Stopped | Exit::HungUp | Exit::Interrupted | Exit::Terminated => {
+            "Next, the same command goes on where this run stopped:"
+        }
+    };
+    Some((command_without(&plan.command, &[], &[]), does.to_owned()))
+}
+
+/// The command without some flags and with others, quoted for a shell.
+fn command_without(command: &[String], without: &[&str], with: &[&str]) -> String {
+    command
+        .iter()
+        .map(String::as_str)
+        .filter(|arg| !without.contains(arg))
+        .chain(with.iter().copied())
+        .map(quoted)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// As a POSIX shell reads it back.
+fn quoted(arg: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,%@+".contains(c);
+    if !arg.is_empty() && arg.chars().all(plain) {
+        arg.to_owned()
+    } else {
+        format!("'{}'", arg.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_can_be_pasted_into_a_shell() {
+        let command =
+            ["cognito-unlink", "run", "it's here.csv", "--rehearse", ""].map(String::from);
+        assert_eq!(
+            command_without(&command, &["--rehearse"], &["--yes"]),
+            r"cognito-unlink run 'it'\''s here.csv' '' --yes"
+        );
+    }
+}

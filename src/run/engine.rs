@@ -1,0 +1,476 @@
+//! The coordinator: it alone decides which row is taken, counts what was recorded, and ends the run.
+//!
+//! Every event passes through one loop: a row was read, a worker ended, lines were recorded, a signal came, time passed.
+//! A row is open from the moment it is taken until its line was handed to the operating system; open rows are bounded, and
+//! the reader waits when the bound is reached.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout_at};
+
+use super::feeder::Fed;
+use crate::call::Unlink;
+use crate::input::InputError;
+use crate::outcome::Outcome;
+use crate::record::{Entry, Held, Recorded, Recording, ToRecord};
+use crate::report::{Snapshot, Tally};
+use crate::row::RowKey;
+use crate::signal::{Signal, Stop};
+use crate::worker::{Context, Ended, Halt, OpenRow, settle};
+
+/// How often whoever watches is told.
+const TICK: Duration = Duration::from_millis(250);
+/// Ticks from one sync of the results to the next: less than a second.
+const TICKS_PER_SYNC: u32 = 3;
+/// How long the rest of the input is counted after an early stop.
+const COUNTING: Duration = Duration::from_secs(1);
+
+/// More failures than this stop a run.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum MaxFailures {
+    /// This many rows.
+    Rows(u64),
+    /// This part, in percent, of the rows settled in this run, from [`MaxFailures::JUDGED_FROM`] of them on.
+    Percent(f64),
+}
+
+impl MaxFailures {
+    /// Fewer settled rows say nothing about a percentage.
+    pub const JUDGED_FROM: u64 = 100;
+
+    fn is_exceeded(self, tally: &Tally) -> bool {
+        let (failed, settled) = (tally.of(Outcome::Failed), tally.settled());
+        match self {
+            Self::Rows(most) => failed > most,
+            Self::Percent(most) => {
+                settled >= Self::JUDGED_FROM && failed as f64 * 100.0 > most * settled as f64
+            }
+        }
+    }
+}
+
+/// When a run ends although there is more to do, and how much may be under way.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Rows open at most.
+    pub open_rows: usize,
+    /// Rows that wait for their first admission at most: whoever comes back from a back-off should not wait for thousands.
+    pub queued: usize,
+    /// Rows to settle.
+    pub limit: Option<u64>,
+    /// How long to take rows.
+    pub take_for: Option<Duration>,
+    /// Failures to bear.
+    pub max_failures: MaxFailures,
+}
+
+/// Why a run stopped taking rows.
+#[derive(Debug)]
+pub enum Reason {
+    /// There are no more.
+    AllRead,
+    /// An input cannot be read on.
+    Unreadable(InputError),
+    /// `--limit` rows were taken.
+    Limit,
+    /// `--for` is over.
+    TimeIsUp,
+    /// `--max-failures` is exceeded.
+    TooManyFailures,
+    /// A signal came.
+    Signal(Signal),
+    /// Something outside the rows needs attention.
+    Halted(Halt),
+    /// The results cannot be written.
+    NotRecorded(io::Error),
+    /// A bug: a task panicked.
+    Panicked(JoinError),
+}
+
+impl Reason {
+    /// Of several reasons, the heaviest is told: what needs attention, before what was asked for.
+    fn weight(&self) -> u8 {
+        match self {
+            Self::AllRead | Self::Limit | Self::TimeIsUp => 0,
+            Self::Unreadable(_) | Self::TooManyFailures => 1,
+            Self::Signal(_) => 2,
+            Self::Halted(_) | Self::NotRecorded(_) | Self::Panicked(_) => 3,
+        }
+    }
+
+    /// Whether the reason loses its meaning when no row remains.
+    fn is_about_the_rest(&self) -> bool {
+        matches!(
+            self,
+            Self::Limit | Self::TimeIsUp | Self::TooManyFailures | Self::Signal(_)
+        )
+    }
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Summary {
+    /// What was counted.
+    pub tally: Tally,
+    /// Why no more rows were taken.
+    pub reason: Reason,
+    /// Whether the inputs were read, or at least counted, to their end.
+    pub counted_to_end: bool,
+    /// Whether every row that was called is recorded, those left in flight by earlier runs included.
+    pub all_recorded: bool,
+}
+
+/// Where a run's events come from and go to.
+pub struct Wires<'a> {
+    /// Rows.
+    pub fed: mpsc::Receiver<Fed>,
+    /// Whether counting on behind an early stop can be waited for; standard input may never end.
+    pub input_ends: bool,
+    /// Results.
+    pub recording: Recording,
+    /// Signals.
+    pub signals: mpsc::Receiver<Signal>,
+    /// Tells the workers how far to stop.
+    pub stop: watch::Sender<Stop>,
+    /// Rows that were in flight when an earlier run was killed.
+    pub interrupted: HashSet<RowKey>,
+    /// Whoever watches.
+    pub watcher: &'a mut (dyn FnMut(&Snapshot) + Send),
+}
+
+/// Takes rows until there is a reason not to, and gives back when all that were taken are settled or left.
+pub async fn drive<C: Unlink>(
+    context: Arc<Context<C>>,
+    bounds: Bounds,
+    wires: Wires<'_>,
+) -> Summary {
+    Engine::new(context, bounds, wires).drive().await
+}
+
+struct Engine<'a, C> {
+    context: Arc<Context<C>>,
+    bounds: Bounds,
+    wires: Wires<'a>,
+    workers: JoinSet<Ended>,
+    /// Rows whose identity is open, behind the one that holds it. An identity without an entry is free.
+    behind: HashMap<u64, VecDeque<OpenRow>>,
+    free_slots: Vec<usize>,
+    queue: Arc<Semaphore>,
+    open: usize,
+    taken: u64,
+    tally: Tally,
+    reason: Option<Reason>,
+    recorder_gone: bool,
+}
+
+impl<'a, C: Unlink> Engine<'a, C> {
+    fn new(context: Arc<Context<C>>, bounds: Bounds, wires: Wires<'a>) -> Self {
+        Self {
+            context,
+            bounds,
+            wires,
+            workers: JoinSet::new(),
+            behind: HashMap::new(),
+            free_slots: (0..bounds.open_rows).rev().collect(),
+            queue: Arc::new(Semaphore::new(bounds.queued)),
+            open: 0,
+            taken: 0,
+            tally: Tally::default(),
+            reason: None,
+            recorder_gone: false,
+        }
+    }
+
+    async fn drive(mut self) -> Summary {
+        let began = Instant::now();
+        let time_is_up = self.bounds.take_for.map(|time| began + time);
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut tick = 0;
+        // Leave to put one more row in the queue for admission.
+        let mut turn: Option<OwnedSemaphorePermit> = None;
+        while self.reason.is_none() || self.open > 0 {
+            let taking = self.reason.is_none();
+            let room = self.open < self.bounds.open_rows;
+            tokio::select! {
+                biased;
+                Some(signal) = self.wires.signals.recv() => self.signalled(signal),
+                recorded = self.wires.recording.done.recv(), if !self.recorder_gone => self.recorded(recorded),
+                Some(ended) = self.workers.join_next() => self.ended(ended),
+                _ = ticks.tick() => {
+                    tick += 1;
+                    if tick % TICKS_PER_SYNC == 0 {
+                        // A full queue is a busy recorder: it syncs with a later tick.
+                        let _ = self.wires.recording.orders.try_send(ToRecord::Sync);
+                    }
+                    self.tell(began);
+                }
+                () = at(time_is_up), if taking => self.stop_taking(Reason::TimeIsUp),
+                permit = Arc::clone(&self.queue).acquire_owned(), if taking && turn.is_none() => {
+                    turn = permit.ok();
+                }
+                fed = self.wires.fed.recv(), if taking && turn.is_some() && room => self.fed(fed, &mut turn),
+            }
+        }
+        let counted_to_end = self.count_the_rest().await;
+        let nothing_remains = counted_to_end && self.tally.left == 0;
+        if nothing_remains && self.reason.as_ref().is_some_and(Reason::is_about_the_rest) {
+            self.reason = Some(Reason::AllRead);
+        }
+        self.tell(began);
+        self.finish(counted_to_end).await
+    }
+
+    /// A row was read, or there are no more.
+    fn fed(&mut self, fed: Option<Fed>, turn: &mut Option<OwnedSemaphorePermit>) {
+        match fed {
+            None => self.stop_taking(Reason::AllRead),
+            Some(Fed::Unreadable(error)) => self.stop_taking(Reason::Unreadable(error)),
+            Some(Fed::Skipped(rows)) => {
+                self.tally.read += rows;
+                self.tally.skipped += rows;
+            }
+            Some(fed) if self.bounds.limit.is_some_and(|limit| self.taken >= limit) => {
+                // There is a row behind the limit: rows remain.
+                self.stop_taking(Reason::Limit);
+                self.count(&fed);
+            }
+            Some(Fed::Invalid(row)) => {
+                self.take();
+                self.record(Box::new(Entry::invalid(*row, SystemTime::now())), None);
+            }
+            Some(Fed::Row(row)) => {
+                self.take();
+                if let Some(behind) = self.behind.get_mut(&row.identity) {
+                    behind.push_back(*row);
+                } else {
+                    self.behind.insert(row.identity, VecDeque::new());
+                    self.start(*row, turn.take());
+                }
+            }
+        }
+    }
+
+    fn take(&mut self) {
+        self.tally.read += 1;
+        self.taken += 1;
+        self.open += 1;
+    }
+
+    fn start(&mut self, row: OpenRow, turn: Option<OwnedSemaphorePermit>) {
+        let slot = self
+            .free_slots
+            .pop()
+            .expect("there is a slot for every row that can be open");
+        let held = Held {
+            slot,
+            identity: row.identity,
+        };
+        let context = Arc::clone(&self.context);
+        self.workers.spawn(settle(context, row, held, turn));
+    }
+
+    /// A worker is done with its row.
+    fn ended(&mut self, ended: Result<Ended, JoinError>) {
+        let ended = match ended {
+            Ok(ended) => ended,
+            Err(error) => {
+                self.open -= 1;
+                self.tally.left += 1;
+                self.halt(Reason::Panicked(error));
+                return;
+            }
+        };
+        if let Some(entry) = ended.entry {
+            self.record(entry, Some(ended.held));
+        } else {
+            if let Some(in_flight) = &self.context.in_flight {
+                // Failing that, the next run doubts one row more than it need.
+                let _ = in_flight.clear(ended.held.slot);
+            }
+            self.left(1);
+            self.release(ended.held);
+        }
+        if let Some(halt) = ended.halt {
+            self.halt(Reason::Halted(halt));
+        }
+    }
+
+    /// Rows that were taken and stay as they were.
+    fn left(&mut self, rows: usize) {
+        self.open -= rows;
+        self.tally.left += rows as u64;
+    }
+
+    fn record(&mut self, entry: Box<Entry>, held: Option<Held>) {
+        let order = ToRecord::Settled(entry, held);
+        if self.recorder_gone {
+            // A row without a record is not settled. Its mark stays, so that the next run knows.
+            self.left(1);
+        } else if let Err(error) = self.wires.recording.orders.try_send(order) {
+            self.recorder_failed(io::Error::other(error.to_string()));
+        }
+    }
+
+    /// Lines were handed to the operating system, or cannot be any more.
+    fn recorded(&mut self, recorded: Option<Recorded>) {
+        match recorded {
+            Some(Recorded::Lines(lines)) => {
+                for (entry, held) in lines {
+                    self.open -= 1;
+                    self.tally.settle(entry.outcome);
+                    if let Some(key) = entry.key {
+                        self.wires.interrupted.remove(&key);
+                    }
+                    if let Some(held) = held {
+                        self.release(held);
+                    }
+                }
+                if self.bounds.max_failures.is_exceeded(&self.tally) {
+                    self.halt(Reason::TooManyFailures);
+                }
+            }
+            Some(Recorded::Failed(error)) => self.recorder_failed(error),
+            None => self.recorder_failed(io::Error::other("the recording thread is gone")),
+        }
+    }
+
+    fn recorder_failed(&mut self, error: io::Error) {
+        self.recorder_gone = true;
+        self.halt(Reason::NotRecorded(error));
+        // What was sent and not confirmed has no record; only the workers' rows are still open.
+        self.left(self.open - self.workers.len());
+    }
+
+    /// Frees what a row held, and starts the next row of its identity.
+    fn release(&mut self, held: Held) {
+        self.free_slots.push(held.slot);
+        let behind = self.behind.get_mut(&held.identity);
+        if let Some(next) = behind.and_then(VecDeque::pop_front) {
+            self.start(next, None);
+        } else {
+            self.behind.remove(&held.identity);
+        }
+    }
+
+    fn signalled(&mut self, signal: Signal) {
+        let stop = self.wires.stop.borrow().after_signal();
+        let _ = self.wires.stop.send(stop);
+        self.halt(Reason::Signal(signal));
+    }
+
+    /// Takes no more rows and starts no more calls.
+    fn halt(&mut self, reason: Reason) {
+        self.wires.stop.send_if_modified(|stop| {
+            let before = std::mem::replace(stop, Stop::Drain.max(*stop));
+            before != *stop
+        });
+        let waiting = self
+            .behind
+            .values_mut()
+            .map(|behind| behind.drain(..).count())
+            .sum();
+        self.left(waiting);
+        if self
+            .reason
+            .as_ref()
+            .is_none_or(|old| old.weight() < reason.weight())
+        {
+            self.reason = Some(reason);
+        }
+    }
+
+    /// Takes no more rows; those that are open go on to their end.
+    fn stop_taking(&mut self, reason: Reason) {
+        self.reason.get_or_insert(reason);
+    }
+
+    /// Counts a row that is not taken.
+    fn count(&mut self, fed: &Fed) {
+        match fed {
+            Fed::Row(_) | Fed::Invalid(_) => {
+                self.tally.read += 1;
+                self.tally.left += 1;
+            }
+            Fed::Skipped(rows) => {
+                self.tally.read += rows;
+                self.tally.skipped += rows;
+            }
+            Fed::Unreadable(_) => {}
+        }
+    }
+
+    /// Counts what an early stop leaves, as far as a second reaches. Says whether that was all.
+    async fn count_the_rest(&mut self) -> bool {
+        match self.reason {
+            Some(Reason::AllRead) => return true,
+            Some(Reason::Unreadable(_)) => return false,
+            _ => {}
+        }
+        let until = if self.wires.input_ends && *self.wires.stop.borrow() < Stop::Abort {
+            Instant::now() + COUNTING
+        } else {
+            Instant::now()
+        };
+        loop {
+            match timeout_at(until, self.wires.fed.recv()).await {
+                Ok(Some(Fed::Unreadable(_))) | Err(_) => return false,
+                Ok(Some(fed)) => self.count(&fed),
+                Ok(None) => return true,
+            }
+        }
+    }
+
+    fn tell(&mut self, began: Instant) {
+        let counters = &self.context.counters;
+        let queued = self.bounds.queued - self.queue.available_permits();
+        (self.wires.watcher)(&Snapshot {
+            tally: self.tally,
+            elapsed: began.elapsed(),
+            calls: counters.calls.load(Ordering::Relaxed),
+            throttled: counters.throttled.load(Ordering::Relaxed),
+            in_flight: self.context.admission.in_flight(),
+            queued,
+            throttled_to: self.context.admission.throttled_to(),
+            all_read: matches!(self.reason, Some(Reason::AllRead)),
+            stop: *self.wires.stop.borrow(),
+        });
+    }
+
+    /// Lets the recorder bring everything to the disk.
+    async fn finish(mut self, counted_to_end: bool) -> Summary {
+        let Recording {
+            orders, mut done, ..
+        } = self.wires.recording;
+        drop(orders);
+        let mut reason = self.reason.unwrap_or(Reason::AllRead);
+        while let Some(recorded) = done.recv().await {
+            if let Recorded::Failed(error) = recorded {
+                self.recorder_gone = true;
+                reason = Reason::NotRecorded(error);
+            }
+        }
+        Summary {
+            tally: self.tally,
+            all_recorded: !self.recorder_gone
+                && self.wires.interrupted.is_empty()
+                && !matches!(reason, Reason::Panicked(_)),
+            reason,
+            counted_to_end,
+        }
+    }
+}
+
+/// Waits for a time, or for ever.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}

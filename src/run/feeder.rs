@@ -1,0 +1,129 @@
+//! The thread that reads the inputs, ahead of the calls by a bounded number of rows.
+
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::mpsc;
+
+use crate::input::{self, Input, InputError, Read};
+use crate::record::Past;
+use crate::row::{InvalidRow, Keyer};
+use crate::worker::OpenRow;
+
+/// Rows read ahead of the calls.
+const AHEAD: usize = 256;
+
+/// Skipped rows that are told at once: as many channel messages as rows would make a long resume slow.
+const SKIPPED_AT_ONCE: u64 = 4096;
+
+/// What the feeder found.
+#[derive(Debug)]
+pub enum Fed {
+    /// A row to be called.
+    Row(Box<OpenRow>),
+    /// A row that is never called.
+    Invalid(Box<InvalidRow>),
+    /// Rows that an earlier run has settled.
+    Skipped(u64),
+    /// An input that cannot be read on. Nothing follows.
+    Unreadable(InputError),
+}
+
+/// The inputs of a run, and what is needed to know their rows again.
+#[derive(Debug)]
+pub struct Feeder {
+    /// Read in this order.
+    pub inputs: Vec<Input>,
+    /// How they are to be read.
+    pub settings: input::Settings,
+    /// What earlier runs have settled.
+    pub past: Past,
+    /// Makes the rows' keys.
+    pub keyer: Keyer,
+    /// Bytes of the inputs' files read so far, for whoever watches.
+    pub bytes_read: Arc<AtomicU64>,
+}
+
+impl Feeder {
+    /// Starts reading.
+    ///
+    /// # Errors
+    /// No thread can be started.
+    pub fn start(self) -> io::Result<mpsc::Receiver<Fed>> {
+        let (engine, fed) = mpsc::channel(AHEAD);
+        std::thread::Builder::new()
+            .name("read".to_owned())
+            .spawn(move || self.read_all(&engine))?;
+        Ok(fed)
+    }
+
+    /// Ends early when nobody listens any more.
+    fn read_all(&self, engine: &mpsc::Sender<Fed>) {
+        let mut skipped = 0;
+        for input in &self.inputs {
+            if !self.read(input, engine, &mut skipped) {
+                return;
+            }
+        }
+        let _ = engine.blocking_send(Fed::Skipped(skipped));
+    }
+
+    /// Whether reading goes on behind this input.
+    fn read(&self, input: &Input, engine: &mpsc::Sender<Fed>, skipped: &mut u64) -> bool {
+        let mut reader = match input::open(input, &self.settings) {
+            Ok(reader) => reader,
+            Err(error) => {
+                let _ = engine.blocking_send(Fed::Unreadable(error));
+                return false;
+            }
+        };
+        let before = self.bytes_read.load(Ordering::Relaxed);
+        while let Some(read) = reader.next() {
+            let found = match read {
+                Ok(Read::Row(row)) => {
+                    let key = self.keyer.key(&row.link);
+                    if self.past.skips(key) {
+                        *skipped += 1;
+                        if *skipped < SKIPPED_AT_ONCE {
+                            continue;
+                        }
+                        Fed::Skipped(std::mem::take(skipped))
+                    } else {
+                        Fed::Row(Box::new(OpenRow {
+                            identity: hash(&row.link.identity_id),
+                            in_doubt: self.past.is_in_doubt(key),
+                            key,
+                            row,
+                        }))
+                    }
+                }
+                Ok(Read::Invalid(row)) => Fed::Invalid(Box::new(row)),
+                Err(error) => Fed::Unreadable(error),
+            };
+            self.bytes_read
+                .store(before + reader.bytes_read(), Ordering::Relaxed);
+            let last = matches!(found, Fed::Unreadable(_));
+            if *skipped > 0
+                && engine
+                    .blocking_send(Fed::Skipped(std::mem::take(skipped)))
+                    .is_err()
+            {
+                return false;
+            }
+            if engine.blocking_send(found).is_err() || last {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+/// The same within one process, which is all that is asked.
+fn hash(identity_id: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    identity_id.hash(&mut hasher);
+    hasher.finish()
+}

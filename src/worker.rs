@@ -1,0 +1,288 @@
+//! One row from admission to its outcome: admit, call, classify, then wait and again, or done.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
+
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::{Instant, sleep};
+
+use crate::admit::{Admission, Feedback};
+use crate::call::Unlink;
+use crate::outcome::{Cause, Class, Facts, Outcome, classify};
+use crate::record::{Entry, Held, InFlight};
+use crate::retry::{History, Next, Policy};
+use crate::row::{Position, Row, RowKey};
+use crate::signal::Stop;
+
+/// What all workers of a run share.
+#[derive(Debug)]
+pub struct Context<C> {
+    /// Makes the calls.
+    pub calls: C,
+    /// Says when they may start.
+    pub admission: Admission,
+    /// Says how often.
+    pub policy: Policy,
+    /// Marks rows before they are called; a simulation has no file to mark them in.
+    pub in_flight: Option<InFlight>,
+    /// Bytes of results handed to the operating system so far.
+    pub recorded: Arc<AtomicU64>,
+    /// How far the run has been told to stop.
+    pub stop: watch::Receiver<Stop>,
+    /// Where the jitter of back-off comes from.
+    pub chance: Mutex<fastrand::Rng>,
+    /// What has been counted so far.
+    pub counters: Counters,
+}
+
+/// Counted as it happens, for whoever watches.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Attempts started.
+    pub calls: AtomicU64,
+    /// Attempts answered with "too many".
+    pub throttled: AtomicU64,
+    /// Whether an answer of Cognito's own was heard.
+    pub cognito_heard: AtomicBool,
+}
+
+/// A row on its way, read and not yet recorded.
+#[derive(Debug)]
+pub struct OpenRow {
+    /// The row.
+    pub row: Row,
+    /// What it is known by.
+    pub key: RowKey,
+    /// Stands for its identity; two identities that share it are merely called one after the other.
+    pub identity: u64,
+    /// An attempt of an earlier run may have taken effect.
+    pub in_doubt: bool,
+}
+
+/// Why no more calls may start.
+#[derive(Debug)]
+pub enum Halt {
+    /// An answer says so.
+    Answer(Box<HaltingAnswer>),
+    /// The side file cannot be written, so that a call might be forgotten.
+    Mark(std::io::Error),
+}
+
+/// The answer that halts a run, and to whom it was given.
+#[derive(Debug)]
+pub struct HaltingAnswer {
+    /// What it means.
+    pub cause: Cause,
+    /// The row that was called.
+    pub position: Position,
+    /// Its pool.
+    pub identity_pool_id: String,
+    /// What was said, without any user identifier.
+    pub facts: Facts,
+}
+
+/// How a worker ends.
+#[derive(Debug)]
+pub struct Ended {
+    /// What the row holds.
+    pub held: Held,
+    /// What is to be recorded; nothing for a row that is left as it was.
+    pub entry: Option<Box<Entry>>,
+    /// Set if the run must halt.
+    pub halt: Option<Halt>,
+}
+
+/// Brings one row to its outcome, or leaves it when the run stops.
+///
+/// `queued` is given back when the row is admitted for the first time: it bounds the rows that wait for that.
+pub async fn settle<C: Unlink>(
+    context: Arc<Context<C>>,
+    open: OpenRow,
+    held: Held,
+    queued: Option<OwnedSemaphorePermit>,
+) -> Ended {
+    let mut progress = Progress {
+        history: History::new(open.in_doubt),
+        started_at: None,
+        latency: None,
+        facts: Facts::default(),
+    };
+    let (outcome, halt) = attempt_until_settled(&context, &open, held, queued, &mut progress).await;
+    Ended {
+        held,
+        entry: outcome.map(|outcome| Box::new(progress.entry(open, outcome))),
+        halt,
+    }
+}
+
+/// What has happened to a row so far.
+struct Progress {
+    history: History,
+    started_at: Option<SystemTime>,
+    latency: Option<std::time::Duration>,
+    facts: Facts,
+}
+
+impl Progress {
+    fn entry(self, open: OpenRow, outcome: Outcome) -> Entry {
+        Entry {
+            position: open.row.position,
+            link: open.row.link,
+            carried: open.row.carried,
+            key: Some(open.key),
+            outcome,
+            facts: self.facts,
+            attempts: self.history.attempts(),
+            started_at: self.started_at,
+            finished_at: SystemTime::now(),
+            latency: self.latency,
+        }
+    }
+
+    /// What a row is told as when the run stops before it is settled: nothing, unless an attempt may have taken effect.
+    fn when_stopped(&self) -> Option<Outcome> {
+        (self.history.attempts() > 0 && self.history.is_in_doubt()).then_some(Outcome::InDoubt)
+    }
+}
+
+async fn attempt_until_settled<C: Unlink>(
+    context: &Context<C>,
+    open: &OpenRow,
+    held: Held,
+    mut queued: Option<OwnedSemaphorePermit>,
+    progress: &mut Progress,
+) -> (Option<Outcome>, Option<Halt>) {
+    let link = &open.row.link;
+    let position = &open.row.position;
+    let region = context.admission.region(link.region());
+    let mut stop = context.stop.clone();
+    let mut marked = false;
+    loop {
+        let permit = tokio::select! {
+            biased;
+            permit = region.admit() => permit,
+            () = told(&mut stop, Stop::Drain) => return (progress.when_stopped(), None),
+        };
+        // Admission and the order to stop may come at once; then no call starts.
+        if *context.stop.borrow() >= Stop::Drain {
+            return (progress.when_stopped(), None);
+        }
+        drop(queued.take());
+        if let (Some(in_flight), false) = (&context.in_flight, marked) {
+            let recorded = context.recorded.load(Ordering::Acquire);
+            if let Err(error) = in_flight.mark(held.slot, open.key, recorded) {
+                return (progress.when_stopped(), Some(Halt::Mark(error)));
+            }
+            marked = true;
+        }
+        progress.history.start(permit.started());
+        progress.started_at.get_or_insert_with(SystemTime::now);
+        context.counters.calls.fetch_add(1, Ordering::Relaxed);
+
+        let answer = tokio::select! {
+            biased;
+            answer = context.calls.unlink(link) => answer,
+            () = told(&mut stop, Stop::Abort) => {
+                progress.facts = Facts {
+                    code: Some("Aborted".to_owned()),
+                    message: Some("the run was told to stop at once while the call was in flight".to_owned()),
+                    ..Facts::default()
+                };
+                return (Some(Outcome::InDoubt), None);
+            }
+        };
+        let class = classify(&answer);
+        let (now, started) = (Instant::now(), permit.started());
+        permit.answered(feedback(class));
+        progress.latency = Some(now - started);
+        progress.facts = answer.facts;
+        let heard = note(&context.counters, class);
+        let chance = context
+            .chance
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .f64();
+        let asked = progress.facts.retry_after;
+        let next = progress
+            .history
+            .next(class, asked, heard, &context.policy, now, chance);
+        tracing::debug!(
+            row = %position, attempt = progress.history.attempts(), class = ?class,
+            code = progress.facts.code.as_deref(), status = progress.facts.http_status,
+            request_id = progress.facts.request_id.as_deref(),
+            latency_ms = (now - started).as_secs_f64() * 1e3, "called"
+        );
+        match next {
+            Next::Settle(outcome) => return (Some(outcome), None),
+            Next::Halt(cause) => {
+                let answer = HaltingAnswer {
+                    cause,
+                    position: position.clone(),
+                    identity_pool_id: link.identity_pool_id.clone(),
+                    facts: without_user(&progress.facts, &link.developer_user_identifier),
+                };
+                return (
+                    progress.when_stopped(),
+                    Some(Halt::Answer(Box::new(answer))),
+                );
+            }
+            Next::Again(delay) => {
+                tracing::info!(
+                    row = %position, attempt = progress.history.attempts(),
+                    code = progress.facts.code.as_deref(), wait_ms = delay.as_secs_f64() * 1e3,
+                    "trying again"
+                );
+                tokio::select! {
+                    biased;
+                    () = sleep(delay) => {}
+                    () = told(&mut stop, Stop::Drain) => return (progress.when_stopped(), None),
+                }
+            }
+        }
+    }
+}
+
+/// Waits until the run is told to stop at least this far.
+async fn told(stop: &mut watch::Receiver<Stop>, far: Stop) {
+    if stop.wait_for(|stop| *stop >= far).await.is_err() {
+        // Nobody is left who could tell: the run is ending, and this task with it.
+        std::future::pending::<()>().await;
+    }
+}
+
+/// What an answer says about its Region.
+fn feedback(class: Class) -> Feedback {
+    match class {
+        Class::Throttled => Feedback::Throttled,
+        Class::Lost | Class::NotSent | Class::Foreign => Feedback::Silent,
+        _ => Feedback::Taken,
+    }
+}
+
+/// Counts an answer; says whether one of Cognito's own has been heard in this run.
+fn note(counters: &Counters, class: Class) -> bool {
+    match class {
+        Class::Throttled => {
+            counters.throttled.fetch_add(1, Ordering::Relaxed);
+        }
+        Class::Lost | Class::NotSent | Class::Foreign | Class::Fatal(Cause::NoCredentials) => {
+            return counters.cognito_heard.load(Ordering::Relaxed);
+        }
+        _ => {}
+    }
+    if !counters.cognito_heard.load(Ordering::Relaxed) {
+        counters.cognito_heard.store(true, Ordering::Relaxed);
+    }
+    true
+}
+
+/// Facts that may be shown: a message that quotes the user is left out.
+fn without_user(facts: &Facts, user: &str) -> Facts {
+    let quotes = |message: &String| message.contains(user);
+    Facts {
+        message: facts.message.clone().filter(|message| !quotes(message)),
+        ..facts.clone()
+    }
+}
