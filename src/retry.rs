@@ -50,6 +50,15 @@ pub enum Next {
     Halt(Cause),
 }
 
+/// What other rows' answers have told in this run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Known {
+    /// Cognito itself has answered: if not, an answer of somebody else's is a wrong endpoint rather than a bad moment.
+    pub cognito_heard: bool,
+    /// A signature was refused before this attempt started and none taken since: the clock's skew is known by now.
+    pub signature_refused: bool,
+}
+
 /// The attempts of one row so far.
 #[derive(Debug, Clone, Copy)]
 pub struct History {
@@ -92,13 +101,12 @@ impl History {
         self.in_doubt
     }
 
-    /// Decides what follows from `class`. `cognito_heard` says whether Cognito itself has answered in this run: if not, an
-    /// answer of somebody else's is a wrong endpoint rather than a bad moment.
+    /// Decides what follows from `class`.
     pub fn next(
         &mut self,
         class: Class,
         asked: Option<Duration>,
-        cognito_heard: bool,
+        known: Known,
         policy: &Policy,
         now: Instant,
         chance: f64,
@@ -111,8 +119,8 @@ impl History {
             Class::NothingThere => return Next::Settle(Outcome::NotLinked),
             Class::Refused => return Next::Settle(self.gave_up()),
             Class::Fatal(cause) => return Next::Halt(cause),
-            Class::Foreign if !cognito_heard => return Next::Halt(Cause::NotCognito),
-            Class::Signature if self.signature_errors > 0 => {
+            Class::Foreign if !known.cognito_heard => return Next::Halt(Cause::NotCognito),
+            Class::Signature if known.signature_refused || self.signature_errors > 0 => {
                 return Next::Halt(Cause::BadCredentials);
             }
             Class::Signature => self.signature_errors += 1,
@@ -150,6 +158,10 @@ mod tests {
     use super::*;
 
     const POLICY: Policy = Policy::DEFAULT;
+    const KNOWN: Known = Known {
+        cognito_heard: true,
+        signature_refused: false,
+    };
 
     /// What follows from these classes one after the other, half a second apart.
     fn after(in_doubt: bool, classes: &[Class]) -> Next {
@@ -160,7 +172,7 @@ mod tests {
             assert!(matches!(next, Next::Again(_)), "{next:?} before {class:?}");
             let now = begin + Duration::from_millis(500) * nth;
             history.start(now);
-            next = history.next(*class, None, true, &POLICY, now, 0.5);
+            next = history.next(*class, None, KNOWN, &POLICY, now, 0.5);
         }
         next
     }
@@ -227,7 +239,7 @@ mod tests {
         history.start(begin);
         let late = begin + POLICY.give_up_after;
         let next = |history: &mut History, chance| {
-            history.next(Class::Throttled, None, true, &POLICY, late, chance)
+            history.next(Class::Throttled, None, KNOWN, &POLICY, late, chance)
         };
         assert_eq!(next(&mut history, 0.0), Next::Again(Duration::ZERO));
         assert_eq!(next(&mut history, 0.5), Next::Settle(Outcome::Failed));
@@ -240,6 +252,17 @@ mod tests {
             after(false, &[Class::Signature, Class::Signature]),
             Next::Halt(Cause::BadCredentials)
         );
+        let now = Instant::now();
+        let mut history = History::new(false);
+        history.start(now);
+        let known = Known {
+            signature_refused: true,
+            ..KNOWN
+        };
+        assert_eq!(
+            history.next(Class::Signature, None, known, &POLICY, now, 0.5),
+            Next::Halt(Cause::BadCredentials)
+        );
     }
 
     #[test]
@@ -248,7 +271,7 @@ mod tests {
         let mut history = History::new(false);
         history.start(now);
         assert_eq!(
-            history.next(Class::Foreign, None, false, &POLICY, now, 0.5),
+            history.next(Class::Foreign, None, Known::default(), &POLICY, now, 0.5),
             Next::Halt(Cause::NotCognito)
         );
         assert!(!history.is_in_doubt());
@@ -268,7 +291,7 @@ mod tests {
             let asked = Duration::from_millis(asked);
             let mut history = History::new(false);
             history.start(now);
-            match history.next(Class::Throttled, Some(asked), true, &POLICY, now, chance) {
+            match history.next(Class::Throttled, Some(asked), KNOWN, &POLICY, now, chance) {
                 Next::Again(delay) => prop_assert!(delay >= asked),
                 other => prop_assert!(false, "{other:?}"),
             }

@@ -12,7 +12,7 @@ use crate::admit::{Admission, Feedback};
 use crate::call::Unlink;
 use crate::outcome::{Cause, Class, Facts, Outcome, classify};
 use crate::record::{Entry, Held, InFlight};
-use crate::retry::{History, Next, Policy};
+use crate::retry::{History, Known, Next, Policy};
 use crate::row::{Position, Row, RowKey};
 use crate::signal::Stop;
 
@@ -46,6 +46,8 @@ pub struct Counters {
     pub throttled: AtomicU64,
     /// Whether an answer of Cognito's own was heard.
     pub cognito_heard: AtomicBool,
+    /// When a signature was refused, none having been taken since.
+    pub signature_refused: Mutex<Option<Instant>>,
 }
 
 /// A row on its way, read and not yet recorded.
@@ -198,7 +200,7 @@ async fn attempt_until_settled<C: Unlink>(
         permit.answered(feedback(class));
         progress.latency = Some(now - started);
         progress.facts = answer.facts;
-        let heard = note(&context.counters, class);
+        let known = context.counters.note(class, started, now);
         let chance = context
             .chance
             .lock()
@@ -207,7 +209,7 @@ async fn attempt_until_settled<C: Unlink>(
         let asked = progress.facts.retry_after;
         let next = progress
             .history
-            .next(class, asked, heard, &context.policy, now, chance);
+            .next(class, asked, known, &context.policy, now, chance);
         tracing::debug!(
             row = %position, attempt = progress.history.attempts(), class = ?class,
             code = progress.facts.code.as_deref(), status = progress.facts.http_status,
@@ -261,21 +263,35 @@ fn feedback(class: Class) -> Feedback {
     }
 }
 
-/// Counts an answer; says whether one of Cognito's own has been heard in this run.
-fn note(counters: &Counters, class: Class) -> bool {
-    match class {
-        Class::Throttled => {
-            counters.throttled.fetch_add(1, Ordering::Relaxed);
+impl Counters {
+    /// Counts the answer to a call that `started` then; gives back what was known before of all answers.
+    fn note(&self, class: Class, started: Instant, now: Instant) -> Known {
+        let mut refused = self
+            .signature_refused
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let signature_refused = refused.is_some_and(|refused| started > refused);
+        match class {
+            Class::Lost | Class::NotSent | Class::Foreign | Class::Fatal(Cause::NoCredentials) => {
+                return Known {
+                    cognito_heard: self.cognito_heard.load(Ordering::Relaxed),
+                    signature_refused,
+                };
+            }
+            Class::Signature => {
+                refused.get_or_insert(now);
+            }
+            _ => *refused = None,
         }
-        Class::Lost | Class::NotSent | Class::Foreign | Class::Fatal(Cause::NoCredentials) => {
-            return counters.cognito_heard.load(Ordering::Relaxed);
+        if class == Class::Throttled {
+            self.throttled.fetch_add(1, Ordering::Relaxed);
         }
-        _ => {}
+        self.cognito_heard.store(true, Ordering::Relaxed);
+        Known {
+            cognito_heard: true,
+            signature_refused,
+        }
     }
-    if !counters.cognito_heard.load(Ordering::Relaxed) {
-        counters.cognito_heard.store(true, Ordering::Relaxed);
-    }
-    true
 }
 
 /// Facts that may be shown: a message that quotes the user is left out.

@@ -19,8 +19,9 @@ pub enum Feedback {
 
 /// A pause in which nobody throttles, before the rate is raised one step.
 const QUIET: Duration = Duration::from_secs(1);
-/// The part of the rate that is left after a throttled answer.
+/// The part of the rate that is left after a throttled answer, at the least and at the most.
 const CUT: f64 = 0.7;
+const UNDER: f64 = 0.95;
 /// The part of the rate that a raise adds, and the least that it adds in calls a second.
 const RAISE: (f64, f64) = (0.05, 0.2);
 /// Slower than this is never useful: one call in ten seconds still finds out whether the throttling is over.
@@ -37,6 +38,7 @@ pub(super) struct Controller {
     next_start: Instant,
     changed: Instant,
     cut: Option<Instant>,
+    started: Window,
     taken: Window,
 }
 
@@ -48,6 +50,7 @@ impl Controller {
             next_start: now,
             changed: now,
             cut: None,
+            started: Window::new(now),
             taken: Window::new(now),
         }
     }
@@ -64,6 +67,7 @@ impl Controller {
 
     /// Notes that a call starts.
     pub(super) fn start(&mut self, now: Instant) {
+        self.started.count(now);
         if let Some(limit) = self.limit {
             let spacing = Duration::from_secs_f64(1.0 / limit);
             let due = now
@@ -90,13 +94,13 @@ impl Controller {
     }
 
     fn reduce(&mut self, now: Instant) {
-        // What was taken lately is what the quota bears; the configured rate may be far above it.
-        let taken = self.taken.rate(now);
         let reached = self
             .limit
             .or(self.ceiling)
-            .map_or(taken, |limit| limit.min(taken.max(limit * CUT)));
-        let limit = (reached * CUT).max(SLOWEST);
+            .unwrap_or_else(|| self.started.rate(now));
+        // While calls are throttled, what is taken is what the quota bears; without such evidence, go down by steps.
+        let borne = self.taken.rate(now) * UNDER;
+        let limit = borne.clamp(reached * CUT, reached * UNDER).max(SLOWEST);
         self.limit = Some(limit);
         self.next_start = now + Duration::from_secs_f64(1.0 / limit);
         self.changed = now;

@@ -364,7 +364,11 @@ fn answer_of(error: &SdkError<UnlinkDeveloperIdentityError>) -> Answer {
             Heard::NoReply
         }
     };
-    facts.message = facts.message.or_else(|| Some(told(error)));
+    facts.message = facts.message.or_else(|| match heard {
+        Heard::Error { html: true } | Heard::ForeignSuccess => Some("it is no JSON".to_owned()),
+        Heard::Error { html: false } => None,
+        _ => Some(told(error)),
+    });
     Answer { heard, facts }
 }
 

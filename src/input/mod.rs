@@ -174,20 +174,30 @@ enum Stop {
     CarriageReturns,
 }
 
+/// The format that the settings or the name of `input` tell. Reads nothing.
+///
+/// # Errors
+/// Neither tells one.
+pub fn format_of(input: &Input, settings: &Settings) -> Result<Format, InputError> {
+    let of_name = match input {
+        Input::Stdin => None,
+        Input::File(path) => Format::of_name(path).map(|(format, _)| format),
+    };
+    settings
+        .format
+        .or(of_name)
+        .ok_or_else(|| InputError::UnknownFormat {
+            source: input.name(),
+        })
+}
+
 /// Opens `input`, settles its format and reads its header.
 ///
 /// # Errors
 /// The format is not known, the file cannot be opened or read, or its columns are not what is needed.
 pub fn open(input: &Input, settings: &Settings) -> Result<Reader, InputError> {
     let source = input.name();
-    let of_name = match input {
-        Input::Stdin => None,
-        Input::File(path) => Format::of_name(path),
-    };
-    let format = settings.format.or(of_name.map(|(format, _)| format));
-    let Some(format) = format else {
-        return Err(InputError::UnknownFormat { source });
-    };
+    let format = format_of(input, settings)?;
     let (bytes, named, total): (text::Bytes, _, _) = match input {
         Input::Stdin => (Box::new(io::stdin()), Compression::None, None),
         Input::File(path) => {

@@ -87,8 +87,12 @@ const REHEARSED_LATENCY: Duration = Duration::from_millis(30);
 
 /// Opens every file and reads its header: a bad name or column fails before the first call, not after hours.
 fn check_inputs(plan: &Plan) -> Result<(), Error> {
-    for input in plan.inputs.iter().filter(|input| **input != Input::Stdin) {
-        input::open(input, &plan.input).map_err(|error| unreadable(&error))?;
+    for input in &plan.inputs {
+        let checked = match input {
+            Input::Stdin => input::format_of(input, &plan.input).map(|_| ()),
+            Input::File(_) => input::open(input, &plan.input).map(|_| ()),
+        };
+        checked.map_err(|error| unreadable(&error))?;
     }
     Ok(())
 }

@@ -1,0 +1,81 @@
+//! How many calls start and how many are in flight, by the emulator's own count.
+
+use cognito_unlink::emulator::{Rule, Settings, Then, When};
+
+use crate::sandbox::{PATIENCE, Sandbox, csv, link_of, people};
+
+#[test]
+fn calls_start_no_faster_than_the_rate() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(101));
+    sandbox.run(&["people.csv", "--rate", "50"]).exits(0);
+    let calls = sandbox.emulator.calls();
+    let seconds = calls[100].began.as_secs_f64() - calls[0].began.as_secs_f64();
+    // A hundred spacings of 20 ms; the first call alone sets up a connection, which may take a while to arrive.
+    assert!(seconds > 1.8, "{seconds}");
+}
+
+#[test]
+fn a_retry_takes_a_token_too() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(30));
+    for n in 1..=30 {
+        sandbox.emulator.add_rule(Rule {
+            when: When::User(format!("acct-{n}")),
+            then: Then::Fault(cognito_unlink::emulator::FaultKind::InternalError),
+            times: Some(1),
+        });
+    }
+    let ran = sandbox
+        .run(&["people.csv", "--rate", "40", "--json"])
+        .exits(0);
+    assert_eq!(ran.counts(&["unlinked", "calls"]), [30, 60]);
+    let calls = sandbox.emulator.calls();
+    let seconds = calls[59].began.as_secs_f64() - calls[0].began.as_secs_f64();
+    assert!(seconds > 59.0 / 40.0 - 0.2, "{seconds}");
+}
+
+#[test]
+fn no_more_calls_in_flight_than_allowed() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(40));
+    sandbox.emulator.add_rule(Rule {
+        when: When::Always,
+        then: Then::Hold,
+        times: None,
+    });
+    let running = sandbox.start(&["people.csv", "--concurrency", "4"]);
+    assert!(sandbox.emulator.wait_until(PATIENCE, |seen| seen.held == 4));
+    sandbox.emulator.clear_rules();
+    running.ended().exits(0);
+    let seen = sandbox.emulator.counters();
+    assert_eq!((seen.unlinks, seen.most_in_flight), (40, 4));
+}
+
+#[test]
+fn one_call_at_a_time_for_one_identity() {
+    let latency = std::time::Duration::from_millis(5);
+    let sandbox = Sandbox::with(Settings {
+        latency,
+        ..Settings::default()
+    });
+    let links: Vec<_> = (0..60)
+        .map(|n| link_of(n % 3 + 1, &format!("acct-{n}")))
+        .collect();
+    sandbox.write("people.csv", csv(&links));
+    sandbox.run(&["people.csv"]).exits(0);
+    let seen = sandbox.emulator.counters();
+    assert_eq!((seen.unlinks, seen.effects), (60, 60));
+    assert_eq!(seen.most_in_flight_for_one_identity, 1);
+    assert!(seen.most_in_flight <= 3, "{seen:?}");
+}
+
+#[test]
+fn connections_are_kept_and_used_again() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(200));
+    sandbox.run(&["people.csv", "--concurrency", "4"]).exits(0);
+    let seen = sandbox.emulator.counters();
+    assert_eq!(seen.unlinks, 200);
+    assert!(seen.connections <= 8, "{seen:?}");
+}

@@ -1,0 +1,323 @@
+//! What answers mean: retried, settled, or a reason to halt.
+
+use std::time::Duration;
+
+use cognito_unlink::emulator::{Canned, FaultKind, FaultShare, Rule, Settings, Then, When};
+
+use crate::sandbox::{Sandbox, csv, link, people};
+
+fn always(then: Then) -> Rule {
+    Rule {
+        when: When::Always,
+        then,
+        times: None,
+    }
+}
+
+fn error(code: &str, message: &str) -> Then {
+    Then::Answer(Canned {
+        status: 400,
+        headers: vec![("content-type".into(), "application/x-amz-json-1.1".into())],
+        body: serde_json::json!({"__type": code, "message": message}).to_string(),
+    })
+}
+
+#[test]
+fn what_is_not_linked_is_told_apart_from_what_was_unlinked() {
+    let sandbox = Sandbox::with(Settings {
+        links: Some((1..=5).map(link).collect()),
+        ..Settings::default()
+    });
+    sandbox.write("people.csv", people(8));
+    let ran = sandbox.run(&["people.csv", "--json"]).exits(0);
+    assert_eq!(ran.counts(&["unlinked", "not_linked"]), [5, 3]);
+    let lines = sandbox.results("people.results.csv");
+    let line = lines
+        .iter()
+        .find(|line| line["outcome"] == "not_linked")
+        .expect("a line");
+    assert_eq!(line["error_code"], "ResourceNotFoundException");
+    assert_eq!(line["http_status"], "400");
+
+    sandbox.write("more.csv", csv(&[link(9)]));
+    sandbox.run(&["more.csv", "--not-linked", "fail"]).exits(1);
+}
+
+#[test]
+fn throttling_slows_the_run_and_fails_nobody() {
+    let sandbox = Sandbox::with(Settings {
+        quota: Some((60.0, 1)),
+        ..Settings::default()
+    });
+    sandbox.write("people.csv", people(150));
+    let ran = sandbox
+        .run(&["people.csv", "--max-attempts", "1", "--json"])
+        .exits(0);
+    assert_eq!(ran.counts(&["unlinked", "failed"]), [150, 0]);
+    assert!(ran.counts(&["throttled"])[0] > 0);
+    assert_eq!(
+        sandbox.emulator.counters().throttled,
+        ran.counts(&["throttled"])[0]
+    );
+}
+
+#[test]
+fn faults_that_pass_are_borne() {
+    let share = |kind, share| FaultShare { kind, share };
+    let sandbox = Sandbox::with(Settings {
+        faults: vec![
+            share(FaultKind::InternalError, 0.08),
+            share(FaultKind::ResetBefore, 0.05),
+            share(FaultKind::ResetAfter, 0.1),
+            share(FaultKind::Truncate, 0.05),
+        ],
+        ..Settings::default()
+    });
+    sandbox.write("people.csv", people(300));
+    let ran = sandbox
+        .run(&["people.csv", "--max-attempts", "20", "--json"])
+        .exits(0);
+    let counts = ran.counts(&[
+        "rows",
+        "unlinked",
+        "unlinked_reply_lost",
+        "not_linked",
+        "failed",
+    ]);
+    assert_eq!(counts[0], 300);
+    assert_eq!(counts[1] + counts[2], 300, "{counts:?}");
+    assert!(counts[2] > 20, "{counts:?}");
+    let seen = sandbox.emulator.counters();
+    assert_eq!(seen.effects, 300);
+    for kind in [
+        FaultKind::InternalError,
+        FaultKind::ResetAfter,
+        FaultKind::Truncate,
+        FaultKind::ResetBefore,
+    ] {
+        assert!(seen.faults[&kind] > 0, "{kind}");
+    }
+}
+
+#[test]
+fn a_lost_reply_is_told_as_one() {
+    for kind in [
+        FaultKind::ResetAfter,
+        FaultKind::Truncate,
+        FaultKind::HangAfter,
+    ] {
+        let sandbox = Sandbox::new();
+        sandbox.write("people.csv", people(3));
+        sandbox.emulator.add_rule(Rule {
+            when: When::User("acct-2".into()),
+            then: Then::Fault(kind),
+            times: Some(1),
+        });
+        let ran = sandbox
+            .run(&["people.csv", "--timeout", "500ms", "--json"])
+            .exits(0);
+        assert_eq!(
+            ran.counts(&["unlinked", "unlinked_reply_lost"]),
+            [2, 1],
+            "{kind}"
+        );
+        let line = sandbox
+            .results("people.results.csv")
+            .into_iter()
+            .find(|line| line["outcome"] == "unlinked_reply_lost")
+            .expect("a line");
+        assert_eq!(line["attempts"], "2");
+        assert_eq!(line["developer_user_identifier"], "acct-2");
+    }
+}
+
+#[test]
+fn attempts_used_up_without_an_answer_leave_the_row_in_doubt() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(2));
+    sandbox.emulator.add_rule(Rule {
+        when: When::User("acct-2".into()),
+        then: Then::Fault(FaultKind::ResetBefore),
+        times: None,
+    });
+    let ran = sandbox
+        .run(&["people.csv", "--max-attempts", "3", "--json"])
+        .exits(1);
+    assert_eq!(ran.counts(&["unlinked", "in_doubt", "calls"]), [1, 1, 4]);
+    sandbox.emulator.clear_rules();
+    // It is tried again, and found to be linked still.
+    let ran = sandbox.run(&["people.csv", "--json"]).exits(0);
+    assert_eq!(ran.counts(&["skipped", "unlinked"]), [1, 1]);
+}
+
+#[test]
+fn a_refused_row_fails_alone() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(20));
+    sandbox.emulator.add_rule(Rule {
+        when: When::User("acct-7".into()),
+        then: error(
+            "NotAuthorizedException",
+            "Access to Identity 'x' is forbidden.",
+        ),
+        times: None,
+    });
+    let ran = sandbox.run(&["people.csv", "--json"]).exits(1);
+    assert_eq!(ran.counts(&["unlinked", "failed", "calls"]), [19, 1, 20]);
+}
+
+#[test]
+fn what_is_wrong_for_every_row_halts_the_run_and_blames_none() {
+    let pool = "IdentityPool 'us-east-1:0' not found.";
+    let provider = "This identity pool does not support the specified developer provider";
+    let cases = [
+        (Then::Fault(FaultKind::ExpiredToken), "have expired"),
+        (Then::Fault(FaultKind::AccessDenied), "may not unlink"),
+        (Then::Fault(FaultKind::BadSignature), "does not accept"),
+        (
+            error(
+                "UnrecognizedClientException",
+                "The security token included in the request is invalid.",
+            ),
+            "does not accept",
+        ),
+        (
+            error("ResourceNotFoundException", pool),
+            "pool does not exist",
+        ),
+        (
+            error("NotAuthorizedException", provider),
+            "another developer provider",
+        ),
+        (
+            Then::Fault(FaultKind::Html500),
+            "not answer as Amazon Cognito",
+        ),
+        (
+            Then::Answer(Canned {
+                status: 200,
+                headers: vec![
+                    ("content-type".into(), "text/html".into()),
+                    ("x-amzn-requestid".into(), String::new()),
+                ],
+                body: "<html>Log in to the hotel network</html>".into(),
+            }),
+            "not answer as Amazon Cognito",
+        ),
+        (
+            Then::Answer(Canned {
+                status: 404,
+                headers: Vec::new(),
+                body: String::new(),
+            }),
+            "not answer as Amazon Cognito",
+        ),
+    ];
+    for (then, sentence) in cases {
+        let sandbox = Sandbox::new();
+        sandbox.write("people.csv", people(200));
+        sandbox.emulator.add_rule(always(then.clone()));
+        let ran = sandbox
+            .run(&["people.csv", "--concurrency", "4", "--json"])
+            .exits(5);
+        let summary = ran.summary();
+        let message = summary["message"].as_str().expect("a sentence");
+        assert!(
+            message.starts_with("Halted: ") && message.contains(sentence),
+            "{message}"
+        );
+        assert!(!message.contains("acct-"), "{message}");
+        assert_eq!(
+            ran.counts(&["rows", "failed", "unlinked"]),
+            [200, 0, 0],
+            "{then:?}"
+        );
+        let counts = ran.counts(&["left", "in_doubt"]);
+        assert_eq!(counts[0] + counts[1], 200, "{then:?}");
+        // Within one round trip, or two for a signature, which may be skew of the clock.
+        assert!(sandbox.emulator.counters().unlinks <= 8, "{then:?}");
+        sandbox.emulator.clear_rules();
+        let ran = sandbox.run(&["people.csv", "--json"]).exits(0);
+        assert_eq!(ran.counts(&["unlinked"]), [200], "{then:?}");
+    }
+}
+
+#[test]
+fn foreign_pages_in_the_middle_of_a_run_are_borne() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(50));
+    for call in [20, 21] {
+        sandbox.emulator.add_rule(Rule {
+            when: When::Call(call),
+            then: Then::Fault(FaultKind::Html500),
+            times: None,
+        });
+    }
+    let ran = sandbox
+        .run(&["people.csv", "--concurrency", "2", "--json"])
+        .exits(0);
+    assert_eq!(ran.counts(&["unlinked", "calls"]), [50, 52]);
+}
+
+#[test]
+fn no_credentials_halt_the_run_before_anything_is_sent() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(5));
+    let mut command = sandbox.run_command(&["people.csv", "--json"]);
+    command
+        .env_remove("AWS_ACCESS_KEY_ID")
+        .env_remove("AWS_SECRET_ACCESS_KEY");
+    let ran = crate::sandbox::start(&mut command).ended().exits(5);
+    assert!(ran.stdout.contains("no AWS credentials"), "{}", ran.stdout);
+    assert_eq!(ran.counts(&["left"]), [5]);
+    assert_eq!(sandbox.emulator.counters().unlinks, 0);
+}
+
+#[test]
+fn too_many_failures_stop_the_run() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(500));
+    sandbox
+        .emulator
+        .add_rule(always(error("InvalidParameterException", "no")));
+    let ran = sandbox.run(&["people.csv", "--json"]).exits(4);
+    let failed = ran.counts(&["failed"])[0];
+    assert!((100..150).contains(&failed), "{failed}");
+    assert_eq!(ran.summary()["reason"], "max_failures");
+
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(500));
+    sandbox
+        .emulator
+        .add_rule(always(error("InvalidParameterException", "no")));
+    let ran = sandbox
+        .run(&[
+            "people.csv",
+            "--max-failures",
+            "3",
+            "--concurrency",
+            "1",
+            "--json",
+        ])
+        .exits(4);
+    assert!((4..8).contains(&ran.counts(&["failed"])[0]), "{ran:?}");
+    sandbox.emulator.clear_rules();
+    let ran = sandbox.run(&["people.csv", "--json"]).exits(0);
+    assert_eq!(ran.counts(&["rows", "unlinked"]), [500, 500]);
+}
+
+#[test]
+fn a_run_takes_no_more_rows_when_its_time_is_up() {
+    let sandbox = Sandbox::with(Settings {
+        latency: Duration::from_millis(20),
+        ..Settings::default()
+    });
+    sandbox.write("people.csv", people(5000));
+    let ran = sandbox
+        .run(&["people.csv", "--for", "300ms", "--json"])
+        .exits(4);
+    let counts = ran.counts(&["rows", "unlinked", "left"]);
+    assert_eq!(counts[0], 5000);
+    assert_eq!(counts[1] + counts[2], 5000);
+    assert!(counts[1] > 0 && counts[2] > 0, "{counts:?}");
+}

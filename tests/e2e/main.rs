@@ -1,0 +1,13 @@
+//! End to end: the real executable, real files, real signals, and the emulator on a real socket.
+//!
+//! Processes are brought to a known point by a call that the emulator holds, never by waiting a while.
+
+mod admission;
+mod answers;
+mod formats;
+mod interruption;
+mod network;
+mod people_and_scripts;
+mod rehearsal;
+mod resume;
+mod sandbox;

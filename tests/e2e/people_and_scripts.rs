@@ -1,0 +1,194 @@
+//! What people and scripts see.
+
+use crate::sandbox::{Sandbox, people, start};
+
+fn ran(sandbox: &Sandbox, args: &[&str]) -> crate::sandbox::Ran {
+    start(sandbox.bare().args(args)).ended()
+}
+
+#[test]
+fn wrong_usage_is_told_in_one_breath() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(1));
+    let cases: [(&[&str], &str); 8] = [
+        (&["run"], "INPUT"),
+        (&["run", "people.csv", "--bogus"], "--bogus"),
+        (&["run", "people.csv", "--rate", "fast"], "--rate"),
+        (
+            &["run", "people.csv", "--results", "out.txt"],
+            ".csv or .jsonl",
+        ),
+        (
+            &["run", "people.csv", "--carry", "outcome"],
+            "--carry outcome",
+        ),
+        (
+            &["run", "-", "-", "--format", "csv", "--results", "r.csv"],
+            "only once",
+        ),
+        (&["purge"], "purge"),
+        (&["emulator", "--listen", "0.0.0.0:0"], "loopback"),
+    ];
+    for (args, names) in cases {
+        let ran = ran(&sandbox, args).exits(2);
+        assert!(ran.stderr.contains(names), "{args:?}: {}", ran.stderr);
+        assert_eq!(ran.stdout, "", "{args:?}");
+    }
+}
+
+#[test]
+fn help_version_completions_and_manual_are_there() {
+    let sandbox = Sandbox::new();
+    for (args, holds) in [
+        (&["--help"][..], "cannot simply be undone"),
+        (&["run", "--help"], "--max-failures"),
+        (&["--version"], env!("CARGO_PKG_VERSION")),
+        (&["completions", "bash"], "complete -F _cognito__unlink"),
+        (&["completions", "zsh"], "#compdef cognito-unlink"),
+        (&["man"], ".TH cognito-unlink"),
+    ] {
+        let ran = ran(&sandbox, args).exits(0);
+        assert!(ran.stdout.contains(holds), "{args:?}: {}", ran.stdout);
+        assert_eq!(ran.stderr, "", "{args:?}");
+    }
+}
+
+#[test]
+fn the_summary_is_for_people_or_for_scripts() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(12) + "bad row\n");
+    let ran = sandbox.run(&["people.csv"]).exits(1);
+    for line in [
+        "13  rows read",
+        "12  unlinked",
+        "1  invalid  never sent",
+        "Results: people.results.csv",
+    ] {
+        assert!(ran.stdout.contains(line), "{}", ran.stdout);
+    }
+    assert_eq!(ran.stderr, "");
+
+    let ran = sandbox.run(&["people.csv", "--json"]).exits(1);
+    let summary = ran.summary();
+    let keys: Vec<_> = summary
+        .as_object()
+        .expect("an object")
+        .keys()
+        .map(String::as_str)
+        .collect();
+    for key in [
+        "mode",
+        "run_id",
+        "results",
+        "rows",
+        "skipped",
+        "unlinked",
+        "not_linked",
+        "unlinked_reply_lost",
+        "failed",
+        "in_doubt",
+        "invalid",
+        "held",
+        "left",
+        "calls",
+        "throttled",
+        "seconds",
+        "reason",
+        "message",
+        "next",
+        "exit_code",
+    ] {
+        assert!(keys.contains(&key), "{key} in {keys:?}");
+    }
+    assert_eq!(summary["exit_code"], 1);
+    assert_eq!(ran.stdout.lines().count(), 1);
+}
+
+#[test]
+fn users_never_appear_outside_the_results() {
+    let sandbox = Sandbox::new();
+    let text = people(3) + "us-east-1:0,us-east-1:0,bad provider,acct-77\n";
+    sandbox.write("people.csv", text);
+    sandbox.emulator.add_rule(cognito_unlink::emulator::Rule {
+        when: cognito_unlink::emulator::When::User("acct-2".into()),
+        then: cognito_unlink::emulator::Then::Fault(
+            cognito_unlink::emulator::FaultKind::InternalError,
+        ),
+        times: Some(1),
+    });
+    for format in ["text", "json"] {
+        let sandbox_results = format!("{format}.csv");
+        let ran = sandbox
+            .run(&[
+                "people.csv",
+                "-vv",
+                "--log-format",
+                format,
+                "--results",
+                &sandbox_results,
+            ])
+            .exits(1);
+        assert!(ran.stderr.contains("people.csv:2"), "{}", ran.stderr);
+        for said in [&ran.stderr, &ran.stdout] {
+            assert!(!said.contains("acct-"), "{said}");
+        }
+    }
+    let ran = sandbox.run(&["people.csv", "--dry-run"]).exits(1);
+    assert!(!ran.stderr.contains("acct-"), "{}", ran.stderr);
+}
+
+#[test]
+fn each_call_and_each_retry_is_logged_if_asked() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(4));
+    sandbox.emulator.add_rule(cognito_unlink::emulator::Rule {
+        when: cognito_unlink::emulator::When::User("acct-2".into()),
+        then: cognito_unlink::emulator::Then::Fault(
+            cognito_unlink::emulator::FaultKind::InternalError,
+        ),
+        times: Some(1),
+    });
+    let ran = sandbox.run(&["people.csv", "-v"]).exits(0);
+    assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("InternalErrorException"),
+        "{}",
+        ran.stderr
+    );
+    let ran = sandbox
+        .run(&[
+            "people.csv",
+            "-vv",
+            "--log-format",
+            "json",
+            "--results",
+            "again.csv",
+        ])
+        .exits(0);
+    let lines: Vec<serde_json::Value> = ran
+        .stderr
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    assert_eq!(lines.len(), 4);
+}
+
+#[test]
+fn a_message_cannot_command_the_terminal() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(1));
+    sandbox.emulator.add_rule(cognito_unlink::emulator::Rule {
+        when: cognito_unlink::emulator::When::Always,
+        then: cognito_unlink::emulator::Then::Answer(cognito_unlink::emulator::Canned {
+            status: 400,
+            headers: vec![("content-type".into(), "application/x-amz-json-1.1".into())],
+            body: r#"{"__type":"AccessDeniedException","message":"\u001b[2Jgone\u0007"}"#.into(),
+        }),
+        times: None,
+    });
+    let ran = sandbox.run(&["people.csv", "-vv"]).exits(5);
+    for said in [&ran.stderr, &ran.stdout] {
+        assert!(!said.contains(['\u{1b}', '\u{7}']), "{said:?}");
+    }
+    assert!(ran.stdout.contains("gone"), "{}", ran.stdout);
+}

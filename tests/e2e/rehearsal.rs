@@ -1,0 +1,117 @@
+//! The rehearsal, the emulator as a command, and the samples.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::Stdio;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::sandbox::{Sandbox, people, start};
+
+fn samples() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/samples"))
+}
+
+fn rehearse(sandbox: &Sandbox, args: &[&str]) -> crate::sandbox::Ran {
+    let mut command = sandbox.bare();
+    command
+        .arg("run")
+        .args(args)
+        .args(["--rehearse", "--rate", "unlimited", "--json"]);
+    start(&mut command).ended()
+}
+
+#[test]
+fn the_samples_rehearse_as_the_readme_says() {
+    let sandbox = Sandbox::new();
+    for name in ["purge.csv", "purge.jsonl", "bad-rows.csv"] {
+        std::fs::copy(samples().join(name), sandbox.path(name)).expect("copied");
+    }
+    let carry = ["--carry", "ticket"];
+    for (name, results) in [
+        ("purge.csv", "purge.rehearsal.csv"),
+        ("purge.jsonl", "purge.rehearsal.jsonl"),
+    ] {
+        let ran = rehearse(&sandbox, &[&[name], &carry[..]].concat()).exits(0);
+        assert_eq!(ran.counts(&["rows", "unlinked"]), [320, 320]);
+        let lines = sandbox.results(results);
+        assert_eq!(lines.len(), 320);
+        assert!(lines.iter().all(|line| line["ticket"].starts_with("DEL-")));
+    }
+    let ran = rehearse(&sandbox, &["bad-rows.csv"]).exits(1);
+    assert_eq!(ran.counts(&["rows", "unlinked", "invalid"]), [10, 4, 6]);
+    assert!(!sandbox.exists("purge.results.csv"));
+}
+
+#[test]
+fn a_rehearsal_needs_no_settings_and_heeds_none() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(5));
+    let mut command = sandbox.bare();
+    command.args([
+        "run",
+        "people.csv",
+        "--rehearse",
+        "--results",
+        "out/real.csv",
+    ]);
+    std::fs::create_dir(sandbox.path("out")).expect("created");
+    for (name, value) in [
+        ("AWS_PROFILE", "absent"),
+        ("AWS_REGION", "nowhere"),
+        ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
+        ("AWS_CA_BUNDLE", "/absent.pem"),
+        ("HTTP_PROXY", "http://127.0.0.1:1"),
+        ("HTTPS_PROXY", "http://127.0.0.1:1"),
+    ] {
+        command.env(name, value);
+    }
+    start(&mut command).ended().exits(0);
+    assert!(sandbox.exists("out/real.rehearsal.csv") && !sandbox.exists("out/real.csv"));
+}
+
+#[test]
+fn the_emulator_serves_until_a_signal() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(20));
+    sandbox.write("links.csv", people(15));
+    let mut child = sandbox
+        .bare()
+        .args([
+            "emulator",
+            "--links",
+            "links.csv",
+            "--quota",
+            "500",
+            "--latency",
+            "1ms",
+            "--jitter",
+            "1ms",
+        ])
+        .args(["--fault", "internal-error=10%"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the emulator starts");
+    let mut url = String::new();
+    BufReader::new(child.stdout.take().expect("a pipe"))
+        .read_line(&mut url)
+        .expect("a URL");
+    let mut command = sandbox.program();
+    command.args([
+        "run",
+        "people.csv",
+        "--json",
+        "--rate",
+        "unlimited",
+        "--endpoint-url",
+        url.trim(),
+    ]);
+    let ran = start(&mut command).ended().exits(0);
+    assert_eq!(ran.counts(&["unlinked", "not_linked"]), [15, 5]);
+    kill_process(Pid::from_child(&child), Signal::TERM).expect("it runs");
+    let ended = child.wait_with_output().expect("it ends");
+    assert_eq!(ended.status.code(), Some(0));
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(said.contains("15 links removed"), "{said}");
+}

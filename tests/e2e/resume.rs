@@ -1,0 +1,269 @@
+//! A run that stopped for any reason goes on where it stopped.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use cognito_unlink::emulator::{FaultKind, Rule, Settings, Then, When};
+use rustix::process::Signal;
+
+use crate::sandbox::{PATIENCE, Sandbox, csv, link, people};
+
+const HOLD: Rule = Rule {
+    when: When::Always,
+    then: Then::Hold,
+    times: None,
+};
+
+#[test]
+fn after_a_limit_whatever_became_of_the_input() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(100));
+    let ran = sandbox
+        .run(&["people.csv", "--limit", "40", "--json"])
+        .exits(4);
+    assert_eq!(ran.counts(&["rows", "unlinked", "left"]), [100, 40, 60]);
+
+    // Shuffled, with rows inserted on top and in between.
+    let mut links: Vec<_> = (1..=120).map(link).collect();
+    for n in 0..links.len() {
+        links.swap(n, (n * 7919 + 13) % 120);
+    }
+    sandbox.write("people.csv", csv(&links));
+    let ran = sandbox
+        .run(&["people.csv", "--limit", "50", "--json"])
+        .exits(4);
+    assert_eq!(
+        ran.counts(&["rows", "skipped", "unlinked", "left"]),
+        [120, 40, 50, 30]
+    );
+
+    // Split in two, one of them in another format.
+    let (first, second) = links.split_at(33);
+    sandbox.write("one.csv", csv(first));
+    sandbox.write("two.csv", csv(second).replace('\n', "\r\n"));
+    let ran = sandbox
+        .run(&[
+            "two.csv",
+            "one.csv",
+            "--results",
+            "people.results.csv",
+            "--json",
+        ])
+        .exits(0);
+    assert_eq!(
+        ran.counts(&["rows", "skipped", "unlinked", "left"]),
+        [120, 90, 30, 0]
+    );
+
+    let calls = sandbox.calls_by_user();
+    assert_eq!(calls.len(), 120);
+    assert!(calls.values().all(|&calls| calls == 1), "{calls:?}");
+}
+
+#[test]
+fn a_finished_run_is_confirmed_as_finished() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(30));
+    sandbox.run(&["people.csv"]).exits(0);
+    let before = sandbox.read("people.results.csv");
+    let ran = sandbox.run(&["people.csv", "--json"]).exits(0);
+    assert_eq!(
+        ran.counts(&["rows", "skipped", "calls", "left"]),
+        [30, 30, 0, 0]
+    );
+    assert_eq!(sandbox.read("people.results.csv"), before);
+    assert!(!sandbox.exists("people.results.csv.inflight"));
+}
+
+#[test]
+fn failed_rows_are_tried_again_unless_they_are_to_be_skipped() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(10));
+    sandbox.emulator.add_rule(Rule {
+        when: When::User("acct-3".into()),
+        then: Then::Fault(FaultKind::InternalError),
+        times: None,
+    });
+    let args = ["people.csv", "--max-attempts", "2", "--json"];
+    let ran = sandbox.run(&args).exits(1);
+    assert_eq!(ran.counts(&["unlinked", "failed"]), [9, 1]);
+    let ran = sandbox
+        .run(&[&args[..], &["--skip-failed"]].concat())
+        .exits(0);
+    assert_eq!(ran.counts(&["skipped", "calls"]), [10, 0]);
+    sandbox.emulator.clear_rules();
+    let ran = sandbox.run(&args).exits(0);
+    assert_eq!(ran.counts(&["skipped", "unlinked"]), [9, 1]);
+    let lines = sandbox.results("people.results.csv");
+    assert_eq!(lines.len(), 11);
+    let failed = lines
+        .iter()
+        .find(|line| line["outcome"] == "failed")
+        .expect("a failed row");
+    assert_eq!(failed["attempts"], "2");
+    assert_eq!(failed["error_code"], "InternalErrorException");
+    assert_eq!(failed["http_status"], "500");
+    assert!(!failed["request_id"].is_empty());
+}
+
+#[test]
+fn a_torn_last_line_is_cut_off_and_its_row_tried_again() {
+    for name in ["people.results.csv", "people.results.jsonl"] {
+        let sandbox = Sandbox::new();
+        sandbox.write("people.csv", people(20));
+        let args = ["people.csv", "--results", name, "--json"];
+        sandbox.run(&args).exits(0);
+        let whole = fs::read(sandbox.path(name)).expect("results");
+        for torn in [1, 2, 40, 150] {
+            sandbox.write(name, &whole[..whole.len() - torn]);
+            let ran = sandbox.run(&args).exits(0);
+            assert!(ran.stderr.contains("torn last line"), "{}", ran.stderr);
+            assert_eq!(
+                ran.counts(&["rows", "skipped", "not_linked"]),
+                [20, 19, 1],
+                "{name} {torn}"
+            );
+            assert_eq!(sandbox.results(name).len(), 20);
+        }
+    }
+}
+
+#[test]
+fn rows_in_flight_at_a_kill_are_known_to_the_next_run() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(30));
+    // Three calls take effect and are never answered; the others are held before they do.
+    for n in 1..=3 {
+        sandbox.emulator.add_rule(Rule {
+            when: When::Call(n),
+            then: Then::Fault(FaultKind::HangAfter),
+            times: None,
+        });
+    }
+    sandbox.emulator.add_rule(HOLD);
+    let running = sandbox.start(&["people.csv", "--concurrency", "8"]);
+    assert!(
+        sandbox
+            .emulator
+            .wait_until(PATIENCE, |seen| seen.in_flight == 8 && seen.effects == 3)
+    );
+    running.signal(Signal::KILL);
+    assert_eq!(running.ended().code(), None);
+    assert!(sandbox.exists("people.results.csv.inflight"));
+    assert!(
+        sandbox
+            .emulator
+            .wait_until(PATIENCE, |seen| seen.in_flight == 0)
+    );
+    sandbox.emulator.clear_rules();
+
+    let ran = sandbox.run(&["people.csv", "--json"]).exits(0);
+    assert!(
+        ran.stderr.contains("8 rows were in flight"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(
+        ran.counts(&["rows", "unlinked", "unlinked_reply_lost", "not_linked"]),
+        [30, 27, 3, 0]
+    );
+    assert!(!sandbox.exists("people.results.csv.inflight"));
+    let repeated = sandbox.emulator.counters().unlinks - 30;
+    assert!(repeated <= 8, "{repeated}");
+}
+
+#[test]
+fn results_are_private_and_there_before_the_first_call() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(2));
+    sandbox.emulator.add_rule(HOLD);
+    let running = sandbox.start(&["people.csv"]);
+    assert!(sandbox.emulator.wait_until(PATIENCE, |seen| seen.held == 2));
+    for name in ["people.results.csv", "people.results.csv.inflight"] {
+        let mode = fs::metadata(sandbox.path(name))
+            .expect("a file")
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+    sandbox.emulator.clear_rules();
+    running.ended().exits(0);
+}
+
+#[test]
+fn a_second_run_is_refused_and_told_who_holds_the_results() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(2));
+    sandbox.emulator.add_rule(HOLD);
+    let first = sandbox.start(&["people.csv"]);
+    assert!(sandbox.emulator.wait_until(PATIENCE, |seen| seen.held == 2));
+    let second = sandbox.run(&["people.csv"]).exits(6);
+    assert!(
+        second.stderr.contains(&format!("process {}", first.id())),
+        "{}",
+        second.stderr
+    );
+    assert!(second.stderr.contains("started 20"), "{}", second.stderr);
+    assert_eq!(sandbox.emulator.counters().unlinks, 2);
+    // The lock dies with its owner.
+    first.signal(Signal::KILL);
+    first.ended();
+    sandbox.emulator.clear_rules();
+    sandbox.run(&["people.csv"]).exits(0);
+}
+
+#[test]
+fn what_is_no_results_file_is_refused_and_left_as_it_was() {
+    let foreign = [
+        "name,age\nx,1\n",
+        "no header at all",
+        "row,source,line,identity_id\n",
+        "\0\0\0\0",
+    ];
+    for content in foreign {
+        let sandbox = Sandbox::new();
+        sandbox.write("people.csv", people(2));
+        sandbox.write("people.results.csv", content);
+        let ran = sandbox.run(&["people.csv"]).exits(2);
+        assert!(ran.stderr.contains("people.results.csv"), "{}", ran.stderr);
+        assert_eq!(sandbox.read("people.results.csv"), content);
+        assert_eq!(sandbox.emulator.counters().unlinks, 0);
+    }
+    // Nor is a file that lacks a column which is to be carried.
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(2));
+    sandbox.run(&["people.csv"]).exits(0);
+    let before = sandbox.read("people.results.csv");
+    let ran = sandbox
+        .run(&["people.csv", "--carry", "identity_pool_id"])
+        .exits(2);
+    assert!(ran.stderr.contains("--carry"), "{}", ran.stderr);
+    sandbox.write(
+        "people.csv",
+        people(2)
+            .replace("\n", ",T-1\n")
+            .replacen("T-1", "ticket", 1),
+    );
+    let ran = sandbox.run(&["people.csv", "--carry", "ticket"]).exits(2);
+    assert!(ran.stderr.contains("ticket"), "{}", ran.stderr);
+    assert_eq!(sandbox.read("people.results.csv"), before);
+}
+
+#[test]
+fn a_dry_run_calls_nothing_and_writes_nothing() {
+    let sandbox = Sandbox::with(Settings::default());
+    sandbox.write("people.csv", people(10) + "bad row\n");
+    let ran = sandbox.run(&["people.csv", "--dry-run", "--json"]).exits(1);
+    assert_eq!(
+        ran.counts(&["rows", "invalid", "left", "calls"]),
+        [11, 1, 10, 0]
+    );
+    assert!(ran.stderr.contains("people.csv:12"), "{}", ran.stderr);
+    assert!(!sandbox.exists("people.results.csv"));
+    sandbox.run(&["people.csv", "--limit", "4"]).exits(4);
+    let ran = sandbox.run(&["people.csv", "--dry-run", "--json"]).exits(1);
+    assert_eq!(
+        ran.counts(&["rows", "skipped", "invalid", "left"]),
+        [11, 4, 1, 6]
+    );
+}
