@@ -309,13 +309,20 @@ fn positive(text: &str) -> Result<f64, String> {
         .ok_or_else(|| "expected a positive number".to_owned())
 }
 
+/// Longer is a mistake, and would not fit the clock.
+const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
 fn any_time(text: &str) -> Result<Duration, String> {
     // As the AWS CLI has it, a bare number is seconds.
     let seconds = text.parse().ok();
     seconds
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
         .map_or_else(|| humantime::parse_duration(text), Ok)
-        .map_err(|_| "expected a time, as in 500ms, 10s, 15m or 8h".to_owned())
+        .ok()
+        .filter(|time| *time <= LONGEST)
+        .ok_or_else(|| {
+            "expected a time, as in 500ms, 10s, 15m or 8h, of ten years at most".to_owned()
+        })
 }
 
 fn time(text: &str) -> Result<Duration, String> {
@@ -405,6 +412,8 @@ mod tests {
             &["--limit", "0"],
             &["--timeout", "0"],
             &["--timeout", "soon"],
+            &["--for", "11y"],
+            &["--for", "99999999999999999999"],
             &["--max-failures", "101%"],
             &["--max-failures", "-1"],
             &["--delimiter", "ab"],

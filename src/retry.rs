@@ -142,7 +142,15 @@ impl History {
         }
     }
 
-    fn gave_up(&self) -> Outcome {
+    /// When the row's life is over; nothing before its first attempt.
+    #[must_use]
+    pub fn ends_at(&self, policy: &Policy) -> Option<Instant> {
+        self.began.map(|began| began + policy.give_up_after)
+    }
+
+    /// What a row is told as that is tried no more.
+    #[must_use]
+    pub fn gave_up(&self) -> Outcome {
         if self.in_doubt {
             Outcome::InDoubt
         } else {

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use tokio::sync::{OwnedSemaphorePermit, watch};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::admit::{Admission, Feedback};
 use crate::call::Unlink;
@@ -166,6 +166,9 @@ async fn attempt_until_settled<C: Unlink>(
             biased;
             permit = region.admit() => permit,
             () = told(&mut stop, Stop::Drain) => return (progress.when_stopped(), None),
+            () = at(progress.history.ends_at(&context.policy)) => {
+                return (Some(progress.history.gave_up()), None);
+            }
         };
         // Admission and the order to stop may come at once; then no call starts.
         if *context.stop.borrow() >= Stop::Drain {
@@ -243,6 +246,14 @@ async fn attempt_until_settled<C: Unlink>(
                 }
             }
         }
+    }
+}
+
+/// Waits for a time, or for ever.
+pub(crate) async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }
 

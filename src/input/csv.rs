@@ -90,6 +90,11 @@ impl Records {
         self.window.line()
     }
 
+    /// See [`Window::let_go`].
+    pub(super) fn let_go(&self) -> f64 {
+        self.window.let_go()
+    }
+
     pub(super) fn next(&mut self) -> Result<Option<(u64, Found)>, Stop> {
         loop {
             match frame(&mut self.window, self.rules.delimiter) {

@@ -50,6 +50,11 @@ impl Lines {
         self.window.line()
     }
 
+    /// See [`Window::let_go`].
+    pub(super) fn let_go(&self) -> f64 {
+        self.window.let_go()
+    }
+
     pub(super) fn next(&mut self) -> Result<Option<(u64, Found)>, Stop> {
         while self.window.holds_line() || !self.window.view().is_empty() {
             let view = self.window.view();

@@ -288,16 +288,19 @@ impl Reader {
         })
     }
 
-    /// Bytes read so far, of the file as it is on disk. It runs ahead of the rows by what is held.
+    /// Bytes of the file on disk that the rows so far take, as far as that can be told of compressed data.
     #[must_use]
-    pub fn bytes_read(&self) -> u64 {
-        self.read.load(Ordering::Relaxed)
-    }
-
-    /// The same, to be looked at by another thread.
-    #[must_use]
-    pub fn bytes_counter(&self) -> Arc<AtomicU64> {
-        Arc::clone(&self.read)
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a part of a number of bytes is one too"
+    )]
+    pub fn bytes_taken(&self) -> u64 {
+        let let_go = match &self.rows {
+            Rows::Csv(records) => records.let_go(),
+            Rows::Jsonl(lines) => lines.let_go(),
+        };
+        (self.read.load(Ordering::Relaxed) as f64 * let_go) as u64
     }
 
     /// Size of the file on disk when it was opened; none for what is no regular file.

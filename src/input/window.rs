@@ -15,6 +15,8 @@ pub(super) struct Window {
     start: usize,
     end: usize,
     line: u64,
+    /// Bytes that ever came in.
+    given: u64,
     /// The longest record, in bytes without its line end.
     bound: usize,
     tail: Tail,
@@ -37,6 +39,7 @@ impl Window {
             start: 0,
             end: 0,
             line: 1,
+            given: 0,
             bound,
             tail: Tail::Unread,
         }
@@ -73,6 +76,12 @@ impl Window {
         matches!(self.tail, Tail::Nothing) && self.end - self.start <= self.reach()
     }
 
+    /// The part of the text read so far that is behind the view, from 0 to 1.
+    pub(super) fn let_go(&self) -> f64 {
+        let held = (self.end - self.start) as f64;
+        1.0 - held / (self.given as f64).max(1.0)
+    }
+
     /// Reads on behind what is held. False if there is nothing more, or it cannot be read.
     pub(super) fn more(&mut self) -> bool {
         if !matches!(self.tail, Tail::Unread) {
@@ -86,6 +95,7 @@ impl Window {
                 Ok(0) => self.tail = Tail::Nothing,
                 Ok(n) => {
                     self.end += n;
+                    self.given += n as u64;
                     return true;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,

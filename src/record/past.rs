@@ -230,9 +230,12 @@ fn other_columns(found: &csv::ByteRecord, expected: &csv::ByteRecord) -> String 
             .skip(COLUMNS.len())
             .map(String::from_utf8_lossy)
             .collect();
+        let carried = match carried.as_slice() {
+            [] => "no columns".to_owned(),
+            names => format!("the columns {}", names.join(", ")),
+        };
         return format!(
-            "it carries the columns [{}]; give the same --carry, in the same order, or another --results",
-            carried.join(", ")
+            "it carries {carried}; give the same --carry, in the same order, or another --results"
         );
     }
     format!("its header lacks {}", missing.join(", "))

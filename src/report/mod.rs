@@ -8,7 +8,7 @@ mod tally;
 use std::io::Write as _;
 use std::time::Duration;
 
-pub use progress::{Progress, Style, Totals};
+pub use progress::{Progress, Reading, Style, Totals};
 pub use summary::{Report, conclusion};
 pub use tally::Tally;
 

@@ -35,8 +35,8 @@ const RECENT: Duration = Duration::from_secs(20);
 pub struct Totals {
     /// Bytes of all inputs on disk, if all are files.
     pub bytes: Option<u64>,
-    /// Of these, bytes read so far.
-    pub bytes_read: Arc<AtomicU64>,
+    /// How much of them has been read.
+    pub reading: Arc<Reading>,
     /// Rows after which the run stops.
     pub limit: Option<u64>,
     /// Ceiling of the rate.
@@ -45,6 +45,15 @@ pub struct Totals {
     pub concurrency: usize,
     /// Bound on one attempt, and so on the drain.
     pub timeout: Duration,
+}
+
+/// How far the inputs have been read. That is ahead of what was taken from them.
+#[derive(Debug, Default)]
+pub struct Reading {
+    /// Rows.
+    pub rows: AtomicU64,
+    /// Bytes of the files on disk that these rows take.
+    pub bytes: AtomicU64,
 }
 
 /// Shows a run while it goes on.
@@ -72,7 +81,7 @@ impl Progress {
             }
             Style::Plain | Style::None => ProgressBar::hidden(),
         };
-        let template = "{bar:24} {msg}";
+        let template = "{bar:12} {wide_msg}";
         bar.set_style(
             ProgressStyle::with_template(template)
                 .expect("the template is well formed")
@@ -174,16 +183,17 @@ impl Progress {
     fn extent(&self, now: &Snapshot) -> (u64, Option<u64>) {
         let done = now.tally.settled() + now.tally.skipped;
         let read = now.tally.read;
-        let bytes_read = self.totals.bytes_read.load(Ordering::Relaxed);
+        let rows = self.totals.reading.rows.load(Ordering::Relaxed);
+        let bytes_read = self.totals.reading.bytes.load(Ordering::Relaxed);
         let total = match self.totals.bytes {
             _ if now.all_read => Some(read),
-            Some(bytes) if bytes_read > 0 && read > 0 => {
+            Some(bytes) if bytes_read > 0 && rows > 0 => {
                 #[expect(
                     clippy::cast_possible_truncation,
                     clippy::cast_sign_loss,
                     reason = "an estimate of a number of rows"
                 )]
-                let estimate = (read as f64 * (bytes as f64 / bytes_read as f64)) as u64;
+                let estimate = (rows as f64 * (bytes as f64 / bytes_read as f64)) as u64;
                 Some(estimate.max(read))
             }
             _ => None,
@@ -200,14 +210,14 @@ impl Progress {
         let (rows_now, calls_now) = self.speed();
         let mut line = grouped(done);
         if let Some(total) = total {
-            let about = if now.all_read { "" } else { "about " };
+            let about = if now.all_read { "" } else { "~" };
             let _ = write!(line, " of {about}{}", grouped(total));
         }
         line.push_str(&by_outcome(&now.tally));
-        let _ = write!(line, " · {calls_now:.1} calls/s");
+        let _ = write!(line, " · {calls_now:.1}/s");
         match (now.throttled_to, self.totals.rate) {
             (Some(limit), _) => {
-                let _ = write!(line, " (throttled to {})", Rate::PerSecond(limit));
+                let _ = write!(line, " throttled to {}", Rate::PerSecond(limit));
             }
             (None, Rate::Unlimited) => {}
             (None, rate) => {
@@ -231,13 +241,13 @@ impl Progress {
         if now.stop != Stop::Go || now.all_read && now.queued == 0 {
             None
         } else if now.throttled_to.is_some() {
-            Some("held back by throttling")
+            Some("limit: throttling")
         } else if now.in_flight >= self.totals.concurrency {
-            Some("held back by latency")
+            Some("limit: latency")
         } else if now.queued == 0 {
-            Some("waiting for input")
+            Some("limit: input")
         } else {
-            Some("held back by --rate")
+            Some("limit: rate")
         }
     }
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout_at};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
 use super::feeder::Fed;
 use crate::call::Unlink;
@@ -22,7 +22,7 @@ use crate::record::{Entry, Held, Recorded, Recording, ToRecord};
 use crate::report::{Snapshot, Tally};
 use crate::row::RowKey;
 use crate::signal::{Signal, Stop};
-use crate::worker::{Context, Ended, Halt, OpenRow, settle};
+use crate::worker::{Context, Ended, Halt, OpenRow, at, settle};
 
 /// How often whoever watches is told.
 const TICK: Duration = Duration::from_millis(250);
@@ -464,13 +464,5 @@ impl<'a, C: Unlink> Engine<'a, C> {
             reason,
             counted_to_end,
         }
-    }
-}
-
-/// Waits for a time, or for ever.
-async fn at(time: Option<Instant>) {
-    match time {
-        Some(time) => sleep_until(time).await,
-        None => std::future::pending().await,
     }
 }

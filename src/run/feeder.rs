@@ -4,12 +4,13 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use tokio::sync::mpsc;
 
 use crate::input::{self, Input, InputError, Read};
 use crate::record::Past;
+use crate::report::Reading;
 use crate::row::{InvalidRow, Keyer};
 use crate::worker::OpenRow;
 
@@ -43,8 +44,8 @@ pub struct Feeder {
     pub past: Past,
     /// Makes the rows' keys.
     pub keyer: Keyer,
-    /// Bytes of the inputs' files read so far, for whoever watches.
-    pub bytes_read: Arc<AtomicU64>,
+    /// How far it has come, for whoever watches.
+    pub reading: Arc<Reading>,
 }
 
 impl Feeder {
@@ -80,8 +81,9 @@ impl Feeder {
                 return false;
             }
         };
-        let before = self.bytes_read.load(Ordering::Relaxed);
+        let before = self.reading.bytes.load(Ordering::Relaxed);
         while let Some(read) = reader.next() {
+            self.reading.rows.fetch_add(1, Ordering::Relaxed);
             let found = match read {
                 Ok(Read::Row(row)) => {
                     let key = self.keyer.key(&row.link);
@@ -103,8 +105,9 @@ impl Feeder {
                 Ok(Read::Invalid(row)) => Fed::Invalid(Box::new(row)),
                 Err(error) => Fed::Unreadable(error),
             };
-            self.bytes_read
-                .store(before + reader.bytes_read(), Ordering::Relaxed);
+            self.reading
+                .bytes
+                .store(before + reader.bytes_taken(), Ordering::Relaxed);
             let last = matches!(found, Fed::Unreadable(_));
             if *skipped > 0
                 && engine

@@ -11,7 +11,6 @@ mod engine;
 mod feeder;
 
 use std::collections::HashSet;
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -29,7 +28,7 @@ use crate::input::{self, Input, InputError, Read};
 use crate::outcome::Outcome;
 use crate::plan::{Mode, Plan};
 use crate::record::{OpenError, Past, Results};
-use crate::report::{Progress, Report, Style, Tally, Totals, log, notice};
+use crate::report::{Progress, Reading, Report, Style, Tally, Totals, log, notice};
 use crate::row::Keyer;
 use crate::signal::{self, Signal, Stop};
 use crate::worker::{Context, Counters};
@@ -146,9 +145,9 @@ async fn call_all(
     let began = Instant::now();
     let (past, keyer, in_flight, writer) = results.into_parts();
     let interrupted: HashSet<_> = past.interrupted().collect();
-    let bytes_read = Arc::new(AtomicU64::new(0));
+    let reading = Arc::new(Reading::default());
     let (recording, recorder) = writer.start(plan.bounds.open_rows).map_err(no_thread)?;
-    let fed = feeder(plan, past, keyer, Arc::clone(&bytes_read))
+    let fed = feeder(plan, past, keyer, Arc::clone(&reading))
         .start()
         .map_err(no_thread)?;
 
@@ -163,7 +162,7 @@ async fn call_all(
         chance: Mutex::new(fastrand::Rng::new()),
         counters: Counters::default(),
     });
-    let mut progress = Progress::new(plan.progress, totals(plan, bytes_read));
+    let mut progress = Progress::new(plan.progress, totals(plan, reading));
     log::start(plan.verbose, plan.json_log, progress.bar());
     let summary = drive(
         Arc::clone(&context),
@@ -199,17 +198,17 @@ async fn call_all(
     ))
 }
 
-fn feeder(plan: &Plan, past: Past, keyer: Keyer, bytes_read: Arc<AtomicU64>) -> Feeder {
+fn feeder(plan: &Plan, past: Past, keyer: Keyer, reading: Arc<Reading>) -> Feeder {
     Feeder {
         inputs: plan.inputs.clone(),
         settings: plan.input.clone(),
         past,
         keyer,
-        bytes_read,
+        reading,
     }
 }
 
-fn totals(plan: &Plan, bytes_read: Arc<AtomicU64>) -> Totals {
+fn totals(plan: &Plan, reading: Arc<Reading>) -> Totals {
     let sizes = plan.inputs.iter().map(|input| match input {
         Input::File(path) => std::fs::metadata(path)
             .ok()
@@ -219,7 +218,7 @@ fn totals(plan: &Plan, bytes_read: Arc<AtomicU64>) -> Totals {
     });
     Totals {
         bytes: sizes.sum(),
-        bytes_read,
+        reading,
         limit: plan.bounds.limit,
         rate: plan.limits.rate,
         concurrency: plan.limits.concurrency.get() as usize,
