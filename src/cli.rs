@@ -72,6 +72,12 @@ pub struct RunArgs {
     /// Leave rows alone whose last outcome is `failed`
     #[arg(long, help_heading = "Results")]
     pub skip_failed: bool,
+    /// Sync to the disk before each call and each count: even a power failure forgets nothing. Slow
+    #[arg(long, help_heading = "Results")]
+    pub durable: bool,
+    /// Write CSV results that a spreadsheet shows as they are, and takes no cell for a formula
+    #[arg(long, help_heading = "Results")]
+    pub spreadsheet_safe: bool,
     /// How a row that was not linked counts for the exit code
     #[arg(
         long,
@@ -105,6 +111,16 @@ pub struct RunArgs {
     #[arg(long, value_name = "TIME", default_value = "15m", value_parser = time, help_heading = "Retries")]
     pub give_up_after: Duration,
 
+    /// What to do when the AWS credentials expire
+    #[arg(
+        long,
+        value_name = "WHAT",
+        value_enum,
+        default_value_t,
+        help_heading = "Retries"
+    )]
+    pub on_expiry: OnExpiry,
+
     /// Settle N rows and stop
     #[arg(long, value_name = "N", help_heading = "Stopping early")]
     pub limit: Option<NonZeroU64>,
@@ -112,8 +128,11 @@ pub struct RunArgs {
     #[arg(long = "for", value_name = "TIME", value_parser = time, help_heading = "Stopping early")]
     pub take_for: Option<Duration>,
     /// Stop when more rows than this fail: N, or P% of the rows settled in this run, judged from 100 of them on
-    #[arg(long, value_name = "N|P%", default_value = "50%", value_parser = max_failures, help_heading = "Stopping early")]
+    #[arg(long, value_name = "N|P%", default_value = "50%", value_parser = at_most, help_heading = "Stopping early")]
     pub max_failures: AtMost,
+    /// Stop when more rows than this were not linked, in the same manner: a wrong pool looks like work already done
+    #[arg(long, value_name = "N|P%", value_parser = at_most, help_heading = "Stopping early")]
+    pub max_not_linked: Option<AtMost>,
 
     /// Read and validate everything, and call nothing
     #[arg(long, conflicts_with = "rehearse", help_heading = "Trying it out")]
@@ -250,6 +269,16 @@ pub enum NotLinked {
     Fail,
 }
 
+/// What to do when the credentials expire.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum OnExpiry {
+    /// End the run; the same command goes on once they are renewed
+    #[default]
+    Halt,
+    /// Keep the run alive and look for others every 30 seconds
+    Wait,
+}
+
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum ProgressStyle {
@@ -283,7 +312,7 @@ pub enum AtMost {
     Percent(f64),
 }
 
-fn max_failures(text: &str) -> Result<AtMost, String> {
+fn at_most(text: &str) -> Result<AtMost, String> {
     let parsed = match text.strip_suffix('%') {
         None => text.parse().ok().map(AtMost::Rows),
         Some(percent) => percent

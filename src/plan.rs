@@ -6,13 +6,13 @@ use std::time::{Duration, SystemTime};
 
 use crate::admit::Limits;
 use crate::call::aws;
-use crate::cli::{AtMost, LogFormat, NotLinked, ProgressStyle, RunArgs};
+use crate::cli::{AtMost, LogFormat, NotLinked, OnExpiry, ProgressStyle, RunArgs};
 use crate::error::Error;
 use crate::input::{self, Fill, Header, Input};
 use crate::record;
 use crate::report::Style;
 use crate::retry::Policy;
-use crate::run::{Bounds, MaxFailures};
+use crate::run::{Bounds, Breaker};
 use crate::terminal;
 
 /// What a run does with its rows.
@@ -111,13 +111,13 @@ impl Plan {
             started,
             open_rows: open_rows as usize,
             skip_failed: args.skip_failed,
+            durable: args.durable,
+            spreadsheet_safe: args.spreadsheet_safe,
         });
-        if let Some(settings) = &results
-            && record::Format::of_name(&settings.path).is_none()
-        {
-            return Err(Error::usage(
-                record::OpenError::Format(settings.path.clone()).to_string(),
-            ));
+        if let Some(settings) = &results {
+            settings
+                .format()
+                .map_err(|error| Error::usage(error.to_string()))?;
         }
         Ok(Self {
             mode,
@@ -147,6 +147,7 @@ impl Plan {
             policy: Policy {
                 max_attempts: args.max_attempts.get(),
                 give_up_after: args.give_up_after,
+                wait_for_credentials: args.on_expiry == OnExpiry::Wait,
                 ..Policy::DEFAULT
             },
             bounds: Bounds {
@@ -154,10 +155,8 @@ impl Plan {
                 queued: queue_length(args.concurrency),
                 limit: args.limit.map(std::num::NonZeroU64::get),
                 take_for: args.take_for,
-                max_failures: match args.max_failures {
-                    AtMost::Rows(rows) => MaxFailures::Rows(rows),
-                    AtMost::Percent(percent) => MaxFailures::Percent(percent),
-                },
+                max_failures: breaker(args.max_failures),
+                max_not_linked: args.max_not_linked.map(breaker),
             },
             calls: aws::Settings {
                 profile: args.profile,
@@ -181,6 +180,13 @@ impl Plan {
     #[must_use]
     pub fn timeout(&self) -> Duration {
         self.calls.timeout
+    }
+}
+
+fn breaker(most: AtMost) -> Breaker {
+    match most {
+        AtMost::Rows(rows) => Breaker::Rows(rows),
+        AtMost::Percent(percent) => Breaker::Percent(percent),
     }
 }
 

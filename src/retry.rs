@@ -17,6 +17,8 @@ pub struct Policy {
     pub first_backoff: Duration,
     /// Ceiling of any back-off.
     pub longest_backoff: Duration,
+    /// Whether to wait for other credentials when those at hand have expired, instead of halting.
+    pub wait_for_credentials: bool,
 }
 
 impl Policy {
@@ -26,7 +28,26 @@ impl Policy {
         give_up_after: Duration::from_secs(15 * 60),
         first_backoff: Duration::from_millis(200),
         longest_backoff: Duration::from_secs(20),
+        wait_for_credentials: false,
     };
+
+    /// Whether an answer of this class means to wait for other credentials. Where none have worked yet, they are wrong
+    /// rather than expired.
+    #[must_use]
+    pub fn locks(&self, class: Class, known: Known) -> bool {
+        self.wait_for_credentials
+            && match class {
+                Class::Fatal(Cause::Expired) => true,
+                Class::Fatal(Cause::NoCredentials) => known.cognito_heard,
+                _ => false,
+            }
+    }
+
+    /// Whether it is the Region's fault, and no row's, that a row gets no answer: nobody in it has been answered for as long
+    /// as a row may live, or for most of that time while this row became too old.
+    fn is_unreachable(&self, unheard_for: Duration, too_old: bool) -> bool {
+        unheard_for >= self.give_up_after || (too_old && unheard_for * 2 >= self.give_up_after)
+    }
 
     /// Full jitter: anywhere between nothing and a ceiling that doubles. `chance` is uniform in `[0, 1)`.
     fn backoff(&self, tries: u32, chance: f64) -> Duration {
@@ -57,6 +78,8 @@ pub struct Known {
     pub cognito_heard: bool,
     /// A signature was refused before this attempt started and none taken since: the clock's skew is known by now.
     pub signature_refused: bool,
+    /// For how long calls have gone out in the row's Region and none at all was answered.
+    pub unheard_for: Duration,
 }
 
 /// The attempts of one row so far.
@@ -118,6 +141,7 @@ impl History {
             }
             Class::NothingThere => return Next::Settle(Outcome::NotLinked),
             Class::Refused => return Next::Settle(self.gave_up()),
+            Class::Fatal(_) if policy.locks(class, known) => return Next::Again(Duration::ZERO),
             Class::Fatal(cause) => return Next::Halt(cause),
             Class::Foreign if !known.cognito_heard => return Next::Halt(Cause::NotCognito),
             Class::Signature if known.signature_refused || self.signature_errors > 0 => {
@@ -135,7 +159,14 @@ impl History {
             .backoff(self.attempts, chance)
             .max(asked.unwrap_or_default());
         let age = self.began.map_or(Duration::ZERO, |began| now - began);
-        if self.counted >= policy.max_attempts || age + delay > policy.give_up_after {
+        let too_old = age + delay > policy.give_up_after;
+        if self.counted >= policy.max_attempts {
+            Next::Settle(self.gave_up())
+        } else if matches!(class, Class::Lost | Class::NotSent)
+            && policy.is_unreachable(known.unheard_for, too_old)
+        {
+            Next::Halt(Cause::Unreachable)
+        } else if too_old {
             Next::Settle(self.gave_up())
         } else {
             Next::Again(delay)
@@ -169,6 +200,7 @@ mod tests {
     const KNOWN: Known = Known {
         cognito_heard: true,
         signature_refused: false,
+        unheard_for: Duration::ZERO,
     };
 
     /// What follows from these classes one after the other, half a second apart.
@@ -283,6 +315,38 @@ mod tests {
             Next::Halt(Cause::NotCognito)
         );
         assert!(!history.is_in_doubt());
+    }
+
+    #[test]
+    fn a_region_that_never_answers_halts_the_run_and_fails_no_row() {
+        let begin = Instant::now();
+        let after = |class, age, unheard_for| {
+            let mut history = History::new(false);
+            history.start(begin);
+            let known = Known {
+                unheard_for,
+                ..KNOWN
+            };
+            history.next(class, None, known, &POLICY, begin + age, 0.5)
+        };
+        let (minute, life) = (Duration::from_secs(60), POLICY.give_up_after);
+        for class in [Class::Lost, Class::NotSent] {
+            assert!(matches!(after(class, minute, minute), Next::Again(_)));
+            assert_eq!(after(class, minute, life), Next::Halt(Cause::Unreachable));
+            assert_eq!(after(class, life, life / 2), Next::Halt(Cause::Unreachable));
+        }
+        assert_eq!(
+            after(Class::NotSent, life, minute),
+            Next::Settle(Outcome::Failed)
+        );
+        assert_eq!(
+            after(Class::Lost, life, minute),
+            Next::Settle(Outcome::InDoubt)
+        );
+        assert!(matches!(
+            after(Class::Transient, minute, Duration::ZERO),
+            Next::Again(_)
+        ));
     }
 
     proptest! {

@@ -7,6 +7,9 @@ use tokio::sync::mpsc;
 
 use crate::error::Exit;
 
+/// The same number on Linux and macOS.
+const SIGXFSZ: i32 = 25;
+
 /// A signal that ends a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
@@ -57,6 +60,8 @@ impl Stop {
 /// # Errors
 /// The operating system refuses.
 pub fn listen() -> io::Result<mpsc::Receiver<Signal>> {
+    // A file that may not grow any more is an error of the write, as a full disk is; unheard, this would kill the process.
+    let _ = signal(SignalKind::from_raw(SIGXFSZ))?;
     // More than two say no more than two.
     let (tell, told) = mpsc::channel(2);
     for (kind, meaning) in [

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::{OwnedSemaphorePermit, watch};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep};
 
-use crate::admit::{Admission, Feedback};
+use crate::admit::{Admission, Feedback, Permit, Region};
 use crate::call::Unlink;
 use crate::outcome::{Cause, Class, Facts, Outcome, classify};
 use crate::record::{Entry, Held, InFlight};
@@ -123,7 +123,7 @@ pub async fn settle<C: Unlink>(
 struct Progress {
     history: History,
     started_at: Option<SystemTime>,
-    latency: Option<std::time::Duration>,
+    latency: Option<Duration>,
     facts: Facts,
 }
 
@@ -162,18 +162,12 @@ async fn attempt_until_settled<C: Unlink>(
     let mut stop = context.stop.clone();
     let mut marked = false;
     loop {
-        let permit = tokio::select! {
-            biased;
-            permit = region.admit() => permit,
-            () = told(&mut stop, Stop::Drain) => return (progress.when_stopped(), None),
-            () = at(progress.history.ends_at(&context.policy)) => {
-                return (Some(progress.history.gave_up()), None);
-            }
+        let ends_at = progress.history.ends_at(&context.policy);
+        let permit = match admitted(&region, &mut stop, ends_at).await {
+            Waited::Admitted(permit) => permit,
+            Waited::Stopped => return (progress.when_stopped(), None),
+            Waited::TooLong => return (Some(progress.history.gave_up()), None),
         };
-        // Admission and the order to stop may come at once; then no call starts.
-        if *context.stop.borrow() >= Stop::Drain {
-            return (progress.when_stopped(), None);
-        }
         drop(queued.take());
         if let (Some(in_flight), false) = (&context.in_flight, marked) {
             let recorded = context.recorded.load(Ordering::Acquire);
@@ -182,7 +176,10 @@ async fn attempt_until_settled<C: Unlink>(
             }
             marked = true;
         }
-        progress.history.start(permit.started());
+        if permit.tries_credentials() {
+            context.calls.renew().await;
+        }
+        progress.history.start(region.clock());
         progress.started_at.get_or_insert_with(SystemTime::now);
         context.counters.calls.fetch_add(1, Ordering::Relaxed);
 
@@ -200,19 +197,28 @@ async fn attempt_until_settled<C: Unlink>(
         };
         let class = classify(&answer);
         let (now, started) = (Instant::now(), permit.started());
-        permit.answered(feedback(class));
+        let known = context.counters.note(class, started, now);
+        permit.answered(feedback(
+            class,
+            open.key,
+            context.policy.locks(class, known),
+        ));
+        let known = Known {
+            unheard_for: region.unheard_for(),
+            ..known
+        };
         progress.latency = Some(now - started);
         progress.facts = answer.facts;
-        let known = context.counters.note(class, started, now);
         let chance = context
             .chance
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .f64();
         let asked = progress.facts.retry_after;
-        let next = progress
-            .history
-            .next(class, asked, known, &context.policy, now, chance);
+        let next =
+            progress
+                .history
+                .next(class, asked, known, &context.policy, region.clock(), chance);
         tracing::debug!(
             row = %position, attempt = progress.history.attempts(), class = ?class,
             code = progress.facts.code.as_deref(), status = progress.facts.http_status,
@@ -249,14 +255,6 @@ async fn attempt_until_settled<C: Unlink>(
     }
 }
 
-/// Waits for a time, or for ever.
-pub(crate) async fn at(time: Option<Instant>) {
-    match time {
-        Some(time) => sleep_until(time).await,
-        None => std::future::pending().await,
-    }
-}
-
 /// Waits until the run is told to stop at least this far.
 async fn told(stop: &mut watch::Receiver<Stop>, far: Stop) {
     if stop.wait_for(|stop| *stop >= far).await.is_err() {
@@ -265,12 +263,51 @@ async fn told(stop: &mut watch::Receiver<Stop>, far: Stop) {
     }
 }
 
-/// What an answer says about its Region.
-fn feedback(class: Class) -> Feedback {
+/// What an answer says about its Region, and about the credentials: `locked` says that others are to be waited for.
+fn feedback(class: Class, key: RowKey, locked: bool) -> Feedback {
     match class {
+        _ if locked => Feedback::Locked,
         Class::Throttled => Feedback::Throttled,
-        Class::Lost | Class::NotSent | Class::Foreign => Feedback::Silent,
+        #[expect(clippy::cast_possible_truncation, reason = "half of a hash is one too")]
+        Class::Lost => Feedback::Silent(key.0 as u64),
+        Class::NotSent => Feedback::Unsent,
+        Class::Foreign | Class::Fatal(Cause::NoCredentials) => Feedback::Foreign,
         _ => Feedback::Taken,
+    }
+}
+
+/// How a wait for admission ends.
+enum Waited {
+    Admitted(Permit),
+    /// The run starts no more calls.
+    Stopped,
+    /// The row's life is over.
+    TooLong,
+}
+
+async fn admitted(
+    region: &Arc<Region>,
+    stop: &mut watch::Receiver<Stop>,
+    ends_at: Option<Instant>,
+) -> Waited {
+    let waited = tokio::select! {
+        biased;
+        permit = region.admit() => Waited::Admitted(permit),
+        () = told(stop, Stop::Drain) => Waited::Stopped,
+        () = ends(region, ends_at) => Waited::TooLong,
+    };
+    // Admission and the order to stop may come at once; then no call starts.
+    if *stop.borrow() >= Stop::Drain {
+        return Waited::Stopped;
+    }
+    waited
+}
+
+/// Waits until the row's life is over, if it has begun.
+async fn ends(region: &Region, at: Option<Instant>) {
+    match at {
+        Some(time) => region.reaches(time).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -287,6 +324,7 @@ impl Counters {
                 return Known {
                     cognito_heard: self.cognito_heard.load(Ordering::Relaxed),
                     signature_refused,
+                    unheard_for: Duration::ZERO,
                 };
             }
             Class::Signature => {
@@ -301,6 +339,7 @@ impl Counters {
         Known {
             cognito_heard: true,
             signature_refused,
+            unheard_for: Duration::ZERO,
         }
     }
 }

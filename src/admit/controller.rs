@@ -6,17 +6,6 @@ use tokio::time::Instant;
 
 use super::ceiling::TIMER_LAG;
 
-/// What an answer tells about the Region.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Feedback {
-    /// It took the call.
-    Taken,
-    /// It refused the call for its rate.
-    Throttled,
-    /// It did not answer.
-    Silent,
-}
-
 /// A pause in which nobody throttles, before the rate is raised one step.
 const QUIET: Duration = Duration::from_secs(1);
 /// The part of the rate that is left after a throttled answer, at the least and at the most.
@@ -77,19 +66,16 @@ impl Controller {
         }
     }
 
-    /// Learns from the answer to a call that `started` then.
-    pub(super) fn learn(&mut self, feedback: Feedback, started: Instant, now: Instant) {
-        match feedback {
-            Feedback::Taken => {
-                self.taken.count(now);
-                self.raise(now);
-            }
-            Feedback::Throttled => {
-                if self.cut.is_none_or(|cut| started > cut) {
-                    self.reduce(now);
-                }
-            }
-            Feedback::Silent => {}
+    /// The Region took a call.
+    pub(super) fn taken(&mut self, now: Instant) {
+        self.taken.count(now);
+        self.raise(now);
+    }
+
+    /// The Region refused a call that `started` then for its rate.
+    pub(super) fn throttled(&mut self, started: Instant, now: Instant) {
+        if self.cut.is_none_or(|cut| started > cut) {
+            self.reduce(now);
         }
     }
 
@@ -194,10 +180,10 @@ mod tests {
                         starts += 1;
                         if tokens >= 1.0 {
                             tokens -= 1.0;
-                            controller.learn(Feedback::Taken, *now, *now);
+                            controller.taken(*now);
                         } else {
                             throttled += 1;
-                            controller.learn(Feedback::Throttled, *now, *now);
+                            controller.throttled(*now, *now);
                         }
                     }
                 }
@@ -213,7 +199,7 @@ mod tests {
         for nth in 0..100 {
             let at = now + MS * 10 * nth;
             controller.start(at);
-            controller.learn(Feedback::Taken, at, at);
+            controller.taken(at);
             assert_eq!(controller.due(), now, "the ceiling alone decides");
         }
         assert_eq!(controller.limit(), None);
@@ -223,7 +209,7 @@ mod tests {
     fn below_the_quota_after_throttling_and_back_up_in_quiet() {
         let mut now = Instant::now();
         let mut controller = Controller::new(Some(100.0), now);
-        controller.learn(Feedback::Throttled, now, now);
+        controller.throttled(now, now);
         let seconds = against_quota(&mut controller, &mut now, 20.0, 60);
         let (starts, throttled) = seconds[10..]
             .iter()
@@ -245,7 +231,7 @@ mod tests {
         let mut controller = Controller::new(Some(100.0), now);
         let later = now + MS * 50;
         for _ in 0..30 {
-            controller.learn(Feedback::Throttled, now, later);
+            controller.throttled(now, later);
         }
         let once = controller.limit().expect("it was cut");
         assert!(once > 100.0 * CUT * CUT * 0.99, "{once}");
@@ -257,7 +243,7 @@ mod tests {
         let mut controller = Controller::new(Some(10.0), now);
         for _ in 0..100 {
             now += MS * 100;
-            controller.learn(Feedback::Throttled, now, now);
+            controller.throttled(now, now);
         }
         assert_eq!(controller.limit(), Some(SLOWEST));
     }

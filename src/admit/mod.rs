@@ -1,23 +1,29 @@
 //! Admission: which attempt may start now. It knows neither rows nor HTTP.
 //!
-//! Every attempt asks anew, retries included, and waits in its Region's queue, first come first served, for three things
-//! at once: a place among the calls in flight, a token under the ceiling, and its turn in the pace that the Region bears.
-//! A [`Permit`] is given back before a row waits for its next attempt, so that a row in back-off holds no place.
+//! Every attempt asks anew, retries included, and waits in its Region's queue, first come first served, for four things
+//! at once: an open gate, a place among the calls in flight, a token under the ceiling, and its turn in the pace that the
+//! Region bears. A [`Permit`] is given back before a row waits for its next attempt, so that a row in back-off holds no
+//! place.
+//!
+//! Two gates stand before a call: its Region's, shut while the Region does not answer, and that of all Regions, shut while
+//! the credentials are not accepted. Through a shut gate one call at a time goes out to try.
 
 mod ceiling;
 mod controller;
+mod gate;
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, sleep};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep_until};
 
 use ceiling::Ceiling;
 pub use ceiling::Rate;
 use controller::Controller;
-pub use controller::Feedback;
+use gate::{Gate, Passage, Silence};
 
 /// The limits of a run.
 #[derive(Debug, Clone, Copy)]
@@ -30,12 +36,56 @@ pub struct Limits {
     pub concurrency: NonZeroU32,
 }
 
+/// What became of a call, as far as admission learns from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Feedback {
+    /// The Region took it.
+    Taken,
+    /// The Region refused it for its rate.
+    Throttled,
+    /// The Region did not answer. The number stands for the row, as it may be what the service stumbles over.
+    Silent(u64),
+    /// It cannot have been sent: nobody was reached.
+    Unsent,
+    /// The credentials are not accepted any more: nobody needs to call until there are others.
+    Locked,
+    /// Somebody else answered, which says nothing about the Region.
+    Foreign,
+}
+
+/// From one try of the credentials to the next.
+pub const CREDENTIALS_PAUSE: Duration = Duration::from_secs(30);
+
 /// Admits attempts, Region by Region.
 #[derive(Debug)]
 pub struct Admission {
     limits: Limits,
     places: Arc<Semaphore>,
+    credentials: Arc<Lock>,
     regions: Mutex<HashMap<String, Arc<Region>>>,
+}
+
+/// The gate of all Regions.
+#[derive(Debug, Default)]
+struct Lock {
+    gate: Mutex<Gate>,
+    /// Told whenever any gate is opened or shut.
+    changed: Notify,
+}
+
+impl Lock {
+    fn gate(&self) -> MutexGuard<'_, Gate> {
+        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Why calling is in vain at present.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Vain {
+    /// The credentials are not accepted any more.
+    Credentials,
+    /// This Region does not answer.
+    Region(String),
 }
 
 impl Admission {
@@ -45,14 +95,19 @@ impl Admission {
         Self {
             limits,
             places: Arc::new(Semaphore::new(limits.concurrency.get() as usize)),
+            credentials: Arc::default(),
             regions: Mutex::default(),
         }
+    }
+
+    fn regions(&self) -> MutexGuard<'_, HashMap<String, Arc<Region>>> {
+        self.regions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The Region of this name.
     #[must_use]
     pub fn region(&self, name: &str) -> Arc<Region> {
-        let mut regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut regions = self.regions();
         if let Some(region) = regions.get(name) {
             return Arc::clone(region);
         }
@@ -61,8 +116,12 @@ impl Admission {
         let region = Arc::new(Region {
             queue: tokio::sync::Mutex::default(),
             places: Arc::clone(&self.places),
+            credentials: Arc::clone(&self.credentials),
             ceiling: rate.map(|rate| Ceiling::new(rate, self.limits.burst, now)),
-            controller: Mutex::new(Controller::new(rate, now)),
+            state: Mutex::new(State {
+                controller: Controller::new(rate, now),
+                silence: Silence::default(),
+            }),
         });
         regions.insert(name.to_owned(), Arc::clone(&region));
         region
@@ -77,11 +136,31 @@ impl Admission {
     /// The slowest rate below the ceiling that throttling holds a Region to, if any.
     #[must_use]
     pub fn throttled_to(&self) -> Option<f64> {
-        let regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
-        regions
+        self.regions()
             .values()
-            .filter_map(|region| region.controller().limit())
+            .filter_map(|region| region.state().controller.limit())
             .min_by(f64::total_cmp)
+    }
+
+    /// Why calling is in vain at present, if it is.
+    #[must_use]
+    pub fn in_vain(&self) -> Option<Vain> {
+        if self.credentials.gate().shut_since().is_some() {
+            return Some(Vain::Credentials);
+        }
+        let regions = self.regions();
+        let mut silent: Vec<_> = regions
+            .iter()
+            .filter(|(_, region)| region.state().silence.gate.shut_since().is_some())
+            .map(|(name, _)| name)
+            .collect();
+        silent.sort_unstable();
+        silent.first().map(|name| Vain::Region((*name).clone()))
+    }
+
+    /// Looks at the time. Called several times a second, it tells whether the process stood still: rows do not age then.
+    pub fn look(&self) {
+        self.credentials.gate().look(Instant::now());
     }
 }
 
@@ -91,49 +170,129 @@ pub struct Region {
     /// Its holder is at the head; the others wait in the order in which they came (tokio's mutex is fair).
     queue: tokio::sync::Mutex<()>,
     places: Arc<Semaphore>,
+    credentials: Arc<Lock>,
     ceiling: Option<Ceiling>,
-    controller: Mutex<Controller>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    controller: Controller,
+    silence: Silence,
 }
 
 impl Region {
-    fn controller(&self) -> std::sync::MutexGuard<'_, Controller> {
-        self.controller
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A clock that stands still while calling is in vain. Rows age by it.
+    #[must_use]
+    pub fn clock(&self) -> Instant {
+        let now = Instant::now();
+        let mut credentials = self.credentials.gate();
+        credentials.look(now);
+        let lost = credentials.lost(now) + self.state().silence.gate.lost(now);
+        now.checked_sub(lost).unwrap_or(now)
+    }
+
+    /// Waits until the [clock](Region::clock) shows `time`.
+    pub async fn reaches(&self, time: Instant) {
+        loop {
+            let left = time.saturating_duration_since(self.clock());
+            if left.is_zero() {
+                return;
+            }
+            tokio::time::sleep(left).await;
+        }
+    }
+
+    /// For how long calls have gone out and none was answered.
+    #[must_use]
+    pub fn unheard_for(&self) -> Duration {
+        self.state().silence.unheard_for(Instant::now())
     }
 
     /// Waits until an attempt may start. To give up waiting, drop the future: nothing was taken then.
     pub async fn admit(self: &Arc<Self>) -> Permit {
         let _head = self.queue.lock().await;
         loop {
+            let changed = self.credentials.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
             let place = Arc::clone(&self.places)
                 .acquire_owned()
                 .await
                 .expect("the semaphore is never closed");
-            let now = Instant::now();
-            let due = self.controller().due();
-            let wait = if due > now {
-                Some(due - now)
-            } else {
-                self.ceiling
-                    .as_ref()
-                    .and_then(|ceiling| ceiling.take().err())
-            };
-            if let Some(wait) = wait {
-                // A place is held only by a call that can start: a slow Region would take places from the others.
-                drop(place);
-                sleep(wait).await;
-                continue;
+            // A place is held only by a call that can start: a slow Region would take places from the others.
+            match self.start() {
+                Ok(tries) => {
+                    return Permit {
+                        region: Arc::clone(self),
+                        started: Instant::now(),
+                        tries,
+                        answered: false,
+                        _place: place,
+                    };
+                }
+                Err(Some(time)) => {
+                    drop(place);
+                    tokio::select! {
+                        () = sleep_until(time) => {}
+                        () = changed => {}
+                    }
+                }
+                Err(None) => {
+                    drop(place);
+                    changed.await;
+                }
             }
-            let started = Instant::now();
-            self.controller().start(started);
-            return Permit {
-                region: Arc::clone(self),
-                started,
-                _place: place,
-            };
         }
     }
+
+    /// Starts a call, if one may start now.
+    ///
+    /// # Errors
+    /// When to ask again, or nothing if a gate must change first.
+    fn start(&self) -> Result<Tries, Option<Instant>> {
+        let now = Instant::now();
+        let mut credentials = self.credentials.gate();
+        let mut state = self.state();
+        let (lock, silence) = (credentials.passage(now), state.silence.gate.passage(now));
+        for passage in [lock, silence] {
+            match passage {
+                Passage::Free | Passage::Try => {}
+                Passage::NotBefore(time) => return Err(Some(time)),
+                Passage::AfterTry => return Err(None),
+            }
+        }
+        let due = state.controller.due();
+        if due > now {
+            return Err(Some(due));
+        }
+        if let Some(ceiling) = &self.ceiling {
+            ceiling.take().map_err(|wait| Some(now + wait))?;
+        }
+        let tries = Tries {
+            credentials: lock == Passage::Try,
+            region: silence == Passage::Try,
+        };
+        if tries.credentials {
+            credentials.begin_try();
+        }
+        if tries.region {
+            state.silence.gate.begin_try();
+        }
+        state.controller.start(now);
+        Ok(tries)
+    }
+}
+
+/// Which shut gates a call tries.
+#[derive(Debug, Clone, Copy)]
+struct Tries {
+    credentials: bool,
+    region: bool,
 }
 
 /// Leave to make one call. Dropping it gives the place back, whatever became of the call.
@@ -142,6 +301,8 @@ impl Region {
 pub struct Permit {
     region: Arc<Region>,
     started: Instant,
+    tries: Tries,
+    answered: bool,
     _place: OwnedSemaphorePermit,
 }
 
@@ -152,18 +313,83 @@ impl Permit {
         self.started
     }
 
-    /// Tells what the answer says about the Region, and gives the place back.
-    pub fn answered(self, feedback: Feedback) {
-        self.region
-            .controller()
-            .learn(feedback, self.started, Instant::now());
+    /// Whether the call is to find out if the credentials are accepted again.
+    #[must_use]
+    pub fn tries_credentials(&self) -> bool {
+        self.tries.credentials
+    }
+
+    /// Tells what became of the call, and gives the place back.
+    pub fn answered(mut self, feedback: Feedback) {
+        self.answered = true;
+        let now = Instant::now();
+        let mut credentials = self.region.credentials.gate();
+        let mut state = self.region.state();
+        let vain = |credentials: &Gate, state: &State| {
+            (
+                credentials.shut_since().is_some(),
+                state.silence.gate.shut_since().is_some(),
+            )
+        };
+        let before = vain(&credentials, &state);
+        match feedback {
+            Feedback::Taken | Feedback::Throttled => {
+                // Calls from before the gate was shut say nothing about the credentials now.
+                if self.tries.credentials {
+                    credentials.open(now);
+                }
+                state.silence.heard(now);
+            }
+            Feedback::Locked => {
+                if before.0 == self.tries.credentials {
+                    credentials.shut(now, CREDENTIALS_PAUSE);
+                }
+                if self.tries.region {
+                    state.silence.gate.break_off_try();
+                }
+            }
+            Feedback::Silent(row) => {
+                state.silence.unanswered(Some(row), self.tries.region, now);
+            }
+            Feedback::Unsent => state.silence.unanswered(None, self.tries.region, now),
+            Feedback::Foreign if self.tries.region => state.silence.gate.break_off_try(),
+            Feedback::Foreign => {}
+        }
+        if self.tries.credentials && !matches!(feedback, Feedback::Locked) {
+            // Whatever else became of the try, another may follow.
+            credentials.break_off_try();
+        }
+        match feedback {
+            Feedback::Taken => state.controller.taken(now),
+            Feedback::Throttled => state.controller.throttled(self.started, now),
+            _ => {}
+        }
+        let changed =
+            before != vain(&credentials, &state) || self.tries.credentials || self.tries.region;
+        drop((credentials, state));
+        if changed {
+            self.region.credentials.changed.notify_waiters();
+        }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if self.answered || !(self.tries.credentials || self.tries.region) {
+            return;
+        }
+        if self.tries.credentials {
+            self.region.credentials.gate().break_off_try();
+        }
+        if self.tries.region {
+            self.region.state().silence.gate.break_off_try();
+        }
+        self.region.credentials.changed.notify_waiters();
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn admission(rate: Rate, concurrency: u32) -> Admission {
@@ -238,5 +464,65 @@ mod tests {
         region.admit().await.answered(Feedback::Taken);
         let waited = begin.elapsed();
         assert!(waited <= Duration::from_millis(1001), "{waited:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_region_is_tried_by_one_call_at_a_time() {
+        let admission = admission(Rate::Unlimited, 16);
+        let region = admission.region("us-east-1");
+        let mut calls = Vec::new();
+        for _ in 0..8 {
+            calls.push(region.admit().await);
+        }
+        for call in calls {
+            call.answered(Feedback::Unsent);
+        }
+        assert_eq!(admission.in_vain(), Some(Vain::Region("us-east-1".into())));
+        let clock = region.clock();
+        let begin = Instant::now();
+        let first = region.admit().await;
+        assert_eq!(begin.elapsed(), Duration::from_secs(1));
+        let second = tokio::time::timeout(Duration::from_millis(900), region.admit()).await;
+        assert!(second.is_err(), "a second try beside the first");
+        // Another Region has nothing to do with it.
+        admission
+            .region("eu-west-1")
+            .admit()
+            .await
+            .answered(Feedback::Taken);
+        drop(first);
+        let again = region.admit().await;
+        assert_eq!(region.clock(), clock, "nobody ages meanwhile");
+        again.answered(Feedback::Taken);
+        assert_eq!(admission.in_vain(), None);
+        let (_one, _two) = (region.admit().await, region.admit().await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn locked_credentials_shut_every_region_until_a_try_is_taken() {
+        let admission = admission(Rate::Unlimited, 16);
+        let (here, there) = (admission.region("us-east-1"), admission.region("eu-west-1"));
+        let (early, late) = (here.admit().await, here.admit().await);
+        here.admit().await.answered(Feedback::Locked);
+        assert_eq!(admission.in_vain(), Some(Vain::Credentials));
+        early.answered(Feedback::Taken);
+        late.answered(Feedback::Locked);
+        assert_eq!(
+            admission.in_vain(),
+            Some(Vain::Credentials),
+            "what started before tells nothing"
+        );
+
+        let begin = Instant::now();
+        let waiting = tokio::spawn(async move { there.admit().await });
+        let first = here.admit().await;
+        assert!(first.tries_credentials());
+        first.answered(Feedback::Locked);
+        let second = waiting.await.expect("no panic");
+        assert_eq!(begin.elapsed(), CREDENTIALS_PAUSE * 2);
+        assert!(second.tries_credentials());
+        second.answered(Feedback::Throttled);
+        assert_eq!(admission.in_vain(), None);
+        assert!(!here.admit().await.tries_credentials());
     }
 }

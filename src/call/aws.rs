@@ -65,10 +65,20 @@ const LONGEST_ANSWER: usize = 64 * 1024;
 /// Clients for every Region that rows name, over one set of settings and one source of credentials.
 #[derive(Debug)]
 pub struct AwsCalls {
-    shared: SdkConfig,
+    settings: Settings,
     timeouts: TimeoutConfig,
+    http: SharedHttpClient,
+    /// A rehearsal takes nothing from the environment, now or later.
+    rehearsal: bool,
+    clients: RwLock<Clients>,
+}
+
+/// Clients with the credentials that they share.
+#[derive(Debug)]
+struct Clients {
+    shared: SdkConfig,
     /// One client a Region, built once: building one costs more than a call.
-    clients: RwLock<HashMap<String, Client>>,
+    by_region: HashMap<String, Client>,
 }
 
 impl AwsCalls {
@@ -77,20 +87,9 @@ impl AwsCalls {
     /// # Errors
     /// The CA bundle cannot be read.
     pub async fn new(settings: &Settings) -> Result<Self, SettingsError> {
-        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
-            .http_client(http_client(settings, ProxyConfig::from_env())?)
-            .identity_cache(identity_cache())
-            .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
-        if let Some(profile) = &settings.profile {
-            loader = loader.profile_name(profile);
-        }
-        if let Some(region) = &settings.region {
-            loader = loader.region(Region::new(region.clone()));
-        }
-        if let Some(url) = &settings.endpoint_url {
-            loader = loader.endpoint_url(url);
-        }
-        Ok(Self::over(loader.load().await, settings))
+        let http = http_client(settings, ProxyConfig::from_env())?;
+        let shared = load(settings, http.clone()).await;
+        Ok(Self::over(shared, settings.clone(), http, false))
     }
 
     /// For a rehearsal at `url`: nothing is taken from the environment or from files, and no proxy stands between.
@@ -102,9 +101,10 @@ impl AwsCalls {
             ca_bundle: None,
             ..settings.clone()
         };
+        let http = http_client(&settings, ProxyConfig::disabled())?;
         let shared = SdkConfig::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
-            .http_client(http_client(&settings, ProxyConfig::disabled())?)
+            .http_client(http.clone())
             .identity_cache(identity_cache())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .credentials_provider(SharedCredentialsProvider::new(Credentials::from_keys(
@@ -114,17 +114,27 @@ impl AwsCalls {
             )))
             .endpoint_url(url)
             .build();
-        Ok(Self::over(shared, &settings))
+        Ok(Self::over(shared, settings, http, true))
     }
 
-    fn over(shared: SdkConfig, settings: &Settings) -> Self {
+    fn over(
+        shared: SdkConfig,
+        settings: Settings,
+        http: SharedHttpClient,
+        rehearsal: bool,
+    ) -> Self {
         Self {
-            shared,
             timeouts: TimeoutConfig::builder()
                 .connect_timeout(settings.connect_timeout)
                 .operation_attempt_timeout(settings.timeout)
                 .build(),
-            clients: RwLock::default(),
+            settings,
+            http,
+            rehearsal,
+            clients: RwLock::new(Clients {
+                shared,
+                by_region: HashMap::new(),
+            }),
         }
     }
 
@@ -132,32 +142,48 @@ impl AwsCalls {
     #[must_use]
     pub fn endpoint_url(&self) -> Option<String> {
         let specific = std::env::var("AWS_ENDPOINT_URL_COGNITO_IDENTITY").ok();
-        let general = self.shared.endpoint_url().map(str::to_owned);
+        let clients = self.clients.read().unwrap_or_else(PoisonError::into_inner);
+        let general = clients.shared.endpoint_url().map(str::to_owned);
         specific.or(general)
     }
 
     fn client(&self, region: &str) -> Client {
-        let known = self
-            .clients
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(region)
-            .cloned();
-        known.unwrap_or_else(|| {
-            let config = aws_sdk_cognitoidentity::config::Builder::from(&self.shared)
-                .region(Region::new(region.to_owned()))
-                // On the service's config only: on the shared one it would take the retries from credential providers.
-                .retry_config(RetryConfig::disabled())
-                .timeout_config(self.timeouts.clone())
-                .interceptor(OnlyCognito)
-                .build();
-            let mut clients = self.clients.write().unwrap_or_else(PoisonError::into_inner);
-            clients
-                .entry(region.to_owned())
-                .or_insert_with(|| Client::from_conf(config))
-                .clone()
-        })
+        let clients = self.clients.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.by_region.get(region) {
+            return client.clone();
+        }
+        drop(clients);
+        let mut clients = self.clients.write().unwrap_or_else(PoisonError::into_inner);
+        let config = aws_sdk_cognitoidentity::config::Builder::from(&clients.shared)
+            .region(Region::new(region.to_owned()))
+            // On the service's config only: on the shared one it would take the retries from credential providers.
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(self.timeouts.clone())
+            .interceptor(OnlyCognito)
+            .build();
+        clients
+            .by_region
+            .entry(region.to_owned())
+            .or_insert_with(|| Client::from_conf(config))
+            .clone()
     }
+}
+
+async fn load(settings: &Settings, http: SharedHttpClient) -> SdkConfig {
+    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .http_client(http)
+        .identity_cache(identity_cache())
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+    if let Some(profile) = &settings.profile {
+        loader = loader.profile_name(profile);
+    }
+    if let Some(region) = &settings.region {
+        loader = loader.region(Region::new(region.clone()));
+    }
+    if let Some(url) = &settings.endpoint_url {
+        loader = loader.endpoint_url(url);
+    }
+    loader.load().await
 }
 
 impl Unlink for AwsCalls {
@@ -182,6 +208,18 @@ impl Unlink for AwsCalls {
             },
             Err(error) => answer_of(&error),
         }
+    }
+
+    /// Keys from a profile file are read once in the life of a chain of providers, so it takes a new one.
+    async fn renew(&self) {
+        if self.rehearsal {
+            return;
+        }
+        let shared = load(&self.settings, self.http.clone()).await;
+        *self.clients.write().unwrap_or_else(PoisonError::into_inner) = Clients {
+            shared,
+            by_region: HashMap::new(),
+        };
     }
 }
 

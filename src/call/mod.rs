@@ -11,4 +11,9 @@ use crate::row::Link;
 pub trait Unlink: Send + Sync + 'static {
     /// Makes one attempt, in the Region of the link's pool, bounded in time. Dropping the future breaks the call off.
     fn unlink(&self, link: &Link) -> impl Future<Output = Answer> + Send;
+
+    /// Looks for credentials anew, where they come from: those at hand are not accepted any more.
+    fn renew(&self) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
 }

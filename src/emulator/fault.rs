@@ -121,6 +121,29 @@ pub enum When {
     Call(u64),
     /// Unlinks of this developer user identifier.
     User(String),
+    /// Unlinks that are signed with this access key.
+    Key(String),
+}
+
+impl When {
+    fn applies(&self, call: &Struck<'_>) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Call(nth) => *nth == call.nth,
+            Self::User(user) => user == call.user,
+            Self::Key(key) => key == call.key,
+        }
+    }
+}
+
+/// What rules go by.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Struck<'a> {
+    /// Number of the unlink, from 1.
+    pub(super) nth: u64,
+    pub(super) user: &'a str,
+    /// Access key that it is signed with.
+    pub(super) key: &'a str,
 }
 
 /// What a rule does with a call.
@@ -173,16 +196,9 @@ impl Faults {
         }
     }
 
-    /// What happens to the `nth` unlink, which is of `user`.
-    pub(super) fn strike(&mut self, nth: u64, user: &str) -> Option<Then> {
-        let applies = |rule: &&mut Rule| {
-            rule.times != Some(0)
-                && match &rule.when {
-                    When::Always => true,
-                    When::Call(call) => *call == nth,
-                    When::User(named) => named == user,
-                }
-        };
+    /// What happens to an unlink.
+    pub(super) fn strike(&mut self, call: &Struck<'_>) -> Option<Then> {
+        let applies = |rule: &&mut Rule| rule.times != Some(0) && rule.when.applies(call);
         if let Some(rule) = self.rules.iter_mut().find(applies) {
             rule.times = rule.times.map(|times| times - 1);
             return Some(rule.then.clone());
@@ -202,15 +218,10 @@ impl Faults {
     }
 
     /// Whether a rule holds this call now.
-    pub(super) fn holds(&self, nth: u64, user: &str) -> bool {
-        self.rules.iter().any(|rule| {
-            rule.then == Then::Hold
-                && match &rule.when {
-                    When::Always => true,
-                    When::Call(call) => *call == nth,
-                    When::User(named) => named == user,
-                }
-        })
+    pub(super) fn holds(&self, call: &Struck<'_>) -> bool {
+        self.rules
+            .iter()
+            .any(|rule| rule.then == Then::Hold && rule.when.applies(call))
     }
 
     /// A number that is uniform in `[0, 1)`.
@@ -237,6 +248,14 @@ impl Chance {
 mod tests {
     use super::*;
 
+    fn call(nth: u64, user: &str) -> Struck<'_> {
+        Struck {
+            nth,
+            user,
+            key: "key",
+        }
+    }
+
     #[test]
     fn shares_are_read_as_documented() {
         let read = |text: &str| text.parse::<FaultShare>().map(|f| (f.kind, f.share));
@@ -261,7 +280,9 @@ mod tests {
             .into();
         let strikes = |seed| -> Vec<_> {
             let mut faults = Faults::new(shares.clone(), seed);
-            (1..=20_000).map(|nth| faults.strike(nth, "u")).collect()
+            (1..=20_000)
+                .map(|nth| faults.strike(&call(nth, "u")))
+                .collect()
         };
         let struck = strikes(1);
         let count = |kind| {
@@ -284,8 +305,8 @@ mod tests {
             then: Then::Fault(FaultKind::Hang),
             times: Some(2),
         });
-        let struck = [1, 2, 3].map(|nth| faults.strike(nth, "u").is_some());
+        let struck = [1, 2, 3].map(|nth| faults.strike(&call(nth, "u")).is_some());
         assert_eq!(struck, [true, true, false]);
-        assert_eq!(faults.strike(4, "other"), None);
+        assert_eq!(faults.strike(&call(4, "other")), None);
     }
 }

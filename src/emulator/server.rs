@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use super::Shared;
-use super::fault::{Canned, FaultKind, Then};
+use super::fault::{Canned, FaultKind, Struck, Then};
 use super::journal::Entry;
 use super::model::{ApiError, Refused, UnlinkInput, parse};
 use super::sigv4;
@@ -95,7 +95,7 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answe
         return unlink(&shared, &head.headers, &body).await;
     }
     let result = sigv4::check(&head.headers).map_err(Refused::Api);
-    let result = result.and_then(|()| shared.state().model.answer(operation, &body));
+    let result = result.and_then(|_| shared.state().model.answer(operation, &body));
     wait(&shared).await;
     Ok(match result {
         Ok(value) => json(&shared, StatusCode::OK, value.to_string()),
@@ -108,18 +108,24 @@ async fn unlink(
     headers: &hyper::HeaderMap,
     body: &[u8],
 ) -> Result<Answer, HungUp> {
-    if let Err(error) = sigv4::check(headers) {
-        return Ok(failure(shared, &error));
-    }
+    let key = match sigv4::check(headers) {
+        Ok(key) => key,
+        Err(error) => return Ok(failure(shared, &error)),
+    };
     let input: UnlinkInput = match parse(body) {
         Ok(input) => input,
         Err(refused) => return Ok(refusal(shared, refused)),
     };
     let user = input.developer_user_identifier.clone().unwrap_or_default();
     let call = UnderWay::begin(shared, &input, &user);
-    let strike = shared.state().faults.strike(call.entry.nth, &user);
+    let struck = Struck {
+        nth: call.entry.nth,
+        user: &user,
+        key,
+    };
+    let strike = shared.state().faults.strike(&struck);
     if strike == Some(Then::Hold) {
-        call.hold(&user).await;
+        call.hold(&struck).await;
     }
     if let Some(Then::Answer(canned)) = strike {
         wait(shared).await;
@@ -146,7 +152,7 @@ async fn unlink(
         Some(FaultKind::Html500) => {
             wait(shared).await;
             call.answered(None);
-            return Ok(html(shared));
+            return Ok(html());
         }
         Some(kind) if !kind.takes_effect() => {
             wait(shared).await;
@@ -201,7 +207,7 @@ impl<'a> UnderWay<'a> {
     }
 
     /// Waits until no rule holds the call any more.
-    async fn hold(&self, user: &str) {
+    async fn hold(&self, struck: &Struck<'_>) {
         /// Gives the place among the held back, even when the caller hangs up.
         struct Held<'a>(&'a Shared);
         impl Drop for Held<'_> {
@@ -214,7 +220,7 @@ impl<'a> UnderWay<'a> {
         let _held = Held(self.shared);
         loop {
             let released = self.shared.released.notified();
-            if !self.shared.state().faults.holds(self.entry.nth, user) {
+            if !self.shared.state().faults.holds(struck) {
                 return;
             }
             released.await;
@@ -299,11 +305,10 @@ fn json(shared: &Shared, status: StatusCode, body: String) -> Answer {
     answer
 }
 
-fn html(shared: &Shared) -> Answer {
+fn html() -> Answer {
     let mut answer = Response::new(Either::Left(Full::from(
         "<html><body><h1>500 Internal Server Error</h1></body></html>",
     )));
-    let _ = shared;
     *answer.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
     answer.headers_mut().insert(CONTENT_TYPE, HTML);
     answer

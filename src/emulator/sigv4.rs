@@ -8,9 +8,11 @@ use super::model::ApiError;
 
 const SERVICE: &str = "cognito-identity";
 
+/// Gives back the access key.
+///
 /// # Errors
 /// As AWS refuses a request that is not signed, not well formed, or signed for something else.
-pub(super) fn check(headers: &HeaderMap) -> Result<(), ApiError> {
+pub(super) fn check(headers: &HeaderMap) -> Result<&str, ApiError> {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let authorization = header("authorization").ok_or_else(|| {
         ApiError::new(
@@ -50,7 +52,7 @@ pub(super) fn check(headers: &HeaderMap) -> Result<(), ApiError> {
     match scope[..] {
         ["aws4_request", SERVICE, region, day, key] if !region.is_empty() && !key.is_empty() => {
             if date.get(..8) == Some(day) {
-                Ok(())
+                Ok(key)
             } else {
                 wrong(format!(
                     "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date: '{day}'"

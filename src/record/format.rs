@@ -1,5 +1,6 @@
 //! How an [`Entry`] stands in a results file.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -29,11 +30,19 @@ pub const COLUMNS: [&str; 17] = [
     "run_id",
 ];
 
+/// What a spreadsheet takes for the beginning of a formula, or may: OWASP, "CSV Injection". And the mark against it.
+const FORMULAS: [char; 12] = [
+    '=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}', '\'',
+];
+
 /// The format of a results file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// RFC 4180 with LF line ends and a header.
     Csv,
+    /// The same with a byte order mark, and an apostrophe before each cell that a spreadsheet would take for a formula or
+    /// that begins with one itself: so every value can be had back.
+    SpreadsheetCsv,
     /// A JSON object a line.
     Jsonl,
 }
@@ -50,10 +59,40 @@ impl Format {
         }
     }
 
+    /// The same, safe to be opened by a spreadsheet; nothing for a format that none opens.
+    #[must_use]
+    pub fn for_spreadsheets(self) -> Option<Self> {
+        (self != Self::Jsonl).then_some(Self::SpreadsheetCsv)
+    }
+
+    /// What a file begins with, before its header.
+    pub(super) fn prefix(self) -> &'static [u8] {
+        match self {
+            Self::Csv | Self::Jsonl => b"",
+            Self::SpreadsheetCsv => "\u{feff}".as_bytes(),
+        }
+    }
+
+    /// A value as it stood before it was made safe.
+    pub(super) fn plain(self, cell: &[u8]) -> &[u8] {
+        match self {
+            Self::Csv | Self::Jsonl => cell,
+            Self::SpreadsheetCsv => cell.strip_prefix(b"'").unwrap_or(cell),
+        }
+    }
+
+    /// A value as it stands in a cell.
+    fn cell(self, value: &str) -> Cow<'_, str> {
+        match self {
+            Self::SpreadsheetCsv if value.starts_with(FORMULAS) => Cow::Owned(format!("'{value}")),
+            _ => Cow::Borrowed(value),
+        }
+    }
+
     /// What stands before the first entry.
     pub(super) fn header(self, carry: &[String]) -> Vec<u8> {
-        let mut header = Vec::new();
-        if self == Self::Csv {
+        let mut header = self.prefix().to_vec();
+        if self != Self::Jsonl {
             let names = COLUMNS
                 .iter()
                 .copied()
@@ -74,11 +113,11 @@ impl Format {
         lines: &mut Vec<u8>,
     ) {
         match self {
-            Self::Csv => {
+            Self::Csv | Self::SpreadsheetCsv => {
                 let mut writer = csv_writer(lines);
                 let mut text = String::new();
                 for entry in entries {
-                    write_csv(entry, run_id, &mut writer, &mut text)
+                    self.write_csv(entry, run_id, &mut writer, &mut text)
                         .expect("memory takes any record");
                 }
             }
@@ -95,62 +134,67 @@ impl Format {
             }
         }
     }
+
+    fn write_csv(
+        self,
+        entry: &Entry,
+        run_id: &str,
+        writer: &mut csv::Writer<&mut Vec<u8>>,
+        text: &mut String,
+    ) -> csv::Result<()> {
+        let mut number = |writer: &mut csv::Writer<&mut Vec<u8>>,
+                          value: Option<&dyn std::fmt::Display>| {
+            text.clear();
+            if let Some(value) = value {
+                write!(text, "{value}").expect("a string takes any text");
+            }
+            writer.write_field(&text)
+        };
+        let text_cell = |writer: &mut csv::Writer<&mut Vec<u8>>, value: &str| {
+            writer.write_field(&*self.cell(value))
+        };
+        let Entry {
+            position,
+            link,
+            facts,
+            ..
+        } = entry;
+        number(writer, Some(&position.row))?;
+        text_cell(writer, &position.source)?;
+        number(writer, Some(&position.line))?;
+        for field in Field::ALL {
+            text_cell(writer, link.get(field))?;
+        }
+        writer.write_field(entry.outcome.as_str())?;
+        text_cell(writer, facts.code.as_deref().unwrap_or_default())?;
+        text_cell(writer, facts.message.as_deref().unwrap_or_default())?;
+        number(writer, facts.http_status.as_ref().map(|status| status as _))?;
+        text_cell(writer, facts.request_id.as_deref().unwrap_or_default())?;
+        number(writer, Some(&entry.attempts))?;
+        let started_at = entry.started_at.map(humantime::format_rfc3339_millis);
+        number(writer, started_at.as_ref().map(|time| time as _))?;
+        number(
+            writer,
+            Some(&humantime::format_rfc3339_millis(entry.finished_at)),
+        )?;
+        let latency = entry.latency.map(|latency| latency.as_millis());
+        number(writer, latency.as_ref().map(|latency| latency as _))?;
+        writer.write_field(run_id)?;
+        for carried in &entry.carried {
+            let value = match carried {
+                Carried::Absent => "",
+                Carried::Text(text) => text,
+                Carried::Json(json) => json.get(),
+            };
+            text_cell(writer, value)?;
+        }
+        writer.write_record(None::<&[u8]>)
+    }
 }
 
 fn csv_writer(into: &mut Vec<u8>) -> csv::Writer<&mut Vec<u8>> {
     // Flexible, since the header is not written by the same writer as the lines.
     csv::WriterBuilder::new().flexible(true).from_writer(into)
-}
-
-fn write_csv(
-    entry: &Entry,
-    run_id: &str,
-    writer: &mut csv::Writer<&mut Vec<u8>>,
-    text: &mut String,
-) -> csv::Result<()> {
-    let mut number = |writer: &mut csv::Writer<&mut Vec<u8>>,
-                      value: Option<&dyn std::fmt::Display>| {
-        text.clear();
-        if let Some(value) = value {
-            write!(text, "{value}").expect("a string takes any text");
-        }
-        writer.write_field(&text)
-    };
-    let Entry {
-        position,
-        link,
-        facts,
-        ..
-    } = entry;
-    number(writer, Some(&position.row))?;
-    writer.write_field(&*position.source)?;
-    number(writer, Some(&position.line))?;
-    for field in Field::ALL {
-        writer.write_field(link.get(field))?;
-    }
-    writer.write_field(entry.outcome.as_str())?;
-    writer.write_field(facts.code.as_deref().unwrap_or_default())?;
-    writer.write_field(facts.message.as_deref().unwrap_or_default())?;
-    number(writer, facts.http_status.as_ref().map(|status| status as _))?;
-    writer.write_field(facts.request_id.as_deref().unwrap_or_default())?;
-    number(writer, Some(&entry.attempts))?;
-    let started_at = entry.started_at.map(humantime::format_rfc3339_millis);
-    number(writer, started_at.as_ref().map(|time| time as _))?;
-    number(
-        writer,
-        Some(&humantime::format_rfc3339_millis(entry.finished_at)),
-    )?;
-    let latency = entry.latency.map(|latency| latency.as_millis());
-    number(writer, latency.as_ref().map(|latency| latency as _))?;
-    writer.write_field(run_id)?;
-    for carried in &entry.carried {
-        writer.write_field(match carried {
-            Carried::Absent => "",
-            Carried::Text(text) => text,
-            Carried::Json(json) => json.get(),
-        })?;
-    }
-    writer.write_record(None::<&[u8]>)
 }
 
 /// The entry as an object with the same keys in the same order, empty ones null.

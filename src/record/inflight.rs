@@ -97,6 +97,8 @@ pub struct InFlight {
     path: PathBuf,
     /// Slots before these hold marks of earlier runs that this run has not settled yet.
     first_slot: usize,
+    /// Whether a mark is on the disk before its call starts.
+    durable: bool,
 }
 
 impl InFlight {
@@ -185,6 +187,7 @@ impl InFlight {
             file,
             path,
             first_slot: unsettled.len(),
+            durable: settings.durable,
         })
     }
 
@@ -198,7 +201,12 @@ impl InFlight {
             since: recorded,
         };
         let at = HEADER + (self.first_slot + slot) * SLOT;
-        self.file.write_all_at(&mark.to_bytes(), at as u64)
+        self.file.write_all_at(&mark.to_bytes(), at as u64)?;
+        if self.durable {
+            // The disk takes its time; meanwhile another thread goes on with what this one had to do.
+            tokio::task::block_in_place(|| self.file.sync_data())?;
+        }
+        Ok(())
     }
 
     /// Takes the note back: the row is left as it was, and no attempt can have taken effect.
@@ -246,6 +254,8 @@ mod tests {
             started: SystemTime::UNIX_EPOCH,
             open_rows: 4,
             skip_failed: false,
+            durable: false,
+            spreadsheet_safe: false,
         }
     }
 

@@ -86,6 +86,49 @@ pub struct Settings {
     pub open_rows: usize,
     /// Whether rows with the outcome `failed` are left alone.
     pub skip_failed: bool,
+    /// Whether to sync before each call, and before a row counts.
+    pub durable: bool,
+    /// Whether a file that is begun now is to be safe for spreadsheets. One that is there stays what it is.
+    pub spreadsheet_safe: bool,
+}
+
+impl Settings {
+    /// The format of a file that is begun with these settings.
+    ///
+    /// # Errors
+    /// The name picks none, or none that can be made safe as asked.
+    pub fn format(&self) -> Result<Format, OpenError> {
+        let named =
+            Format::of_name(&self.path).ok_or_else(|| OpenError::Format(self.path.clone()))?;
+        if self.spreadsheet_safe {
+            named
+                .for_spreadsheets()
+                .ok_or_else(|| OpenError::NotForSpreadsheets(self.path.clone()))
+        } else {
+            Ok(named)
+        }
+    }
+
+    /// The format of a file that is there: the one it was begun in, whatever is asked for now.
+    fn format_of(&self, file: &File, asked: Format) -> Result<Format, OpenError> {
+        let Some(safe) = asked.for_spreadsheets() else {
+            return Ok(asked);
+        };
+        let mut begins = Vec::new();
+        from_start(file)
+            .and_then(|file| file.take(3).read_to_end(&mut begins))
+            .map_err(|error| OpenError::Io(self.path.clone(), error))?;
+        if begins.is_empty() {
+            Ok(asked)
+        } else if safe.prefix().starts_with(&begins) {
+            Ok(safe)
+        } else if self.spreadsheet_safe {
+            let why = "it was begun without --spreadsheet-safe".to_owned();
+            Err(OpenError::Foreign(self.path.clone(), why))
+        } else {
+            Ok(asked)
+        }
+    }
 }
 
 /// An open, locked results file, repaired, and what stands in it.
@@ -109,7 +152,7 @@ impl Results {
     /// Another run holds the file; it is no results file, or has other columns; it cannot be read or written.
     pub fn open(settings: &Settings) -> Result<Self, OpenError> {
         let path = &settings.path;
-        let format = Format::of_name(path).ok_or_else(|| OpenError::Format(path.clone()))?;
+        let format = settings.format()?;
         let failed = |error| OpenError::Io(path.clone(), error);
 
         let mut file = create(path).map_err(failed)?;
@@ -123,6 +166,7 @@ impl Results {
             }
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
+        let format = settings.format_of(&file, format)?;
         let left = InFlight::left_behind(path).map_err(failed)?;
         let key = left.key.map_or_else(random_key, Ok).map_err(failed)?;
         let keyer = Keyer::new(key);
@@ -163,14 +207,15 @@ impl Results {
     /// As [`Results::open`], but for the lock.
     pub fn peek(settings: &Settings) -> Result<(Past, Keyer), OpenError> {
         let path = &settings.path;
-        let format = Format::of_name(path).ok_or_else(|| OpenError::Format(path.clone()))?;
+        let format = settings.format()?;
         let failed = |error| OpenError::Io(path.clone(), error);
         let keyer = Keyer::new(random_key().map_err(failed)?);
         match File::open(path) {
-            Ok(file) => Ok((
-                Past::read(&file, format, settings, &keyer, Vec::new())?,
-                keyer,
-            )),
+            Ok(file) => {
+                let format = settings.format_of(&file, format)?;
+                let past = Past::read(&file, format, settings, &keyer, Vec::new())?;
+                Ok((past, keyer))
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok((Past::default(), keyer)),
             Err(error) => Err(failed(error)),
         }
@@ -221,6 +266,8 @@ fn from_start(mut file: &File) -> io::Result<impl Read> {
 pub enum OpenError {
     /// The name ends in neither `.csv` nor `.jsonl`.
     Format(PathBuf),
+    /// The format is none that a spreadsheet opens.
+    NotForSpreadsheets(PathBuf),
     /// Another run holds the file.
     Held(PathBuf, Option<Box<Holder>>),
     /// The file is no results file.
@@ -235,6 +282,11 @@ impl fmt::Display for OpenError {
             Self::Format(path) => write!(
                 f,
                 "the results file {} must end in .csv or .jsonl",
+                path.display()
+            ),
+            Self::NotForSpreadsheets(path) => write!(
+                f,
+                "--spreadsheet-safe is for results in CSV, and {} is not",
                 path.display()
             ),
             Self::Held(path, holder) => {

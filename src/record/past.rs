@@ -92,7 +92,9 @@ impl Past {
             past.learn(&line, settings.skip_failed);
         };
         let length = match format {
-            Format::Csv => scan_csv(bytes, &format.header(&settings.carry), keyer, &mut learn)?,
+            Format::Csv | Format::SpreadsheetCsv => {
+                scan_csv(bytes, format, &settings.carry, keyer, &mut learn)?
+            }
             Format::Jsonl => scan_jsonl(bytes, keyer, &mut learn)?,
         };
         past.length = length;
@@ -130,14 +132,21 @@ impl From<io::Error> for ScanError {
 }
 
 fn scan_csv(
-    bytes: impl Read,
-    header: &[u8],
+    mut bytes: impl Read,
+    format: Format,
+    carry: &[String],
     keyer: &Keyer,
     learn: &mut impl FnMut(PastLine),
 ) -> Result<u64, ScanError> {
     // Stands behind the last byte: a line that is whole leaves it a record of its own, a torn one swallows it. Nobody
     // can write a row that looks like it.
     let end = format!("\0{:032x}", u128::from_le_bytes(random_key()?)).into_bytes();
+    let whole_header = format.header(carry);
+    let (prefix, header) = whole_header.split_at(format.prefix().len());
+    let before = prefix.len() as u64;
+    if bytes.by_ref().take(before).read_to_end(&mut Vec::new())? < prefix.len() {
+        return Ok(0);
+    }
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
@@ -170,11 +179,11 @@ fn scan_csv(
         next(&mut record)?;
         let position = record
             .position()
-            .map_or((0, 0), |at| (at.byte(), at.line()));
+            .map_or((0, 0), |at| (before + at.byte(), at.line()));
         if is_end(&record, &end) || swallowed_end(&record, &end) || record.is_empty() {
             return broken.map_or(Ok(position.0), |why| Err(ScanError::Foreign(why)));
         }
-        match csv_line(&record, expected.len(), position.0, keyer) {
+        match csv_line(&record, format, expected.len(), position.0, keyer) {
             Some(line) => learn(line),
             None => {
                 broken.get_or_insert_with(|| format!("line {} is no result", position.1));
@@ -193,8 +202,14 @@ fn swallowed_end(record: &csv::ByteRecord, end: &[u8]) -> bool {
     last.strip_suffix(b"\n").unwrap_or(last).ends_with(end)
 }
 
-fn csv_line(record: &csv::ByteRecord, columns: usize, at: u64, keyer: &Keyer) -> Option<PastLine> {
-    let fields = [3, 4, 5, 6].map(|column| record.get(column).unwrap_or_default());
+fn csv_line(
+    record: &csv::ByteRecord,
+    format: Format,
+    columns: usize,
+    at: u64,
+    keyer: &Keyer,
+) -> Option<PastLine> {
+    let fields = [3, 4, 5, 6].map(|column| format.plain(record.get(column).unwrap_or_default()));
     let outcome = Outcome::named(record.get(7)?)?;
     (record.len() == columns).then(|| PastLine {
         key: keyer.key_of(fields),

@@ -12,7 +12,7 @@ const KEYER: [u8; 16] = [3; 16];
 
 fn settings(format: Format, carry: &[&str], skip_failed: bool) -> Settings {
     let name = match format {
-        Format::Csv => "people.results.csv",
+        Format::Csv | Format::SpreadsheetCsv => "people.results.csv",
         Format::Jsonl => "people.results.jsonl",
     };
     Settings {
@@ -22,6 +22,8 @@ fn settings(format: Format, carry: &[&str], skip_failed: bool) -> Settings {
         started: SystemTime::UNIX_EPOCH,
         open_rows: 4,
         skip_failed,
+        durable: false,
+        spreadsheet_safe: false,
     }
 }
 
@@ -71,10 +73,14 @@ fn key(user: &str) -> RowKey {
 /// Text with everything that could end a line or a field early.
 fn any_text() -> impl Strategy<Value = String> {
     prop_oneof![
-        "[a-z\"\\\\,;\r\n\0\u{202e}\u{5d0}\u{1f600} ]{0,12}",
+        "[a-z'=+@\"\\\\,;\r\n\0\u{202e}\u{5d0}\u{1f600} ]{0,12}",
         proptest::collection::vec(any::<char>(), 0..8)
             .prop_map(|chars| chars.into_iter().collect()),
     ]
+}
+
+fn any_format() -> impl Strategy<Value = Format> {
+    prop::sample::select(vec![Format::Csv, Format::SpreadsheetCsv, Format::Jsonl])
 }
 
 fn any_outcome() -> impl Strategy<Value = Outcome> {
@@ -86,9 +92,8 @@ proptest! {
     fn any_prefix_resumes(
         rows in proptest::collection::vec((any_text(), any_outcome()), 0..6),
         cut in 0.0..=1.0_f64,
-        jsonl: bool,
+        format in any_format(),
     ) {
-        let format = if jsonl { Format::Jsonl } else { Format::Csv };
         let entries: Vec<_> = rows.iter().map(|(user, outcome)| entry(user, *outcome, vec![])).collect();
         // Where the file ends after each line.
         let ends: Vec<_> = (0..=entries.len()).map(|n| file_of(format, &entries[..n], &[]).len()).collect();
@@ -109,17 +114,19 @@ proptest! {
 
     #[test]
     fn any_content_is_read_back_as_it_was_written(
-        user in any_text(), message in any_text(), carried in any_text(), jsonl: bool,
+        user in any_text(), message in any_text(), carried in any_text(), format in any_format(),
     ) {
-        let format = if jsonl { Format::Jsonl } else { Format::Csv };
         let mut written = entry(&user, Outcome::Failed, vec![Carried::Text(carried.clone())]);
         written.facts.message = Some(message.clone());
         let bytes = file_of(format, &[written], &["ticket"]);
         let read = match format {
-            Format::Csv => {
+            Format::Csv | Format::SpreadsheetCsv => {
                 let mut reader = csv::Reader::from_reader(&bytes[..]);
-                let record = reader.records().next().expect("a record").expect("valid");
-                [6, 9, 17].map(|column| record[column].to_owned())
+                let record = reader.byte_records().next().expect("a record").expect("valid");
+                [6, 9, 17].map(|column| {
+                    let cell = format.plain(&record[column]).to_vec();
+                    String::from_utf8(cell).expect("UTF-8")
+                })
             }
             Format::Jsonl => {
                 let line: serde_json::Value = serde_json::from_slice(&bytes).expect("valid");
@@ -131,8 +138,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200), jsonl: bool) {
-        let format = if jsonl { Format::Jsonl } else { Format::Csv };
+    fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200), format in any_format()) {
         let mut file = file_of(format, &[entry("u", Outcome::Unlinked, vec![])], &[]);
         file.extend(bytes);
         if let Ok(past) = scan(format, &file, false, vec![]) {
@@ -226,4 +232,35 @@ fn what_is_no_results_file_is_refused() {
 
     let carried = file_of(Format::Csv, &[], &["ticket"]);
     assert!(refused(Format::Csv, &carried).contains("carries the columns ticket"));
+}
+
+#[test]
+fn no_cell_for_a_spreadsheet_is_a_formula() {
+    for user in [
+        "=1+1",
+        "+1",
+        "-1",
+        "@SUM(A1)",
+        "\t=1",
+        "\r=1",
+        "'=1",
+        "\u{ff1d}1",
+    ] {
+        let mut row = entry(user, Outcome::Unlinked, vec![Carried::Text(user.into())]);
+        row.facts.message = Some(user.into());
+        let bytes = file_of(Format::SpreadsheetCsv, &[row], &["note"]);
+        let mut reader = csv::Reader::from_reader(&bytes[..]);
+        let record = reader.records().next().expect("a record").expect("valid");
+        for column in [6, 9, 17] {
+            assert_eq!(record[column], format!("'{user}"));
+        }
+        assert!(scan_safe(&bytes, &["note"]).skips(key(user)), "{user}");
+    }
+}
+
+fn scan_safe(bytes: &[u8], carry: &[&str]) -> Past {
+    let settings = settings(Format::SpreadsheetCsv, carry, false);
+    let keyer = Keyer::new(KEYER);
+    Past::scan(bytes, Format::SpreadsheetCsv, &settings, &keyer, vec![])
+        .unwrap_or_else(|_| panic!("a results file"))
 }

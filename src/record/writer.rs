@@ -51,6 +51,7 @@ pub struct Writer {
     run_id: String,
     carry: Vec<String>,
     length: Arc<AtomicU64>,
+    durable: bool,
     unsynced: bool,
 }
 
@@ -74,6 +75,7 @@ impl Writer {
             run_id: settings.run_id.clone(),
             carry: settings.carry.clone(),
             length: Arc::new(AtomicU64::new(length)),
+            durable: settings.durable,
             unsynced: false,
         }
     }
@@ -132,7 +134,9 @@ impl Writer {
         }
     }
 
+    /// Appends the lines of `entries`, to a file that is still where it was: what nobody can find is no record.
     fn append(&mut self, entries: &[(Box<Entry>, Option<Held>)]) -> io::Result<()> {
+        self.check_place()?;
         let mut lines = Vec::with_capacity(entries.len() * 384);
         let entries = entries.iter().map(|(entry, _)| &**entry);
         self.format
@@ -146,13 +150,17 @@ impl Writer {
         self.length
             .store(length + lines.len() as u64, Ordering::Release);
         self.unsynced = true;
-        Ok(())
+        if self.durable { self.sync() } else { Ok(()) }
     }
 
     fn sync(&mut self) -> io::Result<()> {
         if std::mem::take(&mut self.unsynced) {
             self.file.sync_data()?;
         }
+        self.check_place()
+    }
+
+    fn check_place(&self) -> io::Result<()> {
         let ours = self.file.metadata()?;
         let there = fs::metadata(&self.path)?;
         if (ours.dev(), ours.ino()) == (there.dev(), there.ino()) {

@@ -12,11 +12,12 @@ pub use progress::{Progress, Reading, Style, Totals};
 pub use summary::{Report, conclusion};
 pub use tally::Tally;
 
+use crate::admit::Vain;
 use crate::signal::Stop;
 use crate::terminal::printable;
 
 /// A run at one moment.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Snapshot {
     /// Rows by what became of them.
     pub tally: Tally,
@@ -32,6 +33,8 @@ pub struct Snapshot {
     pub queued: usize,
     /// The rate that throttling holds a Region to, if it does.
     pub throttled_to: Option<f64>,
+    /// Why calling is in vain at present, if it is.
+    pub in_vain: Option<Vain>,
     /// Whether the input has been read to its end, so that the total is known.
     pub all_read: bool,
     /// How far the run has been told to stop.

@@ -10,9 +10,10 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{Snapshot, Tally, grouped, spoken};
-use crate::admit::Rate;
+use crate::admit::{CREDENTIALS_PAUSE, Rate, Vain};
 use crate::outcome::Outcome;
 use crate::signal::Stop;
+use crate::terminal::printable;
 
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub enum Style {
 
 /// From one plain line to the next.
 const BETWEEN_LINES: Duration = Duration::from_secs(30);
+/// So many answers tell whether the input is what it should be.
+const TELLING: u64 = 100;
 /// Over which the present speed is measured.
 const RECENT: Duration = Duration::from_secs(20);
 
@@ -66,6 +69,9 @@ pub struct Progress {
     /// Elapsed time, rows settled and calls made, lately.
     recent: VecDeque<(Duration, u64, u64)>,
     stop: Stop,
+    in_vain: Option<Vain>,
+    /// Whether the first answers have been judged.
+    judged: bool,
 }
 
 impl Progress {
@@ -94,6 +100,8 @@ impl Progress {
             last_line: Duration::ZERO,
             recent: VecDeque::new(),
             stop: Stop::Go,
+            in_vain: None,
+            judged: false,
         }
     }
 
@@ -110,6 +118,11 @@ impl Progress {
             self.stop = now.stop;
             self.say(&self.stopping(now));
         }
+        if now.in_vain != self.in_vain {
+            self.say(&in_vain(self.in_vain.as_ref(), now.in_vain.as_ref()));
+            self.in_vain.clone_from(&now.in_vain);
+        }
+        self.warn_of_nothing(&now.tally);
         match self.style {
             Style::None => {}
             Style::Bar => {
@@ -135,11 +148,25 @@ impl Progress {
 
     /// Writes a line that stays, above the bar if there is one.
     fn say(&self, line: &str) {
-        if self.style != Style::None {
-            self.bar.suspend(|| {
-                // Nobody can be told that standard error is gone.
-                let _ = writeln!(std::io::stderr().lock(), "{line}");
-            });
+        self.bar.suspend(|| {
+            // Nobody can be told that standard error is gone.
+            let _ = writeln!(std::io::stderr().lock(), "{line}");
+        });
+    }
+
+    /// Warns once, when there are enough answers to tell, if most of them say that there is nothing to unlink.
+    fn warn_of_nothing(&mut self, tally: &Tally) {
+        let answered = tally.settled() - tally.of(Outcome::Invalid) - tally.of(Outcome::Held);
+        if self.judged || answered < TELLING {
+            return;
+        }
+        self.judged = true;
+        let nothing = tally.of(Outcome::NotLinked);
+        if nothing * 2 > answered {
+            self.say(&format!(
+                "Warning: {nothing} of the first {answered} answers say that there is nothing to unlink. A wrong pool or \
+                 an old export looks like this; --max-not-linked stops a run for it."
+            ));
         }
     }
 
@@ -240,6 +267,11 @@ impl Progress {
     fn held_back_by(&self, now: &Snapshot) -> Option<&'static str> {
         if now.stop != Stop::Go || now.all_read && now.queued == 0 {
             None
+        } else if let Some(vain) = &now.in_vain {
+            Some(match vain {
+                Vain::Credentials => "limit: credentials",
+                Vain::Region(_) => "limit: no answer",
+            })
         } else if now.throttled_to.is_some() {
             Some("limit: throttling")
         } else if now.in_flight >= self.totals.concurrency {
@@ -249,6 +281,23 @@ impl Progress {
         } else {
             Some("limit: rate")
         }
+    }
+}
+
+/// What is said when calling is in vain from now on, or no more.
+fn in_vain(before: Option<&Vain>, now: Option<&Vain>) -> String {
+    match (before, now) {
+        (_, Some(Vain::Credentials)) => format!(
+            "The AWS credentials have expired. Renew them and this run goes on: they are tried every {}.",
+            spoken(CREDENTIALS_PAUSE)
+        ),
+        (_, Some(Vain::Region(region))) => format!(
+            "No answer from {}. One call at a time tries again; no row fails for it.",
+            printable(region)
+        ),
+        (Some(Vain::Credentials), None) => "The AWS credentials are accepted again.".to_owned(),
+        (Some(Vain::Region(region)), None) => format!("{} answers again.", printable(region)),
+        (None, None) => String::new(),
     }
 }
 

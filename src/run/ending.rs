@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::engine::{MaxFailures, Reason, Summary};
+use super::engine::{Reason, Summary};
 use crate::error::Exit;
 use crate::outcome::Outcome;
 use crate::plan::{Mode, Plan};
@@ -96,7 +96,19 @@ impl Ending {
             Reason::TooManyFailures => (
                 Exit::Stopped,
                 "max_failures",
-                Some(too_many_failures(plan, &summary.tally)),
+                Some(too_many(
+                    Outcome::Failed,
+                    &format!("--max-failures {}", plan.bounds.max_failures),
+                    &summary.tally,
+                )),
+            ),
+            Reason::TooManyNotLinked => (
+                Exit::Stopped,
+                "max_not_linked",
+                plan.bounds.max_not_linked.map(|breaker| {
+                    let breaker = format!("--max-not-linked {breaker}");
+                    too_many(Outcome::NotLinked, &breaker, &summary.tally)
+                }),
             ),
             Reason::Signal(signal) => (signal.exit(), "signal", Some(interrupted(*signal))),
             Reason::Halted(Halt::Answer(answer)) => (Exit::Halted, "halted", Some(halted(answer))),
@@ -137,14 +149,11 @@ fn undone(tally: &Tally) -> Option<String> {
     })
 }
 
-fn too_many_failures(plan: &Plan, tally: &Tally) -> String {
-    let bound = match plan.bounds.max_failures {
-        MaxFailures::Rows(rows) => rows.to_string(),
-        MaxFailures::Percent(percent) => format!("{percent}%"),
-    };
+/// `breaker` is the option that says how many are too many.
+fn too_many(outcome: Outcome, breaker: &str, tally: &Tally) -> String {
     format!(
-        "Stopped: {} of {} rows failed, more than --max-failures {bound}. See error_code and error_message in the results first.",
-        tally.of(Outcome::Failed),
+        "Stopped: {} of {} rows are {outcome}, more than {breaker}. See error_code and error_message in the results first.",
+        tally.of(outcome),
         tally.settled()
     )
 }

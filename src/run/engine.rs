@@ -12,8 +12,9 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout_at};
 
+use super::breaker::Breaker;
 use super::feeder::Fed;
 use crate::call::Unlink;
 use crate::input::InputError;
@@ -22,7 +23,7 @@ use crate::record::{Entry, Held, Recorded, Recording, ToRecord};
 use crate::report::{Snapshot, Tally};
 use crate::row::RowKey;
 use crate::signal::{Signal, Stop};
-use crate::worker::{Context, Ended, Halt, OpenRow, at, settle};
+use crate::worker::{Context, Ended, Halt, OpenRow, settle};
 
 /// How often whoever watches is told.
 const TICK: Duration = Duration::from_millis(250);
@@ -30,30 +31,6 @@ const TICK: Duration = Duration::from_millis(250);
 const TICKS_PER_SYNC: u32 = 3;
 /// How long the rest of the input is counted after an early stop.
 const COUNTING: Duration = Duration::from_secs(1);
-
-/// More failures than this stop a run.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum MaxFailures {
-    /// This many rows.
-    Rows(u64),
-    /// This part, in percent, of the rows settled in this run, from [`MaxFailures::JUDGED_FROM`] of them on.
-    Percent(f64),
-}
-
-impl MaxFailures {
-    /// Fewer settled rows say nothing about a percentage.
-    pub const JUDGED_FROM: u64 = 100;
-
-    fn is_exceeded(self, tally: &Tally) -> bool {
-        let (failed, settled) = (tally.of(Outcome::Failed), tally.settled());
-        match self {
-            Self::Rows(most) => failed > most,
-            Self::Percent(most) => {
-                settled >= Self::JUDGED_FROM && failed as f64 * 100.0 > most * settled as f64
-            }
-        }
-    }
-}
 
 /// When a run ends although there is more to do, and how much may be under way.
 #[derive(Debug, Clone, Copy)]
@@ -67,7 +44,9 @@ pub struct Bounds {
     /// How long to take rows.
     pub take_for: Option<Duration>,
     /// Failures to bear.
-    pub max_failures: MaxFailures,
+    pub max_failures: Breaker,
+    /// Rows to bear that were not linked.
+    pub max_not_linked: Option<Breaker>,
 }
 
 /// Why a run stopped taking rows.
@@ -83,6 +62,8 @@ pub enum Reason {
     TimeIsUp,
     /// `--max-failures` is exceeded.
     TooManyFailures,
+    /// `--max-not-linked` is exceeded.
+    TooManyNotLinked,
     /// A signal came.
     Signal(Signal),
     /// Something outside the rows needs attention.
@@ -98,7 +79,7 @@ impl Reason {
     fn weight(&self) -> u8 {
         match self {
             Self::AllRead | Self::Limit | Self::TimeIsUp => 0,
-            Self::Unreadable(_) | Self::TooManyFailures => 1,
+            Self::Unreadable(_) | Self::TooManyFailures | Self::TooManyNotLinked => 1,
             Self::Signal(_) => 2,
             Self::Halted(_) | Self::NotRecorded(_) | Self::Panicked(_) => 3,
         }
@@ -108,7 +89,11 @@ impl Reason {
     fn is_about_the_rest(&self) -> bool {
         matches!(
             self,
-            Self::Limit | Self::TimeIsUp | Self::TooManyFailures | Self::Signal(_)
+            Self::Limit
+                | Self::TimeIsUp
+                | Self::TooManyFailures
+                | Self::TooManyNotLinked
+                | Self::Signal(_)
         )
     }
 }
@@ -205,6 +190,7 @@ impl<'a, C: Unlink> Engine<'a, C> {
                 Some(ended) = self.workers.join_next() => self.ended(ended),
                 _ = ticks.tick() => {
                     tick += 1;
+                    self.context.admission.look();
                     if tick % TICKS_PER_SYNC == 0 {
                         // A full queue is a busy recorder: it syncs with a later tick.
                         let _ = self.wires.recording.orders.try_send(ToRecord::Sync);
@@ -332,12 +318,26 @@ impl<'a, C: Unlink> Engine<'a, C> {
                         self.release(held);
                     }
                 }
-                if self.bounds.max_failures.is_exceeded(&self.tally) {
-                    self.halt(Reason::TooManyFailures);
-                }
+                self.judge();
             }
             Some(Recorded::Failed(error)) => self.recorder_failed(error),
             None => self.recorder_failed(io::Error::other("the recording thread is gone")),
+        }
+    }
+
+    /// Stops if there are too many rows of an outcome that says something is wrong.
+    fn judge(&mut self) {
+        let Bounds {
+            max_failures,
+            max_not_linked,
+            ..
+        } = self.bounds;
+        let settled = self.tally.settled();
+        let too_many = |breaker: Breaker, outcome| breaker.trips(self.tally.of(outcome), settled);
+        if too_many(max_failures, Outcome::Failed) {
+            self.halt(Reason::TooManyFailures);
+        } else if max_not_linked.is_some_and(|breaker| too_many(breaker, Outcome::NotLinked)) {
+            self.halt(Reason::TooManyNotLinked);
         }
     }
 
@@ -438,6 +438,7 @@ impl<'a, C: Unlink> Engine<'a, C> {
             in_flight: self.context.admission.in_flight(),
             queued,
             throttled_to: self.context.admission.throttled_to(),
+            in_vain: self.context.admission.in_vain(),
             all_read: matches!(self.reason, Some(Reason::AllRead)),
             stop: *self.wires.stop.borrow(),
         });
@@ -464,5 +465,13 @@ impl<'a, C: Unlink> Engine<'a, C> {
             reason,
             counted_to_end,
         }
+    }
+}
+
+/// Waits for a time, or for ever.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }

@@ -6,6 +6,7 @@
 //! ```
 
 mod agreement;
+mod breaker;
 mod ending;
 mod engine;
 mod feeder;
@@ -17,7 +18,8 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-pub use engine::{Bounds, MaxFailures, Reason, Summary, Wires, drive};
+pub use breaker::Breaker;
+pub use engine::{Bounds, Reason, Summary, Wires, drive};
 pub use feeder::{Fed, Feeder};
 
 use crate::admit::Admission;
@@ -130,7 +132,10 @@ fn open_results(plan: &Plan) -> Result<Results, Error> {
 fn not_opened(error: &OpenError) -> Error {
     let exit = match error {
         OpenError::Held(..) => Exit::Held,
-        OpenError::Format(_) | OpenError::Foreign(..) | OpenError::Io(..) => Exit::Usage,
+        OpenError::Format(_)
+        | OpenError::NotForSpreadsheets(_)
+        | OpenError::Foreign(..)
+        | OpenError::Io(..) => Exit::Usage,
     };
     Error::new(exit, error.to_string())
 }

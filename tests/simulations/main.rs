@@ -76,10 +76,12 @@ scenarios! {
     an_unlimited_rate_finds_the_quota,
     back_off_doubles_with_full_jitter,
     concurrency_binds,
+    credentials_that_come_back_are_waited_for,
     expired_credentials_halt,
     half_a_call_a_second,
     internal_errors_are_tried_again,
     lost_replies_leave_rows_in_doubt,
+    nobody_answers,
     one_identity_holds_many_rows,
     only_internal_errors_use_up_the_attempts,
     pages_of_a_proxy_are_tried_again,
@@ -93,6 +95,7 @@ scenarios! {
     throttling_without_end_is_given_up,
     time_is_up,
     too_many_failures_stop,
+    too_much_is_done_already,
     what_the_service_asks_for_is_waited,
 }
 

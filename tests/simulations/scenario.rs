@@ -130,6 +130,10 @@ pub(crate) struct Run {
     take_for: Option<String>,
     #[serde(default)]
     max_failures: Option<String>,
+    #[serde(default)]
+    max_not_linked: Option<String>,
+    #[serde(default)]
+    on_expiry: Option<String>,
 }
 
 impl Run {
@@ -146,6 +150,8 @@ impl Run {
             ("--limit", self.limit.map(|limit| limit.to_string())),
             ("--for", self.take_for.clone()),
             ("--max-failures", self.max_failures.clone()),
+            ("--max-not-linked", self.max_not_linked.clone()),
+            ("--on-expiry", self.on_expiry.clone()),
         ];
         let options = given
             .into_iter()
@@ -224,6 +230,7 @@ pub(crate) enum Ends {
     Limit,
     TimeIsUp,
     TooManyFailures,
+    TooManyNotLinked,
     Signal,
     Halted,
 }
@@ -235,6 +242,7 @@ impl Ends {
             Self::Limit => matches!(reason, Reason::Limit),
             Self::TimeIsUp => matches!(reason, Reason::TimeIsUp),
             Self::TooManyFailures => matches!(reason, Reason::TooManyFailures),
+            Self::TooManyNotLinked => matches!(reason, Reason::TooManyNotLinked),
             Self::Signal => matches!(reason, Reason::Signal(_)),
             Self::Halted => matches!(reason, Reason::Halted(_)),
         }

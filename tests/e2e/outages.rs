@@ -1,0 +1,202 @@
+//! Nobody answers, credentials expire, the process is stopped: rows are not to blame and do not age.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use cognito_unlink::emulator::{FaultKind, Rule, Settings, Then, When};
+use rustix::process::Signal;
+
+use crate::sandbox::{PATIENCE, Sandbox, link, people, start};
+
+fn always(kind: FaultKind) -> Rule {
+    Rule {
+        when: When::Always,
+        then: Then::Fault(kind),
+        times: None,
+    }
+}
+
+#[test]
+fn an_endpoint_that_nobody_serves_halts_the_run() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(200));
+    let closed = TcpListener::bind("127.0.0.1:0")
+        .expect("a port")
+        .local_addr()
+        .expect("an address");
+    let url = format!("http://{closed}");
+    let mut command = sandbox.program();
+    command.args(["run", "people.csv", "--json", "--rate", "unlimited"]);
+    command.args(["--give-up-after", "2s", "--endpoint-url", &url]);
+    let ran = start(&mut command).ended().exits(5);
+    assert_eq!(ran.counts(&["left", "failed", "in_doubt"]), [200, 0, 0]);
+    assert!(ran.stdout.contains("cannot be reached"), "{}", ran.stdout);
+    assert!(
+        ran.stderr.contains("No answer from us-east-1"),
+        "{}",
+        ran.stderr
+    );
+    // The Region was backed off as a whole: without that, 200 rows would have tried hundreds of times.
+    assert!(ran.counts(&["calls"])[0] < 60, "{}", ran.stdout);
+    let ran = sandbox.run(&["people.csv", "--json"]).exits(0);
+    assert_eq!(ran.counts(&["unlinked"]), [200]);
+}
+
+#[test]
+fn an_endpoint_that_takes_calls_and_never_answers_halts_the_run() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(200));
+    sandbox.emulator.add_rule(always(FaultKind::Hang));
+    let ran = sandbox
+        .run(&[
+            "people.csv",
+            "--timeout",
+            "300ms",
+            "--give-up-after",
+            "3s",
+            "--json",
+        ])
+        .exits(5);
+    let counts = ran.counts(&["rows", "failed", "in_doubt", "left"]);
+    assert_eq!((counts[0], counts[1]), (200, 0));
+    assert_eq!(counts[2] + counts[3], 200);
+    assert!(sandbox.emulator.counters().unlinks < 100);
+    sandbox.emulator.clear_rules();
+    let ran = sandbox.run(&["people.csv", "--json"]).exits(0);
+    assert_eq!(ran.counts(&["unlinked"]), [200]);
+}
+
+#[test]
+fn an_outage_that_ends_is_outlived() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(60));
+    sandbox.emulator.add_rule(always(FaultKind::ResetBefore));
+    let running = sandbox.start(&["people.csv", "--json"]);
+    running.says("No answer from us-east-1");
+    sandbox.emulator.clear_rules();
+    let ran = running.ended().exits(0);
+    assert_eq!(ran.counts(&["unlinked", "in_doubt", "failed"]), [60, 0, 0]);
+    assert!(
+        ran.stderr.contains("us-east-1 answers again"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn renewed_credentials_are_found_while_the_run_waits() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(40));
+    let keys = |key: &str| {
+        format!(
+            "[default]\naws_access_key_id = {key}\naws_secret_access_key = s\naws_session_token = t\n"
+        )
+    };
+    sandbox.write("credentials", keys("AKIDOLD"));
+    sandbox.emulator.add_rule(Rule {
+        when: When::Call(5),
+        then: Then::Hold,
+        times: None,
+    });
+    let mut command = sandbox.bare();
+    command.args([
+        "run",
+        "people.csv",
+        "--on-expiry",
+        "wait",
+        "--concurrency",
+        "2",
+        "--json",
+    ]);
+    command.args([
+        "--rate",
+        "unlimited",
+        "--endpoint-url",
+        &sandbox.emulator.url(),
+    ]);
+    command.env("AWS_SHARED_CREDENTIALS_FILE", sandbox.path("credentials"));
+    let running = start(&mut command);
+    assert!(sandbox.emulator.wait_until(PATIENCE, |seen| seen.held == 1));
+    sandbox.emulator.clear_rules();
+    sandbox.emulator.add_rule(Rule {
+        when: When::Key("AKIDOLD".into()),
+        then: Then::Fault(FaultKind::ExpiredToken),
+        times: None,
+    });
+    running.says("credentials have expired");
+    sandbox.write("credentials", keys("AKIDNEW"));
+    let ran = running.ended().exits(0);
+    assert_eq!(ran.counts(&["unlinked", "failed", "in_doubt"]), [40, 0, 0]);
+    assert!(ran.stderr.contains("accepted again"), "{}", ran.stderr);
+    assert!(ran.counts(&["calls"])[0] <= 43, "{}", ran.stdout);
+}
+
+#[test]
+fn a_process_that_is_stopped_and_continued_keeps_its_limits_and_its_rows() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(60));
+    sandbox.emulator.add_rule(Rule {
+        when: When::User("acct-5".into()),
+        then: Then::Fault(FaultKind::Throttle),
+        times: Some(1),
+    });
+    let running = sandbox.start(&[
+        "people.csv",
+        "--rate",
+        "20",
+        "--give-up-after",
+        "2s",
+        "--json",
+    ]);
+    assert!(
+        sandbox
+            .emulator
+            .wait_until(PATIENCE, |seen| seen.unlinks == 10)
+    );
+    running.signal(Signal::STOP);
+    // While it is stopped no call starts, for longer than a row may live.
+    let seen = sandbox.emulator.counters().unlinks;
+    let stopped = Duration::from_secs(4);
+    assert!(
+        !sandbox
+            .emulator
+            .wait_until(stopped, |now| now.unlinks > seen + 1)
+    );
+    running.signal(Signal::CONT);
+    let ran = running.ended().exits(0);
+    assert_eq!(ran.counts(&["unlinked", "failed", "in_doubt"]), [60, 0, 0]);
+    let calls = sandbox.emulator.calls();
+    let gap = calls
+        .windows(2)
+        .position(|pair| pair[1].began > pair[0].began + stopped / 2);
+    let resumed = gap.expect("a gap in the calls") + 1;
+    let took = calls[calls.len() - 1].began.as_secs_f64() - calls[resumed].began.as_secs_f64();
+    let spacings = (calls.len() - 1 - resumed) as f64;
+    assert!(
+        took > spacings / 20.0 - 0.2,
+        "{spacings} spacings in {took} s"
+    );
+}
+
+#[test]
+fn what_is_done_already_is_warned_of_and_can_stop_the_run() {
+    let nobody = Settings {
+        links: Some(vec![link(1_000_000)]),
+        ..Settings::default()
+    };
+    let sandbox = Sandbox::with(nobody.clone());
+    sandbox.write("people.csv", people(150));
+    let ran = sandbox.run(&["people.csv", "--json"]).exits(0);
+    assert_eq!(ran.counts(&["not_linked"]), [150]);
+    assert!(ran.stderr.contains("nothing to unlink"), "{}", ran.stderr);
+
+    let sandbox = Sandbox::with(nobody);
+    sandbox.write("people.csv", people(500));
+    let args = ["people.csv", "--max-not-linked", "20%", "--json"];
+    let ran = sandbox.run(&args).exits(4);
+    assert_eq!(ran.summary()["reason"], "max_not_linked");
+    assert!(
+        (100..160).contains(&ran.counts(&["not_linked"])[0]),
+        "{ran:?}"
+    );
+}

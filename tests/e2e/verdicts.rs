@@ -1,0 +1,186 @@
+//! Every answer, as a row's first and after a lost reply, over the wire and into the results.
+
+use cognito_unlink::emulator::{Canned, FaultKind, Rule, Then, When};
+
+use crate::sandbox::{Sandbox, people};
+
+/// What becomes of a row that gets this answer until the end.
+struct Case {
+    status: u16,
+    code: &'static str,
+    message: &'static str,
+    first: &'static str,
+    after_a_lost_reply: &'static str,
+}
+
+const fn case(
+    status: u16,
+    code: &'static str,
+    message: &'static str,
+    first: &'static str,
+    after_a_lost_reply: &'static str,
+) -> Case {
+    Case {
+        status,
+        code,
+        message,
+        first,
+        after_a_lost_reply,
+    }
+}
+
+/// Contract of the outcomes. `halt` leaves the row as it was, or `in_doubt`, and ends the run with 5.
+const CASES: &[Case] = &[
+    case(200, "", "", "unlinked", "unlinked"),
+    case(
+        400,
+        "TooManyRequestsException",
+        "Rate exceeded",
+        "failed",
+        "in_doubt",
+    ),
+    case(
+        429,
+        "TooManyRequestsException",
+        "Rate exceeded",
+        "failed",
+        "in_doubt",
+    ),
+    case(400, "Throttling", "Rate exceeded", "failed", "in_doubt"),
+    case(
+        400,
+        "ThrottlingException",
+        "Rate exceeded",
+        "failed",
+        "in_doubt",
+    ),
+    case(503, "RequestLimitExceeded", "x", "failed", "in_doubt"),
+    case(503, "SlowDown", "x", "failed", "in_doubt"),
+    case(429, "", "", "failed", "in_doubt"),
+    case(500, "InternalErrorException", "x", "failed", "in_doubt"),
+    case(400, "InternalErrorException", "x", "failed", "in_doubt"),
+    case(500, "InternalFailure", "x", "failed", "in_doubt"),
+    case(503, "ServiceUnavailable", "x", "failed", "in_doubt"),
+    case(502, "", "", "failed", "in_doubt"),
+    case(
+        400,
+        "ResourceNotFoundException",
+        "Identity 'x' not found.",
+        "not_linked",
+        "unlinked_reply_lost",
+    ),
+    case(
+        404,
+        "ResourceNotFoundException",
+        "No such developer user.",
+        "not_linked",
+        "unlinked_reply_lost",
+    ),
+    case(
+        400,
+        "ResourceNotFoundException",
+        "IdentityPool 'x' not found.",
+        "halt",
+        "halt",
+    ),
+    case(
+        400,
+        "NotAuthorizedException",
+        "Access to Identity 'x' is forbidden.",
+        "failed",
+        "in_doubt",
+    ),
+    case(403, "NotAuthorizedException", "x", "failed", "in_doubt"),
+    case(409, "ResourceConflictException", "x", "failed", "in_doubt"),
+    case(400, "InvalidParameterException", "x", "failed", "in_doubt"),
+    case(
+        400,
+        "InvalidParameterException",
+        "This identity pool does not support the specified developer provider",
+        "halt",
+        "halt",
+    ),
+    case(400, "AccessDeniedException", "x", "halt", "halt"),
+    case(403, "AccessDenied", "x", "halt", "halt"),
+    case(400, "ExpiredTokenException", "x", "halt", "halt"),
+    case(403, "ExpiredToken", "x", "halt", "halt"),
+    case(400, "UnrecognizedClientException", "x", "halt", "halt"),
+    case(403, "InvalidSignatureException", "x", "halt", "halt"),
+    case(403, "SignatureDoesNotMatch", "x", "halt", "halt"),
+    case(
+        400,
+        "MissingAuthenticationTokenException",
+        "x",
+        "halt",
+        "halt",
+    ),
+    case(400, "ns#AccessDeniedException", "x", "halt", "halt"),
+    case(400, "SomethingNewException", "x", "failed", "in_doubt"),
+    case(501, "SomethingNewException", "x", "failed", "in_doubt"),
+];
+
+fn answer(case: &Case) -> Then {
+    let body = match case.code {
+        "" => String::new(),
+        code => serde_json::json!({"__type": code, "message": case.message}).to_string(),
+    };
+    Then::Answer(Canned {
+        status: case.status,
+        headers: vec![("content-type".into(), "application/x-amz-json-1.1".into())],
+        body,
+    })
+}
+
+#[test]
+fn every_answer_means_what_is_documented_first_and_after_a_lost_reply() {
+    for case in CASES {
+        for (lost, expected) in [(false, case.first), (true, case.after_a_lost_reply)] {
+            let told = format!(
+                "{} {} {}, lost: {lost}",
+                case.status, case.code, case.message
+            );
+            let sandbox = Sandbox::new();
+            sandbox.write("people.csv", people(1));
+            if lost {
+                sandbox.emulator.add_rule(Rule {
+                    when: When::Call(1),
+                    then: Then::Fault(FaultKind::ResetBefore),
+                    times: Some(1),
+                });
+            }
+            sandbox.emulator.add_rule(Rule {
+                when: When::Always,
+                then: answer(case),
+                times: None,
+            });
+            // Throttling uses up no attempts: it is the row's age that ends it.
+            let args = [
+                "people.csv",
+                "--max-attempts",
+                "2",
+                "--give-up-after",
+                "600ms",
+                "--json",
+            ];
+            let ran = sandbox.run(&args);
+            let code = match expected {
+                "halt" => 5,
+                "failed" | "in_doubt" => 1,
+                _ => 0,
+            };
+            assert_eq!(ran.code(), Some(code), "{told}: {ran:?}");
+            let lines = sandbox.results("people.results.csv");
+            match (expected, lost) {
+                ("halt", false) => assert!(lines.is_empty(), "{told}: {lines:?}"),
+                ("halt", true) => assert_eq!(lines[0]["outcome"], "in_doubt", "{told}"),
+                _ => assert_eq!(lines[0]["outcome"], expected, "{told}"),
+            }
+            if expected != "halt" && case.status != 200 {
+                let bare = case.code.rsplit('#').next().unwrap_or_default();
+                assert_eq!(lines[0]["error_code"], bare, "{told}");
+                assert_eq!(lines[0]["http_status"], case.status.to_string(), "{told}");
+                assert_eq!(lines[0]["error_message"], case.message, "{told}");
+            }
+        }
+    }
+}
