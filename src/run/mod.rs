@@ -231,6 +231,9 @@ fn totals(plan: &Plan, reading: Arc<Reading>) -> Totals {
     }
 }
 
+/// Invalid rows that a dry run names one by one.
+const SHOWN: u64 = 20;
+
 /// Reads and validates everything, and calls nothing. Rows that an earlier run has settled are skipped here too.
 fn dry_run(plan: &Plan) -> Result<Report, Error> {
     let began = Instant::now();
@@ -247,12 +250,15 @@ fn dry_run(plan: &Plan) -> Result<Report, Error> {
                 Read::Row(_) => tally.left += 1,
                 Read::Invalid(row) => {
                     tally.settle(Outcome::Invalid);
-                    if plan.progress != Style::None {
+                    if plan.progress != Style::None && tally.of(Outcome::Invalid) <= SHOWN {
                         notice(&format!("{}: {}", row.position, row.fault.reason));
                     }
                 }
             }
         }
+    }
+    if let more @ 1.. = tally.of(Outcome::Invalid).saturating_sub(SHOWN) {
+        notice(&format!("and {more} more invalid rows"));
     }
     Ok(ending::dry_report(plan, tally, began.elapsed()))
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use cognito_unlink::emulator::{FaultKind, Rule, Settings, Then, When};
 use rustix::process::Signal;
 
-use crate::sandbox::{PATIENCE, Sandbox, csv, link, people};
+use crate::sandbox::{PATIENCE, Sandbox, csv, link, link_of, people};
 
 const HOLD: Rule = Rule {
     when: When::Always,
@@ -130,6 +130,15 @@ fn a_torn_last_line_is_cut_off_and_its_row_tried_again() {
 
 #[test]
 fn rows_in_flight_at_a_kill_are_known_to_the_next_run() {
+    killed_and_resumed(&[]);
+}
+
+#[test]
+fn rows_in_flight_at_a_kill_are_known_on_a_durable_disk_too() {
+    killed_and_resumed(&["--durable"]);
+}
+
+fn killed_and_resumed(options: &[&str]) {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(30));
     // Three calls take effect and are never answered; the others are held before they do.
@@ -141,7 +150,7 @@ fn rows_in_flight_at_a_kill_are_known_to_the_next_run() {
         });
     }
     sandbox.emulator.add_rule(HOLD);
-    let running = sandbox.start(&["people.csv", "--concurrency", "8"]);
+    let running = sandbox.start(&[&["people.csv", "--concurrency", "8"], options].concat());
     assert!(
         sandbox
             .emulator
@@ -157,7 +166,9 @@ fn rows_in_flight_at_a_kill_are_known_to_the_next_run() {
     );
     sandbox.emulator.clear_rules();
 
-    let ran = sandbox.run(&["people.csv", "--json"]).exits(0);
+    let ran = sandbox
+        .run(&[&["people.csv", "--json"], options].concat())
+        .exits(0);
     assert!(
         ran.stderr.contains("8 rows were in flight"),
         "{}",
@@ -260,10 +271,61 @@ fn a_dry_run_calls_nothing_and_writes_nothing() {
     );
     assert!(ran.stderr.contains("people.csv:12"), "{}", ran.stderr);
     assert!(!sandbox.exists("people.results.csv"));
+    sandbox.write("many.csv", people(1) + &"bad row\n".repeat(500));
+    let many = sandbox.run(&["many.csv", "--dry-run"]).exits(1);
+    assert!(
+        many.stderr.contains("480 more invalid rows"),
+        "{}",
+        many.stderr
+    );
+    assert_eq!(many.stderr.lines().count(), 21);
     sandbox.run(&["people.csv", "--limit", "4"]).exits(4);
     let ran = sandbox.run(&["people.csv", "--dry-run", "--json"]).exits(1);
     assert_eq!(
         ran.counts(&["rows", "skipped", "invalid", "left"]),
         [11, 4, 1, 6]
     );
+}
+
+#[test]
+fn results_for_a_spreadsheet_hold_no_formula_and_resume() {
+    let sandbox = Sandbox::new();
+    let users = ["=cmd|' /C calc'!A0", "+1", "-1", "@x", "'quoted", "plain"];
+    let links: Vec<_> = users
+        .iter()
+        .enumerate()
+        .map(|(n, user)| link_of(n + 1, user))
+        .collect();
+    sandbox.write("people.csv", csv(&links));
+    sandbox.run(&["people.csv", "--spreadsheet-safe"]).exits(0);
+    let text = sandbox.read("people.results.csv");
+    assert!(text.starts_with("\u{feff}row,source,"), "{text}");
+    let mut told: Vec<_> = sandbox
+        .results("people.results.csv")
+        .iter()
+        .map(|line| line["developer_user_identifier"].clone())
+        .collect();
+    told.sort_unstable();
+    let mut expected: Vec<_> = users[..5].iter().map(|user| format!("'{user}")).collect();
+    expected.push("plain".to_owned());
+    expected.sort_unstable();
+    assert_eq!(told, expected);
+    // The file stays what it is, and its rows are known.
+    for option in [&["--spreadsheet-safe"][..], &[]] {
+        let ran = sandbox
+            .run(&[&["people.csv", "--json"], option].concat())
+            .exits(0);
+        assert_eq!(ran.counts(&["skipped", "calls"]), [6, 0]);
+    }
+    // What was begun as it stands cannot be made safe later, nor can JSON.
+    sandbox
+        .run(&["people.csv", "--results", "plain.csv"])
+        .exits(0);
+    for name in ["plain.csv", "new.jsonl"] {
+        let ran = sandbox
+            .run(&["people.csv", "--results", name, "--spreadsheet-safe"])
+            .exits(2);
+        assert!(ran.stderr.contains("--spreadsheet-safe"), "{}", ran.stderr);
+    }
+    assert!(!sandbox.exists("new.jsonl"));
 }

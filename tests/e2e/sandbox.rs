@@ -208,7 +208,7 @@ fn results(path: &Path) -> Vec<Line> {
     let text = fs::read_to_string(path).expect("results");
     assert!(text.is_empty() || text.ends_with('\n'), "{text}");
     if path.extension() == Some(OsStr::new("csv")) {
-        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        let mut reader = csv::Reader::from_reader(text.trim_start_matches('\u{feff}').as_bytes());
         reader
             .deserialize()
             .map(|line| line.expect("a whole line"))

@@ -1,0 +1,166 @@
+//! Who is to be unlinked, and the inputs that name them.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use cognito_unlink::emulator::Link;
+use fastrand::Rng;
+
+const POOL: &str = "us-east-1:3f6c2a10-9b5e-4d7a-8c21-5e0f7d9a4b63";
+const PROVIDER: &str = "login.example.com";
+
+/// Rows of an input, at its fullest.
+const ROWS: usize = 2800;
+/// Rows that are there from the start; the others are inserted between runs.
+const AT_FIRST: usize = 1800;
+/// Identities that many rows share: some of them are always among the rows in flight.
+const SHARED_IDENTITIES: usize = 6;
+
+/// One row.
+#[derive(Debug, Clone)]
+pub(crate) struct Person {
+    pub(crate) link: Link,
+    /// Whether the link was there when the round began.
+    pub(crate) existed: bool,
+}
+
+/// All rows, of which the first few are in the input so far.
+#[derive(Debug)]
+pub(crate) struct People {
+    all: Vec<Person>,
+    present: usize,
+}
+
+impl People {
+    pub(crate) fn new(rng: &mut Rng) -> Self {
+        let mut all: Vec<Person> = (0..ROWS)
+            .map(|n| {
+                let identity = if rng.u8(..10) < 2 {
+                    rng.usize(..SHARED_IDENTITIES)
+                } else {
+                    SHARED_IDENTITIES + n
+                };
+                Person {
+                    link: Link {
+                        identity_id: format!("us-east-1:00000000-0000-4000-8000-{identity:012x}"),
+                        identity_pool_id: POOL.to_owned(),
+                        developer_provider_name: PROVIDER.to_owned(),
+                        developer_user_identifier: user(n, rng),
+                    },
+                    existed: rng.u8(..100) < 96,
+                }
+            })
+            .collect();
+        rng.shuffle(&mut all);
+        Self {
+            all,
+            present: AT_FIRST,
+        }
+    }
+
+    /// Those in the input so far.
+    pub(crate) fn present(&self) -> &[Person] {
+        &self.all[..self.present]
+    }
+
+    /// Those in the input at the end.
+    pub(crate) fn all(&self) -> &[Person] {
+        &self.all
+    }
+
+    /// The links that exist at first.
+    pub(crate) fn links(&self) -> Vec<Link> {
+        self.all
+            .iter()
+            .filter(|person| person.existed)
+            .map(|person| person.link.clone())
+            .collect()
+    }
+
+    /// Some more rows are inserted.
+    pub(crate) fn insert(&mut self, some: usize) {
+        self.present = self.present.saturating_add(some).min(self.all.len());
+    }
+
+    /// Writes the present rows, in any order, to one file or two of any format. Gives back the files' names.
+    pub(crate) fn write(&self, directory: &Path, rng: &mut Rng) -> Vec<String> {
+        let mut rows: Vec<&Link> = self.present().iter().map(|person| &person.link).collect();
+        rng.shuffle(&mut rows);
+        let split = if rng.bool() {
+            rows.len()
+        } else {
+            rng.usize(..rows.len())
+        };
+        let mut names = Vec::new();
+        for (part, rows) in [&rows[..split], &rows[split..]].into_iter().enumerate() {
+            if rows.is_empty() && part > 0 {
+                continue;
+            }
+            let (ending, text) = if rng.bool() {
+                ("csv", csv(rows))
+            } else {
+                ("jsonl", jsonl(rows))
+            };
+            let name = format!("people-{part}.{ending}");
+            fs::write(directory.join(&name), text).expect("written");
+            names.push(name);
+        }
+        names
+    }
+}
+
+/// Unlike any other, and now and then with what files take for their own.
+fn user(n: usize, rng: &mut Rng) -> String {
+    let hard = [
+        "\n",
+        "\r\n",
+        "\"",
+        "\",\"",
+        ",",
+        "\u{1f9d1}\u{1f3fd}",
+        "=",
+        "\\",
+    ];
+    match rng.u8(..8) {
+        0 => format!("acct{}{n}", rng.choice(hard).expect("there are some")),
+        1 => format!("{n}{}", "x".repeat(rng.usize(..800))),
+        _ => format!("acct-{n}"),
+    }
+}
+
+fn csv(rows: &[&Link]) -> Vec<u8> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer
+        .write_record([
+            "identity_id",
+            "identity_pool_id",
+            "developer_provider_name",
+            "developer_user_identifier",
+        ])
+        .expect("memory takes any record");
+    for link in rows {
+        writer
+            .write_record([
+                &link.identity_id,
+                &link.identity_pool_id,
+                &link.developer_provider_name,
+                &link.developer_user_identifier,
+            ])
+            .expect("memory takes any record");
+    }
+    writer.into_inner().expect("memory takes any record")
+}
+
+fn jsonl(rows: &[&Link]) -> Vec<u8> {
+    let mut text = String::new();
+    for link in rows {
+        let row = serde_json::json!({
+            "IdentityId": link.identity_id, "IdentityPoolId": link.identity_pool_id,
+            "DeveloperProviderName": link.developer_provider_name,
+            "DeveloperUserIdentifier": link.developer_user_identifier,
+        });
+        writeln!(text, "{row}").expect("a string takes any text");
+    }
+    text.into()
+}
