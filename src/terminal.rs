@@ -1,6 +1,7 @@
 //! What a terminal is told: whether there is one, and nothing that it would take for a command.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::io::IsTerminal;
 
 /// Whether a person can be asked: they can type, and they see the question.
@@ -37,6 +38,20 @@ pub fn printable(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(safe)
+}
+
+/// The same JSON with what [`printable`] escapes and JSON need not: each such character has an escape in JSON, too.
+#[must_use]
+pub fn printable_json(json: &str) -> String {
+    let mut safe = String::with_capacity(json.len());
+    for c in json.chars() {
+        if is_unsafe(c) {
+            let _ = write!(safe, "\\u{:04x}", u32::from(c));
+        } else {
+            safe.push(c);
+        }
+    }
+    safe
 }
 
 fn is_unsafe(c: char) -> bool {

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, sleep};
 
-use crate::admit::{Admission, Feedback, Permit, Region};
+use crate::admit::{Admission, Feedback, Permit, Place, Region};
 use crate::call::Unlink;
 use crate::outcome::{Cause, Class, Facts, Outcome, classify};
 use crate::record::{Entry, Held, InFlight};
@@ -94,6 +94,8 @@ pub struct Ended {
     pub entry: Option<Box<Entry>>,
     /// Set if the run must halt.
     pub halt: Option<Halt>,
+    /// The place of its last call, to be held until the row is recorded: so many calls a kill repeats at most.
+    pub place: Option<Place>,
 }
 
 /// Brings one row to its outcome, or leaves it when the run stops.
@@ -110,10 +112,12 @@ pub async fn settle<C: Unlink>(
         started_at: None,
         latency: None,
         facts: Facts::default(),
+        place: None,
     };
     let (outcome, halt) = attempt_until_settled(&context, &open, held, queued, &mut progress).await;
     Ended {
         held,
+        place: progress.place.take(),
         entry: outcome.map(|outcome| Box::new(progress.entry(open, outcome))),
         halt,
     }
@@ -125,6 +129,7 @@ struct Progress {
     started_at: Option<SystemTime>,
     latency: Option<Duration>,
     facts: Facts,
+    place: Option<Place>,
 }
 
 impl Progress {
@@ -198,11 +203,8 @@ async fn attempt_until_settled<C: Unlink>(
         let class = classify(&answer);
         let (now, started) = (Instant::now(), permit.started());
         let known = context.counters.note(class, started, now);
-        permit.answered(feedback(
-            class,
-            open.key,
-            context.policy.locks(class, known),
-        ));
+        let locked = context.policy.locks(class, known);
+        progress.place = Some(permit.answered(feedback(class, open.key, locked)));
         let known = Known {
             unheard_for: region.unheard_for(),
             ..known
@@ -240,6 +242,8 @@ async fn attempt_until_settled<C: Unlink>(
                 );
             }
             Next::Again(delay) => {
+                // A row in back-off holds no place among the calls in flight.
+                drop(progress.place.take());
                 tracing::info!(
                     row = %position, attempt = progress.history.attempts(),
                     code = progress.facts.code.as_deref(), wait_ms = delay.as_secs_f64() * 1e3,

@@ -231,8 +231,7 @@ impl Region {
                         region: Arc::clone(self),
                         started: Instant::now(),
                         tries,
-                        answered: false,
-                        _place: place,
+                        place: Some(place),
                     };
                 }
                 Err(Some(time)) => {
@@ -302,8 +301,14 @@ pub struct Permit {
     region: Arc<Region>,
     started: Instant,
     tries: Tries,
-    answered: bool,
-    _place: OwnedSemaphorePermit,
+    /// Taken out with the answer.
+    place: Option<OwnedSemaphorePermit>,
+}
+
+/// A place among the calls in flight, free when dropped.
+#[derive(Debug)]
+pub struct Place {
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 impl Permit {
@@ -319,9 +324,15 @@ impl Permit {
         self.tries.credentials
     }
 
-    /// Tells what became of the call, and gives the place back.
-    pub fn answered(mut self, feedback: Feedback) {
-        self.answered = true;
+    /// Tells what became of the call; its place is the caller's to keep for a while.
+    #[expect(
+        clippy::must_use_candidate,
+        reason = "whoever has no use for the place gives it back by not keeping it"
+    )]
+    pub fn answered(mut self, feedback: Feedback) -> Place {
+        let place = Place {
+            _place: self.place.take(),
+        };
         let now = Instant::now();
         let mut credentials = self.region.credentials.gate();
         let mut state = self.region.state();
@@ -370,12 +381,14 @@ impl Permit {
         if changed {
             self.region.credentials.changed.notify_waiters();
         }
+        place
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if self.answered || !(self.tries.credentials || self.tries.region) {
+        let answered = self.place.is_none();
+        if answered || !(self.tries.credentials || self.tries.region) {
             return;
         }
         if self.tries.credentials {

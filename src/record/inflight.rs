@@ -102,7 +102,8 @@ pub struct InFlight {
 }
 
 impl InFlight {
-    fn path(results: &Path) -> PathBuf {
+    /// Where the side file of these results is.
+    pub(super) fn path(results: &Path) -> PathBuf {
         let mut name = results.as_os_str().to_owned();
         name.push(".inflight");
         PathBuf::from(name)

@@ -167,7 +167,8 @@ impl Results {
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
         let format = settings.format_of(&file, format)?;
-        let left = InFlight::left_behind(path).map_err(failed)?;
+        let beside = |error| OpenError::Io(InFlight::path(path), error);
+        let left = InFlight::left_behind(path).map_err(beside)?;
         let key = left.key.map_or_else(random_key, Ok).map_err(failed)?;
         let keyer = Keyer::new(key);
         let mut past = Past::read(&file, format, settings, &keyer, left.marks)?;
@@ -183,7 +184,7 @@ impl Results {
             past.length = header.len() as u64;
         }
         file.sync_all().map_err(failed)?;
-        let in_flight = InFlight::create(settings, key, &past.marks).map_err(failed)?;
+        let in_flight = InFlight::create(settings, key, &past.marks).map_err(beside)?;
         sync_directory(path).map_err(failed)?;
         let writer = Writer::new(file, format, settings, past.length);
         Ok(Self {
@@ -302,7 +303,11 @@ impl fmt::Display for OpenError {
                 path.display()
             ),
             Self::Io(path, error) => {
-                write!(f, "the results file {}: {error}", path.display())
+                write!(
+                    f,
+                    "{} cannot be used: {error}; see to the disk and the permissions",
+                    path.display()
+                )
             }
         }
     }

@@ -9,6 +9,8 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, filter};
 
+use crate::terminal::{printable, printable_json};
+
 /// Starts logging, if anything is to be logged.
 pub fn start(verbose: u8, json: bool, bar: ProgressBar) {
     let level = match verbose {
@@ -22,7 +24,7 @@ pub fn start(verbose: u8, json: bool, bar: ProgressBar) {
     let layer = tracing_subscriber::fmt::layer()
         .with_ansi(false)
         .with_target(false)
-        .with_writer(AboveBar(bar));
+        .with_writer(AboveBar { bar, json });
     let layer: Box<dyn Layer<_> + Send + Sync> = if json {
         Box::new(layer.json().flatten_event(true).with_filter(ours))
     } else {
@@ -33,22 +35,34 @@ pub fn start(verbose: u8, json: bool, bar: ProgressBar) {
 }
 
 /// Writes lines to standard error without tearing the bar.
-struct AboveBar(ProgressBar);
+struct AboveBar {
+    bar: ProgressBar,
+    json: bool,
+}
 
 impl<'a> MakeWriter<'a> for AboveBar {
     type Writer = Line<'a>;
 
     fn make_writer(&'a self) -> Line<'a> {
-        Line(&self.0)
+        Line(self)
     }
 }
 
 /// One line on its way; the formatter writes it whole.
-struct Line<'a>(&'a ProgressBar);
+struct Line<'a>(&'a AboveBar);
 
 impl Write for Line<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0.suspend(|| io::stderr().lock().write_all(line))?;
+        let text = String::from_utf8_lossy(line);
+        let text = text.strip_suffix('\n').unwrap_or(&text);
+        let safe = if self.0.json {
+            printable_json(text)
+        } else {
+            printable(text).into_owned()
+        };
+        self.0
+            .bar
+            .suspend(|| writeln!(io::stderr().lock(), "{safe}"))?;
         Ok(line.len())
     }
 

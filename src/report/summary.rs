@@ -9,7 +9,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use super::{Tally, grouped, spoken};
 use crate::error::Exit;
 use crate::outcome::Outcome;
-use crate::terminal::printable;
+use crate::terminal::{printable, printable_json};
 
 /// Everything that the end of a run tells.
 #[derive(Debug, Clone)]
@@ -85,7 +85,7 @@ impl Report {
         let mut serializer = serde_json::Serializer::new(&mut text);
         self.serialize(&mut serializer)
             .expect("memory takes any object");
-        String::from_utf8_lossy(&text).into_owned()
+        printable_json(&String::from_utf8_lossy(&text))
     }
 
     /// For people.

@@ -16,6 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout_at
 
 use super::breaker::Breaker;
 use super::feeder::Fed;
+use crate::admit::Place;
 use crate::call::Unlink;
 use crate::input::InputError;
 use crate::outcome::Outcome;
@@ -146,6 +147,8 @@ struct Engine<'a, C> {
     /// Rows whose identity is open, behind the one that holds it. An identity without an entry is free.
     behind: HashMap<u64, VecDeque<OpenRow>>,
     free_slots: Vec<usize>,
+    /// By slot, the places of rows that are settled and not yet recorded.
+    places: Vec<Option<Place>>,
     queue: Arc<Semaphore>,
     open: usize,
     taken: u64,
@@ -163,6 +166,7 @@ impl<'a, C: Unlink> Engine<'a, C> {
             workers: JoinSet::new(),
             behind: HashMap::new(),
             free_slots: (0..bounds.open_rows).rev().collect(),
+            places: (0..bounds.open_rows).map(|_| None).collect(),
             queue: Arc::new(Semaphore::new(bounds.queued)),
             open: 0,
             taken: 0,
@@ -274,6 +278,7 @@ impl<'a, C: Unlink> Engine<'a, C> {
             }
         };
         if let Some(entry) = ended.entry {
+            self.places[ended.held.slot] = ended.place;
             self.record(entry, Some(ended.held));
         } else {
             if let Some(in_flight) = &self.context.in_flight {
@@ -351,6 +356,7 @@ impl<'a, C: Unlink> Engine<'a, C> {
     /// Frees what a row held, and starts the next row of its identity.
     fn release(&mut self, held: Held) {
         self.free_slots.push(held.slot);
+        self.places[held.slot] = None;
         let behind = self.behind.get_mut(&held.identity);
         if let Some(next) = behind.and_then(VecDeque::pop_front) {
             self.start(next, None);

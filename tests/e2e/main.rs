@@ -4,7 +4,9 @@
 
 mod admission;
 mod answers;
+mod disk;
 mod formats;
+mod hostile;
 mod interruption;
 mod network;
 mod outages;

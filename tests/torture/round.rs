@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use cognito_unlink::emulator::{Call, Counters, Emulator, Settings};
@@ -223,7 +223,7 @@ impl Round {
     fn start(&mut self, more: &[&str]) -> Program {
         self.runs += 1;
         let url = self.emulator.url();
-        let (attempts, concurrency) = (more, CONCURRENCY.to_string());
+        let concurrency = CONCURRENCY.to_string();
         let args = self
             .inputs
             .iter()
@@ -231,7 +231,7 @@ impl Round {
             .chain(["--results", &self.results, "--endpoint-url", &url])
             .chain(["--rate", "unlimited", "--concurrency", &concurrency])
             .chain(["--timeout", "300ms", "--json"])
-            .chain(attempts.iter().copied())
+            .chain(more.iter().copied())
             .map(str::to_owned)
             .collect::<Vec<_>>();
         Program::start(&self.directory, &self.name(), &args)
@@ -329,7 +329,7 @@ impl Round {
     }
 
     fn path(&self) -> PathBuf {
-        Path::new(&self.directory).join(&self.results)
+        self.directory.join(&self.results)
     }
 
     fn book(&self) -> Vec<u8> {

@@ -160,6 +160,12 @@ impl Verdict {
         }
         self.counts.unrecorded += unrecorded;
         self.counts.most_unrecorded = self.counts.most_unrecorded.max(unrecorded);
+        // A row holds its place among the calls in flight until its line is written.
+        if unrecorded > CONCURRENCY {
+            self.disagree(format!(
+                "{unrecorded} answers without a line at a kill, with {CONCURRENCY} calls in flight at most"
+            ));
+        }
         self.lines = lines;
     }
 
@@ -267,13 +273,6 @@ impl Verdict {
             (unlinked, reply_lost, not_linked);
         (counts.rounds, counts.rows) = (1, people.len() as u64);
         let effects = counts.effects;
-        // At any one kill the disk may have been slow; over all of them, no more rows lack their line than were in flight.
-        let (unrecorded, kills) = (counts.unrecorded, counts.kills);
-        if unrecorded > kills * CONCURRENCY {
-            self.disagree(format!(
-                "{unrecorded} answers without a line at {kills} kills, with {CONCURRENCY} calls in flight at most"
-            ));
-        }
         if effects != existed || unlinked > effects {
             self.disagree(format!(
                 "{existed} links existed, {effects} were removed, {unlinked} were told as unlinked"

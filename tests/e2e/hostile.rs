@@ -1,0 +1,462 @@
+//! What nobody writes by accident: endless lines, bombs, deep nests, and text that would command a terminal.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+
+use cognito_unlink::emulator::{Canned, Rule, Then, When};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use crate::sandbox::{PATIENCE, Ran, Running, Sandbox, csv, link, people};
+
+/// A run needs less, whatever it reads and hears.
+const ENOUGH: u64 = 64 << 20;
+
+/// The most memory that a process has held so far, in bytes; none where the system does not tell.
+fn most_held(running: &Running) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", running.id())).ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kib << 10)
+}
+
+fn hold(user: &str) -> Rule {
+    Rule {
+        when: When::User(user.to_owned()),
+        then: Then::Hold,
+        times: None,
+    }
+}
+
+/// Runs to the call of `user`, who comes after all that is hard to bear, measures there, and lets the run end.
+#[track_caller]
+fn run_past(sandbox: &Sandbox, user: &str, args: &[&str]) -> Ran {
+    sandbox.emulator.add_rule(hold(user));
+    let running = sandbox.start(args);
+    let reached = sandbox.emulator.wait_until(PATIENCE, |seen| seen.held == 1);
+    let held = most_held(&running);
+    sandbox.emulator.clear_rules();
+    let ran = running.ended();
+    assert!(reached, "the run never came to {user}: {ran:?}");
+    assert!(
+        cfg!(not(target_os = "linux")) || held.is_some_and(|held| held < ENOUGH),
+        "{held:?} bytes"
+    );
+    ran
+}
+
+/// The row of user `n` in JSON, with more keys.
+fn json(n: usize, more: &str) -> String {
+    let link = link(n);
+    format!(
+        "{{\"identity_id\":\"{}\",\"identity_pool_id\":\"{}\",\"developer_provider_name\":\"{}\",\
+         \"developer_user_identifier\":\"{}\"{more}}}\n",
+        link.identity_id,
+        link.identity_pool_id,
+        link.developer_provider_name,
+        link.developer_user_identifier
+    )
+}
+
+/// One row of user `n` without the header.
+fn csv_row(n: usize) -> String {
+    let text = csv(&[link(n)]);
+    text.split_once('\n').expect("a header").1.to_owned()
+}
+
+/// Writes 100 MB without a line end between two texts.
+fn write_around_100_mb(sandbox: &Sandbox, name: &str, before: &str, after: &str) {
+    let mut file = BufWriter::new(File::create(sandbox.path(name)).expect("a file"));
+    file.write_all(before.as_bytes()).expect("written");
+    let megabyte = vec![b'x'; 1_000_000];
+    for _ in 0..100 {
+        file.write_all(&megabyte).expect("written");
+    }
+    file.write_all(after.as_bytes()).expect("written");
+    file.flush().expect("written");
+}
+
+#[test]
+fn a_line_of_100_mb_costs_only_itself() {
+    for (name, line, before, after) in [
+        ("bare.csv", "3", people(1), format!("\n{}", csv_row(2))),
+        (
+            "quoted.csv",
+            "3",
+            people(1) + "a,\"",
+            format!("\"\n{}", csv_row(2)),
+        ),
+        (
+            "lines.jsonl",
+            "2",
+            json(1, "") + "{\"developer_user_identifier\":\"",
+            format!("\"}}\n{}", json(2, "")),
+        ),
+    ] {
+        let sandbox = Sandbox::new();
+        write_around_100_mb(&sandbox, name, &before, &after);
+        let ran = run_past(&sandbox, "acct-2", &[name, "--results", "r.csv", "--json"]).exits(1);
+        assert_eq!(
+            ran.counts(&["rows", "unlinked", "invalid"]),
+            [3, 2, 1],
+            "{name}"
+        );
+        let invalid = invalid_of(&sandbox, "r.csv");
+        assert_eq!(
+            invalid,
+            [("RecordTooLong".to_owned(), line.to_owned())],
+            "{name}"
+        );
+    }
+}
+
+/// Code and line of the invalid rows, in the order of their lines.
+fn invalid_of(sandbox: &Sandbox, results: &str) -> Vec<(String, String)> {
+    let mut invalid: Vec<_> = sandbox
+        .results(results)
+        .into_iter()
+        .filter(|line| line["outcome"] == "invalid")
+        .map(|line| (line["error_code"].clone(), line["line"].clone()))
+        .collect();
+    invalid.sort_by_key(|(_, line)| line.parse::<u64>().expect("a number"));
+    invalid
+}
+
+/// A gzip file of `before`, `times` members of `filling`, and `after`. It is written faster than it is read.
+fn bomb(before: &str, filling: &[u8], times: usize, after: &str) -> Vec<u8> {
+    let member = |bytes: &[u8]| {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(bytes).expect("compressed");
+        encoder.finish().expect("compressed")
+    };
+    let mut all = member(before.as_bytes());
+    all.extend(member(filling).repeat(times));
+    all.extend(member(after.as_bytes()));
+    all
+}
+
+#[test]
+fn a_bomb_of_one_line_is_one_invalid_row() {
+    let filling = vec![b'x'; 16 << 20];
+    for (name, before, after) in [
+        ("people.csv.gz", people(1), csv_row(2)),
+        ("people.jsonl.gz", json(1, ""), json(2, "")),
+    ] {
+        let sandbox = Sandbox::new();
+        let bomb = bomb(&before, &filling, 128, &("\n".to_owned() + &after));
+        assert!(bomb.len() < 4_000_000, "{}", bomb.len());
+        sandbox.write(name, bomb);
+        let line = before.lines().count() + 1;
+        let ran = run_past(&sandbox, "acct-2", &[name, "--results", "r.csv", "--json"]).exits(1);
+        assert_eq!(
+            ran.counts(&["rows", "unlinked", "invalid"]),
+            [3, 2, 1],
+            "{name}"
+        );
+        let invalid = invalid_of(&sandbox, "r.csv");
+        assert_eq!(
+            invalid,
+            [("RecordTooLong".to_owned(), line.to_string())],
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_bomb_of_blank_lines_is_no_row() {
+    let filling = vec![b'\n'; 1_000_000];
+    for (name, before, after) in [
+        ("people.csv.gz", people(1), csv_row(2)),
+        ("people.jsonl.gz", json(1, ""), json(2, "")),
+    ] {
+        let sandbox = Sandbox::new();
+        sandbox.write(name, bomb(&before, &filling, 20, &after));
+        let ran = run_past(&sandbox, "acct-2", &[name, "--results", "r.csv", "--json"]).exits(0);
+        assert_eq!(
+            ran.counts(&["rows", "unlinked", "invalid"]),
+            [2, 2, 0],
+            "{name}"
+        );
+        let lines = sandbox.results("r.csv");
+        let last = lines
+            .iter()
+            .find(|line| line["developer_user_identifier"] == "acct-2");
+        let line = before.lines().count() + 20_000_000 + 1;
+        assert_eq!(last.expect("its line")["line"], line.to_string());
+    }
+}
+
+#[test]
+fn a_bomb_of_short_rows_is_told_row_by_row() {
+    let sandbox = Sandbox::new();
+    let filling = b"x\n".repeat(20_000);
+    sandbox.write("people.csv.gz", bomb(&people(1), &filling, 5, &csv_row(2)));
+    let args = ["people.csv.gz", "--json", "--max-failures", "100%"];
+    let ran = run_past(&sandbox, "acct-2", &args).exits(1);
+    let counts = ran.counts(&["rows", "unlinked", "invalid"]);
+    assert_eq!(counts, [100_002, 2, 100_000]);
+}
+
+#[test]
+fn an_answer_of_100_mb_is_not_heard_out() {
+    let types = [
+        (200, "application/x-amz-json-1.1"),
+        (400, "application/x-amz-json-1.1"),
+        (200, "text/html"),
+        (502, "text/html"),
+    ];
+    for (status, content_type) in types {
+        let sandbox = Sandbox::new();
+        sandbox.write("people.csv", people(2));
+        sandbox.emulator.add_rule(Rule {
+            when: When::User("acct-1".into()),
+            then: Then::Answer(Canned {
+                status,
+                headers: vec![("content-type".into(), content_type.into())],
+                body: "{".repeat(100_000_000),
+            }),
+            times: None,
+        });
+        sandbox.emulator.add_rule(hold("acct-2"));
+        let args = ["people.csv", "--max-attempts", "2", "--json"];
+        let running = sandbox.start(&args);
+        // The one is called twice and given up; the other is held meanwhile.
+        let both = |seen: &cognito_unlink::emulator::Counters| {
+            (seen.unlinks, seen.in_flight, seen.held) == (3, 1, 1)
+        };
+        assert!(sandbox.emulator.wait_until(PATIENCE, both), "{status}");
+        let held = most_held(&running);
+        sandbox.emulator.clear_rules();
+        let ran = running.ended().exits(1);
+        assert!(
+            cfg!(not(target_os = "linux")) || held.is_some_and(|held| held < ENOUGH),
+            "{held:?} bytes"
+        );
+        assert_eq!(ran.counts(&["unlinked", "in_doubt", "calls"]), [1, 1, 3]);
+        let lines = sandbox.results("people.results.csv");
+        let doubted = lines.iter().find(|line| line["outcome"] == "in_doubt");
+        let doubted = doubted.expect("its line");
+        assert_eq!(doubted["error_code"], "TruncatedAnswer", "{status}");
+        assert_eq!(doubted["http_status"], status.to_string());
+    }
+}
+
+/// Text that would clear the screen, ring, move up a line, hide what follows, or reorder it.
+const COMMANDS: &str = "\u{1b}[2J\u{7}\r\u{9b}1A\u{7f}\u{8}\u{202e}\u{2066}\u{200f}";
+
+/// Nothing that was said would command a terminal.
+#[track_caller]
+fn is_harmless(ran: &Ran) {
+    for said in [&ran.stdout, &ran.stderr] {
+        let harm = said.chars().find(|&c| {
+            (c.is_control() && c != '\n')
+                || matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        });
+        assert_eq!(harm, None, "{said:?}");
+    }
+}
+
+#[test]
+fn names_cannot_command_the_terminal() {
+    let sandbox = Sandbox::new();
+    let named = |name: &str| format!("{COMMANDS}{name}");
+    let input = named("people.csv");
+    let bad_row = format!("us-east-1:0,us-east-1:{COMMANDS},login,u\n");
+    sandbox.write(&input, people(2) + &bad_row);
+    for args in [
+        &["--dry-run"][..],
+        &[],
+        &["--rehearse"],
+        &["-vv", "--results", "text.csv"],
+        &["-vv", "--log-format", "json", "--results", "json.csv"],
+        &["--json", "--results", "summary.csv"],
+        &["--limit", "1", "--results", "limit.csv"],
+    ] {
+        let args = [&[input.as_str()], args].concat();
+        let ran = sandbox.run(&args);
+        assert!(matches!(ran.code(), Some(1 | 4)), "{ran:?}");
+        is_harmless(&ran);
+    }
+
+    // What cannot be read, or is not known.
+    let foreign = format!("\"{COMMANDS}\",\"{COMMANDS}x\"\n1,2\n");
+    sandbox.write(&named("foreign.csv"), foreign);
+    sandbox.write("people.csv", people(1));
+    sandbox.write(&named("results.csv"), "no results\n");
+    for (args, code) in [
+        (&[named("absent.csv")][..], 3),
+        (&[named("foreign.csv")], 3),
+        (&[named("people")], 2),
+        (&["people.csv".into(), "--carry".into(), named("x")], 3),
+        (
+            &[
+                "people.csv".into(),
+                "--map".into(),
+                format!("identity_id={COMMANDS}"),
+            ],
+            3,
+        ),
+        (
+            &["people.csv".into(), "--results".into(), named("r.txt")],
+            2,
+        ),
+        (
+            &[
+                "people.csv".into(),
+                "--results".into(),
+                named("results.csv"),
+            ],
+            2,
+        ),
+        (
+            &["people.csv".into(), "--ca-bundle".into(), named("absent")],
+            2,
+        ),
+    ] {
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let ran = sandbox.run(&args).exits(code);
+        is_harmless(&ran);
+    }
+}
+
+#[test]
+fn messages_cannot_command_the_terminal() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(2));
+    let answer = |code: String, message: &str| Rule {
+        when: When::User("acct-1".into()),
+        then: Then::Answer(Canned {
+            status: 400,
+            headers: vec![("content-type".into(), "application/x-amz-json-1.1".into())],
+            body: serde_json::json!({"__type": code, "message": message}).to_string(),
+        }),
+        times: Some(1),
+    };
+    for (code, exit) in [
+        ("AccessDeniedException".to_owned(), 5),
+        ("InternalErrorException".to_owned(), 0),
+        (format!("Evil{COMMANDS}"), 1),
+        (format!("AccessDenied{COMMANDS}"), 5),
+    ] {
+        for format in [
+            &["-vv"][..],
+            &["-vv", "--log-format", "json"],
+            &["-vv", "--json"],
+        ] {
+            sandbox.emulator.clear_rules();
+            sandbox.emulator.add_rule(answer(code.clone(), COMMANDS));
+            let results = format!("r{}.csv", sandbox.emulator.counters().unlinks);
+            let args = [
+                &["people.csv", "--concurrency", "1", "--results", &results],
+                format,
+            ]
+            .concat();
+            let ran = sandbox.run(&args).exits(exit);
+            is_harmless(&ran);
+        }
+    }
+}
+
+#[test]
+fn nul_bytes_are_text_like_any_other() {
+    let sandbox = Sandbox::new();
+    let row = csv_row(2);
+    let nul_in_the_pool = row.replacen(',', ",\0", 1);
+    let nul_in_the_user = row.replacen("acct-2", "acct\0-3", 1);
+    sandbox.write(
+        "people.csv",
+        people(1) + &nul_in_the_pool + &nul_in_the_user,
+    );
+    let ran = sandbox.run(&["people.csv", "--json"]).exits(1);
+    assert_eq!(ran.counts(&["unlinked", "invalid"]), [2, 1]);
+    assert_eq!(
+        invalid_of(&sandbox, "people.results.csv"),
+        [("BadValue".to_owned(), "3".to_owned())]
+    );
+    assert_eq!(
+        sandbox.outcomes("people.results.csv")["acct\0-3"],
+        "unlinked"
+    );
+
+    // In JSON, a NUL byte may stand in no string; its escape may.
+    let escaped = json(2, "").replace("acct-2", "acct\\u0000-2");
+    let raw = json(3, "").replace("acct-3", "acct\0-3");
+    sandbox.write("people.jsonl", escaped + &raw + "\0\n");
+    let ran = sandbox.run(&["people.jsonl", "--json"]).exits(1);
+    assert_eq!(ran.counts(&["unlinked", "invalid"]), [1, 2]);
+    let bad = |line: &str| ("BadJson".to_owned(), line.to_owned());
+    assert_eq!(
+        invalid_of(&sandbox, "people.results.jsonl"),
+        [bad("2"), bad("3")]
+    );
+    assert_eq!(
+        sandbox.outcomes("people.results.jsonl")["acct\0-2"],
+        "unlinked"
+    );
+}
+
+#[test]
+fn half_a_surrogate_pair_is_no_text() {
+    let sandbox = Sandbox::new();
+    let user = |escape: &str| json(1, "").replace("acct-1", escape);
+    let lines = [
+        user("\\ud800"),
+        user("\\udc00"),
+        user("\\ud83d\\u0041"),
+        user("\\ud83e\\uddd1"),
+        json(2, ",\"ticket\":\"\\ud800\""),
+        json(3, ",\"ignored\":\"\\ud800\""),
+    ];
+    sandbox.write("people.jsonl", lines.concat());
+    let ran = sandbox
+        .run(&["people.jsonl", "--carry", "ticket", "--json"])
+        .exits(1);
+    assert_eq!(ran.counts(&["rows", "unlinked", "invalid"]), [6, 2, 4]);
+    let invalid = invalid_of(&sandbox, "people.results.jsonl");
+    let bad = ["1", "2", "3", "5"].map(|line| ("BadJson".to_owned(), line.to_owned()));
+    assert_eq!(invalid, bad);
+    assert_eq!(
+        sandbox.outcomes("people.results.jsonl")["\u{1f9d1}"],
+        "unlinked"
+    );
+}
+
+#[test]
+fn deep_nests_break_nothing() {
+    let nest = "[".repeat(100_000) + &"]".repeat(100_000);
+    let objects = "{\"a\":".repeat(100_000) + "1" + &"}".repeat(100_000);
+    let lines = [
+        json(1, &format!(",\"ignored\":{nest}")),
+        json(2, &format!(",\"ignored\":{objects}")),
+        json(3, &format!(",\"ticket\":{nest}")),
+        json(4, &format!(",\"ticket\":{objects}")),
+        json(5, "").replace("\"acct-5\"", &nest),
+        nest.clone() + "\n",
+        "[".repeat(100_000) + "\n",
+        json(6, &format!(",\"ticket\":{}", "[".repeat(100_000))),
+        json(7, ""),
+    ];
+    // How a quote within a value stands in either format.
+    for (results, quote) in [("r.jsonl", "\""), ("r.csv", "\"\"")] {
+        let sandbox = Sandbox::new();
+        sandbox.write("people.jsonl", lines.concat());
+        let args = [
+            "people.jsonl",
+            "--carry",
+            "ticket",
+            "--results",
+            results,
+            "--json",
+        ];
+        let ran = sandbox.run(&args).exits(1);
+        let counts = ran.counts(&["rows", "unlinked", "invalid"]);
+        assert_eq!(counts, [9, 5, 4], "{results}");
+        let text = sandbox.read(results);
+        for carried in [&nest, &objects.replace('"', quote)] {
+            assert_eq!(text.matches(carried.as_str()).count(), 1, "{results}");
+        }
+        // The next run reads what this one wrote.
+        let ran = sandbox.run(&args).exits(1);
+        assert_eq!(ran.counts(&["rows", "skipped", "calls"]), [9, 5, 0]);
+    }
+}
