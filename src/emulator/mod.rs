@@ -21,6 +21,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -73,6 +74,11 @@ impl Default for Settings {
             log: false,
         }
     }
+}
+
+/// Serves one connection, such as a pipe in memory, until either side ends it: an emulator without a socket or a thread.
+pub async fn serve_connection(stream: impl AsyncRead + AsyncWrite + Unpin, settings: Settings) {
+    server::serve_connection(stream, Arc::new(Shared::new(settings))).await;
 }
 
 /// A running emulator. Dropping it ends it.

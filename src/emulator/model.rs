@@ -323,8 +323,9 @@ impl Model {
         let most = usize::try_from(input.max_results.unwrap_or(60)).unwrap_or(60);
         let page: Vec<&String> = users.iter().skip(from).take(most).collect();
         let mut answer = json!({"IdentityId": identity, "DeveloperUserIdentifierList": page});
-        if from + most < users.len() {
-            answer["NextToken"] = format!("page-{}", from + most).into();
+        let next = from.saturating_add(most);
+        if next < users.len() {
+            answer["NextToken"] = format!("page-{next}").into();
         }
         Ok(answer)
     }
@@ -611,6 +612,9 @@ mod tests {
         let second = page(&format!(r#","NextToken":{}"#, first["NextToken"]));
         assert_eq!(second["DeveloperUserIdentifierList"], json!(["v"]));
         assert_eq!(second.get("NextToken"), None);
+        let beyond = page(r#","NextToken":"page-18446744073709551615""#);
+        assert_eq!(beyond["DeveloperUserIdentifierList"], json!([]));
+        assert_eq!(beyond.get("NextToken"), None);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
@@ -65,17 +66,23 @@ pub(super) async fn serve(
         let _ = stream.set_nodelay(true);
         shared.state().journal.connection();
         let shared = Arc::clone(&shared);
-        connections.spawn(async move {
-            let service = service_fn(move |request| answer(Arc::clone(&shared), request));
-            // Errors are the caller's hanging up, or ours on purpose.
-            let _ = hyper::server::conn::http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEADERS_WITHIN)
-                .pipeline_flush(true)
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
-        });
+        connections.spawn(serve_connection(stream, shared));
     }
+}
+
+/// Serves one connection until either side ends it.
+pub(super) async fn serve_connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    shared: Arc<Shared>,
+) {
+    let service = service_fn(move |request| answer(Arc::clone(&shared), request));
+    // Errors are the caller's hanging up, or ours on purpose.
+    let _ = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADERS_WITHIN)
+        .pipeline_flush(true)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
 }
 
 async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answer, HungUp> {

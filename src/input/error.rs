@@ -44,6 +44,17 @@ pub enum InputError {
         /// Line that holds them.
         line: u64,
     },
+    /// Compressed data is damaged somewhere: no row of it can be trusted.
+    Damaged {
+        /// The input as the user named it.
+        source: Arc<str>,
+        /// About where it shows.
+        line: u64,
+        /// How the input is compressed.
+        compression: Compression,
+        /// What the decompressor said.
+        error: io::Error,
+    },
     /// The input cannot be read on: an I/O error, or damaged or cut-off compressed data.
     Unreadable {
         /// The input as the user named it.
@@ -135,18 +146,25 @@ impl fmt::Display for InputError {
                  line feeds, for instance with: tr '\\r' '\\n'",
                 called(source)
             ),
+            Self::Damaged {
+                source,
+                line,
+                compression,
+                error,
+            } => write!(
+                f,
+                "{}: the {} data is damaged, which shows about line {line} ({error}); nothing of it was used, as a row before \
+                 that may have been changed; get the file anew",
+                called(source),
+                data(*compression, error).unwrap_or("file's")
+            ),
             Self::Unreadable {
                 source,
                 line,
                 compression,
                 error,
             } => {
-                let data = match compression {
-                    _ if error.raw_os_error().is_some() => None,
-                    Compression::None => None,
-                    Compression::Gzip => Some("gzip"),
-                    Compression::Zstd => Some("zstd"),
-                };
+                let data = data(*compression, error);
                 write!(f, "{}: ", called(source))?;
                 match data {
                     None => write!(f, "line {line} cannot be read ({error})")?,
@@ -164,9 +182,21 @@ impl fmt::Display for InputError {
 impl std::error::Error for InputError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Open { error, .. } | Self::Unreadable { error, .. } => Some(error),
+            Self::Open { error, .. }
+            | Self::Unreadable { error, .. }
+            | Self::Damaged { error, .. } => Some(error),
             _ => None,
         }
+    }
+}
+
+/// What sort of compressed data cannot be read, if it is the data and not the disk.
+fn data(compression: Compression, error: &io::Error) -> Option<&'static str> {
+    match compression {
+        _ if error.raw_os_error().is_some() => None,
+        Compression::None => None,
+        Compression::Gzip => Some("gzip"),
+        Compression::Zstd => Some("zstd"),
     }
 }
 

@@ -21,6 +21,7 @@ mod window;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileTypeExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -152,6 +153,20 @@ impl Input {
     }
 }
 
+impl Input {
+    /// Whether it can be read twice. A pipe cannot: whoever looks at it takes rows out of it.
+    #[must_use]
+    pub fn can_be_read_again(&self) -> bool {
+        match self {
+            Self::Stdin => false,
+            Self::File(path) => !std::fs::metadata(path).is_ok_and(|metadata| {
+                let kind = metadata.file_type();
+                kind.is_fifo() || kind.is_char_device() || kind.is_socket()
+            }),
+        }
+    }
+}
+
 /// What was read.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Read {
@@ -213,6 +228,66 @@ pub fn open(input: &Input, settings: &Settings) -> Result<Reader, InputError> {
         }
     };
     Reader::new(source, bytes, (format, named), total, settings)
+}
+
+/// Decompresses a file to its end, if it is compressed: damage is seen only behind the rows that it has changed, and a
+/// changed row may be another person's. A file that merely breaks off holds whole rows up to there, and is well so far.
+///
+/// # Errors
+/// The data is damaged, or the file cannot be read.
+pub fn verify(input: &Input) -> Result<(), InputError> {
+    let Input::File(path) = input else {
+        return Ok(());
+    };
+    let (mut line, mut compression) = (1, Compression::of_name(path));
+    let read_through = |line: &mut u64, compression: &mut Compression| {
+        let (mut text, found) = text::decompressed(Box::new(File::open(path)?), *compression)?;
+        *compression = found;
+        if found == Compression::None {
+            return Ok(());
+        }
+        let mut chunk = vec![0; 64 * 1024];
+        loop {
+            match io::Read::read(&mut text, &mut chunk) {
+                Ok(0) => return Ok(()),
+                Ok(n) => *line += memchr::memchr_iter(b'\n', &chunk[..n]).count() as u64,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    };
+    match read_through(&mut line, &mut compression) {
+        Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => Err(InputError::Damaged {
+            source: input.name(),
+            line,
+            compression,
+            error,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Reads `bytes` as [`open`] reads the file that `input` names, which is not touched.
+///
+/// # Errors
+/// As [`open`], but for the opening.
+pub fn read(
+    input: &Input,
+    bytes: impl io::Read + Send + 'static,
+    settings: &Settings,
+) -> Result<Reader, InputError> {
+    let format = format_of(input, settings)?;
+    let named = match input {
+        Input::Stdin => Compression::None,
+        Input::File(path) => Compression::of_name(path),
+    };
+    Reader::new(
+        input.name(),
+        Box::new(bytes),
+        (format, named),
+        None,
+        settings,
+    )
 }
 
 /// The rows of one input, in its order.

@@ -90,7 +90,8 @@ impl Format {
     }
 
     /// What stands before the first entry.
-    pub(super) fn header(self, carry: &[String]) -> Vec<u8> {
+    #[must_use]
+    pub fn header(self, carry: &[String]) -> Vec<u8> {
         let mut header = self.prefix().to_vec();
         if self != Self::Jsonl {
             let names = COLUMNS
@@ -105,7 +106,7 @@ impl Format {
     }
 
     /// Appends the lines of `entries` to `lines`.
-    pub(super) fn write<'a>(
+    pub fn write<'a>(
         self,
         entries: impl IntoIterator<Item = &'a Entry>,
         run_id: &str,

@@ -138,23 +138,30 @@ fn scan_csv(
     keyer: &Keyer,
     learn: &mut impl FnMut(PastLine),
 ) -> Result<u64, ScanError> {
-    // Stands behind the last byte: a line that is whole leaves it a record of its own, a torn one swallows it. Nobody
-    // can write a row that looks like it.
-    let end = format!("\0{:032x}", u128::from_le_bytes(random_key()?)).into_bytes();
     let whole_header = format.header(carry);
     let (prefix, header) = whole_header.split_at(format.prefix().len());
     let before = prefix.len() as u64;
-    if bytes.by_ref().take(before).read_to_end(&mut Vec::new())? < prefix.len() {
+    // The header may have been cut off while it was written, with nothing behind it.
+    let mut head = Vec::new();
+    let most = whole_header.len() as u64;
+    bytes.by_ref().take(most).read_to_end(&mut head)?;
+    if head.len() < whole_header.len() && whole_header.starts_with(&head) {
         return Ok(0);
     }
+    let head = head.get(prefix.len()..).unwrap_or_default();
+    // Stands in quotes behind the last byte: a line that is whole leaves it a record of its own, a torn one swallows it,
+    // with or without its quotes. Nobody can write a row that looks like it.
+    let end = format!("\0{:032x}", u128::from_le_bytes(random_key()?)).into_bytes();
+    let mark = [b"\"", &*end, b"\"\n"].concat();
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
         .buffer_capacity(256 * 1024)
-        .from_reader(bytes.chain(&*end).chain(&b"\n"[..]));
+        .from_reader(head.chain(bytes).chain(&*mark));
     let mut record = csv::ByteRecord::new();
+    // Tells the byte behind the record.
     let mut next = |record: &mut csv::ByteRecord| match reader.read_byte_record(record) {
-        Ok(_) => Ok(()),
+        Ok(_) => Ok(reader.position().byte()),
         Err(error) => Err(match error.into_kind() {
             csv::ErrorKind::Io(error) => ScanError::Io(error),
             other => ScanError::Foreign(format!("{other:?}")),
@@ -169,19 +176,22 @@ fn scan_csv(
         .cloned()
         .unwrap_or_default();
     if record != expected {
-        return torn_header(&record, header, &end).map_or_else(
-            || Err(ScanError::Foreign(other_columns(&record, &expected))),
-            |()| Ok(0),
-        );
+        return Err(ScanError::Foreign(other_columns(&record, &expected)));
     }
     let mut broken: Option<String> = None;
     loop {
-        next(&mut record)?;
+        let behind = next(&mut record)?;
         let position = record
             .position()
             .map_or((0, 0), |at| (before + at.byte(), at.line()));
         if is_end(&record, &end) || swallowed_end(&record, &end) || record.is_empty() {
-            return broken.map_or(Ok(position.0), |why| Err(ScanError::Foreign(why)));
+            // A line feed that belongs to a carriage return is read with the record that follows.
+            let length = if is_end(&record, &end) {
+                before + behind - mark.len() as u64
+            } else {
+                position.0
+            };
+            return broken.map_or(Ok(length), |why| Err(ScanError::Foreign(why)));
         }
         match csv_line(&record, format, expected.len(), position.0, keyer) {
             Some(line) => learn(line),
@@ -199,7 +209,7 @@ fn is_end(record: &csv::ByteRecord, end: &[u8]) -> bool {
 /// Whether the last field took up what stands behind the last byte of the file.
 fn swallowed_end(record: &csv::ByteRecord, end: &[u8]) -> bool {
     let last = record.iter().next_back().unwrap_or_default();
-    last.strip_suffix(b"\n").unwrap_or(last).ends_with(end)
+    last.strip_suffix(b"\"").unwrap_or(last).ends_with(end)
 }
 
 fn csv_line(
@@ -218,20 +228,6 @@ fn csv_line(
     })
 }
 
-/// A header that was cut off while it was written: a prefix of ours, with nothing behind it.
-fn torn_header(record: &csv::ByteRecord, header: &[u8], end: &[u8]) -> Option<()> {
-    let mut written = Vec::new();
-    csv::WriterBuilder::new()
-        .flexible(true)
-        .from_writer(&mut written)
-        .write_byte_record(record)
-        .ok()?;
-    let at = written
-        .windows(end.len())
-        .position(|window| window == end)?;
-    header.starts_with(&written[..at]).then_some(())
-}
-
 fn other_columns(found: &csv::ByteRecord, expected: &csv::ByteRecord) -> String {
     let has = |name: &[u8]| found.iter().any(|column| column == name);
     let missing: Vec<_> = expected
@@ -243,6 +239,11 @@ fn other_columns(found: &csv::ByteRecord, expected: &csv::ByteRecord) -> String 
         let carried: Vec<_> = found
             .iter()
             .skip(COLUMNS.len())
+            // What stands behind the last byte of the file is no part of a name.
+            .map(|name| match memchr::memchr(0, name) {
+                Some(at) => name[..at].strip_suffix(b"\"").unwrap_or(&name[..at]),
+                None => name,
+            })
             .map(String::from_utf8_lossy)
             .collect();
         let carried = match carried.as_slice() {
@@ -281,13 +282,14 @@ fn scan_jsonl(
 ) -> Result<u64, ScanError> {
     let mut reader = BufReader::with_capacity(256 * 1024, bytes);
     let (mut line, mut at, mut number) = (Vec::new(), 0, 0_u64);
+    let mut is_ours = false;
     loop {
         line.clear();
         let read = reader.read_until(b'\n', &mut line)? as u64;
         number += 1;
         if line.last() != Some(&b'\n') {
             let begun = &line[..line.len().min(JSON_BEGIN.len())];
-            return if at > 0 || JSON_BEGIN.starts_with(begun) {
+            return if is_ours || JSON_BEGIN.starts_with(begun) {
                 Ok(at)
             } else {
                 Err(ScanError::Foreign("it does not begin as one".to_owned()))
@@ -298,6 +300,7 @@ fn scan_jsonl(
                 return Err(ScanError::Foreign(format!("line {number} is no result")));
             };
             learn(line);
+            is_ours = true;
         }
         at += read;
     }

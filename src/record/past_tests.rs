@@ -218,8 +218,10 @@ fn what_is_no_results_file_is_refused() {
     let refused = |format, bytes: &[u8]| scan(format, bytes, false, vec![]).expect_err("refused");
     assert!(refused(Format::Csv, b"identity_id,user\n1,2\n").contains("lacks row, source, line"));
     assert!(refused(Format::Csv, b"people").contains("lacks"));
+    assert!(refused(Format::Csv, b"\"\"").contains("lacks"));
     assert!(refused(Format::Jsonl, b"{\"IdentityId\":\"x\"}\n").contains("line 1"));
     assert!(refused(Format::Jsonl, b"people").contains("begin"));
+    assert!(refused(Format::Jsonl, b"\n\npeople").contains("begin"));
 
     let mut broken = file_of(Format::Csv, &[entry("u", Outcome::Unlinked, vec![])], &[]);
     broken.extend(b"2,people.csv,3\n");
@@ -231,7 +233,40 @@ fn what_is_no_results_file_is_refused() {
     assert!(refused(Format::Csv, &broken).contains("line 3"));
 
     let carried = file_of(Format::Csv, &[], &["ticket"]);
-    assert!(refused(Format::Csv, &carried).contains("carries the columns ticket"));
+    for carried in [&carried[..], carried.trim_ascii_end()] {
+        assert!(refused(Format::Csv, carried).contains("carries the columns ticket; give"));
+    }
+}
+
+#[test]
+fn a_header_that_was_cut_off_is_begun_anew() {
+    // Cut off within a pair of quotes, its last column seems to be one without quotes.
+    let keyer = Keyer::new(KEYER);
+    for format in [Format::Csv, Format::SpreadsheetCsv] {
+        let settings = settings(format, &["the \"ticket\", or\nnone"], false);
+        let header = format.header(&settings.carry);
+        for cut in 0..header.len() {
+            let past = Past::scan(&header[..cut], format, &settings, &keyer, vec![]);
+            assert_eq!(past.ok().map(|past| past.length), Some(0), "{cut}");
+        }
+    }
+}
+
+#[test]
+fn whole_lines_are_kept_to_their_last_byte() {
+    for format in [Format::Csv, Format::SpreadsheetCsv] {
+        let file = file_of(format, &[entry("u", Outcome::Unlinked, vec![])], &[]);
+        let file = String::from_utf8(file).expect("it is text");
+        let torn = file.clone() + "\"\"";
+        let past = scan(format, torn.as_bytes(), false, vec![]).expect("a results file");
+        assert_eq!(past.length, file.len() as u64);
+        // As a spreadsheet or an editor leaves them.
+        for file in [file.replace('\n', "\r\n"), file + "\n\r\n\n"] {
+            let past = scan(format, file.as_bytes(), false, vec![]).expect("a results file");
+            assert_eq!(past.length, file.len() as u64, "{file:?}");
+            assert!(past.skips(key("u")));
+        }
+    }
 }
 
 #[test]

@@ -68,6 +68,10 @@ impl Survey {
             complete: true,
         };
         for input in &plan.inputs {
+            if !input.can_be_read_again() {
+                survey.complete = false;
+                continue;
+            }
             for read in input::open(input, &plan.input).map_err(|error| unreadable(&error))? {
                 match read.map_err(|error| unreadable(&error))? {
                     Read::Row(row) => {

@@ -86,12 +86,14 @@ impl Stage {
 /// About what a call takes within a Region.
 const REHEARSED_LATENCY: Duration = Duration::from_millis(30);
 
-/// Opens every file and reads its header: a bad name or column fails before the first call, not after hours.
+/// Opens every file, reads its header and looks for damage: what is wrong fails before the first call, not after hours.
+/// A pipe would lose what is looked at, so of that only the name is checked.
 fn check_inputs(plan: &Plan) -> Result<(), Error> {
     for input in &plan.inputs {
-        let checked = match input {
-            Input::Stdin => input::format_of(input, &plan.input).map(|_| ()),
-            Input::File(_) => input::open(input, &plan.input).map(|_| ()),
+        let checked = if input.can_be_read_again() {
+            input::open(input, &plan.input).and_then(|_| input::verify(input))
+        } else {
+            input::format_of(input, &plan.input).map(|_| ())
         };
         checked.map_err(|error| unreadable(&error))?;
     }

@@ -7,7 +7,7 @@ use cognito_unlink::emulator::Link;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::sandbox::{POOL, PROVIDER, Sandbox, csv, link, link_of, people};
+use crate::sandbox::{POOL, PROVIDER, Sandbox, csv, link, link_of, people, start};
 
 /// Users whose names have broken other programs.
 fn hard_links() -> Vec<Link> {
@@ -383,4 +383,46 @@ fn a_table_without_rows_is_a_run_of_nothing() {
         let ran = sandbox.run(&[name, "--json"]).exits(0);
         assert_eq!(ran.counts(&["rows", "calls"]), [0, 0]);
     }
+}
+
+#[test]
+fn a_damaged_gzip_is_refused_before_anything_is_called() {
+    let sandbox = Sandbox::new();
+    let mut bytes = gz(people(5000).as_bytes());
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x10;
+    sandbox.write("people.csv.gz", bytes);
+    let ran = sandbox.run(&["people.csv.gz"]).exits(3);
+    assert!(
+        ran.stderr.contains("gzip data is damaged"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(sandbox.emulator.counters().unlinks, 0);
+    assert!(!sandbox.exists("people.results.csv"));
+}
+
+#[test]
+fn a_pipe_loses_no_row_to_the_checks_before_the_run() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(3000));
+    let program = env!("CARGO_BIN_EXE_cognito-unlink");
+    let script = format!(
+        "cat people.csv | {program} run /dev/stdin --format csv --results r.csv --rate unlimited --json --endpoint-url {}",
+        sandbox.emulator.url()
+    );
+    let mut command = sandbox.program();
+    let environment: Vec<_> = command
+        .get_envs()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
+        .collect();
+    command = std::process::Command::new("/bin/sh");
+    command
+        .args(["-c", &script])
+        .current_dir(sandbox.path(""))
+        .env_clear()
+        .envs(environment)
+        .env("PATH", "/usr/bin:/bin");
+    let ran = start(&mut command).ended().exits(0);
+    assert_eq!(ran.counts(&["rows", "unlinked"]), [3000, 3000]);
 }

@@ -1,0 +1,80 @@
+//! The CSV reader.
+
+#![no_main]
+
+mod rows;
+
+use cognito_unlink::input::{Format, Read};
+use cognito_unlink::row::Link;
+use libfuzzer_sys::fuzz_target;
+
+use crate::rows::{Case, Reasons};
+
+const REASONS: Reasons = Reasons {
+    sentences: &[
+        "the quote opened here seems to swallow following rows",
+        "the quote opened here is never closed",
+        "the quote opened here is not closed in this line, and the next quote does not end a field",
+        "a quote opened here is not closed in this line, and the quotes in the next lines do not match",
+        "something follows the closing quote of a field",
+        "a quote stands in a field that does not begin with one",
+        "a carriage return that ends no line stands in a field without quotes",
+        "the record is longer than 0 bytes",
+        "the row has 0 fields, and there are 0 columns",
+    ],
+    of_fields: &[" is not valid UTF-8"],
+};
+
+fuzz_target!(|data: &[u8]| {
+    let Some(case) = Case::of(data) else {
+        return;
+    };
+    let found = case.check(Format::Csv, &REASONS);
+    if let Some(lines) = case.lines() {
+        for found in &found {
+            if let Ok(Read::Row(row)) = found {
+                let line = usize::try_from(row.position.line).expect("it is in memory");
+                stands_at(&case, &row.link, lines[line - 1]);
+            }
+        }
+    }
+});
+
+/// The values stand in the record with which `text` begins, and it is no longer than a record may be.
+fn stands_at(case: &Case<'_>, link: &Link, text: &[u8]) {
+    let (fields, length) = record(text, case.settings.delimiter.unwrap_or(b','));
+    let values: Vec<_> = fields.iter().map(Vec::as_slice).collect();
+    assert!(case.stands_in(link, &values), "{link:?} is not {fields:?}");
+    assert!(length <= case.settings.max_record, "{link:?}");
+}
+
+/// Fields and length of a record without a flaw (RFC 4180, section 2).
+fn record(text: &[u8], delimiter: u8) -> (Vec<Vec<u8>>, usize) {
+    let (mut fields, mut field, mut at) = (Vec::new(), Vec::new(), 0);
+    loop {
+        let quoted = text.get(at) == Some(&b'"');
+        at += usize::from(quoted);
+        while let Some(&byte) = text.get(at) {
+            let last = match byte {
+                b'"' if quoted && text.get(at + 1) == Some(&b'"') => {
+                    at += 1;
+                    false
+                }
+                b'"' => quoted,
+                b'\r' | b'\n' => !quoted,
+                byte => byte == delimiter && !quoted,
+            };
+            if last {
+                break;
+            }
+            field.push(byte);
+            at += 1;
+        }
+        at += usize::from(quoted);
+        fields.push(std::mem::take(&mut field));
+        if text.get(at) != Some(&delimiter) {
+            return (fields, at);
+        }
+        at += 1;
+    }
+}

@@ -1,0 +1,108 @@
+//! The JSONL reader.
+
+#![no_main]
+
+mod rows;
+
+use cognito_unlink::input::{Format, InputError, Read};
+use cognito_unlink::row::FaultCode;
+use libfuzzer_sys::fuzz_target;
+use serde_json::Value;
+
+use crate::rows::{Case, Found, MOST_ROWS, Reasons};
+
+const REASONS: Reasons = Reasons {
+    sentences: &[
+        "the line is longer than 0 bytes",
+        "the line is not valid UTF-8",
+        "the line is not a JSON object",
+        "the line is not JSON: EOF while parsing a list at column 0",
+        "the line is not JSON: EOF while parsing a string at column 0",
+        "the line is not JSON: EOF while parsing a value at column 0",
+        "the line is not JSON: EOF while parsing an object at column 0",
+        "the line is not JSON: control character (\\u0000-\\u001F) found while parsing a string at column 0",
+        "the line is not JSON: expected `,` or `]` at column 0",
+        "the line is not JSON: expected `,` or `}` at column 0",
+        "the line is not JSON: expected `:` at column 0",
+        "the line is not JSON: expected ident at column 0",
+        "the line is not JSON: expected value at column 0",
+        "the line is not JSON: invalid escape at column 0",
+        "the line is not JSON: invalid number at column 0",
+        "the line is not JSON: key must be a string at column 0",
+        "the line is not JSON: lone leading surrogate in hex escape at column 0",
+        "the line is not JSON: number out of range at column 0",
+        "the line is not JSON: recursion limit exceeded at column 0",
+        "the line is not JSON: trailing characters at column 0",
+        "the line is not JSON: trailing comma at column 0",
+        "the line is not JSON: unexpected end of hex escape at column 0",
+        "the object names identity_id more than once",
+        "the object names identity_pool_id more than once",
+        "the object names developer_provider_name more than once",
+        "the object names developer_user_identifier more than once",
+        "the object names ticket more than once",
+    ],
+    of_fields: &[
+        " is null, not a string",
+        " is an array, not a string",
+        " is an object, not a string",
+        " is a boolean, not a string",
+        " is a number that is not written as an integer, not a string",
+    ],
+};
+
+fuzz_target!(|data: &[u8]| {
+    let Some(case) = Case::of(data) else {
+        return;
+    };
+    let found = case.check(Format::Jsonl, &REASONS);
+    if !matches!(found[..], [Err(InputError::Delimiter { .. })]) {
+        each_line_is_a_row(&case, &found);
+    }
+});
+
+/// Every line that is not blank is one row, and no other is.
+fn each_line_is_a_row(case: &Case<'_>, found: &[Found]) {
+    let Some(lines) = case.lines() else {
+        return;
+    };
+    let bound = case.settings.max_record;
+    let whole = found.len();
+    let mut found = found.iter();
+    for (text, number) in lines.into_iter().zip(1..) {
+        let line = text.split(|&b| b == b'\n').next().unwrap_or_default();
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.len() <= bound && line.iter().all(|b| b" \t\r".contains(b)) {
+            continue;
+        }
+        match found.next() {
+            Some(Ok(Read::Row(row))) => {
+                assert_eq!(row.position.line, number);
+                assert!(line.len() <= bound);
+                // What the reader has no use for it does not look at so closely.
+                let Ok(Value::Object(object)) = serde_json::from_slice(line) else {
+                    continue;
+                };
+                // A number may be longer than what is kept of it here.
+                if object.values().any(Value::is_number) {
+                    continue;
+                }
+                let values = object.values().filter_map(Value::as_str);
+                let values: Vec<_> = values.map(str::as_bytes).collect();
+                assert!(case.stands_in(&row.link, &values), "{:?}", row.link);
+            }
+            Some(Ok(Read::Invalid(row))) => {
+                assert_eq!(row.position.line, number);
+                let too_long = row.fault.code == FaultCode::RecordTooLong;
+                assert_eq!(line.len() > bound, too_long);
+            }
+            Some(Err(InputError::CarriageReturns { line, .. })) => {
+                assert_eq!(*line, number);
+                break;
+            }
+            // Memory can be read.
+            Some(Err(error)) => panic!("{error}"),
+            None => return assert_eq!(whole, MOST_ROWS, "a line that is no row"),
+        }
+    }
+    assert!(found.next().is_none(), "a row of no line");
+}

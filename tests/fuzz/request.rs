@@ -1,0 +1,279 @@
+//! The emulator, over a connection in memory.
+
+#![no_main]
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use cognito_unlink::emulator::{
+    FaultKind, FaultShare, Link, NotLinked, Settings, serve_connection,
+};
+use libfuzzer_sys::fuzz_target;
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::runtime::Runtime;
+
+/// Under paused time: what waits for a caller that says no more gives up at once.
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("it needs nothing")
+});
+
+const AUTHORIZATION: &str = "AWS4-HMAC-SHA256 \
+    Credential=AK/20261123/us-east-1/cognito-identity/aws4_request, SignedHeaders=host;x-amz-date, \
+    Signature=0000000000000000000000000000000000000000000000000000000000000000";
+
+const CODES: [&str; 14] = [
+    "AccessDeniedException",
+    "DeveloperUserAlreadyRegisteredException",
+    "ExpiredTokenException",
+    "IncompleteSignatureException",
+    "InternalErrorException",
+    "InvalidParameterException",
+    "InvalidSignatureException",
+    "MissingAuthenticationTokenException",
+    "NotAuthorizedException",
+    "ResourceConflictException",
+    "ResourceNotFoundException",
+    "SerializationException",
+    "TooManyRequestsException",
+    "UnknownOperationException",
+];
+
+// The first byte, `@` to DEL, chooses: what follows goes over the wire as it is; a world of few links; two bits for the
+// answer to what is not linked; the request signs itself; faults.
+fuzz_target!(|data: &[u8]| {
+    let Some((&choice, data)) = data.split_first() else {
+        return;
+    };
+    let on = |bit: u8| choice & (1 << bit) != 0;
+    let mut settings = Settings {
+        links: on(1).then(links),
+        when_not_linked: match (on(2), on(3)) {
+            (false, false) => NotLinked::ResourceNotFound,
+            (true, false) => NotLinked::NotAuthorized,
+            (_, true) => NotLinked::Ok,
+        },
+        log: true,
+        ..Settings::default()
+    };
+    if on(5) {
+        settings.faults = FaultKind::ALL
+            .map(|kind| FaultShare { kind, share: 0.05 })
+            .to_vec();
+        settings.seed = u64::from(choice >> 6);
+        settings.latency = Duration::from_millis(30);
+        settings.jitter = Duration::from_millis(15);
+        settings.quota = Some((10.0, 1));
+    }
+    if on(0) {
+        let answers = exchange(data, settings);
+        assert!(answers.is_empty() || answers.starts_with(b"HTTP/1."));
+        return;
+    }
+    let Some((operation, request)) = request(data, on(4)) else {
+        return;
+    };
+    let faulty = on(5);
+    let when_not_linked = settings.when_not_linked;
+    let wire = exchange(&request.repeat(2), settings);
+    let mut rest = &wire[..];
+    let answers: Vec<_> = std::iter::from_fn(|| Answer::next(&mut rest)).collect();
+    if faulty {
+        return;
+    }
+    let [first, second] = &answers[..] else {
+        panic!("{} answers", answers.len());
+    };
+    assert!(rest.is_empty());
+    first.check(&operation);
+    second.check(&operation);
+    let unlinked = operation == "UnlinkDeveloperIdentity" && first.status == 200;
+    let created = operation == "GetOpenIdTokenForDeveloperIdentity" && first.status == 200;
+    if unlinked {
+        let code = match when_not_linked {
+            NotLinked::ResourceNotFound => Some("ResourceNotFoundException"),
+            NotLinked::NotAuthorized => Some("NotAuthorizedException"),
+            NotLinked::Ok => None,
+        };
+        assert_eq!(second.code(), code);
+    } else if created {
+        assert_eq!(second.status, 200);
+    } else {
+        assert_eq!((first.status, &first.body), (second.status, &second.body));
+    }
+});
+
+fn links() -> Vec<Link> {
+    let link = |identity: &str, user: &str| Link {
+        identity_id: identity.into(),
+        identity_pool_id: "r:0".into(),
+        developer_provider_name: "p".into(),
+        developer_user_identifier: user.into(),
+    };
+    vec![link("r:1", "a"), link("r:1", "b"), link("r:2", "c")]
+}
+
+/// What comes back for `bytes`, all of it.
+fn exchange(bytes: &[u8], settings: Settings) -> Vec<u8> {
+    RUNTIME.block_on(async {
+        let (ours, theirs) = tokio::io::duplex(64 * 1024);
+        let (mut from, mut to) = tokio::io::split(ours);
+        let mut answers = Vec::new();
+        let talk = async {
+            // Whoever does not listen may have answered before.
+            let say = async {
+                let _ = to.write_all(bytes).await;
+            };
+            let _ = tokio::join!(say, from.read_to_end(&mut answers));
+        };
+        // One that hangs on purpose hangs for ever.
+        let patience = Duration::from_hours(1);
+        let _ = tokio::time::timeout(patience, async {
+            tokio::join!(talk, serve_connection(theirs, settings))
+        })
+        .await;
+        answers
+    })
+}
+
+/// A request that HTTP has nothing against: operation, headers, an empty line and the body in `data`.
+fn request(data: &[u8], signed: bool) -> Option<(String, Vec<u8>)> {
+    let end = data.windows(2).position(|window| window == b"\n\n");
+    let (head, body) = end.map_or((data, &b""[..]), |end| (&data[..end], &data[end + 2..]));
+    let mut lines = str::from_utf8(head).ok()?.lines();
+    let operation = lines.next()?;
+    let plain = |text: &str| text.bytes().all(|b| matches!(b, b' '..=b'~'));
+    let is_name = |name: &str| {
+        let of_framing = [
+            "connection",
+            "content-length",
+            "expect",
+            "host",
+            "te",
+            "transfer-encoding",
+            "upgrade",
+            "x-amz-target",
+        ];
+        !name.is_empty()
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && !of_framing.contains(&name.to_ascii_lowercase().as_str())
+    };
+    if !plain(operation) {
+        return None;
+    }
+    let mut request = format!(
+        "POST / HTTP/1.1\r\nhost: localhost\r\nx-amz-target: AWSCognitoIdentityService.{operation}\r\ncontent-length: {}\r\n",
+        body.len()
+    );
+    if signed {
+        request.extend([
+            "authorization: ",
+            AUTHORIZATION,
+            "\r\nx-amz-date: 20261123T000000Z\r\n",
+        ]);
+    }
+    // No more than HTTP servers take.
+    for (name, value) in lines.filter_map(|line| line.split_once(':')).take(50) {
+        if is_name(name) && plain(value) {
+            request.extend([name, ":", value, "\r\n"]);
+        }
+    }
+    request += "\r\n";
+    Some((
+        operation.trim_end().to_owned(),
+        [request.as_bytes(), body].concat(),
+    ))
+}
+
+struct Answer {
+    status: u16,
+    head: String,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    /// Takes the answer with which `wire` begins.
+    fn next(wire: &mut &[u8]) -> Option<Self> {
+        let end = wire.windows(4).position(|window| window == b"\r\n\r\n")?;
+        let head = String::from_utf8(wire[..end].to_vec()).expect("headers are ASCII");
+        let mut answer = Self {
+            status: head.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()?,
+            head: head.to_ascii_lowercase(),
+            body: Vec::new(),
+        };
+        let length: usize = answer.header("content-length")?.parse().ok()?;
+        answer.body = wire.get(end + 4..end + 4 + length)?.to_vec();
+        *wire = &wire[end + 4 + length..];
+        Some(answer)
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        let mut headers = self.head.lines().filter_map(|line| line.split_once(": "));
+        headers.find_map(|(header, value)| (header == name).then_some(value))
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).expect("the body is JSON")
+    }
+
+    fn code(&self) -> Option<&'static str> {
+        let json: Value = serde_json::from_slice(&self.body).ok()?;
+        let code = json["__type"].as_str()?;
+        CODES.into_iter().find(|known| *known == code)
+    }
+
+    /// It is what the operation may answer.
+    fn check(&self, operation: &str) {
+        assert!(
+            self.header("x-amzn-requestid")
+                .is_some_and(|id| id.len() == 36)
+        );
+        assert_eq!(
+            self.header("content-type"),
+            Some("application/x-amz-json-1.1")
+        );
+        if self.status != 200 {
+            assert_eq!(self.status, 400);
+            let json = self.json();
+            let code = self.code().expect("a known code");
+            let kind = format!("{code}:").to_ascii_lowercase();
+            assert_eq!(self.header("x-amzn-errortype"), Some(&*kind));
+            let message = json.get("message").is_none_or(Value::is_string);
+            assert!(message && json.as_object().is_some_and(|json| json.len() <= 2));
+            return;
+        }
+        let (required, optional): (&[_], &[_]) = match operation {
+            "UnlinkDeveloperIdentity" => return assert!(self.body.is_empty()),
+            "LookupDeveloperIdentity" => (
+                &["DeveloperUserIdentifierList", "IdentityId"],
+                &["NextToken"],
+            ),
+            "GetOpenIdTokenForDeveloperIdentity" => (&["IdentityId", "Token"], &[]),
+            "DescribeIdentity" => (
+                &["IdentityId", "Logins", "CreationDate", "LastModifiedDate"],
+                &[],
+            ),
+            "DescribeIdentityPool" => (
+                &[
+                    "IdentityPoolId",
+                    "IdentityPoolName",
+                    "AllowUnauthenticatedIdentities",
+                ],
+                &["DeveloperProviderName"],
+            ),
+            other => panic!("{other} is no operation"),
+        };
+        let json = self.json();
+        let object = json.as_object().expect("an object");
+        assert!(required.iter().all(|key| object.contains_key(*key)));
+        assert!(
+            object
+                .keys()
+                .all(|key| required.contains(&&**key) || optional.contains(&&**key))
+        );
+    }
+}
