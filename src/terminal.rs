@@ -16,12 +16,6 @@ pub fn can_redraw() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// Whether colours are welcome on standard error (<https://no-color.org>).
-#[must_use]
-pub fn wants_colour() -> bool {
-    can_redraw() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-}
-
 /// Text from outside, such as a file name or a server's message, without what moves the cursor, hides or reorders:
 /// control characters and bidirectional overrides stand as escapes.
 #[must_use]

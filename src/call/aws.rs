@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
-use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_sdk_cognitoidentity::Client;
 use aws_sdk_cognitoidentity::config::interceptors::{
     AfterDeserializationInterceptorContextRef, BeforeDeserializationInterceptorContextMut,
@@ -82,13 +84,22 @@ struct Clients {
 }
 
 impl AwsCalls {
-    /// Resolves the settings as AWS tools do. Calls nothing yet.
+    /// Resolves the settings as AWS tools do. Calls no Cognito yet.
     ///
     /// # Errors
-    /// The CA bundle cannot be read.
+    /// The CA bundle cannot be read, or the profile that is named is not there or has no credentials.
     pub async fn new(settings: &Settings) -> Result<Self, SettingsError> {
         let http = http_client(settings, ProxyConfig::from_env())?;
         let shared = load(settings, http.clone()).await;
+        if let (Some(name), Some(profile)) = (&settings.profile, shared.credentials_provider())
+            && let Err(error @ CredentialsError::CredentialsNotLoaded(_)) =
+                profile.provide_credentials().await
+        {
+            let why = told(&error);
+            return Err(SettingsError(format!(
+                "--profile {name} has no credentials: {why}"
+            )));
+        }
         Ok(Self::over(shared, settings.clone(), http, false))
     }
 
@@ -171,11 +182,19 @@ impl AwsCalls {
 
 async fn load(settings: &Settings, http: SharedHttpClient) -> SdkConfig {
     let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
-        .http_client(http)
+        .http_client(http.clone())
         .identity_cache(identity_cache())
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
     if let Some(profile) = &settings.profile {
-        loader = loader.profile_name(profile);
+        // As in the AWS CLI, a profile that is named goes before keys in the environment: they may be another account's.
+        let config = ProviderConfig::without_region()
+            .with_http_client(http)
+            .with_region(settings.region.clone().map(Region::new));
+        let provider = ProfileFileCredentialsProvider::builder()
+            .configure(&config)
+            .profile_name(profile)
+            .build();
+        loader = loader.profile_name(profile).credentials_provider(provider);
     }
     if let Some(region) = &settings.region {
         loader = loader.region(Region::new(region.clone()));

@@ -181,9 +181,15 @@ impl InFlight {
             .truncate(true)
             .mode(0o600)
             .open(&fresh)?;
-        file.write_all_at(&bytes, 0)?;
-        file.sync_all()?;
-        fs::rename(&fresh, &path)?;
+        let begun = file
+            .write_all_at(&bytes, 0)
+            .and_then(|()| file.sync_all())
+            .and_then(|()| fs::rename(&fresh, &path));
+        if let Err(error) = begun {
+            // Half a side file helps nobody, and takes room on a disk that may be full.
+            let _ = fs::remove_file(&fresh);
+            return Err(error);
+        }
         Ok(Self {
             file,
             path,

@@ -178,10 +178,12 @@ fn halted(answer: &HaltingAnswer) -> String {
     );
     let code = facts.code.clone();
     let status = facts.http_status.map(|status| format!("HTTP {status}"));
-    let said: Vec<String> = [code.or(status), facts.message.clone()]
-        .into_iter()
-        .flatten()
-        .collect();
+    // The SDK lists all that it has tried on lines of their own.
+    let message = facts.message.as_deref().map(|message| {
+        let first = message.lines().next().unwrap_or_default();
+        first.trim_end_matches(" Attempted:").to_owned()
+    });
+    let said: Vec<String> = [code.or(status), message].into_iter().flatten().collect();
     if !said.is_empty() {
         let _ = write!(
             text,

@@ -2,6 +2,8 @@
 
 use std::net::TcpListener;
 
+use cognito_unlink::emulator::{FaultKind, Rule, Then, When};
+
 use crate::sandbox::{Sandbox, people, start};
 
 #[test]
@@ -32,6 +34,59 @@ fn endpoint_and_credentials_come_from_a_profile() {
         start(&mut command).ended().exits(0);
     }
     assert_eq!(sandbox.emulator.counters().unlinks, 3);
+}
+
+#[test]
+fn a_profile_that_is_named_goes_before_keys_in_the_environment() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(3));
+    sandbox.write(
+        "credentials",
+        "[purge]\naws_access_key_id = AKIDPURGE\naws_secret_access_key = s\n",
+    );
+    sandbox.emulator.add_rule(Rule {
+        when: When::Key("AKIDPURGE".into()),
+        then: Then::Fault(FaultKind::AccessDenied),
+        times: None,
+    });
+    let with = |name: &str| {
+        let mut command = sandbox.run_command(&["people.csv", "--profile", name]);
+        command.env("AWS_SHARED_CREDENTIALS_FILE", sandbox.path("credentials"));
+        start(&mut command).ended()
+    };
+    // The keys in the environment would be taken.
+    with("purge").exits(5);
+    let ran = with("absent").exits(2);
+    assert!(ran.stderr.contains("--profile absent"), "{}", ran.stderr);
+    sandbox.run(&["people.csv"]).exits(0);
+}
+
+#[test]
+fn credentials_are_refreshed_before_they_expire() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(80));
+    // Each set of keys is good for 11 seconds, and renewed ten seconds before that is over.
+    sandbox.write(
+        "vend",
+        "#!/bin/sh\necho x >> vended\nn=$(wc -l < vended)\nt=$(date -u -d '+11 seconds' +%Y-%m-%dT%H:%M:%SZ)\n\
+         echo '{\"Version\":1,\"AccessKeyId\":\"AKID'$n'\",\"SecretAccessKey\":\"s\",\"SessionToken\":\"t\",\"Expiration\":\"'$t'\"}'\n",
+    );
+    sandbox.write(
+        "config",
+        format!(
+            "[default]\ncredential_process = /bin/sh {}\n",
+            sandbox.path("vend").display()
+        ),
+    );
+    let mut command = sandbox.bare();
+    command.args(["run", "people.csv", "--rate", "20", "--json"]);
+    command.args(["--endpoint-url", &sandbox.emulator.url()]);
+    command.env("AWS_CONFIG_FILE", sandbox.path("config"));
+    command.env("PATH", "/usr/bin:/bin");
+    let ran = start(&mut command).ended().exits(0);
+    assert_eq!(ran.counts(&["unlinked", "calls"]), [80, 80]);
+    let vended = sandbox.read("vended").lines().count();
+    assert!((2..20).contains(&vended), "{vended}");
 }
 
 #[test]
