@@ -153,14 +153,8 @@ pub struct RunArgs {
     /// Endpoint in place of AWS's
     #[arg(long, value_name = "URL", value_parser = endpoint, help_heading = "AWS")]
     pub endpoint_url: Option<String>,
-    /// PEM file of the authorities to trust in place of the system's
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "AWS_CA_BUNDLE",
-        hide_env_values = true,
-        help_heading = "AWS"
-    )]
+    /// PEM file of the authorities to trust in place of the system's [default: that of `AWS_CA_BUNDLE`]
+    #[arg(long, value_name = "FILE", help_heading = "AWS")]
     pub ca_bundle: Option<PathBuf>,
 
     /// Print the summary as one JSON object

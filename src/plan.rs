@@ -6,12 +6,13 @@ use std::time::{Duration, SystemTime};
 
 use crate::admit::Limits;
 use crate::call::aws;
-use crate::cli::{AtMost, LogFormat, NotLinked, OnExpiry, ProgressStyle, RunArgs};
+use crate::cli::{AtMost, InputArgs, LogFormat, NotLinked, OnExpiry, ProgressStyle, RunArgs};
 use crate::error::Error;
 use crate::input::{self, Fill, Header, Input};
 use crate::record;
 use crate::report::Style;
 use crate::retry::Policy;
+use crate::row::Field;
 use crate::run::{Bounds, Breaker};
 use crate::terminal;
 
@@ -104,6 +105,7 @@ impl Plan {
         let open_rows = args.concurrency.get() * 2 + OPEN_BEYOND_FLIGHT;
         let carry = args.input.carry.clone();
         check_carried(&carry)?;
+        check_fill(&args.input)?;
         let results = results_path(args.results, &inputs, mode)?.map(|path| record::Settings {
             path,
             carry,
@@ -113,6 +115,7 @@ impl Plan {
             skip_failed: args.skip_failed,
             durable: args.durable,
             spreadsheet_safe: args.spreadsheet_safe,
+            calls_aws: mode == Mode::Real,
         });
         if let Some(settings) = &results {
             settings
@@ -162,7 +165,10 @@ impl Plan {
                 profile: args.profile,
                 region: args.region,
                 endpoint_url: args.endpoint_url,
-                ca_bundle: args.ca_bundle.filter(|path| !path.as_os_str().is_empty()),
+                ca_bundle: args
+                    .ca_bundle
+                    .or_else(|| std::env::var_os("AWS_CA_BUNDLE").map(PathBuf::from))
+                    .filter(|path| !path.as_os_str().is_empty()),
                 timeout: args.timeout,
                 connect_timeout: args.connect_timeout.min(args.timeout),
             },
@@ -174,6 +180,15 @@ impl Plan {
             json_log: args.log_format == LogFormat::Json,
             command,
         })
+    }
+
+    /// Takes note that the run calls this machine and not AWS: its lines say so, and no run against AWS goes on with them.
+    pub fn stays_local(&mut self) {
+        self.run_id.push_str(record::LOCAL);
+        if let Some(results) = &mut self.results {
+            results.run_id.clone_from(&self.run_id);
+            results.calls_aws = false;
+        }
     }
 
     /// The bound on one attempt.
@@ -227,6 +242,22 @@ fn check_carried(carry: &[String]) -> Result<(), Error> {
         }
         if carry[..at].contains(name) {
             return Err(Error::usage(format!("--carry {name} is given twice")));
+        }
+    }
+    Ok(())
+}
+
+/// What fills every row is checked once: wrong, it would make every row invalid.
+fn check_fill(input: &InputArgs) -> Result<(), Error> {
+    for (field, value) in [
+        (Field::IdentityPoolId, &input.identity_pool_id),
+        (Field::DeveloperProviderName, &input.developer_provider_name),
+    ] {
+        if let Some(value) = value {
+            field.check(value).map_err(|fault| {
+                let option = field.name().replace('_', "-");
+                Error::usage(format!("--{option}: {}", fault.reason))
+            })?;
         }
     }
     Ok(())

@@ -23,6 +23,13 @@ pub async fn serve(
             args.listen
         )));
     }
+    let shares: f64 = args.faults.iter().map(|fault| fault.share).sum();
+    if shares > 1.0 + 1e-9 {
+        return Err(Error::usage(format!(
+            "the shares of --fault add up to {:.0}%; one call meets one fault at most",
+            shares * 100.0
+        )));
+    }
     let listen = args.listen;
     let emulator = Emulator::spawn(Settings {
         listen,

@@ -48,6 +48,49 @@ impl Field {
             .into_iter()
             .find(|field| self::folded(field.name()) == folded)
     }
+
+    /// Holds a value against the rules of the service model for `IdentityId`, `IdentityPoolId`, `DeveloperProviderName` and
+    /// `DeveloperUserIdentifier`.
+    ///
+    /// # Errors
+    /// The first rule that it breaks. The reason never quotes the value, since it may be a person's.
+    pub fn check(self, value: &str) -> Result<(), Fault> {
+        let name = self.name();
+        let fault = |code, rule: &str| Err(Fault::new(code, format!("{name} {rule}")));
+        if value.is_empty() {
+            return fault(FaultCode::MissingField, "is missing or empty");
+        }
+        let longest = match self {
+            Field::IdentityId | Field::IdentityPoolId => 55,
+            Field::DeveloperProviderName => 128,
+            Field::DeveloperUserIdentifier => 1024,
+        };
+        // Smithy counts Unicode scalar values; bytes are never fewer, so most values need no count.
+        if value.len() > longest && value.chars().count() > longest {
+            return fault(
+                FaultCode::TooLong,
+                &format!("is longer than {longest} characters"),
+            );
+        }
+        let well_formed = match self {
+            Field::IdentityId | Field::IdentityPoolId => is_id(value.as_bytes()),
+            Field::DeveloperProviderName => {
+                value.bytes().all(|b| is_word(b) || b == b'.' || b == b'-')
+            }
+            Field::DeveloperUserIdentifier => true,
+        };
+        match (well_formed, self) {
+            (true, _) => Ok(()),
+            (false, Field::DeveloperProviderName) => fault(
+                FaultCode::BadValue,
+                "may hold only letters, digits, '.', '_' and '-'",
+            ),
+            (false, _) => fault(
+                FaultCode::BadValue,
+                "is not of the form REGION:GUID, as in us-east-1:0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0",
+            ),
+        }
+    }
 }
 
 /// A column name without what does not distinguish columns: case, `_`, `-` and spaces.
@@ -119,7 +162,7 @@ impl Link {
     /// The first rule that a value breaks. The reason never quotes a value, since it may be a person's.
     pub fn check(&self) -> Result<(), Fault> {
         for field in Field::ALL {
-            check_value(field, self.get(field))?;
+            field.check(self.get(field))?;
         }
         if region_of(&self.identity_id) == self.region() {
             Ok(())
@@ -134,43 +177,6 @@ impl Link {
 
 fn region_of(id: &str) -> &str {
     id.split_once(':').map_or("", |(region, _)| region)
-}
-
-/// The rules of the service model: `IdentityId`, `IdentityPoolId`, `DeveloperProviderName`, `DeveloperUserIdentifier`.
-fn check_value(field: Field, value: &str) -> Result<(), Fault> {
-    let name = field.name();
-    let fault = |code, rule: &str| Err(Fault::new(code, format!("{name} {rule}")));
-    if value.is_empty() {
-        return fault(FaultCode::MissingField, "is missing or empty");
-    }
-    let longest = match field {
-        Field::IdentityId | Field::IdentityPoolId => 55,
-        Field::DeveloperProviderName => 128,
-        Field::DeveloperUserIdentifier => 1024,
-    };
-    // Smithy counts Unicode scalar values; bytes are never fewer, so most values need no count.
-    if value.len() > longest && value.chars().count() > longest {
-        return fault(
-            FaultCode::TooLong,
-            &format!("is longer than {longest} characters"),
-        );
-    }
-    let well_formed = match field {
-        Field::IdentityId | Field::IdentityPoolId => is_id(value.as_bytes()),
-        Field::DeveloperProviderName => value.bytes().all(|b| is_word(b) || b == b'.' || b == b'-'),
-        Field::DeveloperUserIdentifier => true,
-    };
-    match (well_formed, field) {
-        (true, _) => Ok(()),
-        (false, Field::DeveloperProviderName) => fault(
-            FaultCode::BadValue,
-            "may hold only letters, digits, '.', '_' and '-'",
-        ),
-        (false, _) => fault(
-            FaultCode::BadValue,
-            "is not of the form REGION:GUID, as in us-east-1:0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0",
-        ),
-    }
 }
 
 /// `[\w-]+:[0-9a-f-]+`, whole.

@@ -225,7 +225,7 @@ async fn attempt_until_settled<C: Unlink>(
             row = %position, attempt = progress.history.attempts(), class = ?class,
             code = progress.facts.code.as_deref(), status = progress.facts.http_status,
             request_id = progress.facts.request_id.as_deref(),
-            latency_ms = (now - started).as_secs_f64() * 1e3, "called"
+            latency_ms = millis(now - started), "called"
         );
         match next {
             Next::Settle(outcome) => return (Some(outcome), None),
@@ -246,7 +246,7 @@ async fn attempt_until_settled<C: Unlink>(
                 drop(progress.place.take());
                 tracing::info!(
                     row = %position, attempt = progress.history.attempts(),
-                    code = progress.facts.code.as_deref(), wait_ms = delay.as_secs_f64() * 1e3,
+                    code = progress.facts.code.as_deref(), wait_ms = millis(delay),
                     "trying again"
                 );
                 tokio::select! {
@@ -355,4 +355,9 @@ fn without_user(facts: &Facts, user: &str) -> Facts {
         message: facts.message.clone().filter(|message| !quotes(message)),
         ..facts.clone()
     }
+}
+
+/// Milliseconds to the thousandth, as a log shows them.
+fn millis(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
 }

@@ -20,7 +20,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     (
         "plan",
         &[
-            "admit", "call", "cli", "error", "input", "record", "report", "retry", "run",
+            "admit", "call", "cli", "error", "input", "record", "report", "retry", "row", "run",
             "terminal",
         ],
     ),

@@ -41,7 +41,8 @@ pub enum Format {
     /// RFC 4180 with LF line ends and a header.
     Csv,
     /// The same with a byte order mark, and an apostrophe before each cell that a spreadsheet would take for a formula or
-    /// that begins with one itself: so every value can be had back.
+    /// that begins with one itself: so every value can be had back. An editor may add or drop the mark, so the quotes around
+    /// the first column's name say it, too: without them the cells are taken as they stand, and no row is left out for it.
     SpreadsheetCsv,
     /// A JSON object a line.
     Jsonl,
@@ -69,7 +70,7 @@ impl Format {
     pub(super) fn prefix(self) -> &'static [u8] {
         match self {
             Self::Csv | Self::Jsonl => b"",
-            Self::SpreadsheetCsv => "\u{feff}".as_bytes(),
+            Self::SpreadsheetCsv => "\u{feff}\"row\"".as_bytes(),
         }
     }
 
@@ -94,9 +95,10 @@ impl Format {
     pub fn header(self, carry: &[String]) -> Vec<u8> {
         let mut header = self.prefix().to_vec();
         if self != Self::Jsonl {
-            let names = COLUMNS
-                .iter()
-                .copied()
+            // The first name is a part of the prefix, if there is one.
+            let first = if header.is_empty() { COLUMNS[0] } else { "" };
+            let names = std::iter::once(first)
+                .chain(COLUMNS[1..].iter().copied())
                 .chain(carry.iter().map(String::as_str));
             csv_writer(&mut header)
                 .write_record(names)

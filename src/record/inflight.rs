@@ -123,13 +123,11 @@ impl InFlight {
         let path = Self::path(results);
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(LeftBehind::default());
+            }
             Err(error) => return Err(error),
         };
-        // A file that was not even given its header yet marks nothing.
-        if bytes.len() < HEADER {
-            return Ok(LeftBehind::default());
-        }
         let known = header(&bytes).filter(|header| header.version == VERSION);
         let key = known.and_then(|header| u128::from_str_radix(&header.key, 16).ok());
         let key = key.ok_or_else(|| {
@@ -263,6 +261,7 @@ mod tests {
             skip_failed: false,
             durable: false,
             spreadsheet_safe: false,
+            calls_aws: false,
         }
     }
 

@@ -9,7 +9,7 @@ mod past;
 mod writer;
 
 use std::fmt;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -22,6 +22,9 @@ pub use writer::{Held, Recorded, Recording, ToRecord, Writer};
 
 use crate::outcome::{Facts, Outcome};
 use crate::row::{Carried, InvalidRow, Keyer, Link, Position, RowKey};
+
+/// How the id of a run ends that called this machine and not AWS: its outcomes are nobody's.
+pub const LOCAL: &str = "-local";
 
 /// What is recorded of a settled row.
 #[derive(Debug)]
@@ -73,6 +76,10 @@ impl Entry {
 
 /// What a run needs to know to open its results.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a choice of its own on the command line"
+)]
 pub struct Settings {
     /// The results file. Its ending picks the format.
     pub path: PathBuf,
@@ -90,6 +97,8 @@ pub struct Settings {
     pub durable: bool,
     /// Whether a file that is begun now is to be safe for spreadsheets. One that is there stays what it is.
     pub spreadsheet_safe: bool,
+    /// Whether this run calls AWS: then nothing that was recorded on this machine counts as done.
+    pub calls_aws: bool,
 }
 
 impl Settings {
@@ -115,8 +124,9 @@ impl Settings {
             return Ok(asked);
         };
         let mut begins = Vec::new();
+        let most = safe.prefix().len() as u64;
         from_start(file)
-            .and_then(|file| file.take(3).read_to_end(&mut begins))
+            .and_then(|file| file.take(most).read_to_end(&mut begins))
             .map_err(|error| OpenError::Io(self.path.clone(), error))?;
         if begins.is_empty() {
             Ok(asked)
@@ -156,6 +166,9 @@ impl Results {
         let failed = |error| OpenError::Io(path.clone(), error);
 
         let mut file = create(path).map_err(failed)?;
+        // Through whatever link the results are named, there is one side file beside them.
+        let settings = &Self::at_home(settings).map_err(failed)?;
+        let path = &settings.path;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -193,6 +206,13 @@ impl Results {
             in_flight,
             cut,
             writer,
+        })
+    }
+
+    fn at_home(settings: &Settings) -> io::Result<Settings> {
+        Ok(Settings {
+            path: fs::canonicalize(&settings.path)?,
+            ..settings.clone()
         })
     }
 

@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 
 use serde::Deserialize;
 
 use super::format::{COLUMNS, Format};
 use super::inflight::Mark;
-use super::{OpenError, Settings, from_start, random_key};
+use super::{LOCAL, OpenError, Settings, from_start, random_key};
 use crate::outcome::Outcome;
 use crate::row::{Field, Keyer, RowKey};
 
@@ -28,9 +28,14 @@ pub struct Past {
     pub(super) length: u64,
 }
 
+/// So much of what would be cut off is looked at: far more than one line takes.
+const LONGEST_TAIL: u64 = 16 * 1024 * 1024;
+
 /// One line, as far as the next run needs it.
 struct PastLine {
     key: RowKey,
+    /// Its run called this machine, and not AWS.
+    local: bool,
     outcome: Outcome,
     /// Where the line begins, in bytes.
     at: u64,
@@ -70,10 +75,45 @@ impl Past {
     ) -> Result<Self, OpenError> {
         let failed = |error| OpenError::Io(settings.path.clone(), error);
         let bytes = from_start(file).map_err(failed)?;
-        Self::scan(bytes, format, settings, keyer, marks).map_err(|error| match error {
-            ScanError::Io(error) => OpenError::Io(settings.path.clone(), error),
-            ScanError::Foreign(why) => OpenError::Foreign(settings.path.clone(), why),
-        })
+        let past =
+            Self::scan(bytes, format, settings, keyer, marks).map_err(|error| match error {
+                ScanError::Io(error) => OpenError::Io(settings.path.clone(), error),
+                ScanError::Foreign(why) => OpenError::Foreign(settings.path.clone(), why),
+            })?;
+        if format != Format::Jsonl && past.cuts_off_lines(file, settings).map_err(failed)? {
+            let why = format!(
+                "behind its byte {} a quote is never closed, and whole lines stand after it; mend it, or name another --results",
+                past.length
+            );
+            return Err(OpenError::Foreign(settings.path.clone(), why));
+        }
+        Ok(past)
+    }
+
+    /// Whether what would be cut off as a torn last line holds whole lines: then it was not torn but damaged.
+    fn cuts_off_lines(&self, mut file: &File, settings: &Settings) -> io::Result<bool> {
+        let columns = COLUMNS.len() + settings.carry.len();
+        file.seek(SeekFrom::Start(self.length))?;
+        let mut lines = BufReader::new(file.take(LONGEST_TAIL));
+        // The line that broke off may have line ends in its fields, but none of its pieces is a line of its own.
+        lines.skip_until(b'\n')?;
+        let mut line = Vec::new();
+        while lines.read_until(b'\n', &mut line)? > 0 {
+            let mut reader = csv::ReaderBuilder::new()
+                .has_headers(false)
+                .from_reader(&line[..]);
+            let mut record = csv::ByteRecord::new();
+            let read = reader.read_byte_record(&mut record);
+            if line.ends_with(b"\n")
+                && read.is_ok_and(|read| read)
+                && record.len() == columns
+                && record.get(7).and_then(Outcome::named).is_some()
+            {
+                return Ok(true);
+            }
+            line.clear();
+        }
+        Ok(false)
     }
 
     fn scan(
@@ -85,7 +125,9 @@ impl Past {
     ) -> Result<Self, ScanError> {
         let mut past = Self::default();
         let marked: HashSet<RowKey> = marks.iter().map(|mark| mark.key).collect();
+        let mut local = false;
         let mut learn = |line: PastLine| {
+            local |= line.local;
             if marked.contains(&line.key) {
                 marks.retain(|mark| mark.key != line.key || mark.since > line.at);
             }
@@ -97,6 +139,13 @@ impl Past {
             }
             Format::Jsonl => scan_jsonl(bytes, keyer, &mut learn)?,
         };
+        if local && settings.calls_aws {
+            return Err(ScanError::Foreign(
+                "it holds outcomes of a rehearsal or an endpoint on this machine, where nobody was unlinked; name another \
+                 with --results"
+                    .to_owned(),
+            ));
+        }
         past.length = length;
         past.done.sort_unstable();
         marks.retain(|mark| past.done.binary_search(&mark.key).is_err());
@@ -140,7 +189,7 @@ fn scan_csv(
 ) -> Result<u64, ScanError> {
     let whole_header = format.header(carry);
     let (prefix, header) = whole_header.split_at(format.prefix().len());
-    let before = prefix.len() as u64;
+    let mut before = prefix.len() as u64;
     // The header may have been cut off while it was written, with nothing behind it.
     let mut head = Vec::new();
     let most = whole_header.len() as u64;
@@ -148,7 +197,12 @@ fn scan_csv(
     if head.len() < whole_header.len() && whole_header.starts_with(&head) {
         return Ok(0);
     }
-    let head = head.get(prefix.len()..).unwrap_or_default();
+    let mut head = head.get(prefix.len()..).unwrap_or_default();
+    if let Some(behind) = head.strip_prefix("\u{feff}".as_bytes()) {
+        // An editor's.
+        before += 3;
+        head = behind;
+    }
     // Stands in quotes behind the last byte: a line that is whole leaves it a record of its own, a torn one swallows it,
     // with or without its quotes. Nobody can write a row that looks like it.
     let end = format!("\0{:032x}", u128::from_le_bytes(random_key()?)).into_bytes();
@@ -223,9 +277,18 @@ fn csv_line(
     let outcome = Outcome::named(record.get(7)?)?;
     (record.len() == columns).then(|| PastLine {
         key: keyer.key_of(fields),
+        local: record.get(RUN_ID).is_some_and(is_local),
         outcome,
         at,
     })
+}
+
+/// Where the run's id stands in a line.
+const RUN_ID: usize = COLUMNS.len() - 1;
+
+/// Whether a run of this id called this machine, as a rehearsal does.
+fn is_local(run_id: &[u8]) -> bool {
+    run_id.ends_with(LOCAL.as_bytes())
 }
 
 fn other_columns(found: &csv::ByteRecord, expected: &csv::ByteRecord) -> String {
@@ -270,9 +333,8 @@ struct JsonPast<'a> {
     developer_user_identifier: Option<Cow<'a, str>>,
     #[serde(borrow)]
     outcome: Cow<'a, str>,
-    /// Only there to tell a results line from anything else with an outcome.
-    #[serde(rename = "run_id", borrow)]
-    _run_id: Cow<'a, str>,
+    #[serde(borrow)]
+    run_id: Cow<'a, str>,
 }
 
 fn scan_jsonl(
@@ -319,6 +381,7 @@ fn json_line(line: &[u8], at: u64, keyer: &Keyer) -> Option<PastLine> {
     };
     Some(PastLine {
         key: keyer.key_of(Field::ALL.map(|field| value(field).unwrap_or_default().as_bytes())),
+        local: is_local(line.run_id.as_bytes()),
         outcome: Outcome::named(line.outcome.as_bytes())?,
         at,
     })

@@ -24,6 +24,7 @@ fn settings(format: Format, carry: &[&str], skip_failed: bool) -> Settings {
         skip_failed,
         durable: false,
         spreadsheet_safe: false,
+        calls_aws: false,
     }
 }
 

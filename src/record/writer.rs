@@ -163,10 +163,12 @@ impl Writer {
     fn check_place(&self) -> io::Result<()> {
         let ours = self.file.metadata()?;
         let there = fs::metadata(&self.path)?;
-        if (ours.dev(), ours.ino()) == (there.dev(), there.ino()) {
-            Ok(())
-        } else {
+        if (ours.dev(), ours.ino()) != (there.dev(), there.ino()) {
             Err(io::Error::other("another file has taken its place"))
+        } else if ours.len() != self.length.load(Ordering::Acquire) {
+            Err(io::Error::other("somebody else has written to it"))
+        } else {
+            Ok(())
         }
     }
 }

@@ -240,6 +240,11 @@ impl Progress {
             let about = if now.all_read { "" } else { "~" };
             let _ = write!(line, " of {about}{}", grouped(total));
         }
+        let left = total.map_or(0, |total| total.saturating_sub(done));
+        if left > 0 && rows_now > 0.0 && now.stop == Stop::Go {
+            let seconds = (left as f64 / rows_now).min(1e9);
+            let _ = write!(line, " · {} left", spoken(Duration::from_secs_f64(seconds)));
+        }
         line.push_str(&by_outcome(&now.tally));
         let _ = write!(line, " · {calls_now:.1}/s");
         match (now.throttled_to, self.totals.rate) {
@@ -252,11 +257,6 @@ impl Progress {
             }
         }
         let _ = write!(line, " · {} in flight", now.in_flight);
-        let left = total.map_or(0, |total| total.saturating_sub(done));
-        if left > 0 && rows_now > 0.0 && now.stop == Stop::Go {
-            let seconds = (left as f64 / rows_now).min(1e9);
-            let _ = write!(line, " · {} left", spoken(Duration::from_secs_f64(seconds)));
-        }
         if let Some(held_by) = self.held_back_by(now) {
             let _ = write!(line, " · {held_by}");
         }

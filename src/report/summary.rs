@@ -30,6 +30,8 @@ pub struct Report {
     pub elapsed: Duration,
     /// Whether the inputs were read or counted to their end: otherwise there may be more rows left.
     pub counted_to_end: bool,
+    /// Whether some of the rows left may have been called without a record.
+    pub unrecorded: bool,
     /// The exit code.
     pub exit: Exit,
     /// Why the run ended, as a word for scripts.
@@ -142,7 +144,11 @@ impl Report {
         if tally.left > 0 || !self.counted_to_end {
             let note = match (self.mode, self.counted_to_end) {
                 ("dry_run", true) => "a run would call these",
+                _ if self.unrecorded => {
+                    "not recorded; some may be unlinked, and the next run tells which"
+                }
                 (_, true) => "untouched",
+                (_, false) if tally.left == 0 => "but more that were not read",
                 (_, false) => "untouched, and more that were not read",
             };
             line(tally.left, "left", note);

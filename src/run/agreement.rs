@@ -5,26 +5,36 @@ use std::fmt::Write as _;
 use std::io::{BufRead, Write};
 use std::time::Duration;
 
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::unreadable;
+use super::{peek, unreadable};
 use crate::call::aws::AwsCalls;
 use crate::error::Error;
 use crate::input::{self, Read};
 use crate::plan::{Mode, Plan};
 use crate::report::grouped;
+use crate::signal::Signal;
 use crate::terminal::{can_ask, printable};
 
 /// How long the inputs are read before the question is asked.
 const LOOKING: Duration = Duration::from_secs(2);
 
+/// Whether the calls stay on this machine.
+pub(super) fn is_local(calls: &AwsCalls) -> bool {
+    calls.endpoint_url().as_deref().is_some_and(is_loopback)
+}
+
 /// Asks once, where there is somebody to ask and something to ask about.
 ///
 /// # Errors
-/// Nobody can be asked, or the answer is no.
-pub(super) fn reach(plan: &Plan, calls: &AwsCalls) -> Result<(), Error> {
-    let endpoint = calls.endpoint_url();
-    if plan.mode == Mode::Rehearsal || plan.agreed || endpoint.as_deref().is_some_and(is_loopback) {
+/// Nobody can be asked, or the answer is no, or a signal.
+pub(super) async fn reach(
+    plan: &Plan,
+    calls: &AwsCalls,
+    signals: &mut mpsc::Receiver<Signal>,
+) -> Result<(), Error> {
+    if plan.mode == Mode::Rehearsal || plan.agreed || is_local(calls) {
         return Ok(());
     }
     if !can_ask() {
@@ -34,20 +44,32 @@ pub(super) fn reach(plan: &Plan, calls: &AwsCalls) -> Result<(), Error> {
         .hint("Rehearse it with --rehearse, then confirm it with --yes."));
     }
     let survey = Survey::of(plan)?;
-    let mut screen = std::io::stderr().lock();
-    let asked = write!(
-        screen,
+    let question = format!(
         "{}\nAn unlink cannot simply be undone. Type yes to go on: ",
-        survey.told(endpoint.as_deref())
-    )
-    .and_then(|()| screen.flush());
-    drop(screen);
-    let mut answer = String::new();
-    let answered = asked.and_then(|()| std::io::stdin().lock().read_line(&mut answer));
-    if answered.is_ok() && answer.trim() == "yes" {
-        Ok(())
-    } else {
-        Err(Error::usage("not confirmed; nothing was called"))
+        survey.told(calls.endpoint_url().as_deref())
+    );
+    let asked = {
+        let mut screen = std::io::stderr().lock();
+        screen
+            .write_all(question.as_bytes())
+            .and_then(|()| screen.flush())
+    };
+    let (tell, told) = oneshot::channel();
+    // A thread of its own: it may wait for ever, and the program must be able to end without it.
+    std::thread::spawn(move || {
+        let mut answer = String::new();
+        let read = std::io::stdin().lock().read_line(&mut answer);
+        let _ = tell.send(read.map(|_| answer));
+    });
+    let answer = tokio::select! {
+        answer = told => answer,
+        Some(signal) = signals.recv() => {
+            return Err(Error::new(signal.exit(), "\nnot confirmed; nothing was called"));
+        }
+    };
+    match answer {
+        Ok(Ok(answer)) if asked.is_ok() && answer.trim() == "yes" => Ok(()),
+        _ => Err(Error::usage("not confirmed; nothing was called")),
     }
 }
 
@@ -55,6 +77,7 @@ pub(super) fn reach(plan: &Plan, calls: &AwsCalls) -> Result<(), Error> {
 struct Survey {
     /// Rows of each pool.
     pools: BTreeMap<String, u64>,
+    done: u64,
     invalid: u64,
     complete: bool,
 }
@@ -64,9 +87,11 @@ impl Survey {
         let until = Instant::now() + LOOKING;
         let mut survey = Self {
             pools: BTreeMap::new(),
+            done: 0,
             invalid: 0,
             complete: true,
         };
+        let (past, keyer) = peek(plan)?;
         for input in &plan.inputs {
             if !input.can_be_read_again() {
                 survey.complete = false;
@@ -74,6 +99,7 @@ impl Survey {
             }
             for read in input::open(input, &plan.input).map_err(|error| unreadable(&error))? {
                 match read.map_err(|error| unreadable(&error))? {
+                    Read::Row(row) if past.skips(keyer.key(&row.link)) => survey.done += 1,
                     Read::Row(row) => {
                         *survey.pools.entry(row.link.identity_pool_id).or_default() += 1;
                     }
@@ -97,6 +123,16 @@ impl Survey {
                 "  {at_least}{} rows in pool {}",
                 grouped(*rows),
                 printable(pool)
+            );
+        }
+        if self.pools.is_empty() && self.complete {
+            text.push_str("  nothing: no row is left to do\n");
+        }
+        if self.done > 0 {
+            let _ = writeln!(
+                text,
+                "  {at_least}{} rows are done already and are skipped",
+                grouped(self.done)
             );
         }
         if self.invalid > 0 {

@@ -24,6 +24,7 @@ pub(super) fn report(
     report.calls = counters.calls.load(Ordering::Relaxed);
     report.throttled = counters.throttled.load(Ordering::Relaxed);
     report.counted_to_end = summary.counted_to_end;
+    report.unrecorded = matches!(summary.reason, Reason::NotRecorded(_));
     let ending = Ending::of(plan, summary);
     report.exit = ending.exit;
     report.reason = ending.reason;
@@ -61,6 +62,7 @@ fn blank(plan: &Plan, tally: Tally, elapsed: Duration) -> Report {
         throttled: 0,
         elapsed,
         counted_to_end: true,
+        unrecorded: false,
         exit: Exit::Done,
         reason: "finished",
         message: None,

@@ -12,6 +12,7 @@ mod engine;
 mod feeder;
 
 use std::collections::HashSet;
+use std::io::ErrorKind;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -39,15 +40,18 @@ use crate::worker::{Context, Counters};
 ///
 /// # Errors
 /// The run could not begin: nothing was called.
-pub async fn run(plan: Plan) -> Result<Report, Error> {
-    let signals = signal::listen()
+pub async fn run(mut plan: Plan) -> Result<Report, Error> {
+    let mut signals = signal::listen()
         .map_err(|error| Error::usage(format!("signals cannot be caught: {error}")))?;
     check_inputs(&plan)?;
     if plan.mode == Mode::DryRun {
         return dry_run(&plan);
     }
     let stage = Stage::set(&plan).await?;
-    agreement::reach(&plan, &stage.calls)?;
+    if plan.mode == Mode::Rehearsal || agreement::is_local(&stage.calls) {
+        plan.stays_local();
+    }
+    agreement::reach(&plan, &stage.calls, &mut signals).await?;
     let results = open_results(&plan)?;
     call_all(&plan, stage, results, signals).await
 }
@@ -134,6 +138,14 @@ fn open_results(plan: &Plan) -> Result<Results, Error> {
 fn not_opened(error: &OpenError) -> Error {
     let exit = match error {
         OpenError::Held(..) => Exit::Held,
+        OpenError::Io(_, error)
+            if matches!(
+                error.kind(),
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
+            ) =>
+        {
+            Exit::Halted
+        }
         OpenError::Format(_)
         | OpenError::NotForSpreadsheets(_)
         | OpenError::Foreign(..)
@@ -233,16 +245,21 @@ fn totals(plan: &Plan, reading: Arc<Reading>) -> Totals {
     }
 }
 
+/// What earlier runs have settled, as far as there is a name to look under.
+fn peek(plan: &Plan) -> Result<(Past, Keyer), Error> {
+    match &plan.results {
+        Some(settings) => Results::peek(settings).map_err(|error| not_opened(&error)),
+        None => Ok((Past::default(), Keyer::new([0; 16]))),
+    }
+}
+
 /// Invalid rows that a dry run names one by one.
 const SHOWN: u64 = 20;
 
 /// Reads and validates everything, and calls nothing. Rows that an earlier run has settled are skipped here too.
 fn dry_run(plan: &Plan) -> Result<Report, Error> {
     let began = Instant::now();
-    let (past, keyer) = match &plan.results {
-        Some(settings) => Results::peek(settings).map_err(|error| not_opened(&error))?,
-        None => (Past::default(), Keyer::new([0; 16])),
-    };
+    let (past, keyer) = peek(plan)?;
     let mut tally = Tally::default();
     for input in &plan.inputs {
         for read in input::open(input, &plan.input).map_err(|error| unreadable(&error))? {

@@ -160,7 +160,7 @@ fn without_room_for_the_side_file_nothing_is_called() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(ROWS));
     let args = ["people.csv", "--results", "small/people.results.csv"];
-    let ran = run_in_little_room(&sandbox, 16, &args).exits(2);
+    let ran = run_in_little_room(&sandbox, 16, &args).exits(5);
     assert!(
         ran.stderr.contains("small/people.results.csv"),
         "{}",

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use cognito_unlink::emulator::{FaultKind, Rule, Settings, Then, When};
 use rustix::process::Signal;
 
-use crate::sandbox::{PATIENCE, Sandbox, csv, link, link_of, people};
+use crate::sandbox::{PATIENCE, Sandbox, csv, link, link_of, people, start};
 
 const HOLD: Rule = Rule {
     when: When::Always,
@@ -299,7 +299,7 @@ fn results_for_a_spreadsheet_hold_no_formula_and_resume() {
     sandbox.write("people.csv", csv(&links));
     sandbox.run(&["people.csv", "--spreadsheet-safe"]).exits(0);
     let text = sandbox.read("people.results.csv");
-    assert!(text.starts_with("\u{feff}row,source,"), "{text}");
+    assert!(text.starts_with("\u{feff}\"row\",source,"), "{text}");
     let mut told: Vec<_> = sandbox
         .results("people.results.csv")
         .iter()
@@ -328,4 +328,101 @@ fn results_for_a_spreadsheet_hold_no_formula_and_resume() {
         assert!(ran.stderr.contains("--spreadsheet-safe"), "{}", ran.stderr);
     }
     assert!(!sandbox.exists("new.jsonl"));
+}
+
+#[test]
+fn what_was_called_on_this_machine_is_not_done_for_aws() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(3));
+    sandbox.run(&["people.csv"]).exits(0);
+    for results in ["people.results.csv", "again.jsonl"] {
+        sandbox.run(&["people.csv", "--results", results]).exits(0);
+        let mut command = sandbox.program();
+        command.args(["run", "people.csv", "--yes", "--results", results]);
+        command.args(["--endpoint-url", "http://cognito.example"]);
+        command.env("HTTP_PROXY", sandbox.emulator.url());
+        let ran = start(&mut command).ended().exits(2);
+        assert!(ran.stderr.contains("on this machine"), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_stray_quote_in_the_results_is_damage_and_cuts_off_nothing() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(25));
+    sandbox.run(&["people.csv"]).exits(0);
+    let damaged = sandbox
+        .read("people.results.csv")
+        .replacen(",unlinked,", ",\"unlinked,", 1);
+    sandbox.write("people.results.csv", &damaged);
+    let ran = sandbox.run(&["people.csv"]).exits(2);
+    assert!(ran.stderr.contains("quote"), "{}", ran.stderr);
+    assert_eq!(sandbox.read("people.results.csv"), damaged);
+    assert_eq!(sandbox.emulator.counters().unlinks, 25);
+}
+
+#[test]
+fn results_saved_by_an_editor_are_gone_on_with() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(10));
+    sandbox.run(&["people.csv", "--limit", "5"]).exits(4);
+    let saved = format!(
+        "\u{feff}{}",
+        sandbox.read("people.results.csv").replace('\n', "\r\n")
+    );
+    sandbox.write("people.results.csv", saved);
+    let ran = sandbox.run(&["people.csv", "--json"]).exits(0);
+    assert_eq!(ran.counts(&["skipped", "unlinked"]), [5, 5]);
+    assert!(!ran.stderr.contains("torn"), "{}", ran.stderr);
+    assert_eq!(sandbox.results("people.results.csv").len(), 10);
+    sandbox.run(&["people.csv", "--json"]).exits(0);
+    assert_eq!(sandbox.emulator.counters().unlinks, 10);
+}
+
+#[test]
+fn whoever_writes_to_the_results_meanwhile_halts_the_run() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(40));
+    sandbox.emulator.add_rule(Rule {
+        when: When::Call(10),
+        ..HOLD
+    });
+    let running = sandbox.start(&["people.csv", "--concurrency", "1", "--json"]);
+    assert!(sandbox.emulator.wait_until(PATIENCE, |seen| seen.held == 1));
+    let text = sandbox.read("people.results.csv");
+    sandbox.write("people.results.csv", format!("{text}somebody,else\n"));
+    sandbox.emulator.clear_rules();
+    let ran = running.ended().exits(5);
+    assert!(
+        ran.stdout.contains("somebody else has written"),
+        "{}",
+        ran.stdout
+    );
+    assert_eq!(sandbox.emulator.counters().unlinks, 10);
+}
+
+#[test]
+fn rows_in_flight_are_known_through_a_link_to_the_results() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(5));
+    sandbox.write("real.csv", "");
+    std::os::unix::fs::symlink(sandbox.path("real.csv"), sandbox.path("link.csv")).expect("linked");
+    sandbox.emulator.add_rule(Rule {
+        when: When::Always,
+        then: Then::Fault(FaultKind::HangAfter),
+        times: None,
+    });
+    let running = sandbox.start(&["people.csv", "--results", "link.csv"]);
+    assert!(
+        sandbox
+            .emulator
+            .wait_until(PATIENCE, |seen| seen.effects == 5)
+    );
+    running.signal(Signal::KILL);
+    running.ended();
+    sandbox.emulator.clear_rules();
+    let ran = sandbox
+        .run(&["people.csv", "--results", "real.csv", "--json"])
+        .exits(0);
+    assert_eq!(ran.counts(&["unlinked_reply_lost", "not_linked"]), [5, 0]);
 }

@@ -49,6 +49,7 @@ fuzz_target!(|data: &[u8]| {
             open_rows: 4,
             skip_failed: options,
             durable: false,
+            calls_aws: false,
             spreadsheet_safe: format == Format::SpreadsheetCsv,
         },
     };
