@@ -64,7 +64,9 @@ pub(super) async fn reach(
     let answer = tokio::select! {
         answer = told => answer,
         Some(signal) = signals.recv() => {
-            return Err(Error::new(signal.exit(), "\nnot confirmed; nothing was called"));
+            // The answer's line has not ended.
+            let _ = writeln!(std::io::stderr().lock());
+            return Err(Error::new(signal.exit(), "not confirmed; nothing was called"));
         }
     };
     match answer {
