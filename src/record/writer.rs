@@ -4,8 +4,9 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use tokio::sync::mpsc;
@@ -101,6 +102,13 @@ impl Writer {
     }
 
     fn run(mut self, mut asked: mpsc::Receiver<ToRecord>, tell: &mpsc::Sender<Recorded>) {
+        let mut background = match Background::start(&self.file) {
+            Ok(background) => background,
+            Err(error) => {
+                let _ = tell.blocking_send(Recorded::Failed(error));
+                return;
+            }
+        };
         let mut orders = Vec::with_capacity(BATCH);
         while asked.blocking_recv_many(&mut orders, BATCH) > 0 {
             let mut sync = false;
@@ -122,14 +130,17 @@ impl Writer {
                 }
             }
             if sync && result.is_ok() {
-                result = self.sync();
+                result = self.check_place().and_then(|()| background.outcome());
+                if self.unsynced && background.sync() {
+                    self.unsynced = false;
+                }
             }
             if let Err(error) = result {
                 let _ = tell.blocking_send(Recorded::Failed(error));
                 return;
             }
         }
-        if let Err(error) = self.sync() {
+        if let Err(error) = background.end().and_then(|()| self.sync()) {
             let _ = tell.blocking_send(Recorded::Failed(error));
         }
     }
@@ -170,5 +181,64 @@ impl Writer {
         } else {
             Ok(())
         }
+    }
+}
+
+/// Syncs the results on a thread of its own: a disk that takes its time must not hold up lines, and with them calls.
+struct Background {
+    ask: Option<SyncSender<()>>,
+    failed: Arc<Mutex<Option<io::Error>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Background {
+    fn start(file: &File) -> io::Result<Self> {
+        let file = file.try_clone()?;
+        // One that waits while one is at work covers all that was written before it begins.
+        let (ask, asked) = sync_channel(1);
+        let failed: Arc<Mutex<Option<io::Error>>> = Arc::default();
+        let failure = Arc::clone(&failed);
+        let thread = std::thread::Builder::new()
+            .name("sync".to_owned())
+            .spawn(move || {
+                while asked.recv().is_ok() {
+                    if let Err(error) = file.sync_data() {
+                        *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                        return;
+                    }
+                }
+            })?;
+        Ok(Self {
+            ask: Some(ask),
+            failed,
+            thread: Some(thread),
+        })
+    }
+
+    /// Asks for a sync of what has been written; says whether there will be one.
+    fn sync(&self) -> bool {
+        self.ask
+            .as_ref()
+            .is_some_and(|ask| ask.try_send(()).is_ok())
+    }
+
+    /// # Errors
+    /// A sync has failed.
+    fn outcome(&self) -> io::Result<()> {
+        let failed = &mut *self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.take().map_or(Ok(()), Err)
+    }
+
+    /// Waits for the sync that is at work.
+    ///
+    /// # Errors
+    /// A sync has failed.
+    fn end(&mut self) -> io::Result<()> {
+        drop(self.ask.take());
+        if let Some(thread) = self.thread.take() {
+            // If it has panicked, the sync that follows tells whether the disk is well.
+            let _ = thread.join();
+        }
+        self.outcome()
     }
 }
