@@ -182,7 +182,11 @@ async fn attempt_until_settled<C: Unlink>(
             marked = true;
         }
         if permit.tries_credentials() {
-            context.calls.renew().await;
+            tokio::select! {
+                biased;
+                () = context.calls.renew() => {}
+                () = told(&mut stop, Stop::Drain) => return (progress.when_stopped(), None),
+            }
         }
         progress.history.start(region.clock());
         progress.started_at.get_or_insert_with(SystemTime::now);
