@@ -12,7 +12,7 @@ use super::{peek, unreadable};
 use crate::call::aws::AwsCalls;
 use crate::error::Error;
 use crate::input::{self, Read};
-use crate::plan::{Mode, Plan};
+use crate::plan::Plan;
 use crate::report::grouped;
 use crate::signal::Signal;
 use crate::terminal::{can_ask, printable};
@@ -25,7 +25,7 @@ pub(super) fn is_local(calls: &AwsCalls) -> bool {
     calls.endpoint_url().as_deref().is_some_and(is_loopback)
 }
 
-/// Asks once, where there is somebody to ask and something to ask about.
+/// Asks once, where there is somebody to ask.
 ///
 /// # Errors
 /// Nobody can be asked, or the answer is no, or a signal.
@@ -34,9 +34,6 @@ pub(super) async fn reach(
     calls: &AwsCalls,
     signals: &mut mpsc::Receiver<Signal>,
 ) -> Result<(), Error> {
-    if plan.mode == Mode::Rehearsal || plan.agreed || is_local(calls) {
-        return Ok(());
-    }
     if !can_ask() {
         return Err(Error::usage(
             "a run against AWS cannot ask for confirmation here, since this is not a terminal",

@@ -50,8 +50,9 @@ pub async fn run(mut plan: Plan) -> Result<Report, Error> {
     let stage = Stage::set(&plan).await?;
     if plan.mode == Mode::Rehearsal || agreement::is_local(&stage.calls) {
         plan.stays_local();
+    } else if !plan.agreed {
+        agreement::reach(&plan, &stage.calls, &mut signals).await?;
     }
-    agreement::reach(&plan, &stage.calls, &mut signals).await?;
     let results = open_results(&plan)?;
     call_all(&plan, stage, results, signals).await
 }

@@ -115,22 +115,26 @@ fn goes_on_with_room(sandbox: &Sandbox, ran: &Ran, results: &str) {
     assert!(!sandbox.exists(&format!("{results}.inflight")));
 }
 
+/// A run that fills its disk call by call, and not all at once.
+fn steady(results: &str) -> [&str; 7] {
+    [
+        "people.csv",
+        "--results",
+        results,
+        "--concurrency",
+        "4",
+        "--rate",
+        "200",
+    ]
+}
+
 #[test]
 fn a_full_disk_halts_the_run_and_forgets_nobody() {
     for ending in ["csv", "jsonl"] {
         let sandbox = Sandbox::new();
         sandbox.write("people.csv", people(ROWS));
         let results = format!("small/people.results.{ending}");
-        let args = [
-            "people.csv",
-            "--results",
-            &results,
-            "--concurrency",
-            "4",
-            "--rate",
-            "200",
-        ];
-        let ran = run_in_little_room(&sandbox, 64, &args).exits(5);
+        let ran = run_in_little_room(&sandbox, 64, &steady(&results)).exits(5);
         goes_on_with_room(&sandbox, &ran, &format!("{OUT}.{ending}"));
     }
 }
@@ -141,16 +145,7 @@ fn a_bounded_file_halts_the_run_and_forgets_nobody() {
         let sandbox = Sandbox::new();
         sandbox.write("people.csv", people(ROWS));
         let results = format!("people.results.{ending}");
-        let args = [
-            "people.csv",
-            "--results",
-            &results,
-            "--concurrency",
-            "4",
-            "--rate",
-            "200",
-        ];
-        let ran = run_with_bounded_files(&sandbox, 48, &args).exits(5);
+        let ran = run_with_bounded_files(&sandbox, 48, &steady(&results)).exits(5);
         goes_on_with_room(&sandbox, &ran, &results);
     }
 }
