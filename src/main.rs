@@ -1,6 +1,7 @@
 //! The program: parse, plan, run, exit code.
 
 use std::io::{self, Write};
+use std::panic::resume_unwind;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
@@ -9,7 +10,13 @@ use cognito_unlink::error::{Error, Exit};
 use cognito_unlink::plan::Plan;
 use cognito_unlink::report::notice;
 use cognito_unlink::{rehearsal, run};
+use mimalloc::MiMalloc;
 use tokio::runtime::{Builder, Runtime};
+
+/// A call takes about a hundred allocations, many of which are freed on another thread: with the system's allocator the
+/// threads then wait for each other, and a run does a quarter less.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let ended = match Cli::parse().command {
@@ -31,7 +38,12 @@ fn main() -> ExitCode {
 fn run_rows(args: RunArgs) -> Result<Exit, Error> {
     let plan = Plan::new(args, std::env::args().collect())?;
     let json = plan.json;
-    let report = runtime()?.block_on(run::run(plan))?;
+    let runtime = runtime()?;
+    // As a task beside the workers: on this thread, every event of the run would cost a switch from theirs to it and back.
+    let report = match runtime.block_on(runtime.spawn(run::run(plan))) {
+        Ok(report) => report?,
+        Err(panicked) => resume_unwind(panicked.into_panic()),
+    };
     let text = if json {
         report.json() + "\n"
     } else {
