@@ -18,7 +18,7 @@ use std::time::{Duration, SystemTime};
 pub use format::{COLUMNS, Format};
 pub use inflight::{Holder, InFlight};
 pub use past::Past;
-pub use writer::{Held, Recorded, Recording, ToRecord, Writer};
+pub use writer::{Held, Recorded, Recording, Settled, ToRecord, Writer};
 
 use crate::outcome::{Facts, Outcome};
 use crate::row::{Carried, InvalidRow, Keyer, Link, Position, RowKey};

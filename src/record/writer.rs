@@ -22,11 +22,14 @@ pub struct Held {
     pub identity: u64,
 }
 
+/// A settled row, and what it holds if it was called.
+pub type Settled = (Box<Entry>, Option<Held>);
+
 /// What the recording thread is asked to do. When nobody can ask any more, it syncs and ends.
 #[derive(Debug)]
 pub enum ToRecord {
-    /// Append the line of a settled row, which holds this if it was called.
-    Settled(Box<Entry>, Option<Held>),
+    /// Append the lines of these rows.
+    Settled(Vec<Settled>),
     /// Bring everything to the disk, and make sure that the results are still where they were.
     Sync,
 }
@@ -35,13 +38,13 @@ pub enum ToRecord {
 #[derive(Debug)]
 pub enum Recorded {
     /// These lines were handed to the operating system, in this order.
-    Lines(Vec<(Box<Entry>, Option<Held>)>),
+    Lines(Vec<Settled>),
     /// Nothing can be recorded any more. Rows sent since the last `Lines` have no record.
     Failed(io::Error),
 }
 
-/// Lines that are written at once, at most.
-const BATCH: usize = 256;
+/// Orders that are carried out at once, at most.
+const BATCH: usize = 64;
 
 /// Appends entries to an open results file.
 #[derive(Debug)]
@@ -112,16 +115,14 @@ impl Writer {
         let mut orders = Vec::with_capacity(BATCH);
         while asked.blocking_recv_many(&mut orders, BATCH) > 0 {
             let mut sync = false;
-            let entries: Vec<_> = orders
-                .drain(..)
-                .filter_map(|order| match order {
-                    ToRecord::Settled(entry, slot) => Some((entry, slot)),
-                    ToRecord::Sync => {
-                        sync = true;
-                        None
-                    }
-                })
-                .collect();
+            let mut entries = Vec::new();
+            for order in orders.drain(..) {
+                match order {
+                    ToRecord::Settled(more) if entries.is_empty() => entries = more,
+                    ToRecord::Settled(more) => entries.extend(more),
+                    ToRecord::Sync => sync = true,
+                }
+            }
             let mut result = Ok(());
             if !entries.is_empty() {
                 result = self.append(&entries);
@@ -146,7 +147,7 @@ impl Writer {
     }
 
     /// Appends the lines of `entries`, to a file that is still where it was: what nobody can find is no record.
-    fn append(&mut self, entries: &[(Box<Entry>, Option<Held>)]) -> io::Result<()> {
+    fn append(&mut self, entries: &[Settled]) -> io::Result<()> {
         self.check_place()?;
         let mut lines = Vec::with_capacity(entries.len() * 384);
         let entries = entries.iter().map(|(entry, _)| &**entry);

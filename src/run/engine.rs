@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::{JoinError, JoinSet, yield_now};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout_at};
 
 use super::breaker::Breaker;
@@ -20,7 +20,7 @@ use crate::admit::Place;
 use crate::call::Unlink;
 use crate::input::InputError;
 use crate::outcome::Outcome;
-use crate::record::{Entry, Held, Recorded, Recording, ToRecord};
+use crate::record::{Entry, Held, Recorded, Recording, Settled, ToRecord};
 use crate::report::{Snapshot, Tally};
 use crate::row::RowKey;
 use crate::signal::{Signal, Stop};
@@ -30,6 +30,8 @@ use crate::worker::{Context, Ended, Halt, OpenRow, settle};
 const TICK: Duration = Duration::from_millis(250);
 /// Ticks from one sync of the results to the next: less than a second.
 const TICKS_PER_SYNC: u32 = 3;
+/// Rows that are taken over from the reader at once: with one at a time, each would wake it.
+const AT_ONCE: usize = 128;
 /// How long the rest of the input is counted after an early stop.
 const COUNTING: Duration = Duration::from_secs(1);
 
@@ -150,6 +152,12 @@ struct Engine<'a, C> {
     /// By slot, the places of rows that are settled and not yet recorded.
     places: Vec<Option<Place>>,
     queue: Arc<Semaphore>,
+    /// Leave to put one more row in the queue for admission.
+    turn: Option<OwnedSemaphorePermit>,
+    /// Taken over from the reader and nothing done yet, last row first.
+    read: Vec<Fed>,
+    /// Settled, and not yet sent to the recorder.
+    settled: Vec<Settled>,
     open: usize,
     taken: u64,
     tally: Tally,
@@ -168,6 +176,9 @@ impl<'a, C: Unlink> Engine<'a, C> {
             free_slots: (0..bounds.open_rows).rev().collect(),
             places: (0..bounds.open_rows).map(|_| None).collect(),
             queue: Arc::new(Semaphore::new(bounds.queued)),
+            turn: None,
+            read: Vec::with_capacity(AT_ONCE),
+            settled: Vec::new(),
             open: 0,
             taken: 0,
             tally: Tally::default(),
@@ -182,9 +193,9 @@ impl<'a, C: Unlink> Engine<'a, C> {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut tick = 0;
-        // Leave to put one more row in the queue for admission.
-        let mut turn: Option<OwnedSemaphorePermit> = None;
         while self.reason.is_none() || self.open > 0 {
+            self.take_read();
+            self.send_settled();
             let taking = self.reason.is_none();
             let room = self.open < self.bounds.open_rows;
             tokio::select! {
@@ -202,10 +213,23 @@ impl<'a, C: Unlink> Engine<'a, C> {
                     self.tell(began);
                 }
                 () = at(time_is_up), if taking => self.stop_taking(Reason::TimeIsUp),
-                permit = Arc::clone(&self.queue).acquire_owned(), if taking && turn.is_none() => {
-                    turn = permit.ok();
+                permit = Arc::clone(&self.queue).acquire_owned(), if taking && self.turn.is_none() => {
+                    self.turn = permit.ok();
                 }
-                fed = self.wires.fed.recv(), if taking && turn.is_some() && room => self.fed(fed, &mut turn),
+                rows = self.wires.fed.recv_many(&mut self.read, AT_ONCE), if taking && room && self.read.is_empty() => {
+                    if rows == 0 {
+                        self.stop_taking(Reason::AllRead);
+                    }
+                    self.read.reverse();
+                }
+            }
+            // Events come in crowds: one turn of the loop for all of them wakes the recorder once.
+            yield_now().await;
+            while let Ok(recorded) = self.wires.recording.done.try_recv() {
+                self.recorded(Some(recorded));
+            }
+            while let Some(ended) = self.workers.try_join_next() {
+                self.ended(ended);
             }
         }
         let counted_to_end = self.count_the_rest().await;
@@ -217,31 +241,46 @@ impl<'a, C: Unlink> Engine<'a, C> {
         self.finish(counted_to_end).await
     }
 
-    /// A row was read, or there are no more.
-    fn fed(&mut self, fed: Option<Fed>, turn: &mut Option<OwnedSemaphorePermit>) {
+    /// Takes what was read, as far as there is room for it.
+    fn take_read(&mut self) {
+        while self.reason.is_none() && self.open < self.bounds.open_rows {
+            if self.turn.is_none() {
+                self.turn = Arc::clone(&self.queue).try_acquire_owned().ok();
+            }
+            if self.turn.is_none() {
+                return;
+            }
+            match self.read.pop() {
+                Some(fed) => self.fed(fed),
+                None => return,
+            }
+        }
+    }
+
+    fn fed(&mut self, fed: Fed) {
         match fed {
-            None => self.stop_taking(Reason::AllRead),
-            Some(Fed::Unreadable(error)) => self.stop_taking(Reason::Unreadable(error)),
-            Some(Fed::Skipped(rows)) => {
+            Fed::Unreadable(error) => self.stop_taking(Reason::Unreadable(error)),
+            Fed::Skipped(rows) => {
                 self.tally.read += rows;
                 self.tally.skipped += rows;
             }
-            Some(fed) if self.bounds.limit.is_some_and(|limit| self.taken >= limit) => {
+            fed if self.bounds.limit.is_some_and(|limit| self.taken >= limit) => {
                 // There is a row behind the limit: rows remain.
                 self.stop_taking(Reason::Limit);
                 self.count(&fed);
             }
-            Some(Fed::Invalid(row)) => {
+            Fed::Invalid(row) => {
                 self.take();
                 self.record(Box::new(Entry::invalid(*row, SystemTime::now())), None);
             }
-            Some(Fed::Row(row)) => {
+            Fed::Row(row) => {
                 self.take();
                 if let Some(behind) = self.behind.get_mut(&row.identity) {
                     behind.push_back(*row);
                 } else {
                     self.behind.insert(row.identity, VecDeque::new());
-                    self.start(*row, turn.take());
+                    let turn = self.turn.take();
+                    self.start(*row, turn);
                 }
             }
         }
@@ -300,11 +339,20 @@ impl<'a, C: Unlink> Engine<'a, C> {
     }
 
     fn record(&mut self, entry: Box<Entry>, held: Option<Held>) {
-        let order = ToRecord::Settled(entry, held);
         if self.recorder_gone {
             // A row without a record is not settled. Its mark stays, so that the next run knows.
             self.left(1);
-        } else if let Err(error) = self.wires.recording.orders.try_send(order) {
+        } else {
+            self.settled.push((entry, held));
+        }
+    }
+
+    fn send_settled(&mut self) {
+        if self.settled.is_empty() {
+            return;
+        }
+        let order = ToRecord::Settled(std::mem::take(&mut self.settled));
+        if let Err(error) = self.wires.recording.orders.try_send(order) {
             self.recorder_failed(io::Error::other(error.to_string()));
         }
     }
@@ -348,6 +396,7 @@ impl<'a, C: Unlink> Engine<'a, C> {
 
     fn recorder_failed(&mut self, error: io::Error) {
         self.recorder_gone = true;
+        self.settled.clear();
         self.halt(Reason::NotRecorded(error));
         // What was sent and not confirmed has no record; only the workers' rows are still open.
         self.left(self.open - self.workers.len());
@@ -424,6 +473,12 @@ impl<'a, C: Unlink> Engine<'a, C> {
         } else {
             Instant::now()
         };
+        while let Some(fed) = self.read.pop() {
+            if matches!(fed, Fed::Unreadable(_)) {
+                return false;
+            }
+            self.count(&fed);
+        }
         loop {
             match timeout_at(until, self.wires.fed.recv()).await {
                 Ok(Some(Fed::Unreadable(_))) | Err(_) => return false,

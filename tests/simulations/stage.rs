@@ -232,9 +232,10 @@ impl Recorder {
             let lines: Vec<_> = orders
                 .drain(..)
                 .filter_map(|order| match order {
-                    ToRecord::Settled(entry, held) => Some((entry, held)),
+                    ToRecord::Settled(rows) => Some(rows),
                     ToRecord::Sync => None,
                 })
+                .flatten()
                 .collect();
             let at = self.began.elapsed();
             let records = lines.iter().map(|(entry, _)| Record::new(entry, at));
