@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::engine::{Reason, Summary};
+use super::reason::{Reason, Summary};
 use crate::error::Exit;
 use crate::outcome::Outcome;
 use crate::plan::{Mode, Plan};

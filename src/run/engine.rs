@@ -16,15 +16,15 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout_at
 
 use super::breaker::Breaker;
 use super::feeder::Fed;
+use super::reason::{Reason, Summary};
 use crate::admit::Place;
 use crate::call::Unlink;
-use crate::input::InputError;
 use crate::outcome::Outcome;
 use crate::record::{Entry, Held, Recorded, Recording, Settled, ToRecord};
 use crate::report::{Snapshot, Tally};
 use crate::row::RowKey;
 use crate::signal::{Signal, Stop};
-use crate::worker::{Context, Ended, Halt, OpenRow, settle};
+use crate::worker::{Context, Ended, Job, OpenRow, work};
 
 /// How often whoever watches is told.
 const TICK: Duration = Duration::from_millis(250);
@@ -50,68 +50,6 @@ pub struct Bounds {
     pub max_failures: Breaker,
     /// Rows to bear that were not linked.
     pub max_not_linked: Option<Breaker>,
-}
-
-/// Why a run stopped taking rows.
-#[derive(Debug)]
-pub enum Reason {
-    /// There are no more.
-    AllRead,
-    /// An input cannot be read on.
-    Unreadable(InputError),
-    /// `--limit` rows were taken.
-    Limit,
-    /// `--for` is over.
-    TimeIsUp,
-    /// `--max-failures` is exceeded.
-    TooManyFailures,
-    /// `--max-not-linked` is exceeded.
-    TooManyNotLinked,
-    /// A signal came.
-    Signal(Signal),
-    /// Something outside the rows needs attention.
-    Halted(Halt),
-    /// The results cannot be written.
-    NotRecorded(io::Error),
-    /// A bug: a task panicked.
-    Panicked(JoinError),
-}
-
-impl Reason {
-    /// Of several reasons, the heaviest is told: what needs attention, before what was asked for.
-    fn weight(&self) -> u8 {
-        match self {
-            Self::AllRead | Self::Limit | Self::TimeIsUp => 0,
-            Self::Unreadable(_) | Self::TooManyFailures | Self::TooManyNotLinked => 1,
-            Self::Signal(_) => 2,
-            Self::Halted(_) | Self::NotRecorded(_) | Self::Panicked(_) => 3,
-        }
-    }
-
-    /// Whether the reason loses its meaning when no row remains.
-    fn is_about_the_rest(&self) -> bool {
-        matches!(
-            self,
-            Self::Limit
-                | Self::TimeIsUp
-                | Self::TooManyFailures
-                | Self::TooManyNotLinked
-                | Self::Signal(_)
-        )
-    }
-}
-
-/// How a run ended.
-#[derive(Debug)]
-pub struct Summary {
-    /// What was counted.
-    pub tally: Tally,
-    /// Why no more rows were taken.
-    pub reason: Reason,
-    /// Whether the inputs were read, or at least counted, to their end.
-    pub counted_to_end: bool,
-    /// Whether every row that was called is recorded, those left in flight by earlier runs included.
-    pub all_recorded: bool,
 }
 
 /// Where a run's events come from and go to.
@@ -141,16 +79,29 @@ pub async fn drive<C: Unlink>(
     Engine::new(context, bounds, wires).drive().await
 }
 
+/// What serves one open row after another.
+struct Slot {
+    /// To its worker.
+    jobs: mpsc::Sender<Job>,
+    /// The place of a row that is settled and not yet recorded.
+    place: Option<Place>,
+}
+
 struct Engine<'a, C> {
     context: Arc<Context<C>>,
     bounds: Bounds,
     wires: Wires<'a>,
-    workers: JoinSet<Ended>,
-    /// Rows whose identity is open, behind the one that holds it. An identity without an entry is free.
-    behind: HashMap<u64, VecDeque<OpenRow>>,
+    /// Only a panic ends one.
+    workers: JoinSet<()>,
+    /// One for every row that has been open at once so far.
+    slots: Vec<Slot>,
     free_slots: Vec<usize>,
-    /// By slot, the places of rows that are settled and not yet recorded.
-    places: Vec<Option<Place>>,
+    /// Where workers put what they are done with, and where it comes out.
+    done: (mpsc::Sender<Ended>, mpsc::Receiver<Ended>),
+    /// Rows that the workers have.
+    at_work: usize,
+    /// Rows whose identity is open, behind the one that holds it. An identity without an entry is free.
+    behind: HashMap<u64, VecDeque<Box<OpenRow>>>,
     queue: Arc<Semaphore>,
     /// Leave to put one more row in the queue for admission.
     turn: Option<OwnedSemaphorePermit>,
@@ -172,9 +123,11 @@ impl<'a, C: Unlink> Engine<'a, C> {
             bounds,
             wires,
             workers: JoinSet::new(),
+            slots: Vec::new(),
+            free_slots: Vec::new(),
+            done: mpsc::channel(bounds.open_rows),
+            at_work: 0,
             behind: HashMap::new(),
-            free_slots: (0..bounds.open_rows).rev().collect(),
-            places: (0..bounds.open_rows).map(|_| None).collect(),
             queue: Arc::new(Semaphore::new(bounds.queued)),
             turn: None,
             read: Vec::with_capacity(AT_ONCE),
@@ -202,7 +155,8 @@ impl<'a, C: Unlink> Engine<'a, C> {
                 biased;
                 Some(signal) = self.wires.signals.recv() => self.signalled(signal),
                 recorded = self.wires.recording.done.recv(), if !self.recorder_gone => self.recorded(recorded),
-                Some(ended) = self.workers.join_next() => self.ended(ended),
+                Some(ended) = self.done.1.recv() => self.ended(ended),
+                Some(Err(error)) = self.workers.join_next() => self.panicked(error),
                 _ = ticks.tick() => {
                     tick += 1;
                     self.context.admission.look();
@@ -228,7 +182,7 @@ impl<'a, C: Unlink> Engine<'a, C> {
             while let Ok(recorded) = self.wires.recording.done.try_recv() {
                 self.recorded(Some(recorded));
             }
-            while let Some(ended) = self.workers.try_join_next() {
+            while let Ok(ended) = self.done.1.try_recv() {
                 self.ended(ended);
             }
         }
@@ -276,11 +230,11 @@ impl<'a, C: Unlink> Engine<'a, C> {
             Fed::Row(row) => {
                 self.take();
                 if let Some(behind) = self.behind.get_mut(&row.identity) {
-                    behind.push_back(*row);
+                    behind.push_back(row);
                 } else {
                     self.behind.insert(row.identity, VecDeque::new());
                     let turn = self.turn.take();
-                    self.start(*row, turn);
+                    self.start(row, turn);
                 }
             }
         }
@@ -292,32 +246,39 @@ impl<'a, C: Unlink> Engine<'a, C> {
         self.open += 1;
     }
 
-    fn start(&mut self, row: OpenRow, turn: Option<OwnedSemaphorePermit>) {
-        let slot = self
-            .free_slots
-            .pop()
-            .expect("there is a slot for every row that can be open");
+    fn start(&mut self, open: Box<OpenRow>, queued: Option<OwnedSemaphorePermit>) {
+        let slot = self.free_slots.pop().unwrap_or_else(|| self.add_slot());
         let held = Held {
             slot,
-            identity: row.identity,
+            identity: open.identity,
         };
+        self.at_work += 1;
+        self.slots[slot]
+            .jobs
+            .try_send(Job { open, held, queued })
+            .expect("the worker of a free slot waits for a job");
+    }
+
+    fn add_slot(&mut self) -> usize {
+        let (jobs, todo) = mpsc::channel(1);
         let context = Arc::clone(&self.context);
-        self.workers.spawn(settle(context, row, held, turn));
+        self.workers.spawn(work(context, todo, self.done.0.clone()));
+        self.slots.push(Slot { jobs, place: None });
+        self.slots.len() - 1
+    }
+
+    /// A worker is no more. Its slot stays taken.
+    fn panicked(&mut self, error: JoinError) {
+        self.at_work -= 1;
+        self.left(1);
+        self.halt(Reason::Panicked(error));
     }
 
     /// A worker is done with its row.
-    fn ended(&mut self, ended: Result<Ended, JoinError>) {
-        let ended = match ended {
-            Ok(ended) => ended,
-            Err(error) => {
-                self.open -= 1;
-                self.tally.left += 1;
-                self.halt(Reason::Panicked(error));
-                return;
-            }
-        };
+    fn ended(&mut self, ended: Ended) {
+        self.at_work -= 1;
         if let Some(entry) = ended.entry {
-            self.places[ended.held.slot] = ended.place;
+            self.slots[ended.held.slot].place = ended.place;
             self.record(entry, Some(ended.held));
         } else {
             if let Some(in_flight) = &self.context.in_flight {
@@ -399,13 +360,13 @@ impl<'a, C: Unlink> Engine<'a, C> {
         self.settled.clear();
         self.halt(Reason::NotRecorded(error));
         // What was sent and not confirmed has no record; only the workers' rows are still open.
-        self.left(self.open - self.workers.len());
+        self.left(self.open - self.at_work);
     }
 
     /// Frees what a row held, and starts the next row of its identity.
     fn release(&mut self, held: Held) {
         self.free_slots.push(held.slot);
-        self.places[held.slot] = None;
+        self.slots[held.slot].place = None;
         let behind = self.behind.get_mut(&held.identity);
         if let Some(next) = behind.and_then(VecDeque::pop_front) {
             self.start(next, None);

@@ -1,7 +1,7 @@
 //! The main job, as a straight line: check the inputs, ask, open the results, call, tell.
 //!
 //! ```text
-//! feeder (thread)  →  engine  →  worker (task a row)  →  engine  →  record (thread)  →  engine
+//! feeder (thread)  →  engine  →  worker (a row each)  →  engine  →  record (thread)  →  engine
 //!   reads ahead       takes       admit, call, retry      sends on     appends, syncs     counts, frees
 //! ```
 
@@ -10,6 +10,7 @@ mod breaker;
 mod ending;
 mod engine;
 mod feeder;
+mod reason;
 
 use std::collections::HashSet;
 use std::io::ErrorKind;
@@ -20,8 +21,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 pub use breaker::Breaker;
-pub use engine::{Bounds, Reason, Summary, Wires, drive};
+pub use engine::{Bounds, Wires, drive};
 pub use feeder::{Fed, Feeder};
+pub use reason::{Reason, Summary};
 
 use crate::admit::Admission;
 use crate::call::aws::AwsCalls;

@@ -21,6 +21,8 @@ use crate::service::{Seen, SimulatedService};
 
 /// Rows that the feeder's channel holds.
 pub(crate) const AHEAD: usize = 256;
+/// Rows that the engine takes over from it at once.
+pub(crate) const AT_ONCE: usize = 128;
 /// What the disk takes to a batch of lines.
 const DISK: Duration = Duration::from_millis(3);
 /// Lines that are written at once, at most.

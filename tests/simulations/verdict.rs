@@ -9,7 +9,7 @@ use cognito_unlink::outcome::Outcome;
 use crate::reply::Told;
 use crate::scenario::{Expect, Range};
 use crate::service::Call;
-use crate::stage::{AHEAD, Played, Record};
+use crate::stage::{AHEAD, AT_ONCE, Played, Record};
 
 /// How much later than its timer a call may start, and be followed that much sooner: see `admit`.
 const TIMER_LAG: f64 = 0.002;
@@ -182,7 +182,7 @@ impl Complaints {
             .filter(|call| call.ended.is_none())
             .count();
         self.unless(unended == 0, || format!("{unended} calls outlive the run"));
-        let bound = played.plan.bounds.open_rows + AHEAD;
+        let bound = played.plan.bounds.open_rows + AHEAD + AT_ONCE;
         self.unless(played.most_open <= bound, || {
             format!(
                 "{} rows read and not recorded, {bound} allowed",

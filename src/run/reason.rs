@@ -1,0 +1,72 @@
+//! Why a run ends, and how.
+
+use std::io;
+
+use tokio::task::JoinError;
+
+use crate::input::InputError;
+use crate::report::Tally;
+use crate::signal::Signal;
+use crate::worker::Halt;
+
+/// Why a run stopped taking rows.
+#[derive(Debug)]
+pub enum Reason {
+    /// There are no more.
+    AllRead,
+    /// An input cannot be read on.
+    Unreadable(InputError),
+    /// `--limit` rows were taken.
+    Limit,
+    /// `--for` is over.
+    TimeIsUp,
+    /// `--max-failures` is exceeded.
+    TooManyFailures,
+    /// `--max-not-linked` is exceeded.
+    TooManyNotLinked,
+    /// A signal came.
+    Signal(Signal),
+    /// Something outside the rows needs attention.
+    Halted(Halt),
+    /// The results cannot be written.
+    NotRecorded(io::Error),
+    /// A bug: a task panicked.
+    Panicked(JoinError),
+}
+
+impl Reason {
+    /// Of several reasons, the heaviest is told: what needs attention, before what was asked for.
+    pub(super) fn weight(&self) -> u8 {
+        match self {
+            Self::AllRead | Self::Limit | Self::TimeIsUp => 0,
+            Self::Unreadable(_) | Self::TooManyFailures | Self::TooManyNotLinked => 1,
+            Self::Signal(_) => 2,
+            Self::Halted(_) | Self::NotRecorded(_) | Self::Panicked(_) => 3,
+        }
+    }
+
+    /// Whether the reason loses its meaning when no row remains.
+    pub(super) fn is_about_the_rest(&self) -> bool {
+        matches!(
+            self,
+            Self::Limit
+                | Self::TimeIsUp
+                | Self::TooManyFailures
+                | Self::TooManyNotLinked
+                | Self::Signal(_)
+        )
+    }
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Summary {
+    /// What was counted.
+    pub tally: Tally,
+    /// Why no more rows were taken.
+    pub reason: Reason,
+    /// Whether the inputs were read, or at least counted, to their end.
+    pub counted_to_end: bool,
+    /// Whether every row that was called is recorded, those left in flight by earlier runs included.
+    pub all_recorded: bool,
+}
