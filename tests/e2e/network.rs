@@ -63,6 +63,21 @@ fn a_profile_that_is_named_goes_before_keys_in_the_environment() {
 }
 
 #[test]
+fn keys_in_the_environment_need_no_instance_metadata() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(3));
+    let metadata = TcpListener::bind("127.0.0.1:0").expect("a socket");
+    let url = format!("http://{}", metadata.local_addr().expect("an address"));
+    let mut command = sandbox.run_command(&["people.csv"]);
+    command.env_remove("AWS_EC2_METADATA_DISABLED");
+    command.env("AWS_EC2_METADATA_SERVICE_ENDPOINT", url);
+    start(&mut command).ended().exits(0);
+    metadata.set_nonblocking(true).expect("set");
+    let asked = metadata.accept().map(|_| ()).expect_err("nobody asks");
+    assert_eq!(asked.kind(), std::io::ErrorKind::WouldBlock);
+}
+
+#[test]
 fn credentials_are_refreshed_before_they_expire() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(80));
