@@ -13,7 +13,7 @@ use cognito_unlink::{rehearsal, run};
 use mimalloc::MiMalloc;
 use tokio::runtime::{Builder, Runtime};
 
-/// A call takes a hundred allocations and more, and many are freed by another thread: with the system's allocator threads wait
+/// A call takes some three hundred allocations, and many are freed by another thread: with the system's allocator threads wait
 /// for each other, and a run does a quarter less. Without huge pages, which it would take twice the memory with.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;

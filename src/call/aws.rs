@@ -22,9 +22,9 @@ use aws_sdk_cognitoidentity::config::interceptors::{
 };
 use aws_sdk_cognitoidentity::config::retry::RetryConfig;
 use aws_sdk_cognitoidentity::config::{
-    ConfigBag, Intercept, RuntimeComponents, StalledStreamProtectionConfig,
+    ConfigBag, IdentityCache, Intercept, RuntimeComponents, SharedIdentityCache,
+    StalledStreamProtectionConfig,
 };
-use aws_sdk_cognitoidentity::config::{IdentityCache, SharedIdentityCache};
 use aws_sdk_cognitoidentity::error::{BoxError, ProvideErrorMetadata, SdkError};
 use aws_sdk_cognitoidentity::operation::RequestId;
 use aws_sdk_cognitoidentity::operation::unlink_developer_identity::UnlinkDeveloperIdentityError;
@@ -200,7 +200,7 @@ async fn load(settings: &Settings, http: SharedHttpClient) -> SdkConfig {
     }
     if let Some(region) = &settings.region {
         loader = loader.region(Region::new(region.clone()));
-    } else if settings.profile.is_none() && has_keys_in_environment() {
+    } else if settings.profile.is_none() && std::env::var_os("AWS_ACCESS_KEY_ID").is_some() {
         // With these the chain calls nobody, so that any Region will do; left without one, the SDK asks instance metadata, and
         // outside EC2 waits a second for it.
         let region = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
@@ -212,12 +212,6 @@ async fn load(settings: &Settings, http: SharedHttpClient) -> SdkConfig {
         loader = loader.endpoint_url(url);
     }
     loader.load().await
-}
-
-fn has_keys_in_environment() -> bool {
-    ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]
-        .iter()
-        .all(|name| std::env::var(name).is_ok_and(|value| !value.trim().is_empty()))
 }
 
 impl Unlink for AwsCalls {
