@@ -118,6 +118,27 @@ impl Records {
         }
     }
 
+    /// See [`super::Reader::skip_known`].
+    pub(super) fn skip_known(&mut self, most: u64, known: impl Fn([&[u8]; 4]) -> bool) -> u64 {
+        let mut skipped = 0;
+        while skipped < most
+            && let Frame::Record { end, next } = frame(&mut self.window, self.rules.delimiter)
+        {
+            let record = &self.window.view()[..end];
+            if !record.is_empty() {
+                // A record of several lines may have swallowed rows, and one with a flaw is no row that is known.
+                let plain = memchr(b'\n', record).is_none();
+                if !plain || !self.rules.values(record).is_some_and(&known) {
+                    break;
+                }
+                self.headerless_start = false;
+                skipped += 1;
+            }
+            self.window.consume(next, 1);
+        }
+        skipped
+    }
+
     /// The record up to `end`, unless it swallowed rows.
     fn record(&mut self, end: usize, next: usize) -> (u64, Found) {
         let record = &self.window.view()[..end];
@@ -172,6 +193,15 @@ impl Rules {
             found.fault = Some(Fault::new(FaultCode::FieldCount, reason));
         }
         found
+    }
+
+    /// The values of the four fields, if `record` has as many as there are columns and no value contradicts an option.
+    fn values<'a>(&'a mut self, record: &'a [u8]) -> Option<[&'a [u8]; 4]> {
+        let fields = self.splitter.split(record, self.layout.width);
+        if fields.count != self.layout.width {
+            return None;
+        }
+        self.layout.values(&self.fill, |column| fields.get(column))
     }
 
     /// An invalid row with the fields of `text` that end before its flaw.

@@ -82,18 +82,26 @@ impl Feeder {
             }
         };
         let before = self.reading.bytes.load(Ordering::Relaxed);
-        while let Some(read) = reader.next() {
-            self.reading.rows.fetch_add(1, Ordering::Relaxed);
-            let found = match read {
-                Ok(Read::Row(row)) => {
-                    let key = self.keyer.key(&row.link);
-                    if self.past.skips(key) {
-                        *skipped += 1;
-                        if *skipped < SKIPPED_AT_ONCE {
+        loop {
+            let known = reader.skip_known(SKIPPED_AT_ONCE - *skipped, |fields| {
+                self.past.skips(self.keyer.key_of(fields))
+            });
+            self.reading.rows.fetch_add(known, Ordering::Relaxed);
+            *skipped += known;
+            let found = if *skipped >= SKIPPED_AT_ONCE {
+                Fed::Skipped(std::mem::take(skipped))
+            } else {
+                let Some(read) = reader.next() else {
+                    return true;
+                };
+                self.reading.rows.fetch_add(1, Ordering::Relaxed);
+                match read {
+                    Ok(Read::Row(row)) => {
+                        let key = self.keyer.key(&row.link);
+                        if self.past.skips(key) {
+                            *skipped += 1;
                             continue;
                         }
-                        Fed::Skipped(std::mem::take(skipped))
-                    } else {
                         Fed::Row(Box::new(OpenRow {
                             identity: hash(&row.link.identity_id),
                             in_doubt: self.past.is_in_doubt(key),
@@ -101,9 +109,9 @@ impl Feeder {
                             row,
                         }))
                     }
+                    Ok(Read::Invalid(row)) => Fed::Invalid(Box::new(row)),
+                    Err(error) => Fed::Unreadable(error),
                 }
-                Ok(Read::Invalid(row)) => Fed::Invalid(Box::new(row)),
-                Err(error) => Fed::Unreadable(error),
             };
             self.reading
                 .bytes
@@ -120,7 +128,6 @@ impl Feeder {
                 return false;
             }
         }
-        true
     }
 }
 
