@@ -49,6 +49,13 @@ impl Past {
         self.done.contains(key) || self.failed.contains(&key)
     }
 
+    /// How many of these rows, from the first on, this run leaves alone.
+    #[must_use]
+    pub fn skips_first(&self, keys: &[RowKey]) -> usize {
+        self.done.fetch(keys);
+        keys.iter().take_while(|key| self.skips(**key)).count()
+    }
+
     /// Whether an attempt of an earlier run may have taken effect without anybody knowing.
     #[must_use]
     pub fn is_in_doubt(&self, key: RowKey) -> bool {

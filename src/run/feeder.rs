@@ -18,7 +18,7 @@ use crate::worker::OpenRow;
 const AHEAD: usize = 256;
 
 /// Skipped rows that are told at once: as many channel messages as rows would make a long resume slow.
-const SKIPPED_AT_ONCE: u64 = 4096;
+const SKIPPED_AT_ONCE: usize = 4096;
 
 /// What the feeder found.
 #[derive(Debug)]
@@ -69,11 +69,11 @@ impl Feeder {
                 return;
             }
         }
-        let _ = engine.blocking_send(Fed::Skipped(skipped));
+        let _ = engine.blocking_send(Fed::Skipped(skipped as u64));
     }
 
     /// Whether reading goes on behind this input.
-    fn read(&self, input: &Input, engine: &mpsc::Sender<Fed>, skipped: &mut u64) -> bool {
+    fn read(&self, input: &Input, engine: &mpsc::Sender<Fed>, skipped: &mut usize) -> bool {
         let mut reader = match input::open(input, &self.settings) {
             Ok(reader) => reader,
             Err(error) => {
@@ -83,13 +83,12 @@ impl Feeder {
         };
         let before = self.reading.bytes.load(Ordering::Relaxed);
         loop {
-            let known = reader.skip_known(SKIPPED_AT_ONCE - *skipped, |fields| {
-                self.past.skips(self.keyer.key_of(fields))
-            });
-            self.reading.rows.fetch_add(known, Ordering::Relaxed);
+            let most = SKIPPED_AT_ONCE.saturating_sub(*skipped);
+            let known = reader.skip_known(most, &self.keyer, |keys| self.past.skips_first(keys));
+            self.reading.rows.fetch_add(known as u64, Ordering::Relaxed);
             *skipped += known;
             let found = if *skipped >= SKIPPED_AT_ONCE {
-                Fed::Skipped(std::mem::take(skipped))
+                Fed::Skipped(std::mem::take(skipped) as u64)
             } else {
                 let Some(read) = reader.next() else {
                     return true;
@@ -119,7 +118,7 @@ impl Feeder {
             let last = matches!(found, Fed::Unreadable(_));
             if *skipped > 0
                 && engine
-                    .blocking_send(Fed::Skipped(std::mem::take(skipped)))
+                    .blocking_send(Fed::Skipped(std::mem::take(skipped) as u64))
                     .is_err()
             {
                 return false;
