@@ -30,10 +30,8 @@ fn main() {
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--rows" => {
-                rows = arguments
-                    .next()
-                    .and_then(|n| n.parse().ok())
-                    .expect("--rows N")
+                let number = arguments.next().and_then(|n| n.parse().ok());
+                rows = number.expect("a number behind --rows");
             }
             "--no-calls" => calls = false,
             // This program as a process that merely reads.
@@ -42,6 +40,10 @@ fn main() {
             _ => {}
         }
     }
+    assert!(
+        rows > FEW,
+        "it takes more rows than {FEW} to tell what each adds"
+    );
     let directory = tempfile::tempdir().expect("a directory");
     if calls {
         memory_of_a_run(directory.path(), rows);
@@ -160,7 +162,9 @@ impl Job {
             Format::Csv.write([&entry(&self.people, n)], run_id, &[], &mut line);
             file.write_all(&line).expect("written");
         }
-        file.flush().expect("written");
+        // Else the first run would bring to the disk what it has not written.
+        let file = file.into_inner().expect("written");
+        file.sync_all().expect("synced");
     }
 
     fn run(&self, url: &str) -> Command {
