@@ -83,7 +83,12 @@ impl Feeder {
         };
         let before = self.reading.bytes.load(Ordering::Relaxed);
         loop {
-            let most = SKIPPED_AT_ONCE.saturating_sub(*skipped);
+            let most = if self.past.done() > 0 {
+                SKIPPED_AT_ONCE.saturating_sub(*skipped)
+            } else {
+                // At the beginning of a job no row need be looked at twice.
+                0
+            };
             let known = reader.skip_known(most, &self.keyer, |keys| self.past.skips_first(keys));
             self.reading.rows.fetch_add(known as u64, Ordering::Relaxed);
             *skipped += known;
