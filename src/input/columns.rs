@@ -133,6 +133,25 @@ impl Layout {
         }
     }
 
+    /// The values of the four fields after filling, as they stand; none if one contradicts what would fill it.
+    pub(super) fn values<'a>(
+        &self,
+        fill: &'a Fill,
+        field: impl Fn(usize) -> Option<&'a [u8]>,
+    ) -> Option<[&'a [u8]; FIELDS]> {
+        let mut values: [&[u8]; FIELDS] = [b""; FIELDS];
+        for (place, of) in Field::ALL.into_iter().enumerate() {
+            let (_, column) = self.at[place];
+            let own = column.and_then(&field).unwrap_or_default();
+            values[place] = match fill.value(of) {
+                Some(value) if own.is_empty() => value.as_bytes(),
+                Some(value) if own != value.as_bytes() => return None,
+                _ => own,
+            };
+        }
+        Some(values)
+    }
+
     /// Whether these fields, taken alone, are a whole row that could be called.
     pub(super) fn is_row<'a>(
         &self,

@@ -12,15 +12,28 @@ use super::error::HeaderFault;
 use super::split::{Flaw, Scan, Scanner, Splitter};
 use super::window::Window;
 use super::{Fill, Found, Header, Settings, Stop};
-use crate::row::{Fault, FaultCode};
+use crate::row::{Fault, FaultCode, Keyer, RowKey};
 
 /// The rows of a CSV file.
 pub(super) struct Records {
     window: Window,
     rules: Rules,
+    ahead: Ahead,
     /// No record was read yet of a file whose columns are named by options.
     headerless_start: bool,
 }
+
+/// Records that are looked at before they are read.
+struct Ahead {
+    keys: Vec<RowKey>,
+    /// Where the record behind each of them begins.
+    ends: Vec<usize>,
+    /// How many it is to be at most.
+    far: usize,
+}
+
+/// So many records are looked at at once that memory is busy, and so few that they stay in the cache.
+const FARTHEST: usize = 64;
 
 /// How a record becomes a row.
 struct Rules {
@@ -81,6 +94,11 @@ impl Records {
         Ok(Self {
             window,
             rules,
+            ahead: Ahead {
+                keys: Vec::new(),
+                ends: Vec::new(),
+                far: 1,
+            },
             headerless_start: line.is_none(),
         })
     }
@@ -115,6 +133,52 @@ impl Records {
                     };
                 }
             }
+        }
+    }
+
+    /// See [`super::Reader::skip_known`].
+    pub(super) fn skip_known(
+        &mut self,
+        most: usize,
+        keyer: &Keyer,
+        known: impl Fn(&[RowKey]) -> usize,
+    ) -> usize {
+        let mut skipped = 0;
+        while skipped < most && self.window.holds_line() {
+            self.look_ahead(most - skipped, keyer);
+            let found = self.ahead.keys.len();
+            let first = known(&self.ahead.keys);
+            if first > 0 {
+                self.headerless_start = false;
+                self.window
+                    .consume(self.ahead.ends[first - 1], first as u64);
+                skipped += first;
+            }
+            if first < found || found == 0 {
+                // Where no row is known, looking far ahead would be in vain again and again.
+                self.ahead.far = 1;
+                break;
+            }
+            self.ahead.far = (self.ahead.far * 2).min(FARTHEST);
+        }
+        skipped
+    }
+
+    /// Makes the keys of the records that stand next, as far as they are held and are plain to read.
+    fn look_ahead(&mut self, most: usize, keyer: &Keyer) {
+        let Ahead { keys, ends, far } = &mut self.ahead;
+        keys.clear();
+        ends.clear();
+        let (view, bound) = (self.window.view(), self.window.bound());
+        let mut at = 0;
+        while keys.len() < most.min(*far)
+            && let Some((end, next)) = plain_record(&view[at..], self.rules.delimiter)
+            && end <= bound
+            && let Some(values) = self.rules.values(&view[at..at + end])
+        {
+            at += next;
+            keys.push(keyer.key_of(values));
+            ends.push(at);
         }
     }
 
@@ -172,6 +236,15 @@ impl Rules {
             found.fault = Some(Fault::new(FaultCode::FieldCount, reason));
         }
         found
+    }
+
+    /// The values of the four fields, if `record` has as many as there are columns and no value contradicts an option.
+    fn values<'a>(&'a mut self, record: &'a [u8]) -> Option<[&'a [u8]; 4]> {
+        let fields = self.splitter.split(record, self.layout.width);
+        if fields.count != self.layout.width {
+            return None;
+        }
+        self.layout.values(&self.fill, |column| fields.get(column))
     }
 
     /// An invalid row with the fields of `text` that end before its flaw.
@@ -242,6 +315,20 @@ fn header(
             }
         }
     }
+}
+
+/// The end of the record with which `text` begins, and where the next one begins, if it is one line without a flaw.
+fn plain_record(text: &[u8], delimiter: u8) -> Option<(usize, usize)> {
+    let end = memchr3(b'\n', b'\r', b'"', text)?;
+    let (end, next) = match (text[end], text.get(end + 1)) {
+        (b'\n', _) => (end, end + 1),
+        (b'\r', Some(b'\n')) => (end, end + 2),
+        _ => match Scanner::new(delimiter).scan(text, false) {
+            Scan::Record { end, next } if memchr(b'\n', &text[..end]).is_none() => (end, next),
+            _ => return None,
+        },
+    };
+    (end > 0).then_some((end, next))
 }
 
 /// Holds in `window` the record with which it begins, or as much of it as shows that it is none.

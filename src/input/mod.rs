@@ -32,7 +32,9 @@ pub use self::format::{Compression, Format, UnknownFormat};
 use self::json::Lines;
 use self::text::Counted;
 use self::window::Window;
-use crate::row::{Carried, Fault, FaultCode, Field, InvalidRow, Link, Position, Row};
+use crate::row::{
+    Carried, Fault, FaultCode, Field, InvalidRow, Keyer, Link, Position, Row, RowKey,
+};
 
 /// The longest record, in bytes, unless the settings say otherwise: 1 MiB.
 ///
@@ -382,6 +384,25 @@ impl Reader {
     #[must_use]
     pub fn total_bytes(&self) -> Option<u64> {
         self.total
+    }
+
+    /// Passes over rows that stand next, at most `most` of them, and says how many: `known` says how many of these keys,
+    /// from the first on, are those of known rows. Such rows are neither made whole nor judged, which takes most of the
+    /// time that reading takes: whoever knows a row has seen it judged before.
+    ///
+    /// A row that is not passed over may be known all the same. Only rows that are plain to read are asked about.
+    pub fn skip_known(
+        &mut self,
+        most: usize,
+        keyer: &Keyer,
+        known: impl Fn(&[RowKey]) -> usize,
+    ) -> usize {
+        let skipped = match &mut self.rows {
+            Rows::Csv(records) if !self.ended => records.skip_known(most, keyer, known),
+            _ => 0,
+        };
+        self.row += skipped as u64;
+        skipped
     }
 
     fn judge(&mut self, line: u64, found: Found) -> Read {

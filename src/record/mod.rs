@@ -3,6 +3,7 @@
 //! Invariants: a line is whole or cut off at the next start; a row counts only after its line was handed to the operating
 //! system; no two runs write to one file; what was in flight when a run was killed is known to the next.
 
+mod done;
 mod format;
 mod inflight;
 mod past;

@@ -7,6 +7,7 @@ use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 
 use serde::Deserialize;
 
+use super::done::{Done, Gathered};
 use super::format::{COLUMNS, Format};
 use super::inflight::Mark;
 use super::{LOCAL, OpenError, Settings, from_start, random_key};
@@ -16,8 +17,8 @@ use crate::row::{Field, Keyer, RowKey};
 /// What earlier runs have settled.
 #[derive(Debug, Default)]
 pub struct Past {
-    /// Keys of rows with a done outcome, sorted: 16 bytes a row, and exact.
-    done: Vec<RowKey>,
+    /// Keys of rows with a done outcome.
+    done: Done,
     /// Keys of rows whose last outcome is `failed`, if those are to be left alone.
     failed: HashSet<RowKey>,
     /// Keys of rows that may have taken effect in an earlier run.
@@ -45,7 +46,14 @@ impl Past {
     /// Whether this run leaves the row alone.
     #[must_use]
     pub fn skips(&self, key: RowKey) -> bool {
-        self.done.binary_search(&key).is_ok() || self.failed.contains(&key)
+        self.done.contains(key) || self.failed.contains(&key)
+    }
+
+    /// How many of these rows, from the first on, this run leaves alone.
+    #[must_use]
+    pub fn skips_first(&self, keys: &[RowKey]) -> usize {
+        self.done.fetch(keys);
+        keys.iter().take_while(|key| self.skips(**key)).count()
     }
 
     /// Whether an attempt of an earlier run may have taken effect without anybody knowing.
@@ -124,12 +132,16 @@ impl Past {
         mut marks: Vec<Mark>,
     ) -> Result<Self, ScanError> {
         let mut past = Self::default();
+        let mut done = Gathered::default();
         let marked: HashSet<RowKey> = marks.iter().map(|mark| mark.key).collect();
         let mut local = false;
         let mut learn = |line: PastLine| {
             local |= line.local;
             if marked.contains(&line.key) {
                 marks.retain(|mark| mark.key != line.key || mark.since > line.at);
+            }
+            if line.outcome.is_done() {
+                done.push(line.key);
             }
             past.learn(&line, settings.skip_failed);
         };
@@ -147,17 +159,18 @@ impl Past {
             ));
         }
         past.length = length;
-        past.done.sort_unstable();
-        marks.retain(|mark| past.done.binary_search(&mark.key).is_err());
+        past.done = done.into_set();
+        marks.retain(|mark| !past.done.contains(mark.key));
         past.doubts.extend(marks.iter().map(|mark| mark.key));
         past.marks = marks;
         Ok(past)
     }
 
     fn learn(&mut self, line: &PastLine, skip_failed: bool) {
-        self.failed.remove(&line.key);
+        if !self.failed.is_empty() {
+            self.failed.remove(&line.key);
+        }
         match line.outcome {
-            outcome if outcome.is_done() => self.done.push(line.key),
             Outcome::Failed if skip_failed => {
                 self.failed.insert(line.key);
             }

@@ -18,7 +18,7 @@ use crate::worker::OpenRow;
 const AHEAD: usize = 256;
 
 /// Skipped rows that are told at once: as many channel messages as rows would make a long resume slow.
-const SKIPPED_AT_ONCE: u64 = 4096;
+const SKIPPED_AT_ONCE: usize = 4096;
 
 /// What the feeder found.
 #[derive(Debug)]
@@ -69,11 +69,11 @@ impl Feeder {
                 return;
             }
         }
-        let _ = engine.blocking_send(Fed::Skipped(skipped));
+        let _ = engine.blocking_send(Fed::Skipped(skipped as u64));
     }
 
     /// Whether reading goes on behind this input.
-    fn read(&self, input: &Input, engine: &mpsc::Sender<Fed>, skipped: &mut u64) -> bool {
+    fn read(&self, input: &Input, engine: &mpsc::Sender<Fed>, skipped: &mut usize) -> bool {
         let mut reader = match input::open(input, &self.settings) {
             Ok(reader) => reader,
             Err(error) => {
@@ -82,18 +82,30 @@ impl Feeder {
             }
         };
         let before = self.reading.bytes.load(Ordering::Relaxed);
-        while let Some(read) = reader.next() {
-            self.reading.rows.fetch_add(1, Ordering::Relaxed);
-            let found = match read {
-                Ok(Read::Row(row)) => {
-                    let key = self.keyer.key(&row.link);
-                    if self.past.skips(key) {
-                        *skipped += 1;
-                        if *skipped < SKIPPED_AT_ONCE {
+        loop {
+            let most = if self.past.done() > 0 {
+                SKIPPED_AT_ONCE.saturating_sub(*skipped)
+            } else {
+                // At the beginning of a job no row need be looked at twice.
+                0
+            };
+            let known = reader.skip_known(most, &self.keyer, |keys| self.past.skips_first(keys));
+            self.reading.rows.fetch_add(known as u64, Ordering::Relaxed);
+            *skipped += known;
+            let found = if *skipped >= SKIPPED_AT_ONCE {
+                Fed::Skipped(std::mem::take(skipped) as u64)
+            } else {
+                let Some(read) = reader.next() else {
+                    return true;
+                };
+                self.reading.rows.fetch_add(1, Ordering::Relaxed);
+                match read {
+                    Ok(Read::Row(row)) => {
+                        let key = self.keyer.key(&row.link);
+                        if self.past.skips(key) {
+                            *skipped += 1;
                             continue;
                         }
-                        Fed::Skipped(std::mem::take(skipped))
-                    } else {
                         Fed::Row(Box::new(OpenRow {
                             identity: hash(&row.link.identity_id),
                             in_doubt: self.past.is_in_doubt(key),
@@ -101,9 +113,9 @@ impl Feeder {
                             row,
                         }))
                     }
+                    Ok(Read::Invalid(row)) => Fed::Invalid(Box::new(row)),
+                    Err(error) => Fed::Unreadable(error),
                 }
-                Ok(Read::Invalid(row)) => Fed::Invalid(Box::new(row)),
-                Err(error) => Fed::Unreadable(error),
             };
             self.reading
                 .bytes
@@ -111,7 +123,7 @@ impl Feeder {
             let last = matches!(found, Fed::Unreadable(_));
             if *skipped > 0
                 && engine
-                    .blocking_send(Fed::Skipped(std::mem::take(skipped)))
+                    .blocking_send(Fed::Skipped(std::mem::take(skipped) as u64))
                     .is_err()
             {
                 return false;
@@ -120,7 +132,6 @@ impl Feeder {
                 return false;
             }
         }
-        true
     }
 }
 

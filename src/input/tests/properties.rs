@@ -3,8 +3,11 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use std::collections::HashSet;
+
 use super::*;
-use crate::row::Field;
+use crate::input::Header;
+use crate::row::{Field, Keyer};
 
 /// A user identifier of anything that belongs in one, and of much that makes trouble in files.
 fn user() -> impl Strategy<Value = String> {
@@ -218,5 +221,62 @@ proptest! {
             .map(|(nth, user)| if nth == lost { format!("{} OpenQuote", nth + 2) } else { format!("{} {user}", nth + 2) })
             .collect();
         prop_assert_eq!(told(Format::Csv, text, &filled()), expected);
+    }
+
+    /// Passing over known rows changes nothing but that they are missing.
+    #[test]
+    fn only_known_rows_are_passed_over(
+        pieces in vec(
+            proptest::sample::select(vec![
+                "r:0,a\n", "r:0,b\r\n", "r:0,\"c\"\n", "\"r:0\",\"d\"\"\"\r\n", "r:0,\"e\ne\"\n", "r:0,f,p\n", "r:0\n", "\n",
+                "\r\n", "\"", "r:0,\"g", "\r", "r:0,", "r:0,h", "r:0,a long one\n",
+            ]),
+            0..300,
+        ),
+        unknown in "[a-h]{0,3}",
+        max_record in prop_oneof![10_usize..40, Just(1 << 20)],
+        most in 1_usize..100,
+        chunk in prop_oneof![1_usize..100, Just(usize::MAX)],
+        headerless: bool,
+    ) {
+        let mut settings = Settings { max_record, ..filled() };
+        let mut text = pieces.concat();
+        if headerless {
+            settings.header = Header::Columns(vec!["identity_id".into(), "developer_user_identifier".into()]);
+        } else {
+            text.insert_str(0, "identity_id,developer_user_identifier\n");
+        }
+        let keyer = Keyer::new([5; 16]);
+        let (mut expected, mut known) = (Vec::new(), HashSet::new());
+        let mut passed_over = 0;
+        for read in read_all(Format::Csv, text.as_bytes(), &settings) {
+            match read {
+                Ok(Read::Row(row)) if !row.link.developer_user_identifier.contains(|c| unknown.contains(c)) => {
+                    known.insert(keyer.key(&row.link));
+                    passed_over += 1;
+                }
+                other => expected.push(format!("{other:?}")),
+            }
+        }
+        let mut reader = match reader(Format::Csv, Chunked(Cursor::new(text), chunk), &settings) {
+            Ok(reader) => reader,
+            Err(error) => {
+                prop_assert_eq!(expected, [format!("Err({error:?})")]);
+                return Ok(());
+            }
+        };
+        let mut found = Vec::new();
+        loop {
+            let now = reader.skip_known(most, &keyer, |keys| keys.iter().take_while(|key| known.contains(key)).count());
+            prop_assert!(now <= most);
+            passed_over -= now;
+            match reader.next() {
+                Some(Ok(Read::Row(row))) if known.contains(&keyer.key(&row.link)) => passed_over -= 1,
+                Some(other) => found.push(format!("{other:?}")),
+                None => break,
+            }
+        }
+        prop_assert_eq!(found, expected);
+        prop_assert_eq!(passed_over, 0);
     }
 }

@@ -1,0 +1,302 @@
+//! What a run takes in memory, and how long it takes to find out that nothing is left to do, beside the csv crate's bare
+//! reading of the same two files. Every run is a process of its own.
+//!
+//! `cargo bench --bench resume`; `-- --rows 10000000` for a large job, `--no-calls` to leave out the runs that call the
+//! emulator. Machines drift, so the two take turns, and the ratio of each turn is what counts.
+
+#![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::time::{Duration, SystemTime};
+
+use cognito_unlink::outcome::{Facts, Outcome};
+use cognito_unlink::record::{Entry, Format};
+use cognito_unlink::row::{Link, Position};
+use tokio::time::Instant;
+
+/// What memory is compared with.
+const FEW: u64 = 20_000;
+const TURNS: usize = 5;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_cognito-unlink");
+
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    let (mut rows, mut calls) = (1_000_000, true);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--rows" => {
+                let number = arguments.next().and_then(|n| n.parse().ok());
+                rows = number.expect("a number behind --rows");
+            }
+            "--no-calls" => calls = false,
+            // This program as a process that merely reads.
+            "--read" => return arguments.for_each(|path| read(Path::new(&path))),
+            // Cargo's own.
+            _ => {}
+        }
+    }
+    assert!(
+        rows > FEW,
+        "it takes more rows than {FEW} to tell what each adds"
+    );
+    let directory = tempfile::tempdir().expect("a directory");
+    if calls {
+        memory_of_a_run(directory.path(), rows);
+    }
+    resume(directory.path(), rows);
+}
+
+fn memory_of_a_run(directory: &Path, rows: u64) {
+    println!("A run from its beginning, {CONCURRENCY} calls in flight:");
+    println!("{:>10} {:>10} {:>10}", "rows", "seconds", "peak MiB");
+    for rows in [FEW, rows] {
+        let job = Job::new(directory, rows);
+        let emulator = Emulator::start();
+        let cost = Cost::of(&mut job.run(&emulator.url));
+        println!(
+            "{rows:>10} {:>10.1} {:>10.1}",
+            cost.seconds,
+            mebi(cost.peak)
+        );
+        job.remove();
+    }
+    println!();
+}
+
+/// As many as a machine with few cores keeps up with.
+const CONCURRENCY: usize = 64;
+
+fn resume(directory: &Path, rows: u64) {
+    // Nobody listens there, and nobody is called.
+    let nobody = "http://127.0.0.1:9";
+    let few = Job::new(directory, FEW);
+    few.finish();
+    let least = Cost::of(&mut few.run(nobody)).peak;
+    few.remove();
+
+    println!("A run with all of its {rows} rows done:");
+    println!(
+        "{:>10} {:>10} {:>8} {:>10} {:>14}",
+        "seconds", "bare csv", "ratio", "peak MiB", "bytes per row"
+    );
+    let job = Job::new(directory, rows);
+    job.finish();
+    let mut ratios = Vec::new();
+    for _ in 0..TURNS {
+        let ours = Cost::of(&mut job.run(nobody));
+        let myself = std::env::current_exe().expect("it runs");
+        let bare = Cost::of(
+            Command::new(myself)
+                .arg("--read")
+                .args([&job.people, &job.results]),
+        );
+        let ratio = ours.seconds / bare.seconds;
+        let per_row = ours.peak.saturating_sub(least) as f64 / (rows - FEW) as f64;
+        println!(
+            "{:>10.2} {:>10.2} {ratio:>8.2} {:>10.1} {per_row:>14.1}",
+            ours.seconds,
+            bare.seconds,
+            mebi(ours.peak)
+        );
+        ratios.push(ratio);
+    }
+    ratios.sort_by(f64::total_cmp);
+    println!("median ratio {:.2}", ratios[TURNS / 2]);
+}
+
+/// The least that a program can do that skips what is done.
+fn read(path: &Path) {
+    let mut reader = csv::Reader::from_path(path).expect("opened");
+    let mut record = csv::ByteRecord::new();
+    while reader.read_byte_record(&mut record).expect("read") {}
+}
+
+/// An input and its results.
+struct Job {
+    rows: u64,
+    people: PathBuf,
+    results: PathBuf,
+}
+
+impl Job {
+    /// Writes the input.
+    fn new(directory: &Path, rows: u64) -> Self {
+        let people = directory.join(format!("{rows}.csv"));
+        let mut file = BufWriter::new(File::create(&people).expect("created"));
+        let header =
+            "identity_id,identity_pool_id,developer_provider_name,developer_user_identifier";
+        writeln!(file, "{header}").expect("written");
+        for n in 0..rows {
+            let link = link(n);
+            writeln!(
+                file,
+                "{},{},{},{}",
+                link.identity_id,
+                link.identity_pool_id,
+                link.developer_provider_name,
+                link.developer_user_identifier
+            )
+            .expect("written");
+        }
+        file.flush().expect("written");
+        Self {
+            rows,
+            people,
+            results: directory.join(format!("{rows}.results.csv")),
+        }
+    }
+
+    /// Writes the results that a run leaves which has done every row.
+    fn finish(&self) {
+        let mut file = BufWriter::new(File::create(&self.results).expect("created"));
+        file.write_all(&Format::Csv.header(&[])).expect("written");
+        let mut line = Vec::new();
+        for n in 0..self.rows {
+            line.clear();
+            let run_id = "20260401T080000Z-1f0e2d3c-local";
+            Format::Csv.write([&entry(&self.people, n)], run_id, &[], &mut line);
+            file.write_all(&line).expect("written");
+        }
+        // Else the first run would bring to the disk what it has not written.
+        let file = file.into_inner().expect("written");
+        file.sync_all().expect("synced");
+    }
+
+    fn run(&self, url: &str) -> Command {
+        let mut command = Command::new(PROGRAM);
+        command
+            .arg("run")
+            .arg(&self.people)
+            .args(["--rate", "unlimited", "--progress", "none"])
+            .args(["--concurrency", &CONCURRENCY.to_string()])
+            .args(["--endpoint-url", url])
+            .env("AWS_ACCESS_KEY_ID", "a")
+            .env("AWS_SECRET_ACCESS_KEY", "s");
+        command
+    }
+
+    /// Makes room for the next.
+    fn remove(&self) {
+        for path in [&self.people, &self.results] {
+            std::fs::remove_file(path).expect("removed");
+        }
+    }
+}
+
+fn link(n: u64) -> Link {
+    Link {
+        identity_id: format!("us-east-1:00000000-0000-4000-8000-{n:012x}"),
+        identity_pool_id: "us-east-1:3f6c2a10-9b5e-4d7a-8c21-5e0f7d9a4b63".to_owned(),
+        developer_provider_name: "login.example.com".to_owned(),
+        developer_user_identifier: format!("acct-{n}"),
+    }
+}
+
+fn entry(people: &Path, n: u64) -> Entry {
+    let finished_at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_775_030_400_000 + n);
+    Entry {
+        position: Position {
+            source: people.to_string_lossy().into(),
+            row: n + 1,
+            line: n + 2,
+        },
+        link: link(n),
+        carried: Vec::new(),
+        key: None,
+        outcome: Outcome::Unlinked,
+        facts: Facts {
+            http_status: Some(200),
+            request_id: Some(format!("5e0f7d9a-3f6c-4a10-9b5e-{n:012x}")),
+            ..Facts::default()
+        },
+        attempts: 1,
+        started_at: Some(finished_at - Duration::from_millis(35)),
+        finished_at,
+        latency: Some(Duration::from_millis(35)),
+    }
+}
+
+/// What a process took.
+struct Cost {
+    seconds: f64,
+    /// Bytes of memory, where it took most.
+    peak: u64,
+}
+
+impl Cost {
+    /// Lets a process run to its end.
+    fn of(command: &mut Command) -> Self {
+        let begin = Instant::now();
+        let mut child = command.stdout(Stdio::null()).spawn().expect("it runs");
+        let status = PathBuf::from(format!("/proc/{}/status", child.id()));
+        let (tell, told) = sync_channel(1);
+        std::thread::spawn(move || tell.send(child.wait()));
+        // The kernel keeps the mark, but only while the process lives: what the last moments add goes unseen.
+        let mut peak = 0;
+        loop {
+            match told.recv_timeout(Duration::from_millis(5)) {
+                Ok(ended) => {
+                    assert!(ended.expect("it ends").success());
+                    break;
+                }
+                Err(RecvTimeoutError::Timeout) => peak = peak_in(&status).unwrap_or(peak),
+                Err(RecvTimeoutError::Disconnected) => unreachable!("it tells before it goes"),
+            }
+        }
+        Self {
+            seconds: begin.elapsed().as_secs_f64(),
+            peak,
+        }
+    }
+}
+
+/// The high-water mark of the process whose status this is.
+fn peak_in(status: &Path) -> Option<u64> {
+    let status = std::fs::read_to_string(status).ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibi: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibi * 1024)
+}
+
+fn mebi(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
+/// The emulator as a process, so that its memory is not counted.
+struct Emulator {
+    child: Child,
+    url: String,
+}
+
+impl Emulator {
+    fn start() -> Self {
+        let mut child = Command::new(PROGRAM)
+            .arg("emulator")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the emulator starts");
+        let mut url = String::new();
+        BufReader::new(child.stdout.take().expect("a pipe"))
+            .read_line(&mut url)
+            .expect("a URL");
+        Self {
+            child,
+            url: url.trim().to_owned(),
+        }
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
