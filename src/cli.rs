@@ -98,6 +98,13 @@ pub struct RunArgs {
     #[arg(long, value_name = "N", default_value = "16", value_parser = concurrency, help_heading = "Pace")]
     pub concurrency: NonZeroU32,
 
+    /// Keep this part of the quota free for others, once it is known
+    #[arg(long, value_name = "P%", default_value = "0%", value_parser = share, help_heading = "Pace")]
+    pub leave: f64,
+    /// Neither start near the quota that an earlier run has found, nor note the one that this run finds
+    #[arg(long, help_heading = "Pace")]
+    pub no_state: bool,
+
     /// Attempts for a row that were answered with a server error or not answered
     #[arg(long, value_name = "N", default_value = "8", help_heading = "Retries")]
     pub max_attempts: NonZeroU32,
@@ -318,6 +325,17 @@ fn at_most(text: &str) -> Result<AtMost, String> {
     parsed.ok_or_else(|| "expected a number of rows, or a percentage from 0% to 100%".to_owned())
 }
 
+/// A part, from 0 to 1, of which something must be left.
+fn share(text: &str) -> Result<f64, String> {
+    let percent = text
+        .strip_suffix('%')
+        .and_then(|percent| percent.parse().ok());
+    percent
+        .filter(|percent| (0.0..=90.0).contains(percent))
+        .map(|percent: f64| percent / 100.0)
+        .ok_or_else(|| "expected a percentage from 0% to 90%".to_owned())
+}
+
 fn concurrency(text: &str) -> Result<NonZeroU32, String> {
     let number: Option<NonZeroU32> = text.parse().ok();
     number
@@ -438,6 +456,8 @@ mod tests {
             &["--for", "11y"],
             &["--for", "99999999999999999999"],
             &["--max-failures", "101%"],
+            &["--leave", "100%"],
+            &["--leave", "20"],
             &["--max-failures", "-1"],
             &["--delimiter", "ab"],
             &["--delimiter", "\""],

@@ -9,6 +9,7 @@ use crate::call::aws;
 use crate::cli::{AtMost, InputArgs, LogFormat, NotLinked, OnExpiry, ProgressStyle, RunArgs};
 use crate::error::Error;
 use crate::input::{self, Fill, Header, Input};
+use crate::quotas::Quotas;
 use crate::record;
 use crate::report::Style;
 use crate::retry::Policy;
@@ -73,6 +74,8 @@ pub struct Plan {
     pub verbose: u8,
     /// Whether the log is JSON.
     pub json_log: bool,
+    /// Where quotas are kept from one run to the next, unless they are not.
+    pub quotas: Option<PathBuf>,
     /// The command as it was typed, to be named again.
     pub command: Vec<String>,
 }
@@ -146,6 +149,7 @@ impl Plan {
                 rate: args.rate,
                 burst: args.burst,
                 concurrency: args.concurrency,
+                leave: args.leave,
             },
             policy: Policy {
                 max_attempts: args.max_attempts.get(),
@@ -178,6 +182,7 @@ impl Plan {
             progress: style(args.progress),
             verbose: args.verbose,
             json_log: args.log_format == LogFormat::Json,
+            quotas: Quotas::path().filter(|_| mode == Mode::Real && !args.no_state),
             command,
         })
     }

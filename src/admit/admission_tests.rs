@@ -1,11 +1,15 @@
 use super::*;
 
 fn admission(rate: Rate, concurrency: u32) -> Admission {
-    Admission::new(Limits {
-        rate,
-        burst: NonZeroU32::MIN,
-        concurrency: NonZeroU32::new(concurrency).expect("positive"),
-    })
+    Admission::new(
+        Limits {
+            rate,
+            burst: NonZeroU32::MIN,
+            concurrency: NonZeroU32::new(concurrency).expect("positive"),
+            leave: 0.0,
+        },
+        HashMap::new(),
+    )
 }
 
 #[tokio::test(start_paused = true)]

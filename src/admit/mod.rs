@@ -9,8 +9,10 @@
 //! the credentials are not accepted. Through a shut gate one call at a time goes out to try.
 
 mod ceiling;
+mod chance;
 mod controller;
 mod gate;
+mod span;
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -34,6 +36,8 @@ pub struct Limits {
     pub burst: NonZeroU32,
     /// Calls in flight at most, over all Regions.
     pub concurrency: NonZeroU32,
+    /// The part of the quota, from 0 to 1, that is left to others once the quota is known.
+    pub leave: f64,
 }
 
 /// What became of a call, as far as admission learns from it.
@@ -62,6 +66,8 @@ pub struct Admission {
     limits: Limits,
     places: Arc<Semaphore>,
     credentials: Arc<Lock>,
+    /// What earlier runs have measured, by Region.
+    quotas: HashMap<String, f64>,
     regions: Mutex<HashMap<String, Arc<Region>>>,
 }
 
@@ -89,13 +95,15 @@ pub enum Vain {
 }
 
 impl Admission {
-    /// No Region is known yet; each has its own queue and rate from its first row on.
+    /// No Region is known yet; each has its own queue and rate from its first row on. `quotas` are the calls a second that
+    /// earlier runs have measured, by Region: a run starts near them.
     #[must_use]
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: Limits, quotas: HashMap<String, f64>) -> Self {
         Self {
             limits,
             places: Arc::new(Semaphore::new(limits.concurrency.get() as usize)),
             credentials: Arc::default(),
+            quotas,
             regions: Mutex::default(),
         }
     }
@@ -119,7 +127,12 @@ impl Admission {
             credentials: Arc::clone(&self.credentials),
             ceiling: rate.map(|rate| Ceiling::new(rate, self.limits.burst, now)),
             state: Mutex::new(State {
-                controller: Controller::new(rate, now),
+                controller: Controller::new(
+                    rate,
+                    self.limits.leave,
+                    self.quotas.get(name).copied(),
+                    now,
+                ),
                 silence: Silence::default(),
             }),
         });
@@ -140,6 +153,29 @@ impl Admission {
             .values()
             .filter_map(|region| region.state().controller.limit())
             .min_by(f64::total_cmp)
+    }
+
+    /// Calls a second that each Region bears, as far as that is known, in the order of their names.
+    #[must_use]
+    pub fn quotas(&self) -> Vec<(String, f64)> {
+        let regions = self.regions();
+        let known = regions.iter().filter_map(|(name, region)| {
+            let quota = region.state().controller.quota()?;
+            Some((name.clone(), quota))
+        });
+        let mut quotas: Vec<_> = known.collect();
+        quotas.sort_by(|a, b| a.0.cmp(&b.0));
+        quotas
+    }
+
+    /// Calls in flight that the pace of all Regions comes to, by Little's law from their latency.
+    #[must_use]
+    pub fn calls_in_flight(&self) -> f64 {
+        let regions = self.regions();
+        let calls = regions
+            .values()
+            .filter_map(|region| region.state().controller.calls_in_flight());
+        calls.sum()
     }
 
     /// Why calling is in vain at present, if it is.
@@ -371,7 +407,7 @@ impl Permit {
             credentials.break_off_try();
         }
         match feedback {
-            Feedback::Taken => state.controller.taken(now),
+            Feedback::Taken => state.controller.taken(self.started, now),
             Feedback::Throttled => state.controller.throttled(self.started, now),
             _ => {}
         }

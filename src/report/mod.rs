@@ -29,6 +29,8 @@ pub struct Snapshot {
     pub throttled: u64,
     /// Calls in flight.
     pub in_flight: usize,
+    /// Calls in flight that the pace comes to, by Little's law from the measured latency.
+    pub wanted_in_flight: f64,
     /// Rows that wait for their first admission.
     pub queued: usize,
     /// The rate that throttling holds a Region to, if it does.

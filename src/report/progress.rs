@@ -272,10 +272,12 @@ impl Progress {
                 Vain::Credentials => "limit: credentials",
                 Vain::Region(_) => "limit: no answer",
             })
-        } else if now.throttled_to.is_some() {
+        } else if now.throttled_to.is_some()
+            && now.wanted_in_flight < self.totals.concurrency as f64
+        {
             Some("limit: throttling")
         } else if now.in_flight >= self.totals.concurrency {
-            Some("limit: latency")
+            Some("limit: latency (see --concurrency)")
         } else if now.queued == 0 {
             Some("limit: input")
         } else {

@@ -4,9 +4,11 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
 
 use super::{Tally, grouped, spoken};
+use crate::admit::Rate;
 use crate::error::Exit;
 use crate::outcome::Outcome;
 use crate::terminal::{printable, printable_json};
@@ -26,6 +28,8 @@ pub struct Report {
     pub calls: u64,
     /// Attempts answered with "too many".
     pub throttled: u64,
+    /// Calls a second that Regions were found to bear.
+    pub quotas: Vec<(String, f64)>,
     /// How long it took.
     pub elapsed: Duration,
     /// Whether the inputs were read or counted to their end: otherwise there may be more rows left.
@@ -52,6 +56,22 @@ pub fn conclusion(tally: &Tally, not_linked_fails: bool) -> Exit {
     }
 }
 
+/// What a Region bears, as scripts read it.
+#[derive(Serialize)]
+struct Quota<'a> {
+    region: &'a str,
+    calls_per_second: f64,
+}
+
+impl<'a> Quota<'a> {
+    fn of((region, calls): &'a (String, f64)) -> Self {
+        Self {
+            region,
+            calls_per_second: (calls * 10.0).round() / 10.0,
+        }
+    }
+}
+
 impl Serialize for Report {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let tally = &self.tally;
@@ -69,6 +89,8 @@ impl Serialize for Report {
         map.serialize_entry("counted_to_end", &self.counted_to_end)?;
         map.serialize_entry("calls", &self.calls)?;
         map.serialize_entry("throttled", &self.throttled)?;
+        let quotas: Vec<_> = self.quotas.iter().map(Quota::of).collect();
+        map.serialize_entry("quotas", &quotas)?;
         map.serialize_entry("seconds", &(self.elapsed.as_millis() as f64 / 1000.0))?;
         map.serialize_entry("reason", self.reason)?;
         map.serialize_entry("message", &self.message)?;
@@ -166,6 +188,10 @@ impl Report {
                 spoken(self.elapsed),
                 self.calls as f64 / seconds
             );
+        }
+        for (region, calls) in &self.quotas {
+            let quota = Rate::PerSecond(*calls);
+            let _ = writeln!(text, "{} bears about {quota}.", printable(region));
         }
         if let Some(results) = &self.results {
             let _ = writeln!(text, "Results: {}", printable(&results.to_string_lossy()));

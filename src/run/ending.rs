@@ -60,6 +60,7 @@ fn blank(plan: &Plan, tally: Tally, elapsed: Duration) -> Report {
         tally,
         calls: 0,
         throttled: 0,
+        quotas: Vec::new(),
         elapsed,
         counted_to_end: true,
         unrecorded: false,

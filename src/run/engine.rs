@@ -458,6 +458,7 @@ impl<'a, C: Unlink> Engine<'a, C> {
             calls: counters.calls.load(Ordering::Relaxed),
             throttled: counters.throttled.load(Ordering::Relaxed),
             in_flight: self.context.admission.in_flight(),
+            wanted_in_flight: self.context.admission.calls_in_flight(),
             queued,
             throttled_to: self.context.admission.throttled_to(),
             in_vain: self.context.admission.in_vain(),

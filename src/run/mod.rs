@@ -10,6 +10,7 @@ mod breaker;
 mod ending;
 mod engine;
 mod feeder;
+mod memory;
 mod reason;
 
 use std::collections::HashSet;
@@ -24,6 +25,8 @@ pub use breaker::Breaker;
 pub use engine::{Bounds, Wires, drive};
 pub use feeder::{Fed, Feeder};
 pub use reason::{Reason, Summary};
+
+use memory::Memory;
 
 use crate::admit::Admission;
 use crate::call::aws::AwsCalls;
@@ -173,10 +176,11 @@ async fn call_all(
         .start()
         .map_err(no_thread)?;
 
+    let memory = Memory::of(plan, &stage.calls).await;
     let (stop, told) = watch::channel(Stop::Go);
     let context = Arc::new(Context {
         calls: stage.calls,
-        admission: Admission::new(plan.limits),
+        admission: Admission::new(plan.limits, memory.quotas()),
         policy: plan.policy,
         in_flight: Some(in_flight),
         recorded: Arc::clone(&recording.length),
@@ -212,12 +216,11 @@ async fn call_all(
         ));
     }
     drop(stage.emulator);
-    Ok(ending::report(
-        plan,
-        &summary,
-        &context.counters,
-        began.elapsed(),
-    ))
+    let quotas = context.admission.quotas();
+    memory.keep(&context.calls, &quotas).await;
+    let mut report = ending::report(plan, &summary, &context.counters, began.elapsed());
+    report.quotas = quotas;
+    Ok(report)
 }
 
 fn feeder(plan: &Plan, past: Past, keyer: Keyer, reading: Arc<Reading>) -> Feeder {

@@ -1,6 +1,6 @@
 //! One run of a scenario: feeder and recorder are tasks in memory, everything between them is the real thing.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -102,7 +102,7 @@ async fn perform(scenario: Scenario, seed: u64) -> Played {
     let (stop, told) = watch::channel(Stop::Go);
     let context = Arc::new(Context {
         calls: calls.clone(),
-        admission: Admission::new(plan.limits),
+        admission: Admission::new(plan.limits, HashMap::new()),
         policy: plan.policy,
         in_flight: None,
         recorded: Arc::default(),

@@ -1,4 +1,7 @@
-//! Attempts through the AWS SDK. The only file that names it.
+//! Attempts through the AWS SDK. This folder is the only place that names it.
+
+mod account;
+mod answer;
 
 use std::collections::HashMap;
 use std::error::Error as StdError;
@@ -17,31 +20,23 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_sdk_cognitoidentity::Client;
-use aws_sdk_cognitoidentity::config::interceptors::{
-    AfterDeserializationInterceptorContextRef, BeforeDeserializationInterceptorContextMut,
-};
 use aws_sdk_cognitoidentity::config::retry::RetryConfig;
 use aws_sdk_cognitoidentity::config::{
-    ConfigBag, IdentityCache, Intercept, RuntimeComponents, SharedIdentityCache,
-    StalledStreamProtectionConfig,
+    IdentityCache, SharedIdentityCache, StalledStreamProtectionConfig,
 };
-use aws_sdk_cognitoidentity::error::{BoxError, ProvideErrorMetadata, SdkError};
 use aws_sdk_cognitoidentity::operation::RequestId;
-use aws_sdk_cognitoidentity::operation::unlink_developer_identity::UnlinkDeveloperIdentityError;
 use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::http::{
     HttpConnectorSettings, SharedHttpClient, SharedHttpConnector, http_client_fn,
 };
-use aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint;
-use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use aws_smithy_types::body::SdkBody;
-use http_body_util::Limited;
 
 use super::Unlink;
 use crate::outcome::{Answer, Facts, Heard};
 use crate::row::Link;
+use account::account_of;
+use answer::{OnlyCognito, answer_of, told};
 
 /// What the calls need to know. Unset, everything else is as in any AWS tool: environment, profile, container, instance.
 #[derive(Debug, Clone, Default)]
@@ -62,9 +57,6 @@ pub struct Settings {
 
 /// Credentials are fetched from instance metadata, SSO or another role; with retries off the SDK would allow 6 seconds.
 const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// An answer to an unlink has a body of some hundred bytes at most. What is longer is not read to its end.
-const LONGEST_ANSWER: usize = 64 * 1024;
 
 /// Clients for every Region that rows name, over one set of settings and one source of credentials.
 #[derive(Debug)]
@@ -158,6 +150,24 @@ impl AwsCalls {
         let clients = self.clients.read().unwrap_or_else(PoisonError::into_inner);
         let general = clients.shared.endpoint_url().map(str::to_owned);
         specific.or(general)
+    }
+
+    /// The account whose credentials these are, or `unknown`: as the credentials say, or as their key does.
+    pub async fn account(&self) -> String {
+        let provider = {
+            let clients = self.clients.read().unwrap_or_else(PoisonError::into_inner);
+            clients.shared.credentials_provider()
+        };
+        let credentials = match provider {
+            Some(provider) => provider.provide_credentials().await.ok(),
+            None => None,
+        };
+        let account = credentials.and_then(|credentials| {
+            let told = credentials.account_id();
+            told.map(|id| id.as_str().to_owned())
+                .or_else(|| account_of(credentials.access_key_id()))
+        });
+        account.unwrap_or_else(|| "unknown".to_owned())
     }
 
     fn client(&self, region: &str) -> Client {
@@ -311,201 +321,3 @@ impl fmt::Display for SettingsError {
 }
 
 impl StdError for SettingsError {}
-
-/// Refuses successes that Cognito did not write.
-///
-/// The operation has no output, so the SDK takes any 200 for a success: a captive portal's page would unlink everybody.
-#[derive(Debug)]
-struct OnlyCognito;
-
-/// Why an answer was refused.
-#[derive(Debug)]
-struct NotCognito;
-
-impl fmt::Display for NotCognito {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the answer is not Amazon Cognito's")
-    }
-}
-
-impl StdError for NotCognito {}
-
-#[dyn_dispatch_hint]
-impl Intercept for OnlyCognito {
-    fn name(&self) -> &'static str {
-        "OnlyCognito"
-    }
-
-    fn modify_before_deserialization(
-        &self,
-        context: &mut BeforeDeserializationInterceptorContextMut<'_>,
-        _: &RuntimeComponents,
-        _: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let response = context.response_mut();
-        let length = response
-            .headers()
-            .get("content-length")
-            .and_then(|length| length.parse::<usize>().ok());
-        if length.is_none_or(|length| length > LONGEST_ANSWER) {
-            let body = std::mem::replace(response.body_mut(), SdkBody::taken());
-            *response.body_mut() = SdkBody::from_body_1_x(Limited::new(body, LONGEST_ANSWER));
-        }
-        Ok(())
-    }
-
-    fn read_after_deserialization(
-        &self,
-        context: &AfterDeserializationInterceptorContextRef<'_>,
-        _: &RuntimeComponents,
-        _: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let response = context.response();
-        if response.status().is_success() && !is_cognitos_success(response) {
-            return Err(NotCognito.into());
-        }
-        Ok(())
-    }
-}
-
-/// Cognito's success has a request id or at least the protocol's content type, and a body that is empty or a JSON object.
-fn is_cognitos_success(response: &HttpResponse) -> bool {
-    let signed_off = response.request_id().is_some()
-        || content_type(response).starts_with("application/x-amz-json");
-    let body = response.body().bytes().unwrap_or_default();
-    signed_off && body.trim_ascii().first().is_none_or(|&first| first == b'{')
-}
-
-fn content_type(response: &HttpResponse) -> &str {
-    response.headers().get("content-type").unwrap_or_default()
-}
-
-fn is_html(response: &HttpResponse) -> bool {
-    let body = response.body().bytes().unwrap_or_default();
-    content_type(response).contains("html") || body.trim_ascii_start().first() == Some(&b'<')
-}
-
-/// Sorts the SDK's errors by what they say about the request: refused, lost, or never sent.
-fn answer_of(error: &SdkError<UnlinkDeveloperIdentityError>) -> Answer {
-    let Some(response) = error.raw_response() else {
-        let (heard, code) = match error {
-            SdkError::TimeoutError(_) => (Heard::NoReply, "Timeout"),
-            _ if is_for_want_of_credentials(error) => (Heard::NoCredentials, "NoCredentials"),
-            SdkError::DispatchFailure(_) if never_sent(error) => {
-                (Heard::NotSent, "ConnectionFailed")
-            }
-            SdkError::DispatchFailure(failure) if failure.is_timeout() => {
-                (Heard::NoReply, "Timeout")
-            }
-            SdkError::DispatchFailure(_) => (Heard::NoReply, "ConnectionLost"),
-            _ => (Heard::NotSent, "RequestNotBuilt"),
-        };
-        return Answer {
-            heard,
-            facts: Facts {
-                code: Some(code.to_owned()),
-                message: Some(told(error)),
-                ..Facts::default()
-            },
-        };
-    };
-    let mut facts = facts_of(response);
-    let error_answer = Heard::Error {
-        html: is_html(response),
-    };
-    let heard = match error {
-        SdkError::ServiceError(refused) => {
-            facts.code = refused.err().code().map(bare_code);
-            facts.message = refused.err().message().map(str::to_owned);
-            error_answer
-        }
-        _ if find::<NotCognito>(error).is_some() => {
-            facts.code = Some("NotCognito".to_owned());
-            Heard::ForeignSuccess
-        }
-        // A body that did not arrive whole is gone; an error page that is not JSON is still there.
-        _ if response.body().bytes().is_some() && !response.status().is_success() => error_answer,
-        _ => {
-            facts.code = Some("TruncatedAnswer".to_owned());
-            Heard::NoReply
-        }
-    };
-    facts.message = facts.message.or_else(|| match heard {
-        Heard::Error { html: true } | Heard::ForeignSuccess => Some("it is no JSON".to_owned()),
-        Heard::Error { html: false } => None,
-        _ => Some(told(error)),
-    });
-    Answer { heard, facts }
-}
-
-fn facts_of(response: &HttpResponse) -> Facts {
-    let header = |name: &str| {
-        response
-            .headers()
-            .get(name)
-            .and_then(|value| value.parse().ok())
-    };
-    let retry_after = header("x-amz-retry-after")
-        .map(Duration::from_millis)
-        .or_else(|| header("retry-after").map(Duration::from_secs));
-    Facts {
-        http_status: Some(response.status().as_u16()),
-        request_id: response.request_id().map(str::to_owned),
-        retry_after,
-        ..Facts::default()
-    }
-}
-
-/// `Code` of `name.space#Code:details`.
-fn bare_code(code: &str) -> String {
-    let code = code.rsplit_once('#').map_or(code, |(_, code)| code);
-    code.split_once(':')
-        .map_or(code, |(code, _)| code)
-        .to_owned()
-}
-
-/// Whether no connection came about, so that the service cannot have seen the request.
-fn never_sent(error: &(dyn StdError + 'static)) -> bool {
-    find::<hyper_util::client::legacy::Error>(error)
-        .is_some_and(hyper_util::client::legacy::Error::is_connect)
-}
-
-fn is_for_want_of_credentials(error: &(dyn StdError + 'static)) -> bool {
-    find::<CredentialsError>(error).is_some()
-        || told(error).contains("failed to select an auth scheme")
-}
-
-fn causes<'a>(
-    error: &'a (dyn StdError + 'static),
-) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    std::iter::successors(Some(error), |&error| error.source())
-}
-
-/// The first error of this type among `error` and its causes.
-fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
-    causes(error).find_map(|error| error.downcast_ref::<E>())
-}
-
-/// The causes of an error, outermost first, each said once.
-fn told(error: &(dyn StdError + 'static)) -> String {
-    let mut parts: Vec<String> = Vec::new();
-    for cause in causes(error) {
-        let part = cause.to_string();
-        if !parts.iter().any(|told| told.contains(&part)) {
-            parts.push(part);
-        }
-    }
-    parts.join(": ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn codes_lose_their_name_space_and_details() {
-        assert_eq!(bare_code("Code"), "Code");
-        assert_eq!(bare_code("com.amazonaws.cognito#Code"), "Code");
-        assert_eq!(bare_code("ns#Code:http://internal/"), "Code");
-    }
-}

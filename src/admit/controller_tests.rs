@@ -1,0 +1,138 @@
+use super::*;
+
+const MS: Duration = Duration::from_millis(1);
+
+/// A service with a quota, seen through a controller: calls start when they are due and are answered 40 ms later.
+struct Stage {
+    controller: Controller,
+    now: Instant,
+    quota: f64,
+    tokens: f64,
+    under_way: std::collections::VecDeque<(Instant, bool)>,
+}
+
+impl Stage {
+    fn new(controller: impl FnOnce(Instant) -> Controller, quota: f64) -> Self {
+        let now = Instant::now();
+        Self {
+            controller: controller(now),
+            now,
+            quota,
+            tokens: 1.0,
+            under_way: std::collections::VecDeque::new(),
+        }
+    }
+
+    /// Calls taken and throttled a second.
+    fn play(&mut self, seconds: u32) -> (f64, f64) {
+        let (mut taken, mut throttled) = (0_u32, 0_u32);
+        for _ in 0..seconds * 1000 {
+            self.now += MS;
+            self.tokens = (self.tokens + self.quota / 1000.0).min((self.quota / 5.0).max(1.0));
+            while let Some((started, took)) = self.under_way.front().copied()
+                && self.now - started >= MS * 40
+            {
+                self.under_way.pop_front();
+                if took {
+                    self.controller.taken(started, self.now);
+                } else {
+                    self.controller.throttled(started, self.now);
+                }
+            }
+            while self.controller.due() <= self.now && self.under_way.len() < 200 {
+                self.controller.start(self.now);
+                let took = self.tokens >= 1.0;
+                self.tokens -= if took { 1.0 } else { 0.0 };
+                taken += u32::from(took);
+                throttled += u32::from(!took);
+                self.under_way.push_back((self.now, took));
+            }
+        }
+        let seconds = f64::from(seconds);
+        (f64::from(taken) / seconds, f64::from(throttled) / seconds)
+    }
+}
+
+#[test]
+fn at_the_ceiling_until_throttled() {
+    let mut stage = Stage::new(|now| Controller::new(Some(20.0), 0.0, None, now), 1000.0);
+    let (taken, throttled) = stage.play(30);
+    assert!((19.5..=20.1).contains(&taken), "{taken}");
+    assert!(throttled <= 0.0, "{throttled}");
+    assert_eq!(stage.controller.limit(), None);
+    assert_eq!(stage.controller.quota(), None);
+}
+
+#[test]
+fn an_unknown_quota_is_found_and_used() {
+    for quota in [10.0, 50.0, 200.0, 1000.0] {
+        let mut stage = Stage::new(|now| Controller::new(None, 0.0, None, now), quota);
+        let (early, _) = stage.play(5);
+        let (taken, throttled) = stage.play(60);
+        assert!(early > quota * 0.75, "{early} of {quota} at first");
+        assert!(taken > quota * 0.96, "{taken} of {quota}");
+        assert!(throttled < taken * 0.02, "{throttled} of {taken} throttled");
+    }
+}
+
+#[test]
+fn a_quota_that_is_known_is_neither_searched_nor_exceeded() {
+    let mut stage = Stage::new(|now| Controller::new(None, 0.0, Some(50.0), now), 50.0);
+    let (taken, throttled) = stage.play(5);
+    assert!(taken > 45.0, "{taken}");
+    assert!(throttled < 1.0, "{throttled}");
+}
+
+#[test]
+fn a_share_is_left_to_others() {
+    let mut stage = Stage::new(|now| Controller::new(None, 0.2, None, now), 100.0);
+    stage.play(60);
+    let (taken, throttled) = stage.play(300);
+    assert!((76.0..84.0).contains(&taken), "{taken}");
+    assert!(throttled < 0.5, "{throttled}");
+    let quota = stage.controller.quota().expect("it was found");
+    assert!((95.0..=102.0).contains(&quota), "{quota}");
+}
+
+#[test]
+fn a_quota_that_changes_is_followed() {
+    let mut stage = Stage::new(|now| Controller::new(None, 0.0, None, now), 100.0);
+    stage.play(20);
+    stage.quota = 40.0;
+    stage.play(3);
+    let (taken, throttled) = stage.play(5);
+    assert!(taken > 36.0, "{taken}");
+    assert!(throttled < 2.0, "{throttled}");
+    stage.quota = 80.0;
+    stage.play(15);
+    let (taken, _) = stage.play(5);
+    assert!(taken > 72.0, "{taken}");
+}
+
+#[test]
+fn calls_of_one_round_trip_cut_once() {
+    let now = Instant::now();
+    let mut controller = Controller::new(None, 0.0, Some(100.0), now);
+    let before = controller.pace;
+    for call in 0..30 {
+        controller.throttled(now + MS * call, now + MS * 50);
+    }
+    assert!(
+        controller.pace >= before * DEEPEST_CUT * (1.0 - YIELD),
+        "{controller:?}"
+    );
+}
+
+#[test]
+fn never_slower_than_the_slowest() {
+    let mut now = Instant::now();
+    let mut controller = Controller::new(Some(10.0), 0.0, None, now);
+    for _ in 0..1000 {
+        now += MS * 100;
+        controller.throttled(now, now);
+    }
+    assert!(
+        controller.pace >= SLOWEST && controller.pace < 10.0,
+        "{controller:?}"
+    );
+}

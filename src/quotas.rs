@@ -1,0 +1,239 @@
+//! What earlier runs have found a Region to bear, so that the next one starts near it.
+//!
+//! One small file in the user's state directory (XDG): calls a second by endpoint, account and Region, and nothing of the
+//! rows. It is a hint and no more: where it cannot be read or written, a run goes on without it.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use etcetera::BaseStrategy;
+use etcetera::base_strategy::Xdg;
+use serde::{Deserialize, Serialize};
+
+/// Quotas kept at most; the oldest are forgotten first.
+const KEPT: usize = 100;
+
+/// The file's own version: another one is left alone.
+const VERSION: u32 = 1;
+
+/// The quotas of one file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Quotas {
+    version: u32,
+    quotas: Vec<Quota>,
+}
+
+/// What a Region bears.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Quota {
+    /// The endpoint's URL, or `AWS`.
+    pub endpoint: String,
+    /// The account's number, or `unknown`: AWS counts its quotas by account.
+    pub account: String,
+    /// The Region.
+    pub region: String,
+    /// Calls a second.
+    pub calls_per_second: f64,
+    /// When it was measured: RFC 3339, UTC.
+    pub measured_at: String,
+}
+
+impl Default for Quotas {
+    fn default() -> Self {
+        Self {
+            version: VERSION,
+            quotas: Vec::new(),
+        }
+    }
+}
+
+impl Quotas {
+    /// `$XDG_STATE_HOME/cognito-unlink/quotas.json`, by default below `~/.local/state`; nothing without a home.
+    #[must_use]
+    pub fn path() -> Option<PathBuf> {
+        let state = Xdg::new().ok()?.state_dir()?;
+        Some(state.join("cognito-unlink").join("quotas.json"))
+    }
+
+    /// Reads a file; one that is not there is empty.
+    ///
+    /// # Errors
+    /// It cannot be read, or is none of these.
+    pub fn read(path: &Path) -> io::Result<Self> {
+        let text = match fs::read(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(error),
+        };
+        let read: Self = serde_json::from_slice(&text)?;
+        if read.version == VERSION {
+            Ok(read)
+        } else {
+            Err(io::Error::other("it is of another version"))
+        }
+    }
+
+    /// Whether there is anything about an endpoint.
+    #[must_use]
+    pub fn knows(&self, endpoint: &str) -> bool {
+        self.quotas.iter().any(|quota| quota.endpoint == endpoint)
+    }
+
+    /// What is known of an account at an endpoint.
+    pub fn of<'a>(
+        &'a self,
+        endpoint: &'a str,
+        account: &'a str,
+    ) -> impl Iterator<Item = &'a Quota> {
+        let plausible = |quota: &&Quota| {
+            quota.calls_per_second.is_finite() && (1e-3..=1e6).contains(&quota.calls_per_second)
+        };
+        self.quotas
+            .iter()
+            .filter(move |quota| quota.endpoint == endpoint && quota.account == account)
+            .filter(plausible)
+    }
+
+    /// Adds what was measured just now to a file, in place of what it says of the same Regions.
+    ///
+    /// # Errors
+    /// The file or its folder cannot be written.
+    pub fn note(
+        path: &Path,
+        endpoint: &str,
+        account: &str,
+        measured: &[(String, f64)],
+    ) -> io::Result<()> {
+        // What cannot be read is worth nothing to anybody.
+        let mut all = Self::read(path).unwrap_or_default();
+        let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+        for (region, calls) in measured {
+            let same = |quota: &Quota| {
+                (&*quota.endpoint, &*quota.account, &*quota.region) == (endpoint, account, region)
+            };
+            all.quotas.retain(|quota| !same(quota));
+            all.quotas.push(Quota {
+                endpoint: endpoint.to_owned(),
+                account: account.to_owned(),
+                region: region.clone(),
+                calls_per_second: (calls * 100.0).round() / 100.0,
+                measured_at: now.clone(),
+            });
+        }
+        let forgotten = all.quotas.len().saturating_sub(KEPT);
+        all.quotas.drain(..forgotten);
+        all.write(path)
+    }
+
+    /// Whole or not at all: another run may read it meanwhile.
+    fn write(&self, path: &Path) -> io::Result<()> {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        let beside = path.with_extension(format!("{}.new", std::process::id()));
+        let written = fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&beside)
+            .and_then(|mut file| {
+                let mut text = serde_json::to_vec_pretty(self)?;
+                text.push(b'\n');
+                file.write_all(&text)
+            })
+            .and_then(|()| fs::rename(&beside, path));
+        if written.is_err() {
+            let _ = fs::remove_file(&beside);
+        }
+        written
+    }
+}
+
+/// By Region.
+#[must_use]
+pub fn by_region<'a>(quotas: impl Iterator<Item = &'a Quota>) -> HashMap<String, f64> {
+    quotas
+        .map(|quota| (quota.region.clone(), quota.calls_per_second))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn measured(region: &str, calls: f64) -> [(String, f64); 1] {
+        [(region.to_owned(), calls)]
+    }
+
+    #[test]
+    fn the_newest_measure_of_a_region_is_kept_and_others_are_left() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("below").join("quotas.json");
+        assert_eq!(Quotas::read(&path).expect("empty"), Quotas::default());
+        for (endpoint, account, region, calls) in [
+            ("AWS", "1", "eu-west-1", 10.0),
+            ("AWS", "2", "eu-west-1", 20.0),
+            ("AWS", "1", "us-east-1", 30.0),
+            ("AWS", "1", "eu-west-1", 40.127),
+        ] {
+            Quotas::note(&path, endpoint, account, &measured(region, calls)).expect("written");
+        }
+        let read = Quotas::read(&path).expect("whole");
+        let known = by_region(read.of("AWS", "1"));
+        let expected = [("us-east-1", 30.0), ("eu-west-1", 40.13)];
+        assert_eq!(
+            known,
+            expected
+                .map(|(region, calls)| (region.to_owned(), calls))
+                .into()
+        );
+        assert!(read.knows("AWS") && !read.knows("http://localhost"));
+        let files = fs::read_dir(path.parent().expect("a folder"))
+            .expect("listed")
+            .count();
+        assert_eq!(files, 1);
+    }
+
+    #[test]
+    fn the_oldest_are_forgotten_and_what_is_foreign_is_replaced() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("quotas.json");
+        fs::write(&path, "{\"version\":2,\"quotas\":[]}").expect("written");
+        assert!(Quotas::read(&path).is_err());
+        for n in 0..=KEPT {
+            Quotas::note(
+                &path,
+                &format!("http://{n}"),
+                "unknown",
+                &measured("r", 1.0),
+            )
+            .expect("written");
+        }
+        let read = Quotas::read(&path).expect("whole");
+        assert!(!read.knows("http://0") && read.knows("http://1"));
+        assert_eq!(read.quotas.len(), KEPT);
+    }
+
+    #[test]
+    fn what_no_region_bears_is_not_believed() {
+        let quota = |calls_per_second| Quota {
+            endpoint: "AWS".into(),
+            account: "1".into(),
+            region: "r".into(),
+            calls_per_second,
+            measured_at: String::new(),
+        };
+        for wrong in [0.0, -1.0, 1e9] {
+            let quotas = Quotas {
+                version: VERSION,
+                quotas: vec![quota(wrong)],
+            };
+            assert_eq!(quotas.of("AWS", "1").count(), 0, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! What a run takes over from earlier ones about the quota, and leaves to later ones.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use crate::admit::Rate;
+use crate::call::aws::AwsCalls;
+use crate::plan::Plan;
+use crate::quotas::{Quotas, by_region};
+use crate::report::{Style, notice};
+use crate::terminal::printable;
+
+/// The quotas of one endpoint and account.
+pub(super) struct Memory {
+    /// Where they are kept, if they are.
+    path: Option<PathBuf>,
+    endpoint: String,
+    known: HashMap<String, f64>,
+    told: bool,
+}
+
+impl Memory {
+    /// Looks up what is known, and says so. That nothing can be looked up is no reason not to run.
+    pub(super) async fn of(plan: &Plan, calls: &AwsCalls) -> Self {
+        let endpoint = calls.endpoint_url().unwrap_or_else(|| "AWS".to_owned());
+        let mut memory = Self {
+            path: plan.quotas.clone(),
+            endpoint,
+            known: HashMap::new(),
+            told: plan.progress != Style::None,
+        };
+        let Some(path) = &memory.path else {
+            return memory;
+        };
+        match Quotas::read(path) {
+            // The account takes asking for the credentials, so only if it matters.
+            Ok(quotas) if quotas.knows(&memory.endpoint) => {
+                let account = calls.account().await;
+                memory.known = by_region(quotas.of(&memory.endpoint, &account));
+            }
+            Ok(_) => {}
+            Err(error) => notice(&format!("{} is not used: {error}", path.display())),
+        }
+        memory.tell();
+        memory
+    }
+
+    fn tell(&self) {
+        let mut regions: Vec<_> = self.known.iter().collect();
+        regions.sort_by(|a, b| a.0.cmp(b.0));
+        for (region, calls) in regions.into_iter().filter(|_| self.told) {
+            notice(&format!(
+                "An earlier run found that {} bears about {}; this one starts near that.",
+                printable(region),
+                Rate::PerSecond(*calls)
+            ));
+        }
+    }
+
+    /// By Region, in calls a second.
+    pub(super) fn quotas(&self) -> HashMap<String, f64> {
+        self.known.clone()
+    }
+
+    /// Keeps what was found.
+    pub(super) async fn keep(&self, calls: &AwsCalls, found: &[(String, f64)]) {
+        let Some(path) = &self.path else { return };
+        let news: Vec<_> = found
+            .iter()
+            .filter(|(region, calls)| self.known.get(region) != Some(calls))
+            .cloned()
+            .collect();
+        if news.is_empty() {
+            return;
+        }
+        let account = calls.account().await;
+        if let Err(error) = Quotas::note(path, &self.endpoint, &account, &news) {
+            notice(&format!(
+                "the quota that was found cannot be kept in {}: {error}",
+                path.display()
+            ));
+        }
+    }
+}
