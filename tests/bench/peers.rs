@@ -174,9 +174,12 @@ impl Contender {
                 let unlink = r#"aws cognito-identity unlink-developer-identity --endpoint-url "$URL" \
                     --identity-id "$0" --identity-pool-id "$1" --developer-provider-name "$2" \
                     --developer-user-identifier "$3" >&2 || echo lost"#;
+                // xargs takes the shell's place: what its `aws` processes use is counted even if it is stopped.
+                let each = r#"tail -n +2 "$PEOPLE" | tr , ' ' > "$PEOPLE.words"
+                    exec xargs -n 4 -P "$PROCESSES" sh -c "$UNLINK" < "$PEOPLE.words""#;
                 let mut command = clean("sh");
                 command
-                    .args(["-c", r#"tail -n +2 "$PEOPLE" | tr , ' ' | xargs -n 4 -P "$PROCESSES" sh -c "$UNLINK""#])
+                    .args(["-c", each])
                     .env("PATH", format!("{}:{PATH}", python.join("bin").display()))
                     .env("PEOPLE", people)
                     .env("PROCESSES", processes.to_string())
