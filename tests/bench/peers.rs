@@ -3,13 +3,9 @@
 //!
 //! `cargo bench --bench peers -- --quota 50 --seconds 30`. Each contender in turn gets a fresh emulator, which notes the time of
 //! every call, and as many rows as the quota allows in the time; after twice the time it is stopped. boto3 and the AWS CLI
-//! are installed from PyPI into a virtual environment below the target directory; without Python or PyPI they are left out.
+//! are installed by pip into a virtual environment below the target directory; where that does not work, they are left out.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a benchmark prints its table"
-)]
+#![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -280,7 +276,8 @@ struct Measures {
 impl Measures {
     fn of_calls(calls: &[Call], quota: u32, burst: NonZeroU32) -> Self {
         let began = calls.first().map(|call| call.began).unwrap_or_default();
-        let span = calls.last().map(|call| call.began).unwrap_or_default() - began;
+        let ended = calls.last().map(|call| call.began).unwrap_or_default();
+        let span = ended.saturating_sub(began);
         let is_throttled = |call: &&Call| call.code.as_deref() == Some("TooManyRequestsException");
         let throttled = |calls: &[&Call]| {
             let throttled = calls.iter().filter(|call| is_throttled(call)).count();
@@ -362,7 +359,7 @@ fn python() -> Result<PathBuf, String> {
     let run = |command: &mut Command| match command.output() {
         Ok(output) if output.status.success() => Ok(()),
         Ok(output) => Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
-        Err(error) => Err(format!("{:?}: {error}", command.get_program())),
+        Err(error) => Err(format!("{}: {error}", command.get_program().display())),
     };
     run(Command::new("python3").args(["-m", "venv"]).arg(&directory))?;
     let mut pip = Command::new(directory.join("bin/pip"));
