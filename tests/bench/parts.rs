@@ -1,0 +1,215 @@
+//! What a row costs in the parts that wait for nobody: `cargo bench --bench parts`.
+
+use std::hint::black_box;
+use std::io::Write;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use cognito_unlink::admit::{Admission, Feedback, Limits, Rate};
+use cognito_unlink::input::{self, Input, Read};
+use cognito_unlink::outcome::{Answer, Facts, Heard, Outcome, classify};
+use cognito_unlink::record::{Entry, Format};
+use cognito_unlink::retry::{History, Known, Policy};
+use cognito_unlink::row::{Keyer, Link, Position};
+use divan::Bencher;
+use divan::counter::{BytesCount, ItemsCount};
+use tempfile::NamedTempFile;
+use tokio::time::Instant;
+
+const ROWS: usize = 100_000;
+
+fn main() {
+    divan::main();
+}
+
+fn link(n: usize) -> Link {
+    Link {
+        identity_id: format!("us-east-1:00000000-0000-4000-8000-{n:012x}"),
+        identity_pool_id: "us-east-1:3f6c2a10-9b5e-4d7a-8c21-5e0f7d9a4b63".to_owned(),
+        developer_provider_name: "login.example.com".to_owned(),
+        developer_user_identifier: format!("acct-{n}"),
+    }
+}
+
+/// A file of [`ROWS`] lines, and one of `header` before them.
+fn file(ending: &str, header: &str, line: impl Fn(&Link) -> String) -> NamedTempFile {
+    let mut text = header.to_owned();
+    for n in 0..ROWS {
+        text.push_str(&line(&link(n)));
+        text.push('\n');
+    }
+    let mut file = tempfile::Builder::new()
+        .suffix(ending)
+        .tempfile()
+        .expect("a file");
+    file.write_all(text.as_bytes()).expect("written");
+    file
+}
+
+fn csv_file() -> NamedTempFile {
+    let header = "identity_id,identity_pool_id,developer_provider_name,developer_user_identifier\n";
+    file(".csv", header, |link| {
+        format!(
+            "{},{},{},{}",
+            link.identity_id,
+            link.identity_pool_id,
+            link.developer_provider_name,
+            link.developer_user_identifier
+        )
+    })
+}
+
+fn jsonl_file() -> NamedTempFile {
+    file(".jsonl", "", |link| {
+        serde_json::json!({
+            "identity_id": link.identity_id,
+            "identity_pool_id": link.identity_pool_id,
+            "developer_provider_name": link.developer_provider_name,
+            "developer_user_identifier": link.developer_user_identifier,
+        })
+        .to_string()
+    })
+}
+
+fn bytes(file: &NamedTempFile) -> BytesCount {
+    BytesCount::new(file.as_file().metadata().expect("its size").len())
+}
+
+fn read(bencher: Bencher<'_, '_>, file: &NamedTempFile) {
+    let input = Input::File(file.path().to_owned());
+    let settings = input::Settings::default();
+    bencher
+        .counter(bytes(file))
+        .counter(ItemsCount::new(ROWS))
+        .bench(|| {
+            let rows = input::open(&input, &settings).expect("opened");
+            let valid = rows.filter(|row| matches!(black_box(row), Ok(Read::Row(_))));
+            assert_eq!(valid.count(), ROWS);
+        });
+}
+
+#[divan::bench]
+fn input_csv(bencher: Bencher<'_, '_>) {
+    read(bencher, &csv_file());
+}
+
+#[divan::bench]
+fn input_jsonl(bencher: Bencher<'_, '_>) {
+    read(bencher, &jsonl_file());
+}
+
+/// What the csv crate alone takes for the same file, with neither validation nor rows.
+#[divan::bench]
+fn input_csv_crate_alone(bencher: Bencher<'_, '_>) {
+    let file = csv_file();
+    bencher
+        .counter(bytes(&file))
+        .counter(ItemsCount::new(ROWS))
+        .bench(|| {
+            let mut reader = csv::Reader::from_path(file.path()).expect("opened");
+            let mut record = csv::ByteRecord::new();
+            let mut rows = 0;
+            while reader.read_byte_record(&mut record).expect("a record") {
+                black_box(&record);
+                rows += 1;
+            }
+            assert_eq!(rows, ROWS);
+        });
+}
+
+#[divan::bench]
+fn row_key(bencher: Bencher<'_, '_>) {
+    let (keyer, link) = (Keyer::new([7; 16]), link(1));
+    bencher.bench(|| keyer.key(black_box(&link)));
+}
+
+#[divan::bench(args = ["csv", "jsonl"])]
+fn record_write(bencher: Bencher<'_, '_>, format: &str) {
+    let format = Format::of_name(format!("results.{format}").as_ref()).expect("a format");
+    let entry = Entry {
+        position: Position {
+            source: Arc::from("people.csv"),
+            row: 1,
+            line: 2,
+        },
+        link: link(1),
+        carried: Vec::new(),
+        key: None,
+        outcome: Outcome::Unlinked,
+        facts: Facts {
+            http_status: Some(200),
+            request_id: Some("00000000-0000-4000-8000-000000000001".to_owned()),
+            ..Facts::default()
+        },
+        attempts: 1,
+        started_at: Some(SystemTime::UNIX_EPOCH),
+        finished_at: SystemTime::UNIX_EPOCH,
+        latency: Some(Duration::from_millis(40)),
+    };
+    let entries: Vec<_> = std::iter::repeat_n(&entry, 100).collect();
+    let mut lines = Vec::new();
+    bencher
+        .counter(ItemsCount::new(entries.len()))
+        .bench_local(|| {
+            lines.clear();
+            format.write(entries.iter().copied(), "run", &[], &mut lines);
+            black_box(&lines);
+        });
+}
+
+fn throttled() -> Answer {
+    Answer {
+        heard: Heard::Error { html: false },
+        facts: Facts {
+            code: Some("TooManyRequestsException".to_owned()),
+            message: Some("Rate exceeded".to_owned()),
+            http_status: Some(400),
+            ..Facts::default()
+        },
+    }
+}
+
+#[divan::bench]
+fn outcome_classify(bencher: Bencher<'_, '_>) {
+    let answer = throttled();
+    bencher.bench(|| classify(black_box(&answer)));
+}
+
+#[divan::bench]
+fn retry_next(bencher: Bencher<'_, '_>) {
+    let class = classify(&throttled());
+    let (known, now) = (Known::default(), Instant::now());
+    bencher.bench(|| {
+        let mut history = History::new(false);
+        history.start(now);
+        black_box(history.next(black_box(class), None, known, &Policy::DEFAULT, now, 0.5))
+    });
+}
+
+/// So many at a time, so that entering the runtime does not count.
+const ADMISSIONS: usize = 1000;
+
+/// Admission and its answer, where no limit makes anybody wait.
+#[divan::bench(args = ["unlimited", "1000000000"])]
+fn admit_and_answer(bencher: Bencher<'_, '_>, rate: &str) {
+    let limits = Limits {
+        rate: rate.parse::<Rate>().expect("a rate"),
+        burst: NonZeroU32::MIN,
+        concurrency: NonZeroU32::MIN,
+    };
+    let region = Admission::new(limits).region("us-east-1");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .expect("a runtime");
+    bencher
+        .counter(ItemsCount::new(ADMISSIONS))
+        .bench_local(|| {
+            runtime.block_on(async {
+                for _ in 0..ADMISSIONS {
+                    drop(region.admit().await.answered(Feedback::Taken));
+                }
+            });
+        });
+}
