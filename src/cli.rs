@@ -240,9 +240,9 @@ pub struct EmulatorArgs {
     /// Calls a second that each Region takes [default: any number]
     #[arg(long, value_name = "RPS", value_parser = positive)]
     pub quota: Option<f64>,
-    /// Calls that the quota lets save up
-    #[arg(long, value_name = "N", default_value = "1")]
-    pub burst: NonZeroU32,
+    /// Calls that the quota lets save up [default: those of a tenth of a second, at least 1]
+    #[arg(long, value_name = "N")]
+    pub burst: Option<NonZeroU32>,
     /// Time to every answer
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = any_time)]
     pub latency: Duration,

@@ -1,6 +1,7 @@
 //! The emulator as a command: from its arguments to a server that runs until a signal.
 
 use std::ffi::OsString;
+use std::num::NonZeroU32;
 
 use crate::cli::EmulatorArgs;
 use crate::emulator::{Emulator, Link, Settings};
@@ -35,7 +36,7 @@ pub async fn serve(
         listen,
         links: args.links.map(links).transpose()?,
         provider: args.provider,
-        quota: args.quota.map(|rate| (rate, args.burst.get())),
+        quota: args.quota.map(|rate| (rate, burst(rate, args.burst))),
         latency: args.latency,
         jitter: args.jitter,
         faults: args.faults,
@@ -54,6 +55,17 @@ pub async fn serve(
         counters.unlinks, counters.effects, counters.throttled, counters.most_in_flight
     ));
     Ok(Exit::Done)
+}
+
+/// What a quota lets save up if nobody says: with a single call, a millisecond on the way would count as one call too many.
+fn burst(rate: f64, given: Option<NonZeroU32>) -> u32 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it saturates"
+    )]
+    let tenth = (rate / 10.0) as u32;
+    given.map_or(tenth.max(1), NonZeroU32::get)
 }
 
 /// Reads links as `run` reads rows. A link that breaks a rule cannot exist, so the file is refused.

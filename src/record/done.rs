@@ -2,52 +2,68 @@
 
 use crate::row::RowKey;
 
-/// Shelves, by a key's first byte. Keys are hashes and fill them evenly.
-const SHELVES: usize = 1 << SHELF_BITS;
-const SHELF_BITS: u32 = 8;
-
-/// Keys that a shelf has room for to begin with, and that it grows by at the least: 1 MiB for all shelves.
-const LEAST: usize = 256;
+/// Keys to begin with, and to make room for at least: 1 MiB.
+const LEAST: usize = 1 << 16;
 
 /// Keys that share an entry of the index, at least half and at most as many on average.
 const SHARED: usize = 8;
 
 /// Keys as they are found, in any order.
-#[derive(Debug)]
-pub(super) struct Gathered(Vec<Vec<RowKey>>);
-
-impl Default for Gathered {
-    fn default() -> Self {
-        Self(vec![Vec::new(); SHELVES])
-    }
-}
+#[derive(Debug, Default)]
+pub(super) struct Gathered(Vec<RowKey>);
 
 impl Gathered {
+    /// With room for so many keys. Room that is never used is never given by the operating system, so a bound that is far
+    /// too high costs nothing, while a vector that has to grow takes twice its memory for a moment.
+    pub(super) fn with_room_for(keys: usize) -> Self {
+        let mut room = Vec::new();
+        // Where even that is not to be had, it grows.
+        let _ = room.try_reserve_exact(keys);
+        Self(room)
+    }
+
     pub(super) fn push(&mut self, key: RowKey) {
-        let shelf = &mut self.0[shelf_of(key)];
-        if shelf.len() == shelf.capacity() {
-            // A quarter more, where a vector left to itself doubles: a key never takes more than 20 bytes. While a shelf
-            // grows there may be two of it, but not of the others.
-            shelf.reserve_exact((shelf.len() / 4).max(LEAST));
+        if self.0.len() == self.0.capacity() {
+            // A quarter more, where a vector left to itself doubles.
+            self.0.reserve_exact((self.0.len() / 4).max(LEAST));
         }
-        shelf.push(key);
+        self.0.push(key);
     }
 
     pub(super) fn into_set(self) -> Done {
-        Done(self.0.into_iter().map(Shelf::new).collect())
+        let Self(mut keys) = self;
+        keys.sort_unstable();
+        let buckets = (keys.len() / SHARED).next_power_of_two().max(2);
+        let mut done = Done {
+            keys,
+            begins: Vec::with_capacity(buckets + 1),
+            shift: u128::BITS - buckets.ilog2(),
+        };
+        for (at, &key) in done.keys.iter().enumerate() {
+            let bucket = done.bucket(key);
+            if bucket >= done.begins.len() {
+                // Those passed over are empty.
+                done.begins.resize(bucket + 1, at);
+            }
+        }
+        done.begins.resize(buckets + 1, done.keys.len());
+        done
     }
-}
-
-fn shelf_of(key: RowKey) -> usize {
-    usize::try_from(key.0 >> (u128::BITS - SHELF_BITS)).expect("a byte")
 }
 
 /// Keys, each as often as it was found.
 ///
-/// They are hashes, so their first bits spread them evenly over shelves and, on each, over an index of buckets: what a binary
-/// search would look up in its first steps, each in another corner of memory, is one step.
+/// They are hashes, so their first bits spread them evenly over an index of buckets: what a binary search would look up
+/// in its first steps, each in another corner of memory, is one step.
 #[derive(Debug)]
-pub(super) struct Done(Vec<Shelf>);
+pub(super) struct Done {
+    /// Sorted.
+    keys: Vec<RowKey>,
+    /// Where in `keys` each bucket begins, and where the last one ends.
+    begins: Vec<usize>,
+    /// Bits behind those that number a key's bucket.
+    shift: u32,
+}
 
 impl Default for Done {
     fn default() -> Self {
@@ -57,13 +73,15 @@ impl Default for Done {
 
 impl Done {
     pub(super) fn contains(&self, key: RowKey) -> bool {
-        self.0[shelf_of(key)].contains(key)
+        let bucket = self.bucket(key);
+        let keys = self.begins[bucket]..self.begins[bucket + 1];
+        self.keys[keys].binary_search(&key).is_ok()
     }
 
     /// Brings what [`Done::contains`] looks at for these keys close to the processor, which can wait for all of it at once;
     /// asked for one key after the other, it waits for each.
     pub(super) fn fetch(&self, keys: &[RowKey]) {
-        let first = |key: &RowKey| self.0[shelf_of(*key)].near(*key).first();
+        let first = |key: &RowKey| self.keys.get(self.begins[self.bucket(*key)]);
         let touched = keys
             .iter()
             .filter_map(first)
@@ -72,53 +90,11 @@ impl Done {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.0.iter().map(|shelf| shelf.keys.len()).sum()
-    }
-}
-
-#[derive(Debug)]
-struct Shelf {
-    /// Sorted.
-    keys: Vec<RowKey>,
-    /// Where in `keys` each bucket begins, and where the last one ends.
-    begins: Vec<usize>,
-    /// Bits behind those that number a key's bucket, once its shelf's are taken off.
-    shift: u32,
-}
-
-impl Shelf {
-    fn new(mut keys: Vec<RowKey>) -> Self {
-        keys.sort_unstable();
-        let buckets = (keys.len() / SHARED).next_power_of_two().max(2);
-        let mut shelf = Self {
-            keys,
-            begins: Vec::with_capacity(buckets + 1),
-            shift: u128::BITS - buckets.ilog2(),
-        };
-        for (at, &key) in shelf.keys.iter().enumerate() {
-            let bucket = shelf.bucket(key);
-            if bucket >= shelf.begins.len() {
-                // Those passed over are empty.
-                shelf.begins.resize(bucket + 1, at);
-            }
-        }
-        shelf.begins.resize(buckets + 1, shelf.keys.len());
-        shelf
-    }
-
-    fn contains(&self, key: RowKey) -> bool {
-        self.near(key).binary_search(&key).is_ok()
-    }
-
-    /// The keys of the same bucket.
-    fn near(&self, key: RowKey) -> &[RowKey] {
-        let bucket = self.bucket(key);
-        &self.keys[self.begins[bucket]..self.begins[bucket + 1]]
+        self.keys.len()
     }
 
     fn bucket(&self, key: RowKey) -> usize {
-        usize::try_from((key.0 << SHELF_BITS) >> self.shift)
-            .expect("there are no more buckets than a vector holds")
+        usize::try_from(key.0 >> self.shift).expect("there are no more buckets than a vector holds")
     }
 }
 
@@ -163,16 +139,10 @@ mod tests {
 
     #[test]
     fn a_row_takes_at_most_24_bytes() {
-        for rows in [200_000, 333_333, 1_000_000] {
+        for rows in [LEAST, 3 * LEAST + 1, 1_000_000] {
             let done = done((0..rows as u128).map(spread));
-            let bytes: usize = done
-                .0
-                .iter()
-                .map(|shelf| {
-                    shelf.keys.capacity() * size_of::<RowKey>()
-                        + shelf.begins.capacity() * size_of::<usize>()
-                })
-                .sum();
+            let bytes = done.keys.capacity() * size_of::<RowKey>()
+                + done.begins.capacity() * size_of::<usize>();
             assert!(bytes <= 24 * rows, "{bytes} bytes for {rows} rows");
         }
     }

@@ -32,6 +32,9 @@ pub struct Past {
 /// So much of what would be cut off is looked at: far more than one line takes.
 const LONGEST_TAIL: u64 = 16 * 1024 * 1024;
 
+/// No line of a called row takes fewer bytes: times, outcome and run take most of these alone.
+const SHORT_LINE: u64 = 100;
+
 /// One line, as far as the next run needs it.
 struct PastLine {
     key: RowKey,
@@ -82,12 +85,16 @@ impl Past {
         marks: Vec<Mark>,
     ) -> Result<Self, OpenError> {
         let failed = |error| OpenError::Io(settings.path.clone(), error);
+        let lines = file.metadata().map_err(failed)?.len() / SHORT_LINE;
+        let done = Gathered::with_room_for(usize::try_from(lines).unwrap_or(0));
         let bytes = from_start(file).map_err(failed)?;
         let past =
-            Self::scan(bytes, format, settings, keyer, marks).map_err(|error| match error {
-                ScanError::Io(error) => OpenError::Io(settings.path.clone(), error),
-                ScanError::Foreign(why) => OpenError::Foreign(settings.path.clone(), why),
-            })?;
+            Self::scan(done, bytes, format, settings, keyer, marks).map_err(
+                |error| match error {
+                    ScanError::Io(error) => OpenError::Io(settings.path.clone(), error),
+                    ScanError::Foreign(why) => OpenError::Foreign(settings.path.clone(), why),
+                },
+            )?;
         if format != Format::Jsonl && past.cuts_off_lines(file, settings).map_err(failed)? {
             let why = format!(
                 "behind its byte {} a quote is never closed, and whole lines stand after it; mend it, or name another --results",
@@ -125,6 +132,7 @@ impl Past {
     }
 
     fn scan(
+        mut done: Gathered,
         bytes: impl Read,
         format: Format,
         settings: &Settings,
@@ -132,7 +140,6 @@ impl Past {
         mut marks: Vec<Mark>,
     ) -> Result<Self, ScanError> {
         let mut past = Self::default();
-        let mut done = Gathered::default();
         let marked: HashSet<RowKey> = marks.iter().map(|mark| mark.key).collect();
         let mut local = false;
         let mut learn = |line: PastLine| {

@@ -61,7 +61,15 @@ fn file_of(format: Format, entries: &[Entry], carry: &[&str]) -> Vec<u8> {
 
 fn scan(format: Format, bytes: &[u8], skip_failed: bool, marks: Vec<Mark>) -> Result<Past, String> {
     let settings = settings(format, &[], skip_failed);
-    Past::scan(bytes, format, &settings, &Keyer::new(KEYER), marks).map_err(|error| match error {
+    Past::scan(
+        Gathered::default(),
+        bytes,
+        format,
+        &settings,
+        &Keyer::new(KEYER),
+        marks,
+    )
+    .map_err(|error| match error {
         ScanError::Io(error) => error.to_string(),
         ScanError::Foreign(why) => why,
     })
@@ -247,7 +255,14 @@ fn a_header_that_was_cut_off_is_begun_anew() {
         let settings = settings(format, &["the \"ticket\", or\nnone"], false);
         let header = format.header(&settings.carry);
         for cut in 0..header.len() {
-            let past = Past::scan(&header[..cut], format, &settings, &keyer, vec![]);
+            let past = Past::scan(
+                Gathered::default(),
+                &header[..cut],
+                format,
+                &settings,
+                &keyer,
+                vec![],
+            );
             assert_eq!(past.ok().map(|past| past.length), Some(0), "{cut}");
         }
     }
@@ -297,6 +312,13 @@ fn no_cell_for_a_spreadsheet_is_a_formula() {
 fn scan_safe(bytes: &[u8], carry: &[&str]) -> Past {
     let settings = settings(Format::SpreadsheetCsv, carry, false);
     let keyer = Keyer::new(KEYER);
-    Past::scan(bytes, Format::SpreadsheetCsv, &settings, &keyer, vec![])
-        .unwrap_or_else(|_| panic!("a results file"))
+    Past::scan(
+        Gathered::default(),
+        bytes,
+        Format::SpreadsheetCsv,
+        &settings,
+        &keyer,
+        vec![],
+    )
+    .unwrap_or_else(|_| panic!("a results file"))
 }

@@ -1,5 +1,6 @@
 //! What a row costs in the parts that wait for nobody: `cargo bench --bench parts`.
 
+use std::collections::HashMap;
 use std::hint::black_box;
 use std::io::Write;
 use std::num::NonZeroU32;
@@ -197,8 +198,9 @@ fn admit_and_answer(bencher: Bencher<'_, '_>, rate: &str) {
         rate: rate.parse::<Rate>().expect("a rate"),
         burst: NonZeroU32::MIN,
         concurrency: NonZeroU32::MIN,
+        leave: 0.0,
     };
-    let region = Admission::new(limits).region("us-east-1");
+    let region = Admission::new(limits, HashMap::new()).region("us-east-1");
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()

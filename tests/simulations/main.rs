@@ -14,9 +14,6 @@ use scenario::Scenario;
 use stage::{Played, play};
 use verdict::Complaints;
 
-/// Every scenario is played once with each.
-const SEEDS: std::ops::Range<u64> = 0..5;
-
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios")
 }
@@ -26,7 +23,7 @@ fn read(name: &str) -> Scenario {
 }
 
 fn simulate(name: &str) {
-    for seed in SEEDS {
+    for seed in 0..read(name).seeds {
         let played = play(read(name), seed);
         let complaints = Complaints::of(&played, &read(name).expect);
         assert!(
@@ -70,7 +67,15 @@ scenarios! {
     a_page_instead_of_an_answer_halts,
     a_quiet_run_keeps_to_the_rate,
     a_quota_that_drops_is_followed,
+    a_quota_of_10_is_found,
+    a_quota_of_1000_is_found,
+    a_quota_of_200_is_found,
+    a_quota_of_5_is_found,
+    a_quota_of_50_is_found,
+    a_quota_that_doubles_is_used,
+    a_quota_that_drops_by_60_percent_is_followed,
     a_rate_far_above_the_quota_is_lowered,
+    a_share_is_left_to_production,
     a_refusal_after_a_lost_reply_is_no_failure,
     an_outage_is_outlived,
     an_unlimited_rate_finds_the_quota,

@@ -15,6 +15,9 @@ use serde::Deserialize;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Scenario {
+    /// Played once with each seed below this.
+    #[serde(default = "five")]
+    pub(crate) seeds: u64,
     pub(crate) service: Service,
     pub(crate) run: Run,
     pub(crate) expect: Expect,
@@ -117,6 +120,8 @@ pub(crate) struct Run {
     #[serde(default)]
     burst: Option<u32>,
     #[serde(default)]
+    leave: Option<String>,
+    #[serde(default)]
     concurrency: Option<u32>,
     #[serde(default)]
     max_attempts: Option<u32>,
@@ -143,6 +148,7 @@ impl Run {
         let given = [
             ("--rate", self.rate.clone()),
             ("--burst", number(self.burst)),
+            ("--leave", self.leave.clone()),
             ("--concurrency", number(self.concurrency)),
             ("--max-attempts", number(self.max_attempts)),
             ("--timeout", self.timeout.clone()),
@@ -323,6 +329,10 @@ impl TryFrom<String> for WhenNotLinked {
 
 fn one() -> u32 {
     1
+}
+
+fn five() -> u64 {
+    5
 }
 
 fn one_region() -> Vec<String> {
