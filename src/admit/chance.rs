@@ -4,7 +4,7 @@
 //! throttled as before, the pace is not what matters: it goes back up, and so much throttling is borne from then on.
 
 /// A descent to this part of its pace is looked at.
-const DEEP: f64 = 0.4;
+const DEEP: f64 = 0.25;
 /// Answers below half the pace that tell, with this many of them throttled at the least.
 const TELLING: u32 = 60;
 const THROTTLED: u32 = 3;

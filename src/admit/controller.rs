@@ -9,8 +9,10 @@
 //! ```
 //!
 //! - At most one decision a round trip: a call that started before the last change of pace says nothing about the new one.
+//!   After a landing it takes one more, so that whoever else was throttled has given way too.
 //! - How long a step lasts and how high it is follows from how sure the measure is: at first short and high, then long and
-//!   low, so that some hundred calls pass from one throttled call to the next. What refutes a sure measure makes it unsure.
+//!   low, so that some hundred calls pass from one throttled call to the next. A flight that ends elsewhere than the one
+//!   before makes it unsure: the quota has changed, or it is shared. Then small runs step as often as large ones.
 //! - Steps grow with the square root of the pace, cuts with the pace itself: runs that share a quota come to equal parts.
 //! - Throttling that stays the same at a quarter of the pace is not the pace's doing; see [`Chance`].
 
@@ -26,24 +28,38 @@ use super::span::Span;
 const FIRST: f64 = 10.0;
 /// Slower than this is never useful: one call in ten seconds still finds out whether the throttling is over.
 const SLOWEST: f64 = 0.1;
+/// A search measures over the time of this many calls, or a round trip if that is longer.
+const SEARCH_CALLS: f64 = 8.0;
 /// The part of a measured quota that is left unused, and what is given up beside it when somebody else takes a share.
 const UNDER: f64 = 0.02;
 const YIELD: f64 = 0.06;
-/// At most this part of the pace is taken back at once: a single measure may be far off.
+/// A flight is measured as if so many calls at its last pace, one of them throttled, had been before it: the first call of
+/// a flight may be throttled by chance, the first of several flights hardly.
+const BEFORE: f64 = 10.0;
+/// At most this part of the pace is taken back at once: what held the calls back may not have been the pace.
 const DEEPEST_CUT: f64 = 0.7;
-/// The first step of a sure climb, as a part of the pace; the second is twice as high, and so on.
+/// The first step of a sure climb at [`FIRST`] calls a second or fewer, as a part of the pace; the second is twice as high,
+/// and so on.
 const STEP: f64 = 0.01;
 /// How long a step lasts at the least, and how many calls it takes when the measure is sure.
 const STEP_TIME: Duration = Duration::from_millis(500);
-const STEP_CALLS: f64 = 25.0;
-/// An unsure climb's steps are at most so many times as high.
-const COARSE: f64 = 8.0;
+const STEP_CALLS: f64 = 22.0;
+/// Up to so many times as many if the calls are few: a throttled one is a larger part of them.
+const SLOWEST_STEP: f64 = 4.0;
+/// Seconds without a start, after which what was counted before is forgotten: the input, a gate or a stopped process held calls
+/// back, and not the pace.
+const IDLE: f64 = 1.0;
+/// Beyond the last flight's end by this, there is more than was measured: steps are shorter and each twice the last.
+const BEYOND: f64 = 1.02;
+/// No step is higher than this part of the pace: a full bucket hides for a while that the pace is too high.
+const HIGHEST_STEP: f64 = 0.5;
 /// Calls that a step takes after a search and after a measure was refuted; from so many on a measure is sure.
 const UNSURE: f64 = 4.0;
-const UNSURE_AGAIN: f64 = 8.0;
+const UNSURE_AGAIN: f64 = 5.0;
 const SURE: f64 = 16.0;
-/// So far below what was borne before, throttling says that the quota is not what it was.
-const REFUTED: f64 = 0.97;
+/// A sure measure is refuted if it is off by more than this part, and by more than this many calls of the flight.
+const OFF: f64 = 0.03;
+const OFF_CALLS: f64 = 4.0;
 /// From one look for more than the part that is used to the next, where a part is left to others.
 const REST: Duration = Duration::from_secs(60);
 
@@ -56,16 +72,18 @@ pub(super) struct Controller {
     /// Starts a second.
     pace: f64,
     next_start: Instant,
+    last_start: Instant,
     /// Calls a second that the Region bears, once a throttled call has told.
     quota: Option<f64>,
     /// Nothing was throttled yet.
     searching: bool,
     /// Calls that started since the pace was set.
     step: Span,
-    /// Calls that started since the last landing.
-    flight: Span,
-    /// In a search: calls that started since the first throttled one.
-    empty: Option<Span>,
+    /// The last landing, and how many calls started since.
+    landed: Instant,
+    flight: u32,
+    /// In a search: calls that started since the first throttled one and before an end.
+    empty: Option<(Span, Instant)>,
     /// In a search: what was taken a second before the pace was doubled.
     taken_before: f64,
     /// The pace before the last step, and steps since the last landing.
@@ -94,10 +112,12 @@ impl Controller {
             used,
             pace: begin,
             next_start: now,
+            last_start: now,
             quota,
             searching: quota.is_none(),
             step: Span::new(now),
-            flight: Span::new(now),
+            landed: now,
+            flight: 0,
             empty: None,
             taken_before: 0.0,
             borne: 0.0,
@@ -135,6 +155,12 @@ impl Controller {
 
     /// Notes that a call starts.
     pub(super) fn start(&mut self, now: Instant) {
+        let idle = (now - self.last_start).as_secs_f64();
+        if idle > IDLE.max(4.0 / self.pace) {
+            self.measure_anew(now);
+        }
+        self.last_start = now;
+        self.flight += 1;
         if self.is_at_ceiling() {
             // It has bursts, and the ceiling alone decides.
             self.next_start = now;
@@ -166,7 +192,9 @@ impl Controller {
         }
         let by_chance = self.chance.answered(true, self.pace);
         if self.searching {
-            self.empty.get_or_insert(Span::new(started));
+            let long = Duration::from_secs_f64(self.latency.max(SEARCH_CALLS / self.pace));
+            self.empty
+                .get_or_insert((Span::new(started), started + long));
             self.search(now);
         } else if let Some(pace) = self.chance.back_to() {
             self.land(pace, now);
@@ -180,8 +208,9 @@ impl Controller {
     fn count(&mut self, started: Instant, now: Instant, taken: bool) -> bool {
         let latency = now.saturating_duration_since(started).as_secs_f64();
         self.latency += (latency - self.latency) * if self.latency > 0.0 { 0.1 } else { 1.0 };
-        self.flight.count(started, taken);
-        if let Some(empty) = &mut self.empty {
+        if let Some((empty, end)) = &mut self.empty
+            && started < *end
+        {
             empty.count(started, taken);
         }
         self.step.count(started, taken)
@@ -189,7 +218,7 @@ impl Controller {
 
     fn search(&mut self, now: Instant) {
         let pace = self.pace;
-        let Some(empty) = self.empty else {
+        let Some((empty, end)) = self.empty else {
             // What the concurrency or the input holds back says nothing about a higher pace.
             if self.step.answers() >= 2 && self.is_reached(now) {
                 self.taken_before = pace;
@@ -197,10 +226,18 @@ impl Controller {
             }
             return;
         };
-        if empty.seconds() < self.latency.max(4.0 / pace) {
+        // Answers come in another order than calls started: those until the end are all there when later ones are.
+        let long = end - empty.since();
+        if self.step.last() < end + long {
             return;
         }
-        let quota = empty.rate();
+        if f64::from(empty.taken()) < SEARCH_CALLS / 2.0 && pace * self.latency > SEARCH_CALLS {
+            // A round trip was too short to tell. At half the pace the bucket stays empty, with fewer throttled.
+            self.empty = None;
+            self.set(pace / 2.0, now);
+            return;
+        }
+        let quota = f64::from(empty.taken().max(1)) / long.as_secs_f64();
         if quota > pace * 0.66 && quota > self.taken_before * 1.3 && !self.is_at_ceiling() {
             // Few are throttled and more are taken than before: whoever else uses the quota gives way.
             self.taken_before = quota;
@@ -211,7 +248,7 @@ impl Controller {
         self.searching = false;
         self.chance = Chance::default();
         self.empty = None;
-        let quota = quota.clamp(pace / 16.0, pace);
+        let quota = quota.min(pace);
         self.top = quota;
         self.land(quota * (1.0 - UNDER), now);
     }
@@ -227,26 +264,26 @@ impl Controller {
             }
             self.resting = None;
             self.set(self.pace / self.used, now);
+            self.measure_anew(now);
             return;
         }
-        // At few calls a second a throttled one is a larger part of them, so that steps take longer.
-        let slow = (50.0 / self.pace).sqrt().clamp(1.0, 3.0);
-        let known = self.pace <= self.top * 1.05;
-        let calls = if known {
-            STEP_CALLS * slow
-        } else {
-            STEP_CALLS / 4.0
-        };
-        let long_enough = now - self.step.since() >= STEP_TIME
-            && f64::from(self.step.taken()) >= calls.min(self.sure);
+        let beyond = self.pace > self.top * BEYOND;
+        let slow = (50.0 / self.pace).sqrt().clamp(1.0, SLOWEST_STEP);
+        let calls = (STEP_CALLS * slow).min(self.sure) / if beyond { 4.0 } else { 1.0 };
+        let long_enough =
+            now - self.step.since() >= STEP_TIME && f64::from(self.step.taken()) >= calls;
         if !long_enough || self.is_at_ceiling() || !self.is_reached(now) {
             return;
         }
-        self.climbed += 1;
+        self.climbed = if beyond {
+            self.climbed.saturating_mul(2)
+        } else {
+            self.climbed + 1
+        };
         self.borne = self.pace;
-        let coarse = (STEP_CALLS / self.sure).clamp(1.0, COARSE);
-        let shared = (10.0 / self.pace).powf(0.4).clamp(0.4, 1.0);
-        let step = STEP * coarse * shared * f64::from(self.climbed);
+        let coarse = (STEP_CALLS / self.sure).max(1.0);
+        let shared = (FIRST / self.pace).sqrt().min(1.0);
+        let step = (STEP * coarse * shared * f64::from(self.climbed)).min(HIGHEST_STEP);
         self.set(self.pace * (1.0 + step), now);
     }
 
@@ -258,13 +295,24 @@ impl Controller {
 
     /// A call of this step was throttled: the bucket is empty.
     fn end_flight(&mut self, throttled: Instant, now: Instant) {
+        if (throttled - self.landed).as_secs_f64() < self.latency {
+            return;
+        }
         let pace = self.pace;
-        let measured = self.flight.rate_until(throttled);
+        // What has started was taken, up to now: calls that are still under way are not missing.
+        let calls = f64::from(self.flight);
+        let seconds = (now - self.landed).as_secs_f64();
+        let measured = (calls + BEFORE - 1.0) / (seconds + BEFORE / pace);
         let measured = measured.clamp(pace * DEEPEST_CUT, pace);
         // Throttled at once after a step: the bucket holds one call and the quota lies between the two steps.
         let cliff = self.climbed > 0 && self.step.taken() <= 2;
-        let refuted = !cliff && self.sure >= SURE && pace < self.top * REFUTED;
-        let under = if refuted { YIELD } else { UNDER };
+        let off = OFF + OFF_CALLS / calls.max(1.0);
+        let refuted = !cliff && self.sure >= SURE && (pace / self.top - 1.0).abs() > off;
+        let under = if refuted && pace < self.top {
+            YIELD
+        } else {
+            UNDER
+        };
         let mut next = measured * (1.0 - under);
         if cliff {
             next = next.max(self.borne * 0.995);
@@ -272,9 +320,8 @@ impl Controller {
         self.sure = if refuted {
             UNSURE_AGAIN
         } else {
-            self.sure * 2.0
-        }
-        .min(128.0);
+            (self.sure * 2.0).min(128.0)
+        };
         self.top = pace;
         self.land(next, now);
     }
@@ -290,8 +337,16 @@ impl Controller {
             self.set(pace, now);
         }
         self.borne = self.pace;
-        self.flight = Span::new(now);
+        self.landed = now;
+        self.flight = 0;
         self.next_start = now + Duration::from_secs_f64(1.0 / self.pace);
+    }
+
+    fn measure_anew(&mut self, now: Instant) {
+        self.empty = None;
+        self.step = Span::new(now);
+        self.landed = now;
+        self.flight = 0;
     }
 
     fn set(&mut self, pace: f64, now: Instant) {

@@ -55,12 +55,16 @@ impl Stage {
 
 #[test]
 fn at_the_ceiling_until_throttled() {
-    let mut stage = Stage::new(|now| Controller::new(Some(20.0), 0.0, None, now), 1000.0);
-    let (taken, throttled) = stage.play(30);
-    assert!((19.5..=20.1).contains(&taken), "{taken}");
-    assert!(throttled <= 0.0, "{throttled}");
-    assert_eq!(stage.controller.limit(), None);
-    assert_eq!(stage.controller.quota(), None);
+    let now = Instant::now();
+    let mut controller = Controller::new(Some(10.0), 0.0, None, now);
+    for nth in 0..100 {
+        let at = now + MS * 10 * nth;
+        controller.start(at);
+        controller.taken(at, at + MS * 40);
+        assert!(controller.due() <= at, "the ceiling alone decides");
+    }
+    assert_eq!(controller.limit(), None);
+    assert_eq!(controller.quota(), None);
 }
 
 #[test]

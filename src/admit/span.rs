@@ -39,27 +39,16 @@ impl Span {
         self.since
     }
 
+    /// The latest start of an answered call.
+    pub(super) fn last(&self) -> Instant {
+        self.last
+    }
+
     pub(super) fn taken(&self) -> u32 {
         self.taken
     }
 
     pub(super) fn answers(&self) -> u32 {
         self.taken + self.throttled
-    }
-
-    /// From the beginning to the last start.
-    pub(super) fn seconds(&self) -> f64 {
-        (self.last - self.since).as_secs_f64()
-    }
-
-    /// Calls taken a second, up to the last start.
-    pub(super) fn rate(&self) -> f64 {
-        self.rate_until(self.last)
-    }
-
-    /// Calls taken a second.
-    pub(super) fn rate_until(&self, end: Instant) -> f64 {
-        let seconds = end.saturating_duration_since(self.since).as_secs_f64();
-        f64::from(self.taken) / seconds.max(1e-3)
     }
 }
