@@ -223,6 +223,9 @@ impl Controller {
             if self.step.answers() >= 2 && self.is_reached(now) {
                 self.taken_before = pace;
                 self.set(pace * 2.0, now);
+                // The next start was due at the old pace.
+                let due = self.last_start + Duration::from_secs_f64(1.0 / self.pace);
+                self.next_start = self.next_start.min(due);
             }
             return;
         };

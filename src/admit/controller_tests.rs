@@ -94,8 +94,9 @@ fn a_share_is_left_to_others() {
     let (taken, throttled) = stage.play(300);
     assert!((76.0..84.0).contains(&taken), "{taken}");
     assert!(throttled < 0.5, "{throttled}");
+    // What the bucket has saved up in the rest is measured with it.
     let quota = stage.controller.quota().expect("it was found");
-    assert!((95.0..=102.0).contains(&quota), "{quota}");
+    assert!((95.0..=107.0).contains(&quota), "{quota}");
 }
 
 #[test]
