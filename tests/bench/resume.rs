@@ -6,16 +6,19 @@
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
+mod emulator;
+
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::{Duration, SystemTime};
 
 use cognito_unlink::outcome::{Facts, Outcome};
 use cognito_unlink::record::{Entry, Format};
 use cognito_unlink::row::{Link, Position};
+use emulator::Emulator;
 use tokio::time::Instant;
 
 /// What memory is compared with.
@@ -267,36 +270,4 @@ fn peak_in(status: &Path) -> Option<u64> {
 
 fn mebi(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1 << 20)
-}
-
-/// The emulator as a process, so that its memory is not counted.
-struct Emulator {
-    child: Child,
-    url: String,
-}
-
-impl Emulator {
-    fn start() -> Self {
-        let mut child = Command::new(PROGRAM)
-            .arg("emulator")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the emulator starts");
-        let mut url = String::new();
-        BufReader::new(child.stdout.take().expect("a pipe"))
-            .read_line(&mut url)
-            .expect("a URL");
-        Self {
-            child,
-            url: url.trim().to_owned(),
-        }
-    }
-}
-
-impl Drop for Emulator {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
