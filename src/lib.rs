@@ -12,7 +12,7 @@
 //! - [`record`] appends the outcome to the results file, which is also how the next run knows what is done.
 //! - [`run`] owns the tasks and threads and ends them; [`report`] shows what happens.
 //! - [`quotas`] remembers from run to run what a Region bears.
-//! - [`cli`] is text, [`plan`] what the text means; [`error`], [`signal`] and [`terminal`] are what they say.
+//! - [`cli`] is text, [`settings`] what the text means; [`error`], [`signal`] and [`terminal`] are what they say.
 //! - [`emulator`] knows nothing of all this: what is measured against it must not share its mistakes.
 
 pub mod admit;
@@ -22,7 +22,6 @@ pub mod emulator;
 pub mod error;
 pub mod input;
 pub mod outcome;
-pub mod plan;
 pub mod quotas;
 pub mod record;
 pub mod rehearsal;
@@ -30,6 +29,7 @@ pub mod report;
 pub mod retry;
 pub mod row;
 pub mod run;
+pub mod settings;
 pub mod signal;
 pub mod terminal;
 pub mod worker;

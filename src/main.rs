@@ -1,4 +1,4 @@
-//! The program: parse, plan, run, exit code.
+//! The program: parse, settings, run, exit code.
 
 use std::io::{self, Write};
 use std::panic::resume_unwind;
@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 use cognito_unlink::cli::{Cli, Command, EmulatorArgs, RunArgs};
 use cognito_unlink::error::{Error, Exit};
-use cognito_unlink::plan::Plan;
 use cognito_unlink::report::notice;
+use cognito_unlink::settings::Settings;
 use cognito_unlink::{rehearsal, run};
 use mimalloc::MiMalloc;
 use tokio::runtime::{Builder, Runtime};
@@ -36,11 +36,11 @@ fn main() -> ExitCode {
 }
 
 fn run_rows(args: RunArgs) -> Result<Exit, Error> {
-    let plan = Plan::new(args, std::env::args().collect())?;
-    let json = plan.json;
+    let settings = Settings::new(args, std::env::args().collect())?;
+    let json = settings.json;
     let runtime = runtime()?;
     // As a task beside the workers: on this thread, every event of the run would cost a switch from theirs to it and back.
-    let report = match runtime.block_on(runtime.spawn(run::run(plan))) {
+    let report = match runtime.block_on(runtime.spawn(run::run(settings))) {
         Ok(report) => report?,
         Err(panicked) => resume_unwind(panicked.into_panic()),
     };

@@ -12,13 +12,13 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("lib", &[]),
     (
         "main",
-        &["cli", "error", "plan", "rehearsal", "report", "run"],
+        &["cli", "error", "rehearsal", "report", "run", "settings"],
     ),
     // The arguments' own types parse themselves, so that a wrong one is refused where it stands.
     ("cli", &["admit", "emulator", "input", "row"]),
     // It settles the settings of everything that has some.
     (
-        "plan",
+        "settings",
         &[
             "admit", "call", "cli", "error", "input", "quotas", "record", "report", "retry", "row",
             "run", "terminal",
@@ -27,8 +27,8 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     (
         "run",
         &[
-            "admit", "call", "emulator", "error", "input", "outcome", "plan", "quotas", "record",
-            "report", "row", "signal", "terminal", "worker",
+            "admit", "call", "emulator", "error", "input", "outcome", "quotas", "record", "report",
+            "row", "settings", "signal", "terminal", "worker",
         ],
     ),
     ("quotas", &[]),

@@ -12,8 +12,8 @@ use super::{peek, unreadable};
 use crate::call::aws::AwsCalls;
 use crate::error::Error;
 use crate::input::{self, Read};
-use crate::plan::Plan;
 use crate::report::grouped;
+use crate::settings::Settings;
 use crate::signal::Signal;
 use crate::terminal::{can_ask, printable};
 
@@ -30,7 +30,7 @@ pub(super) fn is_local(calls: &AwsCalls) -> bool {
 /// # Errors
 /// Nobody can be asked, or the answer is no, or a signal.
 pub(super) async fn reach(
-    plan: &Plan,
+    settings: &Settings,
     calls: &AwsCalls,
     signals: &mut mpsc::Receiver<Signal>,
 ) -> Result<(), Error> {
@@ -40,7 +40,7 @@ pub(super) async fn reach(
         )
         .hint("Rehearse it with --rehearse, then confirm it with --yes."));
     }
-    let survey = Survey::of(plan)?;
+    let survey = Survey::of(settings)?;
     let question = format!(
         "{}\nAn unlink cannot simply be undone. Type yes to go on: ",
         survey.told(calls.endpoint_url().as_deref())
@@ -82,7 +82,7 @@ struct Survey {
 }
 
 impl Survey {
-    fn of(plan: &Plan) -> Result<Self, Error> {
+    fn of(settings: &Settings) -> Result<Self, Error> {
         let until = Instant::now() + LOOKING;
         let mut survey = Self {
             pools: BTreeMap::new(),
@@ -90,13 +90,13 @@ impl Survey {
             invalid: 0,
             complete: true,
         };
-        let (past, keyer) = peek(plan)?;
-        for input in &plan.inputs {
+        let (past, keyer) = peek(settings)?;
+        for input in &settings.inputs {
             if !input.can_be_read_again() {
                 survey.complete = false;
                 continue;
             }
-            for read in input::open(input, &plan.input).map_err(|error| unreadable(&error))? {
+            for read in input::open(input, &settings.input).map_err(|error| unreadable(&error))? {
                 match read.map_err(|error| unreadable(&error))? {
                     Read::Row(row) if past.skips(keyer.key(&row.link)) => survey.done += 1,
                     Read::Row(row) => {

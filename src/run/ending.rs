@@ -7,29 +7,32 @@ use std::time::Duration;
 use super::reason::{Reason, Summary};
 use crate::error::Exit;
 use crate::outcome::Outcome;
-use crate::plan::{Mode, Plan};
 use crate::report::{Report, Tally, conclusion};
+use crate::settings::{Mode, Settings};
 use crate::signal::Signal;
 use crate::worker::{Counters, Halt, HaltingAnswer};
 
 /// What is said at the end of a run.
 pub(super) fn report(
-    plan: &Plan,
+    settings: &Settings,
     summary: &Summary,
     counters: &Counters,
     elapsed: Duration,
 ) -> Report {
-    let mut report = blank(plan, summary.tally, elapsed);
-    report.results = plan.results.as_ref().map(|results| results.path.clone());
+    let mut report = blank(settings, summary.tally, elapsed);
+    report.results = settings
+        .results
+        .as_ref()
+        .map(|results| results.path.clone());
     report.calls = counters.calls.load(Ordering::Relaxed);
     report.throttled = counters.throttled.load(Ordering::Relaxed);
     report.counted_to_end = summary.counted_to_end;
     report.unrecorded = matches!(summary.reason, Reason::NotRecorded(_));
-    let ending = Ending::of(plan, summary);
+    let ending = Ending::of(settings, summary);
     report.exit = ending.exit;
     report.reason = ending.reason;
     report.message = ending.message;
-    report.next = next(plan, &report.tally, ending.exit);
+    report.next = next(settings, &report.tally, ending.exit);
     if !summary.tally.adds_up() {
         report.exit = Exit::Halted;
         report.reason = "internal_error";
@@ -42,20 +45,20 @@ pub(super) fn report(
 }
 
 /// What is said at the end of a dry run.
-pub(super) fn dry_report(plan: &Plan, tally: Tally, elapsed: Duration) -> Report {
-    let mut report = blank(plan, tally, elapsed);
+pub(super) fn dry_report(settings: &Settings, tally: Tally, elapsed: Duration) -> Report {
+    let mut report = blank(settings, tally, elapsed);
     report.exit = conclusion(&tally, false);
     report.next = Some((
-        command_without(&plan.command, &["--dry-run"], &["--rehearse"]),
+        command_without(&settings.command, &["--dry-run"], &["--rehearse"]),
         "Next, rehearse it:".to_owned(),
     ));
     report
 }
 
-fn blank(plan: &Plan, tally: Tally, elapsed: Duration) -> Report {
+fn blank(settings: &Settings, tally: Tally, elapsed: Duration) -> Report {
     Report {
-        mode: plan.mode.name(),
-        run_id: plan.run_id.clone(),
+        mode: settings.mode.name(),
+        run_id: settings.run_id.clone(),
         results: None,
         tally,
         calls: 0,
@@ -78,10 +81,10 @@ struct Ending {
 }
 
 impl Ending {
-    fn of(plan: &Plan, summary: &Summary) -> Self {
+    fn of(settings: &Settings, summary: &Summary) -> Self {
         let (exit, reason, message) = match &summary.reason {
             Reason::AllRead => (
-                conclusion(&summary.tally, plan.not_linked_fails),
+                conclusion(&summary.tally, settings.not_linked_fails),
                 "finished",
                 undone(&summary.tally),
             ),
@@ -101,14 +104,14 @@ impl Ending {
                 "max_failures",
                 Some(too_many(
                     Outcome::Failed,
-                    &format!("--max-failures {}", plan.bounds.max_failures),
+                    &format!("--max-failures {}", settings.bounds.max_failures),
                     &summary.tally,
                 )),
             ),
             Reason::TooManyNotLinked => (
                 Exit::Stopped,
                 "max_not_linked",
-                plan.bounds.max_not_linked.map(|breaker| {
+                settings.bounds.max_not_linked.map(|breaker| {
                     let breaker = format!("--max-not-linked {breaker}");
                     too_many(Outcome::NotLinked, &breaker, &summary.tally)
                 }),
@@ -198,12 +201,12 @@ fn halted(answer: &HaltingAnswer) -> String {
 }
 
 /// The command that is due next, and what it does.
-fn next(plan: &Plan, tally: &Tally, exit: Exit) -> Option<(String, String)> {
+fn next(settings: &Settings, tally: &Tally, exit: Exit) -> Option<(String, String)> {
     let undone = tally.of(Outcome::Failed) + tally.of(Outcome::InDoubt);
     let does = match exit {
-        Exit::Done if plan.mode == Mode::Rehearsal => {
+        Exit::Done if settings.mode == Mode::Rehearsal => {
             return Some((
-                command_without(&plan.command, &["--rehearse"], &[]),
+                command_without(&settings.command, &["--rehearse"], &[]),
                 "Next, for real:".to_owned(),
             ));
         }
@@ -218,7 +221,10 @@ fn next(plan: &Plan, tally: &Tally, exit: Exit) -> Option<(String, String)> {
             "Next, the same command goes on where this run stopped:"
         }
     };
-    Some((command_without(&plan.command, &[], &[]), does.to_owned()))
+    Some((
+        command_without(&settings.command, &[], &[]),
+        does.to_owned(),
+    ))
 }
 
 /// The command without some flags and with others, quoted for a shell.

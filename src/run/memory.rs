@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use crate::admit::Rate;
 use crate::call::aws::AwsCalls;
-use crate::plan::Plan;
 use crate::quotas::{Quotas, by_region};
 use crate::report::{Style, notice};
+use crate::settings::Settings;
 use crate::terminal::printable;
 
 /// The quotas of one endpoint and account.
@@ -21,13 +21,13 @@ pub(super) struct Memory {
 
 impl Memory {
     /// Looks up what is known, and says so. That nothing can be looked up is no reason not to run.
-    pub(super) async fn of(plan: &Plan, calls: &AwsCalls) -> Self {
+    pub(super) async fn of(settings: &Settings, calls: &AwsCalls) -> Self {
         let endpoint = calls.endpoint_url().unwrap_or_else(|| "AWS".to_owned());
         let mut memory = Self {
-            path: plan.quotas.clone(),
+            path: settings.quotas.clone(),
             endpoint,
             known: HashMap::new(),
-            told: plan.progress != Style::None,
+            told: settings.progress != Style::None,
         };
         let Some(path) = &memory.path else {
             return memory;

@@ -34,32 +34,32 @@ use crate::emulator::{self, Emulator};
 use crate::error::{Error, Exit};
 use crate::input::{self, Input, InputError, Read};
 use crate::outcome::Outcome;
-use crate::plan::{Mode, Plan};
 use crate::record::{OpenError, Past, Results};
 use crate::report::{Progress, Reading, Report, Style, Tally, Totals, log, notice};
 use crate::row::Keyer;
+use crate::settings::{Mode, Settings};
 use crate::signal::{self, Signal, Stop};
 use crate::worker::{Context, Counters};
 
-/// Runs a plan to its end, whatever that is.
+/// Runs the main job to its end, whatever that is.
 ///
 /// # Errors
 /// The run could not begin: nothing was called.
-pub async fn run(mut plan: Plan) -> Result<Report, Error> {
+pub async fn run(mut settings: Settings) -> Result<Report, Error> {
     let mut signals = signal::listen()
         .map_err(|error| Error::usage(format!("signals cannot be caught: {error}")))?;
-    check_inputs(&plan)?;
-    if plan.mode == Mode::DryRun {
-        return dry_run(&plan);
+    check_inputs(&settings)?;
+    if settings.mode == Mode::DryRun {
+        return dry_run(&settings);
     }
-    let stage = Stage::set(&plan).await?;
-    if plan.mode == Mode::Rehearsal || agreement::is_local(&stage.calls) {
-        plan.stays_local();
-    } else if !plan.agreed {
-        agreement::reach(&plan, &stage.calls, &mut signals).await?;
+    let stage = Stage::set(&settings).await?;
+    if settings.mode == Mode::Rehearsal || agreement::is_local(&stage.calls) {
+        settings.stays_local();
+    } else if !settings.agreed {
+        agreement::reach(&settings, &stage.calls, &mut signals).await?;
     }
-    let results = open_results(&plan)?;
-    call_all(&plan, stage, results, signals).await
+    let results = open_results(&settings)?;
+    call_all(&settings, stage, results, signals).await
 }
 
 /// Whoever answers the calls.
@@ -70,10 +70,12 @@ struct Stage {
 }
 
 impl Stage {
-    async fn set(plan: &Plan) -> Result<Self, Error> {
+    async fn set(settings: &Settings) -> Result<Self, Error> {
         let unusable = |error: &dyn std::fmt::Display| Error::usage(error.to_string());
-        if plan.mode != Mode::Rehearsal {
-            let calls = AwsCalls::new(&plan.calls).await.map_err(|e| unusable(&e))?;
+        if settings.mode != Mode::Rehearsal {
+            let calls = AwsCalls::new(&settings.calls)
+                .await
+                .map_err(|e| unusable(&e))?;
             return Ok(Self {
                 calls,
                 emulator: None,
@@ -85,7 +87,8 @@ impl Stage {
             ..emulator::Settings::default()
         })
         .map_err(|error| Error::usage(format!("the emulator cannot start on loopback: {error}")))?;
-        let calls = AwsCalls::rehearsal(&plan.calls, &emulator.url()).map_err(|e| unusable(&e))?;
+        let calls =
+            AwsCalls::rehearsal(&settings.calls, &emulator.url()).map_err(|e| unusable(&e))?;
         Ok(Self {
             calls,
             emulator: Some(emulator),
@@ -98,12 +101,12 @@ const REHEARSED_LATENCY: Duration = Duration::from_millis(30);
 
 /// Opens every file, reads its header and looks for damage: what is wrong fails before the first call, not after hours.
 /// A pipe would lose what is looked at, so of that only the name is checked.
-fn check_inputs(plan: &Plan) -> Result<(), Error> {
-    for input in &plan.inputs {
+fn check_inputs(settings: &Settings) -> Result<(), Error> {
+    for input in &settings.inputs {
         let checked = if input.can_be_read_again() {
-            input::open(input, &plan.input).and_then(|_| input::verify(input))
+            input::open(input, &settings.input).and_then(|_| input::verify(input))
         } else {
-            input::format_of(input, &plan.input).map(|_| ())
+            input::format_of(input, &settings.input).map(|_| ())
         };
         checked.map_err(|error| unreadable(&error))?;
     }
@@ -119,13 +122,13 @@ fn unreadable(error: &InputError) -> Error {
     Error::new(exit, error.to_string())
 }
 
-fn open_results(plan: &Plan) -> Result<Results, Error> {
-    let settings = plan
+fn open_results(settings: &Settings) -> Result<Results, Error> {
+    let named = settings
         .results
         .as_ref()
         .ok_or_else(|| Error::usage("a run needs a results file; name one with --results"))?;
-    let results = Results::open(settings).map_err(|error| not_opened(&error))?;
-    let name = settings.path.display();
+    let results = Results::open(named).map_err(|error| not_opened(&error))?;
+    let name = named.path.display();
     if results.cut > 0 {
         notice(&format!(
             "{name}: cut off a torn last line of {} bytes; its row is tried again.",
@@ -161,7 +164,7 @@ fn not_opened(error: &OpenError) -> Error {
 }
 
 async fn call_all(
-    plan: &Plan,
+    settings: &Settings,
     stage: Stage,
     results: Results,
     signals: mpsc::Receiver<Signal>,
@@ -171,31 +174,31 @@ async fn call_all(
     let (past, keyer, in_flight, writer) = results.into_parts();
     let interrupted: HashSet<_> = past.interrupted().collect();
     let reading = Arc::new(Reading::default());
-    let (recording, recorder) = writer.start(plan.bounds.open_rows).map_err(no_thread)?;
-    let fed = feeder(plan, past, keyer, Arc::clone(&reading))
+    let (recording, recorder) = writer.start(settings.bounds.open_rows).map_err(no_thread)?;
+    let fed = feeder(settings, past, keyer, Arc::clone(&reading))
         .start()
         .map_err(no_thread)?;
 
-    let memory = Memory::of(plan, &stage.calls).await;
+    let memory = Memory::of(settings, &stage.calls).await;
     let (stop, told) = watch::channel(Stop::Go);
     let context = Arc::new(Context {
         calls: stage.calls,
-        admission: Admission::new(plan.limits, memory.quotas()),
-        policy: plan.policy,
+        admission: Admission::new(settings.limits, memory.quotas()),
+        policy: settings.policy,
         in_flight: Some(in_flight),
         recorded: Arc::clone(&recording.length),
         stop: told,
         chance: Mutex::new(fastrand::Rng::new()),
         counters: Counters::default(),
     });
-    let mut progress = Progress::new(plan.progress, totals(plan, reading));
-    log::start(plan.verbose, plan.json_log, progress.bar());
+    let mut progress = Progress::new(settings.progress, totals(settings, reading));
+    log::start(settings.verbose, settings.json_log, progress.bar());
     let summary = drive(
         Arc::clone(&context),
-        plan.bounds,
+        settings.bounds,
         Wires {
             fed,
-            input_ends: !plan.inputs.contains(&Input::Stdin),
+            input_ends: !settings.inputs.contains(&Input::Stdin),
             recording,
             signals,
             stop,
@@ -218,23 +221,23 @@ async fn call_all(
     drop(stage.emulator);
     let quotas = context.admission.quotas();
     memory.keep(&context.calls, &quotas).await;
-    let mut report = ending::report(plan, &summary, &context.counters, began.elapsed());
+    let mut report = ending::report(settings, &summary, &context.counters, began.elapsed());
     report.quotas = quotas;
     Ok(report)
 }
 
-fn feeder(plan: &Plan, past: Past, keyer: Keyer, reading: Arc<Reading>) -> Feeder {
+fn feeder(settings: &Settings, past: Past, keyer: Keyer, reading: Arc<Reading>) -> Feeder {
     Feeder {
-        inputs: plan.inputs.clone(),
-        settings: plan.input.clone(),
+        inputs: settings.inputs.clone(),
+        settings: settings.input.clone(),
         past,
         keyer,
         reading,
     }
 }
 
-fn totals(plan: &Plan, reading: Arc<Reading>) -> Totals {
-    let sizes = plan.inputs.iter().map(|input| match input {
+fn totals(settings: &Settings, reading: Arc<Reading>) -> Totals {
+    let sizes = settings.inputs.iter().map(|input| match input {
         Input::File(path) => std::fs::metadata(path)
             .ok()
             .filter(std::fs::Metadata::is_file)
@@ -244,17 +247,17 @@ fn totals(plan: &Plan, reading: Arc<Reading>) -> Totals {
     Totals {
         bytes: sizes.sum(),
         reading,
-        limit: plan.bounds.limit,
-        rate: plan.limits.rate,
-        concurrency: plan.limits.concurrency.get() as usize,
-        timeout: plan.timeout(),
+        limit: settings.bounds.limit,
+        rate: settings.limits.rate,
+        concurrency: settings.limits.concurrency.get() as usize,
+        timeout: settings.timeout(),
     }
 }
 
 /// What earlier runs have settled, as far as there is a name to look under.
-fn peek(plan: &Plan) -> Result<(Past, Keyer), Error> {
-    match &plan.results {
-        Some(settings) => Results::peek(settings).map_err(|error| not_opened(&error)),
+fn peek(settings: &Settings) -> Result<(Past, Keyer), Error> {
+    match &settings.results {
+        Some(named) => Results::peek(named).map_err(|error| not_opened(&error)),
         None => Ok((Past::default(), Keyer::new([0; 16]))),
     }
 }
@@ -263,19 +266,19 @@ fn peek(plan: &Plan) -> Result<(Past, Keyer), Error> {
 const SHOWN: u64 = 20;
 
 /// Reads and validates everything, and calls nothing. Rows that an earlier run has settled are skipped here too.
-fn dry_run(plan: &Plan) -> Result<Report, Error> {
+fn dry_run(settings: &Settings) -> Result<Report, Error> {
     let began = Instant::now();
-    let (past, keyer) = peek(plan)?;
+    let (past, keyer) = peek(settings)?;
     let mut tally = Tally::default();
-    for input in &plan.inputs {
-        for read in input::open(input, &plan.input).map_err(|error| unreadable(&error))? {
+    for input in &settings.inputs {
+        for read in input::open(input, &settings.input).map_err(|error| unreadable(&error))? {
             tally.read += 1;
             match read.map_err(|error| unreadable(&error))? {
                 Read::Row(row) if past.skips(keyer.key(&row.link)) => tally.skipped += 1,
                 Read::Row(_) => tally.left += 1,
                 Read::Invalid(row) => {
                     tally.settle(Outcome::Invalid);
-                    if plan.progress != Style::None && tally.of(Outcome::Invalid) <= SHOWN {
+                    if settings.progress != Style::None && tally.of(Outcome::Invalid) <= SHOWN {
                         notice(&format!("{}: {}", row.position, row.fault.reason));
                     }
                 }
@@ -285,5 +288,5 @@ fn dry_run(plan: &Plan) -> Result<Report, Error> {
     if let more @ 1.. = tally.of(Outcome::Invalid).saturating_sub(SHOWN) {
         notice(&format!("and {more} more invalid rows"));
     }
-    Ok(ending::dry_report(plan, tally, began.elapsed()))
+    Ok(ending::dry_report(settings, tally, began.elapsed()))
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use clap::Parser;
 use cognito_unlink::cli::{Cli, Command};
 use cognito_unlink::emulator::{FaultShare, NotLinked};
-use cognito_unlink::plan::Plan;
 use cognito_unlink::run::Reason;
+use cognito_unlink::settings::Settings;
 use serde::Deserialize;
 
 /// A service, a run against it, and what must come of that for any seed.
@@ -142,8 +142,8 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// The plan that the program itself makes of these options: what is simulated has its defaults and its bounds.
-    pub(crate) fn plan(&self) -> Plan {
+    /// The settings that the program itself makes of these options: what is simulated has its defaults and its bounds.
+    pub(crate) fn settings(&self) -> Settings {
         let number = |number: Option<u32>| number.map(|number| number.to_string());
         let given = [
             ("--rate", self.rate.clone()),
@@ -172,7 +172,7 @@ impl Run {
         let Command::Run(args) = cli.command else {
             panic!("the command is `run`")
         };
-        Plan::new(*args, command).expect("options that agree")
+        Settings::new(*args, command).expect("options that agree")
     }
 }
 

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use cognito_unlink::admit::Admission;
 use cognito_unlink::outcome::Outcome;
-use cognito_unlink::plan::Plan;
 use cognito_unlink::record::{Entry, Recorded, Recording, ToRecord};
 use cognito_unlink::row::{Keyer, Link, Position, Row};
 use cognito_unlink::run::{Fed, Summary, Wires, drive};
+use cognito_unlink::settings::Settings;
 use cognito_unlink::signal::{Signal, Stop};
 use cognito_unlink::worker::{Context, Counters, OpenRow};
 use tokio::sync::{mpsc, watch};
@@ -31,7 +31,7 @@ const BATCH: usize = 256;
 /// Everything that can be held against a scenario's expectations.
 #[derive(Debug)]
 pub(crate) struct Played {
-    pub(crate) plan: Plan,
+    pub(crate) settings: Settings,
     pub(crate) rows: Vec<Before>,
     pub(crate) seen: Seen,
     pub(crate) records: Vec<Record>,
@@ -75,9 +75,9 @@ pub(crate) fn play(scenario: Scenario, seed: u64) -> Played {
 
 async fn perform(scenario: Scenario, seed: u64) -> Played {
     let Scenario { service, run, .. } = scenario;
-    let plan = run.plan();
+    let settings = run.settings();
     let began = Instant::now();
-    let calls = SimulatedService::new(service, plan.timeout(), seed);
+    let calls = SimulatedService::new(service, settings.timeout(), seed);
     let links = links(&run);
     calls.forget_some(links.iter().map(|(_, link)| link));
     let rows: Vec<Before> = links
@@ -96,14 +96,14 @@ async fn perform(scenario: Scenario, seed: u64) -> Played {
         records: Vec::new(),
         most_open: 0,
     };
-    let (orders, asked) = mpsc::channel(plan.bounds.open_rows + 16);
-    let (tell, done) = mpsc::channel(plan.bounds.open_rows + 16);
+    let (orders, asked) = mpsc::channel(settings.bounds.open_rows + 16);
+    let (tell, done) = mpsc::channel(settings.bounds.open_rows + 16);
     let recorder = tokio::spawn(recorder.record(asked, tell));
     let (stop, told) = watch::channel(Stop::Go);
     let context = Arc::new(Context {
         calls: calls.clone(),
-        admission: Admission::new(plan.limits, HashMap::new()),
-        policy: plan.policy,
+        admission: Admission::new(settings.limits, HashMap::new()),
+        policy: settings.policy,
         in_flight: None,
         recorded: Arc::default(),
         stop: told,
@@ -112,7 +112,7 @@ async fn perform(scenario: Scenario, seed: u64) -> Played {
     });
     let summary = drive(
         Arc::clone(&context),
-        plan.bounds,
+        settings.bounds,
         Wires {
             fed,
             input_ends: true,
@@ -132,7 +132,7 @@ async fn perform(scenario: Scenario, seed: u64) -> Played {
     let recorder = recorder.await.expect("the recorder does not panic");
     let linked = rows.iter().map(|row| calls.is_linked(&row.link)).collect();
     Played {
-        plan,
+        settings,
         rows,
         seen: calls.seen(),
         records: recorder.records,

@@ -164,7 +164,7 @@ impl Complaints {
 
     /// What the run was told to keep to.
     fn limits(&mut self, played: &Played) {
-        let limits = &played.plan.limits;
+        let limits = &played.settings.limits;
         let seen = &played.seen;
         self.unless(seen.most_in_flight_of_one_identity <= 1, || {
             format!(
@@ -182,7 +182,7 @@ impl Complaints {
             .filter(|call| call.ended.is_none())
             .count();
         self.unless(unended == 0, || format!("{unended} calls outlive the run"));
-        let bound = played.plan.bounds.open_rows + AHEAD + AT_ONCE;
+        let bound = played.settings.bounds.open_rows + AHEAD + AT_ONCE;
         self.unless(played.most_open <= bound, || {
             format!(
                 "{} rows read and not recorded, {bound} allowed",
@@ -223,7 +223,7 @@ impl Complaints {
                 was_linked: row.was_linked,
                 linked: *linked,
                 calls,
-                most_counted: played.plan.policy.max_attempts as usize,
+                most_counted: played.settings.policy.max_attempts as usize,
             };
             for wrong in life.wrongs(records) {
                 self.0

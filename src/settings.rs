@@ -40,10 +40,10 @@ impl Mode {
     }
 }
 
-/// A run, ready to start.
+/// All that a run is told, resolved.
 #[derive(Debug, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
-pub struct Plan {
+pub struct Settings {
     /// What it does with its rows.
     pub mode: Mode,
     /// Read in this order.
@@ -83,7 +83,7 @@ pub struct Plan {
 /// Rows open beyond those in flight: those in back-off, in the queue, or awaiting their record.
 const OPEN_BEYOND_FLIGHT: u32 = 1024;
 
-impl Plan {
+impl Settings {
     /// Resolves the arguments of `run`.
     ///
     /// # Errors
@@ -120,8 +120,8 @@ impl Plan {
             spreadsheet_safe: args.spreadsheet_safe,
             calls_aws: mode == Mode::Real,
         });
-        if let Some(settings) = &results {
-            settings
+        if let Some(named) = &results {
+            named
                 .format()
                 .map_err(|error| Error::usage(error.to_string()))?;
         }

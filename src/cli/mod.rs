@@ -1,0 +1,141 @@
+//! Argument definitions. They validate text and touch nothing.
+
+mod emulator;
+mod run;
+mod values;
+
+use clap::{Parser, Subcommand};
+
+pub use emulator::EmulatorArgs;
+pub use run::{InputArgs, LogFormat, NotLinked, OnExpiry, ProgressStyle, RunArgs};
+pub use values::AtMost;
+
+/// Unlinks developer user identifiers from Amazon Cognito identities, in bulk.
+///
+/// An unlink cannot simply be undone, and removing the last login of an identity makes that identity inaccessible.
+/// Rehearse first: `cognito-unlink run people.csv --rehearse` runs the whole job against an emulator on this machine.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cognito-unlink",
+    version,
+    propagate_version = true,
+    max_term_width = 110
+)]
+#[command(arg_required_else_help = true, subcommand_required = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Unlink every row of the inputs, and record what became of each
+    Run(Box<RunArgs>),
+    /// Serve the Cognito Identity API on loopback, for rehearsals and tests. It is no Cognito
+    Emulator(EmulatorArgs),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::admit::Rate;
+    use crate::row::Field;
+
+    #[test]
+    fn the_definitions_hold_together() {
+        Cli::command().debug_assert();
+    }
+
+    fn run(args: &[&str]) -> Result<RunArgs, clap::Error> {
+        let args = ["cognito-unlink", "run", "people.csv"].iter().chain(args);
+        match Cli::try_parse_from(args)?.command {
+            Command::Run(run) => Ok(*run),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn defaults_are_the_contracts() {
+        let run = run(&[]).expect("valid");
+        assert_eq!(run.rate, Rate::PerSecond(10.0));
+        assert_eq!(
+            (
+                run.burst.get(),
+                run.concurrency.get(),
+                run.max_attempts.get()
+            ),
+            (1, 16, 8)
+        );
+        assert_eq!(run.timeout, Duration::from_secs(10));
+        assert_eq!(run.connect_timeout, Duration::from_secs(3));
+        assert_eq!(run.give_up_after, Duration::from_secs(900));
+        assert_eq!(run.max_failures, AtMost::Percent(50.0));
+        assert_eq!(run.not_linked, NotLinked::Ok);
+    }
+
+    #[test]
+    fn text_is_validated() {
+        for wrong in [
+            &["--rate", "0"][..],
+            &["--concurrency", "0"],
+            &["--limit", "0"],
+            &["--timeout", "0"],
+            &["--timeout", "soon"],
+            &["--for", "11y"],
+            &["--for", "99999999999999999999"],
+            &["--max-failures", "101%"],
+            &["--leave", "100%"],
+            &["--leave", "20"],
+            &["--max-failures", "-1"],
+            &["--delimiter", "ab"],
+            &["--delimiter", "\""],
+            &["--map", "user"],
+            &["--map", "person=user"],
+            &["--endpoint-url", "localhost:8000"],
+            &["--no-header"],
+            &["--columns", "a,b"],
+            &["--dry-run", "--rehearse"],
+            &["--format", "xml"],
+        ] {
+            assert_eq!(
+                run(wrong).map_err(|e| e.exit_code()).err(),
+                Some(2),
+                "{wrong:?}"
+            );
+        }
+        let given = run(&[
+            "--timeout",
+            "2.5",
+            "--for",
+            "1h 30m",
+            "--max-failures",
+            "7",
+            "--delimiter",
+            "\\t",
+            "--map",
+            "DeveloperUserIdentifier=user=id",
+        ])
+        .expect("valid");
+        assert_eq!(given.timeout, Duration::from_millis(2500));
+        assert_eq!(given.take_for, Some(Duration::from_secs(5400)));
+        assert_eq!(given.max_failures, AtMost::Rows(7));
+        assert_eq!(given.input.delimiter, Some(b'\t'));
+        assert_eq!(
+            given.input.map,
+            [(Field::DeveloperUserIdentifier, "user=id".to_owned())]
+        );
+    }
+}
