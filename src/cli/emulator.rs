@@ -55,7 +55,7 @@ pub struct EmulatorArgs {
     /// [default: any key, any signature]
     #[arg(long = "access-key", value_name = "ID:SECRET[:TOKEN]")]
     pub access_keys: Vec<AccessKey>,
-    /// Account that STS GetCallerIdentity names as the caller's
+    /// Account that `aws sts get-caller-identity` names as the caller's
     #[arg(long, value_name = "ID", default_value = "123456789012", value_parser = account)]
     pub account: String,
     /// Seed of everything that is left to chance

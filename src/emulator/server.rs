@@ -66,7 +66,7 @@ pub(super) async fn serve_connection(
             .await
             .is_ok()
         {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     };
     tokio::select! {

@@ -3,10 +3,6 @@
 use super::shape::{ANY, Member, Pattern, Shape, Text};
 
 /// An operation that is served.
-#[expect(
-    clippy::enum_variant_names,
-    reason = "they are the service's names for them"
-)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(in crate::emulator) enum Operation {
     CreateIdentityPool,

@@ -42,9 +42,9 @@ impl Pages {
         let bytes = URL_SAFE_NO_PAD.decode(token).unwrap_or_default();
         bytes
             .split_at_checked(CHECK)
-            .and_then(|(check, last)| Some((check, str::from_utf8(last).ok()?)))
-            .filter(|(check, last)| *check == self.check(list, last))
-            .map(|(_, last)| Some(last.to_owned()))
+            .and_then(|(check, end)| Some((check, str::from_utf8(end).ok()?)))
+            .filter(|(check, end)| *check == self.check(list, end))
+            .map(|(_, end)| Some(end.to_owned()))
             .ok_or_else(|| ApiError::invalid("Invalid NextToken"))
     }
 
@@ -57,17 +57,17 @@ impl Pages {
         key: impl Fn(&T) -> &str,
     ) -> Page<T> {
         let page: Vec<T> = items.by_ref().take(most).collect();
-        let last = page.last().filter(|_| items.next().is_some());
-        let next = last.map(|last| {
-            let last = key(last);
-            let bytes = [&self.check(list, last)[..], last.as_bytes()].concat();
+        let end = page.last().filter(|_| items.next().is_some());
+        let next = end.map(|end| {
+            let end = key(end);
+            let bytes = [&self.check(list, end)[..], end.as_bytes()].concat();
             URL_SAFE_NO_PAD.encode(bytes)
         });
         Page { items: page, next }
     }
 
-    fn check(&self, list: &[&str], last: &str) -> [u8; CHECK] {
-        self.0.print(&[list, &[last]].concat()).to_be_bytes()
+    fn check(&self, list: &[&str], end: &str) -> [u8; CHECK] {
+        self.0.print(&[list, &[end]].concat()).to_be_bytes()
     }
 }
 

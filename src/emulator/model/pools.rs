@@ -26,17 +26,19 @@ pub(super) fn create(
             format!("An account has at most {MOST_POOLS} identity pools"),
         ));
     }
-    let id = model.world.make_pool(region, settings.clone());
-    Ok(described(&id, settings))
+    let id = model.world.new_pool_id(region);
+    let answer = described(&id, &settings);
+    model.world.make_pool(id, settings);
+    Ok(answer)
 }
 
 pub(super) fn describe(model: &Model, input: &Describe) -> Result<Value, ApiError> {
     let id = &input.identity_pool_id;
-    Ok(described(id, model.world.settings_of(id)?))
+    Ok(described(id, &model.world.settings_of(id)?))
 }
 
 /// What was not given is left out, but for the tags, as AWS does.
-fn described(id: &str, settings: PoolSettings) -> Value {
+fn described(id: &str, settings: &PoolSettings) -> Value {
     let mut answer = json!({
         "IdentityPoolId": id,
         "IdentityPoolName": settings.identity_pool_name,

@@ -315,8 +315,8 @@ mod tests {
     use super::super::operation::Operation;
     use super::*;
 
-    fn told(operation: Operation, input: Value) -> String {
-        match check(operation.takes(), &input) {
+    fn told(operation: Operation, input: &Value) -> String {
+        match check(operation.takes(), input) {
             Ok(()) => String::new(),
             Err(Refused::Invalid(message)) => message,
             Err(Refused::Malformed(message)) => format!("malformed: {message}"),
@@ -328,7 +328,7 @@ mod tests {
         let unlink = |identity: &str| {
             told(
                 Operation::UnlinkDeveloperIdentity,
-                json!({
+                &json!({
                     "IdentityId": identity, "IdentityPoolId": "r:0",
                     "DeveloperProviderName": "p", "DeveloperUserIdentifier": "u",
                 }),
@@ -350,7 +350,7 @@ mod tests {
         assert!(long.ends_with("Member must have length less than or equal to 55"));
         let nothing = told(
             Operation::UnlinkDeveloperIdentity,
-            json!({"IdentityId": null}),
+            &json!({"IdentityId": null}),
         );
         assert!(nothing.starts_with(
             "4 validation errors detected: Value null at 'identityId' failed to satisfy \
@@ -362,7 +362,7 @@ mod tests {
     fn numbers_lists_and_maps_have_bounds() {
         let list = |most: i64| {
             let input = json!({"IdentityPoolId": "r:0", "MaxResults": most});
-            told(Operation::ListIdentities, input)
+            told(Operation::ListIdentities, &input)
         };
         assert_eq!((list(1), list(60)), (String::new(), String::new()));
         assert_eq!(
@@ -375,7 +375,7 @@ mod tests {
         let delete = |ids: Value| {
             told(
                 Operation::DeleteIdentities,
-                json!({"IdentityIdsToDelete": ids}),
+                &json!({"IdentityIdsToDelete": ids}),
             )
         };
         assert!(delete(json!([])).contains("Value '[]' at 'identityIdsToDelete'"));
@@ -389,7 +389,7 @@ mod tests {
         let token = |logins: Value| {
             told(
                 Operation::GetOpenIdTokenForDeveloperIdentity,
-                json!({"IdentityPoolId": "r:0", "Logins": logins}),
+                &json!({"IdentityPoolId": "r:0", "Logins": logins}),
             )
         };
         assert_eq!(token(json!({"p": "u"})), "");
@@ -405,7 +405,7 @@ mod tests {
         let create = |client: Value| {
             told(
                 Operation::CreateIdentityPool,
-                json!({
+                &json!({
                     "IdentityPoolName": "n", "AllowUnauthenticatedIdentities": false,
                     "CognitoIdentityProviders": [{"ClientId": "ok"}, {"ClientId": client}],
                 }),
@@ -437,7 +437,7 @@ mod tests {
                 "NUMBER_VALUE can not be converted to a Boolean",
             ),
         ] {
-            let told = told(Operation::ListIdentities, input);
+            let told = told(Operation::ListIdentities, &input);
             assert_eq!(told, format!("malformed: {why}"));
         }
     }
@@ -446,7 +446,7 @@ mod tests {
     fn lengths_are_counted_in_characters() {
         let lookup = |user: &str| {
             let input = json!({"IdentityPoolId": "r:0", "DeveloperUserIdentifier": user});
-            told(Operation::LookupDeveloperIdentity, input)
+            told(Operation::LookupDeveloperIdentity, &input)
         };
         assert_eq!(lookup(&"é".repeat(1024)), "");
         assert!(lookup(&"é".repeat(1025)).ends_with("less than or equal to 1024"));

@@ -131,7 +131,6 @@ impl ErrorStatus {
     pub fn of(self, code: &str) -> u16 {
         match (self, code) {
             (_, "InternalErrorException") => 500,
-            (Self::Wire, _) => 400,
             (Self::Modelled, "NotAuthorizedException") => 403,
             (Self::Modelled, "ResourceNotFoundException") => 404,
             (
@@ -139,7 +138,7 @@ impl ErrorStatus {
                 "ResourceConflictException" | "DeveloperUserAlreadyRegisteredException",
             ) => 409,
             (Self::Modelled, "TooManyRequestsException") => 429,
-            (Self::Modelled, _) => 400,
+            _ => 400,
         }
     }
 }

@@ -388,15 +388,17 @@ impl World {
         id
     }
 
-    /// Makes a pool; gives its id.
-    pub(super) fn make_pool(&mut self, region: &str, settings: PoolSettings) -> String {
-        let id = self.new_id(region, |world, id| world.pools.contains_key(id));
+    /// The id of a pool in this Region that nobody has.
+    pub(super) fn new_pool_id(&mut self, region: &str) -> String {
+        self.new_id(region, |world, id| world.pools.contains_key(id))
+    }
+
+    pub(super) fn make_pool(&mut self, id: String, settings: PoolSettings) {
         let pool = Pool {
             settings,
             ..Pool::default()
         };
-        self.pools.insert(id.clone(), pool);
-        id
+        self.pools.insert(id, pool);
     }
 
     /// How many pools a Region has that somebody made.
