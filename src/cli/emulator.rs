@@ -23,7 +23,7 @@ pub struct EmulatorArgs {
     /// Developer provider name of every pool [default: any]
     #[arg(long, value_name = "NAME")]
     pub provider: Option<String>,
-    /// Calls a second that each Region takes [default: any number]
+    /// Calls a second of each operation that each Region takes [default: any number]
     #[arg(long, value_name = "RPS", value_parser = positive)]
     pub quota: Option<f64>,
     /// Calls that the quota lets save up [default: those of a tenth of a second, at least 1]
