@@ -5,7 +5,8 @@ use std::ops::Bound;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::world::{BEGAN, Identity, region_of};
+use super::pool::Identity;
+use super::world::{BEGAN, region_of};
 use super::{ApiError, Model};
 
 #[derive(Debug, Deserialize)]

@@ -7,7 +7,9 @@ use std::ops::Bound;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::world::{Identity, Whereabouts, region_of};
+use super::open::Whereabouts;
+use super::pool::Identity;
+use super::world::region_of;
 use super::{ApiError, Link, Model, NotLinked};
 
 /// The most logins that an identity may have.
@@ -79,12 +81,7 @@ pub(super) fn lookup(model: &Model, input: &Lookup) -> Result<Value, ApiError> {
         (Some(asked), _) if !world.has(pool_id, asked) => return Err(ApiError::no_identity(asked)),
         (Some(asked), None) => asked.clone(),
         (Some(asked), Some(user)) => {
-            let matches = match world.whereabouts(pool_id, user) {
-                Whereabouts::At(identity) => identity == *asked,
-                Whereabouts::Nowhere => false,
-                Whereabouts::Anywhere => world.implies_identity(asked),
-            };
-            if !matches {
+            if !world.pairs(pool_id, asked, user) {
                 return Err(ApiError::conflict(
                     "The identity and the developer user identifier do not match",
                 ));
@@ -135,7 +132,7 @@ pub(super) fn token(model: &mut Model, mut input: Token) -> Result<Value, ApiErr
         (_, Some(asked)) if !model.world.has(pool_id, &asked) => {
             return Err(ApiError::no_identity(&asked));
         }
-        (Whereabouts::At(linked), Some(asked)) if *linked != asked => {
+        (Whereabouts::At(_), Some(asked)) if !model.world.pairs(pool_id, &asked, &user) => {
             return Err(ApiError::new(
                 "DeveloperUserAlreadyRegisteredException",
                 "The developer user identifier is linked to another identity",

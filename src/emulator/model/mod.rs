@@ -1,7 +1,7 @@
 //! Pools, identities and links, and what the operations do to them. Pure: told the time, no clock, no I/O.
 //!
 //! ```text
-//! request → operation → shape (may it be asked?) → links / identities / pools → world
+//! request → operation → shape (may it be asked?) → links / identities / pools → world: pool, open
 //! ```
 //!
 //! Shapes and errors are those of the service model (`cognito-identity`, 2014-06-30). Where AWS documents no answer, the
@@ -9,8 +9,10 @@
 
 mod identities;
 mod links;
+mod open;
 mod operation;
 mod page;
+mod pool;
 mod pools;
 mod print;
 mod shape;

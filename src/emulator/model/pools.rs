@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::world::PoolSettings;
+use super::pool::PoolSettings;
 use super::{ApiError, Model};
 
 /// AWS's default, of an account in a Region.

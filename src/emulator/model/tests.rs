@@ -110,6 +110,27 @@ fn a_link_is_removed_once() {
 }
 
 #[test]
+fn all_links_that_are_given_exist() {
+    // The service has no user of two identities, but a file may.
+    let both = ["us-east-1:1", "us-east-1:a"].map(|identity| link_of(identity, "u"));
+    let mut model = given(both.to_vec());
+    assert!(both.iter().all(|link| model.is_linked(link)));
+    for (gone, left) in [(0, 1), (1, 0)] {
+        let mut model = given(both.to_vec());
+        assert_eq!(unlink(&mut model, &both[gone]), Ok(Value::Null));
+        assert_eq!(unlink(&mut model, &both[gone]), Err(NOT_FOUND));
+        assert!(model.is_linked(&both[left]));
+        let found = found(&mut model, "u");
+        assert_eq!(found.as_ref(), Ok(&both[left].identity_id));
+        assert_eq!(pair(&mut model, &both[left].identity_id, "u"), Ok(()));
+    }
+    assert_eq!(delete(&mut model, &["us-east-1:1"]), json!([]));
+    assert_eq!(found(&mut model, "u"), Ok("us-east-1:a".into()));
+    assert_eq!(unlink(&mut model, &both[1]), Ok(Value::Null));
+    assert_eq!(found(&mut model, "u"), Err(NOT_FOUND));
+}
+
+#[test]
 fn what_is_not_documented_is_a_setting() {
     let answer = |undocumented, change: fn(&mut Link)| {
         let mut model = Model::new(Some(vec![link("u")]), None, undocumented);

@@ -3,11 +3,10 @@
 //! A pool knows its identities and their users. In an *open* world there is more: pools that nobody made, and in them
 //! every well-formed link, until it is unlinked. Of these, only what became of them is remembered.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
-use super::print::Printer;
+use super::open::{Open, Whereabouts};
+use super::pool::{Identity, Pool, PoolSettings};
 use super::{ApiError, Link};
 
 /// When everything was made that was there at the start, in seconds since 1970.
@@ -25,146 +24,9 @@ pub(super) struct World {
     made: u64,
 }
 
-/// A pool.
-#[derive(Debug, Default)]
-pub(super) struct Pool {
-    pub(super) settings: PoolSettings,
-    /// Whether nobody made it, so that every link exists in it.
-    open: bool,
-    identities: BTreeMap<String, Identity>,
-    identity_of: HashMap<String, String>,
-}
-
-/// What a pool is made with, as its operations name it.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-pub(super) struct PoolSettings {
-    pub(super) identity_pool_name: String,
-    pub(super) allow_unauthenticated_identities: bool,
-    pub(super) allow_classic_flow: Option<bool>,
-    pub(super) supported_login_providers: BTreeMap<String, String>,
-    pub(super) developer_provider_name: Option<String>,
-    #[serde(rename = "OpenIdConnectProviderARNs")]
-    pub(super) open_id_connect_provider_arns: Vec<String>,
-    pub(super) cognito_identity_providers: Vec<UserPool>,
-    #[serde(rename = "SamlProviderARNs")]
-    pub(super) saml_provider_arns: Vec<String>,
-    pub(super) identity_pool_tags: BTreeMap<String, String>,
-}
-
-/// A Cognito user pool whose users may sign in.
-#[derive(Debug, Clone, Default, Deserialize, Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct UserPool {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    provider_name: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    client_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    server_side_token_check: Option<bool>,
-}
-
-/// Where a user is linked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Whereabouts {
-    /// To this identity.
-    At(String),
-    /// To none.
-    Nowhere,
-    /// To whichever identity one asks for, since nothing has become of the user yet.
-    Anywhere,
-}
-
-/// An identity, and what leads to it.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Identity {
-    pub(super) users: BTreeSet<String>,
-    /// Tokens by public provider.
-    pub(super) logins: BTreeMap<String, String>,
-    pub(super) created: f64,
-    pub(super) modified: f64,
-}
-
-/// What has become of links that nobody made. Takes 16 bytes for a link and 8 for its user.
-#[derive(Debug)]
-struct Open {
-    printer: Printer,
-    /// Links that were unlinked.
-    gone: HashSet<u128>,
-    /// Users that were unlinked from some identity, so that no look-up finds them.
-    parted: HashSet<u64>,
-    /// Users and identities that were linked, made, merged or deleted: their pools know all that there is of them.
-    settled: HashSet<u64>,
-}
-
-impl Open {
-    fn link(&self, link: &Link) -> u128 {
-        self.printer.print(&[
-            &link.identity_id,
-            &link.identity_pool_id,
-            &link.developer_provider_name,
-            &link.developer_user_identifier,
-        ])
-    }
-
-    fn user(&self, pool_id: &str, user: &str) -> u64 {
-        self.printer.short(&["user", pool_id, user])
-    }
-
-    fn identity(&self, id: &str) -> u64 {
-        self.printer.short(&["identity", id])
-    }
-
-    /// Whether the link exists without anybody having made it.
-    fn implies(&self, link: &Link) -> bool {
-        let user = self.user(&link.identity_pool_id, &link.developer_user_identifier);
-        !self.settled.contains(&user)
-            && !self.settled.contains(&self.identity(&link.identity_id))
-            && !self.gone.contains(&self.link(link))
-    }
-}
-
-impl Identity {
-    fn made(now: f64) -> Self {
-        Self {
-            created: now,
-            modified: now,
-            ..Self::default()
-        }
-    }
-
-    /// Whether nothing leads to it any more.
-    pub(super) fn is_disabled(&self) -> bool {
-        self.users.is_empty() && self.logins.is_empty()
-    }
-}
-
-impl Pool {
-    pub(super) fn identities(&self) -> &BTreeMap<String, Identity> {
-        &self.identities
-    }
-
-    /// Whether public logins of this name may be used.
-    fn supports_login(&self, name: &str) -> bool {
-        let settings = &self.settings;
-        let is_named = |pool: &UserPool| pool.provider_name.as_deref() == Some(name);
-        let ends = |arn: &String| arn.ends_with(&format!("/{name}")) || arn == name;
-        self.open
-            || settings.supported_login_providers.contains_key(name)
-            || settings.cognito_identity_providers.iter().any(is_named)
-            || settings.open_id_connect_provider_arns.iter().any(ends)
-            || settings.saml_provider_arns.iter().any(ends)
-    }
-}
-
 impl World {
     pub(super) fn new(links: Option<Vec<Link>>, provider: Option<String>) -> Self {
-        let open = links.is_none().then(|| Open {
-            printer: Printer::new(),
-            gone: HashSet::new(),
-            parted: HashSet::new(),
-            settled: HashSet::new(),
-        });
+        let open = links.is_none().then(Open::new);
         let mut world = Self {
             now: BEGAN,
             pools: BTreeMap::new(),
@@ -176,20 +38,12 @@ impl World {
             let pool = world
                 .pools
                 .entry(link.identity_pool_id)
-                .or_insert_with(|| Pool {
-                    settings: unmade(world.provider.clone()),
-                    ..Pool::default()
-                });
+                .or_insert_with(|| Pool::new(unmade(world.provider.clone()), false));
             if pool.settings.developer_provider_name.is_none() {
                 pool.settings.developer_provider_name = Some(link.developer_provider_name);
             }
-            let identity = pool.identities.entry(link.identity_id.clone());
-            let identity = identity.or_insert_with(|| Identity::made(BEGAN));
-            identity
-                .users
-                .insert(link.developer_user_identifier.clone());
-            pool.identity_of
-                .insert(link.developer_user_identifier, link.identity_id);
+            let user = &link.developer_user_identifier;
+            pool.link(&link.identity_id, user, BEGAN);
         }
         world
     }
@@ -239,21 +93,20 @@ impl World {
     pub(super) fn find(&self, identity_id: &str) -> Option<(&Pool, &Identity)> {
         self.pools
             .values()
-            .find_map(|pool| Some((pool, pool.identities.get(identity_id)?)))
+            .find_map(|pool| Some((pool, pool.identities().get(identity_id)?)))
     }
 
     /// Whether the pool has the identity.
     pub(super) fn has(&self, pool_id: &str, identity_id: &str) -> bool {
         let pool = self.pools.get(pool_id);
-        pool.is_some_and(|pool| pool.identities.contains_key(identity_id))
+        pool.is_some_and(|pool| pool.identities().contains_key(identity_id))
             || pool.is_none_or(|pool| pool.open) && self.implies_identity(identity_id)
     }
 
     /// Whether the identity exists without anybody having made it.
     pub(super) fn implies_identity(&self, id: &str) -> bool {
-        self.open
-            .as_ref()
-            .is_some_and(|open| !open.settled.contains(&open.identity(id)))
+        let open = self.open.as_ref();
+        open.is_some_and(|open| open.implies_identity(id))
     }
 
     pub(super) fn is_linked(&self, link: &Link) -> bool {
@@ -264,11 +117,11 @@ impl World {
         {
             return false;
         }
-        let pool = self.pools.get(pool_id);
-        let known = pool.and_then(|pool| pool.identity_of.get(&link.developer_user_identifier));
-        match (known, pool) {
-            (Some(identity), _) => *identity == link.identity_id,
-            (None, Some(pool)) if !pool.open => false,
+        let user = &link.developer_user_identifier;
+        match self.pools.get(pool_id) {
+            Some(pool) if pool.holds(&link.identity_id, user) => true,
+            Some(pool) if !pool.open => false,
+            // A user that its pool knows of is settled.
             _ => self.open.as_ref().is_some_and(|open| open.implies(link)),
         }
     }
@@ -276,20 +129,21 @@ impl World {
     /// Where the user is linked.
     pub(super) fn whereabouts(&self, pool_id: &str, user: &str) -> Whereabouts {
         let pool = self.pools.get(pool_id);
-        if let Some(identity) = pool.and_then(|pool| pool.identity_of.get(user)) {
+        if let Some(identity) = pool.and_then(|pool| pool.identity_of(user)) {
             return Whereabouts::At(identity.clone());
         }
         match &self.open {
-            Some(open) if pool.is_none_or(|pool| pool.open) => {
-                let print = open.user(pool_id, user);
-                if open.settled.contains(&print) || open.parted.contains(&print) {
-                    Whereabouts::Nowhere
-                } else {
-                    Whereabouts::Anywhere
-                }
-            }
+            Some(open) if pool.is_none_or(|pool| pool.open) => open.whereabouts(pool_id, user),
             _ => Whereabouts::Nowhere,
         }
+    }
+
+    /// Whether a look-up takes the two for a pair.
+    pub(super) fn pairs(&self, pool_id: &str, identity_id: &str, user: &str) -> bool {
+        let pool = self.pools.get(pool_id);
+        pool.is_some_and(|pool| pool.holds(identity_id, user))
+            || self.whereabouts(pool_id, user) == Whereabouts::Anywhere
+                && self.implies_identity(identity_id)
     }
 
     /// The identity that the user is found at when nobody says which. For one that is linked anywhere it is made up, and the
@@ -313,17 +167,11 @@ impl World {
         if !was_linked {
             return false;
         }
-        let (pool_id, user) = (&link.identity_pool_id, &link.developer_user_identifier);
-        if let Some(pool) = self.pools.get_mut(pool_id)
-            && pool.identity_of.remove(user).is_some()
-        {
-            if let Some(identity) = pool.identities.get_mut(&link.identity_id) {
-                identity.users.remove(user);
-                identity.modified = self.now;
-            }
-        } else if let Some(open) = &mut self.open {
-            open.gone.insert(open.link(link));
-            open.parted.insert(open.user(pool_id, user));
+        let (id, user) = (&link.identity_id, &link.developer_user_identifier);
+        let pool = self.pools.get_mut(&link.identity_pool_id);
+        let was_known = pool.is_some_and(|pool| pool.unlink(id, user, self.now));
+        if let (false, Some(open)) = (was_known, &mut self.open) {
+            open.unlink(link);
         }
         true
     }
@@ -331,7 +179,7 @@ impl World {
     /// Links the user, which is linked to nothing else that is known.
     pub(super) fn link(&mut self, pool_id: &str, provider: &str, identity_id: &str, user: &str) {
         if let Some(open) = &mut self.open {
-            open.settled.insert(open.user(pool_id, user));
+            open.settle_user(pool_id, user);
         }
         let now = self.now;
         let pool = self.known(pool_id);
@@ -339,14 +187,7 @@ impl World {
         pool.settings
             .developer_provider_name
             .get_or_insert_with(|| provider.to_owned());
-        let identity = pool
-            .identities
-            .entry(identity_id.to_owned())
-            .or_insert_with(|| Identity::made(now));
-        identity.users.insert(user.to_owned());
-        identity.modified = now;
-        pool.identity_of
-            .insert(user.to_owned(), identity_id.to_owned());
+        pool.link(identity_id, user, now);
     }
 
     /// Adds public logins to an identity that is known.
@@ -356,34 +197,24 @@ impl World {
         identity_id: &str,
         logins: impl IntoIterator<Item = (String, String)>,
     ) {
-        let identity = self.known(pool_id).identities.get_mut(identity_id);
-        if let Some(identity) = identity {
-            identity.logins.extend(logins);
-        }
+        self.known(pool_id).log_in(identity_id, logins);
     }
 
     /// Takes an identity away, and what leads to it.
-    pub(super) fn delete(&mut self, identity_id: &str) -> Option<Identity> {
+    pub(super) fn delete(&mut self, identity_id: &str) {
         if let Some(open) = &mut self.open {
-            open.settled.insert(open.identity(identity_id));
+            open.settle_identity(identity_id);
         }
-        let mut deleted = None;
         for pool in self.pools.values_mut() {
-            if let Some(identity) = pool.identities.remove(identity_id) {
-                for user in &identity.users {
-                    pool.identity_of.remove(user);
-                }
-                deleted = Some(identity);
-            }
+            pool.delete(identity_id);
         }
-        deleted
     }
 
     /// The id of an identity in this Region that nobody has, nor will have.
     pub(super) fn new_identity_id(&mut self, region: &str) -> String {
         let id = self.new_id(region, |world, id| world.find(id).is_some());
         if let Some(open) = &mut self.open {
-            open.settled.insert(open.identity(&id));
+            open.settle_identity(&id);
         }
         id
     }
@@ -394,10 +225,7 @@ impl World {
     }
 
     pub(super) fn make_pool(&mut self, id: String, settings: PoolSettings) {
-        let pool = Pool {
-            settings,
-            ..Pool::default()
-        };
+        let pool = Pool::new(settings, false);
         self.pools.insert(id, pool);
     }
 
@@ -422,11 +250,7 @@ impl World {
         let provider = &self.provider;
         self.pools
             .entry(pool_id.to_owned())
-            .or_insert_with(|| Pool {
-                settings: unmade(provider.clone()),
-                open: true,
-                ..Pool::default()
-            })
+            .or_insert_with(|| Pool::new(unmade(provider.clone()), true))
     }
 }
 
