@@ -2,6 +2,7 @@
 
 mod account;
 mod answer;
+pub mod single;
 
 use std::collections::HashMap;
 use std::error::Error as StdError;
@@ -83,7 +84,7 @@ impl AwsCalls {
     /// # Errors
     /// The CA bundle cannot be read, or the profile that is named is not there or has no credentials.
     pub async fn new(settings: &Settings) -> Result<Self, SettingsError> {
-        let http = http_client(settings, ProxyConfig::from_env())?;
+        let http = bounded_http_client(settings, ProxyConfig::from_env())?;
         let shared = load(settings, http.clone()).await;
         if let (Some(name), Some(profile)) = (&settings.profile, shared.credentials_provider())
             && let Err(error @ CredentialsError::CredentialsNotLoaded(_)) =
@@ -106,7 +107,7 @@ impl AwsCalls {
             ca_bundle: None,
             ..settings.clone()
         };
-        let http = http_client(&settings, ProxyConfig::disabled())?;
+        let http = bounded_http_client(&settings, ProxyConfig::disabled())?;
         let shared = SdkConfig::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
             .http_client(http.clone())
@@ -196,16 +197,13 @@ async fn load(settings: &Settings, http: SharedHttpClient) -> SdkConfig {
     let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
         .http_client(http.clone())
         .identity_cache(identity_cache())
-        .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        // Those of the credential providers. The SDK would read AWS_RETRY_MODE and retry_mode, and panics at `legacy`.
+        .retry_config(RetryConfig::standard());
     if let Some(profile) = &settings.profile {
         // As in the AWS CLI, a profile that is named goes before keys in the environment: they may be another account's.
-        let config = ProviderConfig::without_region()
-            .with_http_client(http)
-            .with_region(settings.region.clone().map(Region::new));
-        let provider = ProfileFileCredentialsProvider::builder()
-            .configure(&config)
-            .profile_name(profile)
-            .build();
+        let region = settings.region.clone().map(Region::new);
+        let provider = profile_credentials(profile, region, http);
         loader = loader.profile_name(profile).credentials_provider(provider);
     }
     if let Some(region) = &settings.region {
@@ -261,15 +259,44 @@ impl Unlink for AwsCalls {
     }
 }
 
+/// Credentials of a profile and of nothing else.
+fn profile_credentials(
+    profile: &str,
+    region: Option<Region>,
+    http: SharedHttpClient,
+) -> ProfileFileCredentialsProvider {
+    let config = ProviderConfig::without_region()
+        .with_http_client(http)
+        .with_region(region);
+    ProfileFileCredentialsProvider::builder()
+        .configure(&config)
+        .profile_name(profile)
+        .build()
+}
+
 fn identity_cache() -> SharedIdentityCache {
     IdentityCache::lazy()
         .load_timeout(CREDENTIALS_TIMEOUT)
         .build()
 }
 
+fn bounded_http_client(
+    settings: &Settings,
+    proxy: ProxyConfig,
+) -> Result<SharedHttpClient, SettingsError> {
+    let connector = HttpConnectorSettings::builder()
+        .connect_timeout(settings.connect_timeout)
+        .build();
+    http_client(settings.ca_bundle.as_deref(), connector, proxy)
+}
+
 /// One connector, and so one pool of connections, for all Regions; the pool keeps hosts apart.
-fn http_client(settings: &Settings, proxy: ProxyConfig) -> Result<SharedHttpClient, SettingsError> {
-    let trust = match &settings.ca_bundle {
+fn http_client(
+    ca_bundle: Option<&Path>,
+    settings: HttpConnectorSettings,
+    proxy: ProxyConfig,
+) -> Result<SharedHttpClient, SettingsError> {
+    let trust = match ca_bundle {
         Some(path) => TrustStore::empty().with_pem_certificate(read_ca_bundle(path)?),
         None => TrustStore::default(),
     };
@@ -281,11 +308,7 @@ fn http_client(settings: &Settings, proxy: ProxyConfig) -> Result<SharedHttpClie
         .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
         .tls_context(tls)
         .proxy_config(proxy)
-        .connector_settings(
-            HttpConnectorSettings::builder()
-                .connect_timeout(settings.connect_timeout)
-                .build(),
-        )
+        .connector_settings(settings)
         .enable_tcp_nodelay(true)
         .build();
     let connector = SharedHttpConnector::new(connector);
