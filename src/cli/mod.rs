@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand};
 
 pub use emulator::EmulatorArgs;
 pub use run::{InputArgs, LogFormat, NotLinked, OnExpiry, ProgressStyle, RunArgs};
-pub use single::{Color, Output, SingleArgs, Skeleton};
+pub use single::{Bound, Color, Expression, Output, SingleArgs, Skeleton};
 pub use values::AtMost;
 pub use words::{Misread, plain_words};
 

@@ -1,5 +1,9 @@
 //! Arguments of `unlink-developer-identity`, which are those of the AWS CLI's command of that name.
 
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
 use clap::{Args, ValueEnum};
 
 /// Heading of the options that the AWS CLI reads before it knows what it is to do.
@@ -45,7 +49,7 @@ pub struct SingleArgs {
     #[arg(long, help_heading = GLOBAL)]
     pub debug: bool,
     /// Endpoint in place of AWS's
-    #[arg(long, value_name = "URL", help_heading = GLOBAL)]
+    #[arg(long, value_name = "URL", value_parser = any_endpoint, help_heading = GLOBAL)]
     pub endpoint_url: Option<String>,
     /// Take any TLS certificate
     #[arg(long, help_heading = GLOBAL)]
@@ -58,7 +62,7 @@ pub struct SingleArgs {
     pub output: Option<Output>,
     /// `JMESPath` expression over the output, which is empty
     #[arg(long, value_name = "EXPRESSION", help_heading = GLOBAL)]
-    pub query: Option<String>,
+    pub query: Option<Expression>,
     /// Named profile
     #[arg(long, value_name = "NAME", help_heading = GLOBAL)]
     pub profile: Option<String>,
@@ -76,10 +80,10 @@ pub struct SingleArgs {
     pub ca_bundle: Option<String>,
     /// Seconds to wait for an answer, 0 for no bound [default: 60]
     #[arg(long, value_name = "SECONDS", help_heading = GLOBAL)]
-    pub cli_read_timeout: Option<String>,
+    pub cli_read_timeout: Option<Bound>,
     /// Seconds to wait for a connection, 0 for no bound [default: 60]
     #[arg(long, value_name = "SECONDS", help_heading = GLOBAL)]
-    pub cli_connect_timeout: Option<String>,
+    pub cli_connect_timeout: Option<Bound>,
     /// Accepted: there is nothing to migrate
     #[arg(long, hide = true, help_heading = GLOBAL)]
     pub v2_debug: bool,
@@ -115,4 +119,111 @@ pub enum Color {
     Off,
     /// On a terminal
     Auto,
+}
+
+/// A bound in whole seconds, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bound(pub Option<Duration>);
+
+impl Default for Bound {
+    fn default() -> Self {
+        Self(Some(Duration::from_secs(60)))
+    }
+}
+
+impl FromStr for Bound {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let seconds: i64 = text
+            .trim()
+            .parse()
+            .map_err(|_| "invalid literal for a whole number of seconds".to_owned())?;
+        match u64::try_from(seconds) {
+            Ok(0) => Ok(Self(None)),
+            Ok(seconds) => Ok(Self(Some(Duration::from_secs(seconds)))),
+            Err(_) => Err(
+                "the timeout cannot be set to a value less than or equal to 0, but to 0 itself for none".to_owned(),
+            ),
+        }
+    }
+}
+
+/// A `JMESPath` expression.
+#[derive(Clone)]
+pub struct Expression(pub jmespath::Expression<'static>);
+
+impl fmt::Debug for Expression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.as_str())
+    }
+}
+
+impl FromStr for Expression {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        jmespath::compile(text)
+            .map(Self)
+            .map_err(|error| error.to_string())
+    }
+}
+
+/// An endpoint as the AWS CLI takes it.
+pub(super) fn any_endpoint(url: &str) -> Result<String, String> {
+    let Some((scheme, rest)) = url.split_once(':').filter(|(scheme, _)| !scheme.is_empty()) else {
+        return Err(
+            "scheme is missing. Must be of the form http://<hostname>/ or https://<hostname>/"
+                .to_owned(),
+        );
+    };
+    let host = rest.strip_prefix("//").unwrap_or_default();
+    match scheme {
+        "http" | "https" if !host.is_empty() && !host.starts_with(['/', '?', '#']) => {
+            Ok(url.to_owned())
+        }
+        "http" | "https" => Err(format!("Invalid endpoint: {url}")),
+        _ if rest.starts_with("//") => Err(format!("Not supported URL scheme {scheme}")),
+        _ => Err(format!("Invalid endpoint: {url}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_are_whole_seconds() {
+        let seconds = |text: &str| text.parse().map(|Bound(bound)| bound.map(|t| t.as_secs()));
+        assert_eq!(seconds("0"), Ok(None));
+        assert_eq!(seconds(" 7 "), Ok(Some(7)));
+        for wrong in ["", "x", "1.5", "-1"] {
+            assert!(seconds(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(Bound::default().0, Some(Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn an_endpoint_is_a_url() {
+        for url in ["http://127.0.0.1:1", "https://h/a?b=c"] {
+            assert_eq!(any_endpoint(url), Ok(url.to_owned()));
+        }
+        for url in [
+            "",
+            "localhost",
+            "localhost:1",
+            "http://",
+            "http:///x",
+            "ftp://h",
+            ":x",
+        ] {
+            assert!(any_endpoint(url).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn an_expression_is_one() {
+        assert!("foo[0].bar".parse::<Expression>().is_ok());
+        assert!("foo[".parse::<Expression>().is_err());
+    }
 }

@@ -9,7 +9,7 @@ use std::ffi::OsString;
 
 use clap::{ArgAction, Args as _};
 
-use super::single::{GLOBAL, SingleArgs};
+use super::single::{Bound, Expression, GLOBAL, SingleArgs, any_endpoint};
 
 /// The command whose words these are.
 const COMMAND: &str = "unlink-developer-identity";
@@ -131,6 +131,7 @@ fn read(words: Vec<String>) -> Result<Read, Misread> {
             return Ok(read);
         }
     }
+    check(&first.given)?;
     let words: Vec<String> = first.rest.into_iter().map(|(word, _)| word).collect();
     if words == ["help"] {
         return Ok(Read::Help);
@@ -173,6 +174,24 @@ fn read(words: Vec<String>) -> Result<Read, Misread> {
         });
     }
     Ok(Read::Options(options))
+}
+
+/// Holds values against their rules before anything else is looked at, since the AWS CLI does so with another exit code.
+fn check(given: &[(String, Option<String>)]) -> Result<(), Misread> {
+    for (name, value) in given {
+        let value = value.as_deref().unwrap_or_default();
+        let checked = match name.as_str() {
+            "--cli-read-timeout" | "--cli-connect-timeout" => value.parse::<Bound>().map(drop),
+            "--query" => value.parse::<Expression>().map(drop),
+            "--endpoint-url" => any_endpoint(value).map(drop),
+            _ => Ok(()),
+        };
+        checked.map_err(|why| Misread {
+            code: 255,
+            message: format!("Bad value for {name} \"{value}\": {why}"),
+        })?;
+    }
+    Ok(())
 }
 
 /// Whether the four parameters may be missing. The AWS CLI looks for the words as they stand: neither an option that is cut
@@ -427,6 +446,17 @@ mod tests {
             &[],
         ] {
             assert_eq!(refused(words).0, 2, "{words:?}");
+        }
+    }
+
+    #[test]
+    fn values_are_refused_before_what_is_missing() {
+        for words in [
+            ["--query", "["],
+            ["--endpoint-url", ""],
+            ["--cli-read-timeout", "x"],
+        ] {
+            assert_eq!(refused(&words).0, 255, "{words:?}");
         }
     }
 

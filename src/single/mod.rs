@@ -8,7 +8,6 @@ mod retries;
 mod values;
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use crate::call::aws::single::{Asked, Files, OneCall, Reply, Silence};
 use crate::cli::{SingleArgs, Skeleton};
@@ -32,14 +31,7 @@ fn failed(message: impl Into<String>) -> Error {
 /// Whatever keeps the link from being unlinked, in the AWS CLI's words where scripts look for them.
 pub async fn run(args: SingleArgs) -> Result<String, Error> {
     let log = Log(args.debug);
-    let query = Query::new(args.query.as_deref())?;
-    let (read_timeout, connect_timeout) = (
-        timeout("read", args.cli_read_timeout.as_deref())?,
-        timeout("connect", args.cli_connect_timeout.as_deref())?,
-    );
-    if let Some(url) = &args.endpoint_url {
-        check_endpoint(url)?;
-    }
+    let query = Query(args.query.clone());
     let files = Files::read(args.profile.as_deref())
         .await
         .map_err(|error| failed(error.to_string()))?;
@@ -55,14 +47,14 @@ pub async fn run(args: SingleArgs) -> Result<String, Error> {
         setting("AWS_MAX_ATTEMPTS", "max_attempts", &files).as_deref(),
     )?;
     log.say(|| retries.to_string());
-    let endpoint_url = args.endpoint_url.clone().or_else(configured_endpoint);
+    let endpoint_url = args.endpoint_url.clone().or_else(|| files.endpoint_url());
     let asked = Asked {
         region,
         ca_bundle: ca_bundle(&args, &files, endpoint_url.as_deref()),
         endpoint_url,
         sign: !args.no_sign_request,
-        read_timeout,
-        connect_timeout,
+        read_timeout: args.cli_read_timeout.unwrap_or_default().0,
+        connect_timeout: args.cli_connect_timeout.unwrap_or_default().0,
     };
     let call = OneCall::new(&files, &asked)
         .await
@@ -195,8 +187,10 @@ fn parameters(args: &SingleArgs, files: &Files) -> Result<Parameters, Error> {
 /// The Region as AWS CLI 1 finds it, and where it finds none, as every other AWS tool does.
 fn region(args: &SingleArgs, files: &Files) -> Result<String, Error> {
     let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let region = args.region.clone().filter(|region| !region.is_empty());
-    let region = region
+    // An empty one is a script's unset variable: another Region is not what is meant.
+    let region = args
+        .region
+        .clone()
         .or_else(|| variable("AWS_DEFAULT_REGION"))
         .or_else(|| variable("AWS_REGION"))
         .or_else(|| files.get("region").map(str::to_owned))
@@ -231,20 +225,8 @@ fn setting(variable: &str, key: &str, files: &Files) -> Option<String> {
         .or_else(|| files.get(key).map(str::to_owned))
 }
 
-/// The endpoint that the environment names. The AWS CLI takes it before anything in the profile, the SDK does not.
-fn configured_endpoint() -> Option<String> {
-    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let ignored = variable("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
-        .is_some_and(|value| value.eq_ignore_ascii_case("true"));
-    if ignored {
-        return None;
-    }
-    variable("AWS_ENDPOINT_URL_COGNITO_IDENTITY").or_else(|| variable("AWS_ENDPOINT_URL"))
-}
-
 /// The authorities to trust, where there is anybody to trust.
 fn ca_bundle(args: &SingleArgs, files: &Files, endpoint: Option<&str>) -> Option<PathBuf> {
-    let endpoint = endpoint.or_else(|| files.get("endpoint_url"));
     if endpoint.is_some_and(|url| url.starts_with("http://")) {
         return None;
     }
@@ -254,42 +236,6 @@ fn ca_bundle(args: &SingleArgs, files: &Files, endpoint: Option<&str>) -> Option
         .or_else(|| std::env::var("REQUESTS_CA_BUNDLE").ok())
         .filter(|path| !path.is_empty())
         .map(PathBuf::from)
-}
-
-fn check_endpoint(url: &str) -> Result<(), Error> {
-    let Some((scheme, rest)) = url.split_once(':').filter(|(scheme, _)| !scheme.is_empty()) else {
-        return Err(failed(format!(
-            "Bad value for --endpoint-url \"{url}\": scheme is missing. Must be of the form http://<hostname>/ or https://<hostname>/"
-        )));
-    };
-    let host = rest.strip_prefix("//").unwrap_or_default();
-    match scheme {
-        "http" | "https" if !host.is_empty() && !host.starts_with(['/', '?', '#']) => Ok(()),
-        "http" | "https" => Err(failed(format!("Invalid endpoint: {url}"))),
-        _ if rest.starts_with("//") => Err(failed(format!(
-            "Invalid endpoint: {url}: Not supported URL scheme {scheme}"
-        ))),
-        _ => Err(failed(format!("Invalid endpoint: {url}"))),
-    }
-}
-
-/// Seconds; 60 unless given, and no bound for 0.
-fn timeout(which: &str, text: Option<&str>) -> Result<Option<Duration>, Error> {
-    let Some(text) = text else {
-        return Ok(Some(Duration::from_secs(60)));
-    };
-    let seconds: i64 = text.trim().parse().map_err(|_| {
-        failed(format!(
-            "--cli-{which}-timeout: invalid literal for a whole number of seconds: '{text}'"
-        ))
-    })?;
-    match u64::try_from(seconds) {
-        Ok(0) => Ok(None),
-        Ok(seconds) => Ok(Some(Duration::from_secs(seconds))),
-        Err(_) => Err(failed(format!(
-            "Attempted to set {which} timeout to {seconds}, but the timeout cannot be set to a value less than or equal to 0."
-        ))),
-    }
 }
 
 /// What `--debug` shows. The AWS CLI shows all that goes over the wire, users included; this does not.
@@ -315,35 +261,6 @@ mod tests {
         let long = "a".repeat(64);
         for region in ["-a", "a-", "12", "a.b", "a b", "file://x", "a/b", &long] {
             assert!(!is_host_label(region), "{region}");
-        }
-    }
-
-    #[test]
-    fn timeouts_are_whole_seconds() {
-        let seconds = |text| timeout("read", Some(text)).map(|t| t.map(|t| t.as_secs()));
-        assert_eq!(seconds("0"), Ok(None));
-        assert_eq!(seconds(" 7 "), Ok(Some(7)));
-        for wrong in ["", "x", "1.5", "-1"] {
-            assert!(seconds(wrong).is_err(), "{wrong}");
-        }
-        assert_eq!(timeout("read", None), Ok(Some(Duration::from_secs(60))));
-    }
-
-    #[test]
-    fn an_endpoint_is_a_url() {
-        for url in ["http://127.0.0.1:1", "https://h/a?b=c"] {
-            assert_eq!(check_endpoint(url), Ok(()), "{url}");
-        }
-        for url in [
-            "",
-            "localhost",
-            "localhost:1",
-            "http://",
-            "http:///x",
-            "ftp://h",
-            ":x",
-        ] {
-            assert!(check_endpoint(url).is_err(), "{url}");
         }
     }
 }

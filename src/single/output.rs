@@ -2,16 +2,16 @@
 
 use std::fmt::Write as _;
 
-use jmespath::{Expression, Variable};
+use jmespath::Variable;
 use serde::Serialize as _;
 use serde_json::Value;
 
 use super::failed;
-use crate::cli::Output;
+use crate::cli::{Expression, Output};
 use crate::error::Error;
 
 /// The `JMESPath` expression of `--query`, if there is one.
-pub(super) struct Query<'a>(Option<Expression<'a>>);
+pub(super) struct Query(pub(super) Option<Expression>);
 
 /// The format of this name.
 pub(super) fn named(name: &str) -> Option<Output> {
@@ -23,18 +23,7 @@ pub(super) fn named(name: &str) -> Option<Output> {
     }
 }
 
-impl Query<'_> {
-    /// Reads the expression.
-    ///
-    /// # Errors
-    /// It is none.
-    pub(super) fn new(text: Option<&str>) -> Result<Self, Error> {
-        text.map(jmespath::compile)
-            .transpose()
-            .map(Self)
-            .map_err(|error| failed(format!("Bad value for --query: {error}")))
-    }
-
+impl Query {
     /// What is printed after a call: the expression's value for an empty output, or nothing.
     ///
     /// # Errors
@@ -45,6 +34,7 @@ impl Query<'_> {
         };
         let nothing = Variable::Object(Default::default());
         let found = expression
+            .0
             .search(nothing)
             .map_err(|error| failed(error.to_string()))?;
         let found = serde_json::to_value(&*found).map_err(|error| failed(error.to_string()))?;
@@ -111,11 +101,11 @@ mod tests {
             (Some("''"), "\"\"\n", "\n"),
             (Some("`[1,true]`"), "[\n    1,\n    true\n]\n", "1\tTrue\n"),
         ] {
-            let query = Query::new(query).expect("an expression");
+            let query = query.map(|text| text.parse().expect("an expression"));
+            let query = Query(query);
             let told =
                 [Output::Json, Output::Text, Output::Table].map(|format| query.answer(format));
             assert_eq!(told, [Ok(json.into()), Ok(text.into()), Ok(String::new())]);
         }
-        assert!(Query::new(Some("foo[")).is_err());
     }
 }

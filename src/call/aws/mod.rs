@@ -2,6 +2,7 @@
 
 mod account;
 mod answer;
+mod endpoint;
 pub mod single;
 
 use std::collections::HashMap;
@@ -13,7 +14,10 @@ use std::time::Duration;
 
 use aws_config::environment::EnvironmentVariableRegionProvider;
 use aws_config::meta::region::RegionProviderChain;
-use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider};
+use aws_config::profile::{
+    self, ProfileFileCredentialsProvider, ProfileFileLoadError, ProfileFileRegionProvider,
+    ProfileSet,
+};
 use aws_config::provider_config::ProviderConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -74,8 +78,32 @@ pub struct AwsCalls {
 #[derive(Debug)]
 struct Clients {
     shared: SdkConfig,
+    /// Endpoint that the AWS files name for this service alone.
+    service_endpoint: Option<String>,
     /// One client a Region, built once: building one costs more than a call.
     by_region: HashMap<String, Client>,
+}
+
+impl Clients {
+    async fn load(settings: &Settings, http: SharedHttpClient) -> Self {
+        let profile = settings.profile.clone();
+        let service_endpoint = match profiles(profile).await {
+            Ok(profiles) if settings.endpoint_url.is_none() => endpoint::of_service(&profiles),
+            // Files that cannot be read are told of by the SDK.
+            _ => None,
+        };
+        Self {
+            shared: load(settings, http).await,
+            service_endpoint,
+            by_region: HashMap::new(),
+        }
+    }
+}
+
+/// The AWS files, seen from one profile: the one that is named, or that of `AWS_PROFILE`.
+async fn profiles(profile: Option<String>) -> Result<ProfileSet, ProfileFileLoadError> {
+    let (fs, env, files) = Default::default();
+    profile::load(&fs, &env, &files, profile.map(Into::into)).await
 }
 
 impl AwsCalls {
@@ -85,8 +113,9 @@ impl AwsCalls {
     /// The CA bundle cannot be read, or the profile that is named is not there or has no credentials.
     pub async fn new(settings: &Settings) -> Result<Self, SettingsError> {
         let http = bounded_http_client(settings, ProxyConfig::from_env())?;
-        let shared = load(settings, http.clone()).await;
-        if let (Some(name), Some(profile)) = (&settings.profile, shared.credentials_provider())
+        let clients = Clients::load(settings, http.clone()).await;
+        if let (Some(name), Some(profile)) =
+            (&settings.profile, clients.shared.credentials_provider())
             && let Err(error @ CredentialsError::CredentialsNotLoaded(_)) =
                 profile.provide_credentials().await
         {
@@ -95,7 +124,7 @@ impl AwsCalls {
                 "--profile {name} has no credentials: {why}"
             )));
         }
-        Ok(Self::over(shared, settings.clone(), http, false))
+        Ok(Self::over(clients, settings.clone(), http, false))
     }
 
     /// For a rehearsal at `url`: nothing is taken from the environment or from files, and no proxy stands between.
@@ -120,15 +149,15 @@ impl AwsCalls {
             )))
             .endpoint_url(url)
             .build();
-        Ok(Self::over(shared, settings, http, true))
+        let clients = Clients {
+            shared,
+            service_endpoint: None,
+            by_region: HashMap::new(),
+        };
+        Ok(Self::over(clients, settings, http, true))
     }
 
-    fn over(
-        shared: SdkConfig,
-        settings: Settings,
-        http: SharedHttpClient,
-        rehearsal: bool,
-    ) -> Self {
+    fn over(clients: Clients, settings: Settings, http: SharedHttpClient, rehearsal: bool) -> Self {
         Self {
             timeouts: TimeoutConfig::builder()
                 .connect_timeout(settings.connect_timeout)
@@ -137,10 +166,7 @@ impl AwsCalls {
             settings,
             http,
             rehearsal,
-            clients: RwLock::new(Clients {
-                shared,
-                by_region: HashMap::new(),
-            }),
+            clients: RwLock::new(clients),
         }
     }
 
@@ -150,7 +176,8 @@ impl AwsCalls {
         let specific = std::env::var("AWS_ENDPOINT_URL_COGNITO_IDENTITY").ok();
         let clients = self.clients.read().unwrap_or_else(PoisonError::into_inner);
         let general = clients.shared.endpoint_url().map(str::to_owned);
-        specific.or(general)
+        let of_service = clients.service_endpoint.clone();
+        specific.or(of_service).or(general)
     }
 
     /// The account whose credentials these are, or `unknown`: as the credentials say, or as their key does.
@@ -178,13 +205,16 @@ impl AwsCalls {
         }
         drop(clients);
         let mut clients = self.clients.write().unwrap_or_else(PoisonError::into_inner);
-        let config = aws_sdk_cognitoidentity::config::Builder::from(&clients.shared)
+        let mut config = aws_sdk_cognitoidentity::config::Builder::from(&clients.shared)
             .region(Region::new(region.to_owned()))
             // On the service's config only: on the shared one it would take the retries from credential providers.
             .retry_config(RetryConfig::disabled())
             .timeout_config(self.timeouts.clone())
-            .interceptor(OnlyCognito)
-            .build();
+            .interceptor(OnlyCognito);
+        if let Some(url) = &clients.service_endpoint {
+            config = config.endpoint_url(url);
+        }
+        let config = config.build();
         clients
             .by_region
             .entry(region.to_owned())
@@ -251,11 +281,8 @@ impl Unlink for AwsCalls {
         if self.rehearsal {
             return;
         }
-        let shared = load(&self.settings, self.http.clone()).await;
-        *self.clients.write().unwrap_or_else(PoisonError::into_inner) = Clients {
-            shared,
-            by_region: HashMap::new(),
-        };
+        let clients = Clients::load(&self.settings, self.http.clone()).await;
+        *self.clients.write().unwrap_or_else(PoisonError::into_inner) = clients;
     }
 }
 

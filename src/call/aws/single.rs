@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use aws_config::profile::{self, ProfileSet};
+use aws_config::profile::ProfileSet;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region};
 use aws_credential_types::provider::error::CredentialsError;
@@ -22,7 +22,7 @@ use aws_smithy_runtime_api::client::http::HttpConnectorSettings;
 use aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint;
 
 use super::answer::{NotCognito, OnlyCognito, causes, find, never_sent, told};
-use super::{SettingsError, http_client, identity_cache, profile_credentials};
+use super::{SettingsError, endpoint, http_client, identity_cache, profile_credentials, profiles};
 use crate::row::Link;
 
 /// The AWS files of this machine, as one profile has them.
@@ -47,14 +47,9 @@ impl Files {
                 .find_map(|name| std::env::var(name).ok())
         });
         let selected = named.clone().unwrap_or_else(|| "default".to_owned());
-        let profiles = profile::load(
-            &Default::default(),
-            &Default::default(),
-            &Default::default(),
-            Some(selected.into()),
-        )
-        .await
-        .map_err(|error| SettingsError(format!("Unable to parse config file: {}", told(&error))))?;
+        let profiles = profiles(Some(selected)).await.map_err(|error| {
+            SettingsError(format!("Unable to parse config file: {}", told(&error)))
+        })?;
         if let Some(name) = &named
             && profiles.get_profile(name).is_none()
         {
@@ -73,6 +68,12 @@ impl Files {
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {
         self.profiles.get(key)
+    }
+
+    /// The endpoint that they or the environment name in place of AWS's.
+    #[must_use]
+    pub fn endpoint_url(&self) -> Option<String> {
+        endpoint::configured(&self.profiles)
     }
 
     /// Credentials that are there by half, in the environment or in the profile: nobody means that.
@@ -214,16 +215,16 @@ impl OneCall {
             let region = Some(Region::new(asked.region.clone()));
             loader = loader.credentials_provider(profile_credentials(name, region, http));
         }
-        if let Some(url) = &asked.endpoint_url {
-            loader = loader.endpoint_url(url);
-        }
         let shared = loader.load().await;
-        let called = Called::default();
+        let called = Called::new(asked.endpoint_url.clone());
         let mut config = aws_sdk_cognitoidentity::config::Builder::from(&shared)
             .retry_config(RetryConfig::disabled())
             .timeout_config(timeouts.build())
             .interceptor(OnlyCognito)
             .interceptor(called.clone());
+        if let Some(url) = &asked.endpoint_url {
+            config = config.endpoint_url(url);
+        }
         if !asked.sign {
             config = config.allow_no_auth();
         }
@@ -303,16 +304,29 @@ fn is_about_tls(error: &(dyn std::error::Error + 'static)) -> bool {
         .is_some_and(|error| error.kind() == std::io::ErrorKind::InvalidData)
 }
 
-/// Takes note of the URL that is called, for messages, and keeps the endpoint's path as it was given.
-#[derive(Debug, Clone, Default)]
-struct Called(Arc<Mutex<String>>);
+/// Takes note of the URL that is called, for messages, and keeps that of an endpoint with a path as it is given: the SDK would
+/// append a slash, and leave the query out.
+#[derive(Debug, Clone)]
+struct Called {
+    with_path: Option<String>,
+    url: Arc<Mutex<String>>,
+}
 
 impl Called {
+    fn new(endpoint: Option<String>) -> Self {
+        let has_path = |url: &String| {
+            let host = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
+            host.trim_end_matches('/').contains(['/', '?'])
+        };
+        Self {
+            with_path: endpoint.filter(has_path),
+            url: Arc::default(),
+        }
+    }
+
     fn url(&self) -> String {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        let url = self.url.lock().unwrap_or_else(PoisonError::into_inner);
+        url.clone()
     }
 }
 
@@ -328,8 +342,11 @@ impl Intercept for Called {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let url = context.request().uri().to_owned();
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = url;
+        let request = context.request_mut();
+        if let Some(url) = &self.with_path {
+            request.set_uri(url.as_str())?;
+        }
+        *self.url.lock().unwrap_or_else(PoisonError::into_inner) = request.uri().to_owned();
         Ok(())
     }
 }
