@@ -1,5 +1,7 @@
 //! One call with the settings that the AWS CLI of version 1 would take: environment and files as botocore reads them.
 
+use std::error::Error as StdError;
+use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -298,10 +300,15 @@ impl OneCall {
     }
 }
 
-/// A handshake that fails is told as invalid data of the connection.
-fn is_about_tls(error: &(dyn std::error::Error + 'static)) -> bool {
-    find::<std::io::Error>(error)
-        .is_some_and(|error| error.kind() == std::io::ErrorKind::InvalidData)
+/// A handshake that fails is told as invalid data of the connection, by an error of I/O inside another.
+fn is_about_tls(error: &(dyn StdError + 'static)) -> bool {
+    let inner = |error: &io::Error| {
+        let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+        inner.map(io::Error::kind)
+    };
+    find::<io::Error>(error).is_some_and(|error| {
+        error.kind() == ErrorKind::InvalidData || inner(error) == Some(ErrorKind::InvalidData)
+    })
 }
 
 /// Takes note of the URL that is called, for messages, and keeps that of an endpoint with a path as it is given: the SDK would
