@@ -32,7 +32,7 @@ pub struct SingleArgs {
     /// The user, as the developer's own system names them
     #[arg(long, value_name = "USER")]
     pub developer_user_identifier: Option<String>,
-    /// The four as a JSON object: the text itself or file://PATH. Options given beside it win
+    /// The four as a JSON object: the text itself or `file://PATH`. Options given beside it win
     #[arg(long, value_name = "JSON")]
     pub cli_input_json: Option<String>,
     /// Call nothing: print the object that --cli-input-json takes, or with `output` check the parameters

@@ -25,14 +25,11 @@ pub(super) fn read(status: u16, body: &[u8]) -> Refusal {
             message: reason.unwrap_or_default().to_owned(),
         };
     }
-    let body = match serde_json::from_str(&text) {
-        Ok(Value::Object(members)) => members,
-        _ => {
-            return Refusal {
-                code: status.to_string(),
-                message: text.into_owned(),
-            };
-        }
+    let Ok(Value::Object(body)) = serde_json::from_str(&text) else {
+        return Refusal {
+            code: status.to_string(),
+            message: text.into_owned(),
+        };
     };
     let string = |key: &str| body.get(key).and_then(Value::as_str);
     let code = string("__type").map_or_else(|| status.to_string(), |code| bare(code).to_owned());

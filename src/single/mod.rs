@@ -53,6 +53,7 @@ pub async fn run(args: SingleArgs) -> Result<String, Error> {
         ca_bundle: ca_bundle(&args, &files, endpoint_url.as_deref()),
         endpoint_url,
         sign: !args.no_sign_request,
+        verify: !args.no_verify_ssl,
         read_timeout: args.cli_read_timeout.unwrap_or_default().0,
         connect_timeout: args.cli_connect_timeout.unwrap_or_default().0,
     };
@@ -61,7 +62,7 @@ pub async fn run(args: SingleArgs) -> Result<String, Error> {
         .map_err(|error| failed(error.to_string()))?;
     let link = parameters.link()?;
     if args.generate_cli_skeleton.is_none() {
-        unlink(&call, &link, &retries, &log).await?;
+        unlink(&call, &link, retries, &log).await?;
     }
     let format = args.output.or_else(|| {
         setting("AWS_DEFAULT_OUTPUT", "output", &files).and_then(|name| output::named(&name))
@@ -70,7 +71,7 @@ pub async fn run(args: SingleArgs) -> Result<String, Error> {
 }
 
 /// Attempts until one succeeds or none is due any more.
-async fn unlink(call: &OneCall, link: &Link, retries: &Retries, log: &Log) -> Result<(), Error> {
+async fn unlink(call: &OneCall, link: &Link, retries: Retries, log: &Log) -> Result<(), Error> {
     let mut lost = false;
     for attempt in 1.. {
         let reply = call.attempt(link).await;
@@ -179,7 +180,7 @@ fn parameters(args: &SingleArgs, files: &Files) -> Result<Parameters, Error> {
         }
     }
     if let Some(json) = &args.cli_input_json {
-        parameters.fill(values::json(json)?)?;
+        parameters.fill(&values::json(json)?)?;
     }
     Ok(parameters)
 }

@@ -1,5 +1,6 @@
 //! Output: there is none, but what `--query` makes of it.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use jmespath::Variable;
@@ -32,7 +33,7 @@ impl Query {
         let Some(expression) = &self.0 else {
             return Ok(String::new());
         };
-        let nothing = Variable::Object(Default::default());
+        let nothing = Variable::Object(BTreeMap::new());
         let found = expression
             .0
             .search(nothing)

@@ -39,8 +39,8 @@ impl Parameters {
     ///
     /// # Errors
     /// It is none.
-    pub(super) fn fill(&mut self, json: String) -> Result<(), Error> {
-        for (name, value) in members(&json)? {
+    pub(super) fn fill(&mut self, json: &str) -> Result<(), Error> {
+        for (name, value) in members(json)? {
             if self.0.iter().all(|(given, _)| *given != name) {
                 self.0.push((name, value));
             }
@@ -186,7 +186,7 @@ mod tests {
     fn link_of(json: &str) -> Result<Link, String> {
         let mut parameters = Parameters::default();
         parameters
-            .fill(json.to_owned())
+            .fill(json)
             .and_then(|()| parameters.link())
             .map_err(|error| error.message)
     }

@@ -86,7 +86,7 @@ impl Retries {
 
     /// How long to wait for the next attempt after this reply to attempt number `attempt`, if there is one.
     /// `chance` is uniform in `[0, 1)`.
-    pub(super) fn pause(&self, attempt: u32, reply: &Reply, chance: f64) -> Option<Duration> {
+    pub(super) fn pause(self, attempt: u32, reply: &Reply, chance: f64) -> Option<Duration> {
         if attempt >= self.max_attempts || !self.is_due(reply) {
             return None;
         }
@@ -95,12 +95,12 @@ impl Retries {
     }
 
     /// The number of retries, if the AWS CLI says that they are used up. In the modes after legacy it says so at every error.
-    pub(super) fn used_up(&self, attempt: u32, reply: &Reply) -> Option<u32> {
+    pub(super) fn used_up(self, attempt: u32, reply: &Reply) -> Option<u32> {
         let told = self.mode != Mode::Legacy || self.is_due(reply);
         (attempt >= self.max_attempts && told).then(|| attempt - 1)
     }
 
-    fn is_due(&self, reply: &Reply) -> bool {
+    fn is_due(self, reply: &Reply) -> bool {
         match reply {
             Reply::None { .. } => true,
             Reply::Refused { status, body, .. } => self.is_due_at(*status, body),
@@ -112,7 +112,7 @@ impl Retries {
         }
     }
 
-    fn is_due_at(&self, status: u16, body: &[u8]) -> bool {
+    fn is_due_at(self, status: u16, body: &[u8]) -> bool {
         let code = answer::read(status, body).code;
         let throttled = status == 429 || THROTTLED.contains(&code.as_str());
         throttled

@@ -57,10 +57,9 @@ pub(super) fn json(text: &str) -> Result<String, Error> {
         pairs.map(|pair| from([pair[0], pair[1]])).collect()
     };
     let decoded = match &bytes[..] {
-        [0xef, 0xbb, 0xbf, utf8 @ ..] => String::from_utf8(utf8.to_vec()).ok(),
         [0xff, 0xfe, ..] => String::from_utf16(&units(u16::from_le_bytes)).ok(),
         [0xfe, 0xff, ..] => String::from_utf16(&units(u16::from_be_bytes)).ok(),
-        utf8 => String::from_utf8(utf8.to_vec()).ok(),
+        [0xef, 0xbb, 0xbf, utf8 @ ..] | utf8 => String::from_utf8(utf8.to_vec()).ok(),
     };
     decoded.ok_or_else(|| failed(format!("{option}: {text} is not in UTF-8 or UTF-16")))
 }
@@ -102,18 +101,8 @@ fn expanded(path: &str, variable: impl Fn(&str) -> Option<String>) -> String {
     while let Some(at) = rest.find('$') {
         let (before, dollar) = rest.split_at(at);
         out.push_str(before);
-        let (name, length) = match dollar[1..].strip_prefix('{') {
-            Some(braced) => match braced.find('}') {
-                Some(end) => (&braced[..end], end + 3),
-                None => ("", 1),
-            },
-            None => {
-                let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-                let end = dollar[1..].find(|c| !is_word(c));
-                let end = end.unwrap_or(dollar.len() - 1);
-                (&dollar[1..=end], end + 1)
-            }
-        };
+        let (name, length) = named(&dollar[1..]);
+        let length = length + 1;
         match variable(name).filter(|_| !name.is_empty()) {
             Some(value) => out.push_str(&value),
             None => out.push_str(&dollar[..length]),
@@ -121,6 +110,17 @@ fn expanded(path: &str, variable: impl Fn(&str) -> Option<String>) -> String {
         rest = &dollar[length..];
     }
     out + rest
+}
+
+/// The name that stands behind a `$`, and how much of the text it takes.
+fn named(behind: &str) -> (&str, usize) {
+    if let Some(braced) = behind.strip_prefix('{') {
+        let end = braced.find('}');
+        return end.map_or(("", 0), |end| (&braced[..end], end + 2));
+    }
+    let ends = |c: char| !c.is_ascii_alphanumeric() && c != '_';
+    let end = behind.find(ends).unwrap_or(behind.len());
+    (&behind[..end], end)
 }
 
 #[cfg(test)]

@@ -101,13 +101,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def nobody():
-    """A port on which nobody listens."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{free.getsockname()[1]}"
-
-
 SKELETON = json.dumps(dict.fromkeys(OPTIONS, ""), indent=4) + "\n"
 
 
@@ -116,12 +109,14 @@ def run(case, program):
     service = Service(case)
     serve = threading.Thread(target=service.serve_forever, args=(0.02,), daemon=True)
     serve.start()
-    with tempfile.TemporaryDirectory() as directory:
+    # A port that is taken, and where nobody listens.
+    with tempfile.TemporaryDirectory() as directory, socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
         places = {
             "{dir}": directory,
             "{endpoint}": service.url,
             "{endpoint as https}": service.url.replace("http:", "https:"),
-            "{nobody}": nobody(),
+            "{nobody}": f"http://127.0.0.1:{nobody.getsockname()[1]}",
             "{authority}": str(TLS / "authority.pem"),
             "{json}": json.dumps(LINK, ensure_ascii=False),
             "{skeleton}": SKELETON,

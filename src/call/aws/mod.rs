@@ -4,6 +4,7 @@ mod account;
 mod answer;
 mod endpoint;
 pub mod single;
+mod unverified;
 
 use std::collections::HashMap;
 use std::error::Error as StdError;

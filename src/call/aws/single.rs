@@ -24,7 +24,9 @@ use aws_smithy_runtime_api::client::http::HttpConnectorSettings;
 use aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint;
 
 use super::answer::{NotCognito, OnlyCognito, causes, find, never_sent, told};
-use super::{SettingsError, endpoint, http_client, identity_cache, profile_credentials, profiles};
+use super::{
+    SettingsError, endpoint, http_client, identity_cache, profile_credentials, profiles, unverified,
+};
 use crate::row::Link;
 
 /// The AWS files of this machine, as one profile has them.
@@ -111,6 +113,8 @@ pub struct Asked {
     pub ca_bundle: Option<PathBuf>,
     /// Whether to sign.
     pub sign: bool,
+    /// Whether the other end of a TLS connection has to prove who it is.
+    pub verify: bool,
     /// Bound on waiting for an answer.
     pub read_timeout: Option<Duration>,
     /// Bound on setting up a connection.
@@ -230,6 +234,13 @@ impl OneCall {
         if !asked.sign {
             config = config.allow_no_auth();
         }
+        let endpoint = asked.endpoint_url.as_deref();
+        if !asked.verify && !endpoint.is_some_and(|url| url.starts_with("http://")) {
+            // Credentials are fetched from somebody else, who has to prove it still.
+            let aws = format!("https://cognito-identity.{}.amazonaws.com", asked.region);
+            let endpoint = endpoint.unwrap_or(&aws);
+            config = config.http_client(unverified::http_client(endpoint, asked.connect_timeout)?);
+        }
         Ok(Self {
             client: Client::from_conf(config.build()),
             called,
@@ -300,14 +311,16 @@ impl OneCall {
     }
 }
 
-/// A handshake that fails is told as invalid data of the connection, by an error of I/O inside another.
+/// A handshake that fails is told as invalid data, one that ends as an end, by an error of I/O that may stand in another. Before
+/// there is a connection nothing else is told so.
 fn is_about_tls(error: &(dyn StdError + 'static)) -> bool {
-    let inner = |error: &io::Error| {
-        let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
-        inner.map(io::Error::kind)
+    let is_handshakes = |error: &io::Error| {
+        let kind = error.kind();
+        matches!(kind, ErrorKind::InvalidData | ErrorKind::UnexpectedEof)
     };
     find::<io::Error>(error).is_some_and(|error| {
-        error.kind() == ErrorKind::InvalidData || inner(error) == Some(ErrorKind::InvalidData)
+        let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+        is_handshakes(error) || inner.is_some_and(is_handshakes)
     })
 }
 
@@ -353,7 +366,8 @@ impl Intercept for Called {
         if let Some(url) = &self.with_path {
             request.set_uri(url.as_str())?;
         }
-        *self.url.lock().unwrap_or_else(PoisonError::into_inner) = request.uri().to_owned();
+        let mut url = self.url.lock().unwrap_or_else(PoisonError::into_inner);
+        request.uri().clone_into(&mut url);
         Ok(())
     }
 }
