@@ -131,7 +131,7 @@ fn every_call_of_the_table_comes_to_what_it_says() {
 fn ours(mut case: toml::Table) -> Case {
     let name = format!("{:?}", case["name"]);
     if let Some(toml::Value::Table(ours)) = case.remove("ours") {
-        assert!(ours.contains_key("why"), "{} differs, and why?", name);
+        assert!(ours.contains_key("why"), "{name} differs, and why?");
         case.extend(ours);
     }
     case.try_into()
@@ -245,16 +245,13 @@ fn judged(
         format!("exit code {}", case.exit),
         ran.code() == Some(case.exit),
     );
-    match &case.stdout_has {
-        Some(parts) => {
-            for part in parts {
-                expect(format!("{part:?} in the output"), ran.stdout.contains(part));
-            }
+    if let Some(parts) = &case.stdout_has {
+        for part in parts {
+            expect(format!("{part:?} in the output"), ran.stdout.contains(part));
         }
-        None => {
-            let stdout = filled(&case.stdout);
-            expect(format!("the output {stdout:?}"), ran.stdout == stdout);
-        }
+    } else {
+        let stdout = filled(&case.stdout);
+        expect(format!("the output {stdout:?}"), ran.stdout == stdout);
     }
     for part in case.stderr.iter().map(|part| filled(part)) {
         let said = ran.stderr.contains(&part);
@@ -444,16 +441,17 @@ fn serve(
         Some(code) => json!({"__type": code, "message": answer.message}).to_string(),
         None => answer.body.clone(),
     };
-    let mut head = format!(
+    write!(
+        stream,
         "HTTP/1.1 {} Answer\r\nx-amzn-RequestId: 00000000-0000-4000-8000-000000000001\r\n\
          Content-Type: application/x-amz-json-1.1\r\nContent-Length: {}\r\nConnection: close\r\n",
         answer.status,
         body.len()
-    );
+    )?;
     for (name, value) in &answer.headers {
-        head += &format!("{name}: {value}\r\n");
+        write!(stream, "{name}: {value}\r\n")?;
     }
-    write!(stream, "{head}\r\n{body}")?;
+    write!(stream, "\r\n{body}")?;
     stream.flush()
 }
 
