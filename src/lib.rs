@@ -11,6 +11,7 @@
 //!   means and [`retry`] what follows.
 //! - [`record`] appends the outcome to the results file, which is also how the next run knows what is done.
 //! - [`run`] owns the tasks and threads and ends them; [`report`] shows what happens.
+//! - [`plan`] tells beforehand what a run would do, and keeps it in a file that a run is held to.
 //! - [`quotas`] remembers from run to run what a Region bears.
 //! - [`cli`] is text, [`settings`] what the text means; [`error`], [`signal`] and [`terminal`] are what they say.
 //! - [`emulator`] knows nothing of all this: what is measured against it must not share its mistakes.
@@ -22,6 +23,7 @@ pub mod emulator;
 pub mod error;
 pub mod input;
 pub mod outcome;
+pub mod plan;
 pub mod quotas;
 pub mod record;
 pub mod rehearsal;

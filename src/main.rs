@@ -4,12 +4,12 @@ use std::io::{self, Write};
 use std::panic::resume_unwind;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
-use cognito_unlink::cli::{Cli, Command, EmulatorArgs, RunArgs};
+use clap::CommandFactory;
+use cognito_unlink::cli::{Argument, Cli, Command, EmulatorArgs, PlanArgs, RunArgs};
 use cognito_unlink::error::{Error, Exit};
 use cognito_unlink::report::notice;
 use cognito_unlink::settings::Settings;
-use cognito_unlink::{rehearsal, run};
+use cognito_unlink::{plan, rehearsal, run};
 use mimalloc::MiMalloc;
 use tokio::runtime::{Builder, Runtime};
 
@@ -19,8 +19,10 @@ use tokio::runtime::{Builder, Runtime};
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
-    let ended = match Cli::parse().command {
-        Command::Run(args) => run_rows(*args),
+    let (cli, options) = Cli::told();
+    let ended = match cli.command {
+        Command::Run(args) => run_rows(*args, &options),
+        Command::Plan(args) => plan_rows(*args, &options),
         Command::Emulator(args) => emulate(args),
         Command::Completions { shell } => print(|out| {
             clap_complete::generate(shell, &mut Cli::command(), "cognito-unlink", out);
@@ -35,8 +37,24 @@ fn main() -> ExitCode {
     ExitCode::from(exit.code())
 }
 
-fn run_rows(args: RunArgs) -> Result<Exit, Error> {
-    let settings = Settings::new(args, std::env::args().collect())?;
+fn plan_rows(args: PlanArgs, options: &[Argument]) -> Result<Exit, Error> {
+    let json = args.run.json;
+    let plan = plan::plan(args, options, std::env::args().collect())?;
+    let text = if json {
+        plan.json() + "\n"
+    } else {
+        plan.text()
+    };
+    print(|out| out.write_all(text.as_bytes()))?;
+    Ok(plan.exit())
+}
+
+fn run_rows(args: RunArgs, options: &[Argument]) -> Result<Exit, Error> {
+    let command = std::env::args().collect();
+    let settings = match args.plan {
+        Some(_) => plan::take_over(&args, options, command)?,
+        None => Settings::new(args, command)?,
+    };
     let json = settings.json;
     let runtime = runtime()?;
     // As a task beside the workers: on this thread, every event of the run would cost a switch from theirs to it and back.

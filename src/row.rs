@@ -156,26 +156,38 @@ impl Link {
         region_of(&self.identity_pool_id)
     }
 
-    /// Holds the four values against the service model's own rules, and the Regions against each other.
+    /// Holds the four values against the rules: see [`check`].
     ///
     /// # Errors
-    /// The first rule that a value breaks. The reason never quotes a value, since it may be a person's.
+    /// The first rule that a value breaks.
     pub fn check(&self) -> Result<(), Fault> {
-        for field in Field::ALL {
-            field.check(self.get(field))?;
-        }
-        if region_of(&self.identity_id) == self.region() {
-            Ok(())
-        } else {
-            Err(Fault::new(
-                FaultCode::RegionMismatch,
-                "identity_id and identity_pool_id name different Regions",
-            ))
-        }
+        check(Field::ALL.map(|field| self.get(field)))
     }
 }
 
-fn region_of(id: &str) -> &str {
+/// Holds the values of the fields, in the order of [`Field::ALL`], against the service model's own rules, and the Regions of
+/// identity and pool against each other.
+///
+/// # Errors
+/// The first rule that a value breaks. The reason never quotes a value, since it may be a person's.
+pub fn check(values: [&str; 4]) -> Result<(), Fault> {
+    for (field, value) in Field::ALL.into_iter().zip(values) {
+        field.check(value)?;
+    }
+    let [identity_id, identity_pool_id, ..] = values;
+    if region_of(identity_id) == region_of(identity_pool_id) {
+        Ok(())
+    } else {
+        Err(Fault::new(
+            FaultCode::RegionMismatch,
+            "identity_id and identity_pool_id name different Regions",
+        ))
+    }
+}
+
+/// The Region that serves a pool or identity of this id.
+#[must_use]
+pub fn region_of(id: &str) -> &str {
     id.split_once(':').map_or("", |(region, _)| region)
 }
 

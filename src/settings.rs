@@ -76,6 +76,8 @@ pub struct Settings {
     pub json_log: bool,
     /// Where quotas are kept from one run to the next, unless they are not.
     pub quotas: Option<PathBuf>,
+    /// Rows of all inputs, where a plan has counted them.
+    pub rows: Option<u64>,
     /// The command as it was typed, to be named again.
     pub command: Vec<String>,
 }
@@ -142,6 +144,7 @@ impl Settings {
                     developer_provider_name: args.input.developer_provider_name,
                 },
                 max_record: input::MAX_RECORD,
+                pins: input::Pins::default(),
             },
             results,
             run_id,
@@ -183,6 +186,7 @@ impl Settings {
             verbose: args.verbose,
             json_log: args.log_format == LogFormat::Json,
             quotas: Quotas::path().filter(|_| mode == Mode::Real && !args.no_state),
+            rows: None,
             command,
         })
     }

@@ -12,7 +12,15 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("lib", &[]),
     (
         "main",
-        &["cli", "error", "rehearsal", "report", "run", "settings"],
+        &[
+            "cli",
+            "error",
+            "plan",
+            "rehearsal",
+            "report",
+            "run",
+            "settings",
+        ],
     ),
     // The arguments' own types parse themselves, so that a wrong one is refused where it stands.
     ("cli", &["admit", "emulator", "input", "row"]),
@@ -29,6 +37,14 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         &[
             "admit", "call", "emulator", "error", "input", "outcome", "quotas", "record", "report",
             "row", "settings", "signal", "terminal", "worker",
+        ],
+    ),
+    // It reads what a run would read, and calls nothing.
+    (
+        "plan",
+        &[
+            "admit", "cli", "error", "input", "quotas", "record", "report", "row", "run",
+            "settings", "terminal",
         ],
     ),
     ("quotas", &[]),

@@ -1,12 +1,16 @@
 //! Argument definitions. They validate text and touch nothing.
 
+mod argument;
 mod emulator;
+mod plan;
 mod run;
 mod values;
 
 use clap::{Parser, Subcommand};
 
+pub use argument::Argument;
 pub use emulator::EmulatorArgs;
+pub use plan::PlanArgs;
 pub use run::{InputArgs, LogFormat, NotLinked, OnExpiry, ProgressStyle, RunArgs};
 pub use values::AtMost;
 
@@ -33,6 +37,8 @@ pub struct Cli {
 pub enum Command {
     /// Unlink every row of the inputs, and record what became of each
     Run(Box<RunArgs>),
+    /// Read and judge every row, forecast the run, and call nothing
+    Plan(Box<PlanArgs>),
     /// Serve the Cognito Identity API on loopback, for rehearsals and tests. It is no Cognito
     Emulator(EmulatorArgs),
     /// Print a completion script for a shell

@@ -25,8 +25,15 @@ Exit codes: 0 every row is done; 1 some rows are failed, in doubt or invalid; 2 
 Running the same command again goes on where the last run stopped.")]
 pub struct RunArgs {
     /// Files to read in turn: .csv, .tsv, .jsonl or .ndjson, each also .gz or .zst; - is standard input
-    #[arg(required = true, value_name = "INPUT")]
+    #[arg(
+        required_unless_present = "plan",
+        conflicts_with = "plan",
+        value_name = "INPUT"
+    )]
     pub inputs: Vec<OsString>,
+    /// Run exactly what `plan --out FILE` has saved, with its settings; refused when an input is not what was planned
+    #[arg(long, value_name = "FILE")]
+    pub plan: Option<PathBuf>,
 
     /// How the inputs are to be read, and which columns are which.
     #[command(flatten)]

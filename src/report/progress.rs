@@ -36,6 +36,8 @@ const RECENT: Duration = Duration::from_secs(20);
 /// What is known of the size of the job and its bounds.
 #[derive(Debug, Clone)]
 pub struct Totals {
+    /// Rows of all inputs, where a plan has counted them.
+    pub rows: Option<u64>,
     /// Bytes of all inputs on disk, if all are files.
     pub bytes: Option<u64>,
     /// How much of them has been read.
@@ -214,6 +216,7 @@ impl Progress {
         let bytes_read = self.totals.reading.bytes.load(Ordering::Relaxed);
         let total = match self.totals.bytes {
             _ if now.all_read => Some(read),
+            _ if self.totals.rows.is_some() => self.totals.rows,
             Some(bytes) if bytes_read > 0 && rows > 0 => {
                 #[expect(
                     clippy::cast_possible_truncation,
@@ -237,7 +240,8 @@ impl Progress {
         let (rows_now, calls_now) = self.speed();
         let mut line = grouped(done);
         if let Some(total) = total {
-            let about = if now.all_read { "" } else { "~" };
+            let is_known = now.all_read || self.totals.rows.is_some();
+            let about = if is_known { "" } else { "~" };
             let _ = write!(line, " of {about}{}", grouped(total));
         }
         let left = total.map_or(0, |total| total.saturating_sub(done));

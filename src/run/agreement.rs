@@ -146,7 +146,8 @@ impl Survey {
 }
 
 /// Whether the URL's host is this machine.
-fn is_loopback(url: &str) -> bool {
+#[must_use]
+pub fn is_loopback(url: &str) -> bool {
     let Some((_, rest)) = url.split_once("://") else {
         return false;
     };

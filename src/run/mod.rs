@@ -21,7 +21,9 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+pub use agreement::is_loopback;
 pub use breaker::Breaker;
+pub use ending::quoted;
 pub use engine::{Bounds, Wires, drive};
 pub use feeder::{Fed, Feeder};
 pub use reason::{Reason, Summary};
@@ -113,7 +115,9 @@ fn check_inputs(settings: &Settings) -> Result<(), Error> {
     Ok(())
 }
 
-fn unreadable(error: &InputError) -> Error {
+/// An input that cannot be read, as the end of a run or plan.
+#[must_use]
+pub fn unreadable(error: &InputError) -> Error {
     let exit = if error.is_usage() {
         Exit::Usage
     } else {
@@ -246,6 +250,7 @@ fn totals(settings: &Settings, reading: Arc<Reading>) -> Totals {
     });
     Totals {
         bytes: sizes.sum(),
+        rows: settings.rows,
         reading,
         limit: settings.bounds.limit,
         rate: settings.limits.rate,
@@ -255,7 +260,10 @@ fn totals(settings: &Settings, reading: Arc<Reading>) -> Totals {
 }
 
 /// What earlier runs have settled, as far as there is a name to look under.
-fn peek(settings: &Settings) -> Result<(Past, Keyer), Error> {
+///
+/// # Errors
+/// The results cannot be read, or are none.
+pub fn peek(settings: &Settings) -> Result<(Past, Keyer), Error> {
     match &settings.results {
         Some(named) => Results::peek(named).map_err(|error| not_opened(&error)),
         None => Ok((Past::default(), Keyer::new([0; 16]))),
