@@ -212,7 +212,7 @@ mod tests {
 
     /// Three chunks, the last one short.
     fn bytes() -> Vec<u8> {
-        (0..2 * CHUNK + 100).map(|n| (n % 251) as u8).collect()
+        (0..=250).cycle().take(2 * CHUNK + 100).collect()
     }
 
     fn pinned(path: &Path) -> Pinned {
@@ -255,7 +255,7 @@ mod tests {
                 fs::write(path, more).expect("written");
             }),
             ("less", |path| {
-                fs::write(path, &bytes()[..CHUNK + 9]).expect("written")
+                fs::write(path, &bytes()[..CHUNK + 9]).expect("written");
             }),
             ("another file of the same content", |path| {
                 let other = path.with_extension("new");

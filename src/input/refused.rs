@@ -2,9 +2,7 @@
 //!
 //! The reason comes first: a row with too few or too many fields keeps each of its fields under the column where it stood.
 
-use std::collections::BTreeMap;
-
-use serde::de::IgnoredAny;
+use serde_json::{Map, Value};
 
 use super::csv::Records;
 use super::json::Lines;
@@ -106,9 +104,9 @@ fn give_back_json(lines: &Lines, reason: &str, most: usize, into: &mut Vec<u8>) 
     let Some(kept) = &lines.kept else { return };
     let text = kept.text[..kept.text.len().min(most)].trim_ascii();
     let lossy = String::from_utf8_lossy(text);
-    let object: Option<BTreeMap<String, IgnoredAny>> = serde_json::from_str(&lossy).ok();
+    let object: Option<Map<String, Value>> = serde_json::from_str(&lossy).ok();
     let has = |name: &str| {
-        let keys = object.iter().flat_map(BTreeMap::keys);
+        let keys = object.iter().flat_map(Map::keys);
         keys.map(|key| folded(key)).any(|key| key == folded(name)) || lines.looks_for(name)
     };
     let name = free_name(has);
@@ -116,19 +114,16 @@ fn give_back_json(lines: &Lines, reason: &str, most: usize, into: &mut Vec<u8>) 
     quote(&name, into);
     into.push(b':');
     quote(reason, into);
-    match &object {
-        Some(object) => {
-            if !object.is_empty() {
-                into.push(b',');
-            }
-            // Its own bytes, whether or not they are UTF-8.
-            into.extend_from_slice(&text[1..]);
+    if let Some(object) = &object {
+        if !object.is_empty() {
+            into.push(b',');
         }
-        None => {
-            into.extend_from_slice(b",\"line\":");
-            quote(&lossy, into);
-            into.push(b'}');
-        }
+        // Its own bytes, whether or not they are UTF-8.
+        into.extend_from_slice(&text[1..]);
+    } else {
+        into.extend_from_slice(b",\"line\":");
+        quote(&lossy, into);
+        into.push(b'}');
     }
     into.push(b'\n');
 }

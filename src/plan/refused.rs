@@ -73,23 +73,22 @@ impl Refused {
         row: Option<&InvalidRow>,
     ) -> Result<(), Error> {
         self.text.clear();
-        match row {
-            Some(row) => reader.give_back(row, &mut self.text),
-            None => {
-                reader.keep_text();
-                let header = reader.refused_header();
-                match &self.header {
-                    None => {
-                        self.text.extend_from_slice(&header);
-                        self.header = Some(header);
-                    }
-                    Some(first) if *first == header => {}
-                    Some(_) => {
-                        return Err(Error::usage(
-                            "--invalid: the inputs have different columns, and one file has one header",
-                        )
-                        .hint("Plan them one by one, each with an --invalid FILE of its own."));
-                    }
+        if let Some(row) = row {
+            reader.give_back(row, &mut self.text);
+        } else {
+            reader.keep_text();
+            let header = reader.refused_header();
+            match &self.header {
+                None => {
+                    self.text.extend_from_slice(&header);
+                    self.header = Some(header);
+                }
+                Some(first) if *first == header => {}
+                Some(_) => {
+                    return Err(Error::usage(
+                        "--invalid: the inputs have different columns, and one file has one header",
+                    )
+                    .hint("Plan them one by one, each with an --invalid FILE of its own."));
                 }
             }
         }

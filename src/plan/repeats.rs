@@ -119,8 +119,9 @@ impl Rows {
         let mut part = Vec::new();
         for Part(rooms) in self.parts {
             part.clear();
-            rooms.iter().for_each(|room| part.extend_from_slice(room));
-            drop(rooms);
+            for room in rooms {
+                part.extend_from_slice(&room);
+            }
             part.sort_unstable();
             for user in part.chunk_by(|a, b| a.user == b.user) {
                 let (mut first, mut second) = (None, None);
