@@ -20,6 +20,7 @@ pub mod call;
 pub mod cli;
 pub mod emulator;
 pub mod error;
+pub mod hold;
 pub mod input;
 pub mod outcome;
 pub mod quotas;
