@@ -11,6 +11,7 @@
 //!   means and [`retry`] what follows.
 //! - [`record`] appends the outcome to the results file, which is also how the next run knows what is done.
 //! - [`run`] owns the tasks and threads and ends them; [`report`] shows what happens.
+//! - [`hold`] knows who must not be called, [`config`] what a team allows its runs.
 //! - [`quotas`] remembers from run to run what a Region bears.
 //! - [`cli`] is text, [`settings`] what the text means; [`error`], [`signal`] and [`terminal`] are what they say.
 //! - [`emulator`] knows nothing of all this: what is measured against it must not share its mistakes.
@@ -18,6 +19,7 @@
 pub mod admit;
 pub mod call;
 pub mod cli;
+pub mod config;
 pub mod emulator;
 pub mod error;
 pub mod hold;

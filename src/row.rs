@@ -175,7 +175,9 @@ impl Link {
     }
 }
 
-fn region_of(id: &str) -> &str {
+/// The Region that serves a pool or identity of this id.
+#[must_use]
+pub fn region_of(id: &str) -> &str {
     id.split_once(':').map_or("", |(region, _)| region)
 }
 

@@ -51,7 +51,6 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
-    use crate::admit::Rate;
     use crate::row::Field;
 
     #[test]
@@ -70,7 +69,6 @@ mod tests {
     #[test]
     fn defaults_are_the_contracts() {
         let run = run(&[]).expect("valid");
-        assert_eq!(run.rate, Rate::PerSecond(10.0));
         assert_eq!(
             (
                 run.burst.get(),
@@ -109,6 +107,9 @@ mod tests {
             &["--columns", "a,b"],
             &["--dry-run", "--rehearse"],
             &["--format", "xml"],
+            &["--rate", "fast"],
+            &["--expect-account", "12345"],
+            &["--expect-account", "12345678901x"],
         ] {
             assert_eq!(
                 run(wrong).map_err(|e| e.exit_code()).err(),

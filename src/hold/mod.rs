@@ -166,9 +166,10 @@ impl Holds {
             .name("hold".to_owned())
             .spawn(move || look_when_asked(files, asked))?;
         let holds = Arc::clone(self);
-        Ok(Watching(tokio::spawn(async move {
-            holds.keep_looking(asks).await
-        })))
+        let looking = tokio::spawn(async move {
+            holds.keep_looking(asks).await;
+        });
+        Ok(Watching(looking))
     }
 
     async fn keep_looking(&self, asks: mpsc::Sender<oneshot::Sender<Look>>) {

@@ -4,27 +4,28 @@
 //! A row is open from the moment it is taken until its line was handed to the operating system; open rows are bounded, and
 //! the reader waits when the bound is reached.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::{JoinError, JoinSet, yield_now};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout_at};
 
 use super::breaker::Breaker;
 use super::feeder::Fed;
+use super::preflight::Sight;
 use super::reason::{Reason, Summary};
+use super::wires::{Bounds, Wires};
 use crate::admit::Place;
 use crate::call::Unlink;
 use crate::outcome::Outcome;
 use crate::record::{Entry, Held, Recorded, Recording, Settled, ToRecord};
 use crate::report::{Snapshot, Tally};
-use crate::row::RowKey;
 use crate::signal::{Signal, Stop};
-use crate::worker::{Context, Ended, Job, OpenRow, work};
+use crate::worker::{Context, Ended, Halt, Job, OpenRow, work};
 
 /// How often whoever watches is told.
 const TICK: Duration = Duration::from_millis(250);
@@ -34,41 +35,6 @@ const TICKS_PER_SYNC: u32 = 3;
 const AT_ONCE: usize = 128;
 /// How long the rest of the input is counted after an early stop.
 const COUNTING: Duration = Duration::from_secs(1);
-
-/// When a run ends although there is more to do, and how much may be under way.
-#[derive(Debug, Clone, Copy)]
-pub struct Bounds {
-    /// Rows open at most.
-    pub open_rows: usize,
-    /// Rows that wait for their first admission at most: whoever comes back from a back-off should not wait for thousands.
-    pub queued: usize,
-    /// Rows to settle.
-    pub limit: Option<u64>,
-    /// How long to take rows.
-    pub take_for: Option<Duration>,
-    /// Failures to bear.
-    pub max_failures: Breaker,
-    /// Rows to bear that were not linked.
-    pub max_not_linked: Option<Breaker>,
-}
-
-/// Where a run's events come from and go to.
-pub struct Wires<'a> {
-    /// Rows.
-    pub fed: mpsc::Receiver<Fed>,
-    /// Whether counting on behind an early stop can be waited for; standard input may never end.
-    pub input_ends: bool,
-    /// Results.
-    pub recording: Recording,
-    /// Signals.
-    pub signals: mpsc::Receiver<Signal>,
-    /// Tells the workers how far to stop.
-    pub stop: watch::Sender<Stop>,
-    /// Rows that were in flight when an earlier run was killed.
-    pub interrupted: HashSet<RowKey>,
-    /// Whoever watches.
-    pub watcher: &'a mut (dyn FnMut(&Snapshot) + Send),
-}
 
 /// Takes rows until there is a reason not to, and gives back when all that were taken are settled or left.
 pub async fn drive<C: Unlink>(
@@ -165,7 +131,17 @@ impl<'a, C: Unlink> Engine<'a, C> {
                         let _ = self.wires.recording.orders.try_send(ToRecord::Sync);
                     }
                     self.tell(began);
+                    if let Some(error) = self.context.holds.as_ref().and_then(|holds| holds.trouble()) {
+                        self.halt(Reason::Halted(Halt::Hold(error)));
+                    }
                 }
+                Some(looked) = self.wires.preflight.looked() => match looked {
+                    Ok(rows) => rows.into_iter().for_each(|row| self.line_up(row, false)),
+                    Err((rows, reason)) => {
+                        self.left(rows);
+                        self.halt(reason);
+                    }
+                },
                 () = at(time_is_up), if taking => self.stop_taking(Reason::TimeIsUp),
                 permit = Arc::clone(&self.queue).acquire_owned(), if taking && self.turn.is_none() => {
                     self.turn = permit.ok();
@@ -229,14 +205,26 @@ impl<'a, C: Unlink> Engine<'a, C> {
             }
             Fed::Row(row) => {
                 self.take();
-                if let Some(behind) = self.behind.get_mut(&row.identity) {
-                    behind.push_back(row);
-                } else {
-                    self.behind.insert(row.identity, VecDeque::new());
-                    let turn = self.turn.take();
-                    self.start(row, turn);
+                match self.wires.preflight.see(row) {
+                    Sight::Passes(row) => self.line_up(row, true),
+                    Sight::Waits => {}
+                    Sight::Refused(reason) => {
+                        self.left(1);
+                        self.halt(reason);
+                    }
                 }
             }
+        }
+    }
+
+    /// Starts a row, or puts it behind the one that its identity has open.
+    fn line_up(&mut self, row: Box<OpenRow>, in_turn: bool) {
+        if let Some(behind) = self.behind.get_mut(&row.identity) {
+            behind.push_back(row);
+        } else {
+            self.behind.insert(row.identity, VecDeque::new());
+            let turn = in_turn.then(|| self.turn.take()).flatten();
+            self.start(row, turn);
         }
     }
 
@@ -391,8 +379,9 @@ impl<'a, C: Unlink> Engine<'a, C> {
             .behind
             .values_mut()
             .map(|behind| behind.drain(..).count())
-            .sum();
-        self.left(waiting);
+            .sum::<usize>();
+        let unseen = self.wires.preflight.stop();
+        self.left(waiting + unseen);
         if self
             .reason
             .as_ref()
@@ -452,6 +441,9 @@ impl<'a, C: Unlink> Engine<'a, C> {
     fn tell(&mut self, began: Instant) {
         let counters = &self.context.counters;
         let queued = self.bounds.queued - self.queue.available_permits();
+        let holds = self.context.holds.as_ref();
+        let mut news = self.wires.preflight.news();
+        news.extend(holds.map(|holds| holds.news()).unwrap_or_default());
         (self.wires.watcher)(&Snapshot {
             tally: self.tally,
             elapsed: began.elapsed(),
@@ -464,6 +456,7 @@ impl<'a, C: Unlink> Engine<'a, C> {
             in_vain: self.context.admission.in_vain(),
             all_read: matches!(self.reason, Some(Reason::AllRead)),
             stop: *self.wires.stop.borrow(),
+            news,
         });
     }
 
