@@ -116,6 +116,7 @@ impl<'a, C: Unlink> Engine<'a, C> {
             self.take_read();
             self.send_settled();
             let taking = self.reason.is_none();
+            let waiting = self.wires.preflight.has_passed();
             let room = self.open < self.bounds.open_rows;
             tokio::select! {
                 biased;
@@ -135,15 +136,13 @@ impl<'a, C: Unlink> Engine<'a, C> {
                         self.halt(Reason::Halted(Halt::Hold(error)));
                     }
                 }
-                Some(looked) = self.wires.preflight.looked() => match looked {
-                    Ok(rows) => rows.into_iter().for_each(|row| self.line_up(row, false)),
-                    Err((rows, reason)) => {
-                        self.left(rows);
+                Some(looked) = self.wires.preflight.looked() => {
+                    if let Err(reason) = looked {
                         self.halt(reason);
                     }
-                },
+                }
                 () = at(time_is_up), if taking => self.stop_taking(Reason::TimeIsUp),
-                permit = Arc::clone(&self.queue).acquire_owned(), if taking && self.turn.is_none() => {
+                permit = Arc::clone(&self.queue).acquire_owned(), if self.turn.is_none() && (taking || waiting) => {
                     self.turn = permit.ok();
                 }
                 rows = self.wires.fed.recv_many(&mut self.read, AT_ONCE), if taking && room && self.read.is_empty() => {
@@ -171,18 +170,25 @@ impl<'a, C: Unlink> Engine<'a, C> {
         self.finish(counted_to_end).await
     }
 
-    /// Takes what was read, as far as there is room for it.
+    /// Takes up what may be called, and what was read, as far as there is room for it.
     fn take_read(&mut self) {
-        while self.reason.is_none() && self.open < self.bounds.open_rows {
+        loop {
+            let taking = self.reason.is_none() && self.open < self.bounds.open_rows;
+            if !taking && !self.wires.preflight.has_passed() {
+                return;
+            }
             if self.turn.is_none() {
                 self.turn = Arc::clone(&self.queue).try_acquire_owned().ok();
             }
             if self.turn.is_none() {
                 return;
             }
-            match self.read.pop() {
-                Some(fed) => self.fed(fed),
-                None => return,
+            if let Some(row) = self.wires.preflight.take_passed() {
+                self.line_up(row);
+            } else if let Some(fed) = self.read.pop() {
+                self.fed(fed);
+            } else {
+                return;
             }
         }
     }
@@ -206,7 +212,7 @@ impl<'a, C: Unlink> Engine<'a, C> {
             Fed::Row(row) => {
                 self.take();
                 match self.wires.preflight.see(row) {
-                    Sight::Passes(row) => self.line_up(row, true),
+                    Sight::Passes(row) => self.line_up(row),
                     Sight::Waits => {}
                     Sight::Refused(reason) => {
                         self.left(1);
@@ -218,12 +224,12 @@ impl<'a, C: Unlink> Engine<'a, C> {
     }
 
     /// Starts a row, or puts it behind the one that its identity has open.
-    fn line_up(&mut self, row: Box<OpenRow>, in_turn: bool) {
+    fn line_up(&mut self, row: Box<OpenRow>) {
         if let Some(behind) = self.behind.get_mut(&row.identity) {
             behind.push_back(row);
         } else {
             self.behind.insert(row.identity, VecDeque::new());
-            let turn = in_turn.then(|| self.turn.take()).flatten();
+            let turn = self.turn.take();
             self.start(row, turn);
         }
     }
@@ -380,8 +386,8 @@ impl<'a, C: Unlink> Engine<'a, C> {
             .values_mut()
             .map(|behind| behind.drain(..).count())
             .sum::<usize>();
-        let unseen = self.wires.preflight.stop();
-        self.left(waiting + unseen);
+        let uncalled = self.wires.preflight.stop();
+        self.left(waiting + uncalled);
         if self
             .reason
             .as_ref()

@@ -168,15 +168,9 @@ impl Stage {
         if !guards.preflight {
             return preflight;
         }
-        let is_aws = settings
-            .results
-            .as_ref()
-            .is_some_and(|results| results.calls_aws);
-        preflight.knowing(self.pools.clone()).asking(
-            Arc::clone(&self.calls),
-            settings.policy,
-            is_aws,
-        )
+        preflight
+            .knowing(self.pools.clone())
+            .asking(Arc::clone(&self.calls), settings.policy)
     }
 }
 

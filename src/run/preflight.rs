@@ -20,6 +20,7 @@ use crate::call::look::{Look, Pool, Untold, Why};
 use crate::config::Allowed;
 use crate::outcome::Cause;
 use crate::retry::Policy;
+use crate::row::region_of;
 use crate::worker::{Halt, HaltingAnswer, OpenRow};
 
 /// How often a question is asked that gets an answer, but not this one.
@@ -41,10 +42,10 @@ pub struct Preflight {
     allowed: Allowed,
     /// Starts a look-up; nothing is looked up without.
     look_up: Option<Box<dyn Fn(String) -> Looking + Send>>,
-    /// Whether a pool that is described without a provider has none: an emulator may know of none.
-    names_providers: bool,
     pools: HashMap<String, Seen>,
     looking: JoinSet<(String, Found)>,
+    /// Rows that have waited for a look-up, and may be called.
+    passed: Rows,
     news: News,
 }
 
@@ -90,23 +91,22 @@ impl Preflight {
         Self {
             allowed,
             look_up: None,
-            names_providers: false,
             pools: HashMap::new(),
             looking: JoinSet::new(),
+            passed: Rows::new(),
             news: News::default(),
         }
     }
 
-    /// Looks pools up, with calls that may be those of AWS: there, a pool that is described without a provider has none.
+    /// Looks pools up.
     #[must_use]
-    pub fn asking<C: Look + Unlink>(self, calls: Arc<C>, policy: Policy, is_aws: bool) -> Self {
+    pub fn asking<C: Look + Unlink>(self, calls: Arc<C>, policy: Policy) -> Self {
         let news = Arc::clone(&self.news);
         Self {
             look_up: Some(Box::new(move |id| {
                 let (calls, news) = (Arc::clone(&calls), Arc::clone(&news));
                 Box::pin(async move { look_up(&*calls, &id, policy, &news).await })
             })),
-            names_providers: is_aws,
             ..self
         }
     }
@@ -129,7 +129,7 @@ impl Preflight {
             }
             Some(Seen::Unknown) => return Sight::Passes(row),
             Some(Seen::Is(pool)) => {
-                return match mismatch(pool, &row, self.names_providers) {
+                return match mismatch(pool, &row) {
                     Some(reason) => Sight::Refused(reason),
                     None => Sight::Passes(row),
                 };
@@ -154,54 +154,59 @@ impl Preflight {
         Sight::Waits
     }
 
-    /// Waits for a look-up to end. Says which rows pass then, or, with how many are left, why the run must not go on;
-    /// nothing if there is none to wait for.
-    pub(super) async fn looked(&mut self) -> Option<Result<Rows, (usize, Reason)>> {
+    /// Waits for a look-up to end; nothing if there is none to wait for.
+    ///
+    /// # Errors
+    /// Why the run must not go on. The rows of the pool still wait, to be counted by [`Preflight::stop`].
+    pub(super) async fn looked(&mut self) -> Option<Result<(), Reason>> {
         let (id, found) = match self.looking.join_next().await? {
             Ok(looked) => looked,
-            Err(error) => return Some(Err((0, Reason::Panicked(error)))),
+            Err(error) => return Some(Err(Reason::Panicked(error))),
         };
-        let waiting = self.leave(&id);
-        let refused = match &found {
-            Found::Pool(pool) => waiting
-                .iter()
-                .find_map(|row| mismatch(pool, row, self.names_providers)),
-            Found::Nothing => None,
-            Found::Halting(cause, untold) => waiting.front().map(|row| {
-                Reason::Halted(Halt::Answer(Box::new(HaltingAnswer {
-                    cause: *cause,
-                    position: row.row.position.clone(),
-                    identity_pool_id: id.clone(),
-                    facts: untold.facts.clone(),
-                })))
-            }),
+        let Some(Seen::Asked(waiting)) = self.pools.get_mut(&id) else {
+            return Some(Ok(()));
         };
-        if let Some(reason) = refused {
-            return Some(Err((waiting.len(), reason)));
-        }
         let seen = match found {
-            Found::Pool(pool) => Seen::Is(pool),
-            Found::Nothing | Found::Halting(..) => Seen::Unknown,
+            Found::Pool(pool) => match waiting.iter().find_map(|row| mismatch(&pool, row)) {
+                Some(reason) => return Some(Err(reason)),
+                None => Seen::Is(pool),
+            },
+            Found::Nothing => Seen::Unknown,
+            Found::Halting(cause, untold) => {
+                let row = waiting.front()?;
+                let answer = HaltingAnswer {
+                    cause,
+                    position: row.row.position.clone(),
+                    identity_pool_id: id,
+                    facts: untold.facts,
+                };
+                return Some(Err(Reason::Halted(Halt::Answer(Box::new(answer)))));
+            }
         };
+        self.passed.append(waiting);
         self.pools.insert(id, seen);
-        Some(Ok(waiting))
+        Some(Ok(()))
     }
 
-    fn leave(&mut self, id: &str) -> Rows {
-        match self.pools.remove(id) {
-            Some(Seen::Asked(waiting)) => waiting,
-            _ => Rows::new(),
-        }
+    /// Whether rows have waited for their pool, and may be called now.
+    pub(super) fn has_passed(&self) -> bool {
+        !self.passed.is_empty()
     }
 
-    /// Ends all look-ups. Says how many rows have waited for them.
+    /// The next row that has waited for its pool, and may be called now.
+    pub(super) fn take_passed(&mut self) -> Option<Box<OpenRow>> {
+        self.passed.pop_front()
+    }
+
+    /// Ends all look-ups. Says how many rows were kept.
     pub(super) fn stop(&mut self) -> usize {
-        self.looking.abort_all();
+        self.looking = JoinSet::new();
+        let passed = self.passed.drain(..).count();
         let asked = self.pools.values_mut().map(|seen| match seen {
             Seen::Asked(waiting) => waiting.drain(..).count(),
             _ => 0,
         });
-        asked.sum()
+        passed + asked.sum::<usize>()
     }
 
     /// What is to be said since the last time.
@@ -210,19 +215,18 @@ impl Preflight {
     }
 }
 
-/// Why the row must not be called in this pool, if it must not.
-fn mismatch(pool: &Pool, row: &OpenRow, names_providers: bool) -> Option<Reason> {
+/// Why the row must not be called in this pool, if it must not. Of a pool that names no provider the unlink tells: an
+/// emulator may know of none, and the service takes none for such a pool.
+fn mismatch(pool: &Pool, row: &OpenRow) -> Option<Reason> {
     let link = &row.row.link;
-    let theirs = match &pool.developer_provider_name {
-        Some(name) if *name == link.developer_provider_name => return None,
-        Some(name) => format!("the developer provider name {name}"),
-        None if !names_providers => return None,
-        None => "no developer provider name".to_owned(),
-    };
-    Some(Reason::Refused(format!(
-        "identity pool {} ({}) has {theirs}, and not {} (at {}). Mend developer_provider_name or the pool id in the input",
-        link.identity_pool_id, pool.name, link.developer_provider_name, row.row.position
-    )))
+    let theirs = pool.developer_provider_name.as_ref()?;
+    (*theirs != link.developer_provider_name).then(|| {
+        Reason::Refused(format!(
+            "identity pool {} ({}) has the developer provider name {theirs}, and not {} (at {}). \
+             Mend developer_provider_name or the pool id in the input",
+            link.identity_pool_id, pool.name, link.developer_provider_name, row.row.position
+        ))
+    })
 }
 
 /// Looks a pool up, for as long as it takes, or as it makes sense.
@@ -277,7 +281,8 @@ async fn look_up<C: Look + Unlink>(calls: &C, id: &str, policy: Policy, news: &N
             Why::Unreachable => {
                 told.get_or_insert_with(|| {
                     say(format!(
-                        "Nobody answers what pool {id} is ({untold}). It is asked again; no row fails for it."
+                        "No answer from {} to the question what pool {id} is ({untold}). It is asked again; no row fails for it.",
+                        region_of(id)
                     ));
                 });
                 pause = pause.min(until.saturating_duration_since(Instant::now()));
