@@ -12,6 +12,7 @@
 //! - [`record`] appends the outcome to the results file, which is also how the next run knows what is done.
 //! - [`run`] owns the tasks and threads and ends them; [`report`] shows what happens.
 //! - [`plan`] tells beforehand what a run would do, and keeps it in a file that a run is held to.
+//! - [`hold`] knows who must not be called, [`config`] what a team allows its runs.
 //! - [`quotas`] remembers from run to run what a Region bears.
 //! - [`cli`] is text, [`settings`] what the text means; [`error`], [`signal`] and [`terminal`] are what they say.
 //! - [`emulator`] knows nothing of all this: what is measured against it must not share its mistakes.
@@ -19,8 +20,10 @@
 pub mod admit;
 pub mod call;
 pub mod cli;
+pub mod config;
 pub mod emulator;
 pub mod error;
+pub mod hold;
 pub mod input;
 pub mod outcome;
 pub mod plan;

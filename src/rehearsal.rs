@@ -41,6 +41,7 @@ pub async fn serve(
         jitter: args.jitter,
         faults: args.faults,
         when_not_linked: args.when_not_linked,
+        account: args.account,
         seed: args.seed,
         log: false,
     })

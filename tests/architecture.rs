@@ -28,15 +28,15 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     (
         "settings",
         &[
-            "admit", "call", "cli", "error", "input", "quotas", "record", "report", "retry", "row",
-            "run", "terminal",
+            "admit", "call", "cli", "config", "error", "input", "quotas", "record", "report",
+            "retry", "row", "run", "terminal",
         ],
     ),
     (
         "run",
         &[
-            "admit", "call", "emulator", "error", "input", "outcome", "quotas", "record", "report",
-            "row", "settings", "signal", "terminal", "worker",
+            "admit", "call", "config", "emulator", "error", "hold", "input", "outcome", "quotas",
+            "record", "report", "retry", "row", "settings", "signal", "terminal", "worker",
         ],
     ),
     // It reads what a run would read, and calls nothing.
@@ -47,6 +47,8 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "settings", "terminal",
         ],
     ),
+    ("config", &["admit", "error", "row"]),
+    ("hold", &[]),
     ("quotas", &[]),
     ("row", &[]),
     ("input", &["row"]),
@@ -57,7 +59,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     (
         "worker",
         &[
-            "admit", "call", "outcome", "record", "retry", "row", "signal",
+            "admit", "call", "hold", "outcome", "record", "retry", "row", "signal",
         ],
     ),
     ("record", &["outcome", "row"]),

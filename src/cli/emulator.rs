@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::values::{any_time, positive};
+use super::values::{account, any_time, positive};
 use crate::emulator::{FaultShare, NotLinked as WhenNotLinked};
 
 /// Arguments of `emulator`.
@@ -39,6 +39,9 @@ pub struct EmulatorArgs {
     /// Answer to an unlink of what is not linked; what AWS answers is not documented
     #[arg(long, value_name = "ANSWER", default_value = "resource-not-found")]
     pub when_not_linked: WhenNotLinked,
+    /// Account that STS GetCallerIdentity names as the caller's
+    #[arg(long, value_name = "ID", default_value = "123456789012", value_parser = account)]
+    pub account: String,
     /// Seed of everything that is left to chance
     #[arg(long, value_name = "N", default_value = "1")]
     pub seed: u64,

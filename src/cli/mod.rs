@@ -57,7 +57,6 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
-    use crate::admit::Rate;
     use crate::row::Field;
 
     #[test]
@@ -76,7 +75,6 @@ mod tests {
     #[test]
     fn defaults_are_the_contracts() {
         let run = run(&[]).expect("valid");
-        assert_eq!(run.rate, Rate::PerSecond(10.0));
         assert_eq!(
             (
                 run.burst.get(),
@@ -115,6 +113,9 @@ mod tests {
             &["--columns", "a,b"],
             &["--dry-run", "--rehearse"],
             &["--format", "xml"],
+            &["--rate", "fast"],
+            &["--expect-account", "12345"],
+            &["--expect-account", "12345678901x"],
         ] {
             assert_eq!(
                 run(wrong).map_err(|e| e.exit_code()).err(),

@@ -96,6 +96,14 @@ pub(super) fn mapping(text: &str) -> Result<(Field, String), String> {
     Ok((field, column.to_owned()))
 }
 
+pub(super) fn account(text: &str) -> Result<String, String> {
+    if text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        Ok(text.to_owned())
+    } else {
+        Err("expected the twelve digits of an account".to_owned())
+    }
+}
+
 pub(super) fn endpoint(text: &str) -> Result<String, String> {
     let is_url = ["http://", "https://"].iter().any(|scheme| {
         text.strip_prefix(scheme)

@@ -14,6 +14,7 @@ mod model;
 mod quota;
 mod server;
 mod sigv4;
+mod sts;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -53,6 +54,8 @@ pub struct Settings {
     pub faults: Vec<FaultShare>,
     /// Answer to an unlink of what is not linked.
     pub when_not_linked: NotLinked,
+    /// Account that STS names as the caller's.
+    pub account: String,
     /// Seed of everything that is left to chance.
     pub seed: u64,
     /// Whether every unlink is noted in full, and not only counted.
@@ -70,6 +73,7 @@ impl Default for Settings {
             jitter: Duration::ZERO,
             faults: Vec::new(),
             when_not_linked: NotLinked::default(),
+            account: "123456789012".to_owned(),
             seed: 1,
             log: false,
         }
@@ -101,6 +105,7 @@ struct Shared {
     began: Instant,
     latency: Duration,
     jitter: Duration,
+    account: String,
 }
 
 #[derive(Debug)]
@@ -128,6 +133,7 @@ impl Shared {
             began: Instant::now(),
             latency: settings.latency,
             jitter: settings.jitter,
+            account: settings.account,
         }
     }
 

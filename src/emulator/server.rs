@@ -21,14 +21,16 @@ use super::Shared;
 use super::fault::{Canned, FaultKind, Struck, Then};
 use super::journal::Entry;
 use super::model::{ApiError, Refused, UnlinkInput, parse};
-use super::sigv4;
+use super::{sigv4, sts};
 
 /// No request of this API is longer.
 const LONGEST_REQUEST: usize = 1024 * 1024;
 /// Whoever sends headers more slowly is cut off.
 const HEADERS_WITHIN: Duration = Duration::from_secs(30);
 
+const REQUEST_ID: &str = "x-amzn-requestid";
 const JSON: HeaderValue = HeaderValue::from_static("application/x-amz-json-1.1");
+const XML: HeaderValue = HeaderValue::from_static("text/xml");
 const HTML: HeaderValue = HeaderValue::from_static("text/html");
 
 type Answer = Response<Either<Full<Bytes>, Torn>>;
@@ -91,6 +93,9 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answe
         return Ok(plain(&shared, StatusCode::PAYLOAD_TOO_LARGE));
     };
     let body = body.to_bytes();
+    if sts::is_meant(&head.headers) {
+        return Ok(caller_identity(&shared, &head.headers, &body).await);
+    }
     let operation = head
         .headers
         .get("x-amz-target")
@@ -101,7 +106,7 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answe
     if operation == "UnlinkDeveloperIdentity" {
         return unlink(&shared, &head.headers, &body).await;
     }
-    let result = sigv4::check(&head.headers).map_err(Refused::Api);
+    let result = sigv4::check(&head.headers, sigv4::COGNITO).map_err(Refused::Api);
     let result = result.and_then(|_| shared.state().model.answer(operation, &body));
     wait(&shared).await;
     Ok(match result {
@@ -110,12 +115,34 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answe
     })
 }
 
+/// Answers what is meant for STS.
+async fn caller_identity(shared: &Shared, headers: &hyper::HeaderMap, form: &[u8]) -> Answer {
+    shared.state().journal.operation(&sts::action(form));
+    let signed = sigv4::check(headers, sigv4::STS);
+    wait(shared).await;
+    let mut answer = plain(shared, StatusCode::OK);
+    let id = answer.headers().get(REQUEST_ID);
+    let id = id.and_then(|id| id.to_str().ok()).unwrap_or_default();
+    let result = signed.and_then(|_| sts::caller_identity(form, &shared.account, id));
+    let (status, body) = match result {
+        Ok(body) => (StatusCode::OK, body),
+        Err(error) if error.code == "InvalidAction" => {
+            (StatusCode::BAD_REQUEST, sts::failure(&error, id))
+        }
+        Err(error) => (StatusCode::FORBIDDEN, sts::failure(&error, id)),
+    };
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONTENT_TYPE, XML);
+    *answer.body_mut() = Either::Left(Full::from(body));
+    answer
+}
+
 async fn unlink(
     shared: &Arc<Shared>,
     headers: &hyper::HeaderMap,
     body: &[u8],
 ) -> Result<Answer, HungUp> {
-    let key = match sigv4::check(headers) {
+    let key = match sigv4::check(headers, sigv4::COGNITO) {
         Ok(key) => key,
         Err(error) => return Ok(failure(shared, &error)),
     };
@@ -362,7 +389,7 @@ fn plain(shared: &Shared, status: StatusCode) -> Answer {
     *answer.status_mut() = status;
     let id = format!("00000000-0000-4000-8000-{number:012x}");
     if let Ok(id) = HeaderValue::from_str(&id) {
-        answer.headers_mut().insert("x-amzn-requestid", id);
+        answer.headers_mut().insert(REQUEST_ID, id);
     }
     answer
 }

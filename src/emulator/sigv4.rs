@@ -6,13 +6,16 @@ use hyper::HeaderMap;
 
 use super::model::ApiError;
 
-const SERVICE: &str = "cognito-identity";
+/// Signing name of Cognito Identity.
+pub(super) const COGNITO: &str = "cognito-identity";
+/// Signing name of STS.
+pub(super) const STS: &str = "sts";
 
 /// Gives back the access key.
 ///
 /// # Errors
 /// As AWS refuses a request that is not signed, not well formed, or signed for something else.
-pub(super) fn check(headers: &HeaderMap) -> Result<&str, ApiError> {
+pub(super) fn check<'a>(headers: &'a HeaderMap, service: &str) -> Result<&'a str, ApiError> {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let authorization = header("authorization").ok_or_else(|| {
         ApiError::new(
@@ -50,7 +53,9 @@ pub(super) fn check(headers: &HeaderMap) -> Result<&str, ApiError> {
     let scope: Vec<&str> = credential.rsplitn(5, '/').collect();
     let wrong = |what: String| Err(ApiError::new("InvalidSignatureException", what));
     match scope[..] {
-        ["aws4_request", SERVICE, region, day, key] if !region.is_empty() && !key.is_empty() => {
+        ["aws4_request", signed_for, region, day, key]
+            if signed_for == service && !region.is_empty() && !key.is_empty() =>
+        {
             if date.get(..8) == Some(day) {
                 Ok(key)
             } else {
@@ -59,8 +64,8 @@ pub(super) fn check(headers: &HeaderMap) -> Result<&str, ApiError> {
                 ))
             }
         }
-        ["aws4_request", service, ..] => wrong(format!(
-            "Credential should be scoped to correct service: '{SERVICE}', not '{service}'."
+        ["aws4_request", other, ..] => wrong(format!(
+            "Credential should be scoped to correct service: '{service}', not '{other}'."
         )),
         _ => Err(incomplete(
             "a Credential of KEY/DATE/REGION/SERVICE/aws4_request",
@@ -79,7 +84,7 @@ mod tests {
                 headers.insert(name, value.parse().expect("a header"));
             }
         }
-        check(&headers).err().map(|error| error.code)
+        check(&headers, COGNITO).err().map(|error| error.code)
     }
 
     #[test]

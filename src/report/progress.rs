@@ -116,6 +116,9 @@ impl Progress {
     /// Shows a moment of the run.
     pub fn update(&mut self, now: &Snapshot) {
         self.remember(now);
+        for line in &now.news {
+            self.say(&printable(line));
+        }
         if now.stop != self.stop {
             self.stop = now.stop;
             self.say(&self.stopping(now));

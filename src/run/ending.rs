@@ -129,6 +129,14 @@ impl Ending {
                     "Halted: the side file of the results cannot be written ({error}). See to the disk."
                 )),
             ),
+            Reason::Halted(Halt::Hold(error)) => (
+                Exit::Halted,
+                "halted",
+                Some(format!(
+                    "Halted: {error}. Nobody is called as long as it is not known who must not be."
+                )),
+            ),
+            Reason::Refused(why) => (Exit::Halted, "halted", Some(format!("Halted: {why}."))),
             Reason::NotRecorded(error) => (
                 Exit::Halted,
                 "halted",

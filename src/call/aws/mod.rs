@@ -2,6 +2,7 @@
 
 mod account;
 mod answer;
+mod look;
 
 use std::collections::HashMap;
 use std::error::Error as StdError;
