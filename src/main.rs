@@ -39,7 +39,7 @@ fn main() -> ExitCode {
 
 fn plan_rows(args: PlanArgs, options: &[Argument]) -> Result<Exit, Error> {
     let json = args.run.json;
-    let plan = plan::plan(args, options, std::env::args().collect())?;
+    let plan = runtime()?.block_on(plan::plan(args, options, std::env::args().collect()))?;
     let text = if json {
         plan.json() + "\n"
     } else {

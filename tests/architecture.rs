@@ -43,8 +43,8 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     (
         "plan",
         &[
-            "admit", "cli", "error", "input", "quotas", "record", "report", "row", "run",
-            "settings", "terminal",
+            "admit", "call", "cli", "error", "hold", "input", "quotas", "record", "report", "row",
+            "run", "settings", "terminal",
         ],
     ),
     ("config", &["admit", "error", "row"]),

@@ -6,10 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::forecast::Region;
+use super::online::{Looked, Told};
 use super::repeats::Pair;
 use super::report::Plan;
 use super::survey::{self, Survey};
 use crate::row::region_of;
+use crate::settings::Sourced;
 
 /// The keys of the contract, in its order, then more.
 #[derive(Serialize)]
@@ -22,10 +24,14 @@ pub(super) struct Json<'a> {
     regions: Vec<JsonRegion<'a>>,
     seconds_at_learned_rate: Option<f64>,
     finish_at: Option<String>,
+    held: u64,
     results: Option<Cow<'a, str>>,
     first_invalid: Vec<JsonInvalid<'a>>,
     first_duplicates: Vec<JsonPair<'a>>,
     first_users_with_several_identities: Vec<JsonPair<'a>>,
+    settings: Vec<JsonSetting<'a>>,
+    online: Option<JsonLooked<'a>>,
+    problems: &'a [String],
     invalid_file: Option<Cow<'a, str>>,
     plan_file: Option<Cow<'a, str>>,
     next: Option<&'a str>,
@@ -91,6 +97,29 @@ struct JsonRegion<'a> {
 }
 
 #[derive(Serialize)]
+struct JsonSetting<'a> {
+    name: &'a str,
+    value: &'a str,
+    from: String,
+}
+
+#[derive(Serialize)]
+struct JsonLooked<'a> {
+    account: Option<&'a str>,
+    arn: Option<&'a str>,
+    pools: Vec<JsonTold<'a>>,
+}
+
+#[derive(Serialize)]
+struct JsonTold<'a> {
+    identity_pool_id: &'a str,
+    name: Option<&'a str>,
+    developer_provider_name: Option<&'a str>,
+    /// Why nothing is known.
+    error: Option<&'a str>,
+}
+
+#[derive(Serialize)]
 struct JsonInvalid<'a> {
     source: &'a str,
     line: u64,
@@ -132,10 +161,14 @@ impl<'a> Json<'a> {
             finish_at: plan
                 .finish()
                 .map(|time| humantime::format_rfc3339_seconds(time).to_string()),
+            held: survey.held,
             results: path(&plan.results),
             first_invalid: survey.first_invalid.iter().map(invalid).collect(),
             first_duplicates: pairs(&survey.repeats.first_duplicates),
             first_users_with_several_identities: pairs(&survey.repeats.first_users),
+            settings: plan.sources.iter().map(JsonSetting::of).collect(),
+            online: plan.looked.as_ref().map(JsonLooked::of),
+            problems: &plan.problems,
             invalid_file: path(&plan.invalid),
             plan_file: path(&plan.out),
             next: plan.next.as_ref().map(|(next, _)| &**next),
@@ -152,6 +185,44 @@ impl<'a> JsonRegion<'a> {
             seconds_at_rate: region.seconds_at_rate.map(rounded),
             learned_calls_per_second: region.learned,
             seconds_at_learned_rate: region.seconds_at_learned_rate.map(rounded),
+        }
+    }
+}
+
+impl<'a> JsonSetting<'a> {
+    fn of(setting: &'a Sourced) -> Self {
+        Self {
+            name: setting.name,
+            value: &setting.value,
+            from: setting.from.to_string(),
+        }
+    }
+}
+
+impl<'a> JsonLooked<'a> {
+    fn of(looked: &'a Looked) -> Self {
+        let pools = looked.pools.iter().map(|(id, told)| {
+            let (name, developer_provider_name, error) = match told {
+                Told::Is(pool) => (
+                    Some(&*pool.name),
+                    pool.developer_provider_name.as_deref(),
+                    None,
+                ),
+                Told::NotPermitted => (None, None, Some("not permitted to ask")),
+                Told::Not(why) => (None, None, Some(&**why)),
+            };
+            JsonTold {
+                identity_pool_id: id,
+                name,
+                developer_provider_name,
+                error,
+            }
+        });
+        let caller = looked.caller.as_ref();
+        Self {
+            account: caller.map(|caller| &*caller.account),
+            arn: caller.map(|caller| &*caller.arn),
+            pools: pools.collect(),
         }
     }
 }

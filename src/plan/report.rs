@@ -6,12 +6,14 @@ use std::time::{Duration, SystemTime};
 
 use super::forecast::{Forecast, Region};
 use super::json::Json;
+use super::online::{Looked, Told};
 use super::repeats::{Pair, SHOWN};
 use super::survey::Survey;
 use crate::admit::Rate;
 use crate::error::Exit;
 use crate::report::{grouped, spoken};
 use crate::row::region_of;
+use crate::settings::{Origin, Sourced};
 use crate::terminal::{printable, printable_json};
 
 /// Everything that a plan tells.
@@ -27,6 +29,12 @@ pub struct Plan {
     pub results: Option<PathBuf>,
     /// Rows after which the run stops.
     pub limit: Option<u64>,
+    /// What a team may keep in its configuration, and where it came from.
+    pub sources: Vec<Sourced>,
+    /// What was looked up, if anything was.
+    pub looked: Option<Looked>,
+    /// What a run would be stopped by.
+    pub problems: Vec<String>,
     /// The file of invalid rows, if one was written.
     pub invalid: Option<PathBuf>,
     /// The file that the plan was saved in.
@@ -36,13 +44,20 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// 0 when every row is valid, 1 when some are not.
+    /// 0 when every row is valid, 1 when some are not, 5 when a run would be stopped.
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self.survey.invalid {
+            _ if !self.problems.is_empty() => Exit::Halted,
             0 => Exit::Done,
             _ => Exit::NotAllDone,
         }
+    }
+
+    /// The account that was looked up.
+    pub(super) fn account(&self) -> Option<&str> {
+        let caller = self.looked.as_ref()?.caller.as_ref()?;
+        Some(&caller.account)
     }
 
     /// When a run that begins now ends, if that is known and within a lifetime.
@@ -62,12 +77,19 @@ impl Plan {
     /// For people.
     #[must_use]
     pub fn text(&self) -> String {
-        let mut text = String::from("Plan: nothing was called.\n");
+        let mut text = match &self.looked {
+            None => String::from("Plan: nothing was called.\n"),
+            Some(_) => {
+                String::from("Plan: account and pools were looked up; nothing was changed.\n")
+            }
+        };
         self.counts(&mut text);
         for region in &self.forecast.regions {
             self.region(region, &mut text);
         }
         self.length(&mut text);
+        self.settings(&mut text);
+        self.problems(&mut text);
         if let Some(path) = &self.invalid {
             let name = path.to_string_lossy();
             let _ = writeln!(
@@ -126,6 +148,9 @@ impl Plan {
             let what = format!("done already  in {}", printable(&results.to_string_lossy()));
             line(text, survey.already_done, &what);
         }
+        if survey.held > 0 {
+            line(text, survey.held, "held  on the hold list, never sent");
+        }
         line(text, survey.left, "left");
     }
 
@@ -151,15 +176,64 @@ impl Plan {
         for (id, pool) in &self.survey.pools {
             if region_of(id) == region.name {
                 let names: Vec<_> = pool.developer_provider_names.iter().map(|n| &**n).collect();
+                let told = self.looked.as_ref().and_then(|looked| looked.pools.get(id));
+                let told = match told {
+                    None => String::new(),
+                    Some(Told::Is(pool)) => format!(", called {:?}", pool.name),
+                    Some(Told::NotPermitted) => {
+                        ", which these credentials may not look up".to_owned()
+                    }
+                    Some(Told::Not(_)) => ", not found".to_owned(),
+                };
                 let _ = writeln!(
                     text,
-                    "{:>12}  of {} rows left in pool {} ({})",
+                    "{:>12}  of {} rows left in pool {} ({}){}",
                     grouped(pool.left),
                     grouped(pool.rows),
                     printable(id),
-                    printable(&names.join(", "))
+                    printable(&names.join(", ")),
+                    printable(&told)
                 );
             }
+        }
+    }
+
+    /// What the team's configuration says; the defaults of a run without one are no news.
+    fn settings(&self, text: &mut String) {
+        if let Some(caller) = self
+            .looked
+            .as_ref()
+            .and_then(|looked| looked.caller.as_ref())
+        {
+            let _ = writeln!(
+                text,
+                "The credentials are those of account {} ({}).",
+                printable(&caller.account),
+                printable(&caller.arn)
+            );
+        }
+        if self
+            .sources
+            .iter()
+            .any(|setting| matches!(setting.from, Origin::Config(_)))
+        {
+            for setting in &self.sources {
+                let line = format!("{}: {} ({})", setting.name, setting.value, setting.from);
+                let _ = writeln!(text, "{}", printable(&line));
+            }
+        }
+    }
+
+    fn problems(&self, text: &mut String) {
+        if self.problems.is_empty() {
+            return;
+        }
+        text.push_str("\nA run would be stopped:\n");
+        for problem in self.problems.iter().take(SHOWN) {
+            let _ = writeln!(text, "  {}", printable(problem));
+        }
+        if let more @ 1.. = self.problems.len().saturating_sub(SHOWN) {
+            let _ = writeln!(text, "  and {more} more");
         }
     }
 

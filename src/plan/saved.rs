@@ -3,7 +3,6 @@
 //! It names files, pools and providers, and no person. Files are known by their content, and found from the folder of the
 //! plan, so that it runs on another machine. A hash of the plan's own content shows an edit, not a forgery.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::io::{ErrorKind, Write as _};
 use std::path::{Component, Path, PathBuf};
@@ -12,15 +11,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::endpoint;
 use super::json::{Counts, Pool};
 use super::report::Plan;
-use super::survey::Survey;
-use crate::cli::{Argument, Cli, RunArgs};
+use crate::admit::Rate;
+use crate::cli::Argument;
 use crate::error::Error;
 use crate::input::{Content, Input, Pins, hex};
 use crate::run::unreadable;
-use crate::settings::{Mode, Settings};
+use crate::settings::Settings;
 
 /// The version of the file's form. A reader refuses a later one.
 const VERSION: u64 = 1;
@@ -28,39 +26,39 @@ const VERSION: u64 = 1;
 /// A plan as it stands in its file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Saved {
-    version: u64,
+pub(super) struct Saved {
+    pub(super) version: u64,
     /// Name and version of the program that made it.
-    made_by: String,
+    pub(super) made_by: String,
     /// RFC 3339, UTC.
-    made_at: String,
-    inputs: Vec<SavedInput>,
+    pub(super) made_at: String,
+    pub(super) inputs: Vec<SavedInput>,
     /// The options, defaults included, as on a command line. Files are named from the folder of the plan.
-    options: Vec<String>,
+    pub(super) options: Vec<String>,
     /// The endpoint that stands in for AWS's.
-    endpoint: Option<String>,
+    pub(super) endpoint: Option<String>,
     /// The account that was looked up.
-    account: Option<String>,
-    counts: Counts,
+    pub(super) account: Option<String>,
+    pub(super) counts: Counts,
     /// Calls at least.
-    calls: u64,
-    pools: Vec<Pool>,
+    pub(super) calls: u64,
+    pub(super) pools: Vec<Pool>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct SavedInput {
+pub(super) struct SavedInput {
     /// From the folder of the plan.
-    path: String,
-    size: u64,
-    sha256: String,
+    pub(super) path: String,
+    pub(super) size: u64,
+    pub(super) sha256: String,
 }
 
 /// The key of the hash over everything else in the file.
 const SEAL: &str = "sha256";
 
 /// Options that say how a run is shown and who runs it where: they are no part of what is planned, and may stand beside `--plan`.
-const NOT_PLANNED: &[&str] = &[
+pub(super) const NOT_PLANNED: &[&str] = &[
     "plan",
     "online",
     "invalid",
@@ -74,14 +72,14 @@ const NOT_PLANNED: &[&str] = &[
     "dry-run",
     "rehearse",
     "ca-bundle",
+    "config",
 ];
 
-/// Options that are planned, and may all the same be given anew beside `--plan`: credentials have other names on another machine,
-/// and a run may always do less, or be more careful.
-const ANEW: &[&str] = &["profile", "region", "limit", "for", "durable"];
+/// Options that a configuration may settle, too.
+const TEAMS: &[&str] = &["rate", "carry", "hold"];
 
 /// Options that name a file.
-const FILES: &[&str] = &["results"];
+pub(super) const FILES: &[&str] = &["results", "hold"];
 
 /// A plan that is being made: its inputs are held to what they are.
 pub(super) struct Draft {
@@ -131,6 +129,7 @@ impl Draft {
     pub(super) fn save(
         self,
         plan: &Plan,
+        settings: &Settings,
         options: &[Argument],
         endpoint: Option<String>,
     ) -> Result<(), Error> {
@@ -146,7 +145,8 @@ impl Draft {
         }
         let mut kept = Vec::new();
         for option in options {
-            if NOT_PLANNED.contains(&&*option.name) || option.name == "endpoint-url" {
+            let name = &*option.name;
+            if NOT_PLANNED.contains(&name) || TEAMS.contains(&name) {
                 continue;
             }
             let mut option = option.clone();
@@ -157,7 +157,19 @@ impl Draft {
             }
             kept.push(option.text());
         }
-        kept.sort();
+        // As they are in effect, whether they are from the command line or from a configuration.
+        let option = |name: &str, value: &str| format!("--{name}={value}");
+        kept.push(option("rate", &exactly(settings.limits.rate)));
+        kept.extend(
+            settings
+                .input
+                .carry
+                .iter()
+                .map(|name| option("carry", name)),
+        );
+        for list in &settings.guards.holds {
+            kept.push(option("hold", &named_from(&folder, list)?));
+        }
         let made_at = humantime::format_rfc3339_seconds(plan.now).to_string();
         let saved = Saved {
             version: VERSION,
@@ -166,7 +178,7 @@ impl Draft {
             inputs,
             options: kept,
             endpoint,
-            account: None,
+            account: plan.account().map(str::to_owned),
             counts: Counts::of(&plan.survey),
             calls: plan.survey.calls(),
             pools: Pool::all(&plan.survey.pools),
@@ -212,7 +224,7 @@ fn is_plan(text: &[u8]) -> bool {
         .is_ok_and(|plan: Value| plan["version"].is_u64() && plan[SEAL].is_string())
 }
 
-fn read(path: &Path) -> Result<Saved, Error> {
+pub(super) fn read(path: &Path) -> Result<Saved, Error> {
     let name = path.display();
     let text = fs::read(path)
         .map_err(|error| Error::usage(format!("--plan {name} cannot be read: {error}")))?;
@@ -242,184 +254,13 @@ fn read(path: &Path) -> Result<Saved, Error> {
         .map_err(|error| Error::usage(format!("--plan {name}: this is no plan ({error})")))
 }
 
-/// The settings of a run that takes over the plan it names: exactly that is run, or nothing.
-///
-/// # Errors
-/// The plan cannot be read, was edited, or was made by a later version; an option beside it would change it; or an input is not
-/// what was planned.
-pub fn take_over(
-    args: &RunArgs,
-    options: &[Argument],
-    command: Vec<String>,
-) -> Result<Settings, Error> {
-    let path = args.plan.as_deref().unwrap_or(Path::new(""));
-    let saved = read(path)?;
-    let given = || options.iter().filter(|option| option.given);
-    let may_stand = |name: &str| NOT_PLANNED.contains(&name) || ANEW.contains(&name);
-    if let Some(option) = given().find(|option| !may_stand(&option.name)) {
-        return Err(Error::usage(format!(
-            "--{} cannot be given beside --plan: the plan says it",
-            option.name
-        ))
-        .hint("Make another plan with it."));
-    }
-    let folder = folder_of(path);
-    let run = planned_args(
-        &saved,
-        folder,
-        given().filter(|option| option.name != "plan"),
-    )
-    .map_err(|error| {
-        Error::usage(format!(
-            "--plan {}: its options are not this version's: {error}",
-            path.display()
-        ))
-    })?;
-    let mut settings = Settings::new(run, command)?;
-    if settings.mode == Mode::Real && endpoint(&settings) != saved.endpoint {
-        let told = |endpoint: Option<String>| endpoint.unwrap_or_else(|| "AWS".to_owned());
-        return Err(Error::usage(format!(
-            "--plan {}: it was made for {}, and this run would call {}",
-            path.display(),
-            told(saved.endpoint),
-            told(endpoint(&settings))
-        ))
-        .hint("See to AWS_ENDPOINT_URL in the environment, or make another plan."));
-    }
-    hold_to(&saved, path, &mut settings)?;
-    settings.agreed = true;
-    settings.rows = Some(saved.counts.rows);
-    Ok(settings)
+/// A rate to its last digit.
+fn exactly(rate: Rate) -> String {
+    rate.per_second()
+        .map_or_else(|| rate.to_string(), |calls| format!("{calls}/s"))
 }
 
-/// The arguments of the run that was planned, with what is given anew.
-fn planned_args<'a>(
-    saved: &Saved,
-    folder: &Path,
-    anew: impl Iterator<Item = &'a Argument> + Clone,
-) -> Result<RunArgs, clap::Error> {
-    let mut words = Vec::new();
-    for option in &saved.options {
-        let (name, value) = match option.trim_start_matches("--").split_once('=') {
-            Some((name, value)) => (name, Some(value)),
-            None => (option.trim_start_matches("--"), None),
-        };
-        if anew.clone().any(|anew| anew.name == name) {
-            continue;
-        }
-        words.push(match value {
-            Some(file) if FILES.contains(&name) => {
-                format!("--{name}={}", found_from(folder, file).to_string_lossy())
-            }
-            _ => option.clone(),
-        });
-    }
-    if let Some(endpoint) = &saved.endpoint {
-        words.push(format!("--endpoint-url={endpoint}"));
-    }
-    words.extend(anew.map(Argument::text));
-    let inputs = saved.inputs.iter();
-    let inputs = inputs.map(|input| found_from(folder, &input.path).into_os_string());
-    Cli::run_again(words, inputs)
-}
-
-/// Holds every input to what was planned, and tells the difference where there is one.
-fn hold_to(saved: &Saved, path: &Path, settings: &mut Settings) -> Result<(), Error> {
-    let mut pins = Pins::default();
-    let mut differences = String::new();
-    for (input, planned) in settings.inputs.iter().zip(&saved.inputs) {
-        let Input::File(input) = input else { continue };
-        let found = hold(&mut pins, input)?;
-        let wanted = Content {
-            size: planned.size,
-            sha256: planned.sha256.clone(),
-        };
-        if found.size != wanted.size {
-            let _ = write!(
-                differences,
-                "\n  {}: {} bytes, planned {}",
-                input.display(),
-                found.size,
-                wanted.size
-            );
-        } else if found != wanted {
-            let _ = write!(
-                differences,
-                "\n  {}: SHA-256 {}, planned {}",
-                input.display(),
-                found.sha256,
-                wanted.sha256
-            );
-        }
-    }
-    if differences.is_empty() {
-        settings.input.pins = pins;
-        return Ok(());
-    }
-    // Whatever cannot be read of the changed input, that it has changed is said.
-    if let Ok(survey) = Survey::of(settings, |_, _| Ok(())) {
-        differences.push_str(&content_differences(saved, &survey));
-    }
-    Err(Error::usage(format!(
-        "--plan {}: this is not what was planned:{differences}",
-        path.display()
-    ))
-    .hint("Nothing was called. Put back what was planned, or make another plan."))
-}
-
-/// What a changed input means for the run.
-fn content_differences(saved: &Saved, survey: &Survey) -> String {
-    let mut text = String::new();
-    let (now, then) = (Counts::of(survey), &saved.counts);
-    for (name, now, then) in [
-        ("rows", now.rows, then.rows),
-        ("invalid rows", now.invalid, then.invalid),
-        ("duplicates", now.duplicates, then.duplicates),
-    ] {
-        if now != then {
-            let _ = write!(text, "\n  {name}: {now}, planned {then}");
-        }
-    }
-    let (now, then) = (Pool::all(&survey.pools), &saved.pools);
-    let same = |a: &Pool, b: &Pool| a.identity_pool_id == b.identity_pool_id;
-    for pool in &now {
-        let id = &pool.identity_pool_id;
-        match then.iter().find(|other| same(pool, other)) {
-            None => {
-                let _ = write!(
-                    text,
-                    "\n  pool {id}: {} rows, not planned at all",
-                    pool.rows
-                );
-            }
-            Some(planned) if planned.rows != pool.rows => {
-                let _ = write!(
-                    text,
-                    "\n  pool {id}: {} rows, planned {}",
-                    pool.rows, planned.rows
-                );
-            }
-            Some(planned) if planned.developer_provider_names != pool.developer_provider_names => {
-                let _ = write!(text, "\n  pool {id}: other provider names than planned");
-            }
-            Some(_) => {}
-        }
-    }
-    for pool in then {
-        if !now.iter().any(|other| same(pool, other)) {
-            let id = &pool.identity_pool_id;
-            let _ = write!(text, "\n  pool {id}: no row, planned {}", pool.rows);
-        }
-    }
-    if text.is_empty() {
-        text.push_str(
-            "\n  as many rows of the same pools, but with another content or in another order",
-        );
-    }
-    text
-}
-
-fn hold(pins: &mut Pins, path: &Path) -> Result<Content, Error> {
+pub(super) fn hold(pins: &mut Pins, path: &Path) -> Result<Content, Error> {
     pins.hold(path).map_err(|error| {
         unreadable(&crate::input::InputError::Open {
             source: path.to_string_lossy().into(),
@@ -428,7 +269,7 @@ fn hold(pins: &mut Pins, path: &Path) -> Result<Content, Error> {
     })
 }
 
-fn folder_of(file: &Path) -> &Path {
+pub(super) fn folder_of(file: &Path) -> &Path {
     file.parent().unwrap_or(Path::new(""))
 }
 
@@ -462,9 +303,4 @@ fn named_from(folder: &Path, file: &Path) -> Result<String, Error> {
     path.into_os_string()
         .into_string()
         .map_err(|_| failed("has a name that is no UTF-8, which a plan cannot hold"))
-}
-
-/// A file that a plan in `folder` names.
-fn found_from(folder: &Path, file: &str) -> PathBuf {
-    folder.join(file)
 }

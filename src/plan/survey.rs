@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::repeats::{Place, Prefix, Repeats, Rows, SHOWN};
 use crate::error::Error;
+use crate::hold::{Holds, Print};
 use crate::input::{self, InputError, Read, Reader};
 use crate::record::Past;
 use crate::row::{InvalidRow, Keyer, region_of};
@@ -13,7 +14,7 @@ use crate::settings::Settings;
 
 /// What stands in the inputs, and what is left to do.
 ///
-/// `rows = valid + invalid`, and `valid = already_done + left`. A row that repeats an earlier one is valid, and counted
+/// `rows = valid + invalid`, and `valid = already_done + held + left`. A row that repeats an earlier one is valid, and counted
 /// like any other: a run calls it again.
 #[derive(Debug, Clone, Default)]
 pub struct Survey {
@@ -29,6 +30,8 @@ pub struct Survey {
     pub repeats: Repeats,
     /// Rows that this run leaves alone, as an earlier one has settled them.
     pub already_done: u64,
+    /// Rows whose users are on a hold list, so that they are not called.
+    pub held: u64,
     /// Rows that remain to be called.
     pub left: u64,
     /// The pools by their id.
@@ -67,6 +70,7 @@ impl Survey {
     /// An input or the results cannot be read, or `refused` gives up.
     pub fn of(
         settings: &Settings,
+        holds: Option<&Holds>,
         mut refused: impl FnMut(&mut Reader, Option<&InvalidRow>) -> Result<(), Error>,
     ) -> Result<Self, Error> {
         if settings.inputs.len() > Place::INPUTS {
@@ -76,7 +80,7 @@ impl Survey {
             )));
         }
         let (past, keyer) = peek(settings)?;
-        let mut count = Count::new(settings, past, keyer)?;
+        let mut count = Count::new(settings, past, keyer, holds)?;
         for (number, input) in settings.inputs.iter().enumerate() {
             let failed = |error: InputError| unreadable(&error);
             let mut reader = input::open(input, &settings.input).map_err(failed)?;
@@ -131,7 +135,8 @@ impl Survey {
 }
 
 /// A survey under way.
-struct Count {
+struct Count<'a> {
+    holds: Option<&'a Holds>,
     survey: Survey,
     past: Past,
     keyer: Keyer,
@@ -158,8 +163,13 @@ struct Group {
     taken: u64,
 }
 
-impl Count {
-    fn new(settings: &Settings, past: Past, keyer: Keyer) -> Result<Self, Error> {
+impl<'a> Count<'a> {
+    fn new(
+        settings: &Settings,
+        past: Past,
+        keyer: Keyer,
+        holds: Option<&'a Holds>,
+    ) -> Result<Self, Error> {
         let mut key = [0; 16];
         getrandom::fill(&mut key).map_err(|error| {
             Error::usage(format!(
@@ -167,6 +177,7 @@ impl Count {
             ))
         })?;
         Ok(Self {
+            holds,
             survey: Survey::default(),
             knows: past.done() > 0 || settings.results.as_ref().is_some_and(|to| to.skip_failed),
             past,
@@ -192,6 +203,10 @@ impl Count {
         group.rows += 1;
         if known {
             self.survey.already_done += 1;
+        } else if self.holds.is_some_and(|holds| holds.hold(Print::of(user))) {
+            self.survey.held += 1;
+            // A run settles it, so that it counts for the limit.
+            self.taken += 1;
         } else {
             group.left += 1;
             if self.taken < self.limit {
@@ -205,7 +220,6 @@ impl Count {
     fn invalid(&mut self, row: InvalidRow) {
         self.survey.rows += 1;
         self.survey.invalid += 1;
-        // A run settles it, so that it counts for the limit.
         self.taken += 1;
         if self.survey.first_invalid.len() < SHOWN {
             self.survey.first_invalid.push((
@@ -238,7 +252,7 @@ impl Count {
     fn into_survey(self) -> Survey {
         let mut survey = self.survey;
         survey.valid = survey.rows - survey.invalid;
-        survey.left = survey.valid - survey.already_done;
+        survey.left = survey.valid - survey.already_done - survey.held;
         for group in self.groups {
             survey.pools.entry(group.pool).or_default().add(Pool {
                 developer_provider_names: [group.provider].into(),
