@@ -11,6 +11,7 @@ mod interruption;
 mod network;
 mod outages;
 mod people_and_scripts;
+mod plan;
 mod quotas;
 mod rehearsal;
 mod resume;
