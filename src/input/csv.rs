@@ -107,6 +107,12 @@ impl Records {
         self.rules.delimiter
     }
 
+    /// Whether a line behind the first would be taken for a row if `text` stood behind one more field.
+    pub(super) fn would_be_torn(&mut self, text: &[u8]) -> bool {
+        let first_end = line_end(text, 0);
+        first_end < text.len() && self.rules.has_row(&text[first_end + 1..], 1)
+    }
+
     /// See [`Window::let_go`].
     pub(super) fn let_go(&self) -> f64 {
         self.window.let_go()
@@ -140,7 +146,7 @@ impl Records {
         let record = &self.window.view()[..end];
         let line = self.window.line();
         let first_end = line_end(record, 0);
-        if first_end < end && self.rules.has_row(&record[first_end + 1..]) {
+        if first_end < end && self.rules.has_row(&record[first_end + 1..], 0) {
             let reason = "the quote opened here seems to swallow following rows";
             let fault = Fault::new(FaultCode::OpenQuote, reason);
             let found = self.rules.refused(&record[..first_end], fault);
@@ -169,7 +175,7 @@ impl Records {
         if first_end < blamed
             && self
                 .rules
-                .has_row(&view[first_end + 1..line_end(view, blamed)])
+                .has_row(&view[first_end + 1..line_end(view, blamed)], 0)
         {
             blamed = 0;
         }
@@ -221,15 +227,18 @@ impl Rules {
         found
     }
 
-    /// Whether any of these lines is a whole row when it is taken alone.
-    fn has_row(&mut self, lines: &[u8]) -> bool {
-        let width = self.layout.width;
+    /// Whether any of these lines is a whole row when it is taken alone, behind so many other fields.
+    fn has_row(&mut self, lines: &[u8], others: usize) -> bool {
+        let width = self.layout.width + others;
         lines.split(|&b| b == b'\n').any(|line| {
             let Scan::Record { end, .. } = Scanner::new(self.delimiter).scan(line, true) else {
                 return false;
             };
             let fields = self.splitter.split(&line[..end], width);
-            fields.count == width && self.layout.is_row(&self.fill, |column| fields.get(column))
+            fields.count == width
+                && self
+                    .layout
+                    .is_row(&self.fill, |column| fields.get(column + others))
         })
     }
 }

@@ -15,6 +15,9 @@ const MOST: usize = 16 * 1024;
 /// What the reason stands under, where the input has nothing of that name.
 const REASON: &str = "reason";
 
+/// What a line of JSON stands under that is no object.
+const LINE: &str = "line";
+
 /// The text of the last record, without its line end.
 #[derive(Default)]
 pub(super) struct Kept {
@@ -46,8 +49,9 @@ impl Reader {
         match &self.rows {
             Rows::Csv(records) => {
                 let names = &records.names;
-                let reason =
-                    free_name(|name| names.iter().any(|other| folded(other) == folded(name)));
+                let reason = free_name(REASON, |name| {
+                    names.iter().any(|other| folded(other) == folded(name))
+                });
                 let all = std::iter::once(&*reason).chain(names.iter().map(String::as_str));
                 line(records.delimiter(), all.map(str::as_bytes))
             }
@@ -57,13 +61,13 @@ impl Reader {
 
     /// Appends `row` and why it is refused to `into`, in the format of this input and as a whole line. It is the row that
     /// came last, after [`Reader::keep_text`].
-    pub fn give_back(&self, row: &InvalidRow, into: &mut Vec<u8>) {
+    pub fn give_back(&mut self, row: &InvalidRow, into: &mut Vec<u8>) {
         let reason = format!("{}: {}", row.position, row.fault.reason);
         let most = match row.fault.code {
             FaultCode::RecordTooLong => MOST,
             _ => usize::MAX,
         };
-        match &self.rows {
+        match &mut self.rows {
             Rows::Csv(records) => give_back_csv(records, &reason, most, into),
             Rows::Jsonl(lines) => give_back_json(lines, &reason, most, into),
         }
@@ -72,10 +76,19 @@ impl Reader {
 
 /// A record that can be taken apart stands as it stood. Another becomes a single field, so that whoever reads the file finds the
 /// rows behind it, and so that no part of it passes for a value before it is mended.
-fn give_back_csv(records: &Records, reason: &str, most: usize, into: &mut Vec<u8>) {
-    let Some(kept) = &records.kept else { return };
+fn give_back_csv(records: &mut Records, reason: &str, most: usize, into: &mut Vec<u8>) {
+    let Some(kept) = records.kept.take() else {
+        return;
+    };
     let delimiter = records.delimiter();
-    if kept.whole {
+    if records.would_be_torn(&kept.text) {
+        // On one line no part of it can be taken for a row of its own.
+        let mut text = kept.text.clone();
+        for byte in text.iter_mut().filter(|byte| **byte == b'\n') {
+            *byte = b' ';
+        }
+        into.append(&mut line(delimiter, [reason.as_bytes(), &text]));
+    } else if kept.whole {
         let first = line(delimiter, [reason.as_bytes()]);
         into.extend_from_slice(first.strip_suffix(b"\n").unwrap_or(&first));
         into.push(delimiter);
@@ -86,6 +99,7 @@ fn give_back_csv(records: &Records, reason: &str, most: usize, into: &mut Vec<u8
         let text = text.strip_suffix(b"\r").unwrap_or(text);
         into.append(&mut line(delimiter, [reason.as_bytes(), text]));
     }
+    records.kept = Some(kept);
 }
 
 /// One CSV record with its line end.
@@ -104,12 +118,15 @@ fn give_back_json(lines: &Lines, reason: &str, most: usize, into: &mut Vec<u8>) 
     let Some(kept) = &lines.kept else { return };
     let text = kept.text[..kept.text.len().min(most)].trim_ascii();
     let lossy = String::from_utf8_lossy(text);
-    let object: Option<Map<String, Value>> = serde_json::from_str(&lossy).ok();
+    // What was too long would pass once it is shortened.
+    let object: Option<Map<String, Value>> = (most == usize::MAX)
+        .then(|| serde_json::from_str(&lossy).ok())
+        .flatten();
     let has = |name: &str| {
         let keys = object.iter().flat_map(Map::keys);
         keys.map(|key| folded(key)).any(|key| key == folded(name)) || lines.looks_for(name)
     };
-    let name = free_name(has);
+    let name = free_name(REASON, has);
     into.push(b'{');
     quote(&name, into);
     into.push(b':');
@@ -121,7 +138,9 @@ fn give_back_json(lines: &Lines, reason: &str, most: usize, into: &mut Vec<u8>) 
         // Its own bytes, whether or not they are UTF-8.
         into.extend_from_slice(&text[1..]);
     } else {
-        into.extend_from_slice(b",\"line\":");
+        into.push(b',');
+        quote(&free_name(LINE, has), into);
+        into.push(b':');
         quote(&lossy, into);
         into.push(b'}');
     }
@@ -132,13 +151,13 @@ fn quote(text: &str, into: &mut Vec<u8>) {
     serde_json::to_writer(into, text).expect("memory takes any string");
 }
 
-/// A name for the reason that nothing else has.
-fn free_name(is_taken: impl Fn(&str) -> bool) -> String {
+/// This name, or one like it that nothing else has.
+fn free_name(name: &str, is_taken: impl Fn(&str) -> bool) -> String {
     let others = (1..).map(|n| match n {
-        1 => format!("invalid_{REASON}"),
-        n => format!("invalid_{REASON}_{n}"),
+        1 => format!("invalid_{name}"),
+        n => format!("invalid_{name}_{n}"),
     });
-    std::iter::once(REASON.to_owned())
+    std::iter::once(name.to_owned())
         .chain(others)
         .find(|name| !is_taken(name))
         .expect("names do not run out")

@@ -157,9 +157,9 @@ impl Plan {
     fn region(&self, region: &Region, text: &mut String) {
         let _ = write!(
             text,
-            "\n{}: at least {} calls",
+            "\n{}: at least {}",
             printable(&region.name),
-            grouped(region.calls)
+            counted(region.calls, "call")
         );
         if let Some(seconds) = region.seconds_at_rate {
             let _ = write!(text, ", {} at {}", long(seconds), self.forecast.rate);
@@ -228,7 +228,7 @@ impl Plan {
         if self.problems.is_empty() {
             return;
         }
-        text.push_str("\nA run would be stopped:\n");
+        text.push_str("\nA run would be stopped, so that no plan is saved:\n");
         for problem in self.problems.iter().take(SHOWN) {
             let _ = writeln!(text, "  {}", printable(problem));
         }
@@ -242,8 +242,8 @@ impl Plan {
         if let Some(limit) = self.limit {
             let _ = writeln!(
                 text,
-                "A run stops when it has settled {} rows.",
-                grouped(limit)
+                "A run stops when it has settled {}.",
+                counted(limit, "row")
             );
         }
         let (Some(seconds), Some(finish)) = (self.forecast.seconds(), self.finish()) else {
@@ -273,6 +273,11 @@ const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 fn long(seconds: f64) -> String {
     Duration::try_from_secs_f64(seconds).map_or_else(|_| "for ever".to_owned(), spoken)
+}
+
+fn counted(number: u64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", grouped(number))
 }
 
 fn finding(text: &mut String, what: &str) {

@@ -150,6 +150,11 @@ impl Draft {
                 continue;
             }
             let mut option = option.clone();
+            if option.text().contains(char::REPLACEMENT_CHARACTER) {
+                return Err(Error::usage(format!(
+                    "--out: --{name} is no UTF-8, which a plan cannot hold"
+                )));
+            }
             if let Some(value) = &mut option.value
                 && FILES.contains(&&*option.name)
             {

@@ -197,14 +197,14 @@ fn content_differences(saved: &Saved, survey: &Survey) -> String {
             None => {
                 let _ = write!(
                     text,
-                    "\n  pool {id}: {} rows, not planned at all",
+                    "\n  pool {id}: not planned at all, and rows: {}",
                     pool.rows
                 );
             }
             Some(planned) if planned.rows != pool.rows => {
                 let _ = write!(
                     text,
-                    "\n  pool {id}: {} rows, planned {}",
+                    "\n  pool {id}: rows: {}, planned {}",
                     pool.rows, planned.rows
                 );
             }
@@ -217,7 +217,7 @@ fn content_differences(saved: &Saved, survey: &Survey) -> String {
     for pool in then {
         if !now.iter().any(|other| same(pool, other)) {
             let id = &pool.identity_pool_id;
-            let _ = write!(text, "\n  pool {id}: no row, planned {}", pool.rows);
+            let _ = write!(text, "\n  pool {id}: rows: 0, planned {}", pool.rows);
         }
     }
     if text.is_empty() {

@@ -324,3 +324,50 @@ fn by_outcome(tally: &Tally) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_total_is_the_plans_where_there_is_one() {
+        let totals = |rows, bytes| Totals {
+            rows,
+            bytes,
+            reading: Arc::new(Reading {
+                rows: 100.into(),
+                bytes: 1000.into(),
+            }),
+            limit: None,
+            rate: Rate::Unlimited,
+            concurrency: 1,
+            timeout: Duration::ZERO,
+        };
+        let mut tally = Tally::default();
+        (tally.read, tally.skipped) = (10, 3);
+        let now = Snapshot {
+            tally,
+            elapsed: Duration::ZERO,
+            calls: 0,
+            throttled: 0,
+            in_flight: 0,
+            wanted_in_flight: 0.0,
+            queued: 0,
+            throttled_to: None,
+            in_vain: None,
+            all_read: false,
+            stop: Stop::Go,
+            news: Vec::new(),
+        };
+        for (totals, total, told) in [
+            (totals(Some(400), Some(2000)), Some(400), "3 of 400 "),
+            (totals(None, Some(2000)), Some(200), "3 of ~200 "),
+            (totals(None, None), None, "3 "),
+        ] {
+            let progress = Progress::new(Style::None, totals);
+            assert_eq!(progress.extent(&now), (3, total));
+            let line = progress.line(&now);
+            assert!(line.starts_with(told), "{line}");
+        }
+    }
+}
