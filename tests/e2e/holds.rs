@@ -101,8 +101,8 @@ fn a_hold_that_arrives_stops_rows_that_wait() {
     ]);
     held_back(&sandbox, 4);
     let called = sandbox.calls_by_user();
-    let all: String = (1..=60).map(|n| format!("acct-{n}\n")).collect();
-    sandbox.write("new.txt", all);
+    let all: Vec<_> = (1..=60).map(|n| format!("acct-{n}")).collect();
+    sandbox.write("new.txt", all.join("\n"));
     fs::rename(sandbox.path("new.txt"), sandbox.path("holds.txt")).expect("renamed");
     running.says("holds.txt was read again: 60 holds.");
     sandbox.emulator.clear_rules();
