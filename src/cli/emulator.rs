@@ -39,7 +39,7 @@ pub struct EmulatorArgs {
     /// Answer to an unlink of what is not linked; what AWS answers is not documented
     #[arg(long, value_name = "ANSWER", default_value = "resource-not-found")]
     pub when_not_linked: WhenNotLinked,
-    /// Account that STS GetCallerIdentity names as the caller's
+    /// Account that STS `GetCallerIdentity` names as the caller's
     #[arg(long, value_name = "ID", default_value = "123456789012", value_parser = account)]
     pub account: String,
     /// Seed of everything that is left to chance

@@ -3,9 +3,13 @@
 //! Processes are brought to a known point by a call that the emulator holds, never by waiting a while.
 
 mod admission;
+mod agreement;
 mod answers;
 mod disk;
 mod formats;
+mod gate;
+mod guards;
+mod holds;
 mod hostile;
 mod interruption;
 mod network;
