@@ -13,7 +13,7 @@ use super::run::RunArgs;
 Rows are valid or invalid. Valid ones are done already, held or left. A row that repeats an earlier one in all four fields is a \
 duplicate; it is valid, and the run calls it again, so it is counted in what is left. Calls are at least as many as rows left, \
 since retries count. Regions run side by side, each at the whole rate.
-The whole input is read once, offline. It takes about 34 bytes of memory a row to find duplicates and users under several \
+The whole input is read once, offline. It takes 33 bytes of memory a row to find duplicates and users under several \
 identities; both are exact.
 Exit codes: 0 every row is valid; 1 some are not; 2 wrong usage; 3 the input cannot be read to its end; \
 5 the run would be stopped, by what --online has found or by the configuration.")]

@@ -13,16 +13,11 @@ use crate::input::{Content, Input, Pins};
 use crate::settings::{Mode, Settings};
 
 /// Options that are planned, and may all the same be given anew beside `--plan`: credentials have other names on another machine,
-/// and a run may always do less, or be more careful.
-const ANEW: &[&str] = &[
-    "profile",
-    "region",
-    "limit",
-    "for",
-    "durable",
-    "expect-account",
-    HOLD,
-];
+/// and a run may always be more careful.
+const ANEW: &[&str] = &["profile", "region", "durable", "expect-account", HOLD];
+
+/// Options that let a run do less, and may be given beside a plan that leaves them open.
+const BOUNDS: &[&str] = &["limit", "for"];
 
 /// Given anew, it adds to what is planned: nobody is let go.
 const HOLD: &str = "hold";
@@ -40,7 +35,18 @@ pub fn take_over(
     let path = args.plan.as_deref().unwrap_or(Path::new(""));
     let saved = read(path)?;
     let given = || options.iter().filter(|option| option.given);
-    let may_stand = |name: &str| NOT_PLANNED.contains(&name) || ANEW.contains(&name);
+    let is_planned = |name: &str| {
+        let begun = format!("--{name}=");
+        saved
+            .options
+            .iter()
+            .any(|option| option.starts_with(&begun))
+    };
+    let may_stand = |name: &str| {
+        NOT_PLANNED.contains(&name)
+            || ANEW.contains(&name)
+            || (BOUNDS.contains(&name) && !is_planned(name))
+    };
     if let Some(option) = given().find(|option| !may_stand(&option.name)) {
         return Err(Error::usage(format!(
             "--{} cannot be given beside --plan: the plan says it",

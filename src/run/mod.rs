@@ -196,7 +196,8 @@ fn check_inputs(settings: &Settings) -> Result<(), Error> {
 /// An input that cannot be read, as the end of a run or plan.
 #[must_use]
 pub fn unreadable(error: &InputError) -> Error {
-    let exit = if error.is_usage() {
+    // Nothing has been called yet, so that one that has changed is as if it had never been the right one.
+    let exit = if error.is_usage() || matches!(error, InputError::Changed { .. }) {
         Exit::Usage
     } else {
         Exit::Input

@@ -165,6 +165,13 @@ fn an_input_that_has_changed_is_refused() {
 fn a_plan_of_a_later_version_or_that_was_edited_is_refused() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(3));
+    // What bounds the run is planned, too.
+    save(&sandbox, &["people.csv", "--limit", "2"]);
+    refused(
+        &sandbox,
+        &["--limit", "3"],
+        &["--limit cannot be given beside --plan"],
+    );
     save(&sandbox, &["people.csv", "--max-failures", "1"]);
     let text = sandbox.read("plan.json");
     let edited = |from: &str, to: &str, why: &str| {
