@@ -111,6 +111,7 @@ pub async fn plan(
         now: SystemTime::now(),
         results: settings.results.as_ref().map(|to| to.path.clone()),
         limit: settings.bounds.limit,
+        take_for: settings.bounds.take_for,
         sources: settings.sources.clone(),
         looked,
         problems,

@@ -29,6 +29,8 @@ pub struct Plan {
     pub results: Option<PathBuf>,
     /// Rows after which the run stops.
     pub limit: Option<u64>,
+    /// Time after which the run takes no more rows.
+    pub take_for: Option<Duration>,
     /// What a team may keep in its configuration, and where it came from.
     pub sources: Vec<Sourced>,
     /// What was looked up, if anything was.
@@ -245,6 +247,13 @@ impl Plan {
                 "A run stops when it has settled {}.",
                 counted(limit, "row")
             );
+        }
+        if let Some(time) = self.take_for {
+            let _ = writeln!(text, "A run takes no more rows after {}.", spoken(time));
+        }
+        if self.survey.calls() == 0 {
+            text.push_str("There is nothing to call.\n");
+            return;
         }
         let (Some(seconds), Some(finish)) = (self.forecast.seconds(), self.finish()) else {
             let _ = writeln!(

@@ -309,3 +309,34 @@ fn named_from(folder: &Path, file: &Path) -> Result<String, Error> {
         .into_string()
         .map_err(|_| failed("has a name that is no UTF-8, which a plan cannot hold"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_named_from_the_folder_of_the_plan() {
+        let root = tempfile::tempdir().expect("a folder");
+        let root = fs::canonicalize(root.path()).expect("a real one");
+        for folder in ["plans/july", "lists"] {
+            fs::create_dir_all(root.join(folder)).expect("created");
+        }
+        for (file, named) in [
+            ("plans/july/people.csv", "people.csv"),
+            ("plans/people.csv", "../people.csv"),
+            ("lists/../lists/people.csv", "../../lists/people.csv"),
+        ] {
+            let found = named_from(&root.join("plans/july"), &root.join(file));
+            assert_eq!(found, Ok(named.to_owned()), "{file}");
+        }
+        assert!(named_from(&root, &root.join("absent/people.csv")).is_err());
+    }
+
+    #[test]
+    fn the_seal_is_over_what_is_said_and_not_how() {
+        let seal_of = |text: &str| seal(&serde_json::from_str(text).expect("JSON"));
+        let plan = seal_of(r#"{"version":1,"rows":[1,2]}"#);
+        assert_eq!(plan, seal_of("{\"rows\": [1,\n2], \"version\": 1}"));
+        assert_ne!(plan, seal_of(r#"{"version":1,"rows":[2,1]}"#));
+    }
+}

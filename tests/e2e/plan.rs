@@ -186,6 +186,15 @@ fn how_long_it_takes_is_the_slowest_regions_time() {
     let unlimited = told(&["--rate", "unlimited"]);
     assert_eq!(unlimited["seconds_at_rate"], Value::Null);
     assert_eq!(unlimited["finish_at"], Value::Null);
+    sandbox.write("nobody.csv", people(0));
+    let text = plan(&sandbox, &["nobody.csv", "--rate", "unlimited"])
+        .exits(0)
+        .stdout;
+    assert!(text.contains("There is nothing to call."), "{text}");
+    let text = plan(&sandbox, &["people.csv", "--limit", "1", "--for", "2h"]).stdout;
+    for line in ["when it has settled 1 row.", "no more rows after 2 h."] {
+        assert!(text.contains(line), "{text}");
+    }
     let text = plan(&sandbox, &["people.csv", "--rate", "unlimited"]).stdout;
     assert!(text.contains("How long that takes is not known"), "{text}");
 
