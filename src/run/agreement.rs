@@ -130,9 +130,8 @@ async fn answered(question: String, number: Option<usize>) -> bool {
     // A thread of its own: it may wait for ever, and the program must be able to end without it.
     std::thread::spawn(move || {
         let mut ask = |text: &str| {
-            let mut screen = io::stderr().lock();
-            screen.write_all(text.as_bytes())?;
-            screen.flush()?;
+            // Nobody else could say anything as long as the screen is locked, and an answer may never come.
+            io::stderr().lock().write_all(text.as_bytes())?;
             let mut answer = String::new();
             io::stdin().lock().read_line(&mut answer)?;
             Ok::<_, io::Error>(answer)
@@ -246,17 +245,12 @@ impl Survey {
             None => text.push_str(", in an account that could not be looked up:\n"),
         }
         for (pool, rows) in self.pools.iter().take(NAMED) {
-            let name = match looked.get(pool) {
-                Some(Ok(pool)) => format!("{} ", printable(&pool.name)),
-                Some(Err(_)) => "(name unknown) ".to_owned(),
-                None => String::new(),
+            let id = printable(pool);
+            let pool = match looked.get(pool) {
+                Some(Ok(pool)) => format!("{} ({id})", printable(&pool.name)),
+                _ => id.into_owned(),
             };
-            let _ = writeln!(
-                text,
-                "  {at_least}{} rows in pool {name}{}",
-                grouped(*rows),
-                printable(pool)
-            );
+            let _ = writeln!(text, "  {at_least}{} in pool {pool}", counted(*rows));
         }
         if let more @ 1.. = self.pools.len().saturating_sub(NAMED) {
             let _ = writeln!(text, "  and rows in {more} more pools");
@@ -264,17 +258,17 @@ impl Survey {
         if self.pools.is_empty() && self.complete {
             text.push_str("  nothing: no row is left to do\n");
         }
-        for (rows, what) in [
-            (self.done, "are done already and are skipped"),
-            (self.held, "are on the hold list and are left alone"),
-            (self.invalid, "are invalid and are left out"),
+        for (rows, why) in [
+            (self.done, "done already"),
+            (self.held, "on the hold list"),
+            (self.invalid, "invalid"),
         ] {
             if rows > 0 {
-                let _ = writeln!(text, "  {at_least}{} rows {what}", grouped(rows));
+                let _ = writeln!(text, "  {at_least}{} left out: {why}", counted(rows));
             }
         }
         let _ = writeln!(text, "{}", self.forecast(settings));
-        text.push_str("An unlink cannot simply be undone. ");
+        text.push_str("\nAn unlink cannot simply be undone. ");
         text.push_str(if self.number_to_type().is_some() {
             "Type yes and the number of pools to go on: "
         } else {
@@ -297,6 +291,13 @@ impl Survey {
                 format!("At {rate} that takes {}, until {at} UTC.", spoken(takes))
             }
         }
+    }
+}
+
+fn counted(rows: u64) -> String {
+    match rows {
+        1 => "1 row".to_owned(),
+        _ => format!("{} rows", grouped(rows)),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use cognito_unlink::emulator::{Link, Settings};
+use rustix::process::Signal;
 
 use crate::sandbox::{POOL, PROVIDER, Sandbox, csv, link, people, start_on_terminal};
 
@@ -44,9 +45,9 @@ fn the_question_shows_what_is_about_to_happen() {
     let ran = running.ended().exits(2);
     for words in [
         "at http://cognito.example, account 123456789012:",
-        &format!("1,200 rows in pool emulated {POOL}"),
-        "1 rows are on the hold list and are left alone",
-        "1 rows are invalid and are left out",
+        &format!("1,200 rows in pool emulated ({POOL})"),
+        "1 row left out: on the hold list",
+        "1 row left out: invalid",
         "At 20/s that takes 1 min, until 2",
         "not confirmed; nothing was called",
     ] {
@@ -123,5 +124,23 @@ fn what_is_wrong_is_told_instead_of_asked() {
         ran.stderr
             .contains("Region eu-west-1 is not among the allowed-regions")
     );
+    assert_eq!(sandbox.emulator.counters().unlinks, 0);
+}
+
+#[test]
+fn a_question_can_be_left_unanswered() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", csv(&[link(1), elsewhere(2)]));
+    for answers in [&[][..], &["yes\n"]] {
+        let running = start_on_terminal(against_aws(&sandbox, &[]));
+        running.says("Type yes and the number of pools to go on: ");
+        for answer in answers {
+            running.types(answer);
+            running.says("How many pools are these? ");
+        }
+        running.signal(Signal::INT);
+        let ran = running.ended().exits(130);
+        assert!(ran.stderr.contains("nothing was called"), "{}", ran.stderr);
+    }
     assert_eq!(sandbox.emulator.counters().unlinks, 0);
 }
