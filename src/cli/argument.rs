@@ -1,9 +1,11 @@
 //! The options as text, so that a plan can keep them and a run can take them from it.
 
-use clap::parser::ValueSource;
-use clap::{ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches};
+use std::ffi::OsString;
 
-use super::Cli;
+use clap::parser::ValueSource;
+use clap::{ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches, Parser};
+
+use super::{Cli, RunArgs};
 
 /// An option as it stands, given or by default.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,9 +45,8 @@ impl Cli {
     /// They are not options of `run`, or contradict each other.
     pub fn run_again(
         options: impl IntoIterator<Item = String>,
-        inputs: impl IntoIterator<Item = std::ffi::OsString>,
-    ) -> Result<super::RunArgs, clap::Error> {
-        use clap::Parser as _;
+        inputs: impl IntoIterator<Item = OsString>,
+    ) -> Result<RunArgs, clap::Error> {
         let words = ["cognito-unlink", "run"].map(Into::into).into_iter();
         let options = options.into_iter().map(Into::into);
         let behind = std::iter::once("--".into()).chain(inputs);

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -143,14 +145,12 @@ impl<'a> Json<'a> {
                 .map(|pair| JsonPair::of(survey, pair))
                 .collect()
         };
-        let invalid =
-            |(source, line, reason): &'a (std::sync::Arc<str>, u64, String)| JsonInvalid {
-                source,
-                line: *line,
-                reason,
-            };
-        let path =
-            |path: &'a Option<std::path::PathBuf>| path.as_ref().map(|path| path.to_string_lossy());
+        let invalid = |(source, line, reason): &'a (Arc<str>, u64, String)| JsonInvalid {
+            source,
+            line: *line,
+            reason,
+        };
+        let path = |path: &'a Option<PathBuf>| path.as_ref().map(|path| path.to_string_lossy());
         Self {
             counts: Counts::of(survey),
             seconds_at_rate: plan.forecast.seconds_at_rate().map(rounded),

@@ -16,7 +16,7 @@ use super::report::Plan;
 use crate::admit::Rate;
 use crate::cli::Argument;
 use crate::error::Error;
-use crate::input::{Content, Input, Pins, hex};
+use crate::input::{Content, Input, InputError, Pins, hex};
 use crate::run::unreadable;
 use crate::settings::Settings;
 
@@ -267,7 +267,7 @@ fn exactly(rate: Rate) -> String {
 
 pub(super) fn hold(pins: &mut Pins, path: &Path) -> Result<Content, Error> {
     pins.hold(path).map_err(|error| {
-        unreadable(&crate::input::InputError::Open {
+        unreadable(&InputError::Open {
             source: path.to_string_lossy().into(),
             error,
         })

@@ -143,7 +143,9 @@ fn hold_to(saved: &Saved, path: &Path, settings: &mut Settings) -> Result<(), Er
     let mut pins = Pins::default();
     let mut differences = String::new();
     for (input, planned) in settings.inputs.iter().zip(&saved.inputs) {
-        let Input::File(input) = input else { continue };
+        let Input::File(input) = input else {
+            return Err(Error::usage("a plan cannot name standard input"));
+        };
         let found = hold(&mut pins, input)?;
         let wanted = Content {
             size: planned.size,
@@ -236,5 +238,26 @@ fn content_differences(saved: &Saved, survey: &Survey) -> String {
 
 /// A file that a plan in `folder` names.
 fn found_from(folder: &Path, file: &str) -> PathBuf {
-    folder.join(file)
+    match folder.join(file) {
+        // By itself that would be standard input.
+        dash if dash.as_os_str() == "-" => Path::new(".").join(dash),
+        found => found,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_found_from_the_folder_of_the_plan() {
+        for (folder, file, found) in [
+            ("", "people.csv", "people.csv"),
+            ("", "-", "./-"),
+            ("plans", "../people.csv", "plans/../people.csv"),
+            ("/plans", "-", "/plans/-"),
+        ] {
+            assert_eq!(found_from(Path::new(folder), file), Path::new(found));
+        }
+    }
 }
