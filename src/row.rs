@@ -188,7 +188,8 @@ pub fn check(values: [&str; 4]) -> Result<(), Fault> {
 /// The Region that serves a pool or identity of this id.
 #[must_use]
 pub fn region_of(id: &str) -> &str {
-    id.split_once(':').map_or("", |(region, _)| region)
+    let end = id.bytes().position(|byte| byte == b':');
+    &id[..end.unwrap_or(0)]
 }
 
 /// `[\w-]+:[0-9a-f-]+`, whole.

@@ -34,19 +34,22 @@ pub fn open(input: &Input, settings: &Settings) -> Result<Reader, InputError> {
     let (bytes, named, total): (text::Bytes, _, _) = match input {
         Input::Stdin => (Box::new(io::stdin()), Compression::None, None),
         Input::File(path) => {
-            if let Some(pinned) = settings.pins.of(path) {
-                let (named, total) = (Compression::of_name(path), Some(pinned.size()));
-                return Reader::new(source, Box::new(pinned), (format, named), total, settings);
-            }
-            let opened = File::open(path).and_then(|file| {
+            let found = || {
+                let file = File::open(path)?;
                 let metadata = file.metadata()?;
-                Ok((file, metadata.is_file().then_some(metadata.len())))
-            });
-            let (file, total) = opened.map_err(|error| InputError::Open {
+                let total = metadata.is_file().then_some(metadata.len());
+                Ok((Box::new(file) as text::Bytes, total))
+            };
+            let pinned = settings.pins.of(path);
+            let opened = match pinned {
+                Some(pinned) => pinned.map(|(bytes, total)| (bytes, Some(total))),
+                None => found(),
+            };
+            let (bytes, total) = opened.map_err(|error| InputError::Open {
                 source: Arc::clone(&source),
                 error,
             })?;
-            (Box::new(file), Compression::of_name(path), total)
+            (bytes, Compression::of_name(path), total)
         }
     };
     Reader::new(source, bytes, (format, named), total, settings)

@@ -1,19 +1,21 @@
-//! Inputs whose content is settled before they are read: what is handed out is what was hashed, or nothing.
+//! Inputs that are known by their content: noted as it is read, or held to what it was.
 //!
-//! A file is held open and hashed whole, and each of its chunks by itself. Whoever reads it gets a chunk only if it is still
-//! the one that was hashed, so that no byte that came later can pass, however the file was changed. Times of change would not
-//! do: their clock ticks slower than a file is written.
+//! A file that is held is open, and was hashed before it is read: whole, and each of its chunks by itself. Whoever reads it
+//! gets a chunk only if it is still the one that was hashed, so that no byte that came later can pass, however the file was
+//! changed. Times of change would not do: their clock ticks slower than a file is written.
 
 use std::fmt;
 use std::fs::{self, File, Metadata};
-use std::io::{self, Read};
+use std::hash::Hasher;
+use std::io::{self, Read, Seek};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sha2::{Digest, Sha256};
 use siphasher::sip128::{Hasher128, SipHasher13};
-use std::hash::Hasher;
+
+use super::text::Bytes;
 
 /// What is checked, and held, at a time. A hash of 16 bytes is kept of each.
 const CHUNK: usize = 64 * 1024;
@@ -27,9 +29,12 @@ pub struct Content {
     pub sha256: String,
 }
 
-/// Files that are held to their content; others are read as they are found.
+/// Files that are held to their content, or whose content is noted; others are read as they are found.
 #[derive(Debug, Clone, Default)]
-pub struct Pins(Vec<Arc<Pin>>);
+pub struct Pins {
+    held: Vec<Arc<Pin>>,
+    noted: Vec<Arc<Noted>>,
+}
 
 impl Pins {
     /// Holds one more file to what it holds now, and says what that is.
@@ -39,18 +44,115 @@ impl Pins {
     pub fn hold(&mut self, path: &Path) -> io::Result<Content> {
         let pin = Pin::of(path)?;
         let content = pin.content.clone();
-        self.0.push(Arc::new(pin));
+        self.held.push(Arc::new(pin));
         Ok(content)
     }
 
-    pub(super) fn of(&self, path: &Path) -> Option<Pinned> {
-        let pin = self.0.iter().find(|pin| pin.path == path)?;
-        Some(Pinned {
-            pin: Arc::clone(pin),
-            next: 0,
-            chunk: Vec::new(),
-            given: 0,
+    /// Takes note of the content of one more file while it is read.
+    ///
+    /// # Errors
+    /// It cannot be opened, or is no regular file.
+    pub fn note(&mut self, path: &Path) -> io::Result<()> {
+        let reading = Reading {
+            file: regular(path)?,
+            sha256: Sha256::new(),
+            size: 0,
+            ended: false,
+        };
+        self.noted.push(Arc::new(Noted {
+            path: path.to_owned(),
+            reading: Mutex::new(reading),
+        }));
+        Ok(())
+    }
+
+    /// What was read of a noted file, and what comes behind it.
+    ///
+    /// # Errors
+    /// The rest of it cannot be read.
+    pub fn noted(&self, path: &Path) -> io::Result<Content> {
+        let noted = self.noted.iter().find(|noted| noted.path == path);
+        let mut rest = NotedReader(Arc::clone(noted.expect("it was noted before")));
+        io::copy(&mut rest, &mut io::sink())?;
+        let reading = rest.0.reading();
+        Ok(Content {
+            size: reading.size,
+            sha256: hex(&reading.sha256.clone().finalize()),
         })
+    }
+
+    /// The bytes of a file that is held or noted, from its beginning, and how many it had.
+    ///
+    /// # Errors
+    /// It cannot be read from its beginning.
+    pub(super) fn of(&self, path: &Path) -> Option<io::Result<(Bytes, u64)>> {
+        if let Some(pin) = self.held.iter().find(|pin| pin.path == path) {
+            return Some(Ok((Box::new(Pinned::of(pin)), pin.content.size)));
+        }
+        let noted = self.noted.iter().find(|noted| noted.path == path)?;
+        Some(NotedReader::begin(noted))
+    }
+}
+
+/// A file whose content is noted.
+#[derive(Debug)]
+struct Noted {
+    path: PathBuf,
+    reading: Mutex<Reading>,
+}
+
+/// How far a file was read, and the hash of all up to there.
+#[derive(Debug)]
+struct Reading {
+    file: File,
+    sha256: Sha256,
+    size: u64,
+    /// Its end was seen. What is appended later was read by nobody, and is not noted.
+    ended: bool,
+}
+
+impl Noted {
+    fn reading(&self) -> MutexGuard<'_, Reading> {
+        self.reading.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct NotedReader(Arc<Noted>);
+
+impl NotedReader {
+    fn begin(noted: &Arc<Noted>) -> io::Result<(Bytes, u64)> {
+        let mut reading = noted.reading();
+        reading.file.rewind()?;
+        reading.sha256 = Sha256::new();
+        (reading.size, reading.ended) = (0, false);
+        let length = reading.file.metadata()?.len();
+        Ok((Box::new(Self(Arc::clone(noted))), length))
+    }
+}
+
+impl Read for NotedReader {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let mut reading = self.0.reading();
+        if reading.ended {
+            return Ok(0);
+        }
+        let n = reading.file.read(into)?;
+        reading.ended = n == 0 && !into.is_empty();
+        reading.sha256.update(&into[..n]);
+        reading.size += n as u64;
+        Ok(n)
+    }
+}
+
+fn regular(path: &Path) -> io::Result<File> {
+    let file = File::open(path)?;
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is not a regular file, so that it cannot be read twice",
+        ))
     }
 }
 
@@ -66,13 +168,7 @@ struct Pin {
 
 impl Pin {
     fn of(path: &Path) -> io::Result<Self> {
-        let mut file = File::open(path)?;
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "it is not a regular file, so that it cannot be read twice",
-            ));
-        }
+        let mut file = regular(path)?;
         let mut key = [0; 16];
         getrandom::fill(&mut key).map_err(io::Error::other)?;
         let hasher = SipHasher13::new_with_key(&key);
@@ -151,7 +247,7 @@ pub fn hex(bytes: &[u8]) -> String {
 }
 
 /// A reading of a pinned file, from its beginning.
-pub(super) struct Pinned {
+struct Pinned {
     pin: Arc<Pin>,
     /// Number of the chunk that comes next.
     next: usize,
@@ -160,8 +256,13 @@ pub(super) struct Pinned {
 }
 
 impl Pinned {
-    pub(super) fn size(&self) -> u64 {
-        self.pin.content.size
+    fn of(pin: &Arc<Pin>) -> Self {
+        Self {
+            pin: Arc::clone(pin),
+            next: 0,
+            chunk: Vec::new(),
+            given: 0,
+        }
     }
 }
 
@@ -215,11 +316,13 @@ mod tests {
         (0..=250).cycle().take(2 * CHUNK + 100).collect()
     }
 
-    fn pinned(path: &Path) -> Pinned {
+    fn pinned(path: &Path) -> Bytes {
         let mut pins = Pins::default();
         let content = pins.hold(path).expect("held");
         assert_eq!(content.size, fs::metadata(path).expect("there").len());
-        pins.of(path).expect("pinned")
+        let (bytes, size) = pins.of(path).expect("pinned").expect("opened");
+        assert_eq!(size, content.size);
+        bytes
     }
 
     #[test]
@@ -279,7 +382,30 @@ mod tests {
     }
 
     #[test]
+    fn what_is_noted_is_the_whole_file_however_much_of_it_was_read() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("people.csv");
+        fs::write(&path, bytes()).expect("written");
+        let held = Pins::default().hold(&path).expect("held");
+        let mut pins = Pins::default();
+        pins.note(&path).expect("noted");
+        // The last reading counts.
+        for length in [CHUNK, 0, bytes().len(), 10] {
+            let (mut noted, size) = pins.of(&path).expect("noted").expect("opened");
+            assert_eq!(size, held.size);
+            let mut read = vec![0; length];
+            noted.read_exact(&mut read).expect("read");
+            assert!(bytes().starts_with(&read));
+        }
+        assert_eq!(pins.noted(&path).expect("read"), held);
+        // Nobody has read what comes behind the end.
+        fs::write(&path, [bytes(), bytes()].concat()).expect("written");
+        assert_eq!(pins.noted(&path).expect("read"), held);
+    }
+
+    #[test]
     fn a_pipe_cannot_be_held() {
+        assert!(Pins::default().note(Path::new("/dev/null")).is_err());
         assert!(Pins::default().hold(Path::new("/dev/null")).is_err());
     }
 }

@@ -81,14 +81,14 @@ const TEAMS: &[&str] = &["rate", "carry", "hold"];
 /// Options that name a file.
 pub(super) const FILES: &[&str] = &["results", "hold"];
 
-/// A plan that is being made: its inputs are held to what they are.
+/// A plan that is being made: the content of its inputs is noted while they are read.
 pub(super) struct Draft {
     path: PathBuf,
-    contents: Vec<(PathBuf, Content)>,
+    inputs: Vec<PathBuf>,
 }
 
 impl Draft {
-    /// Hashes the inputs, which are read as they are now from here on.
+    /// Has the inputs hashed while they are read.
     ///
     /// # Errors
     /// An input cannot be read twice, or the file is there and is no plan.
@@ -105,7 +105,7 @@ impl Draft {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(not_written(path, &error)),
         }
-        let mut contents = Vec::new();
+        let mut inputs = Vec::new();
         for input in &settings.inputs {
             let Input::File(input) = input else {
                 return Err(
@@ -113,12 +113,16 @@ impl Draft {
                         .hint("Write the rows to a file first."),
                 );
             };
-            let content = hold(&mut settings.input.pins, input)?;
-            contents.push((input.clone(), content));
+            settings
+                .input
+                .pins
+                .note(input)
+                .map_err(|error| not_opened(input, error))?;
+            inputs.push(input.clone());
         }
         Ok(Self {
             path: path.to_owned(),
-            contents,
+            inputs,
         })
     }
 
@@ -136,9 +140,11 @@ impl Draft {
         let failed = |error: std::io::Error| not_written(&self.path, &error);
         let folder = fs::canonicalize(real_folder_of(&self.path)).map_err(failed)?;
         let mut inputs = Vec::new();
-        for (path, content) in self.contents {
+        for path in &self.inputs {
+            let content = settings.input.pins.noted(path);
+            let content = content.map_err(|error| not_opened(path, error))?;
             inputs.push(SavedInput {
-                path: named_from(&folder, &path)?,
+                path: named_from(&folder, path)?,
                 size: content.size,
                 sha256: content.sha256,
             });
@@ -266,11 +272,13 @@ fn exactly(rate: Rate) -> String {
 }
 
 pub(super) fn hold(pins: &mut Pins, path: &Path) -> Result<Content, Error> {
-    pins.hold(path).map_err(|error| {
-        unreadable(&InputError::Open {
-            source: path.to_string_lossy().into(),
-            error,
-        })
+    pins.hold(path).map_err(|error| not_opened(path, error))
+}
+
+fn not_opened(path: &Path, error: std::io::Error) -> Error {
+    unreadable(&InputError::Open {
+        source: path.to_string_lossy().into(),
+        error,
     })
 }
 
