@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use super::account::unless_signalled;
-use super::{peek, unreadable};
+use super::{not_allowed, peek, unreadable};
 use crate::call::aws::AwsCalls;
 use crate::call::look::{Caller, Look, Pool, Untold, Why};
 use crate::error::{Error, Exit};
@@ -197,10 +197,7 @@ impl Survey {
                     Read::Row(row) => {
                         let pool = row.link.identity_pool_id;
                         if let Some(why) = settings.guards.allowed.refuses_pool(&pool) {
-                            return Err(Error::usage(format!(
-                                "{why} (at {}); nothing was called",
-                                row.position
-                            )));
+                            return Err(not_allowed(&why, &row.position));
                         }
                         *survey.pools.entry(pool).or_default() += 1;
                     }

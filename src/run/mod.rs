@@ -46,7 +46,7 @@ use crate::input::{self, Input, InputError, Read};
 use crate::outcome::Outcome;
 use crate::record::{OpenError, Past, Results};
 use crate::report::{Progress, Reading, Report, Style, Tally, Totals, log, notice};
-use crate::row::Keyer;
+use crate::row::{Keyer, Position};
 use crate::settings::{Mode, Origin, Settings};
 use crate::signal::{self, Signal, Stop};
 use crate::worker::{Context, Counters};
@@ -359,6 +359,11 @@ pub fn peek(settings: &Settings) -> Result<(Past, Keyer), Error> {
     }
 }
 
+/// A row that the run may not touch, found before anything is called.
+fn not_allowed(why: &str, position: &Position) -> Error {
+    Error::usage(format!("{why} (at {position}); nothing was called"))
+}
+
 /// Invalid rows that a dry run names one by one.
 const SHOWN: u64 = 20;
 
@@ -376,7 +381,13 @@ fn dry_run(settings: &Settings, holding: Option<&Holding>) -> Result<Report, Err
                 Read::Row(row) if held(&row.link.developer_user_identifier) => {
                     tally.settle(Outcome::Held);
                 }
-                Read::Row(_) => tally.left += 1,
+                Read::Row(row) => {
+                    let pool = &row.link.identity_pool_id;
+                    if let Some(why) = settings.guards.allowed.refuses_pool(pool) {
+                        return Err(not_allowed(&why, &row.position));
+                    }
+                    tally.left += 1;
+                }
                 Read::Invalid(row) => {
                     tally.settle(Outcome::Invalid);
                     if settings.progress != Style::None && tally.of(Outcome::Invalid) <= SHOWN {

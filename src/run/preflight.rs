@@ -60,6 +60,7 @@ enum Seen {
 }
 
 /// What a look-up has found.
+#[derive(Debug, PartialEq, Eq)]
 enum Found {
     Pool(Pool),
     /// The question is not answered, which is no reason not to go on.
@@ -315,3 +316,7 @@ impl fmt::Debug for Preflight {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+#[path = "preflight_tests.rs"]
+mod tests;

@@ -298,6 +298,8 @@ fn a_configuration_bounds_what_is_touched() {
     says(&ran, "(at people.csv:22)");
     assert_eq!(ran.counts(&["failed", "in_doubt"]), [0, 0]);
     assert!(!sandbox.calls_by_user().contains_key("acct-21"));
+    let ran = sandbox.run(&["people.csv", "--dry-run"]).exits(2);
+    says(&ran, "(at people.csv:22); nothing was called");
     // So it is in a rehearsal, but for the account.
     sandbox.write(
         "cognito-unlink.toml",
