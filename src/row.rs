@@ -75,7 +75,7 @@ impl Field {
         let well_formed = match self {
             Field::IdentityId | Field::IdentityPoolId => is_id(value.as_bytes()),
             Field::DeveloperProviderName => {
-                every(value.as_bytes(), |b| is_word(b) | (b == b'.') | (b == b'-'))
+                every(value.as_bytes(), |b| is_word(b) || b == b'.' || b == b'-')
             }
             Field::DeveloperUserIdentifier => true,
         };
@@ -200,14 +200,12 @@ fn is_id(value: &[u8]) -> bool {
     let (region, guid) = (&value[..colon], &value[colon + 1..]);
     !region.is_empty()
         && !guid.is_empty()
-        && every(region, |b| is_word(b) | (b == b'-'))
-        && every(guid, |b| {
-            b.is_ascii_digit() | matches!(b, b'a'..=b'f') | (b == b'-')
-        })
+        && every(region, |b| is_word(b) || b == b'-')
+        && every(guid, |b| matches!(b, b'0'..=b'9' | b'a'..=b'f' | b'-'))
 }
 
 fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() | (byte == b'_')
+    byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
 /// Whether all bytes will do. Values are mostly sound, so that to look at several bytes at once pays more than to stop at the first
