@@ -11,6 +11,8 @@
 //!   means and [`retry`] what follows.
 //! - [`record`] appends the outcome to the results file, which is also how the next run knows what is done.
 //! - [`run`] owns the tasks and threads and ends them; [`report`] shows what happens.
+//! - [`plan`] tells beforehand what a run would do, and keeps it in a file that a run is held to.
+//! - [`hold`] knows who must not be called, [`config`] what a team allows its runs.
 //! - [`quotas`] remembers from run to run what a Region bears.
 //! - [`single`] makes one call as the AWS CLI does, beside all this.
 //! - [`cli`] is text, [`settings`] what the text means; [`error`], [`signal`] and [`terminal`] are what they say.
@@ -19,10 +21,13 @@
 pub mod admit;
 pub mod call;
 pub mod cli;
+pub mod config;
 pub mod emulator;
 pub mod error;
+pub mod hold;
 pub mod input;
 pub mod outcome;
+pub mod plan;
 pub mod quotas;
 pub mod record;
 pub mod rehearsal;

@@ -4,12 +4,14 @@ use std::io::{self, Write};
 use std::panic::resume_unwind;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
-use cognito_unlink::cli::{Cli, Command, EmulatorArgs, RunArgs, SingleArgs, plain_words};
+use clap::CommandFactory;
+use cognito_unlink::cli::{
+    Argument, Cli, Command, EmulatorArgs, PlanArgs, RunArgs, SingleArgs, plain_words,
+};
 use cognito_unlink::error::{Error, Exit};
 use cognito_unlink::report::notice;
 use cognito_unlink::settings::Settings;
-use cognito_unlink::{rehearsal, run, single};
+use cognito_unlink::{plan, rehearsal, run, single};
 use mimalloc::MiMalloc;
 use tokio::runtime::{Builder, Runtime};
 
@@ -29,8 +31,10 @@ fn main() -> ExitCode {
             return ExitCode::from(misread.code);
         }
     };
-    let ended = match Cli::parse_from(words).command {
-        Command::Run(args) => run_rows(*args),
+    let (cli, options) = Cli::told(words);
+    let ended = match cli.command {
+        Command::Run(args) => run_rows(*args, &options),
+        Command::Plan(args) => plan_rows(*args, &options),
         Command::UnlinkDeveloperIdentity(args) => unlink_one(*args),
         Command::Emulator(args) => emulate(*args),
         Command::Completions { shell } => print(|out| {
@@ -46,8 +50,24 @@ fn main() -> ExitCode {
     ExitCode::from(exit.code())
 }
 
-fn run_rows(args: RunArgs) -> Result<Exit, Error> {
-    let settings = Settings::new(args, std::env::args().collect())?;
+fn plan_rows(args: PlanArgs, options: &[Argument]) -> Result<Exit, Error> {
+    let json = args.run.json;
+    let plan = runtime()?.block_on(plan::plan(args, options, std::env::args().collect()))?;
+    let text = if json {
+        plan.json() + "\n"
+    } else {
+        plan.text()
+    };
+    print(|out| out.write_all(text.as_bytes()))?;
+    Ok(plan.exit())
+}
+
+fn run_rows(args: RunArgs, options: &[Argument]) -> Result<Exit, Error> {
+    let command = std::env::args().collect();
+    let settings = match args.plan {
+        Some(_) => plan::take_over(&args, options, command)?,
+        None => Settings::new(args, command)?,
+    };
     let json = settings.json;
     let runtime = runtime()?;
     // As a task beside the workers: on this thread, every event of the run would cost a switch from theirs to it and back.

@@ -89,12 +89,18 @@ impl Quotas {
         endpoint: &'a str,
         account: &'a str,
     ) -> impl Iterator<Item = &'a Quota> {
+        self.at(endpoint)
+            .filter(move |quota| quota.account == account)
+    }
+
+    /// What is known of any account at an endpoint.
+    pub fn at<'a>(&'a self, endpoint: &'a str) -> impl Iterator<Item = &'a Quota> {
         let plausible = |quota: &&Quota| {
             quota.calls_per_second.is_finite() && (1e-3..=1e6).contains(&quota.calls_per_second)
         };
         self.quotas
             .iter()
-            .filter(move |quota| quota.endpoint == endpoint && quota.account == account)
+            .filter(move |quota| quota.endpoint == endpoint)
             .filter(plausible)
     }
 

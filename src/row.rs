@@ -75,7 +75,7 @@ impl Field {
         let well_formed = match self {
             Field::IdentityId | Field::IdentityPoolId => is_id(value.as_bytes()),
             Field::DeveloperProviderName => {
-                value.bytes().all(|b| is_word(b) || b == b'.' || b == b'-')
+                every(value.as_bytes(), |b| is_word(b) || b == b'.' || b == b'-')
             }
             Field::DeveloperUserIdentifier => true,
         };
@@ -156,27 +156,40 @@ impl Link {
         region_of(&self.identity_pool_id)
     }
 
-    /// Holds the four values against the service model's own rules, and the Regions against each other.
+    /// Holds the four values against the rules: see [`check`].
     ///
     /// # Errors
-    /// The first rule that a value breaks. The reason never quotes a value, since it may be a person's.
+    /// The first rule that a value breaks.
     pub fn check(&self) -> Result<(), Fault> {
-        for field in Field::ALL {
-            field.check(self.get(field))?;
-        }
-        if region_of(&self.identity_id) == self.region() {
-            Ok(())
-        } else {
-            Err(Fault::new(
-                FaultCode::RegionMismatch,
-                "identity_id and identity_pool_id name different Regions",
-            ))
-        }
+        check(Field::ALL.map(|field| self.get(field)))
     }
 }
 
-fn region_of(id: &str) -> &str {
-    id.split_once(':').map_or("", |(region, _)| region)
+/// Holds the values of the fields, in the order of [`Field::ALL`], against the service model's own rules, and the Regions of
+/// identity and pool against each other.
+///
+/// # Errors
+/// The first rule that a value breaks. The reason never quotes a value, since it may be a person's.
+pub fn check(values: [&str; 4]) -> Result<(), Fault> {
+    for (field, value) in Field::ALL.into_iter().zip(values) {
+        field.check(value)?;
+    }
+    let [identity_id, identity_pool_id, ..] = values;
+    if region_of(identity_id) == region_of(identity_pool_id) {
+        Ok(())
+    } else {
+        Err(Fault::new(
+            FaultCode::RegionMismatch,
+            "identity_id and identity_pool_id name different Regions",
+        ))
+    }
+}
+
+/// The Region that serves a pool or identity of this id.
+#[must_use]
+pub fn region_of(id: &str) -> &str {
+    let end = id.bytes().position(|byte| byte == b':');
+    &id[..end.unwrap_or(0)]
 }
 
 /// `[\w-]+:[0-9a-f-]+`, whole.
@@ -187,14 +200,18 @@ fn is_id(value: &[u8]) -> bool {
     let (region, guid) = (&value[..colon], &value[colon + 1..]);
     !region.is_empty()
         && !guid.is_empty()
-        && region.iter().all(|&b| is_word(b) || b == b'-')
-        && guid
-            .iter()
-            .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f' | b'-'))
+        && every(region, |b| is_word(b) || b == b'-')
+        && every(guid, |b| matches!(b, b'0'..=b'9' | b'a'..=b'f' | b'-'))
 }
 
 fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+/// Whether all bytes will do. Values are mostly sound, so that to look at several bytes at once pays more than to stop at the first
+/// that is not.
+fn every(bytes: &[u8], will_do: impl Fn(u8) -> bool) -> bool {
+    bytes.iter().fold(true, |all, &byte| all & will_do(byte))
 }
 
 /// Where a row stands in the input.

@@ -1,12 +1,14 @@
 //! The arguments, resolved: numbers settled, names derived, conflicts refused. Immutable from here on.
 
+use std::fmt;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use crate::admit::Limits;
+use crate::admit::{Limits, Rate};
 use crate::call::aws;
 use crate::cli::{AtMost, InputArgs, LogFormat, NotLinked, OnExpiry, ProgressStyle, RunArgs};
+use crate::config::{Allowed, Config};
 use crate::error::Error;
 use crate::input::{self, Fill, Header, Input};
 use crate::quotas::Quotas;
@@ -62,6 +64,8 @@ pub struct Settings {
     pub bounds: Bounds,
     /// How to call.
     pub calls: aws::Settings,
+    /// What is looked at before anything is called.
+    pub guards: Guards,
     /// Whether the operator has agreed beforehand.
     pub agreed: bool,
     /// Whether `not_linked` leaves an exit code of 1.
@@ -76,9 +80,71 @@ pub struct Settings {
     pub json_log: bool,
     /// Where quotas are kept from one run to the next, unless they are not.
     pub quotas: Option<PathBuf>,
+    /// Rows of all inputs, where a plan has counted them.
+    pub rows: Option<u64>,
     /// The command as it was typed, to be named again.
     pub command: Vec<String>,
+    /// The configuration file that was taken, if there is one.
+    pub config: Option<PathBuf>,
+    /// What a team may keep in such a file, and where it came from in this run.
+    pub sources: Vec<Sourced>,
 }
+
+/// What keeps a run from touching what it must not.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Guards {
+    /// Lists of users that must not be unlinked.
+    pub holds: Vec<PathBuf>,
+    /// The only account whose credentials will do.
+    pub expected_account: Option<String>,
+    /// What the configuration allows.
+    pub allowed: Allowed,
+    /// Whether pools are looked up before the first unlink in each.
+    pub preflight: bool,
+}
+
+impl Guards {
+    /// Whether it matters whose credentials these are.
+    #[must_use]
+    pub fn ask_for_account(&self) -> bool {
+        self.expected_account.is_some() || !self.allowed.accounts.is_empty()
+    }
+}
+
+/// A setting, its value as text, and where it came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sourced {
+    /// As the option or the key in the file is named, without dashes in front.
+    pub name: &'static str,
+    /// For people; several are separated by commas.
+    pub value: String,
+    /// Where it came from.
+    pub from: Origin,
+}
+
+/// Where a setting came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// The command line.
+    Option,
+    /// The configuration file of this name.
+    Config(PathBuf),
+    /// Neither.
+    Default,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Option => f.write_str("command line"),
+            Self::Config(path) => write!(f, "{}", path.display()),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+/// The contract's.
+const DEFAULT_RATE: Rate = Rate::PerSecond(10.0);
 
 /// Rows open beyond those in flight: those in back-off, in the queue, or awaiting their record.
 const OPEN_BEYOND_FLIGHT: u32 = 1024;
@@ -88,7 +154,9 @@ impl Settings {
     ///
     /// # Errors
     /// They contradict each other, or what they name.
-    pub fn new(args: RunArgs, command: Vec<String>) -> Result<Self, Error> {
+    pub fn new(mut args: RunArgs, command: Vec<String>) -> Result<Self, Error> {
+        let config = Config::find(args.config.as_deref())?;
+        let sources = take_defaults(&mut args, &config);
         let mode = match (args.dry_run, args.rehearse) {
             (true, _) => Mode::DryRun,
             (_, true) => Mode::Rehearsal,
@@ -128,25 +196,11 @@ impl Settings {
         Ok(Self {
             mode,
             inputs,
-            input: input::Settings {
-                format: args.input.format,
-                delimiter: args.input.delimiter,
-                header: match args.input.columns {
-                    Some(columns) if args.input.no_header => Header::Columns(columns),
-                    _ => Header::FromFile,
-                },
-                map: args.input.map,
-                carry: args.input.carry,
-                fill: Fill {
-                    identity_pool_id: args.input.identity_pool_id,
-                    developer_provider_name: args.input.developer_provider_name,
-                },
-                max_record: input::MAX_RECORD,
-            },
+            input: reading(args.input),
             results,
             run_id,
             limits: Limits {
-                rate: args.rate,
+                rate: args.rate.unwrap_or(DEFAULT_RATE),
                 burst: args.burst,
                 concurrency: args.concurrency,
                 leave: args.leave,
@@ -176,6 +230,12 @@ impl Settings {
                 timeout: args.timeout,
                 connect_timeout: args.connect_timeout.min(args.timeout),
             },
+            guards: Guards {
+                holds: args.hold,
+                expected_account: args.expect_account,
+                allowed: config.allowed,
+                preflight: !args.no_preflight,
+            },
             agreed: args.yes,
             not_linked_fails: args.not_linked == NotLinked::Fail,
             json: args.json,
@@ -183,7 +243,10 @@ impl Settings {
             verbose: args.verbose,
             json_log: args.log_format == LogFormat::Json,
             quotas: Quotas::path().filter(|_| mode == Mode::Real && !args.no_state),
+            rows: None,
             command,
+            config: config.path,
+            sources,
         })
     }
 
@@ -200,6 +263,69 @@ impl Settings {
     #[must_use]
     pub fn timeout(&self) -> Duration {
         self.calls.timeout
+    }
+}
+
+/// Takes from the configuration what the command line leaves open, and says where everything came from. Hold lists add up:
+/// whoever names one more must not lose the team's.
+fn take_defaults(args: &mut RunArgs, config: &Config) -> Vec<Sourced> {
+    let mut sources = Vec::new();
+    let mut note = |name, value: String, from| sources.push(Sourced { name, value, from });
+    let file = || Origin::Config(config.path.clone().unwrap_or_default());
+    let allowed = &config.allowed;
+    for (name, values) in [
+        ("allowed-accounts", &allowed.accounts),
+        ("allowed-regions", &allowed.regions),
+        ("allowed-pools", &allowed.pools),
+    ] {
+        if !values.is_empty() {
+            note(name, values.join(", "), file());
+        }
+    }
+    let (rate, from) = match (args.rate, config.rate) {
+        (Some(rate), _) => (rate, Origin::Option),
+        (None, Some(rate)) => (rate, file()),
+        (None, None) => (DEFAULT_RATE, Origin::Default),
+    };
+    args.rate = Some(rate);
+    note("rate", rate.to_string(), from);
+    for (paths, from) in [(&args.hold, Origin::Option), (&config.hold, file())] {
+        if !paths.is_empty() {
+            let names: Vec<_> = paths
+                .iter()
+                .map(|path| path.display().to_string())
+                .collect();
+            note("hold", names.join(", "), from);
+        }
+    }
+    let team = config.hold.iter().filter(|path| !args.hold.contains(path));
+    let team: Vec<_> = team.cloned().collect();
+    args.hold.extend(team);
+    if !args.input.carry.is_empty() {
+        note("carry", args.input.carry.join(", "), Origin::Option);
+    } else if !config.carry.is_empty() {
+        args.input.carry.clone_from(&config.carry);
+        note("carry", config.carry.join(", "), file());
+    }
+    sources
+}
+
+fn reading(args: InputArgs) -> input::Settings {
+    input::Settings {
+        format: args.format,
+        delimiter: args.delimiter,
+        header: match args.columns {
+            Some(columns) if args.no_header => Header::Columns(columns),
+            _ => Header::FromFile,
+        },
+        map: args.map,
+        carry: args.carry,
+        fill: Fill {
+            identity_pool_id: args.identity_pool_id,
+            developer_provider_name: args.developer_provider_name,
+        },
+        max_record: input::MAX_RECORD,
+        pins: input::Pins::default(),
     }
 }
 

@@ -10,10 +10,11 @@ use tokio::time::{Instant, sleep};
 
 use crate::admit::{Admission, Feedback, Permit, Place, Region};
 use crate::call::Unlink;
+use crate::hold::{HoldError, Holds, Print};
 use crate::outcome::{Cause, Class, Facts, Outcome, classify};
 use crate::record::{Entry, Held, InFlight};
 use crate::retry::{History, Known, Next, Policy};
-use crate::row::{Position, Row, RowKey};
+use crate::row::{Link, Position, Row, RowKey};
 use crate::signal::Stop;
 
 /// What all workers of a run share.
@@ -25,6 +26,8 @@ pub struct Context<C> {
     pub admission: Admission,
     /// Says how often.
     pub policy: Policy,
+    /// Who must not be called, if there is anybody.
+    pub holds: Option<Arc<Holds>>,
     /// Marks rows before they are called; a simulation has no file to mark them in.
     pub in_flight: Option<InFlight>,
     /// Bytes of results handed to the operating system so far.
@@ -35,6 +38,14 @@ pub struct Context<C> {
     pub chance: Mutex<fastrand::Rng>,
     /// What has been counted so far.
     pub counters: Counters,
+}
+
+impl<C> Context<C> {
+    /// What the hold lists are asked of a row, if there are any.
+    fn asked_of_lists(&self, link: &Link) -> Option<(&Arc<Holds>, Print)> {
+        let holds = self.holds.as_ref()?;
+        Some((holds, Print::of(&link.developer_user_identifier)))
+    }
 }
 
 /// Counted as it happens, for whoever watches.
@@ -70,6 +81,8 @@ pub enum Halt {
     Answer(Box<HaltingAnswer>),
     /// The side file cannot be written, so that a call might be forgotten.
     Mark(std::io::Error),
+    /// It is not known any more who must not be called.
+    Hold(HoldError),
 }
 
 /// The answer that halts a run, and to whom it was given.
@@ -168,6 +181,29 @@ impl Progress {
         }
     }
 
+    /// What a row is told as that is on the hold list. Where an attempt may have taken effect, the doubt is what matters.
+    fn when_held(&mut self) -> Outcome {
+        if !self.history.is_in_doubt() {
+            return Outcome::Held;
+        }
+        self.facts = Facts {
+            code: Some("Held".to_owned()),
+            message: Some(
+                "the user is on the hold list; an earlier attempt may have taken effect".to_owned(),
+            ),
+            ..Facts::default()
+        };
+        Outcome::InDoubt
+    }
+
+    fn when_kept(&mut self, kept: Kept) -> (Option<Outcome>, Option<Halt>) {
+        match kept {
+            Kept::Stopped => (self.when_stopped(), None),
+            Kept::Held => (Some(self.when_held()), None),
+            Kept::Halting(halt) => (self.when_stopped(), Some(halt)),
+        }
+    }
+
     /// What a row is told as when the run stops before it is settled: nothing, unless an attempt may have taken effect.
     fn when_stopped(&self) -> Option<Outcome> {
         (self.history.attempts() > 0 && self.history.is_in_doubt()).then_some(Outcome::InDoubt)
@@ -186,7 +222,12 @@ async fn attempt_until_settled<C: Unlink>(
     let region = context.admission.region(link.region());
     let mut stop = context.stop.clone();
     let mut marked = false;
+    let user = context.asked_of_lists(link);
     loop {
+        // Whoever is held already takes nobody's turn.
+        if user.is_some_and(|(holds, print)| holds.hold(print)) {
+            return (Some(progress.when_held()), None);
+        }
         let ends_at = progress.history.ends_at(&context.policy);
         let permit = match admitted(&region, &mut stop, ends_at).await {
             Waited::Admitted(permit) => permit,
@@ -194,19 +235,15 @@ async fn attempt_until_settled<C: Unlink>(
             Waited::TooLong => return (Some(progress.history.gave_up()), None),
         };
         drop(queued.take());
+        if let Err(kept) = cleared(context, &permit, user, &mut stop).await {
+            return progress.when_kept(kept);
+        }
         if let (Some(in_flight), false) = (&context.in_flight, marked) {
             let recorded = context.recorded.load(Ordering::Acquire);
             if let Err(error) = in_flight.mark(held.slot, open.key, recorded) {
-                return (progress.when_stopped(), Some(Halt::Mark(error)));
+                return progress.when_kept(Kept::Halting(Halt::Mark(error)));
             }
             marked = true;
-        }
-        if permit.tries_credentials() {
-            tokio::select! {
-                biased;
-                () = context.calls.renew() => {}
-                () = told(&mut stop, Stop::Drain) => return (progress.when_stopped(), None),
-            }
         }
         progress.history.start(region.clock());
         progress.started_at.get_or_insert_with(SystemTime::now);
@@ -280,6 +317,45 @@ async fn attempt_until_settled<C: Unlink>(
                 }
             }
         }
+    }
+}
+
+/// What keeps a call from starting that was admitted.
+enum Kept {
+    /// The run starts no more calls.
+    Stopped,
+    /// The user is on the hold list.
+    Held,
+    /// Nor may any other call start.
+    Halting(Halt),
+}
+
+/// The last look before a call: at the credentials, where others are waited for, and at the hold list.
+async fn cleared<C: Unlink>(
+    context: &Context<C>,
+    permit: &Permit,
+    user: Option<(&Arc<Holds>, Print)>,
+    stop: &mut watch::Receiver<Stop>,
+) -> Result<(), Kept> {
+    if permit.tries_credentials() {
+        tokio::select! {
+            biased;
+            () = context.calls.renew() => {}
+            () = told(stop, Stop::Drain) => return Err(Kept::Stopped),
+        }
+    }
+    let Some((holds, print)) = user else {
+        return Ok(());
+    };
+    let held = tokio::select! {
+        biased;
+        held = holds.hold_now(print) => held,
+        () = told(stop, Stop::Drain) => return Err(Kept::Stopped),
+    };
+    match held {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(Kept::Held),
+        Err(error) => Err(Kept::Halting(Halt::Hold(error))),
     }
 }
 

@@ -15,6 +15,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         &[
             "cli",
             "error",
+            "plan",
             "rehearsal",
             "report",
             "run",
@@ -28,17 +29,27 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     (
         "settings",
         &[
-            "admit", "call", "cli", "error", "input", "quotas", "record", "report", "retry", "row",
-            "run", "terminal",
+            "admit", "call", "cli", "config", "error", "input", "quotas", "record", "report",
+            "retry", "row", "run", "terminal",
         ],
     ),
     (
         "run",
         &[
-            "admit", "call", "emulator", "error", "input", "outcome", "quotas", "record", "report",
-            "row", "settings", "signal", "terminal", "worker",
+            "admit", "call", "config", "emulator", "error", "hold", "input", "outcome", "quotas",
+            "record", "report", "retry", "row", "settings", "signal", "terminal", "worker",
         ],
     ),
+    // It reads what a run would read, and calls nothing.
+    (
+        "plan",
+        &[
+            "admit", "call", "cli", "error", "hold", "input", "quotas", "record", "report", "row",
+            "run", "settings", "terminal",
+        ],
+    ),
+    ("config", &["admit", "error", "row"]),
+    ("hold", &[]),
     ("quotas", &[]),
     ("row", &[]),
     ("input", &["row"]),
@@ -49,7 +60,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     (
         "worker",
         &[
-            "admit", "call", "outcome", "record", "retry", "row", "signal",
+            "admit", "call", "hold", "outcome", "record", "retry", "row", "signal",
         ],
     ),
     ("record", &["outcome", "row"]),

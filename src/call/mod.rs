@@ -1,8 +1,10 @@
 //! One attempt: a link goes out, an answer comes back. What the answer means is not decided here.
 
 pub mod aws;
+pub mod look;
 
 use std::future::Future;
+use std::sync::Arc;
 
 use crate::outcome::Answer;
 use crate::row::Link;
@@ -15,5 +17,15 @@ pub trait Unlink: Send + Sync + 'static {
     /// Looks for credentials anew, where they come from: those at hand are not accepted any more.
     fn renew(&self) -> impl Future<Output = ()> + Send {
         std::future::ready(())
+    }
+}
+
+impl<T: Unlink> Unlink for Arc<T> {
+    fn unlink(&self, link: &Link) -> impl Future<Output = Answer> + Send {
+        T::unlink(self, link)
+    }
+
+    fn renew(&self) -> impl Future<Output = ()> + Send {
+        T::renew(self)
     }
 }

@@ -1,6 +1,8 @@
 //! Argument definitions. They validate text and touch nothing.
 
+mod argument;
 mod emulator;
+mod plan;
 mod run;
 mod single;
 mod values;
@@ -8,7 +10,9 @@ mod words;
 
 use clap::{Parser, Subcommand};
 
+pub use argument::Argument;
 pub use emulator::EmulatorArgs;
+pub use plan::PlanArgs;
 pub use run::{InputArgs, LogFormat, NotLinked, OnExpiry, ProgressStyle, RunArgs};
 pub use single::{Bound, Color, Expression, Output, SingleArgs, Skeleton};
 pub use values::AtMost;
@@ -37,6 +41,8 @@ pub struct Cli {
 pub enum Command {
     /// Unlink every row of the inputs, and record what became of each
     Run(Box<RunArgs>),
+    /// Read and judge every row, forecast the run, and call nothing
+    Plan(Box<PlanArgs>),
     /// Unlink one, as `aws cognito-identity unlink-developer-identity` does
     UnlinkDeveloperIdentity(Box<SingleArgs>),
     /// Serve the Cognito Identity API on loopback, for rehearsals and tests. It is no Cognito
@@ -57,7 +63,6 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
-    use crate::admit::Rate;
     use crate::row::Field;
 
     #[test]
@@ -76,7 +81,6 @@ mod tests {
     #[test]
     fn defaults_are_the_contracts() {
         let run = run(&[]).expect("valid");
-        assert_eq!(run.rate, Rate::PerSecond(10.0));
         assert_eq!(
             (
                 run.burst.get(),
@@ -115,6 +119,9 @@ mod tests {
             &["--columns", "a,b"],
             &["--dry-run", "--rehearse"],
             &["--format", "xml"],
+            &["--rate", "fast"],
+            &["--expect-account", "12345"],
+            &["--expect-account", "12345678901x"],
         ] {
             assert_eq!(
                 run(wrong).map_err(|e| e.exit_code()).err(),

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueEnum};
 
-use super::values::{AtMost, at_most, concurrency, delimiter, endpoint, mapping, share, time};
+use super::values::{
+    AtMost, account, at_most, concurrency, delimiter, endpoint, mapping, share, time,
+};
 use crate::admit::Rate;
 use crate::input::Format;
 use crate::row::Field;
@@ -25,8 +27,15 @@ Exit codes: 0 every row is done; 1 some rows are failed, in doubt or invalid; 2 
 Running the same command again goes on where the last run stopped.")]
 pub struct RunArgs {
     /// Files to read in turn: .csv, .tsv, .jsonl or .ndjson, each also .gz or .zst; - is standard input
-    #[arg(required = true, value_name = "INPUT")]
+    #[arg(
+        required_unless_present = "plan",
+        conflicts_with = "plan",
+        value_name = "INPUT"
+    )]
     pub inputs: Vec<OsString>,
+    /// Run exactly what `plan --out FILE` has saved, with its settings; refused when an input is not what was planned
+    #[arg(long, value_name = "FILE")]
+    pub plan: Option<PathBuf>,
 
     /// How the inputs are to be read, and which columns are which.
     #[command(flatten)]
@@ -54,9 +63,9 @@ pub struct RunArgs {
     )]
     pub not_linked: NotLinked,
 
-    /// Ceiling on calls that start, per Region: N, N/s, N/m, N/h or unlimited
-    #[arg(long, value_name = "RATE", default_value = "10", help_heading = "Pace")]
-    pub rate: Rate,
+    /// Ceiling on calls that start, per Region: N, N/s, N/m, N/h or unlimited [default: 10]
+    #[arg(long, value_name = "RATE", help_heading = "Pace")]
+    pub rate: Option<Rate>,
     /// Calls that may start at once after a pause
     #[arg(long, value_name = "N", default_value = "1", help_heading = "Pace")]
     pub burst: NonZeroU32,
@@ -107,15 +116,29 @@ pub struct RunArgs {
     #[arg(long, value_name = "N|P%", value_parser = at_most, help_heading = "Stopping early")]
     pub max_not_linked: Option<AtMost>,
 
+    /// Developer user identifiers that must not be unlinked, one a line, plain or as sha256:<hex>; repeatable.
+    /// Read again whenever the file changes
+    #[arg(long, value_name = "FILE", help_heading = "Before the first call")]
+    pub hold: Vec<PathBuf>,
+    /// Refuse to run with the credentials of any other account
+    #[arg(long, value_name = "ID", value_parser = account, help_heading = "Before the first call")]
+    pub expect_account: Option<String>,
+    /// Do not look pools up before the first unlink in each
+    #[arg(long, help_heading = "Before the first call")]
+    pub no_preflight: bool,
+    /// Defaults, in TOML [default: cognito-unlink.toml in the working directory, if there is one]
+    #[arg(long, value_name = "FILE", help_heading = "Before the first call")]
+    pub config: Option<PathBuf>,
+    /// Do not ask before calling AWS
+    #[arg(long, short = 'y', help_heading = "Before the first call")]
+    pub yes: bool,
+
     /// Read and validate everything, and call nothing
     #[arg(long, conflicts_with = "rehearse", help_heading = "Trying it out")]
     pub dry_run: bool,
     /// Run the whole job against an emulator on this machine; it needs no AWS account, and writes people.rehearsal.csv
     #[arg(long, help_heading = "Trying it out")]
     pub rehearse: bool,
-    /// Do not ask before calling AWS
-    #[arg(long, short = 'y', help_heading = "Trying it out")]
-    pub yes: bool,
 
     /// Named profile
     #[arg(long, help_heading = "AWS")]

@@ -5,14 +5,18 @@
 //! only while its quotes are open, and so every further line but its last has an even number of quotes. Taken for
 //! itself such a line cannot leave a quote open, so no record that lasts begins in it.
 
+mod plain;
+
 use memchr::{memchr, memchr_iter, memchr3};
 
 use super::columns::Layout;
 use super::error::HeaderFault;
+use super::refused::Kept;
 use super::split::{Flaw, Scan, Scanner, Splitter};
 use super::window::Window;
 use super::{Fill, Found, Header, Settings, Stop};
-use crate::row::{Fault, FaultCode, Keyer, RowKey};
+use crate::row::{Fault, FaultCode};
+use plain::Ahead;
 
 /// The rows of a CSV file.
 pub(super) struct Records {
@@ -21,19 +25,11 @@ pub(super) struct Records {
     ahead: Ahead,
     /// No record was read yet of a file whose columns are named by options.
     headerless_start: bool,
+    /// The names of the columns, as they were given.
+    pub(super) names: Vec<String>,
+    /// The text of the last record, if it is to be given back.
+    pub(super) kept: Option<Kept>,
 }
-
-/// Records that are looked at before they are read.
-struct Ahead {
-    keys: Vec<RowKey>,
-    /// Where the record behind each of them begins.
-    ends: Vec<usize>,
-    /// How many it is to be at most.
-    far: usize,
-}
-
-/// So many records are looked at at once that memory is busy, and so few that they stay in the cache.
-const FARTHEST: usize = 64;
 
 /// How a record becomes a row.
 struct Rules {
@@ -84,7 +80,7 @@ impl Records {
             }
         };
         let layout =
-            Layout::new(names, settings).map_err(|fault| NoRecords::Header(line, fault))?;
+            Layout::new(names.clone(), settings).map_err(|fault| NoRecords::Header(line, fault))?;
         let rules = Rules {
             delimiter,
             splitter,
@@ -94,11 +90,9 @@ impl Records {
         Ok(Self {
             window,
             rules,
-            ahead: Ahead {
-                keys: Vec::new(),
-                ends: Vec::new(),
-                far: 1,
-            },
+            ahead: Ahead::new(),
+            names,
+            kept: None,
             headerless_start: line.is_none(),
         })
     }
@@ -106,6 +100,17 @@ impl Records {
     /// The line on which the next record begins, or on which reading broke off.
     pub(super) fn line(&self) -> u64 {
         self.window.line()
+    }
+
+    /// What stands between two fields.
+    pub(super) fn delimiter(&self) -> u8 {
+        self.rules.delimiter
+    }
+
+    /// Whether a line behind the first would be taken for a row if `text` stood behind one more field.
+    pub(super) fn would_be_torn(&mut self, text: &[u8]) -> bool {
+        let first_end = line_end(text, 0);
+        first_end < text.len() && self.rules.has_row(&text[first_end + 1..], 1)
     }
 
     /// See [`Window::let_go`].
@@ -136,65 +141,25 @@ impl Records {
         }
     }
 
-    /// See [`super::Reader::skip_known`].
-    pub(super) fn skip_known(
-        &mut self,
-        most: usize,
-        keyer: &Keyer,
-        known: impl Fn(&[RowKey]) -> usize,
-    ) -> usize {
-        let mut skipped = 0;
-        while skipped < most && self.window.holds_line() {
-            self.look_ahead(most - skipped, keyer);
-            let found = self.ahead.keys.len();
-            let first = known(&self.ahead.keys);
-            if first > 0 {
-                self.headerless_start = false;
-                self.window
-                    .consume(self.ahead.ends[first - 1], first as u64);
-                skipped += first;
-            }
-            if first < found || found == 0 {
-                // Where no row is known, looking far ahead would be in vain again and again.
-                self.ahead.far = 1;
-                break;
-            }
-            self.ahead.far = (self.ahead.far * 2).min(FARTHEST);
-        }
-        skipped
-    }
-
-    /// Makes the keys of the records that stand next, as far as they are held and are plain to read.
-    fn look_ahead(&mut self, most: usize, keyer: &Keyer) {
-        let Ahead { keys, ends, far } = &mut self.ahead;
-        keys.clear();
-        ends.clear();
-        let (view, bound) = (self.window.view(), self.window.bound());
-        let mut at = 0;
-        while keys.len() < most.min(*far)
-            && let Some((end, next)) = plain_record(&view[at..], self.rules.delimiter)
-            && end <= bound
-            && let Some(values) = self.rules.values(&view[at..at + end])
-        {
-            at += next;
-            keys.push(keyer.key_of(values));
-            ends.push(at);
-        }
-    }
-
     /// The record up to `end`, unless it swallowed rows.
     fn record(&mut self, end: usize, next: usize) -> (u64, Found) {
         let record = &self.window.view()[..end];
         let line = self.window.line();
         let first_end = line_end(record, 0);
-        if first_end < end && self.rules.has_row(&record[first_end + 1..]) {
+        if first_end < end && self.rules.has_row(&record[first_end + 1..], 0) {
             let reason = "the quote opened here seems to swallow following rows";
             let fault = Fault::new(FaultCode::OpenQuote, reason);
             let found = self.rules.refused(&record[..first_end], fault);
+            if let Some(kept) = &mut self.kept {
+                kept.keep(&record[..first_end], false);
+            }
             self.window.consume(first_end + 1, 1);
             return (line, found);
         }
         let found = self.rules.found(record);
+        if let Some(kept) = &mut self.kept {
+            kept.keep(record, true);
+        }
         let feeds = memchr_iter(b'\n', &record[first_end..]).count() as u64;
         self.window.consume(next, feeds + 1);
         (line, found)
@@ -210,13 +175,17 @@ impl Records {
         if first_end < blamed
             && self
                 .rules
-                .has_row(&view[first_end + 1..line_end(view, blamed)])
+                .has_row(&view[first_end + 1..line_end(view, blamed)], 0)
         {
             blamed = 0;
         }
         let feeds = memchr_iter(b'\n', &view[..blamed]).count() as u64;
         let line = self.window.line() + feeds;
-        let found = self.rules.refused(&view[..line_end(view, blamed)], fault);
+        let text = &view[..line_end(view, blamed)];
+        let found = self.rules.refused(text, fault);
+        if let Some(kept) = &mut self.kept {
+            kept.keep(text, false);
+        }
         self.window.consume(blamed, feeds);
         self.window.skip_line().then_some((line, found))
     }
@@ -258,15 +227,18 @@ impl Rules {
         found
     }
 
-    /// Whether any of these lines is a whole row when it is taken alone.
-    fn has_row(&mut self, lines: &[u8]) -> bool {
-        let width = self.layout.width;
+    /// Whether any of these lines is a whole row when it is taken alone, behind so many other fields.
+    fn has_row(&mut self, lines: &[u8], others: usize) -> bool {
+        let width = self.layout.width + others;
         lines.split(|&b| b == b'\n').any(|line| {
             let Scan::Record { end, .. } = Scanner::new(self.delimiter).scan(line, true) else {
                 return false;
             };
             let fields = self.splitter.split(&line[..end], width);
-            fields.count == width && self.layout.is_row(&self.fill, |column| fields.get(column))
+            fields.count == width
+                && self
+                    .layout
+                    .is_row(&self.fill, |column| fields.get(column + others))
         })
     }
 }
@@ -315,20 +287,6 @@ fn header(
             }
         }
     }
-}
-
-/// The end of the record with which `text` begins, and where the next one begins, if it is one line without a flaw.
-fn plain_record(text: &[u8], delimiter: u8) -> Option<(usize, usize)> {
-    let end = memchr3(b'\n', b'\r', b'"', text)?;
-    let (end, next) = match (text[end], text.get(end + 1)) {
-        (b'\n', _) => (end, end + 1),
-        (b'\r', Some(b'\n')) => (end, end + 2),
-        _ => match Scanner::new(delimiter).scan(text, false) {
-            Scan::Record { end, next } if memchr(b'\n', &text[..end]).is_none() => (end, next),
-            _ => return None,
-        },
-    };
-    (end > 0).then_some((end, next))
 }
 
 /// Holds in `window` the record with which it begins, or as much of it as shows that it is none.

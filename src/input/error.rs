@@ -66,6 +66,13 @@ pub enum InputError {
         /// What the operating system or the decompressor said.
         error: io::Error,
     },
+    /// The file is held to its content, and that has changed. Nothing new of it was handed out.
+    Changed {
+        /// The input as the user named it.
+        source: Arc<str>,
+        /// The first line that was not read, or not to its end.
+        line: u64,
+    },
 }
 
 /// What is wrong with the columns of an input.
@@ -157,6 +164,12 @@ impl fmt::Display for InputError {
                  that may have been changed; get the file anew",
                 called(source),
                 data(*compression, error).unwrap_or("file's")
+            ),
+            Self::Changed { source, line } => write!(
+                f,
+                "{}: the file was changed or replaced while it was read; nothing was taken from it from line {line} on; put \
+                 back the file that was planned, or make another plan",
+                called(source)
             ),
             Self::Unreadable {
                 source,

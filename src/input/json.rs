@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use super::columns::{FIELDS, Match, Sought, sought};
 use super::error::Wanted;
+use super::refused::Kept;
 use super::window::Window;
 use super::{Found, Settings, Stop};
 use crate::row::{Carried, Fault, FaultCode, Field, Link, folded};
@@ -18,6 +19,8 @@ pub(super) struct Lines {
     window: Window,
     parser: Parser,
     at_start: bool,
+    /// The text of the last line, if it is to be given back.
+    pub(super) kept: Option<Kept>,
 }
 
 /// How a line becomes a row.
@@ -42,12 +45,20 @@ impl Lines {
             window,
             parser,
             at_start: true,
+            kept: None,
         }
     }
 
     /// The line that comes next, or on which reading broke off.
     pub(super) fn line(&self) -> u64 {
         self.window.line()
+    }
+
+    /// Whether a key of this name would be taken for a field or a carried one.
+    pub(super) fn looks_for(&self, name: &str) -> bool {
+        let folded = folded(name);
+        let mut sought = self.parser.sought.iter();
+        sought.any(|sought| sought.matches(name, &folded).is_some())
     }
 
     /// See [`Window::let_go`].
@@ -76,6 +87,9 @@ impl Lines {
             } else {
                 self.parser.found(text)
             };
+            if let Some(kept) = &mut self.kept {
+                kept.keep(text, true);
+            }
             let start = std::mem::replace(&mut self.at_start, false);
             if start && feed.is_none() && found.fault.is_some() && memchr(b'\r', text).is_some() {
                 return Err(Stop::CarriageReturns);

@@ -12,6 +12,9 @@ mod csv;
 mod error;
 mod format;
 mod json;
+mod open;
+mod pins;
+mod refused;
 mod split;
 #[cfg(test)]
 mod tests;
@@ -19,7 +22,6 @@ mod text;
 mod window;
 
 use std::ffi::OsString;
-use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileTypeExt;
 use std::path::PathBuf;
@@ -30,6 +32,8 @@ use self::csv::{NoRecords, Records};
 pub use self::error::{Columns, HeaderFault, InputError, Wanted};
 pub use self::format::{Compression, Format, UnknownFormat};
 use self::json::Lines;
+pub use self::open::{format_of, open, read, verify};
+pub use self::pins::{Content, Pins, hex};
 use self::text::Counted;
 use self::window::Window;
 use crate::row::{
@@ -58,6 +62,8 @@ pub struct Settings {
     pub fill: Fill,
     /// The longest record, in bytes without its line end. About twice as much is held at most.
     pub max_record: usize,
+    /// Files that are read only as far as they are what they were.
+    pub pins: Pins,
 }
 
 impl Default for Settings {
@@ -70,6 +76,7 @@ impl Default for Settings {
             carry: Vec::new(),
             fill: Fill::default(),
             max_record: MAX_RECORD,
+            pins: Pins::default(),
         }
     }
 }
@@ -191,107 +198,6 @@ enum Stop {
     CarriageReturns,
 }
 
-/// The format that the settings or the name of `input` tell. Reads nothing.
-///
-/// # Errors
-/// Neither tells one.
-pub fn format_of(input: &Input, settings: &Settings) -> Result<Format, InputError> {
-    let of_name = match input {
-        Input::Stdin => None,
-        Input::File(path) => Format::of_name(path).map(|(format, _)| format),
-    };
-    settings
-        .format
-        .or(of_name)
-        .ok_or_else(|| InputError::UnknownFormat {
-            source: input.name(),
-        })
-}
-
-/// Opens `input`, settles its format and reads its header.
-///
-/// # Errors
-/// The format is not known, the file cannot be opened or read, or its columns are not what is needed.
-pub fn open(input: &Input, settings: &Settings) -> Result<Reader, InputError> {
-    let source = input.name();
-    let format = format_of(input, settings)?;
-    let (bytes, named, total): (text::Bytes, _, _) = match input {
-        Input::Stdin => (Box::new(io::stdin()), Compression::None, None),
-        Input::File(path) => {
-            let opened = File::open(path).and_then(|file| {
-                let metadata = file.metadata()?;
-                Ok((file, metadata.is_file().then_some(metadata.len())))
-            });
-            let (file, total) = opened.map_err(|error| InputError::Open {
-                source: Arc::clone(&source),
-                error,
-            })?;
-            (Box::new(file), Compression::of_name(path), total)
-        }
-    };
-    Reader::new(source, bytes, (format, named), total, settings)
-}
-
-/// Decompresses a file to its end, if it is compressed: damage is seen only behind the rows that it has changed, and a
-/// changed row may be another person's. A file that merely breaks off holds whole rows up to there, and is well so far.
-///
-/// # Errors
-/// The data is damaged, or the file cannot be read.
-pub fn verify(input: &Input) -> Result<(), InputError> {
-    let Input::File(path) = input else {
-        return Ok(());
-    };
-    let (mut line, mut compression) = (1, Compression::of_name(path));
-    let read_through = |line: &mut u64, compression: &mut Compression| {
-        let (mut text, found) = text::decompressed(Box::new(File::open(path)?), *compression)?;
-        *compression = found;
-        if found == Compression::None {
-            return Ok(());
-        }
-        let mut chunk = vec![0; 64 * 1024];
-        loop {
-            match io::Read::read(&mut text, &mut chunk) {
-                Ok(0) => return Ok(()),
-                Ok(n) => *line += memchr::memchr_iter(b'\n', &chunk[..n]).count() as u64,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-    };
-    match read_through(&mut line, &mut compression) {
-        Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => Err(InputError::Damaged {
-            source: input.name(),
-            line,
-            compression,
-            error,
-        }),
-        _ => Ok(()),
-    }
-}
-
-/// Reads `bytes` as [`open`] reads the file that `input` names, which is not touched.
-///
-/// # Errors
-/// As [`open`], but for the opening.
-pub fn read(
-    input: &Input,
-    bytes: impl io::Read + Send + 'static,
-    settings: &Settings,
-) -> Result<Reader, InputError> {
-    let format = format_of(input, settings)?;
-    let named = match input {
-        Input::Stdin => Compression::None,
-        Input::File(path) => Compression::of_name(path),
-    };
-    Reader::new(
-        input.name(),
-        Box::new(bytes),
-        (format, named),
-        None,
-        settings,
-    )
-}
-
 /// The rows of one input, in its order.
 ///
 /// After an [`InputError`] there are no more.
@@ -405,6 +311,19 @@ impl Reader {
         skipped
     }
 
+    /// Hands the valid rows that stand next to `take`, with the line and the fields in the order of [`Field::ALL`], and says how
+    /// many: they are judged, and not made whole, which takes most of the time that reading takes.
+    ///
+    /// A row that is left may be valid all the same: only those that are plain to read are taken.
+    pub fn take_valid(&mut self, take: impl FnMut(u64, [&str; 4])) -> usize {
+        let taken = match &mut self.rows {
+            Rows::Csv(records) if !self.ended => records.take_valid(take),
+            _ => 0,
+        };
+        self.row += taken as u64;
+        taken
+    }
+
     fn judge(&mut self, line: u64, found: Found) -> Read {
         self.row += 1;
         let Found {
@@ -470,6 +389,7 @@ fn stopped(source: &Arc<str>, line: u64, compression: Compression, stop: Stop) -
     let source = Arc::clone(source);
     match stop {
         Stop::CarriageReturns => InputError::CarriageReturns { source, line },
+        Stop::Unreadable(error) if pins::is_change(&error) => InputError::Changed { source, line },
         Stop::Unreadable(error) => InputError::Unreadable {
             source,
             line,

@@ -41,6 +41,8 @@ pub struct Snapshot {
     pub all_read: bool,
     /// How far the run has been told to stop.
     pub stop: Stop,
+    /// What is to be said, once.
+    pub news: Vec<String>,
 }
 
 /// Writes a line for people to standard error, safe for a terminal.

@@ -36,6 +36,8 @@ const RECENT: Duration = Duration::from_secs(20);
 /// What is known of the size of the job and its bounds.
 #[derive(Debug, Clone)]
 pub struct Totals {
+    /// Rows of all inputs, where a plan has counted them.
+    pub rows: Option<u64>,
     /// Bytes of all inputs on disk, if all are files.
     pub bytes: Option<u64>,
     /// How much of them has been read.
@@ -114,6 +116,9 @@ impl Progress {
     /// Shows a moment of the run.
     pub fn update(&mut self, now: &Snapshot) {
         self.remember(now);
+        for line in &now.news {
+            self.say(&printable(line));
+        }
         if now.stop != self.stop {
             self.stop = now.stop;
             self.say(&self.stopping(now));
@@ -214,6 +219,7 @@ impl Progress {
         let bytes_read = self.totals.reading.bytes.load(Ordering::Relaxed);
         let total = match self.totals.bytes {
             _ if now.all_read => Some(read),
+            _ if self.totals.rows.is_some() => self.totals.rows,
             Some(bytes) if bytes_read > 0 && rows > 0 => {
                 #[expect(
                     clippy::cast_possible_truncation,
@@ -237,7 +243,8 @@ impl Progress {
         let (rows_now, calls_now) = self.speed();
         let mut line = grouped(done);
         if let Some(total) = total {
-            let about = if now.all_read { "" } else { "~" };
+            let is_known = now.all_read || self.totals.rows.is_some();
+            let about = if is_known { "" } else { "~" };
             let _ = write!(line, " of {about}{}", grouped(total));
         }
         let left = total.map_or(0, |total| total.saturating_sub(done));
@@ -316,4 +323,51 @@ fn by_outcome(tally: &Tally) -> String {
         part(tally.of(outcome), &outcome.as_str().replace('_', " "));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_total_is_the_plans_where_there_is_one() {
+        let totals = |rows, bytes| Totals {
+            rows,
+            bytes,
+            reading: Arc::new(Reading {
+                rows: 100.into(),
+                bytes: 1000.into(),
+            }),
+            limit: None,
+            rate: Rate::Unlimited,
+            concurrency: 1,
+            timeout: Duration::ZERO,
+        };
+        let mut tally = Tally::default();
+        (tally.read, tally.skipped) = (10, 3);
+        let now = Snapshot {
+            tally,
+            elapsed: Duration::ZERO,
+            calls: 0,
+            throttled: 0,
+            in_flight: 0,
+            wanted_in_flight: 0.0,
+            queued: 0,
+            throttled_to: None,
+            in_vain: None,
+            all_read: false,
+            stop: Stop::Go,
+            news: Vec::new(),
+        };
+        for (totals, total, told) in [
+            (totals(Some(400), Some(2000)), Some(400), "3 of 400 "),
+            (totals(None, Some(2000)), Some(200), "3 of ~200 "),
+            (totals(None, None), None, "3 "),
+        ] {
+            let progress = Progress::new(Style::None, totals);
+            assert_eq!(progress.extent(&now), (3, total));
+            let line = progress.line(&now);
+            assert!(line.starts_with(told), "{line}");
+        }
+    }
 }

@@ -1,75 +1,166 @@
 //! Before a run against AWS: a person agrees, or has agreed with `--yes`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
-use std::io::{BufRead, Write};
-use std::time::Duration;
+use std::io::{self, BufRead, Write};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
 
-use super::{peek, unreadable};
+use super::account::unless_signalled;
+use super::{not_allowed, peek, unreadable};
 use crate::call::aws::AwsCalls;
-use crate::error::Error;
+use crate::call::look::{Caller, Look, Pool, Untold, Why};
+use crate::error::{Error, Exit};
+use crate::hold::{Holds, Print};
 use crate::input::{self, Read};
-use crate::report::grouped;
+use crate::report::{grouped, spoken};
+use crate::row::region_of;
 use crate::settings::Settings;
 use crate::signal::Signal;
 use crate::terminal::{can_ask, printable};
 
 /// How long the inputs are read before the question is asked.
 const LOOKING: Duration = Duration::from_secs(2);
+/// How long an answer is waited for that the question is merely better with.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Pools that are looked up and shown by name; nobody reads more.
+const NAMED: usize = 20;
 
 /// Whether the calls stay on this machine.
 pub(super) fn is_local(calls: &AwsCalls) -> bool {
     calls.endpoint_url().as_deref().is_some_and(is_loopback)
 }
 
-/// Asks once, where there is somebody to ask.
-///
-/// # Errors
-/// Nobody can be asked, or the answer is no, or a signal.
-pub(super) async fn reach(
-    settings: &Settings,
-    calls: &AwsCalls,
-    signals: &mut mpsc::Receiver<Signal>,
-) -> Result<(), Error> {
-    if !can_ask() {
-        return Err(Error::usage(
-            "a run against AWS cannot ask for confirmation here, since this is not a terminal",
-        )
-        .hint("Rehearse it with --rehearse, then confirm it with --yes."));
+/// What a person is asked before the first call.
+pub(super) struct Question<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) calls: &'a Arc<AwsCalls>,
+    pub(super) holds: Option<&'a Holds>,
+    /// Whose credentials these are, if that was asked already.
+    pub(super) caller: Option<Caller>,
+}
+
+impl Question<'_> {
+    /// Asks once, where there is somebody to ask. Gives back the pools that were looked up for it.
+    ///
+    /// # Errors
+    /// Nobody can be asked, or the answer is no, or a signal; or what the question would name cannot be unlinked.
+    pub(super) async fn ask(
+        self,
+        signals: &mut mpsc::Receiver<Signal>,
+    ) -> Result<HashMap<String, Pool>, Error> {
+        if !can_ask() {
+            return Err(Error::usage(
+                "a run against AWS cannot ask for confirmation here, since this is not a terminal",
+            )
+            .hint("Rehearse it with --rehearse, then confirm it with --yes."));
+        }
+        let survey = Survey::of(self.settings, self.holds)?;
+        let (account, pools) = unless_signalled(self.look_up(&survey), signals).await?;
+        for (id, looked) in &pools {
+            if let Err(untold) = looked
+                && untold.why == Why::Missing
+            {
+                return Err(Error::new(
+                    Exit::Halted,
+                    format!("identity pool {id} does not exist in this Region and account ({untold}); nothing was called"),
+                )
+                .hint("Check the pool ids in the input, the account and the profile."));
+            }
+        }
+        let text = survey.told(
+            self.settings,
+            self.calls.endpoint_url().as_deref(),
+            account.as_deref(),
+            &pools,
+        );
+        let number = survey.number_to_type();
+        let agreed = unless_signalled(answered(text, number), signals).await;
+        if agreed.is_err() {
+            // The answer's line has not ended.
+            let _ = writeln!(io::stderr().lock());
+        }
+        if !agreed? {
+            return Err(Error::usage("not confirmed; nothing was called"));
+        }
+        let known = pools.into_iter();
+        Ok(known
+            .filter_map(|(id, looked)| Some((id, looked.ok()?)))
+            .collect())
     }
-    let survey = Survey::of(settings)?;
-    let question = format!(
-        "{}\nAn unlink cannot simply be undone. Type yes to go on: ",
-        survey.told(calls.endpoint_url().as_deref())
-    );
-    let asked = {
-        let mut screen = std::io::stderr().lock();
-        screen
-            .write_all(question.as_bytes())
-            .and_then(|()| screen.flush())
-    };
+
+    /// Asks for the account and the pools' names, as long as that does not take long.
+    async fn look_up(
+        &self,
+        survey: &Survey,
+    ) -> (Option<String>, BTreeMap<String, Result<Pool, Untold>>) {
+        let mut looking = JoinSet::new();
+        let preflight = self.settings.guards.preflight;
+        for id in survey.pools.keys().take(NAMED).filter(|_| preflight) {
+            let (calls, id) = (Arc::clone(self.calls), id.clone());
+            looking.spawn(async move {
+                let looked = timeout(PATIENCE, calls.pool(&id)).await;
+                (id, looked)
+            });
+        }
+        let account = match &self.caller {
+            Some(caller) => Some(caller.account.clone()),
+            None => match timeout(PATIENCE, self.calls.caller()).await {
+                Ok(Ok(caller)) => Some(caller.account),
+                _ => Some(self.calls.account().await).filter(|account| account != "unknown"),
+            },
+        };
+        let mut pools = BTreeMap::new();
+        while let Some(looked) = looking.join_next().await {
+            if let Ok((id, Ok(looked))) = looked {
+                pools.insert(id, looked);
+            }
+        }
+        (account, pools)
+    }
+}
+
+/// Asks, and says whether the answer was yes and, where a number is wanted, that number.
+async fn answered(question: String, number: Option<usize>) -> bool {
     let (tell, told) = oneshot::channel();
     // A thread of its own: it may wait for ever, and the program must be able to end without it.
     std::thread::spawn(move || {
-        let mut answer = String::new();
-        let read = std::io::stdin().lock().read_line(&mut answer);
-        let _ = tell.send(read.map(|_| answer));
+        let mut ask = |text: &str| {
+            // Nobody else could say anything as long as the screen is locked, and an answer may never come.
+            io::stderr().lock().write_all(text.as_bytes())?;
+            let mut answer = String::new();
+            io::stdin().lock().read_line(&mut answer)?;
+            Ok::<_, io::Error>(answer)
+        };
+        let _ = tell.send(is_yes(&question, number, &mut ask).unwrap_or(false));
     });
-    let answer = tokio::select! {
-        answer = told => answer,
-        Some(signal) = signals.recv() => {
-            // The answer's line has not ended.
-            let _ = writeln!(std::io::stderr().lock());
-            return Err(Error::new(signal.exit(), "not confirmed; nothing was called"));
-        }
-    };
-    match answer {
-        Ok(Ok(answer)) if asked.is_ok() && answer.trim() == "yes" => Ok(()),
-        _ => Err(Error::usage("not confirmed; nothing was called")),
+    told.await.unwrap_or(false)
+}
+
+/// `yes`, and the number with it or on asking.
+fn is_yes(
+    question: &str,
+    number: Option<usize>,
+    ask: &mut dyn FnMut(&str) -> io::Result<String>,
+) -> io::Result<bool> {
+    let answer = ask(question)?;
+    let mut words = answer.split_whitespace();
+    if words.next() != Some("yes") {
+        return Ok(false);
     }
+    let (typed, more) = (words.next(), words.next());
+    let Some(number) = number else {
+        return Ok(typed.is_none());
+    };
+    let typed = match typed {
+        Some(typed) => typed.to_owned(),
+        None => ask("How many pools are these? ")?.trim().to_owned(),
+    };
+    Ok(more.is_none() && typed == number.to_string())
 }
 
 /// What a look at the inputs tells.
@@ -78,18 +169,21 @@ struct Survey {
     pools: BTreeMap<String, u64>,
     done: u64,
     invalid: u64,
+    held: u64,
     complete: bool,
 }
 
 impl Survey {
-    fn of(settings: &Settings) -> Result<Self, Error> {
+    fn of(settings: &Settings, holds: Option<&Holds>) -> Result<Self, Error> {
         let until = Instant::now() + LOOKING;
         let mut survey = Self {
             pools: BTreeMap::new(),
             done: 0,
             invalid: 0,
+            held: 0,
             complete: true,
         };
+        let held = |user: &str| holds.is_some_and(|holds| holds.hold(Print::of(user)));
         let (past, keyer) = peek(settings)?;
         for input in &settings.inputs {
             if !input.can_be_read_again() {
@@ -99,8 +193,13 @@ impl Survey {
             for read in input::open(input, &settings.input).map_err(|error| unreadable(&error))? {
                 match read.map_err(|error| unreadable(&error))? {
                     Read::Row(row) if past.skips(keyer.key(&row.link)) => survey.done += 1,
+                    Read::Row(row) if held(&row.link.developer_user_identifier) => survey.held += 1,
                     Read::Row(row) => {
-                        *survey.pools.entry(row.link.identity_pool_id).or_default() += 1;
+                        let pool = row.link.identity_pool_id;
+                        if let Some(why) = settings.guards.allowed.refuses_pool(&pool) {
+                            return Err(not_allowed(&why, &row.position));
+                        }
+                        *survey.pools.entry(pool).or_default() += 1;
                     }
                     Read::Invalid(_) => survey.invalid += 1,
                 }
@@ -113,40 +212,95 @@ impl Survey {
         Ok(survey)
     }
 
-    fn told(&self, endpoint: Option<&str>) -> String {
-        let at_least = if self.complete { "" } else { "at least " };
-        let mut text = format!("This run unlinks, at {}:\n", endpoint.unwrap_or("AWS"));
+    /// Rows of each Region.
+    fn regions(&self) -> BTreeMap<&str, u64> {
+        let mut regions = BTreeMap::new();
         for (pool, rows) in &self.pools {
-            let _ = writeln!(
-                text,
-                "  {at_least}{} rows in pool {}",
-                grouped(*rows),
-                printable(pool)
-            );
+            *regions.entry(region_of(pool)).or_default() += rows;
+        }
+        regions
+    }
+
+    /// Of several pools the number has to be typed: whoever expects one does not type yes to three without a look.
+    fn number_to_type(&self) -> Option<usize> {
+        (self.pools.len() > 1).then_some(self.pools.len())
+    }
+
+    fn told(
+        &self,
+        settings: &Settings,
+        endpoint: Option<&str>,
+        account: Option<&str>,
+        looked: &BTreeMap<String, Result<Pool, Untold>>,
+    ) -> String {
+        let at_least = if self.complete { "" } else { "at least " };
+        let mut text = format!("This run unlinks, at {}", endpoint.unwrap_or("AWS"));
+        match account {
+            Some(account) => {
+                let _ = writeln!(text, ", account {}:", printable(account));
+            }
+            None => text.push_str(", in an account that could not be looked up:\n"),
+        }
+        for (pool, rows) in self.pools.iter().take(NAMED) {
+            let id = printable(pool);
+            let pool = match looked.get(pool) {
+                Some(Ok(pool)) => format!("{} ({id})", printable(&pool.name)),
+                _ => id.into_owned(),
+            };
+            let _ = writeln!(text, "  {at_least}{} in pool {pool}", counted(*rows));
+        }
+        if let more @ 1.. = self.pools.len().saturating_sub(NAMED) {
+            let _ = writeln!(text, "  and rows in {more} more pools");
         }
         if self.pools.is_empty() && self.complete {
             text.push_str("  nothing: no row is left to do\n");
         }
-        if self.done > 0 {
-            let _ = writeln!(
-                text,
-                "  {at_least}{} rows are done already and are skipped",
-                grouped(self.done)
-            );
+        for (rows, why) in [
+            (self.done, "done already"),
+            (self.held, "on the hold list"),
+            (self.invalid, "invalid"),
+        ] {
+            if rows > 0 {
+                let _ = writeln!(text, "  {at_least}{} left out: {why}", counted(rows));
+            }
         }
-        if self.invalid > 0 {
-            let _ = writeln!(
-                text,
-                "  {at_least}{} invalid rows are left out",
-                grouped(self.invalid)
-            );
-        }
+        let _ = writeln!(text, "{}", self.forecast(settings));
+        text.push_str("\nAn unlink cannot simply be undone. ");
+        text.push_str(if self.number_to_type().is_some() {
+            "Type yes and the number of pools to go on: "
+        } else {
+            "Type yes to go on: "
+        });
         text
+    }
+
+    /// How long it takes, as far as the rate tells.
+    fn forecast(&self, settings: &Settings) -> String {
+        let rate = settings.limits.rate;
+        let most = self.regions().into_values().max().unwrap_or(0);
+        match rate.per_second() {
+            None => "As fast as the quota allows.".to_owned(),
+            Some(_) if !self.complete => format!("At {rate}."),
+            Some(calls) => {
+                let takes = Duration::from_secs_f64((most as f64 / calls).min(1e9));
+                let ends = humantime::format_rfc3339_seconds(SystemTime::now() + takes).to_string();
+                let at = ends.get(..16).unwrap_or_default().replace('T', " ");
+                format!("At {rate} that takes {}, until {at} UTC.", spoken(takes))
+            }
+        }
+    }
+}
+
+fn counted(rows: u64) -> String {
+    match rows {
+        1 => "1 row".to_owned(),
+        _ => format!("{} rows", grouped(rows)),
     }
 }
 
 /// Whether the URL's host is this machine.
-fn is_loopback(url: &str) -> bool {
+#[must_use]
+pub fn is_loopback(url: &str) -> bool {
     let Some((_, rest)) = url.split_once("://") else {
         return false;
     };

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::reason::{Reason, Summary};
 use crate::error::Exit;
+use crate::input::InputError;
 use crate::outcome::Outcome;
 use crate::report::{Report, Tally, conclusion};
 use crate::settings::{Mode, Settings};
@@ -88,6 +89,9 @@ impl Ending {
                 "finished",
                 undone(&summary.tally),
             ),
+            Reason::Unreadable(error @ InputError::Changed { .. }) => {
+                (Exit::Halted, "halted", Some(format!("Halted: {error}.")))
+            }
             Reason::Unreadable(error) => (Exit::Input, "input", Some(error.to_string())),
             Reason::Limit => (
                 Exit::Stopped,
@@ -125,6 +129,14 @@ impl Ending {
                     "Halted: the side file of the results cannot be written ({error}). See to the disk."
                 )),
             ),
+            Reason::Halted(Halt::Hold(error)) => (
+                Exit::Halted,
+                "halted",
+                Some(format!(
+                    "Halted: {error}. Nobody is called as long as it is not known who must not be."
+                )),
+            ),
+            Reason::Refused(why) => (Exit::Halted, "halted", Some(format!("Halted: {why}."))),
             Reason::NotRecorded(error) => (
                 Exit::Halted,
                 "halted",
@@ -240,7 +252,8 @@ fn command_without(command: &[String], without: &[&str], with: &[&str]) -> Strin
 }
 
 /// As a POSIX shell reads it back.
-fn quoted(arg: &str) -> String {
+#[must_use]
+pub fn quoted(arg: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,%@+".contains(c);
     if !arg.is_empty() && arg.chars().all(plain) {
         arg.to_owned()

@@ -4,27 +4,28 @@
 //! A row is open from the moment it is taken until its line was handed to the operating system; open rows are bounded, and
 //! the reader waits when the bound is reached.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::{JoinError, JoinSet, yield_now};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout_at};
 
 use super::breaker::Breaker;
 use super::feeder::Fed;
+use super::preflight::Sight;
 use super::reason::{Reason, Summary};
+use super::wires::{Bounds, Wires};
 use crate::admit::Place;
 use crate::call::Unlink;
 use crate::outcome::Outcome;
 use crate::record::{Entry, Held, Recorded, Recording, Settled, ToRecord};
 use crate::report::{Snapshot, Tally};
-use crate::row::RowKey;
 use crate::signal::{Signal, Stop};
-use crate::worker::{Context, Ended, Job, OpenRow, work};
+use crate::worker::{Context, Ended, Halt, Job, OpenRow, work};
 
 /// How often whoever watches is told.
 const TICK: Duration = Duration::from_millis(250);
@@ -34,41 +35,6 @@ const TICKS_PER_SYNC: u32 = 3;
 const AT_ONCE: usize = 128;
 /// How long the rest of the input is counted after an early stop.
 const COUNTING: Duration = Duration::from_secs(1);
-
-/// When a run ends although there is more to do, and how much may be under way.
-#[derive(Debug, Clone, Copy)]
-pub struct Bounds {
-    /// Rows open at most.
-    pub open_rows: usize,
-    /// Rows that wait for their first admission at most: whoever comes back from a back-off should not wait for thousands.
-    pub queued: usize,
-    /// Rows to settle.
-    pub limit: Option<u64>,
-    /// How long to take rows.
-    pub take_for: Option<Duration>,
-    /// Failures to bear.
-    pub max_failures: Breaker,
-    /// Rows to bear that were not linked.
-    pub max_not_linked: Option<Breaker>,
-}
-
-/// Where a run's events come from and go to.
-pub struct Wires<'a> {
-    /// Rows.
-    pub fed: mpsc::Receiver<Fed>,
-    /// Whether counting on behind an early stop can be waited for; standard input may never end.
-    pub input_ends: bool,
-    /// Results.
-    pub recording: Recording,
-    /// Signals.
-    pub signals: mpsc::Receiver<Signal>,
-    /// Tells the workers how far to stop.
-    pub stop: watch::Sender<Stop>,
-    /// Rows that were in flight when an earlier run was killed.
-    pub interrupted: HashSet<RowKey>,
-    /// Whoever watches.
-    pub watcher: &'a mut (dyn FnMut(&Snapshot) + Send),
-}
 
 /// Takes rows until there is a reason not to, and gives back when all that were taken are settled or left.
 pub async fn drive<C: Unlink>(
@@ -150,6 +116,7 @@ impl<'a, C: Unlink> Engine<'a, C> {
             self.take_read();
             self.send_settled();
             let taking = self.reason.is_none();
+            let waiting = self.wires.preflight.has_passed();
             let room = self.open < self.bounds.open_rows;
             tokio::select! {
                 biased;
@@ -165,9 +132,17 @@ impl<'a, C: Unlink> Engine<'a, C> {
                         let _ = self.wires.recording.orders.try_send(ToRecord::Sync);
                     }
                     self.tell(began);
+                    if let Some(error) = self.context.holds.as_ref().and_then(|holds| holds.trouble()) {
+                        self.halt(Reason::Halted(Halt::Hold(error)));
+                    }
+                }
+                Some(looked) = self.wires.preflight.looked() => {
+                    if let Err(reason) = looked {
+                        self.halt(reason);
+                    }
                 }
                 () = at(time_is_up), if taking => self.stop_taking(Reason::TimeIsUp),
-                permit = Arc::clone(&self.queue).acquire_owned(), if taking && self.turn.is_none() => {
+                permit = Arc::clone(&self.queue).acquire_owned(), if self.turn.is_none() && (taking || waiting) => {
                     self.turn = permit.ok();
                 }
                 rows = self.wires.fed.recv_many(&mut self.read, AT_ONCE), if taking && room && self.read.is_empty() => {
@@ -195,18 +170,25 @@ impl<'a, C: Unlink> Engine<'a, C> {
         self.finish(counted_to_end).await
     }
 
-    /// Takes what was read, as far as there is room for it.
+    /// Takes up what may be called, and what was read, as far as there is room for it.
     fn take_read(&mut self) {
-        while self.reason.is_none() && self.open < self.bounds.open_rows {
+        loop {
+            let taking = self.reason.is_none() && self.open < self.bounds.open_rows;
+            if !taking && !self.wires.preflight.has_passed() {
+                return;
+            }
             if self.turn.is_none() {
                 self.turn = Arc::clone(&self.queue).try_acquire_owned().ok();
             }
             if self.turn.is_none() {
                 return;
             }
-            match self.read.pop() {
-                Some(fed) => self.fed(fed),
-                None => return,
+            if let Some(row) = self.wires.preflight.take_passed() {
+                self.line_up(row);
+            } else if let Some(fed) = self.read.pop() {
+                self.fed(fed);
+            } else {
+                return;
             }
         }
     }
@@ -229,14 +211,26 @@ impl<'a, C: Unlink> Engine<'a, C> {
             }
             Fed::Row(row) => {
                 self.take();
-                if let Some(behind) = self.behind.get_mut(&row.identity) {
-                    behind.push_back(row);
-                } else {
-                    self.behind.insert(row.identity, VecDeque::new());
-                    let turn = self.turn.take();
-                    self.start(row, turn);
+                match self.wires.preflight.see(row) {
+                    Sight::Passes(row) => self.line_up(row),
+                    Sight::Waits => {}
+                    Sight::Refused(reason) => {
+                        self.left(1);
+                        self.halt(reason);
+                    }
                 }
             }
+        }
+    }
+
+    /// Starts a row, or puts it behind the one that its identity has open.
+    fn line_up(&mut self, row: Box<OpenRow>) {
+        if let Some(behind) = self.behind.get_mut(&row.identity) {
+            behind.push_back(row);
+        } else {
+            self.behind.insert(row.identity, VecDeque::new());
+            let turn = self.turn.take();
+            self.start(row, turn);
         }
     }
 
@@ -391,8 +385,9 @@ impl<'a, C: Unlink> Engine<'a, C> {
             .behind
             .values_mut()
             .map(|behind| behind.drain(..).count())
-            .sum();
-        self.left(waiting);
+            .sum::<usize>();
+        let uncalled = self.wires.preflight.stop();
+        self.left(waiting + uncalled);
         if self
             .reason
             .as_ref()
@@ -452,6 +447,9 @@ impl<'a, C: Unlink> Engine<'a, C> {
     fn tell(&mut self, began: Instant) {
         let counters = &self.context.counters;
         let queued = self.bounds.queued - self.queue.available_permits();
+        let holds = self.context.holds.as_ref();
+        let mut news = self.wires.preflight.news();
+        news.extend(holds.map(|holds| holds.news()).unwrap_or_default());
         (self.wires.watcher)(&Snapshot {
             tally: self.tally,
             elapsed: began.elapsed(),
@@ -464,6 +462,7 @@ impl<'a, C: Unlink> Engine<'a, C> {
             in_vain: self.context.admission.in_vain(),
             all_read: matches!(self.reason, Some(Reason::AllRead)),
             stop: *self.wires.stop.borrow(),
+            news,
         });
     }
 

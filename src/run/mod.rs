@@ -5,15 +5,18 @@
 //!   reads ahead       takes       admit, call, retry      sends on     appends, syncs     counts, frees
 //! ```
 
+mod account;
 mod agreement;
 mod breaker;
 mod ending;
 mod engine;
 mod feeder;
 mod memory;
+mod preflight;
 mod reason;
+mod wires;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io::ErrorKind;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -21,23 +24,30 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+pub use agreement::is_loopback;
 pub use breaker::Breaker;
-pub use engine::{Bounds, Wires, drive};
+pub use ending::quoted;
+pub use engine::drive;
 pub use feeder::{Fed, Feeder};
+pub use preflight::Preflight;
 pub use reason::{Reason, Summary};
+pub use wires::{Bounds, Wires};
 
+use agreement::Question;
 use memory::Memory;
 
 use crate::admit::Admission;
 use crate::call::aws::AwsCalls;
+use crate::call::look::Pool;
 use crate::emulator::{self, Emulator};
 use crate::error::{Error, Exit};
+use crate::hold::{Files, Holds, Print};
 use crate::input::{self, Input, InputError, Read};
 use crate::outcome::Outcome;
 use crate::record::{OpenError, Past, Results};
 use crate::report::{Progress, Reading, Report, Style, Tally, Totals, log, notice};
-use crate::row::Keyer;
-use crate::settings::{Mode, Settings};
+use crate::row::{Keyer, Position};
+use crate::settings::{Mode, Origin, Settings};
 use crate::signal::{self, Signal, Stop};
 use crate::worker::{Context, Counters};
 
@@ -48,25 +58,80 @@ use crate::worker::{Context, Counters};
 pub async fn run(mut settings: Settings) -> Result<Report, Error> {
     let mut signals = signal::listen()
         .map_err(|error| Error::usage(format!("signals cannot be caught: {error}")))?;
+    tell_config(&settings);
     check_inputs(&settings)?;
+    let holds = Holding::read(&settings)?;
     if settings.mode == Mode::DryRun {
-        return dry_run(&settings);
+        return dry_run(&settings, holds.as_ref());
     }
     let stage = Stage::set(&settings).await?;
+    let caller = account::check(&settings, &stage.calls, &mut signals).await?;
+    let mut pools = HashMap::new();
     if settings.mode == Mode::Rehearsal || agreement::is_local(&stage.calls) {
         settings.stays_local();
     } else if !settings.agreed {
-        agreement::reach(&settings, &stage.calls, &mut signals).await?;
+        let question = Question {
+            settings: &settings,
+            calls: &stage.calls,
+            holds: holds.as_ref().map(|holding| &*holding.holds),
+            caller,
+        };
+        pools = question.ask(&mut signals).await?;
     }
     let results = open_results(&settings)?;
+    let stage = Stage {
+        holds,
+        pools,
+        ..stage
+    };
     call_all(&settings, stage, results, signals).await
 }
 
-/// Whoever answers the calls.
+/// Says which configuration counts, and for what.
+fn tell_config(settings: &Settings) {
+    let Some(path) = &settings.config else {
+        return;
+    };
+    let from_it = settings
+        .sources
+        .iter()
+        .filter(|setting| matches!(setting.from, Origin::Config(_)));
+    let names: Vec<_> = from_it.map(|setting| setting.name).collect();
+    let what = match names[..] {
+        [] => "nothing".to_owned(),
+        _ => names.join(", "),
+    };
+    notice(&format!("Taken from {}: {what}.", path.display()));
+}
+
+/// Hold lists, and the files that they are read from again.
+struct Holding {
+    holds: Arc<Holds>,
+    files: Files,
+}
+
+impl Holding {
+    fn read(settings: &Settings) -> Result<Option<Self>, Error> {
+        let paths = &settings.guards.holds;
+        if paths.is_empty() {
+            return Ok(None);
+        }
+        let (holds, files) = Holds::read(paths).map_err(|error| Error::usage(error.to_string()))?;
+        Ok(Some(Self {
+            holds: Arc::new(holds),
+            files,
+        }))
+    }
+}
+
+/// Whoever answers the calls, and what is known before the first.
 struct Stage {
-    calls: AwsCalls,
+    calls: Arc<AwsCalls>,
     /// Serves until it is dropped.
     emulator: Option<Emulator>,
+    holds: Option<Holding>,
+    /// Pools that were looked up for the question.
+    pools: HashMap<String, Pool>,
 }
 
 impl Stage {
@@ -76,10 +141,7 @@ impl Stage {
             let calls = AwsCalls::new(&settings.calls)
                 .await
                 .map_err(|e| unusable(&e))?;
-            return Ok(Self {
-                calls,
-                emulator: None,
-            });
+            return Ok(Self::of(calls, None));
         }
         let emulator = Emulator::spawn(emulator::Settings {
             latency: REHEARSED_LATENCY,
@@ -89,10 +151,28 @@ impl Stage {
         .map_err(|error| Error::usage(format!("the emulator cannot start on loopback: {error}")))?;
         let calls =
             AwsCalls::rehearsal(&settings.calls, &emulator.url()).map_err(|e| unusable(&e))?;
-        Ok(Self {
-            calls,
-            emulator: Some(emulator),
-        })
+        Ok(Self::of(calls, Some(emulator)))
+    }
+
+    fn of(calls: AwsCalls, emulator: Option<Emulator>) -> Self {
+        Self {
+            calls: Arc::new(calls),
+            emulator,
+            holds: None,
+            pools: HashMap::new(),
+        }
+    }
+
+    /// What lets rows pass to the calls.
+    fn preflight(&self, settings: &Settings) -> Preflight {
+        let guards = &settings.guards;
+        let preflight = Preflight::new(guards.allowed.clone());
+        if !guards.preflight {
+            return preflight;
+        }
+        preflight
+            .knowing(self.pools.clone())
+            .asking(Arc::clone(&self.calls), settings.policy)
     }
 }
 
@@ -113,8 +193,11 @@ fn check_inputs(settings: &Settings) -> Result<(), Error> {
     Ok(())
 }
 
-fn unreadable(error: &InputError) -> Error {
-    let exit = if error.is_usage() {
+/// An input that cannot be read, as the end of a run or plan.
+#[must_use]
+pub fn unreadable(error: &InputError) -> Error {
+    // Nothing has been called yet, so that one that has changed is as if it had never been the right one.
+    let exit = if error.is_usage() || matches!(error, InputError::Changed { .. }) {
         Exit::Usage
     } else {
         Exit::Input
@@ -181,8 +264,17 @@ async fn call_all(
 
     let memory = Memory::of(settings, &stage.calls).await;
     let (stop, told) = watch::channel(Stop::Go);
+    let preflight = stage.preflight(settings);
+    let (holds, _watching) = match stage.holds {
+        Some(Holding { holds, files }) => {
+            let watching = holds.watch(files).map_err(no_thread)?;
+            (Some(holds), Some(watching))
+        }
+        None => (None, None),
+    };
     let context = Arc::new(Context {
         calls: stage.calls,
+        holds,
         admission: Admission::new(settings.limits, memory.quotas()),
         policy: settings.policy,
         in_flight: Some(in_flight),
@@ -198,6 +290,7 @@ async fn call_all(
         settings.bounds,
         Wires {
             fed,
+            preflight,
             input_ends: !settings.inputs.contains(&Input::Stdin),
             recording,
             signals,
@@ -246,6 +339,7 @@ fn totals(settings: &Settings, reading: Arc<Reading>) -> Totals {
     });
     Totals {
         bytes: sizes.sum(),
+        rows: settings.rows,
         reading,
         limit: settings.bounds.limit,
         rate: settings.limits.rate,
@@ -255,27 +349,45 @@ fn totals(settings: &Settings, reading: Arc<Reading>) -> Totals {
 }
 
 /// What earlier runs have settled, as far as there is a name to look under.
-fn peek(settings: &Settings) -> Result<(Past, Keyer), Error> {
+///
+/// # Errors
+/// The results cannot be read, or are none.
+pub fn peek(settings: &Settings) -> Result<(Past, Keyer), Error> {
     match &settings.results {
         Some(named) => Results::peek(named).map_err(|error| not_opened(&error)),
         None => Ok((Past::default(), Keyer::new([0; 16]))),
     }
 }
 
+/// A row that the run may not touch, found before anything is called.
+fn not_allowed(why: &str, position: &Position) -> Error {
+    Error::usage(format!("{why} (at {position}); nothing was called"))
+}
+
 /// Invalid rows that a dry run names one by one.
 const SHOWN: u64 = 20;
 
 /// Reads and validates everything, and calls nothing. Rows that an earlier run has settled are skipped here too.
-fn dry_run(settings: &Settings) -> Result<Report, Error> {
+fn dry_run(settings: &Settings, holding: Option<&Holding>) -> Result<Report, Error> {
     let began = Instant::now();
     let (past, keyer) = peek(settings)?;
     let mut tally = Tally::default();
+    let held = |user: &str| holding.is_some_and(|holding| holding.holds.hold(Print::of(user)));
     for input in &settings.inputs {
         for read in input::open(input, &settings.input).map_err(|error| unreadable(&error))? {
             tally.read += 1;
             match read.map_err(|error| unreadable(&error))? {
                 Read::Row(row) if past.skips(keyer.key(&row.link)) => tally.skipped += 1,
-                Read::Row(_) => tally.left += 1,
+                Read::Row(row) if held(&row.link.developer_user_identifier) => {
+                    tally.settle(Outcome::Held);
+                }
+                Read::Row(row) => {
+                    let pool = &row.link.identity_pool_id;
+                    if let Some(why) = settings.guards.allowed.refuses_pool(pool) {
+                        return Err(not_allowed(&why, &row.position));
+                    }
+                    tally.left += 1;
+                }
                 Read::Invalid(row) => {
                     tally.settle(Outcome::Invalid);
                     if settings.progress != Style::None && tally.of(Outcome::Invalid) <= SHOWN {

@@ -28,6 +28,8 @@ pub enum Reason {
     Signal(Signal),
     /// Something outside the rows needs attention.
     Halted(Halt),
+    /// The run would touch what it must not: why, and what to do, as one sentence without its stop.
+    Refused(String),
     /// The results cannot be written.
     NotRecorded(io::Error),
     /// A bug: a task panicked.
@@ -41,7 +43,7 @@ impl Reason {
             Self::AllRead | Self::Limit | Self::TimeIsUp => 0,
             Self::Unreadable(_) | Self::TooManyFailures | Self::TooManyNotLinked => 1,
             Self::Signal(_) => 2,
-            Self::Halted(_) | Self::NotRecorded(_) | Self::Panicked(_) => 3,
+            Self::Halted(_) | Self::Refused(_) | Self::NotRecorded(_) | Self::Panicked(_) => 3,
         }
     }
 

@@ -6,20 +6,20 @@
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
+mod cost;
 mod emulator;
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use cognito_unlink::outcome::{Facts, Outcome};
 use cognito_unlink::record::{Entry, Format};
 use cognito_unlink::row::{Link, Position};
+use cost::{Cost, mebi};
 use emulator::Emulator;
-use tokio::time::Instant;
 
 /// What memory is compared with.
 const FEW: u64 = 20_000;
@@ -222,52 +222,4 @@ fn entry(people: &Path, n: u64) -> Entry {
         finished_at,
         latency: Some(Duration::from_millis(35)),
     }
-}
-
-/// What a process took.
-struct Cost {
-    seconds: f64,
-    /// Bytes of memory, where it took most.
-    peak: u64,
-}
-
-impl Cost {
-    /// Lets a process run to its end.
-    fn of(command: &mut Command) -> Self {
-        let begin = Instant::now();
-        let mut child = command.stdout(Stdio::null()).spawn().expect("it runs");
-        let status = PathBuf::from(format!("/proc/{}/status", child.id()));
-        let (tell, told) = sync_channel(1);
-        std::thread::spawn(move || tell.send(child.wait()));
-        // The kernel keeps the mark, but only while the process lives: what the last moments add goes unseen.
-        let mut peak = 0;
-        loop {
-            match told.recv_timeout(Duration::from_millis(5)) {
-                Ok(ended) => {
-                    assert!(ended.expect("it ends").success());
-                    break;
-                }
-                Err(RecvTimeoutError::Timeout) => peak = peak_in(&status).unwrap_or(peak),
-                Err(RecvTimeoutError::Disconnected) => unreachable!("it tells before it goes"),
-            }
-        }
-        Self {
-            seconds: begin.elapsed().as_secs_f64(),
-            peak,
-        }
-    }
-}
-
-/// The high-water mark of the process whose status this is.
-fn peak_in(status: &Path) -> Option<u64> {
-    let status = std::fs::read_to_string(status).ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kibi: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kibi * 1024)
-}
-
-fn mebi(bytes: u64) -> f64 {
-    bytes as f64 / f64::from(1 << 20)
 }

@@ -3,17 +3,24 @@
 //! Processes are brought to a known point by a call that the emulator holds, never by waiting a while.
 
 mod admission;
+mod agreement;
 mod answers;
 mod disk;
 mod formats;
+mod gate;
+mod guards;
+mod holds;
 mod hostile;
 mod interruption;
+mod mending;
 mod network;
 mod outages;
 mod people_and_scripts;
+mod plan;
 mod quotas;
 mod rehearsal;
 mod resume;
 mod sandbox;
+mod saved_plan;
 mod single_call;
 mod verdicts;

@@ -4,8 +4,9 @@
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fmt::Write as _;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{Read, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use cognito_unlink::emulator::{Call, Emulator, Link, Settings};
 use rustix::process::{Pid, Signal, kill_process};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 /// Nothing here takes half as long, even on a busy machine; what does is stuck.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -75,6 +77,8 @@ pub(crate) struct Running {
     child: Child,
     stdout: Arc<Said>,
     stderr: Arc<Said>,
+    /// What the program takes for its terminal.
+    terminal: Option<File>,
 }
 
 /// What a program has said so far on one of its pipes.
@@ -246,6 +250,41 @@ pub(crate) fn start(command: &mut Command) -> Running {
         child,
         stdout,
         stderr,
+        terminal: None,
+    }
+}
+
+/// Starts `command` with a terminal for its standard input and error.
+pub(crate) fn start_on_terminal(mut command: Command) -> Running {
+    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+    grantpt(&terminal)
+        .and_then(|()| unlockpt(&terminal))
+        .expect("a usable terminal");
+    let name = ptsname(&terminal, Vec::new()).expect("a name");
+    let name = Path::new(OsStr::from_bytes(name.as_bytes()));
+    let side = || {
+        File::options()
+            .read(true)
+            .write(true)
+            .open(name)
+            .expect("its other side")
+    };
+    let mut child = command
+        .stdin(side())
+        .stdout(Stdio::piped())
+        .stderr(side())
+        .spawn()
+        .expect("the program starts");
+    // Ours of the other side: as long as there is one, reading from the terminal never ends.
+    drop(command);
+    let stdout = read_all(child.stdout.take().expect("a pipe"));
+    let terminal = File::from(terminal);
+    let stderr = read_all(terminal.try_clone().expect("a terminal"));
+    Running {
+        child,
+        stdout,
+        stderr,
+        terminal: Some(terminal),
     }
 }
 
@@ -290,6 +329,12 @@ impl Running {
 
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("it runs");
+    }
+
+    /// Types this.
+    pub(crate) fn types(&self, text: &str) {
+        let mut terminal = self.terminal.as_ref().expect("a terminal");
+        terminal.write_all(text.as_bytes()).expect("typed");
     }
 
     /// Waits until the program has said this on standard error.

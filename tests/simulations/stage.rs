@@ -9,7 +9,7 @@ use cognito_unlink::admit::Admission;
 use cognito_unlink::outcome::Outcome;
 use cognito_unlink::record::{Entry, Recorded, Recording, ToRecord};
 use cognito_unlink::row::{Keyer, Link, Position, Row};
-use cognito_unlink::run::{Fed, Summary, Wires, drive};
+use cognito_unlink::run::{Fed, Preflight, Summary, Wires, drive};
 use cognito_unlink::settings::Settings;
 use cognito_unlink::signal::{Signal, Stop};
 use cognito_unlink::worker::{Context, Counters, OpenRow};
@@ -102,6 +102,7 @@ async fn perform(scenario: Scenario, seed: u64) -> Played {
     let (stop, told) = watch::channel(Stop::Go);
     let context = Arc::new(Context {
         calls: calls.clone(),
+        holds: None,
         admission: Admission::new(settings.limits, HashMap::new()),
         policy: settings.policy,
         in_flight: None,
@@ -115,6 +116,7 @@ async fn perform(scenario: Scenario, seed: u64) -> Played {
         settings.bounds,
         Wires {
             fed,
+            preflight: Preflight::none(),
             input_ends: true,
             recording: Recording {
                 orders,

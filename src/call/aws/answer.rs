@@ -11,7 +11,6 @@ use aws_sdk_cognitoidentity::config::interceptors::{
 use aws_sdk_cognitoidentity::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_cognitoidentity::error::{BoxError, ProvideErrorMetadata, SdkError};
 use aws_sdk_cognitoidentity::operation::RequestId;
-use aws_sdk_cognitoidentity::operation::unlink_developer_identity::UnlinkDeveloperIdentityError;
 use aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::body::SdkBody;
@@ -96,7 +95,10 @@ fn is_html(response: &HttpResponse) -> bool {
 }
 
 /// Sorts the SDK's errors by what they say about the request: refused, lost, or never sent.
-pub(super) fn answer_of(error: &SdkError<UnlinkDeveloperIdentityError>) -> Answer {
+pub(super) fn answer_of<E>(error: &SdkError<E>) -> Answer
+where
+    E: ProvideErrorMetadata + StdError + 'static,
+{
     let Some(response) = error.raw_response() else {
         let (heard, code) = match error {
             SdkError::TimeoutError(_) => (Heard::NoReply, "Timeout"),

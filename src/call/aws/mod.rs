@@ -3,6 +3,7 @@
 mod account;
 mod answer;
 mod endpoint;
+mod look;
 pub mod single;
 mod unverified;
 

@@ -2,6 +2,7 @@
 
 mod csv;
 mod json;
+mod mending;
 mod open;
 mod properties;
 

@@ -1,0 +1,59 @@
+//! Look-ups: they change nothing, and go by the credentials, endpoint and proxy of the calls.
+
+use aws_config::Region;
+
+use super::answer::answer_of;
+use super::{AwsCalls, PoisonError};
+use crate::call::look::{Caller, Look, Pool, Untold, Why};
+use crate::outcome::Facts;
+
+/// Where STS is asked if no Region is configured: it answers for every Region of the partition `aws`.
+const STS_REGION: &str = "us-east-1";
+
+impl Look for AwsCalls {
+    async fn pool(&self, id: &str) -> Result<Pool, Untold> {
+        let region = id.split(':').next().unwrap_or_default();
+        let described = self
+            .client(region)
+            .describe_identity_pool()
+            .identity_pool_id(id)
+            .send()
+            .await
+            .map_err(|error| Untold::of(answer_of(&error)))?;
+        Ok(Pool {
+            name: described.identity_pool_name().to_owned(),
+            developer_provider_name: described.developer_provider_name().map(str::to_owned),
+        })
+    }
+
+    /// With the SDK's own retries, for it is asked once.
+    async fn caller(&self) -> Result<Caller, Untold> {
+        let config = {
+            let clients = self.clients.read().unwrap_or_else(PoisonError::into_inner);
+            let region = clients.shared.region().cloned();
+            aws_sdk_sts::config::Builder::from(&clients.shared)
+                .region(region.unwrap_or_else(|| Region::from_static(STS_REGION)))
+                .timeout_config(self.timeouts.clone())
+                .build()
+        };
+        let told = aws_sdk_sts::Client::from_conf(config)
+            .get_caller_identity()
+            .send()
+            .await
+            .map_err(|error| Untold::of(answer_of(&error)))?;
+        match told.account() {
+            Some(account) => Ok(Caller {
+                account: account.to_owned(),
+                arn: told.arn().unwrap_or_default().to_owned(),
+            }),
+            None => Err(Untold {
+                why: Why::Foreign,
+                facts: Facts {
+                    message: Some("the answer names no account".to_owned()),
+                    http_status: Some(200),
+                    ..Facts::default()
+                },
+            }),
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! What can be asked without changing anything: whose credentials these are, and what a pool is.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use crate::outcome::{Answer, Cause, Class, Facts, classify};
+
+/// Whoever can be asked.
+pub trait Look: Send + Sync + 'static {
+    /// Looks a pool up, once, in the Region of its id (`DescribeIdentityPool`).
+    fn pool(&self, id: &str) -> impl Future<Output = Result<Pool, Untold>> + Send;
+
+    /// Asks whose credentials these are (STS `GetCallerIdentity`), which needs no permission.
+    fn caller(&self) -> impl Future<Output = Result<Caller, Untold>> + Send;
+}
+
+impl<T: Look> Look for Arc<T> {
+    fn pool(&self, id: &str) -> impl Future<Output = Result<Pool, Untold>> + Send {
+        T::pool(self, id)
+    }
+
+    fn caller(&self) -> impl Future<Output = Result<Caller, Untold>> + Send {
+        T::caller(self)
+    }
+}
+
+/// An identity pool, as the service describes it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pool {
+    /// Its name, which people know it by.
+    pub name: String,
+    /// The one developer provider name that it has, and that can never change. An emulator may know of none.
+    pub developer_provider_name: Option<String>,
+}
+
+/// Whose credentials these are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// Twelve digits.
+    pub account: String,
+    /// ARN of the user or of the role's session.
+    pub arn: String,
+}
+
+/// A look-up that told nothing, and what was heard instead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Untold {
+    /// Why.
+    pub why: Why,
+    /// The answer's particulars.
+    pub facts: Facts,
+}
+
+/// Why a look-up told nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// What was asked for does not exist, in this Region and account.
+    Missing,
+    /// IAM does not allow the question.
+    NotPermitted,
+    /// Too many questions, or a fault of the service: it may answer in a moment.
+    Busy,
+    /// The signature is not accepted: skew of the clock, which the next one allows for, or bad credentials.
+    Signature,
+    /// The credentials are no good for anything.
+    Credentials(Cause),
+    /// Nobody has answered.
+    Unreachable,
+    /// Whatever answers is not the service that was asked.
+    Foreign,
+    /// An answer that is not known.
+    Other,
+}
+
+impl Untold {
+    /// Says what `answer`, which is no success, means to whoever has asked. Codes decide, as they do for an unlink.
+    #[must_use]
+    pub fn of(answer: Answer) -> Self {
+        let why = match classify(&answer) {
+            // The question names nothing else that could be missing.
+            Class::Fatal(Cause::PoolMissing) | Class::NothingThere => Why::Missing,
+            Class::Fatal(Cause::AccessDenied) => Why::NotPermitted,
+            // Of an unlink this is said of the identity; here there is none.
+            Class::Refused if answer.facts.code.as_deref() == Some("NotAuthorizedException") => {
+                Why::NotPermitted
+            }
+            Class::Throttled | Class::Transient => Why::Busy,
+            Class::Signature => Why::Signature,
+            Class::Fatal(
+                cause @ (Cause::NoCredentials | Cause::Expired | Cause::BadCredentials),
+            ) => Why::Credentials(cause),
+            Class::Lost | Class::NotSent => Why::Unreachable,
+            Class::Foreign => Why::Foreign,
+            Class::Unlinked | Class::Refused | Class::Fatal(_) => Why::Other,
+        };
+        Self {
+            why,
+            facts: answer.facts,
+        }
+    }
+}
+
+/// Code and message, or the HTTP status for want of a code.
+impl fmt::Display for Untold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Facts {
+            code,
+            message,
+            http_status,
+            ..
+        } = &self.facts;
+        match (code, http_status) {
+            (Some(code), _) => f.write_str(code)?,
+            (None, Some(status)) => write!(f, "HTTP {status}")?,
+            (None, None) => f.write_str("no answer")?,
+        }
+        // The SDK lists all that it has tried on lines of their own.
+        match message
+            .as_deref()
+            .and_then(|message| message.lines().next())
+        {
+            Some(first) => write!(f, ": {}", first.trim_end_matches(['.', ' '])),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::Heard;
+
+    fn untold(heard: Heard, code: Option<&str>, message: &str) -> Untold {
+        Untold::of(Answer {
+            heard,
+            facts: Facts {
+                code: code.map(str::to_owned),
+                message: Some(message.to_owned()),
+                http_status: Some(400),
+                ..Facts::default()
+            },
+        })
+    }
+
+    #[test]
+    fn codes_tell_why_nothing_was_told() {
+        for (code, why) in [
+            ("ResourceNotFoundException", Why::Missing),
+            ("AccessDeniedException", Why::NotPermitted),
+            ("AccessDenied", Why::NotPermitted),
+            ("NotAuthorizedException", Why::NotPermitted),
+            ("TooManyRequestsException", Why::Busy),
+            ("InternalErrorException", Why::Busy),
+            ("InvalidSignatureException", Why::Signature),
+            ("ExpiredTokenException", Why::Credentials(Cause::Expired)),
+            ("ExpiredToken", Why::Credentials(Cause::Expired)),
+            (
+                "InvalidClientTokenId",
+                Why::Credentials(Cause::BadCredentials),
+            ),
+            ("UnknownOperationException", Why::Foreign),
+            ("InvalidParameterException", Why::Other),
+            ("NewException", Why::Other),
+        ] {
+            let untold = untold(Heard::Error { html: false }, Some(code), "m");
+            assert_eq!(untold.why, why, "{code}");
+        }
+    }
+
+    #[test]
+    fn silence_and_strangers_are_told_apart() {
+        let why = |heard| untold(heard, None, "m").why;
+        assert_eq!(why(Heard::NoReply), Why::Unreachable);
+        assert_eq!(why(Heard::NotSent), Why::Unreachable);
+        assert_eq!(why(Heard::ForeignSuccess), Why::Foreign);
+        assert_eq!(why(Heard::Error { html: true }), Why::Foreign);
+        assert_eq!(
+            why(Heard::NoCredentials),
+            Why::Credentials(Cause::NoCredentials)
+        );
+    }
+
+    #[test]
+    fn what_was_heard_is_said_on_one_line() {
+        let said = |code, message| untold(Heard::NoReply, code, message).to_string();
+        assert_eq!(said(Some("Code"), "Why so.\nmore"), "Code: Why so");
+        assert_eq!(said(None, "m"), "HTTP 400: m");
+    }
+}

@@ -1,0 +1,150 @@
+//! The options as text, so that a plan can keep them and a run can take them from it.
+
+use std::ffi::OsString;
+
+use clap::parser::ValueSource;
+use clap::{ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches, Parser};
+
+use super::{Cli, RunArgs};
+
+/// An option as it stands, given or by default.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Argument {
+    /// Its long name, without the dashes.
+    pub name: String,
+    /// Its value, if it takes one.
+    pub value: Option<String>,
+    /// Whether it was given, and is no default.
+    pub given: bool,
+}
+
+impl Argument {
+    /// As it stands on a command line.
+    #[must_use]
+    pub fn text(&self) -> String {
+        match &self.value {
+            Some(value) => format!("--{}={value}", self.name),
+            None => format!("--{}", self.name),
+        }
+    }
+}
+
+impl Cli {
+    /// Parses a command line, and tells the options of the command beside what they mean. Ends the program as `parse` does.
+    #[must_use]
+    pub fn told(words: Vec<OsString>) -> (Self, Vec<Argument>) {
+        let mut definitions = Self::command();
+        let parsed = definitions.try_get_matches_from_mut(words);
+        let matches = parsed.unwrap_or_else(|error| error.exit());
+        let parsed = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        (parsed, of(&definitions, &matches))
+    }
+
+    /// The arguments of `run`, from the options of a command line without its first word.
+    ///
+    /// # Errors
+    /// They are not options of `run`, or contradict each other.
+    pub fn run_again(
+        options: impl IntoIterator<Item = String>,
+        inputs: impl IntoIterator<Item = OsString>,
+    ) -> Result<RunArgs, clap::Error> {
+        let words = ["cognito-unlink", "run"].map(Into::into).into_iter();
+        let options = options.into_iter().map(Into::into);
+        let behind = std::iter::once("--".into()).chain(inputs);
+        match Self::try_parse_from(words.chain(options).chain(behind))?.command {
+            super::Command::Run(run) => Ok(*run),
+            _ => unreachable!("the first word says run"),
+        }
+    }
+}
+
+/// The options of the command that `matches` names.
+fn of(definitions: &Command, matches: &ArgMatches) -> Vec<Argument> {
+    let Some((name, matches)) = matches.subcommand() else {
+        return Vec::new();
+    };
+    let Some(command) = definitions.find_subcommand(name) else {
+        return Vec::new();
+    };
+    let mut options = Vec::new();
+    for definition in command.get_arguments() {
+        let id = definition.get_id().as_str();
+        let (Some(name), Some(source)) = (definition.get_long(), matches.value_source(id)) else {
+            continue;
+        };
+        let argument = |value| Argument {
+            name: name.to_owned(),
+            value,
+            given: source == ValueSource::CommandLine,
+        };
+        let values = matches.get_raw(id).into_iter().flatten();
+        let mut values = values.map(|value| value.to_string_lossy().into_owned());
+        match (definition.get_action(), definition.get_value_delimiter()) {
+            (ArgAction::SetTrue, _) => {
+                if matches.get_flag(id) {
+                    options.push(argument(None));
+                }
+            }
+            (ArgAction::Count, _) => {
+                let times = usize::from(matches.get_count(id));
+                options.extend(std::iter::repeat_n(argument(None), times));
+            }
+            (_, Some(delimiter)) => {
+                let values: Vec<_> = values.collect();
+                options.push(argument(Some(values.join(&delimiter.to_string()))));
+            }
+            _ => options.extend(values.by_ref().map(|value| argument(Some(value)))),
+        }
+    }
+    options
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(args: &[&str]) -> Vec<Argument> {
+        let mut definitions = Cli::command();
+        let words = ["cognito-unlink", "plan", "people.csv"].iter().chain(args);
+        let matches = definitions
+            .try_get_matches_from_mut(words)
+            .expect("well formed");
+        of(&definitions, &matches)
+    }
+
+    #[test]
+    fn options_come_back_as_they_were() {
+        let given = [
+            "--rate=7/m",
+            "--map=developer_user_identifier=user=id",
+            "--carry=a",
+            "--carry=-b c",
+            "--no-header",
+            "--columns=a,-b,c d",
+            "--skip-failed",
+            "--delimiter=\\t",
+            "-vv",
+        ];
+        let told = options(&given);
+        let mut texts: Vec<_> = told
+            .iter()
+            .filter(|option| option.given)
+            .map(Argument::text)
+            .collect();
+        texts.sort();
+        let mut expected = given.map(str::to_owned).to_vec();
+        expected.pop();
+        expected.extend(["--verbose".to_owned(), "--verbose".to_owned()]);
+        expected.sort();
+        assert_eq!(texts, expected);
+        let defaults: Vec<_> = told.iter().filter(|option| !option.given).collect();
+        let has = |text: &str| defaults.iter().any(|option| option.text() == text);
+        assert!(has("--burst=1") && has("--timeout=10s"), "{defaults:?}");
+        let all = told.iter().map(Argument::text);
+        let run = Cli::run_again(all, ["-x.csv".into()]).expect("well formed");
+        assert_eq!(run.inputs, ["-x.csv"]);
+        assert_eq!(run.input.carry, ["a", "-b c"]);
+        assert_eq!(run.input.columns.expect("named"), ["a", "-b", "c d"]);
+        assert_eq!(run.input.delimiter, Some(b'\t'));
+    }
+}

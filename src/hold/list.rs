@@ -1,0 +1,266 @@
+//! One hold list as a file says it: who must not be unlinked.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use super::HoldError;
+
+/// What a user is held under: the first half of the SHA-256 of the developer user identifier.
+///
+/// Two users that share it would merely both be held, at odds of one in 10²⁴ for ten million holds and as many rows; nobody
+/// who is on a list is ever missed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Print(u128);
+
+impl Print {
+    /// Of a developer user identifier, exactly as it stands.
+    #[must_use]
+    pub fn of(user: &str) -> Self {
+        Self::first_half(&Sha256::digest(user.as_bytes()).into())
+    }
+
+    fn first_half(digest: &[u8; 32]) -> Self {
+        let mut half = [0; 16];
+        half.copy_from_slice(&digest[..16]);
+        Self(u128::from_be_bytes(half))
+    }
+
+    /// From 64 hexadecimal digits of either case.
+    fn from_hex(digits: &[u8]) -> Option<Self> {
+        let digits: &[u8; 64] = digits.try_into().ok()?;
+        let value = |digit: &u8| VALUES[usize::from(*digit)];
+        if digits.iter().fold(0, |all, digit| all | value(digit)) == NONE {
+            return None;
+        }
+        let half = &digits[..32];
+        Some(Self(
+            half.iter()
+                .fold(0, |bits, digit| bits << 4 | u128::from(value(digit))),
+        ))
+    }
+}
+
+/// What is no hexadecimal digit.
+const NONE: u8 = u8::MAX;
+
+/// The value of each hexadecimal digit. Looking it up halves the time that ten million of them take.
+const VALUES: [u8; 256] = {
+    let mut values = [NONE; 256];
+    let mut value = 0;
+    while value < 16 {
+        let digit = b"0123456789abcdef"[value as usize];
+        values[digit as usize] = value;
+        values[digit.to_ascii_uppercase() as usize] = value;
+        value += 1;
+    }
+    values
+};
+
+/// Sorted, and nobody twice: 16 bytes a hold.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct List(Vec<Print>);
+
+/// What stands before a hashed identifier. An identifier that begins with this itself has to be given hashed.
+const HASHED: &[u8] = b"sha256:";
+/// In UTF-8, an identifier takes four bytes a character at most.
+const LONGEST: usize = 4 * 1024;
+/// Holds that a list makes room for before its file has told how long its lines are.
+const AT_FIRST: usize = 1 << 16;
+
+impl List {
+    /// # Errors
+    /// The file cannot be read, or a line of it is none of a hold list.
+    pub(super) fn read(path: &Path) -> Result<Self, HoldError> {
+        let unreadable = |error: std::io::Error| HoldError::unreadable(path, error);
+        let file = File::open(path).map_err(unreadable)?;
+        let about = file.metadata().map_err(unreadable)?;
+        if !about.is_file() {
+            return Err(HoldError::unreadable(
+                path,
+                "it is no regular file, and must be read again whenever it changes",
+            ));
+        }
+        Self::parse(BufReader::with_capacity(1 << 20, file), about.len())
+            .map_err(|(line, why)| HoldError::at_line(path, line, &why))
+    }
+
+    /// `size` is that of the whole text, as far as it is known.
+    fn parse(mut text: impl BufRead, size: u64) -> Result<Self, (u64, String)> {
+        let mut prints = Vec::with_capacity(AT_FIRST);
+        let (mut line, mut number, mut taken) = (Vec::new(), 0, 0);
+        loop {
+            line.clear();
+            // A line that is too long is not read to its end, however far that is.
+            let most = LONGEST as u64 + 4;
+            let read = text.by_ref().take(most).read_until(b'\n', &mut line);
+            let read = read.map_err(|error| (number + 1, error.to_string()))?;
+            if read == 0 {
+                break;
+            }
+            number += 1;
+            taken += read as u64;
+            let print = print(&line, number == 1).map_err(|why| (number, why.to_owned()))?;
+            let Some(print) = print else { continue };
+            if prints.len() == prints.capacity() {
+                make_room(&mut prints, taken, size);
+            }
+            prints.push(print);
+        }
+        prints.sort_unstable();
+        prints.dedup();
+        prints.shrink_to_fit();
+        Ok(Self(prints))
+    }
+
+    pub(super) fn holds(&self, user: Print) -> bool {
+        self.0.binary_search(&user).is_ok()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// As much as the lines so far lead to expect: a vector that doubles takes three times its memory for a moment.
+fn make_room(prints: &mut Vec<Print>, taken: u64, size: u64) {
+    let so_far = prints.len();
+    let share = size.max(taken) as f64 / taken as f64;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "an estimate of a number of lines"
+    )]
+    let expected = (so_far as f64 * share.min(1e4)) as usize;
+    prints.reserve_exact(expected.saturating_sub(so_far) + so_far / 16 + AT_FIRST);
+}
+
+/// What a line holds; nothing if it is blank.
+fn print(line: &[u8], is_first: bool) -> Result<Option<Print>, &'static str> {
+    let line = match line.strip_suffix(b"\n") {
+        Some(ended) => ended.strip_suffix(b"\r").unwrap_or(ended),
+        None => line,
+    };
+    let line = match line.strip_prefix(b"\xef\xbb\xbf") {
+        Some(behind) if is_first => behind,
+        _ => line,
+    };
+    if line.is_empty() {
+        return Ok(None);
+    }
+    let (head, digits) = line.split_at(HASHED.len().min(line.len()));
+    if head.eq_ignore_ascii_case(HASHED) {
+        return Print::from_hex(digits)
+            .map(Some)
+            .ok_or("expected 64 hexadecimal digits behind sha256:");
+    }
+    if line.len() > LONGEST {
+        return Err("it is longer than any developer user identifier");
+    }
+    // In another encoding the identifiers would be others', and nobody would be held.
+    match std::str::from_utf8(line) {
+        Err(_) => Err("it is not UTF-8"),
+        Ok(_) if line.contains(&0) => {
+            Err("it holds a NUL, as UTF-16 does, and hold lists are UTF-8")
+        }
+        Ok(user) => Ok(Some(Print::of(user))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parse(text: &[u8]) -> Result<List, (u64, String)> {
+        List::parse(text, text.len() as u64)
+    }
+
+    fn list(text: &[u8]) -> List {
+        parse(text).expect("a hold list")
+    }
+
+    fn hashed(user: &str) -> String {
+        let mut text = "sha256:".to_owned();
+        for byte in Sha256::digest(user.as_bytes()) {
+            let _ = write!(text, "{byte:02x}");
+        }
+        text
+    }
+
+    #[test]
+    fn a_hash_is_that_of_other_tools() {
+        // printf acct-1 | sha256sum
+        let digest = b"ba36a4edd92d37c66d4e05462aea603a0f34c2eea5cbe39d7b704f642fca326f";
+        assert_eq!(Print::from_hex(digest), Some(Print::of("acct-1")));
+    }
+
+    #[test]
+    fn lines_are_taken_exactly_whatever_ends_them() {
+        for text in [
+            "\u{feff}a\r\n\r\n b \nc",
+            "a\n\n\n b \nc\n",
+            "c\na\n b \na\nc\n",
+        ] {
+            let list = list(text.as_bytes());
+            assert_eq!(list.len(), 3, "{text:?}");
+            for user in ["a", " b ", "c"] {
+                assert!(list.holds(Print::of(user)), "{user:?} of {text:?}");
+            }
+            for other in ["b", "A", "a ", "", "\u{feff}a", "a\r", "#"] {
+                assert!(!list.holds(Print::of(other)), "{other:?} of {text:?}");
+            }
+        }
+        assert_eq!(list(b"").len(), 0);
+        assert!(list(b"a\r").holds(Print::of("a\r")), "no line end");
+        assert!(list(b"# a\n").holds(Print::of("# a")), "no comment");
+    }
+
+    #[test]
+    fn what_is_no_hold_is_named_by_its_line() {
+        let long = "x".repeat(LONGEST + 1);
+        for (text, at) in [
+            (&b"a\nsha256:12\n"[..], 2),
+            (
+                b"sha256:zz3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b85\n",
+                1,
+            ),
+            (b"sha256:\n", 1),
+            (b"a\nb\n\xe9t\xe9\n", 3),
+            (b"\xff\xfea\0\n\0", 1),
+            (b"a\0\n", 1),
+            (long.as_bytes(), 1),
+        ] {
+            assert_eq!(parse(text).map_err(|(line, _)| line).err(), Some(at));
+        }
+        let longest = "é".repeat(1024);
+        assert!(list(longest.as_bytes()).holds(Print::of(&longest)));
+    }
+
+    proptest! {
+        #[test]
+        fn plain_and_hashed_hold_the_same(
+            users in proptest::collection::vec("[^\r\n\0]{1,20}", 1..40),
+            as_hash in proptest::collection::vec(any::<bool>(), 40),
+            upper in any::<bool>(),
+        ) {
+            prop_assume!(users.iter().all(|user| !user.starts_with("sha256:") && !user.starts_with('\u{feff}')));
+            let lines = users.iter().zip(as_hash).map(|(user, as_hash)| match (as_hash, upper) {
+                (true, true) => hashed(user).to_uppercase(),
+                (true, false) => hashed(user),
+                _ => user.clone(),
+            });
+            let list = list(lines.collect::<Vec<_>>().join("\n").as_bytes());
+            for user in &users {
+                prop_assert!(list.holds(Print::of(user)));
+                let other = format!("{user}x");
+                prop_assert_eq!(list.holds(Print::of(&other)), users.contains(&other));
+            }
+        }
+    }
+}

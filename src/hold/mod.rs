@@ -1,0 +1,268 @@
+//! Who must not be unlinked, whatever the input says: hold lists, read again whenever they change.
+//!
+//! A thread looks at the files four times a second, and a call starts only on a list that was looked at within the last
+//! second. Additions count at once. What a list has lost counts only once its file has been still from one look to the
+//! next, for whoever saves a file may empty it first; the same goes for a file that is gone or cannot be read, which then
+//! ends the run.
+
+mod list;
+mod watched;
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+
+pub use list::Print;
+
+use list::List;
+use watched::Watched;
+
+/// From one look at the files to the next.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
+/// No call starts on lists that were looked at longer ago: then the process was stopped, or the file system does not answer.
+const FRESH: Duration = Duration::from_secs(1);
+/// A file system that takes longer to answer does not.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Why it is not known whom the lists hold: which one cannot be read, or used, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HoldError(String);
+
+impl HoldError {
+    fn unreadable(path: &Path, why: impl fmt::Display) -> Self {
+        Self(format!(
+            "the hold list {} cannot be read: {why}",
+            path.display()
+        ))
+    }
+
+    fn at_line(path: &Path, line: u64, why: &str) -> Self {
+        Self(format!(
+            "the hold list {}:{line} cannot be used: {why}",
+            path.display()
+        ))
+    }
+
+    fn no_answer() -> Self {
+        Self("the file system of the hold list does not answer".to_owned())
+    }
+}
+
+impl fmt::Display for HoldError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for HoldError {}
+
+/// What the lists say at one moment.
+#[derive(Debug)]
+struct Now {
+    lists: Vec<Arc<List>>,
+    looked: Instant,
+    /// Set once and for good: whom the lists hold is not known any more.
+    trouble: Option<HoldError>,
+}
+
+impl Now {
+    fn holds(&self, user: Print) -> bool {
+        self.lists.iter().any(|list| list.holds(user))
+    }
+}
+
+/// The hold lists of a run.
+#[derive(Debug)]
+pub struct Holds {
+    now: watch::Sender<Now>,
+    /// What is to be said about changes.
+    news: Mutex<Vec<String>>,
+}
+
+impl Holds {
+    /// Reads the lists for the first time.
+    ///
+    /// # Errors
+    /// One cannot be read, or has a line that is none of a hold list.
+    pub fn read(paths: &[PathBuf]) -> Result<(Self, Files), HoldError> {
+        let looked = Instant::now();
+        let files: Vec<Watched> = paths
+            .iter()
+            .map(|path| Watched::read(path, SystemTime::now()))
+            .collect::<Result<_, _>>()?;
+        let lists = files.iter().flat_map(Watched::lists).collect();
+        let holds = Self {
+            now: watch::Sender::new(Now {
+                lists,
+                looked,
+                trouble: None,
+            }),
+            news: Mutex::default(),
+        };
+        Ok((holds, Files(files)))
+    }
+
+    /// Holds, each once a list.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.now.borrow().lists.iter().map(|list| list.len()).sum()
+    }
+
+    /// Whether nobody is held.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether the user is held, as far as the last look has told.
+    #[must_use]
+    pub fn hold(&self, user: Print) -> bool {
+        self.now.borrow().holds(user)
+    }
+
+    /// Whether the user is held now, right before a call. Waits for a look if the last one is too long ago.
+    ///
+    /// # Errors
+    /// Whom the lists hold is not known any more.
+    pub async fn hold_now(&self, user: Print) -> Result<bool, HoldError> {
+        if let Some(told) = self.now.borrow().told(user) {
+            return told;
+        }
+        let mut looks = self.now.subscribe();
+        let looked = looks.wait_for(|now| now.told(user).is_some()).await;
+        match looked.ok().and_then(|now| now.told(user)) {
+            Some(told) => told,
+            // The sender is ours.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Why it is not known any more whom the lists hold, if it is not.
+    #[must_use]
+    pub fn trouble(&self) -> Option<HoldError> {
+        self.now.borrow().trouble.clone()
+    }
+
+    /// What is to be said about changes since the last time.
+    #[must_use]
+    pub fn news(&self) -> Vec<String> {
+        std::mem::take(&mut *self.news.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Looks at the files again and again, until what is given back is dropped.
+    ///
+    /// # Errors
+    /// No thread can be started.
+    pub fn watch(self: &Arc<Self>, files: Files) -> io::Result<Watching> {
+        let (asks, asked) = mpsc::channel(1);
+        // A thread of its own: a file system that does not answer must not keep the program from ending.
+        std::thread::Builder::new()
+            .name("hold".to_owned())
+            .spawn(move || look_when_asked(files, asked))?;
+        let holds = Arc::clone(self);
+        let looking = tokio::spawn(async move {
+            holds.keep_looking(asks).await;
+        });
+        Ok(Watching(looking))
+    }
+
+    async fn keep_looking(&self, asks: mpsc::Sender<oneshot::Sender<Look>>) {
+        let mut ticks = interval(BETWEEN_LOOKS);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let looked = Instant::now();
+            let (tell, told) = oneshot::channel();
+            let told = async {
+                asks.send(tell).await.ok()?;
+                told.await.ok()
+            };
+            let look = timeout(PATIENCE, told).await.ok().flatten();
+            let look = look.unwrap_or_else(|| Look {
+                trouble: Some(HoldError::no_answer()),
+                ..Look::default()
+            });
+            let over = look.trouble.is_some();
+            self.now.send_modify(|now| {
+                now.looked = looked;
+                now.trouble = look.trouble;
+                if let Some(lists) = look.lists {
+                    now.lists = lists;
+                }
+            });
+            self.news
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .extend(look.news);
+            if over {
+                return;
+            }
+        }
+    }
+}
+
+impl Now {
+    /// Whether the user is held; nothing if the lists were looked at too long ago to tell.
+    fn told(&self, user: Print) -> Option<Result<bool, HoldError>> {
+        match &self.trouble {
+            Some(trouble) => Some(Err(trouble.clone())),
+            None => (self.looked.elapsed() <= FRESH).then(|| Ok(self.holds(user))),
+        }
+    }
+}
+
+/// The files behind the lists.
+#[derive(Debug)]
+pub struct Files(Vec<Watched>);
+
+/// What one look at all files has told.
+#[derive(Debug, Default)]
+struct Look {
+    /// The lists that count from now on, if they are others.
+    lists: Option<Vec<Arc<List>>>,
+    news: Vec<String>,
+    trouble: Option<HoldError>,
+}
+
+impl Files {
+    fn look(&mut self) -> Look {
+        let mut look = Look::default();
+        let mut changed = false;
+        for file in &mut self.0 {
+            match file.look(SystemTime::now()) {
+                Ok(news) => {
+                    changed |= news.changed;
+                    look.news.extend(news.told);
+                }
+                Err(error) => look.trouble = Some(error),
+            }
+        }
+        look.lists = changed.then(|| self.0.iter().flat_map(Watched::lists).collect());
+        look
+    }
+}
+
+fn look_when_asked(mut files: Files, mut asked: mpsc::Receiver<oneshot::Sender<Look>>) {
+    while let Some(tell) = asked.blocking_recv() {
+        let _ = tell.send(files.look());
+    }
+}
+
+/// The looking at the files; it ends when this is dropped.
+#[derive(Debug)]
+pub struct Watching(JoinHandle<()>);
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests;

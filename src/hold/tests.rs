@@ -1,0 +1,179 @@
+//! Files that change while they are watched.
+
+use std::fs;
+use std::time::{Duration, SystemTime};
+
+use super::*;
+
+/// Long after every change, so that stamps tell.
+fn later() -> SystemTime {
+    SystemTime::now() + Duration::from_secs(3600)
+}
+
+struct Fixture {
+    directory: tempfile::TempDir,
+    watched: Watched,
+}
+
+impl Fixture {
+    fn new(text: &str) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("holds.txt");
+        fs::write(&path, text).expect("written");
+        let watched = Watched::read(&path, later()).expect("a hold list");
+        Self { directory, watched }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.path().join("holds.txt")
+    }
+
+    fn write(&self, text: &str) {
+        fs::write(self.path(), text).expect("written");
+    }
+
+    fn look(&mut self) -> Result<watched::News, HoldError> {
+        self.watched.look(later())
+    }
+
+    fn held(&self) -> String {
+        let lists: Vec<_> = self.watched.lists().collect();
+        let held = |user: &&str| lists.iter().any(|list| list.holds(Print::of(user)));
+        ["a", "b", "c"]
+            .iter()
+            .filter(|user| held(user))
+            .copied()
+            .collect()
+    }
+}
+
+#[test]
+fn nothing_is_read_again_for_nothing() {
+    let mut fixture = Fixture::new("a\n");
+    for _ in 0..3 {
+        assert_eq!(fixture.look(), Ok(watched::News::default()));
+    }
+}
+
+#[test]
+fn additions_count_at_once_and_losses_when_the_file_is_still() {
+    let mut fixture = Fixture::new("a\nb\n");
+    fixture.write("b\nc\n");
+    let news = fixture.look().expect("readable");
+    assert!(news.changed);
+    let told = news.told.expect("news");
+    assert!(told.ends_with("was read again: 2 holds."), "{told}");
+    assert_eq!(fixture.held(), "abc");
+    assert_eq!(fixture.look().map(|news| news.changed), Ok(true));
+    assert_eq!(fixture.held(), "bc");
+    assert_eq!(fixture.look(), Ok(watched::News::default()));
+}
+
+#[test]
+fn a_file_that_is_emptied_to_be_written_releases_nobody() {
+    let mut fixture = Fixture::new("a\nb\n");
+    fixture.write("");
+    fixture.look().expect("readable");
+    assert_eq!(fixture.held(), "ab");
+    fixture.write("a\nsha2");
+    fixture.look().expect("readable");
+    fixture.write("a\nsha256:12");
+    fixture.look().expect("not still yet");
+    assert_eq!(fixture.held(), "ab");
+    fixture.write("a\nb\nc\n");
+    fixture.look().expect("readable");
+    fixture.look().expect("readable");
+    assert_eq!(fixture.held(), "abc");
+}
+
+#[test]
+fn a_file_that_takes_its_place_is_seen() {
+    let mut fixture = Fixture::new("a\n");
+    let new = fixture.directory.path().join("new.txt");
+    fs::write(&new, "c\n").expect("written");
+    fs::rename(&new, fixture.path()).expect("renamed");
+    fixture.look().expect("readable");
+    assert_eq!(fixture.held(), "ac");
+}
+
+#[test]
+fn a_file_that_is_gone_for_a_moment_is_waited_for() {
+    let mut fixture = Fixture::new("a\n");
+    fs::remove_file(fixture.path()).expect("removed");
+    fixture.look().expect("it may come back");
+    assert_eq!(fixture.held(), "a");
+    fixture.write("a\nb\n");
+    fixture.look().expect("it is back");
+    assert_eq!(fixture.held(), "ab");
+    fs::remove_file(fixture.path()).expect("removed");
+    fixture.look().expect("it may come back");
+    let error = fixture.look().expect_err("it does not");
+    assert!(error.to_string().contains("holds.txt"), "{error}");
+}
+
+#[test]
+fn a_line_that_stays_wrong_is_told_with_its_number() {
+    let mut fixture = Fixture::new("a\n");
+    fixture.write("b\nsha256:12\n");
+    fixture.look().expect("it may be half written");
+    let error = fixture.look().expect_err("it is not");
+    assert!(error.to_string().contains("holds.txt:2 "), "{error}");
+}
+
+#[test]
+fn a_change_within_a_step_of_the_clock_is_not_missed() {
+    let fixture = Fixture::new("a\n");
+    let now = SystemTime::now();
+    // As though the file had changed at this very moment, and read before it changed once more.
+    let mut watched = Watched::read(&fixture.path(), now).expect("a hold list");
+    let modified = fs::metadata(fixture.path())
+        .and_then(|metadata| metadata.modified())
+        .expect("a time");
+    fs::write(fixture.path(), "b\n").expect("written");
+    let file = fs::File::options().write(true).open(fixture.path());
+    file.and_then(|file| file.set_modified(modified))
+        .expect("put back");
+    assert!(watched.look(now).expect("readable").changed);
+}
+
+#[test]
+fn what_is_no_file_is_no_hold_list() {
+    let directory = tempfile::tempdir().expect("a directory");
+    for path in [
+        directory.path(),
+        Path::new("/dev/null"),
+        Path::new("absent"),
+    ] {
+        assert!(Holds::read(&[path.to_owned()]).is_err(), "{path:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_call_starts_on_lists_that_nobody_looks_at() {
+    let fixture = Fixture::new("a\n");
+    let (holds, _files) = Holds::read(&[fixture.path()]).expect("a hold list");
+    let [a, b] = ["a", "b"].map(Print::of);
+    assert_eq!(holds.hold_now(a).await, Ok(true));
+    assert_eq!(holds.hold_now(b).await, Ok(false));
+    tokio::time::advance(FRESH + Duration::from_millis(1)).await;
+    let waits = timeout(Duration::from_secs(3600), holds.hold_now(b)).await;
+    assert!(waits.is_err(), "{waits:?}");
+    assert!(holds.hold(a), "what is held is held");
+}
+
+#[tokio::test]
+async fn whoever_waits_for_a_look_gets_one() {
+    let fixture = Fixture::new("a\n");
+    let (holds, files) = Holds::read(&[fixture.path()]).expect("a hold list");
+    let holds = Arc::new(holds);
+    fixture.write("a\nb\n");
+    let _watching = holds.watch(files).expect("a thread");
+    let mut looks = holds.now.subscribe();
+    let seen = looks.wait_for(|now| now.holds(Print::of("b"))).await;
+    assert!(seen.map(drop).is_ok());
+    fs::remove_file(fixture.path()).expect("removed");
+    let trouble = looks.wait_for(|now| now.trouble.is_some()).await;
+    assert!(trouble.map(drop).is_ok());
+    assert!(holds.hold_now(Print::of("a")).await.is_err());
+    assert!(!holds.news().is_empty());
+}

@@ -1,0 +1,124 @@
+//! Rows that are judged in crowds, and refused rows that are given back.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+use crate::input::Header;
+use crate::row::Field;
+
+/// Pieces of CSV files, sound and broken.
+fn pieces() -> impl Strategy<Value = Vec<u8>> {
+    let pieces: Vec<&[u8]> = vec![
+        b"r:0,a,t\n",
+        b"r:0,b,t\r\n",
+        b"r:0,\"c\",t\n",
+        b"\"r:0\",\"d\"\"\",\r\n",
+        b"r:0,\"e\ne\",t\n",
+        b"x,r:0,f,t\n",
+        b"s:0,g,t\n",
+        b"r:0,,t\n",
+        b"r:0,caf\xe9,t\n",
+        b"r:0,h,\xe9\n",
+        b"r:0\n",
+        b"\n",
+        b"\r\n",
+        b"\"",
+        b"\"x\n",
+        b"r:0,\"g",
+        b"\r",
+        b",",
+        b"r:0,i,t",
+        b"r:0,a long one,t\n",
+    ];
+    vec(proptest::sample::select(pieces), 0..120).prop_map(|pieces| pieces.concat())
+}
+
+fn settings(max_record: usize) -> Settings {
+    Settings {
+        max_record,
+        carry: vec!["ticket".into()],
+        ..filled()
+    }
+}
+
+const HEADER: &[u8] = b"identity_id,developer_user_identifier,ticket\n";
+
+proptest! {
+    /// Rows are the same, taken in crowds or one by one.
+    #[test]
+    fn taken_in_crowds_rows_stay_what_they_are(
+        rows in pieces(),
+        max_record in prop_oneof![12_usize..40, Just(1 << 20)],
+        chunk in prop_oneof![1_usize..100, Just(usize::MAX)],
+        headerless: bool,
+    ) {
+        let mut settings = settings(max_record);
+        let mut text = rows;
+        if headerless {
+            let names = ["identity_id", "developer_user_identifier", "ticket"];
+            settings.header = Header::Columns(names.map(str::to_owned).to_vec());
+        } else {
+            text.splice(0..0, HEADER.iter().copied());
+        }
+        let valid = |line: u64, fields: [&str; 4]| format!("{line} {fields:?}");
+        let short = |read: Result<Read, InputError>| match read {
+            Ok(Read::Row(row)) => valid(row.position.line, Field::ALL.map(|field| row.link.get(field))),
+            other => format!("{other:?}"),
+        };
+        let expected: Vec<_> = read_all(Format::Csv, &text, &settings).into_iter().map(short).collect();
+        let Ok(mut reader) = reader(Format::Csv, Chunked(Cursor::new(text), chunk), &settings) else {
+            return Ok(());
+        };
+        let mut found = Vec::new();
+        loop {
+            let before = found.len();
+            let taken = reader.take_valid(|line, fields| found.push(valid(line, fields)));
+            prop_assert_eq!(taken, found.len() - before);
+            match reader.next() {
+                Some(read) => found.push(short(read)),
+                None => break,
+            }
+        }
+        prop_assert_eq!(found, expected);
+    }
+
+    /// Fed again as they are given back, refused rows are as many, and refused: nobody is called by half of a row.
+    #[test]
+    fn what_is_refused_stays_refused(
+        rows in pieces(),
+        json in vec(
+            proptest::sample::select(vec![
+                "{\"identity_id\":\"r:0\",\"developer_user_identifier\":1}", "{\"identity_id\":\"r:0\"}", "{}", "{", "}", "\"line\"",
+                "{\"reason\":1,\"identity_id\":[]}", "r:0", " ", "\n", "\n", "\n", "\r\n", "{\"line\":\"r:0\"}",
+            ]),
+            0..40,
+        ),
+        is_json: bool,
+        max_record in prop_oneof![12_usize..60, Just(1 << 20)],
+    ) {
+        let (format, text) = if is_json {
+            (Format::Jsonl, json.concat().into_bytes())
+        } else {
+            (Format::Csv, [HEADER, &rows].concat())
+        };
+        let Ok(mut first) = reader(format, Cursor::new(text), &settings(max_record)) else {
+            return Ok(());
+        };
+        first.keep_text();
+        let mut given = first.refused_header();
+        let mut refused = 0;
+        while let Some(Ok(read)) = first.next() {
+            if let Read::Invalid(row) = read {
+                refused += 1;
+                first.give_back(&row, &mut given);
+            }
+        }
+        // What was too long is so no more when it is shortened.
+        let again = read_all(format, &given, &settings(1 << 20));
+        let told = String::from_utf8_lossy(&given);
+        prop_assert_eq!(again.len(), refused, "{}", told);
+        let all_refused = again.iter().all(|read| matches!(read, Ok(Read::Invalid(_))));
+        prop_assert!(all_refused, "{}", told);
+    }
+}

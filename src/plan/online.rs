@@ -1,0 +1,108 @@
+//! `--online`: the caller and the pools are looked up, which changes nothing, and held against the rows.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::survey::Survey;
+use crate::call::look::{Caller, Look, Pool, Untold, Why};
+use crate::settings::Guards;
+
+/// How often a question is asked that the service is too busy to answer.
+const TRIES: u32 = 4;
+/// Before the second time; doubled before each further one.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+
+/// What was looked up.
+#[derive(Debug, Clone, Default)]
+pub struct Looked {
+    /// Whose credentials these are, if that was told.
+    pub caller: Option<Caller>,
+    /// What was told of each pool.
+    pub pools: BTreeMap<String, Told>,
+}
+
+/// What was told of a pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    /// It is as described.
+    Is(Pool),
+    /// The question is not permitted: nothing is known, and nothing is wrong.
+    NotPermitted,
+    /// It is not there, or nobody could be asked.
+    Not(String),
+}
+
+/// Looks up what the survey names, and adds to `problems` whatever a run would be stopped by.
+pub(super) async fn look(
+    calls: &impl Look,
+    guards: &Guards,
+    survey: &Survey,
+    problems: &mut Vec<String>,
+) -> Looked {
+    let mut looked = Looked::default();
+    match calls.caller().await {
+        Ok(caller) => {
+            problems.extend(wrong_account(&caller, guards));
+            looked.caller = Some(caller);
+        }
+        Err(untold) => problems.push(format!(
+            "it cannot be found out whose AWS credentials these are ({untold})"
+        )),
+    }
+    // One after the other: the quota of this question is no more known than that of an unlink.
+    for (id, rows) in &survey.pools {
+        let told = match pool(calls, id).await {
+            Ok(pool) => {
+                let names = rows.developer_provider_names.iter();
+                if let Some(own) = &pool.developer_provider_name {
+                    problems.extend(names.filter(|name| *name != own).map(|name| {
+                        format!(
+                            "pool {id} has the developer provider name {own}, and rows say {name}"
+                        )
+                    }));
+                }
+                Told::Is(pool)
+            }
+            Err(untold) if untold.why == Why::NotPermitted => Told::NotPermitted,
+            Err(untold) => {
+                let what = match untold.why {
+                    Why::Missing => "does not exist in this Region and account",
+                    _ => "cannot be looked up",
+                };
+                problems.push(format!("pool {id} {what} ({untold})"));
+                Told::Not(untold.to_string())
+            }
+        };
+        looked.pools.insert(id.clone(), told);
+    }
+    looked
+}
+
+fn wrong_account(caller: &Caller, guards: &Guards) -> Vec<String> {
+    let account = &caller.account;
+    let expected = guards.expected_account.as_ref().filter(|id| *id != account);
+    let expected = expected.map(|id| {
+        format!("the credentials are those of account {account}, and --expect-account says {id}")
+    });
+    expected
+        .into_iter()
+        .chain(guards.allowed.refuses_account(account))
+        .collect()
+}
+
+async fn pool(calls: &impl Look, id: &str) -> Result<Pool, Untold> {
+    let mut pause = FIRST_PAUSE;
+    for _ in 1..TRIES {
+        match calls.pool(id).await {
+            // Of skew the next signature takes account.
+            Err(untold) if matches!(untold.why, Why::Busy | Why::Signature) => {
+                sleep(pause).await;
+                pause *= 2;
+            }
+            told => return told,
+        }
+    }
+    calls.pool(id).await
+}

@@ -1,0 +1,267 @@
+//! One reading of the inputs: every row is judged, counted by pool, and held against what is done.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::repeats::{Place, Prefix, Repeats, Rows, SHOWN};
+use crate::error::Error;
+use crate::hold::{Holds, Print};
+use crate::input::{self, InputError, Read, Reader};
+use crate::record::Past;
+use crate::row::{InvalidRow, Keyer, region_of};
+use crate::run::{peek, unreadable};
+use crate::settings::Settings;
+
+/// What stands in the inputs, and what is left to do.
+///
+/// `rows = valid + invalid`, and `valid = already_done + held + left`. A row that repeats an earlier one is valid, and counted
+/// like any other: a run calls it again.
+#[derive(Debug, Clone, Default)]
+pub struct Survey {
+    /// All rows.
+    pub rows: u64,
+    /// Rows that may be called.
+    pub valid: u64,
+    /// Rows that may not.
+    pub invalid: u64,
+    /// The first of them: source, line and reason.
+    pub first_invalid: Vec<(Arc<str>, u64, String)>,
+    /// Rows that stand more than once, and users under several identities.
+    pub repeats: Repeats,
+    /// Rows that this run leaves alone, as an earlier one has settled them.
+    pub already_done: u64,
+    /// Rows whose users are on a hold list, so that they are not called.
+    pub held: u64,
+    /// Rows that remain to be called.
+    pub left: u64,
+    /// The pools by their id.
+    pub pools: BTreeMap<String, Pool>,
+    /// The names of the inputs, in their order.
+    pub sources: Vec<Arc<str>>,
+}
+
+/// The rows of a pool.
+#[derive(Debug, Clone, Default)]
+pub struct Pool {
+    /// Names of the providers that they name.
+    pub developer_provider_names: BTreeSet<String>,
+    /// Valid rows.
+    pub rows: u64,
+    /// Rows that remain to be called.
+    pub left: u64,
+    /// Those of them that this run takes before it stops at `--limit`.
+    pub taken: u64,
+}
+
+impl Pool {
+    fn add(&mut self, other: Self) {
+        self.developer_provider_names
+            .extend(other.developer_provider_names);
+        self.rows += other.rows;
+        self.left += other.left;
+        self.taken += other.taken;
+    }
+}
+
+impl Survey {
+    /// Reads every row once. `refused` is shown each input when it is opened, with no row, and each invalid row.
+    ///
+    /// # Errors
+    /// An input or the results cannot be read, or `refused` gives up.
+    pub fn of(
+        settings: &Settings,
+        holds: Option<&Holds>,
+        mut refused: impl FnMut(&mut Reader, Option<&InvalidRow>) -> Result<(), Error>,
+    ) -> Result<Self, Error> {
+        if settings.inputs.len() > Place::INPUTS {
+            return Err(Error::usage(format!(
+                "a plan takes {} inputs at most",
+                Place::INPUTS
+            )));
+        }
+        let (past, keyer) = peek(settings)?;
+        let mut count = Count::new(settings, past, keyer, holds)?;
+        for (number, input) in settings.inputs.iter().enumerate() {
+            let failed = |error: InputError| unreadable(&error);
+            let mut reader = input::open(input, &settings.input).map_err(failed)?;
+            count.survey.sources.push(input.name());
+            refused(&mut reader, None)?;
+            loop {
+                reader.take_valid(|line, values| count.valid(Place::new(number, line), values));
+                match reader.next().transpose().map_err(failed)? {
+                    None => break,
+                    Some(Read::Row(row)) => {
+                        let link = &row.link;
+                        let values = [
+                            &*link.identity_id,
+                            &link.identity_pool_id,
+                            &link.developer_provider_name,
+                            &link.developer_user_identifier,
+                        ];
+                        count.valid(Place::new(number, row.position.line), values);
+                    }
+                    Some(Read::Invalid(row)) => {
+                        refused(&mut reader, Some(&row))?;
+                        count.invalid(row);
+                    }
+                }
+            }
+        }
+        Ok(count.into_survey())
+    }
+
+    /// Where a row stands, as the input's name and the line.
+    #[must_use]
+    pub fn at(&self, place: Place) -> (&str, u64) {
+        let (input, line) = place.parts();
+        (&self.sources[input], line)
+    }
+
+    /// Calls that this run makes at least, by Region.
+    #[must_use]
+    pub fn calls_by_region(&self) -> BTreeMap<&str, u64> {
+        let mut regions = BTreeMap::new();
+        for (id, pool) in &self.pools {
+            *regions.entry(region_of(id)).or_default() += pool.taken;
+        }
+        regions
+    }
+
+    /// Calls that this run makes at least.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.pools.values().map(|pool| pool.taken).sum()
+    }
+}
+
+/// A survey under way.
+struct Count<'a> {
+    holds: Option<&'a Holds>,
+    survey: Survey,
+    past: Past,
+    keyer: Keyer,
+    /// Whether any row is known, so that it is worth looking.
+    knows: bool,
+    seen: Rows,
+    /// Rows after which a run stops, and how many it has taken.
+    limit: u64,
+    taken: u64,
+    /// Each pair of pool and provider.
+    groups: Vec<Group>,
+    by_name: HashMap<(String, String), usize>,
+    /// The group of the row before: most often it is the next row's, too.
+    last: usize,
+}
+
+/// The rows of one pool and provider.
+struct Group {
+    pool: String,
+    provider: String,
+    prefix: Prefix,
+    rows: u64,
+    left: u64,
+    taken: u64,
+}
+
+impl<'a> Count<'a> {
+    fn new(
+        settings: &Settings,
+        past: Past,
+        keyer: Keyer,
+        holds: Option<&'a Holds>,
+    ) -> Result<Self, Error> {
+        let mut key = [0; 16];
+        getrandom::fill(&mut key).map_err(|error| {
+            Error::usage(format!(
+                "the operating system gives no random numbers: {error}"
+            ))
+        })?;
+        Ok(Self {
+            holds,
+            survey: Survey::default(),
+            knows: past.done() > 0 || settings.results.as_ref().is_some_and(|to| to.skip_failed),
+            past,
+            keyer,
+            seen: Rows::new(key),
+            limit: settings.bounds.limit.unwrap_or(u64::MAX),
+            taken: 0,
+            groups: Vec::new(),
+            by_name: HashMap::new(),
+            last: 0,
+        })
+    }
+
+    fn valid(&mut self, place: Place, values: [&str; 4]) {
+        let [identity, pool, provider, user] = values;
+        self.survey.rows += 1;
+        let known = self.knows && {
+            let key = self.keyer.key_of(values.map(str::as_bytes));
+            self.past.skips(key)
+        };
+        let number = self.group(pool, provider);
+        let group = &mut self.groups[number];
+        group.rows += 1;
+        if known {
+            self.survey.already_done += 1;
+        } else if self.holds.is_some_and(|holds| holds.hold(Print::of(user))) {
+            self.survey.held += 1;
+            // A run settles it, so that it counts for the limit.
+            self.taken += 1;
+        } else {
+            group.left += 1;
+            if self.taken < self.limit {
+                self.taken += 1;
+                group.taken += 1;
+            }
+        }
+        self.seen.see(&group.prefix, user, identity, place);
+    }
+
+    fn invalid(&mut self, row: InvalidRow) {
+        self.survey.rows += 1;
+        self.survey.invalid += 1;
+        self.taken += 1;
+        if self.survey.first_invalid.len() < SHOWN {
+            self.survey.first_invalid.push((
+                row.position.source,
+                row.position.line,
+                row.fault.reason,
+            ));
+        }
+    }
+
+    fn group(&mut self, pool: &str, provider: &str) -> usize {
+        let is_last = |group: &Group| group.pool == pool && group.provider == provider;
+        if !self.groups.get(self.last).is_some_and(is_last) {
+            let name = (pool.to_owned(), provider.to_owned());
+            self.last = *self.by_name.entry(name).or_insert_with(|| {
+                self.groups.push(Group {
+                    pool: pool.to_owned(),
+                    provider: provider.to_owned(),
+                    prefix: self.seen.prefix(pool, provider),
+                    rows: 0,
+                    left: 0,
+                    taken: 0,
+                });
+                self.groups.len() - 1
+            });
+        }
+        self.last
+    }
+
+    fn into_survey(self) -> Survey {
+        let mut survey = self.survey;
+        survey.valid = survey.rows - survey.invalid;
+        survey.left = survey.valid - survey.already_done - survey.held;
+        for group in self.groups {
+            survey.pools.entry(group.pool).or_default().add(Pool {
+                developer_provider_names: [group.provider].into(),
+                rows: group.rows,
+                left: group.left,
+                taken: group.taken,
+            });
+        }
+        survey.repeats = self.seen.repeats();
+        survey
+    }
+}

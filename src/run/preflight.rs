@@ -1,0 +1,322 @@
+//! Before the first unlink in a pool: is it one that the run may touch, is it there, and is the rows' provider its own?
+//!
+//! A pool is looked up once a run, when its first row is taken, and its rows wait for the answer; rows of other pools pass
+//! meanwhile. Where an answer can be had it is waited for. Where the question is not allowed, or the service is too busy for
+//! it, the run warns and goes on: what is wrong then is told by the first unlink.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+
+use super::reason::Reason;
+use crate::call::Unlink;
+use crate::call::look::{Look, Pool, Untold, Why};
+use crate::config::Allowed;
+use crate::outcome::Cause;
+use crate::retry::Policy;
+use crate::row::region_of;
+use crate::worker::{Halt, HaltingAnswer, OpenRow};
+
+/// How often a question is asked that gets an answer, but not this one.
+const TRIES: u32 = 4;
+/// How often whoever answers as Cognito does not.
+const TRIES_OF_STRANGERS: u32 = 2;
+/// Before the second try; doubled before each further one.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// Between two tries at most, when nobody answers or the credentials have expired.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// What is to be said to people, from whichever task.
+type News = Arc<Mutex<Vec<String>>>;
+type Rows = VecDeque<Box<OpenRow>>;
+type Looking = Pin<Box<dyn Future<Output = Found> + Send>>;
+
+/// Lets rows pass, pool by pool.
+pub struct Preflight {
+    allowed: Allowed,
+    /// Starts a look-up; nothing is looked up without.
+    look_up: Option<Box<dyn Fn(String) -> Looking + Send>>,
+    pools: HashMap<String, Seen>,
+    looking: JoinSet<(String, Found)>,
+    /// Rows that have waited for a look-up, and may be called.
+    passed: Rows,
+    news: News,
+}
+
+/// What is known of a pool.
+enum Seen {
+    /// It is being looked up, and these rows wait for it.
+    Asked(Rows),
+    /// It is as described.
+    Is(Pool),
+    /// Nobody has told.
+    Unknown,
+}
+
+/// What a look-up has found.
+#[derive(Debug, PartialEq, Eq)]
+enum Found {
+    Pool(Pool),
+    /// The question is not answered, which is no reason not to go on.
+    Nothing,
+    /// No call would do any better.
+    Halting(Cause, Untold),
+}
+
+/// What becomes of a row at first sight.
+pub(super) enum Sight {
+    /// It may be called.
+    Passes(Box<OpenRow>),
+    /// It is kept until its pool is known.
+    Waits,
+    /// It may not, and so the run must not go on.
+    Refused(Reason),
+}
+
+impl Preflight {
+    /// Lets everything pass.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::new(Allowed::default())
+    }
+
+    /// Lets pass what is allowed, and looks nothing up.
+    #[must_use]
+    pub fn new(allowed: Allowed) -> Self {
+        Self {
+            allowed,
+            look_up: None,
+            pools: HashMap::new(),
+            looking: JoinSet::new(),
+            passed: Rows::new(),
+            news: News::default(),
+        }
+    }
+
+    /// Looks pools up.
+    #[must_use]
+    pub fn asking<C: Look + Unlink>(self, calls: Arc<C>, policy: Policy) -> Self {
+        let news = Arc::clone(&self.news);
+        Self {
+            look_up: Some(Box::new(move |id| {
+                let (calls, news) = (Arc::clone(&calls), Arc::clone(&news));
+                Box::pin(async move { look_up(&*calls, &id, policy, &news).await })
+            })),
+            ..self
+        }
+    }
+
+    /// Takes over what has been looked up already.
+    #[must_use]
+    pub fn knowing(mut self, pools: HashMap<String, Pool>) -> Self {
+        let known = pools.into_iter().map(|(id, pool)| (id, Seen::Is(pool)));
+        self.pools.extend(known);
+        self
+    }
+
+    /// Looks at a row that was taken.
+    pub(super) fn see(&mut self, row: Box<OpenRow>) -> Sight {
+        let id = &row.row.link.identity_pool_id;
+        match self.pools.get_mut(id) {
+            Some(Seen::Asked(waiting)) => {
+                waiting.push_back(row);
+                return Sight::Waits;
+            }
+            Some(Seen::Unknown) => return Sight::Passes(row),
+            Some(Seen::Is(pool)) => {
+                return match mismatch(pool, &row) {
+                    Some(reason) => Sight::Refused(reason),
+                    None => Sight::Passes(row),
+                };
+            }
+            None => {}
+        }
+        if let Some(why) = self.allowed.refuses_pool(id) {
+            return Sight::Refused(Reason::Refused(format!(
+                "{why} (at {}). Leave such rows out, or allow them",
+                row.row.position
+            )));
+        }
+        let id = id.clone();
+        let Some(look_up) = &self.look_up else {
+            self.pools.insert(id, Seen::Unknown);
+            return Sight::Passes(row);
+        };
+        let found = look_up(id.clone());
+        self.pools
+            .insert(id.clone(), Seen::Asked(Rows::from([row])));
+        self.looking.spawn(async move { (id, found.await) });
+        Sight::Waits
+    }
+
+    /// Waits for a look-up to end; nothing if there is none to wait for.
+    ///
+    /// # Errors
+    /// Why the run must not go on. The rows of the pool still wait, to be counted by [`Preflight::stop`].
+    pub(super) async fn looked(&mut self) -> Option<Result<(), Reason>> {
+        let (id, found) = match self.looking.join_next().await? {
+            Ok(looked) => looked,
+            Err(error) => return Some(Err(Reason::Panicked(error))),
+        };
+        let Some(Seen::Asked(waiting)) = self.pools.get_mut(&id) else {
+            return Some(Ok(()));
+        };
+        let seen = match found {
+            Found::Pool(pool) => match waiting.iter().find_map(|row| mismatch(&pool, row)) {
+                Some(reason) => return Some(Err(reason)),
+                None => Seen::Is(pool),
+            },
+            Found::Nothing => Seen::Unknown,
+            Found::Halting(cause, untold) => {
+                let row = waiting.front()?;
+                let answer = HaltingAnswer {
+                    cause,
+                    position: row.row.position.clone(),
+                    identity_pool_id: id,
+                    facts: untold.facts,
+                };
+                return Some(Err(Reason::Halted(Halt::Answer(Box::new(answer)))));
+            }
+        };
+        self.passed.append(waiting);
+        self.pools.insert(id, seen);
+        Some(Ok(()))
+    }
+
+    /// Whether rows have waited for their pool, and may be called now.
+    pub(super) fn has_passed(&self) -> bool {
+        !self.passed.is_empty()
+    }
+
+    /// The next row that has waited for its pool, and may be called now.
+    pub(super) fn take_passed(&mut self) -> Option<Box<OpenRow>> {
+        self.passed.pop_front()
+    }
+
+    /// Ends all look-ups. Says how many rows were kept.
+    pub(super) fn stop(&mut self) -> usize {
+        self.looking = JoinSet::new();
+        let passed = self.passed.drain(..).count();
+        let asked = self.pools.values_mut().map(|seen| match seen {
+            Seen::Asked(waiting) => waiting.drain(..).count(),
+            _ => 0,
+        });
+        passed + asked.sum::<usize>()
+    }
+
+    /// What is to be said since the last time.
+    pub(super) fn news(&self) -> Vec<String> {
+        std::mem::take(&mut *self.news.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Why the row must not be called in this pool, if it must not. Of a pool that names no provider the unlink tells: an
+/// emulator may know of none, and the service takes none for such a pool.
+fn mismatch(pool: &Pool, row: &OpenRow) -> Option<Reason> {
+    let link = &row.row.link;
+    let theirs = pool.developer_provider_name.as_ref()?;
+    (*theirs != link.developer_provider_name).then(|| {
+        Reason::Refused(format!(
+            "identity pool {} ({}) has the developer provider name {theirs}, and not {} (at {}). \
+             Mend developer_provider_name or the pool id in the input",
+            link.identity_pool_id, pool.name, link.developer_provider_name, row.row.position
+        ))
+    })
+}
+
+/// Looks a pool up, for as long as it takes, or as it makes sense.
+async fn look_up<C: Look + Unlink>(calls: &C, id: &str, policy: Policy, news: &News) -> Found {
+    let say = |text: String| {
+        let mut news = news.lock().unwrap_or_else(PoisonError::into_inner);
+        news.push(text);
+    };
+    let until = Instant::now() + policy.give_up_after;
+    let (mut answered, mut pause, mut told) = (0, FIRST_PAUSE, None);
+    loop {
+        let untold = match calls.pool(id).await {
+            Ok(pool) => return Found::Pool(pool),
+            Err(untold) => untold,
+        };
+        tracing::debug!(pool = id, why = ?untold.why, code = untold.facts.code.as_deref(), "not looked up");
+        answered += u32::from(untold.why != Why::Unreachable);
+        match untold.why {
+            Why::Missing => return Found::Halting(Cause::PoolMissing, untold),
+            Why::NotPermitted | Why::Other => {
+                say(unchecked(id, &untold));
+                return Found::Nothing;
+            }
+            Why::Foreign if answered >= TRIES_OF_STRANGERS => {
+                say(unchecked(id, &untold));
+                return Found::Nothing;
+            }
+            Why::Busy if answered >= TRIES => {
+                say(unchecked(id, &untold));
+                return Found::Nothing;
+            }
+            Why::Signature if answered >= TRIES => {
+                return Found::Halting(Cause::BadCredentials, untold);
+            }
+            Why::Busy | Why::Foreign | Why::Signature => {}
+            // Where some have worked, none at all are others that are not there yet.
+            Why::Credentials(cause)
+                if policy.wait_for_credentials && (cause == Cause::Expired || told.is_some()) =>
+            {
+                told.get_or_insert_with(|| {
+                    say(format!(
+                        "The AWS credentials have expired before pool {id} could be looked up. Renew them and this run goes on."
+                    ));
+                });
+                pause = LONGEST_PAUSE;
+                answered = 0;
+            }
+            Why::Credentials(cause) => return Found::Halting(cause, untold),
+            Why::Unreachable if Instant::now() >= until => {
+                return Found::Halting(Cause::Unreachable, untold);
+            }
+            Why::Unreachable => {
+                told.get_or_insert_with(|| {
+                    say(format!(
+                        "No answer from {} to the question what pool {id} is ({untold}). It is asked again; no row fails for it.",
+                        region_of(id)
+                    ));
+                });
+                pause = pause.min(until.saturating_duration_since(Instant::now()));
+            }
+        }
+        sleep(pause).await;
+        pause = (pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+        if matches!(untold.why, Why::Credentials(_)) {
+            calls.renew().await;
+        }
+    }
+}
+
+fn unchecked(id: &str, untold: &Untold) -> String {
+    let remedy = match untold.why {
+        Why::NotPermitted => {
+            "Allow cognito-identity:DescribeIdentityPool on it, or leave this out with --no-preflight."
+        }
+        _ => "If it is a wrong one, its first unlink will tell.",
+    };
+    format!(
+        "Warning: pool {id} is called without a check, since it cannot be looked up ({untold}). {remedy}"
+    )
+}
+
+impl fmt::Debug for Preflight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Preflight")
+            .field("allowed", &self.allowed)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+#[path = "preflight_tests.rs"]
+mod tests;

@@ -1,0 +1,51 @@
+//! What a run is driven by: how far it may go, and where its events come from and go to.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+use super::breaker::Breaker;
+use super::feeder::Fed;
+use super::preflight::Preflight;
+use crate::record::Recording;
+use crate::report::Snapshot;
+use crate::row::RowKey;
+use crate::signal::{Signal, Stop};
+
+/// When a run ends although there is more to do, and how much may be under way.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Rows open at most.
+    pub open_rows: usize,
+    /// Rows that wait for their first admission at most: whoever comes back from a back-off should not wait for thousands.
+    pub queued: usize,
+    /// Rows to settle.
+    pub limit: Option<u64>,
+    /// How long to take rows.
+    pub take_for: Option<Duration>,
+    /// Failures to bear.
+    pub max_failures: Breaker,
+    /// Rows to bear that were not linked.
+    pub max_not_linked: Option<Breaker>,
+}
+
+/// Where a run's events come from and go to.
+pub struct Wires<'a> {
+    /// Rows.
+    pub fed: mpsc::Receiver<Fed>,
+    /// Lets rows pass, pool by pool.
+    pub preflight: Preflight,
+    /// Whether counting on behind an early stop can be waited for; standard input may never end.
+    pub input_ends: bool,
+    /// Results.
+    pub recording: Recording,
+    /// Signals.
+    pub signals: mpsc::Receiver<Signal>,
+    /// Tells the workers how far to stop.
+    pub stop: watch::Sender<Stop>,
+    /// Rows that were in flight when an earlier run was killed.
+    pub interrupted: HashSet<RowKey>,
+    /// Whoever watches.
+    pub watcher: &'a mut (dyn FnMut(&Snapshot) + Send),
+}

@@ -1,0 +1,146 @@
+//! What a person on a terminal is shown and asked before a run against AWS.
+
+use std::process::Command;
+
+use cognito_unlink::emulator::{Link, Settings};
+use rustix::process::Signal;
+
+use crate::sandbox::{POOL, PROVIDER, Sandbox, csv, link, people, start_on_terminal};
+
+const OTHER_POOL: &str = "eu-west-1:99999999-9b5e-4d7a-8c21-5e0f7d9a4b63";
+
+/// Link `n`, in another pool and Region.
+fn elsewhere(n: usize) -> Link {
+    let there = link(n);
+    Link {
+        identity_id: there.identity_id.replace("us-east-1", "eu-west-1"),
+        identity_pool_id: OTHER_POOL.to_owned(),
+        ..there
+    }
+}
+
+/// `run people.csv`, against an endpoint that is not on this machine as far as its name tells.
+fn against_aws(sandbox: &Sandbox, args: &[&str]) -> Command {
+    let mut command = sandbox.program();
+    command.args(["run", "people.csv"]).args(args);
+    command.args(["--endpoint-url", "http://cognito.example"]);
+    command.env("HTTP_PROXY", sandbox.emulator.url());
+    command.env("TERM", "dumb");
+    command
+}
+
+#[test]
+fn the_question_shows_what_is_about_to_happen() {
+    let sandbox = Sandbox::with(Settings {
+        provider: Some(PROVIDER.to_owned()),
+        ..Settings::default()
+    });
+    sandbox.write("people.csv", people(1201) + "bad row\n");
+    sandbox.write("holds.txt", "acct-7\n");
+    let args = ["--hold", "holds.txt", "--rate", "20"];
+    let running = start_on_terminal(against_aws(&sandbox, &args));
+    running.says("Type yes to go on: ");
+    assert_eq!(sandbox.emulator.counters().unlinks, 0);
+    running.types("no\n");
+    let ran = running.ended().exits(2);
+    for words in [
+        "at http://cognito.example, account 123456789012:",
+        &format!("1,200 rows in pool emulated ({POOL})"),
+        "1 row left out: on the hold list",
+        "1 row left out: invalid",
+        "At 20/s that takes 1 min, until 2",
+        "not confirmed; nothing was called",
+    ] {
+        assert!(
+            ran.stderr.contains(words),
+            "{words:?} is not in {}",
+            ran.stderr
+        );
+    }
+    assert_eq!(sandbox.emulator.counters().unlinks, 0);
+    assert!(!sandbox.exists("people.results.csv"));
+}
+
+#[test]
+fn a_pool_that_the_question_has_looked_up_is_not_looked_up_again() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(5));
+    let running = start_on_terminal(against_aws(&sandbox, &["--rate", "unlimited"]));
+    running.says("As fast as the quota allows.");
+    running.types("yes\n");
+    running.ended().exits(0);
+    let counters = sandbox.emulator.counters();
+    assert_eq!(counters.unlinks, 5);
+    assert_eq!(counters.operations["DescribeIdentityPool"], 1);
+}
+
+#[test]
+fn of_several_pools_the_number_has_to_be_typed() {
+    for (typed, code) in [
+        (&["yes 2\n"][..], 0),
+        (&["yes\n", "2\n"], 0),
+        (&["yes\n", "3\n"], 2),
+        (&["yes\n", "\n"], 2),
+        (&["yes 3\n"], 2),
+        (&["2\n"], 2),
+        (&["y 2\n"], 2),
+    ] {
+        let sandbox = Sandbox::new();
+        sandbox.write("people.csv", csv(&[link(1), elsewhere(2), link(3)]));
+        let running = start_on_terminal(against_aws(&sandbox, &[]));
+        running.says("Type yes and the number of pools to go on: ");
+        running.types(typed[0]);
+        if let Some(second) = typed.get(1) {
+            running.says("How many pools are these? ");
+            running.types(second);
+        }
+        running.ended().exits(code);
+        let unlinks = if code == 0 { 3 } else { 0 };
+        assert_eq!(sandbox.emulator.counters().unlinks, unlinks, "{typed:?}");
+    }
+}
+
+#[test]
+fn what_is_wrong_is_told_instead_of_asked() {
+    let sandbox = Sandbox::with(Settings {
+        links: Some(vec![link(1)]),
+        ..Settings::default()
+    });
+    sandbox.write("people.csv", csv(&[link(1), elsewhere(2)]));
+    let ran = start_on_terminal(against_aws(&sandbox, &[]))
+        .ended()
+        .exits(5);
+    assert!(
+        ran.stderr
+            .contains(&format!("identity pool {OTHER_POOL} does not exist"))
+    );
+    assert!(!ran.stderr.contains("Type yes"), "{}", ran.stderr);
+
+    sandbox.write("cognito-unlink.toml", "allowed-regions = \"us-east-1\"");
+    let ran = start_on_terminal(against_aws(&sandbox, &[]))
+        .ended()
+        .exits(2);
+    assert!(
+        ran.stderr
+            .contains("Region eu-west-1 is not among the allowed-regions")
+    );
+    assert_eq!(sandbox.emulator.counters().unlinks, 0);
+}
+
+#[test]
+fn a_question_can_be_left_unanswered() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", csv(&[link(1), elsewhere(2)]));
+    for answers in [&[][..], &["yes\n"]] {
+        let running = start_on_terminal(against_aws(&sandbox, &[]));
+        running.says("Type yes and the number of pools to go on: ");
+        for answer in answers {
+            running.types(answer);
+            running.says("How many pools are these? ");
+        }
+        running.signal(Signal::INT);
+        let ran = running.ended().exits(130);
+        assert!(ran.stderr.contains("nothing was called"), "{}", ran.stderr);
+    }
+    assert_eq!(sandbox.emulator.counters().unlinks, 0);
+}

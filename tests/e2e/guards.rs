@@ -1,0 +1,375 @@
+//! Before the first call: pools, the account, the team's configuration. What is refused is never called.
+
+use std::collections::VecDeque;
+use std::net::TcpListener;
+use std::process::Command;
+
+use cognito_unlink::emulator::{Link, Settings};
+use rustix::process::Signal;
+
+use crate::gate::{Gate, Instead, Told};
+use crate::sandbox::{PATIENCE, POOL, PROVIDER, Ran, Sandbox, csv, link, people, start};
+
+const OTHER_POOL: &str = "us-east-1:99999999-9b5e-4d7a-8c21-5e0f7d9a4b63";
+
+/// Link `n`, in another pool.
+fn elsewhere(n: usize) -> Link {
+    Link {
+        identity_pool_id: OTHER_POOL.to_owned(),
+        ..link(n)
+    }
+}
+
+fn asked(sandbox: &Sandbox) -> u64 {
+    let operations = sandbox.emulator.counters().operations;
+    operations.get("DescribeIdentityPool").copied().unwrap_or(0)
+}
+
+/// Runs `people.csv` by way of a gate.
+fn run_behind(sandbox: &Sandbox, gate: &Gate, args: &[&str]) -> Command {
+    let mut command = sandbox.program();
+    command.args(["run", "people.csv", "--json", "--rate", "unlimited"]);
+    command.args(["--endpoint-url", gate.url()]).args(args);
+    command
+}
+
+fn told(about: &str, answers: impl Into<VecDeque<Instead>>) -> Vec<Told> {
+    vec![Told {
+        about: about.to_owned(),
+        answers: answers.into(),
+    }]
+}
+
+/// A port that nobody listens on.
+fn closed() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    format!("http://{}", listener.local_addr().expect("an address"))
+}
+
+#[track_caller]
+fn says(ran: &Ran, words: &str) {
+    let said = format!("{}{}", ran.stdout, ran.stderr);
+    assert!(said.contains(words), "{words:?} is not in {said}");
+}
+
+#[test]
+fn a_pool_is_looked_up_once() {
+    let sandbox = Sandbox::with(Settings {
+        provider: Some(PROVIDER.to_owned()),
+        ..Settings::default()
+    });
+    sandbox.write("people.csv", people(40));
+    let ran = sandbox.run(&["people.csv"]).exits(0);
+    assert_eq!(ran.stderr, "");
+    assert_eq!(asked(&sandbox), 1);
+    sandbox.write("more.csv", people(3));
+    sandbox.run(&["more.csv", "--no-preflight"]).exits(0);
+    assert_eq!(asked(&sandbox), 1);
+    assert_eq!(sandbox.emulator.counters().unlinks, 43);
+}
+
+#[test]
+fn a_pool_that_is_not_there_is_not_called() {
+    let sandbox = Sandbox::with(Settings {
+        links: Some((1..=30).map(link).collect()),
+        ..Settings::default()
+    });
+    let rows: Vec<_> = (31..=35).map(elsewhere).chain((1..=30).map(link)).collect();
+    sandbox.write("people.csv", csv(&rows));
+    let ran = sandbox.run(&["people.csv", "--json"]).exits(5);
+    says(
+        &ran,
+        "the identity pool does not exist in this Region and account (at people.csv:2",
+    );
+    says(&ran, OTHER_POOL);
+    assert_eq!(ran.counts(&["rows", "failed", "in_doubt"]), [35, 0, 0]);
+    let called = sandbox.calls_by_user();
+    assert!((31..=35).all(|n| !called.contains_key(&format!("acct-{n}"))));
+}
+
+#[test]
+fn a_pool_with_another_provider_is_not_called() {
+    let sandbox = Sandbox::with(Settings {
+        provider: Some("login.other".to_owned()),
+        ..Settings::default()
+    });
+    sandbox.write("people.csv", people(30));
+    let ran = sandbox.run(&["people.csv", "--json"]).exits(5);
+    says(
+        &ran,
+        "has the developer provider name login.other, and not login.example.com (at people.csv:2)",
+    );
+    assert_eq!(ran.counts(&["left", "failed", "calls"]), [30, 0, 0]);
+    assert_eq!(sandbox.emulator.counters().unlinks, 0);
+
+    // A later row of a pool that is known.
+    let mut rows: Vec<_> = (1..=30).map(link).collect();
+    for row in &mut rows[..29] {
+        row.developer_provider_name = "login.other".to_owned();
+    }
+    sandbox.write("people.csv", csv(&rows));
+    let ran = sandbox.run(&["people.csv", "--json"]).exits(5);
+    says(&ran, "people.csv:31)");
+    assert!(!sandbox.calls_by_user().contains_key("acct-30"));
+}
+
+#[test]
+fn whoever_may_not_ask_is_warned_and_goes_on() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(20));
+    for code in ["AccessDeniedException", "NotAuthorizedException"] {
+        let gate = Gate::before(&sandbox.emulator.url(), told(POOL, [Instead::Error(code)]));
+        let results = format!("{code}.csv");
+        let mut command = run_behind(&sandbox, &gate, &["--results", &results]);
+        let ran = start(&mut command).ended().exits(0);
+        says(&ran, "Warning: pool");
+        says(&ran, "Allow cognito-identity:DescribeIdentityPool");
+        assert_eq!(ran.stderr.matches("Warning").count(), 1, "{}", ran.stderr);
+        assert_eq!(gate.answered(), 1);
+        assert_eq!(asked(&sandbox), 0);
+    }
+}
+
+#[test]
+fn an_answer_that_can_be_had_is_waited_for() {
+    let sandbox = Sandbox::with(Settings {
+        provider: Some("login.other".to_owned()),
+        ..Settings::default()
+    });
+    sandbox.write("people.csv", people(20));
+    let moments = [
+        Instead::Error("TooManyRequestsException"),
+        Instead::HangUp,
+        Instead::Error("InternalErrorException"),
+    ];
+    let gate = Gate::before(&sandbox.emulator.url(), told(POOL, moments));
+    let ran = start(&mut run_behind(&sandbox, &gate, &[]))
+        .ended()
+        .exits(5);
+    says(&ran, "has the developer provider name login.other");
+    says(&ran, "No answer from us-east-1");
+    assert_eq!(gate.answered(), 3);
+    assert_eq!(sandbox.emulator.counters().unlinks, 0);
+}
+
+#[test]
+fn a_service_too_busy_to_tell_does_not_stop_the_run() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(5));
+    let busy = vec![Instead::Error("TooManyRequestsException"); 9];
+    let gate = Gate::before(&sandbox.emulator.url(), told(POOL, busy));
+    let ran = start(&mut run_behind(&sandbox, &gate, &[]))
+        .ended()
+        .exits(0);
+    says(&ran, "Warning: pool");
+    assert_eq!(ran.counts(&["unlinked", "throttled"]), [5, 0]);
+    assert_eq!(gate.answered(), 4);
+}
+
+#[test]
+fn a_pool_that_keeps_its_rows_waiting_holds_up_no_other() {
+    let sandbox = Sandbox::new();
+    let rows: Vec<_> = (1..=40)
+        .map(elsewhere)
+        .chain((41..=100).map(link))
+        .collect();
+    sandbox.write("people.csv", csv(&rows));
+    let gate = Gate::before(&sandbox.emulator.url(), told(OTHER_POOL, [Instead::Wait]));
+    let running = start(&mut run_behind(&sandbox, &gate, &["--timeout", "60s"]));
+    let others_done = sandbox
+        .emulator
+        .wait_until(PATIENCE, |seen| seen.unlinks == 60);
+    assert!(others_done, "{:?}", sandbox.emulator.counters());
+    gate.open();
+    let ran = running.ended().exits(0);
+    assert_eq!(ran.counts(&["unlinked", "calls"]), [100, 100]);
+}
+
+#[test]
+fn rows_that_wait_for_their_pool_are_left_when_the_run_stops() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(40));
+    let gate = Gate::before(&sandbox.emulator.url(), told(POOL, [Instead::Wait]));
+    let running = start(&mut run_behind(&sandbox, &gate, &[]));
+    assert!(gate.is_asked());
+    running.signal(Signal::TERM);
+    let ran = running.ended().exits(143);
+    assert_eq!(ran.counts(&["rows", "left", "calls"]), [40, 40, 0]);
+    gate.open();
+    assert_eq!(sandbox.emulator.counters().unlinks, 0);
+}
+
+#[test]
+fn only_the_expected_account_is_called() {
+    let sandbox = Sandbox::with(Settings {
+        account: "111122223333".to_owned(),
+        ..Settings::default()
+    });
+    sandbox.write("people.csv", people(5));
+    let ran = sandbox
+        .run(&["people.csv", "--expect-account", "123456789012"])
+        .exits(2);
+    says(&ran, "those of account 111122223333");
+    says(&ran, "--expect-account says 123456789012");
+    assert_eq!(
+        (asked(&sandbox), sandbox.emulator.counters().unlinks),
+        (0, 0)
+    );
+    assert!(!sandbox.exists("people.results.csv"));
+    sandbox
+        .run(&["people.csv", "--expect-account", "111122223333"])
+        .exits(0);
+    assert_eq!(sandbox.emulator.counters().unlinks, 5);
+    // A rehearsal has no account.
+    sandbox
+        .run(&[
+            "people.csv",
+            "--rehearse",
+            "--expect-account",
+            "123456789012",
+        ])
+        .exits(0);
+}
+
+#[test]
+fn an_account_that_nobody_tells_is_not_the_expected_one() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(5));
+    let mut command = sandbox.program();
+    command.args(["run", "people.csv", "--expect-account", "123456789012"]);
+    command.env("AWS_ENDPOINT_URL", sandbox.emulator.url());
+    command.env("AWS_ENDPOINT_URL_STS", closed());
+    let ran = start(&mut command).ended().exits(2);
+    says(
+        &ran,
+        "it cannot be found out whose AWS credentials these are (ConnectionFailed",
+    );
+    let mut command = sandbox.bare();
+    command.args(["run", "people.csv", "--expect-account", "123456789012"]);
+    command.env("AWS_ENDPOINT_URL", sandbox.emulator.url());
+    let ran = start(&mut command).ended().exits(2);
+    says(
+        &ran,
+        "it cannot be found out whose AWS credentials these are (NoCredentials",
+    );
+    assert_eq!(
+        (asked(&sandbox), sandbox.emulator.counters().unlinks),
+        (0, 0)
+    );
+}
+
+#[test]
+fn a_configuration_bounds_what_is_touched() {
+    let sandbox = Sandbox::new();
+    let rows: Vec<_> = (1..=20).map(link).chain([elsewhere(21)]).collect();
+    sandbox.write("people.csv", csv(&rows));
+    for (config, code, words) in [
+        (
+            "allowed-accounts = [\"999999999999\"]",
+            2,
+            "account 123456789012 is not among the allowed-accounts",
+        ),
+        (
+            "allowed-regions = [\"eu-west-1\"]",
+            5,
+            "Region us-east-1 is not among the allowed-regions of cognito-unlink.toml (at people.csv:2)",
+        ),
+        (
+            &format!("allowed-pools = [\"{OTHER_POOL}\"]"),
+            5,
+            "is not among the allowed-pools of cognito-unlink.toml (at people.csv:2)",
+        ),
+    ] {
+        sandbox.write("cognito-unlink.toml", config);
+        let ran = sandbox.run(&["people.csv"]).exits(code);
+        says(&ran, words);
+        says(&ran, "Taken from cognito-unlink.toml: allowed-");
+        assert_eq!(
+            (asked(&sandbox), sandbox.emulator.counters().unlinks),
+            (0, 0)
+        );
+    }
+    // What is allowed is called, up to the first row that is not.
+    sandbox.write(
+        "cognito-unlink.toml",
+        format!("allowed-pools = [\"{POOL}\"]"),
+    );
+    let ran = sandbox.run(&["people.csv", "--json"]).exits(5);
+    says(&ran, "(at people.csv:22)");
+    assert_eq!(ran.counts(&["failed", "in_doubt"]), [0, 0]);
+    assert!(!sandbox.calls_by_user().contains_key("acct-21"));
+    let ran = sandbox.run(&["people.csv", "--dry-run"]).exits(2);
+    says(&ran, "(at people.csv:22); nothing was called");
+    // So it is in a rehearsal, but for the account.
+    sandbox.write(
+        "cognito-unlink.toml",
+        format!(
+            "allowed-accounts = \"999999999999\"\nallowed-pools = [\"{POOL}\", \"{OTHER_POOL}\"]"
+        ),
+    );
+    sandbox.run(&["people.csv", "--rehearse"]).exits(0);
+}
+
+#[test]
+fn options_win_over_the_configuration_and_hold_lists_add_up() {
+    let sandbox = Sandbox::new();
+    let mut text = people(6).replace('\n', ",T-1\n");
+    text = text.replacen(",T-1\n", ",ticket\n", 1);
+    sandbox.write("people.csv", text);
+    std::fs::create_dir(sandbox.path("team")).expect("a directory");
+    sandbox.write("team/legal.txt", "acct-2\n");
+    sandbox.write("mine.txt", "acct-3\n");
+    sandbox.write(
+        "team/ours.toml",
+        "rate = \"1/h\"\nhold = \"legal.txt\"\ncarry = [\"ticket\"]\n",
+    );
+    let ran = sandbox
+        .run(&[
+            "people.csv",
+            "--config",
+            "team/ours.toml",
+            "--hold",
+            "mine.txt",
+        ])
+        .exits(0);
+    assert_eq!(ran.stderr, "Taken from team/ours.toml: hold, carry.\n");
+    let results = sandbox.results("people.results.csv");
+    assert!(results.iter().all(|line| line["ticket"] == "T-1"));
+    let outcomes = sandbox.outcomes("people.results.csv");
+    let held: Vec<_> = (1..=6)
+        .filter(|n| outcomes[&format!("acct-{n}")] == "held")
+        .collect();
+    assert_eq!(held, [2, 3]);
+}
+
+#[test]
+fn a_configuration_that_is_not_understood_is_refused() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(1));
+    let ran = sandbox
+        .run(&["people.csv", "--config", "absent.toml"])
+        .exits(2);
+    says(&ran, "absent.toml cannot be read");
+    for (config, words) in [
+        (
+            "\nallowed-acount = \"123456789012\"",
+            "cognito-unlink.toml:2: there is no setting \"allowed-acount\"; did you mean allowed-accounts?",
+        ),
+        (
+            "rate = true",
+            "cognito-unlink.toml:1: rate: expected a number",
+        ),
+        (
+            "hold = \"absent.txt\"",
+            "the hold list absent.txt cannot be read",
+        ),
+    ] {
+        sandbox.write("cognito-unlink.toml", config);
+        let ran = sandbox.run(&["people.csv"]).exits(2);
+        says(&ran, words);
+        assert!(!sandbox.exists("people.results.csv"));
+    }
+    sandbox.write("cognito-unlink.toml", "");
+    let ran = sandbox.run(&["people.csv"]).exits(0);
+    assert_eq!(ran.stderr, "Taken from cognito-unlink.toml: nothing.\n");
+}

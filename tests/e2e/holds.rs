@@ -1,0 +1,215 @@
+//! Who is on a hold list is not called, from whatever moment on.
+
+use std::fs;
+
+use cognito_unlink::emulator::{FaultKind, Rule, Then, When};
+
+use crate::sandbox::{PATIENCE, Ran, Sandbox, people};
+
+fn rule(when: When, then: Then) -> Rule {
+    Rule {
+        when,
+        then,
+        times: None,
+    }
+}
+
+/// Waits until the emulator holds so many calls back.
+#[track_caller]
+fn held_back(sandbox: &Sandbox, calls: u64) {
+    let patience = sandbox
+        .emulator
+        .wait_until(PATIENCE, |seen| seen.held == calls);
+    assert!(patience, "{:?}", sandbox.emulator.counters());
+}
+
+/// The users with this outcome, by number.
+fn with(sandbox: &Sandbox, outcome: &str) -> Vec<usize> {
+    let outcomes = sandbox.outcomes("people.results.csv");
+    let mut users: Vec<usize> = outcomes
+        .iter()
+        .filter(|(_, held)| *held == outcome)
+        .map(|(user, _)| user.trim_start_matches("acct-").parse().expect("a number"))
+        .collect();
+    users.sort_unstable();
+    users
+}
+
+#[test]
+fn whoever_is_held_is_recorded_and_never_called() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(9));
+    // acct-1, as sha256sum tells it, in capitals.
+    let hashed = "ba36a4edd92d37c66d4e05462aea603a0f34c2eea5cbe39d7b704f642fca326f".to_uppercase();
+    sandbox.write(
+        "holds.txt",
+        format!("\u{feff}sha256:{hashed}\r\n\r\nacct-5\r\nacct-99\r\n acct-6\r\nACCT-7"),
+    );
+    let ran = sandbox
+        .run(&["people.csv", "--hold", "holds.txt", "--json"])
+        .exits(0);
+    assert_eq!(ran.counts(&["rows", "unlinked", "held"]), [9, 7, 2]);
+    assert_eq!(with(&sandbox, "held"), [1, 5]);
+    assert_eq!(sandbox.emulator.counters().unlinks, 7);
+    let line = &sandbox.results("people.results.csv")[0];
+    assert_eq!((&*line["attempts"], &*line["error_code"]), ("0", ""));
+
+    let ran = sandbox
+        .run(&["people.csv", "--hold", "holds.txt", "--dry-run", "--json"])
+        .exits(0);
+    assert_eq!(ran.counts(&["skipped", "held", "left"]), [7, 2, 0]);
+
+    // Nothing is done with: without the list they are called.
+    let ran = sandbox.run(&["people.csv", "--json"]).exits(0);
+    assert_eq!(ran.counts(&["skipped", "unlinked"]), [7, 2]);
+}
+
+#[test]
+fn a_list_that_cannot_be_read_at_the_start_is_wrong_usage() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(1));
+    sandbox.write("holds.txt", "acct-1\nsha256:12\n");
+    for (list, words) in [
+        ("absent.txt", "absent.txt cannot be read"),
+        (".", "cannot be read"),
+        (
+            "holds.txt",
+            "holds.txt:2 cannot be used: expected 64 hexadecimal digits",
+        ),
+    ] {
+        let ran = sandbox.run(&["people.csv", "--hold", list]).exits(2);
+        assert!(ran.stderr.contains(words), "{}", ran.stderr);
+        assert!(!ran.stderr.contains("acct-"), "{}", ran.stderr);
+    }
+    assert_eq!(sandbox.emulator.counters().connections, 0);
+}
+
+#[test]
+fn a_hold_that_arrives_stops_rows_that_wait() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(60));
+    sandbox.write("holds.txt", "");
+    // Four calls are under way and stay so; all others wait for a place.
+    sandbox.emulator.add_rule(rule(When::Always, Then::Hold));
+    let running = sandbox.start(&[
+        "people.csv",
+        "--hold",
+        "holds.txt",
+        "--concurrency",
+        "4",
+        "--json",
+    ]);
+    held_back(&sandbox, 4);
+    let called = sandbox.calls_by_user();
+    let all: Vec<_> = (1..=60).map(|n| format!("acct-{n}")).collect();
+    sandbox.write("new.txt", all.join("\n"));
+    fs::rename(sandbox.path("new.txt"), sandbox.path("holds.txt")).expect("renamed");
+    running.says("holds.txt was read again: 60 holds.");
+    sandbox.emulator.clear_rules();
+    let ran = running.ended().exits(0);
+    assert_eq!(ran.counts(&["unlinked", "held", "calls"]), [4, 56, 4]);
+    assert_eq!(sandbox.calls_by_user(), called);
+}
+
+#[test]
+fn a_hold_that_arrives_in_a_back_off_stops_the_next_attempt() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(2));
+    sandbox.write("holds.txt", "acct-9\n");
+    for (user, fault) in [
+        ("acct-1", FaultKind::InternalError),
+        ("acct-2", FaultKind::ResetAfter),
+    ] {
+        sandbox
+            .emulator
+            .add_rule(rule(When::User(user.to_owned()), Then::Fault(fault)));
+    }
+    let running = sandbox.start(&[
+        "people.csv",
+        "--hold",
+        "holds.txt",
+        "--max-attempts",
+        "1000",
+        "--json",
+    ]);
+    let tried = sandbox
+        .emulator
+        .wait_until(PATIENCE, |seen| seen.faults.len() == 2);
+    assert!(tried);
+    // Edited where it stands.
+    sandbox.write("holds.txt", "acct-1\nacct-2\n");
+    let ran: Ran = running.ended().exits(1);
+    // The second one may have been unlinked by an attempt that got no answer, and that is what has to be known.
+    assert_eq!(ran.counts(&["held", "in_doubt"]), [1, 1]);
+    assert_eq!(with(&sandbox, "held"), [1]);
+    let results = sandbox.results("people.results.csv");
+    let doubt = results.iter().find(|line| line["outcome"] == "in_doubt");
+    let doubt = doubt.expect("a row in doubt");
+    assert_eq!(doubt["error_code"], "Held");
+    assert!(doubt["error_message"].contains("may have taken effect"));
+
+    // So it stays, as long as the user is held; then the doubt is resolved.
+    let called = sandbox.calls_by_user();
+    sandbox.run(&["people.csv", "--hold", "holds.txt"]).exits(1);
+    assert_eq!(with(&sandbox, "in_doubt"), [2]);
+    assert_eq!(sandbox.calls_by_user(), called);
+    sandbox.emulator.clear_rules();
+    sandbox.run(&["people.csv"]).exits(0);
+    assert_eq!(with(&sandbox, "unlinked_reply_lost"), [2]);
+}
+
+#[test]
+fn a_list_that_is_taken_away_halts_the_run() {
+    for broken in [None, Some("acct-1\nsha256:half\n")] {
+        let sandbox = Sandbox::new();
+        sandbox.write("people.csv", people(60));
+        sandbox.write("holds.txt", "acct-99\n");
+        sandbox.emulator.add_rule(rule(When::Always, Then::Hold));
+        let running = sandbox.start(&[
+            "people.csv",
+            "--hold",
+            "holds.txt",
+            "--concurrency",
+            "4",
+            "--json",
+        ]);
+        held_back(&sandbox, 4);
+        match broken {
+            None => fs::remove_file(sandbox.path("holds.txt")).expect("removed"),
+            Some(text) => sandbox.write("holds.txt", text),
+        }
+        running.says("Stopping: waiting for 4 calls in flight");
+        sandbox.emulator.clear_rules();
+        let ran = running.ended().exits(5);
+        assert_eq!(ran.counts(&["unlinked", "left", "calls"]), [4, 56, 4]);
+        assert!(
+            ran.stdout.contains("the hold list holds.txt"),
+            "{}",
+            ran.stdout
+        );
+    }
+}
+
+#[test]
+fn a_list_that_is_emptied_to_be_written_releases_nobody() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(60));
+    sandbox.write("holds.txt", "acct-59\nacct-60\n");
+    sandbox.emulator.add_rule(rule(When::Always, Then::Hold));
+    let running = sandbox.start(&[
+        "people.csv",
+        "--hold",
+        "holds.txt",
+        "--concurrency",
+        "4",
+        "--json",
+    ]);
+    held_back(&sandbox, 4);
+    sandbox.write("holds.txt", "acct-58\n");
+    running.says("holds.txt was read again: 1 hold.");
+    sandbox.write("holds.txt", "acct-58\nacct-59\nacct-60\n");
+    running.says("holds.txt was read again: 3 holds.");
+    sandbox.emulator.clear_rules();
+    running.ended().exits(0);
+    assert_eq!(with(&sandbox, "held"), [58, 59, 60]);
+}

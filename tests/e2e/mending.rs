@@ -1,0 +1,254 @@
+//! `plan --invalid`: rows that are refused come back, to be mended and fed again.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use serde_json::{Value, json};
+
+use crate::plan::plan;
+use crate::sandbox::{POOL, PROVIDER, Sandbox, link, people, start};
+
+/// Rows that are wrong in every way that a CSV row can be, under a header, and how many.
+fn bad_csv() -> (Vec<u8>, usize) {
+    let id = link(1).identity_id;
+    let begun = format!("mine,{id},{POOL},{PROVIDER},");
+    let rows: [Vec<u8>; 9] = [
+        format!("{begun}\n").into(),
+        format!("mine,{id},{POOL},log in,acct\r\n").into(),
+        format!("\"a,\nb\",ID,{POOL},{PROVIDER},\"acct,\"\"1\"\n").into(),
+        format!("mine,{id},{POOL}\n").into(),
+        format!("{begun}acct,and,more\n").into(),
+        [begun.as_bytes(), b"caf\xe9\n"].concat(),
+        format!("{begun}\"quoted\" twice\n").into(),
+        format!("mine,{id},eu{POOL},{PROVIDER},acct\n").into(),
+        format!("{begun}\"never closed\n").into(),
+    ];
+    let header =
+        "reason,identity_id,Identity Pool Id,developer_provider_name,developer_user_identifier\n";
+    ([header.as_bytes(), &rows.concat()].concat(), rows.len())
+}
+
+#[test]
+fn invalid_rows_come_back_to_be_mended_as_csv() {
+    let sandbox = Sandbox::new();
+    let (mut bytes, bad) = bad_csv();
+    // A good row among them is not given back.
+    let at = bytes.iter().position(|&b| b == b'\n').expect("a header") + 1;
+    let good = link(50);
+    let row = format!("mine,{},{POOL},{PROVIDER},acct-50\n", good.identity_id);
+    bytes.splice(at..at, row.into_bytes());
+    sandbox.write("people.csv", &bytes);
+    let told = plan(&sandbox, &["people.csv", "--invalid", "bad.csv", "--json"])
+        .exits(1)
+        .summary();
+    assert_eq!((&told["invalid"], &told["valid"]), (&json!(bad), &json!(1)));
+    let mode = fs::metadata(sandbox.path("bad.csv"))
+        .expect("there")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+
+    // Before it is mended, no row of it passes.
+    let ran = start(
+        sandbox
+            .bare()
+            .args(["run", "bad.csv", "--rehearse", "--json"]),
+    )
+    .ended();
+    assert_eq!(
+        ran.exits(1).counts(&["rows", "invalid"]),
+        [bad as u64, bad as u64]
+    );
+
+    // Any CSV library reads it row by row.
+    let mut reader = csv::ReaderBuilder::new()
+        .flexible(true)
+        .from_path(sandbox.path("bad.csv"))
+        .expect("there");
+    let header: Vec<String> = reader
+        .headers()
+        .expect("a header")
+        .iter()
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(
+        header,
+        [
+            "invalid_reason",
+            "reason",
+            "identity_id",
+            "Identity Pool Id",
+            "developer_provider_name",
+            "developer_user_identifier"
+        ]
+    );
+    let records: Vec<csv::ByteRecord> = reader.byte_records().map(|r| r.expect("a row")).collect();
+    assert_eq!(records.len(), bad);
+    assert!(records[0][0].starts_with(b"people.csv:3: developer_user_identifier is missing"));
+    assert_eq!(&records[2][1], b"a,\nb");
+    assert_eq!(&records[2][5], b"acct,\"1");
+    assert_eq!(&records[5][5], b"caf\xe9");
+    assert!(records[6][1].ends_with(b"\"quoted\" twice"));
+    assert!(records[8][1].ends_with(b"\"never closed"));
+
+    // Mended where it is wrong, and left as it is elsewhere.
+    let mut writer = csv::Writer::from_path(sandbox.path("mended.csv")).expect("created");
+    writer.write_record(&header).expect("written");
+    for (n, record) in records.iter().enumerate() {
+        let link = link(n + 1);
+        let fields = [
+            &record[0],
+            b"mine",
+            link.identity_id.as_bytes(),
+            POOL.as_bytes(),
+            PROVIDER.as_bytes(),
+        ];
+        let user = format!("mended {n}");
+        writer
+            .write_record(fields.into_iter().chain([user.as_bytes()]))
+            .expect("written");
+    }
+    writer.flush().expect("written");
+    let ran = start(
+        sandbox
+            .bare()
+            .args(["run", "mended.csv", "--rehearse", "--json"]),
+    )
+    .ended();
+    assert_eq!(
+        ran.exits(0).counts(&["rows", "unlinked"]),
+        [bad as u64, bad as u64]
+    );
+}
+
+#[test]
+fn invalid_rows_come_back_to_be_mended_as_jsonl() {
+    let sandbox = Sandbox::new();
+    let id = link(1).identity_id;
+    let whole = format!(
+        "\"identity_id\":\"{id}\",\"identity_pool_id\":\"{POOL}\",\"developer_provider_name\":\"{PROVIDER}\""
+    );
+    let mut bytes = Vec::new();
+    let rows: [Vec<u8>; 7] = [
+        format!("{{{whole}}}").into(),
+        format!("{{{whole},\"developer_user_identifier\":null,\"reason\":\"mine\"}}").into(),
+        format!(
+            "{{{whole},\"developer_user_identifier\":\"a\",\"DeveloperUserIdentifier\":\"b\"}}"
+        )
+        .into(),
+        b"{}".to_vec(),
+        b"{\"identity_id\": oops".to_vec(),
+        b"[1, 2]".to_vec(),
+        [
+            format!("{{{whole},\"developer_user_identifier\":\"caf").as_bytes(),
+            b"\xe9\"}",
+        ]
+        .concat(),
+    ];
+    for row in &rows {
+        bytes.extend_from_slice(row);
+        bytes.push(b'\n');
+    }
+    sandbox.write("people.jsonl", &bytes);
+    plan(&sandbox, &["people.jsonl", "--invalid", "bad.jsonl"]).exits(1);
+    let ran = start(
+        sandbox
+            .bare()
+            .args(["run", "bad.jsonl", "--rehearse", "--json"]),
+    )
+    .ended();
+    assert_eq!(ran.exits(1).counts(&["rows", "invalid"]), [7, 7]);
+    let given = fs::read(sandbox.path("bad.jsonl")).expect("there");
+    let lines: Vec<&[u8]> = given
+        .split(|&b| b == b'\n')
+        .filter(|line| !line.is_empty())
+        .collect();
+    assert_eq!(lines.len(), rows.len());
+    let mut mended = String::new();
+    for (n, line) in lines.iter().enumerate() {
+        let text = String::from_utf8_lossy(line);
+        let mut object: serde_json::Map<String, Value> =
+            serde_json::from_str(&text).expect("an object");
+        let name = if n == 1 { "invalid_reason" } else { "reason" };
+        let why = object[name].as_str().expect("a reason");
+        assert!(
+            why.starts_with(&format!("people.jsonl:{}: ", n + 1)),
+            "{why}"
+        );
+        match n {
+            1 => assert_eq!(object["reason"], "mine"),
+            4 => assert_eq!(object["line"], "{\"identity_id\": oops"),
+            5 => assert_eq!(object["line"], "[1, 2]"),
+            6 => assert!(line.ends_with(&rows[6][1..])),
+            _ => {}
+        }
+        object.remove("DeveloperUserIdentifier");
+        let link = link(n + 1);
+        for (key, value) in [
+            ("identity_id", link.identity_id),
+            ("identity_pool_id", link.identity_pool_id),
+            ("developer_provider_name", link.developer_provider_name),
+            ("developer_user_identifier", link.developer_user_identifier),
+        ] {
+            object.insert(key.to_owned(), value.into());
+        }
+        let _ = writeln!(mended, "{}", Value::Object(object));
+    }
+    sandbox.write("mended.jsonl", mended);
+    let ran = start(
+        sandbox
+            .bare()
+            .args(["run", "mended.jsonl", "--rehearse", "--json"]),
+    )
+    .ended();
+    assert_eq!(ran.exits(0).counts(&["rows", "unlinked"]), [7, 7]);
+}
+
+#[test]
+fn a_file_of_invalid_rows_takes_nothings_place() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(2) + "x\n");
+    sandbox.write(
+        "others.csv",
+        people(2).replace("identity_id,", "IdentityId,"),
+    );
+    sandbox.write("people.jsonl", "");
+    sandbox.write("mended.csv", "half of it is mended");
+    for (args, why) in [
+        (
+            &["people.csv", "--invalid", "mended.csv"][..],
+            "is there already",
+        ),
+        (
+            &["people.csv", "--invalid", "people.csv"],
+            "is there already",
+        ),
+        (&["people.csv", "--invalid", "bad.jsonl"], "ends in .csv"),
+        (&["people.csv", "--invalid", "bad.csv.gz"], "uncompressed"),
+        (
+            &["people.csv", "people.jsonl", "--invalid", "bad.csv"],
+            "several formats",
+        ),
+        (
+            &["people.csv", "others.csv", "--invalid", "bad.csv"],
+            "different columns",
+        ),
+        (
+            &["people.csv", "--invalid", "absent/bad.csv"],
+            "cannot be written",
+        ),
+    ] {
+        let ran = plan(&sandbox, args).exits(2);
+        assert!(ran.stderr.contains(why), "{why}: {}", ran.stderr);
+        assert!(!sandbox.exists("bad.csv"), "{args:?}");
+    }
+    assert_eq!(sandbox.read("mended.csv"), "half of it is mended");
+    // What cannot be read to its end leaves no half a file.
+    plan(
+        &sandbox,
+        &["people.csv", "absent.csv", "--invalid", "bad.csv"],
+    )
+    .exits(3);
+    assert!(!sandbox.exists("bad.csv"));
+}

@@ -1,0 +1,315 @@
+//! What a run would do, told beforehand.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use cognito_unlink::emulator::{Link, Settings};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::{Value, json};
+
+use crate::sandbox::{POOL, PROVIDER, Ran, Sandbox, csv, link, link_of, people, start};
+
+pub(crate) const OTHER_POOL: &str = "eu-west-1:7a6c2a10-9b5e-4d7a-8c21-5e0f7d9a4b99";
+
+/// The link of user `n` in the pool of another Region.
+pub(crate) fn abroad(n: usize) -> Link {
+    Link {
+        identity_id: format!("eu-west-1:00000000-0000-4000-8000-{n:012x}"),
+        identity_pool_id: OTHER_POOL.to_owned(),
+        ..link(n)
+    }
+}
+
+/// `plan`, without any credentials.
+pub(crate) fn plan_command(sandbox: &Sandbox, args: &[&str]) -> Command {
+    let mut command = sandbox.bare();
+    command.arg("plan").args(args);
+    command
+}
+
+/// The same, to its end.
+pub(crate) fn plan(sandbox: &Sandbox, args: &[&str]) -> Ran {
+    start(&mut plan_command(sandbox, args)).ended()
+}
+
+#[test]
+fn everything_is_counted_and_named_by_line() {
+    let sandbox = Sandbox::new();
+    let mut links: Vec<Link> = (1..=20).map(link).collect();
+    links.push(link(4));
+    links.push(link_of(99, "acct-7"));
+    links.push(abroad(1));
+    let mut text = csv(&links);
+    text += "us-east-1:1,nowhere\n";
+    let _ = writeln!(text, "us-east-1:1,{POOL},{PROVIDER},");
+    sandbox.write("people.csv", &text);
+    // The first five are done.
+    sandbox.run(&["people.csv", "--limit", "5"]).exits(4);
+    let calls = sandbox.emulator.counters().unlinks;
+    let url = sandbox.emulator.url();
+    let args = ["people.csv", "--endpoint-url", &url];
+    let told = plan(&sandbox, &[&args[..], &["--json"]].concat())
+        .exits(1)
+        .summary();
+    let keys = [
+        "rows",
+        "valid",
+        "invalid",
+        "duplicates",
+        "users_with_several_identities",
+        "already_done",
+        "left",
+    ];
+    let counts = keys.map(|key| told[key].as_u64().expect(key));
+    // The row that repeats one that is done is done, too.
+    assert_eq!(counts, [25, 23, 2, 1, 1, 6, 17]);
+    assert_eq!(told["seconds_at_rate"], json!(1.6));
+    assert_eq!(
+        told["pools"],
+        json!([
+            {
+                "identity_pool_id": OTHER_POOL, "region": "eu-west-1",
+                "developer_provider_names": [PROVIDER], "rows": 1, "left": 1,
+            },
+            {
+                "identity_pool_id": POOL, "region": "us-east-1",
+                "developer_provider_names": [PROVIDER], "rows": 22, "left": 16,
+            },
+        ])
+    );
+    let text = plan(&sandbox, &args).exits(1).stdout;
+    for line in [
+        "people.csv:25: the row has 2 fields, and there are 4 columns",
+        "people.csv:26: developer_user_identifier is missing or empty",
+        "people.csv:22 repeats people.csv:5",
+        "people.csv:23 names the user of people.csv:8",
+        "6  done already  in people.results.csv",
+        "16  of 22 rows left in pool",
+        "eu-west-1: at least 1 call, 0.1 s at 10/s",
+        "a run takes at least 1.6 s and ends about 20",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    assert!(!text.contains("acct-"), "{text}");
+    assert_eq!(sandbox.emulator.counters().unlinks, calls);
+}
+
+#[test]
+fn whatever_a_run_reads_can_be_planned() {
+    let sandbox = Sandbox::new();
+    let text = people(30);
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    gzip.write_all(text.as_bytes()).expect("in memory");
+    sandbox.write("people.csv.gz", gzip.finish().expect("in memory"));
+    sandbox.write(
+        "renamed.csv",
+        text.replace("developer_user_identifier", "who"),
+    );
+    let mut lines = String::new();
+    for n in 1..=30 {
+        let link = link(n);
+        let row = json!({
+            "IdentityId": link.identity_id, "IdentityPoolId": POOL,
+            "DeveloperProviderName": PROVIDER, "DeveloperUserIdentifier": link.developer_user_identifier,
+        });
+        let _ = writeln!(lines, "{row}");
+    }
+    sandbox.write("people.jsonl", lines);
+    for args in [
+        &["people.csv.gz"][..],
+        &["people.jsonl", "--carry", "ticket", "--yes", "--rehearse"],
+        &["renamed.csv", "--map", "developer_user_identifier=who"],
+    ] {
+        let told = plan(&sandbox, &[args, &["--json"]].concat())
+            .exits(0)
+            .summary();
+        assert_eq!(
+            (&told["rows"], &told["left"]),
+            (&json!(30), &json!(30)),
+            "{args:?}"
+        );
+    }
+    // One file repeats another, whatever its format.
+    let told = plan(&sandbox, &["people.jsonl", "people.csv.gz", "--json"]).summary();
+    assert_eq!(
+        (&told["duplicates"], &told["left"]),
+        (&json!(30), &json!(60))
+    );
+    assert_eq!(
+        told["first_duplicates"][0]["earlier_source"],
+        "people.jsonl"
+    );
+
+    let mut command = plan_command(&sandbox, &["-", "--format", "csv", "--json"]);
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    stdin.write_all(text.as_bytes()).expect("it reads");
+    drop(stdin);
+    let ended = child.wait_with_output().expect("it ends");
+    let told: Value = serde_json::from_slice(&ended.stdout).expect("an object");
+    assert_eq!(told["rows"], 30);
+
+    for (args, code) in [
+        (&["absent.csv"][..], 3),
+        (&["renamed.csv"], 3),
+        (&["people.txt"], 2),
+        (&["renamed.csv", "--plan", "plan.json"], 2),
+        (&[], 2),
+    ] {
+        plan(&sandbox, args).exits(code);
+    }
+}
+
+#[test]
+fn how_long_it_takes_is_the_slowest_regions_time() {
+    let sandbox = Sandbox::new();
+    let mut links: Vec<Link> = (1..=40).map(link).collect();
+    links.extend((1..=10).map(abroad));
+    sandbox.write("people.csv", csv(&links));
+    let told =
+        |args: &[&str]| plan(&sandbox, &[&["people.csv", "--json"], args].concat()).summary();
+    assert_eq!(told(&["--rate", "2"])["seconds_at_rate"], json!(20.0));
+    assert_eq!(told(&["--rate", "60/h"])["seconds_at_rate"], json!(2400.0));
+    let limited = told(&["--rate", "2", "--limit", "6"]);
+    assert_eq!(limited["seconds_at_rate"], json!(3.0));
+    assert_eq!(
+        (&limited["left"], &limited["calls"]),
+        (&json!(50), &json!(6))
+    );
+    let unlimited = told(&["--rate", "unlimited"]);
+    assert_eq!(unlimited["seconds_at_rate"], Value::Null);
+    assert_eq!(unlimited["finish_at"], Value::Null);
+    sandbox.write("nobody.csv", people(0));
+    let text = plan(&sandbox, &["nobody.csv", "--rate", "unlimited"])
+        .exits(0)
+        .stdout;
+    assert!(text.contains("There is nothing to call."), "{text}");
+    let text = plan(&sandbox, &["people.csv", "--limit", "1", "--for", "2h"]).stdout;
+    for line in ["when it has settled 1 row.", "no more rows after 2 h."] {
+        assert!(text.contains(line), "{text}");
+    }
+    let text = plan(&sandbox, &["people.csv", "--rate", "unlimited"]).stdout;
+    assert!(text.contains("How long that takes is not known"), "{text}");
+
+    let quota = |account: &str, region: &str, calls: f64| {
+        json!({
+            "endpoint": "AWS", "account": account, "region": region, "calls_per_second": calls,
+            "measured_at": "2026-11-23T09:30:00Z",
+        })
+    };
+    fs::create_dir_all(sandbox.path(".local/state/cognito-unlink")).expect("created");
+    let remember = |quotas: &[Value]| {
+        let file = json!({"version": 1, "quotas": quotas});
+        sandbox.write(".local/state/cognito-unlink/quotas.json", file.to_string());
+    };
+    remember(&[quota("1", "us-east-1", 4.0), quota("1", "eu-west-1", 5.0)]);
+    let learned = told(&["--rate", "unlimited"]);
+    assert_eq!(learned["seconds_at_rate"], Value::Null);
+    assert_eq!(learned["seconds_at_learned_rate"], json!(10.0));
+    assert_eq!(
+        told(&["--rate", "unlimited", "--leave", "50%"])["seconds_at_learned_rate"],
+        json!(20.0)
+    );
+    assert_eq!(
+        told(&["--rate", "unlimited", "--no-state"])["seconds_at_learned_rate"],
+        Value::Null
+    );
+    // Two accounts have found something else: nobody knows which of them this run is.
+    remember(&[
+        quota("1", "us-east-1", 4.0),
+        quota("2", "us-east-1", 40.0),
+        quota("1", "eu-west-1", 5.0),
+    ]);
+    assert_eq!(
+        told(&["--rate", "unlimited"])["seconds_at_learned_rate"],
+        Value::Null
+    );
+}
+
+#[test]
+fn who_is_held_and_what_a_team_allows_is_told_beforehand() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(10));
+    sandbox.write("hold.txt", "acct-3\nacct-4\n");
+    let told = plan(&sandbox, &["people.csv", "--hold", "hold.txt", "--json"])
+        .exits(0)
+        .summary();
+    assert_eq!((&told["held"], &told["left"]), (&json!(2), &json!(8)));
+    sandbox.write(
+        "cognito-unlink.toml",
+        "rate = \"5/s\"\nallowed-regions = [\"eu-west-1\"]\n",
+    );
+    let ran = plan(&sandbox, &["people.csv", "--out", "plan.json"]).exits(5);
+    for words in [
+        "rate: 5/s (cognito-unlink.toml)",
+        "A run would be stopped",
+        "Region us-east-1 is not among",
+    ] {
+        assert!(ran.stdout.contains(words), "{}", ran.stdout);
+    }
+    assert!(!sandbox.exists("plan.json"));
+}
+
+#[test]
+fn the_readme_shows_the_plan_of_the_samples() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = fs::read_to_string(root.join("README.md")).expect("a readme");
+    let begin = "$ cognito-unlink plan samples/purge.csv samples/bad-rows.csv\n";
+    let (_, shown) = readme.split_once(begin).expect("it shows a plan");
+    let (shown, _) = shown.split_once("```").expect("it ends");
+    let sandbox = Sandbox::new();
+    let mut command = plan_command(&sandbox, &["samples/purge.csv", "samples/bad-rows.csv"]);
+    let ran = start(command.current_dir(root)).ended().exits(1);
+    // The time of day and the path of the program are another one's.
+    let same = |text: &str| {
+        let lines = text.lines().filter(|line| !line.starts_with("Begun now"));
+        let lines: Vec<_> = lines
+            .map(str::trim_end)
+            .filter(|line| !line.is_empty())
+            .collect();
+        lines[..lines.len() - 1].join("\n")
+    };
+    assert_eq!(same(shown), same(&ran.stdout));
+}
+
+#[test]
+fn online_pools_are_held_against_the_rows() {
+    let sandbox = Sandbox::with(Settings {
+        provider: Some("login.other.example".to_owned()),
+        ..Settings::default()
+    });
+    sandbox.write("people.csv", people(3));
+    let url = sandbox.emulator.url();
+    let online = |args: &[&str]| {
+        let mut command = plan_command(
+            &sandbox,
+            &[&["people.csv", "--online", "--endpoint-url", &url], args].concat(),
+        );
+        command
+            .env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+            .env("AWS_SECRET_ACCESS_KEY", "secret");
+        start(&mut command).ended()
+    };
+    let ran = online(&["--out", "plan.json"]).exits(5);
+    assert!(
+        ran.stdout
+            .contains("has the developer provider name login.other.example"),
+        "{}",
+        ran.stdout
+    );
+    assert!(!sandbox.exists("plan.json"));
+    let ran = online(&["--expect-account", "999999999999"]).exits(5);
+    assert!(
+        ran.stdout.contains("--expect-account says 999999999999"),
+        "{}",
+        ran.stdout
+    );
+    assert_eq!(sandbox.emulator.counters().unlinks, 0);
+}

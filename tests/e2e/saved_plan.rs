@@ -1,0 +1,323 @@
+//! A run that takes over a saved plan: exactly that is run, or nothing.
+
+use std::fs;
+use std::process::Command;
+
+use cognito_unlink::emulator::{Emulator, Rule, Settings, Then, When};
+use serde_json::Value;
+
+use crate::plan::{OTHER_POOL, abroad, plan, plan_command};
+use crate::sandbox::{PATIENCE, POOL, Ran, Sandbox, csv, people, start};
+
+/// A host that is not this machine, behind a proxy that is the emulator.
+const ELSEWHERE: &str = "http://cognito.example";
+
+/// Saves a plan of `inputs` against the emulator.
+#[track_caller]
+fn save(sandbox: &Sandbox, args: &[&str]) {
+    let url = sandbox.emulator.url();
+    let usual = [
+        "--endpoint-url",
+        &url,
+        "--rate",
+        "unlimited",
+        "--out",
+        "plan.json",
+    ];
+    plan(sandbox, &[args, &usual].concat()).exits(0);
+}
+
+fn run_plan(sandbox: &Sandbox, args: &[&str]) -> Ran {
+    start(&mut run_plan_command(sandbox, args)).ended()
+}
+
+fn run_plan_command(sandbox: &Sandbox, args: &[&str]) -> Command {
+    let mut command = sandbox.program();
+    command.args(["run", "--plan", "plan.json"]).args(args);
+    command
+}
+
+/// The run is refused, names `why`, and calls nobody.
+#[track_caller]
+fn refused(sandbox: &Sandbox, args: &[&str], why: &[&str]) {
+    let ran = run_plan(sandbox, args).exits(2);
+    for words in why {
+        assert!(ran.stderr.contains(words), "{words}: {}", ran.stderr);
+    }
+    assert_eq!(sandbox.emulator.counters().unlinks, 0, "{}", ran.stderr);
+    assert!(!sandbox.exists("people.results.csv"), "{}", ran.stderr);
+}
+
+#[test]
+fn exactly_the_plan_is_run_wherever_it_is_taken() {
+    let sandbox = Sandbox::new();
+    fs::create_dir_all(sandbox.path("here/lists")).expect("created");
+    sandbox.write(
+        "here/lists/people.csv",
+        people(20)
+            .replace("acct-", "person-")
+            .replace("identity_id,", "ticket,identity_id,")
+            .replace("us-east-1:0000", "T,us-east-1:0000"),
+    );
+    let url = sandbox.emulator.url();
+    plan(
+        &sandbox,
+        &[
+            "here/lists/people.csv",
+            "--out",
+            "here/plan.json",
+            "--rate",
+            "500",
+            "--carry",
+            "ticket",
+            "--endpoint-url",
+            &url,
+            "--results",
+            "here/done.jsonl",
+        ],
+    )
+    .exits(0);
+    let text = sandbox.read("here/plan.json");
+    assert!(!text.contains("person-"), "{text}");
+    let saved: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(saved["version"], 1);
+    assert_eq!(saved["inputs"][0]["path"], "lists/people.csv");
+    assert_eq!(saved["counts"]["rows"], 20);
+    assert_eq!(saved["pools"][0]["identity_pool_id"], POOL);
+    assert!(
+        text.contains("\"--rate=500/s\"") && text.contains("\"--results=done.jsonl\""),
+        "{text}"
+    );
+
+    fs::rename(sandbox.path("here"), sandbox.path("there")).expect("renamed");
+    let run = |args: &[&str]| {
+        let mut command = sandbox.program();
+        command
+            .args(["run", "--plan", "there/plan.json", "--json"])
+            .args(args);
+        start(&mut command).ended()
+    };
+    run(&["--rehearse"]).exits(0);
+    assert_eq!(sandbox.emulator.counters().unlinks, 0);
+    // Rows that are done already are no difference.
+    assert_eq!(run(&["--limit", "7"]).exits(4).counts(&["unlinked"]), [7]);
+    assert_eq!(run(&[]).exits(0).counts(&["skipped", "unlinked"]), [7, 13]);
+    let lines = sandbox.results("there/done.jsonl");
+    assert!(lines.iter().all(|line| line["ticket"] == "T"), "{lines:?}");
+
+    for args in [
+        &["--rate", "1"][..],
+        &["--carry", "x"],
+        &["--endpoint-url", "http://127.0.0.1:1"],
+        &["--skip-failed"],
+        &["--results", "x.csv"],
+    ] {
+        let ran = run(args).exits(2);
+        assert!(ran.stderr.contains("beside --plan"), "{}", ran.stderr);
+    }
+    run(&["people.csv"]).exits(2);
+}
+
+#[test]
+fn an_input_that_has_changed_is_refused() {
+    let whole = people(30);
+    let order = {
+        let mut lines: Vec<&str> = whole.lines().collect();
+        lines.swap(3, 4);
+        lines.join("\n") + "\n"
+    };
+    let pool = whole.clone() + csv(&[abroad(1)]).lines().nth(1).expect("a row") + "\n";
+    for (changed, why) in [
+        (
+            whole.replace("acct-7\"", "acct+7\""),
+            &["people.csv: SHA-256", "another content"][..],
+        ),
+        (order, &["people.csv: SHA-256", "in another order"]),
+        (
+            pool,
+            &["rows: 31, planned 30", OTHER_POOL, "not planned at all"],
+        ),
+        (
+            whole.replace(POOL, "us-east-1:4f6c2a10-9b5e-4d7a-8c21-5e0f7d9a4b63"),
+            &["rows: 0, planned 30"],
+        ),
+        (String::new(), &["0 bytes"]),
+    ] {
+        let sandbox = Sandbox::new();
+        sandbox.write("people.csv", &whole);
+        save(&sandbox, &["people.csv"]);
+        sandbox.write("people.csv", changed);
+        refused(&sandbox, &[], why);
+        refused(&sandbox, &["--yes"], why);
+        // Put back, it runs.
+        sandbox.write("people.csv", &whole);
+        run_plan(&sandbox, &[]).exits(0);
+        assert_eq!(sandbox.emulator.counters().unlinks, 30);
+    }
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", &whole);
+    save(&sandbox, &["people.csv"]);
+    fs::remove_file(sandbox.path("people.csv")).expect("removed");
+    run_plan(&sandbox, &[]).exits(3);
+}
+
+#[test]
+fn a_plan_of_a_later_version_or_that_was_edited_is_refused() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(3));
+    // What bounds the run is planned, too.
+    save(&sandbox, &["people.csv", "--limit", "2"]);
+    refused(
+        &sandbox,
+        &["--limit", "3"],
+        &["--limit cannot be given beside --plan"],
+    );
+    save(&sandbox, &["people.csv", "--max-failures", "1"]);
+    let text = sandbox.read("plan.json");
+    let edited = |from: &str, to: &str, why: &str| {
+        assert!(text.contains(from), "{from} in {text}");
+        sandbox.write("plan.json", text.replace(from, to));
+        refused(&sandbox, &[], &[why]);
+    };
+    edited("\"version\": 1", "\"version\": 2", "version 2 of the form");
+    edited("--max-failures=1", "--max-failures=9", "was edited");
+    edited("\"rows\": 3", "\"rows\": 4", "was edited");
+    edited(POOL, OTHER_POOL, "was edited");
+    edited(
+        "\"account\": null",
+        "\"account\": \"123456789012\"",
+        "was edited",
+    );
+    edited("\"version\": 1", "\"version\": \"1\"", "this is no plan");
+    sandbox.write("plan.json", "{}");
+    refused(&sandbox, &[], &["this is no plan"]);
+    // Indented otherwise it is the same plan.
+    let plan: Value = serde_json::from_str(&text).expect("JSON");
+    sandbox.write("plan.json", plan.to_string());
+    run_plan(&sandbox, &[]).exits(0);
+}
+
+#[test]
+fn another_account_or_endpoint_is_refused() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(3));
+    let sts = |account: &str| {
+        Emulator::spawn(Settings {
+            account: account.to_owned(),
+            ..Settings::default()
+        })
+        .expect("an emulator")
+    };
+    let (planned, other) = (sts("111111111111"), sts("222222222222"));
+    let with = |mut command: Command, sts: &Emulator| {
+        command
+            .env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+            .env("AWS_SECRET_ACCESS_KEY", "secret")
+            .env("AWS_ENDPOINT_URL_COGNITO_IDENTITY", sandbox.emulator.url())
+            .env("AWS_ENDPOINT_URL_STS", sts.url());
+        start(&mut command).ended()
+    };
+    let args = ["people.csv", "--online", "--out", "plan.json", "--json"];
+    let told = with(plan_command(&sandbox, &args), &planned)
+        .exits(0)
+        .summary();
+    assert_eq!(told["online"]["account"], "111111111111");
+    assert_eq!(told["online"]["pools"][0]["identity_pool_id"], POOL);
+
+    let ran = with(run_plan_command(&sandbox, &[]), &other).exits(2);
+    assert!(
+        ran.stderr.contains("222222222222") && ran.stderr.contains("111111111111"),
+        "{}",
+        ran.stderr
+    );
+    let ran = with(
+        run_plan_command(&sandbox, &["--expect-account", "222222222222"]),
+        &other,
+    )
+    .exits(2);
+    assert!(
+        ran.stderr.contains("made for account 111111111111"),
+        "{}",
+        ran.stderr
+    );
+    // Nor does it run anywhere else than at the endpoint that was planned.
+    let mut elsewhere = run_plan_command(&sandbox, &[]);
+    elsewhere.env("AWS_ENDPOINT_URL", other.url());
+    let ran = start(&mut elsewhere).ended().exits(2);
+    assert!(ran.stderr.contains("would call"), "{}", ran.stderr);
+    assert_eq!(
+        sandbox.emulator.counters().unlinks + other.counters().unlinks,
+        0
+    );
+
+    with(run_plan_command(&sandbox, &[]), &planned).exits(0);
+    assert_eq!(sandbox.emulator.counters().unlinks, 3);
+}
+
+#[test]
+fn a_file_that_is_replaced_while_the_run_reads_it_is_not_run() {
+    type Change = fn(&Sandbox, &str);
+    // Far more than is read ahead of the calls.
+    let planned = people(6000);
+    let changes: [(&str, Change); 3] = [
+        ("another file", |sandbox, text| {
+            sandbox.write("new.csv", text.replace("acct-", "evil-"));
+            fs::rename(sandbox.path("new.csv"), sandbox.path("people.csv")).expect("renamed");
+        }),
+        ("written over", |sandbox, text| {
+            sandbox.write("people.csv", text.replace("acct-", "evil-"));
+        }),
+        ("one byte, far down", |sandbox, text| {
+            let at = text.find("acct-5999").expect("a row");
+            let mut bytes = text.as_bytes().to_vec();
+            bytes[at..at + 4].copy_from_slice(b"evil");
+            sandbox.write("people.csv", bytes);
+        }),
+    ];
+    for (name, change) in changes {
+        let sandbox = Sandbox::new();
+        sandbox.write("people.csv", &planned);
+        save(&sandbox, &["people.csv"]);
+        sandbox.emulator.add_rule(Rule {
+            when: When::Always,
+            then: Then::Hold,
+            times: None,
+        });
+        let running = start(&mut run_plan_command(&sandbox, &["--json"]));
+        assert!(sandbox.emulator.wait_until(PATIENCE, |seen| seen.held > 0));
+        change(&sandbox, &planned);
+        sandbox.emulator.clear_rules();
+        let ran = running.ended().exits(5);
+        assert!(
+            ran.stdout.contains("changed or replaced while it was read"),
+            "{name}: {}",
+            ran.stdout
+        );
+        let calls = sandbox.calls_by_user();
+        assert!(calls.keys().all(|user| user.starts_with("acct-")), "{name}");
+        assert!(calls.len() < 6000, "{name}");
+    }
+}
+
+#[test]
+fn a_plan_stands_for_the_confirmation() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(3));
+    let out = [
+        "people.csv",
+        "--endpoint-url",
+        ELSEWHERE,
+        "--out",
+        "plan.json",
+    ];
+    plan(&sandbox, &out).exits(0);
+    let through_proxy =
+        |command: &mut Command| start(command.env("HTTP_PROXY", sandbox.emulator.url())).ended();
+    let mut unplanned = sandbox.program();
+    unplanned.args(["run", "people.csv", "--endpoint-url", ELSEWHERE]);
+    let ran = through_proxy(&mut unplanned).exits(2);
+    assert!(ran.stderr.contains("--yes"), "{}", ran.stderr);
+    assert_eq!(sandbox.emulator.counters().unlinks, 0);
+    through_proxy(&mut run_plan_command(&sandbox, &[])).exits(0);
+    assert_eq!(sandbox.emulator.counters().unlinks, 3);
+}
