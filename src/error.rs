@@ -26,6 +26,8 @@ pub enum Exit {
     Interrupted = 130,
     /// Stopped by SIGTERM; rows remain.
     Terminated = 143,
+    /// A single call was not made, or failed: the AWS CLI's code for everything but wrong usage.
+    CallFailed = 255,
 }
 
 impl Exit {

@@ -12,6 +12,7 @@
 //! - [`record`] appends the outcome to the results file, which is also how the next run knows what is done.
 //! - [`run`] owns the tasks and threads and ends them; [`report`] shows what happens.
 //! - [`quotas`] remembers from run to run what a Region bears.
+//! - [`single`] makes one call as the AWS CLI does, beside all this.
 //! - [`cli`] is text, [`settings`] what the text means; [`error`], [`signal`] and [`terminal`] are what they say.
 //! - [`emulator`] knows nothing of all this: what is measured against it must not share its mistakes.
 
@@ -31,5 +32,6 @@ pub mod row;
 pub mod run;
 pub mod settings;
 pub mod signal;
+pub mod single;
 pub mod terminal;
 pub mod worker;

@@ -5,11 +5,11 @@ use std::panic::resume_unwind;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
-use cognito_unlink::cli::{Cli, Command, EmulatorArgs, RunArgs};
+use cognito_unlink::cli::{Cli, Command, EmulatorArgs, RunArgs, SingleArgs, plain_words};
 use cognito_unlink::error::{Error, Exit};
 use cognito_unlink::report::notice;
 use cognito_unlink::settings::Settings;
-use cognito_unlink::{rehearsal, run};
+use cognito_unlink::{rehearsal, run, single};
 use mimalloc::MiMalloc;
 use tokio::runtime::{Builder, Runtime};
 
@@ -19,8 +19,19 @@ use tokio::runtime::{Builder, Runtime};
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
-    let ended = match Cli::parse().command {
+    let words = match plain_words(std::env::args_os().collect()) {
+        Ok(words) => words,
+        Err(misread) => {
+            notice(&format!(
+                "error: {}\n\nFor more information, try 'cognito-unlink unlink-developer-identity help'.",
+                misread.message
+            ));
+            return ExitCode::from(misread.code);
+        }
+    };
+    let ended = match Cli::parse_from(words).command {
         Command::Run(args) => run_rows(*args),
+        Command::UnlinkDeveloperIdentity(args) => unlink_one(*args),
         Command::Emulator(args) => emulate(*args),
         Command::Completions { shell } => print(|out| {
             clap_complete::generate(shell, &mut Cli::command(), "cognito-unlink", out);
@@ -53,6 +64,20 @@ fn run_rows(args: RunArgs) -> Result<Exit, Error> {
     Ok(report.exit)
 }
 
+/// Its errors stand by themselves behind an empty line, as those of the AWS CLI do: scripts look for their beginnings.
+fn unlink_one(args: SingleArgs) -> Result<Exit, Error> {
+    // One call needs no second thread.
+    let runtime = Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(cannot_start)?;
+    match runtime.block_on(single::run(args)) {
+        Ok(text) => print(|out| out.write_all(text.as_bytes())),
+        Err(error) => {
+            notice(&format!("\n{error}"));
+            Ok(error.exit)
+        }
+    }
+}
+
 fn emulate(args: EmulatorArgs) -> Result<Exit, Error> {
     runtime()?.block_on(rehearsal::serve(args, |url| {
         print(|out| writeln!(out, "{url}")).map(|_| ())
@@ -63,7 +88,15 @@ fn runtime() -> Result<Runtime, Error> {
     Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| Error::usage(format!("the runtime cannot start: {error}")))
+        .map_err(cannot_start)
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "it is what `map_err` hands over"
+)]
+fn cannot_start(error: io::Error) -> Error {
+    Error::usage(format!("the runtime cannot start: {error}"))
 }
 
 /// Writes to standard output. Whoever has closed it wants no more, which is no error.

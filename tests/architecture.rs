@@ -12,7 +12,15 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("lib", &[]),
     (
         "main",
-        &["cli", "error", "rehearsal", "report", "run", "settings"],
+        &[
+            "cli",
+            "error",
+            "rehearsal",
+            "report",
+            "run",
+            "settings",
+            "single",
+        ],
     ),
     // The arguments' own types parse themselves, so that a wrong one is refused where it stands.
     ("cli", &["admit", "emulator", "input", "row"]),
@@ -49,6 +57,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         "report",
         &["admit", "error", "outcome", "signal", "terminal"],
     ),
+    ("single", &["call", "cli", "error", "report", "row"]),
     ("signal", &["error"]),
     ("terminal", &[]),
     ("error", &[]),

@@ -2,13 +2,17 @@
 
 mod emulator;
 mod run;
+mod single;
 mod values;
+mod words;
 
 use clap::{Parser, Subcommand};
 
 pub use emulator::EmulatorArgs;
 pub use run::{InputArgs, LogFormat, NotLinked, OnExpiry, ProgressStyle, RunArgs};
+pub use single::{Bound, Color, Expression, Output, SingleArgs, Skeleton};
 pub use values::AtMost;
+pub use words::{Misread, plain_words};
 
 /// Unlinks developer user identifiers from Amazon Cognito identities, in bulk.
 ///
@@ -33,6 +37,8 @@ pub struct Cli {
 pub enum Command {
     /// Unlink every row of the inputs, and record what became of each
     Run(Box<RunArgs>),
+    /// Unlink one, as `aws cognito-identity unlink-developer-identity` does
+    UnlinkDeveloperIdentity(Box<SingleArgs>),
     /// Serve the Cognito Identity API on loopback, for rehearsals and tests. It is no Cognito
     Emulator(Box<EmulatorArgs>),
     /// Print a completion script for a shell

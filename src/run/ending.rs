@@ -210,7 +210,7 @@ fn next(settings: &Settings, tally: &Tally, exit: Exit) -> Option<(String, Strin
                 "Next, for real:".to_owned(),
             ));
         }
-        Exit::Done | Exit::Usage | Exit::Held => return None,
+        Exit::Done | Exit::Usage | Exit::Held | Exit::CallFailed => return None,
         Exit::NotAllDone if undone == 0 => return None,
         Exit::NotAllDone => {
             "Next, the same command tries what is failed or in doubt again (--skip-failed leaves what failed):"

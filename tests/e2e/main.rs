@@ -15,4 +15,5 @@ mod quotas;
 mod rehearsal;
 mod resume;
 mod sandbox;
+mod single_call;
 mod verdicts;

@@ -30,7 +30,7 @@ pub(super) struct OnlyCognito;
 
 /// Why an answer was refused.
 #[derive(Debug)]
-struct NotCognito;
+pub(super) struct NotCognito;
 
 impl fmt::Display for NotCognito {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -175,7 +175,7 @@ fn bare_code(code: &str) -> String {
 }
 
 /// Whether no connection came about, so that the service cannot have seen the request.
-fn never_sent(error: &(dyn StdError + 'static)) -> bool {
+pub(super) fn never_sent(error: &(dyn StdError + 'static)) -> bool {
     find::<hyper_util::client::legacy::Error>(error)
         .is_some_and(hyper_util::client::legacy::Error::is_connect)
 }
@@ -185,14 +185,16 @@ fn is_for_want_of_credentials(error: &(dyn StdError + 'static)) -> bool {
         || told(error).contains("failed to select an auth scheme")
 }
 
-fn causes<'a>(
+pub(super) fn causes<'a>(
     error: &'a (dyn StdError + 'static),
 ) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     std::iter::successors(Some(error), |&error| error.source())
 }
 
 /// The first error of this type among `error` and its causes.
-fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
+pub(super) fn find<'a, E: StdError + 'static>(
+    error: &'a (dyn StdError + 'static),
+) -> Option<&'a E> {
     causes(error).find_map(|error| error.downcast_ref::<E>())
 }
 

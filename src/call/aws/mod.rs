@@ -2,6 +2,9 @@
 
 mod account;
 mod answer;
+mod endpoint;
+pub mod single;
+mod unverified;
 
 use std::collections::HashMap;
 use std::error::Error as StdError;
@@ -12,7 +15,10 @@ use std::time::Duration;
 
 use aws_config::environment::EnvironmentVariableRegionProvider;
 use aws_config::meta::region::RegionProviderChain;
-use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider};
+use aws_config::profile::{
+    self, ProfileFileCredentialsProvider, ProfileFileLoadError, ProfileFileRegionProvider,
+    ProfileSet,
+};
 use aws_config::provider_config::ProviderConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -73,8 +79,32 @@ pub struct AwsCalls {
 #[derive(Debug)]
 struct Clients {
     shared: SdkConfig,
+    /// Endpoint that the AWS files name for this service alone.
+    service_endpoint: Option<String>,
     /// One client a Region, built once: building one costs more than a call.
     by_region: HashMap<String, Client>,
+}
+
+impl Clients {
+    async fn load(settings: &Settings, http: SharedHttpClient) -> Self {
+        let profile = settings.profile.clone();
+        let service_endpoint = match profiles(profile).await {
+            Ok(profiles) if settings.endpoint_url.is_none() => endpoint::of_service(&profiles),
+            // Files that cannot be read are told of by the SDK.
+            _ => None,
+        };
+        Self {
+            shared: load(settings, http).await,
+            service_endpoint,
+            by_region: HashMap::new(),
+        }
+    }
+}
+
+/// The AWS files, seen from one profile: the one that is named, or that of `AWS_PROFILE`.
+async fn profiles(profile: Option<String>) -> Result<ProfileSet, ProfileFileLoadError> {
+    let (fs, env, files) = Default::default();
+    profile::load(&fs, &env, &files, profile.map(Into::into)).await
 }
 
 impl AwsCalls {
@@ -83,9 +113,10 @@ impl AwsCalls {
     /// # Errors
     /// The CA bundle cannot be read, or the profile that is named is not there or has no credentials.
     pub async fn new(settings: &Settings) -> Result<Self, SettingsError> {
-        let http = http_client(settings, ProxyConfig::from_env())?;
-        let shared = load(settings, http.clone()).await;
-        if let (Some(name), Some(profile)) = (&settings.profile, shared.credentials_provider())
+        let http = bounded_http_client(settings, ProxyConfig::from_env())?;
+        let clients = Clients::load(settings, http.clone()).await;
+        if let (Some(name), Some(profile)) =
+            (&settings.profile, clients.shared.credentials_provider())
             && let Err(error @ CredentialsError::CredentialsNotLoaded(_)) =
                 profile.provide_credentials().await
         {
@@ -94,7 +125,7 @@ impl AwsCalls {
                 "--profile {name} has no credentials: {why}"
             )));
         }
-        Ok(Self::over(shared, settings.clone(), http, false))
+        Ok(Self::over(clients, settings.clone(), http, false))
     }
 
     /// For a rehearsal at `url`: nothing is taken from the environment or from files, and no proxy stands between.
@@ -106,7 +137,7 @@ impl AwsCalls {
             ca_bundle: None,
             ..settings.clone()
         };
-        let http = http_client(&settings, ProxyConfig::disabled())?;
+        let http = bounded_http_client(&settings, ProxyConfig::disabled())?;
         let shared = SdkConfig::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
             .http_client(http.clone())
@@ -119,15 +150,15 @@ impl AwsCalls {
             )))
             .endpoint_url(url)
             .build();
-        Ok(Self::over(shared, settings, http, true))
+        let clients = Clients {
+            shared,
+            service_endpoint: None,
+            by_region: HashMap::new(),
+        };
+        Ok(Self::over(clients, settings, http, true))
     }
 
-    fn over(
-        shared: SdkConfig,
-        settings: Settings,
-        http: SharedHttpClient,
-        rehearsal: bool,
-    ) -> Self {
+    fn over(clients: Clients, settings: Settings, http: SharedHttpClient, rehearsal: bool) -> Self {
         Self {
             timeouts: TimeoutConfig::builder()
                 .connect_timeout(settings.connect_timeout)
@@ -136,10 +167,7 @@ impl AwsCalls {
             settings,
             http,
             rehearsal,
-            clients: RwLock::new(Clients {
-                shared,
-                by_region: HashMap::new(),
-            }),
+            clients: RwLock::new(clients),
         }
     }
 
@@ -149,7 +177,8 @@ impl AwsCalls {
         let specific = std::env::var("AWS_ENDPOINT_URL_COGNITO_IDENTITY").ok();
         let clients = self.clients.read().unwrap_or_else(PoisonError::into_inner);
         let general = clients.shared.endpoint_url().map(str::to_owned);
-        specific.or(general)
+        let of_service = clients.service_endpoint.clone();
+        specific.or(of_service).or(general)
     }
 
     /// The account whose credentials these are, or `unknown`: as the credentials say, or as their key does.
@@ -177,13 +206,16 @@ impl AwsCalls {
         }
         drop(clients);
         let mut clients = self.clients.write().unwrap_or_else(PoisonError::into_inner);
-        let config = aws_sdk_cognitoidentity::config::Builder::from(&clients.shared)
+        let mut config = aws_sdk_cognitoidentity::config::Builder::from(&clients.shared)
             .region(Region::new(region.to_owned()))
             // On the service's config only: on the shared one it would take the retries from credential providers.
             .retry_config(RetryConfig::disabled())
             .timeout_config(self.timeouts.clone())
-            .interceptor(OnlyCognito)
-            .build();
+            .interceptor(OnlyCognito);
+        if let Some(url) = &clients.service_endpoint {
+            config = config.endpoint_url(url);
+        }
+        let config = config.build();
         clients
             .by_region
             .entry(region.to_owned())
@@ -196,16 +228,13 @@ async fn load(settings: &Settings, http: SharedHttpClient) -> SdkConfig {
     let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
         .http_client(http.clone())
         .identity_cache(identity_cache())
-        .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        // Those of the credential providers. The SDK would read AWS_RETRY_MODE and retry_mode, and panics at `legacy`.
+        .retry_config(RetryConfig::standard());
     if let Some(profile) = &settings.profile {
         // As in the AWS CLI, a profile that is named goes before keys in the environment: they may be another account's.
-        let config = ProviderConfig::without_region()
-            .with_http_client(http)
-            .with_region(settings.region.clone().map(Region::new));
-        let provider = ProfileFileCredentialsProvider::builder()
-            .configure(&config)
-            .profile_name(profile)
-            .build();
+        let region = settings.region.clone().map(Region::new);
+        let provider = profile_credentials(profile, region, http);
         loader = loader.profile_name(profile).credentials_provider(provider);
     }
     if let Some(region) = &settings.region {
@@ -253,12 +282,24 @@ impl Unlink for AwsCalls {
         if self.rehearsal {
             return;
         }
-        let shared = load(&self.settings, self.http.clone()).await;
-        *self.clients.write().unwrap_or_else(PoisonError::into_inner) = Clients {
-            shared,
-            by_region: HashMap::new(),
-        };
+        let clients = Clients::load(&self.settings, self.http.clone()).await;
+        *self.clients.write().unwrap_or_else(PoisonError::into_inner) = clients;
     }
+}
+
+/// Credentials of a profile and of nothing else.
+fn profile_credentials(
+    profile: &str,
+    region: Option<Region>,
+    http: SharedHttpClient,
+) -> ProfileFileCredentialsProvider {
+    let config = ProviderConfig::without_region()
+        .with_http_client(http)
+        .with_region(region);
+    ProfileFileCredentialsProvider::builder()
+        .configure(&config)
+        .profile_name(profile)
+        .build()
 }
 
 fn identity_cache() -> SharedIdentityCache {
@@ -267,9 +308,23 @@ fn identity_cache() -> SharedIdentityCache {
         .build()
 }
 
+fn bounded_http_client(
+    settings: &Settings,
+    proxy: ProxyConfig,
+) -> Result<SharedHttpClient, SettingsError> {
+    let connector = HttpConnectorSettings::builder()
+        .connect_timeout(settings.connect_timeout)
+        .build();
+    http_client(settings.ca_bundle.as_deref(), connector, proxy)
+}
+
 /// One connector, and so one pool of connections, for all Regions; the pool keeps hosts apart.
-fn http_client(settings: &Settings, proxy: ProxyConfig) -> Result<SharedHttpClient, SettingsError> {
-    let trust = match &settings.ca_bundle {
+fn http_client(
+    ca_bundle: Option<&Path>,
+    settings: HttpConnectorSettings,
+    proxy: ProxyConfig,
+) -> Result<SharedHttpClient, SettingsError> {
+    let trust = match ca_bundle {
         Some(path) => TrustStore::empty().with_pem_certificate(read_ca_bundle(path)?),
         None => TrustStore::default(),
     };
@@ -281,11 +336,7 @@ fn http_client(settings: &Settings, proxy: ProxyConfig) -> Result<SharedHttpClie
         .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
         .tls_context(tls)
         .proxy_config(proxy)
-        .connector_settings(
-            HttpConnectorSettings::builder()
-                .connect_timeout(settings.connect_timeout)
-                .build(),
-        )
+        .connector_settings(settings)
         .enable_tcp_nodelay(true)
         .build();
     let connector = SharedHttpConnector::new(connector);
