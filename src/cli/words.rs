@@ -355,6 +355,8 @@ fn is_number(word: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStringExt as _;
+
     use super::*;
 
     const LINK: [&str; 4] = [
@@ -458,6 +460,16 @@ mod tests {
         ] {
             assert_eq!(refused(&words).0, 255, "{words:?}");
         }
+    }
+
+    #[test]
+    fn other_commands_words_are_left_alone_and_these_are_text() {
+        let words = |command: &str| {
+            let strange = OsString::from_vec(vec![0xff]);
+            plain_words(vec!["cognito-unlink".into(), command.into(), strange])
+        };
+        assert_eq!(words("run").map(|words| words.len()), Ok(3));
+        assert_eq!(words(COMMAND).map_err(|misread| misread.code), Err(2));
     }
 
     #[test]
