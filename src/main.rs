@@ -21,7 +21,7 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 fn main() -> ExitCode {
     let ended = match Cli::parse().command {
         Command::Run(args) => run_rows(*args),
-        Command::Emulator(args) => emulate(args),
+        Command::Emulator(args) => emulate(*args),
         Command::Completions { shell } => print(|out| {
             clap_complete::generate(shell, &mut Cli::command(), "cognito-unlink", out);
             Ok(())

@@ -1,10 +1,11 @@
 //! The emulator as a command: from its arguments to a server that runs until a signal.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 
 use crate::cli::EmulatorArgs;
-use crate::emulator::{Emulator, Link, Settings};
+use crate::emulator::{Emulator, Link, Settings, Undocumented};
 use crate::error::{Error, Exit};
 use crate::input::{self, Input, Read};
 use crate::report::notice;
@@ -18,11 +19,8 @@ pub async fn serve(
     args: EmulatorArgs,
     tell: impl FnOnce(&str) -> Result<(), Error>,
 ) -> Result<Exit, Error> {
-    if !args.listen.ip().is_loopback() {
-        return Err(Error::usage(format!(
-            "{} is not a loopback address; the emulator serves this machine only",
-            args.listen
-        )));
+    if let Some(warning) = exposed(args.listen, !args.access_keys.is_empty()) {
+        notice(&warning);
     }
     let shares: f64 = args.faults.iter().map(|fault| fault.share).sum();
     if shares > 1.0 + 1e-9 {
@@ -40,7 +38,13 @@ pub async fn serve(
         latency: args.latency,
         jitter: args.jitter,
         faults: args.faults,
-        when_not_linked: args.when_not_linked,
+        undocumented: Undocumented {
+            when_not_linked: args.when_not_linked,
+            when_other_provider: args.when_other_provider,
+            when_invalid: args.when_invalid,
+            error_status: args.error_status,
+        },
+        access_keys: args.access_keys,
         account: args.account,
         seed: args.seed,
         log: false,
@@ -56,6 +60,20 @@ pub async fn serve(
         counters.unlinks, counters.effects, counters.throttled, counters.most_in_flight
     ));
     Ok(Exit::Done)
+}
+
+/// What an address means that other machines can reach.
+fn exposed(listen: SocketAddr, verifies: bool) -> Option<String> {
+    let asks = if verifies {
+        "who holds one of the access keys"
+    } else {
+        "without --access-key, whoever calls"
+    };
+    (!listen.ip().is_loopback()).then(|| {
+        format!(
+            "warning: {listen} is no loopback address. Other machines may reach the emulator, in clear text: {asks} can read and change all that it holds. It is no Cognito."
+        )
+    })
 }
 
 /// What a quota lets save up if nobody says: with a single call, a millisecond on the way would count as one call too many.
@@ -95,4 +113,23 @@ fn links(file: OsString) -> Result<Vec<Link>, Error> {
             )),
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_others_reach_is_warned_of() {
+        let exposed = |address: &str, verifies| {
+            exposed(address.parse().expect("an address"), verifies).unwrap_or_default()
+        };
+        for loopback in ["127.0.0.1:0", "127.8.0.1:80", "[::1]:0"] {
+            assert_eq!(exposed(loopback, false), "");
+        }
+        for other in ["0.0.0.0:0", "[::]:80", "192.0.2.1:80"] {
+            assert!(exposed(other, false).contains("whoever calls"), "{other}");
+            assert!(exposed(other, true).contains("access keys"), "{other}");
+        }
+    }
 }

@@ -34,7 +34,7 @@ pub enum Command {
     /// Unlink every row of the inputs, and record what became of each
     Run(Box<RunArgs>),
     /// Serve the Cognito Identity API on loopback, for rehearsals and tests. It is no Cognito
-    Emulator(EmulatorArgs),
+    Emulator(Box<EmulatorArgs>),
     /// Print a completion script for a shell
     Completions {
         /// The shell

@@ -123,15 +123,19 @@ pub enum When {
     User(String),
     /// Unlinks that are signed with this access key.
     Key(String),
+    /// Every request of this operation, as `DescribeIdentityPool`.
+    Operation(&'static str),
 }
 
 impl When {
     fn applies(&self, call: &Struck<'_>) -> bool {
+        let is_unlink = call.unlink.is_some();
         match self {
-            Self::Always => true,
-            Self::Call(nth) => *nth == call.nth,
-            Self::User(user) => user == call.user,
-            Self::Key(key) => key == call.key,
+            Self::Always => is_unlink,
+            Self::Call(nth) => Some(*nth) == call.unlink,
+            Self::User(user) => is_unlink && user == call.user,
+            Self::Key(key) => is_unlink && key == call.key,
+            Self::Operation(name) => *name == call.operation,
         }
     }
 }
@@ -139,8 +143,9 @@ impl When {
 /// What rules go by.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Struck<'a> {
-    /// Number of the unlink, from 1.
-    pub(super) nth: u64,
+    pub(super) operation: &'a str,
+    /// Number of the unlink, from 1, if it is one.
+    pub(super) unlink: Option<u64>,
     pub(super) user: &'a str,
     /// Access key that it is signed with.
     pub(super) key: &'a str,
@@ -196,14 +201,14 @@ impl Faults {
         }
     }
 
-    /// What happens to an unlink.
+    /// What happens to a call. Chance strikes unlinks only.
     pub(super) fn strike(&mut self, call: &Struck<'_>) -> Option<Then> {
         let applies = |rule: &&mut Rule| rule.times != Some(0) && rule.when.applies(call);
         if let Some(rule) = self.rules.iter_mut().find(applies) {
             rule.times = rule.times.map(|times| times - 1);
             return Some(rule.then.clone());
         }
-        if self.shares.is_empty() {
+        if self.shares.is_empty() || call.unlink.is_none() {
             return None;
         }
         // One throw for all kinds, so that the shares add up.
@@ -250,7 +255,8 @@ mod tests {
 
     fn call(nth: u64, user: &str) -> Struck<'_> {
         Struck {
-            nth,
+            operation: "UnlinkDeveloperIdentity",
+            unlink: Some(nth),
             user,
             key: "key",
         }
@@ -308,5 +314,37 @@ mod tests {
         let struck = [1, 2, 3].map(|nth| faults.strike(&call(nth, "u")).is_some());
         assert_eq!(struck, [true, true, false]);
         assert_eq!(faults.strike(&call(4, "other")), None);
+    }
+
+    #[test]
+    fn other_operations_are_struck_by_their_name_only() {
+        let shares = vec!["throttle=1".parse().expect("valid")];
+        let mut faults = Faults::new(shares, 1);
+        let rule = |when| Rule {
+            when,
+            then: Then::Fault(FaultKind::AccessDenied),
+            times: None,
+        };
+        let described = Struck {
+            operation: "DescribeIdentityPool",
+            unlink: None,
+            user: "",
+            key: "key",
+        };
+        for when in [
+            When::Always,
+            When::User(String::new()),
+            When::Key("key".into()),
+        ] {
+            faults.rules.push(rule(when));
+        }
+        assert_eq!(faults.strike(&described), None);
+        faults
+            .rules
+            .push(rule(When::Operation("DescribeIdentityPool")));
+        assert_eq!(
+            faults.strike(&described),
+            Some(Then::Fault(FaultKind::AccessDenied))
+        );
     }
 }

@@ -24,7 +24,8 @@ pub struct Counters {
     pub held: u64,
     /// Faults by kind.
     pub faults: HashMap<FaultKind, u64>,
-    /// Requests by operation, those that are not unlinks included.
+    /// Requests by operation, those that are not unlinks included, and `GetCallerIdentity` of STS. What is not served
+    /// counts as `UnknownOperationException`.
     pub operations: HashMap<String, u64>,
     /// Connections accepted.
     pub connections: u64,

@@ -1,18 +1,21 @@
 //! A server on loopback that answers as the Cognito Identity API does, for rehearsals and tests. It is no Cognito.
 //!
 //! ```text
-//! socket → server (hyper) → sigv4 → fault / quota → model → answer
-//!                              all noted in the journal
+//! socket → server (hyper) → service: sigv4 → fault / quota → model → answer
+//!                                     all noted in the journal
 //! ```
 //!
 //! It uses nothing else of this project, and no AWS crate: what is measured against it must not share its mistakes.
 //! [`Model`] is pure, so that simulations can use it without a socket.
 
+mod answer;
+mod casing;
 mod fault;
 mod journal;
 mod model;
 mod quota;
 mod server;
+mod service;
 mod sigv4;
 mod sts;
 
@@ -29,11 +32,16 @@ use tokio::time::Instant;
 
 pub use fault::{Canned, FaultKind, FaultShare, Rule, Then, When};
 pub use journal::{Call, Counters};
-pub use model::{ApiError, Link, Model, NotLinked, UnlinkInput};
+pub use model::{
+    ApiError, ErrorStatus, Invalid, Link, Model, NotLinked, OtherProvider, Undocumented,
+};
 pub use quota::Quota;
+pub use sigv4::AccessKey;
 
+use answer::RequestNumber;
 use fault::Faults;
 use journal::Journal;
+use sigv4::Keys;
 
 /// How the emulator behaves.
 #[derive(Debug, Clone)]
@@ -52,8 +60,10 @@ pub struct Settings {
     pub jitter: Duration,
     /// Shares of unlinks that are answered with a fault.
     pub faults: Vec<FaultShare>,
-    /// Answer to an unlink of what is not linked.
-    pub when_not_linked: NotLinked,
+    /// How it answers what AWS does not document.
+    pub undocumented: Undocumented,
+    /// Access keys that are known; without, any is taken, and its signature on trust.
+    pub access_keys: Vec<AccessKey>,
     /// Account that STS names as the caller's.
     pub account: String,
     /// Seed of everything that is left to chance.
@@ -72,7 +82,8 @@ impl Default for Settings {
             latency: Duration::ZERO,
             jitter: Duration::ZERO,
             faults: Vec::new(),
-            when_not_linked: NotLinked::default(),
+            undocumented: Undocumented::default(),
+            access_keys: Vec::new(),
             account: "123456789012".to_owned(),
             seed: 1,
             log: false,
@@ -81,7 +92,10 @@ impl Default for Settings {
 }
 
 /// Serves one connection, such as a pipe in memory, until either side ends it: an emulator without a socket or a thread.
-pub async fn serve_connection(stream: impl AsyncRead + AsyncWrite + Unpin, settings: Settings) {
+pub async fn serve_connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    settings: Settings,
+) {
     server::serve_connection(stream, Arc::new(Shared::new(settings))).await;
 }
 
@@ -106,6 +120,8 @@ struct Shared {
     latency: Duration,
     jitter: Duration,
     account: String,
+    keys: Keys,
+    error_status: ErrorStatus,
 }
 
 #[derive(Debug)]
@@ -119,7 +135,7 @@ struct State {
 
 impl Shared {
     fn new(settings: Settings) -> Self {
-        let model = Model::new(settings.links, settings.provider, settings.when_not_linked);
+        let model = Model::new(settings.links, settings.provider, settings.undocumented);
         Self {
             state: Mutex::new(State {
                 model,
@@ -134,12 +150,21 @@ impl Shared {
             latency: settings.latency,
             jitter: settings.jitter,
             account: settings.account,
+            keys: Keys::new(settings.access_keys),
+            error_status: settings.undocumented.error_status,
         }
     }
 
     /// A panic elsewhere leaves the state as good as it was.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next request's number.
+    fn number(&self) -> RequestNumber {
+        let mut state = self.state();
+        state.requests += 1;
+        RequestNumber(state.requests)
     }
 
     fn now(&self) -> Duration {

@@ -10,7 +10,7 @@ fn ran(sandbox: &Sandbox, args: &[&str]) -> crate::sandbox::Ran {
 fn wrong_usage_is_told_in_one_breath() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(1));
-    let cases: [(&[&str], &str); 8] = [
+    let cases: [(&[&str], &str); 9] = [
         (&["run"], "INPUT"),
         (&["run", "people.csv", "--bogus"], "--bogus"),
         (&["run", "people.csv", "--rate", "fast"], "--rate"),
@@ -27,7 +27,8 @@ fn wrong_usage_is_told_in_one_breath() {
             "only once",
         ),
         (&["purge"], "purge"),
-        (&["emulator", "--listen", "0.0.0.0:0"], "loopback"),
+        (&["emulator", "--account", "12"], "--account"),
+        (&["emulator", "--access-key", "AKID"], "ID:SECRET"),
     ];
     for (args, names) in cases {
         let ran = ran(&sandbox, args).exits(2);

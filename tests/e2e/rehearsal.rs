@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
 
+use cognito_unlink::emulator::Settings;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::sandbox::{Sandbox, people, start};
@@ -114,4 +115,38 @@ fn the_emulator_serves_until_a_signal() {
     assert_eq!(ended.status.code(), Some(0));
     let said = String::from_utf8_lossy(&ended.stderr);
     assert!(said.contains("15 links removed"), "{said}");
+}
+
+#[test]
+fn signatures_are_verified_when_keys_are_known() {
+    // What the sandbox's program signs with, and two that it does not.
+    for (key, code) in [
+        ("AKIDEXAMPLE:secret", 0),
+        ("AKIDEXAMPLE:other", 5),
+        ("AKIDOTHER:secret", 5),
+        ("AKIDEXAMPLE:secret:token", 5),
+    ] {
+        let sandbox = Sandbox::with(Settings {
+            access_keys: vec![key.parse().expect("a key")],
+            ..Settings::default()
+        });
+        sandbox.write("people.csv", people(3));
+        let ran = sandbox.run(&["people.csv", "--json"]).exits(code);
+        let expected = if code == 0 { [3, 0, 0] } else { [0, 0, 3] };
+        assert_eq!(
+            ran.counts(&["unlinked", "failed", "left"]),
+            expected,
+            "{key}"
+        );
+    }
+}
+
+#[test]
+fn rows_that_break_a_rule_are_refused_as_links() {
+    let sandbox = Sandbox::new();
+    sandbox.write("links.csv", people(1) + "x,y,z,w\n");
+    let mut command = sandbox.bare();
+    command.args(["emulator", "--links", "links.csv"]);
+    let ran = start(&mut command).ended().exits(3);
+    assert!(ran.stderr.contains("links.csv:3"), "{}", ran.stderr);
 }

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use cognito_unlink::emulator::{
-    FaultKind, FaultShare, Link, NotLinked, Settings, serve_connection,
+    FaultKind, FaultShare, Link, NotLinked, Settings, Undocumented, serve_connection,
 };
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
@@ -26,7 +26,7 @@ const AUTHORIZATION: &str = "AWS4-HMAC-SHA256 \
     Credential=AK/20261123/us-east-1/cognito-identity/aws4_request, SignedHeaders=host;x-amz-date, \
     Signature=0000000000000000000000000000000000000000000000000000000000000000";
 
-const CODES: [&str; 14] = [
+const CODES: [&str; 15] = [
     "AccessDeniedException",
     "DeveloperUserAlreadyRegisteredException",
     "ExpiredTokenException",
@@ -34,6 +34,7 @@ const CODES: [&str; 14] = [
     "InternalErrorException",
     "InvalidParameterException",
     "InvalidSignatureException",
+    "LimitExceededException",
     "MissingAuthenticationTokenException",
     "NotAuthorizedException",
     "ResourceConflictException",
@@ -52,10 +53,13 @@ fuzz_target!(|data: &[u8]| {
     let on = |bit: u8| choice & (1 << bit) != 0;
     let mut settings = Settings {
         links: on(1).then(links),
-        when_not_linked: match (on(2), on(3)) {
-            (false, false) => NotLinked::ResourceNotFound,
-            (true, false) => NotLinked::NotAuthorized,
-            (_, true) => NotLinked::Ok,
+        undocumented: Undocumented {
+            when_not_linked: match (on(2), on(3)) {
+                (false, false) => NotLinked::ResourceNotFound,
+                (true, false) => NotLinked::NotAuthorized,
+                (_, true) => NotLinked::Ok,
+            },
+            ..Undocumented::default()
         },
         log: true,
         ..Settings::default()
@@ -71,14 +75,15 @@ fuzz_target!(|data: &[u8]| {
     }
     if on(0) {
         let answers = exchange(data, settings);
-        assert!(answers.is_empty() || answers.starts_with(b"HTTP/1."));
+        let is_http_2 = data.starts_with(b"PRI * HTTP/2.0");
+        assert!(answers.is_empty() || answers.starts_with(b"HTTP/1.") || is_http_2);
         return;
     }
     let Some((operation, request)) = request(data, on(4)) else {
         return;
     };
     let faulty = on(5);
-    let when_not_linked = settings.when_not_linked;
+    let when_not_linked = settings.undocumented.when_not_linked;
     let wire = exchange(&request.repeat(2), settings);
     let mut rest = &wire[..];
     let answers: Vec<_> = std::iter::from_fn(|| Answer::next(&mut rest)).collect();
@@ -92,7 +97,11 @@ fuzz_target!(|data: &[u8]| {
     first.check(&operation);
     second.check(&operation);
     let unlinked = operation == "UnlinkDeveloperIdentity" && first.status == 200;
-    let created = operation == "GetOpenIdTokenForDeveloperIdentity" && first.status == 200;
+    let created = matches!(
+        &*operation,
+        "CreateIdentityPool" | "GetOpenIdTokenForDeveloperIdentity"
+    ) && first.status == 200;
+    let merged = operation == "MergeDeveloperIdentities" && first.status == 200;
     if unlinked {
         let code = match when_not_linked {
             NotLinked::ResourceNotFound => Some("ResourceNotFoundException"),
@@ -102,6 +111,8 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(second.code(), code);
     } else if created {
         assert_eq!(second.status, 200);
+    } else if merged {
+        assert_eq!(second.code(), Some("InvalidParameterException"));
     } else {
         assert_eq!((first.status, &first.body), (second.status, &second.body));
     }
@@ -257,14 +268,25 @@ impl Answer {
                 &["IdentityId", "Logins", "CreationDate", "LastModifiedDate"],
                 &[],
             ),
-            "DescribeIdentityPool" => (
+            "CreateIdentityPool" | "DescribeIdentityPool" => (
                 &[
                     "IdentityPoolId",
                     "IdentityPoolName",
                     "AllowUnauthenticatedIdentities",
+                    "IdentityPoolTags",
                 ],
-                &["DeveloperProviderName"],
+                &[
+                    "AllowClassicFlow",
+                    "SupportedLoginProviders",
+                    "DeveloperProviderName",
+                    "OpenIdConnectProviderARNs",
+                    "CognitoIdentityProviders",
+                    "SamlProviderARNs",
+                ],
             ),
+            "DeleteIdentities" => (&["UnprocessedIdentityIds"], &[]),
+            "ListIdentities" => (&["IdentityPoolId", "Identities"], &["NextToken"]),
+            "MergeDeveloperIdentities" => (&["IdentityId"], &[]),
             other => panic!("{other} is no operation"),
         };
         let json = self.json();

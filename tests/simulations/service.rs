@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cognito_unlink::call::Unlink;
-use cognito_unlink::emulator::{self, FaultKind, Model, Quota, UnlinkInput};
+use cognito_unlink::emulator::{self, FaultKind, Model, Quota, Undocumented};
 use cognito_unlink::outcome::Answer;
 use cognito_unlink::row::Link;
 use tokio::time::{Instant, sleep, timeout};
@@ -75,7 +75,10 @@ enum Fate {
 impl SimulatedService {
     pub(crate) fn new(settings: Service, timeout: Duration, seed: u64) -> Self {
         let quota = settings.quota.map(|rate| Quota::new(rate, settings.burst));
-        let when_not_linked = settings.when_not_linked.0;
+        let undocumented = Undocumented {
+            when_not_linked: settings.when_not_linked.0,
+            ..Undocumented::default()
+        };
         Self(Arc::new(Inner {
             began: Instant::now(),
             timeout,
@@ -83,7 +86,7 @@ impl SimulatedService {
                 settings,
                 changed: 0,
                 unreachable: false,
-                model: Model::new(None, None, when_not_linked),
+                model: Model::new(None, None, undocumented),
                 quota,
                 chance: fastrand::Rng::with_seed(seed),
                 seen: Seen::default(),
@@ -98,19 +101,14 @@ impl SimulatedService {
         let mut state = self.state();
         for link in links {
             if state.chance.f64() < state.settings.already_gone {
-                let removed = state.model.unlink(input(link));
+                let removed = state.model.unlink(&emulated(link));
                 assert_eq!(removed, Ok(true), "every link is there at first");
             }
         }
     }
 
     pub(crate) fn is_linked(&self, link: &Link) -> bool {
-        self.state().model.is_linked(&emulator::Link {
-            identity_id: link.identity_id.clone(),
-            identity_pool_id: link.identity_pool_id.clone(),
-            developer_provider_name: link.developer_provider_name.clone(),
-            developer_user_identifier: link.developer_user_identifier.clone(),
-        })
+        self.state().model.is_linked(&emulated(link))
     }
 
     pub(crate) fn seen(&self) -> Seen {
@@ -292,7 +290,7 @@ struct Visit<'a> {
 impl Visit<'_> {
     fn unlink(&self, link: &Link) -> Reply {
         let mut state = self.service.state();
-        match state.model.unlink(input(link)) {
+        match state.model.unlink(&emulated(link)) {
             Ok(removed) => {
                 state.seen.calls[self.nth].effect = removed;
                 Reply::success()
@@ -326,11 +324,11 @@ impl Drop for Visit<'_> {
     }
 }
 
-fn input(link: &Link) -> UnlinkInput {
-    UnlinkInput {
-        identity_id: Some(link.identity_id.clone()),
-        identity_pool_id: Some(link.identity_pool_id.clone()),
-        developer_provider_name: Some(link.developer_provider_name.clone()),
-        developer_user_identifier: Some(link.developer_user_identifier.clone()),
+fn emulated(link: &Link) -> emulator::Link {
+    emulator::Link {
+        identity_id: link.identity_id.clone(),
+        identity_pool_id: link.identity_pool_id.clone(),
+        developer_provider_name: link.developer_provider_name.clone(),
+        developer_user_identifier: link.developer_user_identifier.clone(),
     }
 }
