@@ -1,21 +1,29 @@
 //! Throttling that is not the pace's doing: somebody else's bursts, or a service that refuses at random.
 //!
-//! Above a quota, a slower pace is throttled less. If a descent has come to a quarter of its pace and as large a share is
-//! throttled as before, the pace is not what matters: it goes back up, and so much throttling is borne from then on.
+//! Above a quota, a slower pace is throttled less. If a descent has come to a quarter of its pace, and as large a share is
+//! throttled there as before, and for a while, the pace is not what matters: it goes back up, and so much throttling is
+//! borne from then on, until what is seen below the quota is far less.
 
 /// A descent to this part of its pace is looked at.
 const DEEP: f64 = 0.25;
-/// Answers below half the pace that tell, with this many of them throttled at the least.
+/// Answers at that pace that tell, with this many of them throttled at the least. Two such looks must agree: when
+/// somebody else takes the quota away, much is throttled at first and then little.
 const TELLING: u32 = 60;
 const THROTTLED: u32 = 3;
-/// After so many answers at a low pace the descent is over.
+/// By what factor two looks may differ, and a look from what was throttled at the high pace.
+const AGREED: f64 = 2.0;
+const AS_LARGE: f64 = 2.0;
+/// After so many answers at a low pace without a look that tells, the descent is over.
 const FORGOTTEN: u32 = 1000;
 /// Of what is borne, so many times the share that was seen.
 const MARGIN: f64 = 2.0;
 /// More than this is never borne.
-const MOST: f64 = 0.5;
-/// Answers over which it is seen whether more is throttled than is borne.
-const WINDOW: u32 = 100;
+const MOST: f64 = 0.4;
+/// Throttled calls that are borne at once.
+const AT_ONCE: f64 = 6.0;
+/// It is over if, where so many throttled answers are borne, it was not this part of them.
+const WINDOW: f64 = 24.0;
+const OVER: f64 = 0.125;
 
 /// Shares of throttled answers at high and at low paces of a descent.
 #[derive(Debug, Default)]
@@ -23,9 +31,14 @@ pub(super) struct Chance {
     /// The pace from which it went down.
     from: f64,
     high: Share,
+    /// The last look at a low pace, and the one that is being taken.
+    before: Share,
     low: Share,
     /// The share that is borne.
     borne: f64,
+    /// Throttled answers that may be borne now.
+    credit: f64,
+    /// Answers below the quota while some are borne.
     lately: Share,
     back_to: Option<f64>,
 }
@@ -48,10 +61,11 @@ impl Share {
 }
 
 impl Chance {
-    /// Notes an answer at this pace; says of a throttled one whether it is borne.
-    pub(super) fn answered(&mut self, throttled: bool, pace: f64) -> bool {
+    /// Notes an answer at this pace, which may be below the `quota` as far as that is known; says of a throttled one whether
+    /// it is borne.
+    pub(super) fn answered(&mut self, throttled: bool, pace: f64, quota: Option<f64>) -> bool {
         if self.borne > 0.0 {
-            return self.bear(throttled);
+            return self.bear(throttled, quota.is_some_and(|quota| pace < quota));
         }
         if pace > self.from || self.low.answers > FORGOTTEN {
             *self = Self {
@@ -61,36 +75,45 @@ impl Chance {
         }
         if pace >= self.from / 2.0 {
             self.high.count(throttled);
-        } else {
+        } else if pace <= self.from * DEEP {
             self.low.count(throttled);
         }
-        if pace <= self.from * DEEP && self.is_the_same_below() {
-            *self = Self {
-                borne: (self.low.part() * MARGIN).min(MOST),
-                back_to: Some(self.from),
-                ..Self::default()
-            };
+        if self.low.answers >= TELLING && self.low.throttled >= THROTTLED {
+            self.look();
         }
         false
     }
 
-    fn is_the_same_below(&self) -> bool {
-        self.low.answers >= TELLING
-            && self.low.throttled.min(self.high.throttled) >= THROTTLED
-            && self.low.part() >= self.high.part() / 2.0
+    fn look(&mut self) {
+        let (before, now) = (self.before.part(), self.low.part());
+        let (least, most) = (before.min(now), before.max(now));
+        if least >= self.high.part() / AS_LARGE && most <= AGREED * least {
+            *self = Self {
+                borne: ((before + now) / 2.0 * MARGIN).min(MOST),
+                back_to: Some(self.from),
+                ..Self::default()
+            };
+        } else {
+            self.before = self.low;
+            self.low = Share::default();
+        }
     }
 
-    /// While so much is borne, it is looked at again and again whether it is more, or none any longer.
-    fn bear(&mut self, throttled: bool) -> bool {
-        self.lately.count(throttled);
-        if self.lately.answers < WINDOW {
-            return true;
+    fn bear(&mut self, throttled: bool, below: bool) -> bool {
+        self.credit = (self.credit + self.borne).min(AT_ONCE);
+        if below {
+            self.lately.count(throttled);
         }
-        let seen = self.lately.part();
-        let borne = seen > 0.0 && seen <= self.borne;
-        self.lately = Share::default();
-        if !borne {
-            *self = Self::default();
+        if f64::from(self.lately.answers) * self.borne >= WINDOW {
+            if self.lately.part() < self.borne * OVER {
+                *self = Self::default();
+                return false;
+            }
+            self.lately = Share::default();
+        }
+        let borne = throttled && self.credit >= 1.0;
+        if borne {
+            self.credit -= 1.0;
         }
         borne
     }
