@@ -30,6 +30,8 @@ use super::span::Span;
 const FIRST: f64 = 10.0;
 /// Slower than this is never useful: one call in ten seconds still finds out whether the throttling is over.
 const SLOWEST: f64 = 0.1;
+/// A search doubles its pace once so many answers to it have come.
+const SEARCH_ANSWERS: u32 = 3;
 /// A search measures over the time of this many calls, or a round trip if that is longer.
 const SEARCH_CALLS: f64 = 16.0;
 /// From the highest pace of a flight down to its landing, as a part of the pace: half below the quota, half above.
@@ -224,7 +226,7 @@ impl Controller {
         let pace = self.pace;
         let Some((empty, end)) = self.empty else {
             // What the concurrency or the input holds back says nothing about a higher pace.
-            if self.step.answers() >= 2 && self.is_reached(now) {
+            if self.step.answers() >= SEARCH_ANSWERS && self.is_reached(now) {
                 self.taken_before = pace;
                 self.set(pace * 2.0, now);
                 // The next start was due at the old pace.
@@ -238,7 +240,7 @@ impl Controller {
         if self.step.last() < end + long {
             return;
         }
-        if f64::from(empty.taken()) < SEARCH_CALLS / 2.0 && pace * self.latency > SEARCH_CALLS {
+        if f64::from(empty.taken()) < SEARCH_CALLS / 4.0 && pace * self.latency > SEARCH_CALLS {
             // A round trip was too short to tell. At half the pace the bucket stays empty, with fewer throttled.
             self.empty = None;
             self.set(pace / 2.0, now);
@@ -269,7 +271,9 @@ impl Controller {
                 return;
             }
             self.resting = None;
-            self.set(self.pace / self.used, now);
+            // What the bucket has saved up is measured with the first flight: only those behind it tell.
+            self.sure = SHARED_FLIGHT / CONFIRMED;
+            self.set(self.expected() * (1.0 - DEPTH / 2.0), now);
             self.measure_anew(now);
             return;
         }
@@ -337,9 +341,9 @@ impl Controller {
     fn land(&mut self, quota: f64, pace: f64, now: Instant) {
         self.quota = Some(quota.max(SLOWEST));
         self.resting = None;
-        if self.used < 1.0 && self.sure > SHARED_FLIGHT {
+        if self.used < 1.0 && self.measured_by > 0.0 && self.sure > SHARED_FLIGHT {
             self.resting = Some(now + REST);
-            self.set(pace * self.used, now);
+            self.set(quota * self.used, now);
         } else {
             self.set(pace, now);
         }
