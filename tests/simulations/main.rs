@@ -25,12 +25,18 @@ fn read(name: &str) -> Scenario {
 fn simulate(name: &str) {
     for seed in 0..read(name).seeds {
         let played = play(read(name), seed);
-        let complaints = Complaints::of(&played, &read(name).expect);
-        assert!(
-            complaints.is_empty(),
-            "{name}, seed {seed}:\n{complaints}{}",
-            told(&played)
-        );
+        let expect = read(name).expect;
+        let mut complaints: Vec<_> = played
+            .iter()
+            .map(|played| (Complaints::of(played, &expect), told(played)))
+            .collect();
+        complaints.push((Complaints::of_shares(&played, &expect), String::new()));
+        for (complaints, told) in complaints {
+            assert!(
+                complaints.is_empty(),
+                "{name}, seed {seed}:\n{complaints}{told}"
+            );
+        }
     }
 }
 
@@ -101,6 +107,9 @@ scenarios! {
     time_is_up,
     too_many_failures_stop,
     too_much_is_done_already,
+    two_runs_share_a_quota_of_1000,
+    two_runs_share_a_quota_of_200,
+    two_runs_share_a_quota_of_50,
     what_the_service_asks_for_is_waited,
 }
 
@@ -123,8 +132,9 @@ fn every_scenario_is_simulated() {
 #[test]
 fn a_seed_says_how_a_run_goes() {
     let name = "replies_are_lost";
-    let (once, again) = (play(read(name), 7), play(read(name), 7));
+    let played = |seed| play(read(name), seed).remove(0);
+    let (once, again) = (played(7), played(7));
     assert_eq!(once.seen.calls, again.seen.calls);
     assert_eq!(once.records, again.records);
-    assert_ne!(once.seen.calls, play(read(name), 8).seen.calls);
+    assert_ne!(once.seen.calls, played(8).seen.calls);
 }

@@ -29,6 +29,28 @@ impl Complaints {
         complaints
     }
 
+    /// Of runs that share a quota.
+    pub(crate) fn of_shares(played: &[Played], expect: &Expect) -> Self {
+        let mut complaints = Self::default();
+        if let Some(shared) = &expect.shared {
+            let (from, to) = (shared.from.0, shared.to.0);
+            let taken = played.iter().map(|played| taken(played, from, to));
+            let taken: Vec<f64> = taken.collect();
+            let both = taken.iter().sum::<f64>();
+            for (nth, taken) in taken.iter().enumerate() {
+                let what = format!("percent of run {nth}");
+                complaints.range(&what, shared.percent, taken / both * 100.0);
+            }
+            let seconds = to.saturating_sub(from).as_secs_f64();
+            complaints.range(
+                "taken_per_second by both",
+                shared.taken_per_second,
+                both / seconds,
+            );
+        }
+        complaints
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -102,18 +124,14 @@ impl Complaints {
     fn parts(&mut self, played: &Played, expect: &Expect) {
         for part in &expect.between {
             let (from, to) = (part.from.0, part.to.0);
-            let calls = || {
-                let calls = played.seen.calls.iter();
-                calls.filter(|call| (from..to).contains(&call.started))
-            };
-            let taken = calls().filter(|call| call.told != Told::Throttled).count() as f64;
             let what = format!("taken_per_second between {from:?} and {to:?}");
+            let seconds = to.saturating_sub(from).as_secs_f64();
             self.range(
                 &what,
                 part.taken_per_second,
-                taken / to.saturating_sub(from).as_secs_f64(),
+                taken(played, from, to) / seconds,
             );
-            let share = throttled_share(calls());
+            let share = throttled_share(between(played, from, to));
             self.unless(share <= part.throttled_share, || {
                 format!(
                     "throttled_share between {from:?} and {to:?}: {share}, expected at most {}",
@@ -341,6 +359,18 @@ impl Life<'_> {
         }
         wrongs
     }
+}
+
+/// The calls that started in a part of the run.
+fn between(played: &Played, from: Duration, to: Duration) -> impl Iterator<Item = &Call> {
+    let calls = played.seen.calls.iter();
+    calls.filter(move |call| (from..to).contains(&call.started))
+}
+
+/// Those of them that were not throttled.
+fn taken(played: &Played, from: Duration, to: Duration) -> f64 {
+    let taken = |call: &&Call| call.told != Told::Throttled;
+    between(played, from, to).filter(taken).count() as f64
 }
 
 fn throttled_share<'a>(calls: impl Iterator<Item = &'a Call>) -> f64 {
