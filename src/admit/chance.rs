@@ -1,8 +1,8 @@
 //! Throttling that is not the pace's doing: somebody else's bursts, or a service that refuses at random.
 //!
 //! Above a quota, a slower pace is throttled less. If a descent has come to a quarter of its pace, and as large a share is
-//! throttled there as before, and for a while, the pace is not what matters: it goes back up, and so much throttling is
-//! borne from then on, until what is seen below the quota is far less.
+//! throttled there as before, and for a while, the pace is not what matters: as much throttling is borne from then on as is
+//! seen below the quota, and the pace climbs again.
 
 /// A descent to this part of its pace is looked at.
 const DEEP: f64 = 0.25;
@@ -18,12 +18,12 @@ const FORGOTTEN: u32 = 1000;
 /// Of what is borne, so many times the share that was seen.
 const MARGIN: f64 = 2.0;
 /// More than this is never borne.
-const MOST: f64 = 0.4;
+const MOST: f64 = 0.2;
 /// Throttled calls that are borne at once.
 const AT_ONCE: f64 = 6.0;
-/// It is over if, where so many throttled answers are borne, it was not this part of them.
+/// It is looked at anew whenever so many throttled answers could have been borne, and over if it is less than this.
 const WINDOW: f64 = 24.0;
-const OVER: f64 = 0.125;
+const LEAST: f64 = 0.01;
 
 /// Shares of throttled answers at high and at low paces of a descent.
 #[derive(Debug, Default)]
@@ -40,7 +40,6 @@ pub(super) struct Chance {
     credit: f64,
     /// Answers below the quota while some are borne.
     lately: Share,
-    back_to: Option<f64>,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -90,7 +89,6 @@ impl Chance {
         if least >= self.high.part() / AS_LARGE && most <= AGREED * least {
             *self = Self {
                 borne: ((before + now) / 2.0 * MARGIN).min(MOST),
-                back_to: Some(self.from),
                 ..Self::default()
             };
         } else {
@@ -105,21 +103,17 @@ impl Chance {
             self.lately.count(throttled);
         }
         if f64::from(self.lately.answers) * self.borne >= WINDOW {
-            if self.lately.part() < self.borne * OVER {
+            self.borne = (self.lately.part() * MARGIN).min(MOST);
+            self.lately = Share::default();
+            if self.borne < LEAST {
                 *self = Self::default();
                 return false;
             }
-            self.lately = Share::default();
         }
         let borne = throttled && self.credit >= 1.0;
         if borne {
             self.credit -= 1.0;
         }
         borne
-    }
-
-    /// The pace to go back to, told once.
-    pub(super) fn back_to(&mut self) -> Option<f64> {
-        self.back_to.take()
     }
 }

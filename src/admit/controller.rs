@@ -203,8 +203,6 @@ impl Controller {
             self.empty
                 .get_or_insert((Span::new(started), started + long));
             self.search(now);
-        } else if let Some(pace) = self.chance.back_to() {
-            self.land(pace, pace * (1.0 - DEPTH / 2.0), now);
         } else if !by_chance {
             self.end_flight(started, now);
         }
