@@ -8,8 +8,8 @@
 const DEEP: f64 = 0.25;
 /// Answers at that pace that tell, with this many of them throttled at the least. Two such looks must agree: when
 /// somebody else takes the quota away, much is throttled at first and then little.
-const TELLING: u32 = 60;
-const THROTTLED: u32 = 3;
+const TELLING: u32 = 120;
+const THROTTLED: u32 = 5;
 /// By what factor two looks may differ, and a look from what was throttled at the high pace.
 const AGREED: f64 = 2.0;
 const AS_LARGE: f64 = 2.0;

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use scenario::Scenario;
 use stage::{Played, play};
-use verdict::Complaints;
+use verdict::{Complaints, percents};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios")
@@ -23,21 +23,31 @@ fn read(name: &str) -> Scenario {
 }
 
 fn simulate(name: &str) {
-    for seed in 0..read(name).seeds {
+    let seeds = read(name).seeds;
+    let mut unusual = 0;
+    for seed in 0..seeds {
         let played = play(read(name), seed);
         let expect = read(name).expect;
-        let mut complaints: Vec<_> = played
-            .iter()
-            .map(|played| (Complaints::of(played, &expect), told(played)))
-            .collect();
-        complaints.push((Complaints::of_shares(&played, &expect), String::new()));
-        for (complaints, told) in complaints {
+        let fail_on = |complaints: Complaints| {
+            let told: String = played.iter().map(told).collect();
             assert!(
                 complaints.is_empty(),
                 "{name}, seed {seed}:\n{complaints}{told}"
             );
+        };
+        for played in &played {
+            fail_on(Complaints::of(played, &expect));
+        }
+        if let Some(shared) = &expect.shared {
+            fail_on(Complaints::of_shares(&played, shared));
+            let usual = |percent: &f64| shared.usual_percent.holds(*percent);
+            unusual += u64::from(!percents(&played, shared).iter().all(usual));
         }
     }
+    assert!(
+        unusual * 10 <= seeds,
+        "{name}: {unusual} of {seeds} seeds are out of the usual"
+    );
 }
 
 /// The run in a few lines, for whoever has to find out.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use cognito_unlink::outcome::Outcome;
 
 use crate::reply::Told;
-use crate::scenario::{Expect, Range};
+use crate::scenario::{Expect, Range, Shared};
 use crate::service::Call;
 use crate::stage::{AHEAD, AT_ONCE, Played, Record};
 
@@ -30,24 +30,17 @@ impl Complaints {
     }
 
     /// Of runs that share a quota.
-    pub(crate) fn of_shares(played: &[Played], expect: &Expect) -> Self {
+    pub(crate) fn of_shares(played: &[Played], shared: &Shared) -> Self {
         let mut complaints = Self::default();
-        if let Some(shared) = &expect.shared {
-            let (from, to) = (shared.from.0, shared.to.0);
-            let taken = played.iter().map(|played| taken(played, from, to));
-            let taken: Vec<f64> = taken.collect();
-            let both = taken.iter().sum::<f64>();
-            for (nth, taken) in taken.iter().enumerate() {
-                let what = format!("percent of run {nth}");
-                complaints.range(&what, shared.percent, taken / both * 100.0);
-            }
-            let seconds = to.saturating_sub(from).as_secs_f64();
-            complaints.range(
-                "taken_per_second by both",
-                shared.taken_per_second,
-                both / seconds,
-            );
+        for percent in percents(played, shared) {
+            complaints.range("percent of a run", shared.percent, percent);
         }
+        let seconds = shared.to.0.saturating_sub(shared.from.0).as_secs_f64();
+        complaints.range(
+            "taken_per_second by both",
+            shared.taken_per_second,
+            taken_by_each(played, shared).iter().sum::<f64>() / seconds,
+        );
         complaints
     }
 
@@ -262,6 +255,20 @@ impl fmt::Display for Complaints {
             more => writeln!(f, "- and {more} more"),
         }
     }
+}
+
+/// What each run has of what both have.
+pub(crate) fn percents(played: &[Played], shared: &Shared) -> Vec<f64> {
+    let taken = taken_by_each(played, shared);
+    let all = taken.iter().sum::<f64>();
+    taken.iter().map(|taken| taken / all * 100.0).collect()
+}
+
+fn taken_by_each(played: &[Played], shared: &Shared) -> Vec<f64> {
+    let taken = played
+        .iter()
+        .map(|played| taken(played, shared.from.0, shared.to.0));
+    taken.collect()
 }
 
 /// One row from before the run to after it.
