@@ -13,8 +13,8 @@ const THROTTLED: u32 = 5;
 /// By what factor two looks may differ, and a look from what was throttled at the high pace.
 const AGREED: f64 = 2.0;
 const AS_LARGE: f64 = 2.0;
-/// After so many answers at a low pace without a look that tells, the descent is over.
-const FORGOTTEN: u32 = 1000;
+/// After so many answers at half the pace or less the descent is over.
+const FORGOTTEN: u32 = 1500;
 /// Of what is borne, so many times the share that was seen.
 const MARGIN: f64 = 2.0;
 /// More than this is never borne.
@@ -31,6 +31,8 @@ pub(super) struct Chance {
     /// The pace from which it went down.
     from: f64,
     high: Share,
+    /// Answers below half of it.
+    below: u32,
     /// The last look at a low pace, and the one that is being taken.
     before: Share,
     low: Share,
@@ -66,7 +68,7 @@ impl Chance {
         if self.borne > 0.0 {
             return self.bear(throttled, quota.is_some_and(|quota| pace < quota));
         }
-        if pace > self.from || self.low.answers > FORGOTTEN {
+        if pace > self.from || self.below > FORGOTTEN {
             *self = Self {
                 from: pace,
                 ..Self::default()
@@ -74,7 +76,10 @@ impl Chance {
         }
         if pace >= self.from / 2.0 {
             self.high.count(throttled);
-        } else if pace <= self.from * DEEP {
+            return false;
+        }
+        self.below += 1;
+        if pace <= self.from * DEEP {
             self.low.count(throttled);
         }
         if self.low.answers >= TELLING && self.low.throttled >= THROTTLED {
@@ -88,7 +93,7 @@ impl Chance {
         let (least, most) = (before.min(now), before.max(now));
         if least >= self.high.part() / AS_LARGE && most <= AGREED * least {
             *self = Self {
-                borne: ((before + now) / 2.0 * MARGIN).min(MOST),
+                borne: (f64::midpoint(before, now) * MARGIN).min(MOST),
                 ..Self::default()
             };
         } else {
