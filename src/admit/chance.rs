@@ -122,3 +122,49 @@ impl Chance {
         borne
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Answers at a pace, below a quota of 200, every so-manieth throttled; says how many of them were borne.
+    fn answers(chance: &mut Chance, answers: u32, pace: f64, throttled_every: u32) -> u32 {
+        (1..=answers)
+            .filter(|nth| {
+                let throttled = nth.is_multiple_of(throttled_every);
+                chance.answered(throttled, pace, Some(200.0)) && throttled
+            })
+            .count()
+            .try_into()
+            .expect("no more than answers")
+    }
+
+    #[test]
+    fn what_is_the_same_at_a_quarter_of_the_pace_is_borne_until_it_is_over() {
+        let mut chance = Chance::default();
+        assert_eq!(answers(&mut chance, 400, 199.0, 20), 0);
+        assert_eq!(answers(&mut chance, 240, 49.0, 20), 0);
+        assert_eq!(answers(&mut chance, 400, 150.0, 20), 20);
+        answers(&mut chance, 1000, 150.0, u32::MAX);
+        assert_eq!(answers(&mut chance, 20, 150.0, 20), 0);
+    }
+
+    #[test]
+    fn twice_as_much_as_was_seen_and_no_more() {
+        let mut chance = Chance::default();
+        answers(&mut chance, 400, 199.0, 20);
+        answers(&mut chance, 240, 49.0, 20);
+        // Above the quota, and nothing of it tells what is thrown by chance.
+        let borne = answers(&mut chance, 1000, 250.0, 2);
+        assert!((95..=105).contains(&borne), "{borne}");
+    }
+
+    #[test]
+    fn much_at_first_and_then_little_is_a_quota() {
+        let mut chance = Chance::default();
+        answers(&mut chance, 200, 199.0, 10);
+        answers(&mut chance, 120, 49.0, 3);
+        answers(&mut chance, 600, 49.0, 100);
+        assert_eq!(answers(&mut chance, 100, 150.0, 20), 0);
+    }
+}

@@ -43,7 +43,7 @@ const SMALL: f64 = 25.0;
 /// The first flight makes up for what a search was too short to tell.
 const FIRST_CLIMB: f64 = 2.0;
 /// A flight takes as many calls as this at the least: the first, those of a run that shares its quota, and those of a run
-/// that has it alone. In between, each that confirms the one before may take four times as many.
+/// that has it alone. In between, each that confirms the one before may take five times as many.
 const FIRST_FLIGHT: f64 = 32.0;
 const SHARED_FLIGHT: f64 = 1.0;
 const LONE_FLIGHT: f64 = 145.0;
