@@ -162,9 +162,9 @@ mod tests {
     #[test]
     fn much_at_first_and_then_little_is_a_quota() {
         let mut chance = Chance::default();
-        answers(&mut chance, 200, 199.0, 10);
+        answers(&mut chance, 200, 199.0, 50);
         answers(&mut chance, 120, 49.0, 3);
-        answers(&mut chance, 600, 49.0, 100);
+        answers(&mut chance, 600, 49.0, 80);
         assert_eq!(answers(&mut chance, 100, 150.0, 20), 0);
     }
 }
