@@ -1,19 +1,21 @@
 //! The rate that a Region bears, measured from its answers. Pure: told the time, it never asks for it.
 //!
 //! A quota is a token bucket. Once a call has been throttled the bucket is empty, and from then on *what is taken a second
-//! is the quota*, whatever the size of the bucket. So the pace goes in flights: it lands just under what the last flight has
-//! measured, climbs in small steps, and the first throttled call of a step ends the flight.
+//! is the quota*, whatever the size of the bucket. So the pace goes in flights: it lands below what the last flight has
+//! measured, climbs through it, and the first throttled call ends the flight. What the lower half leaves in the bucket
+//! the upper half takes out of it.
 //!
 //! ```text
-//! search: double until throttled, measure for a round trip    →  land, climb, throttled, land, climb, …
+//! search: double until throttled, measure for a while    →  land, climb, throttled, land, climb, …
 //! ```
 //!
-//! - At most one decision a round trip: a call that started before the last change of pace says nothing about the new one.
-//!   After a landing it takes one more, so that whoever else was throttled has given way too.
-//! - How long a step lasts and how high it is follows from how sure the measure is: at first short and high, then long and
-//!   low, so that some hundred calls pass from one throttled call to the next. A flight that ends elsewhere than the one
-//!   before makes it unsure: the quota has changed, or it is shared. Then small runs step as often as large ones.
-//! - Steps grow with the square root of the pace, cuts with the pace itself: runs that share a quota come to equal parts.
+//! - Calls that started before a landing say nothing about it, and those shortly behind it no more: whoever else was throttled
+//!   has to give way first.
+//! - Alone, each flight measures the same to a call or two, and may take long, so that throttled calls are few. A flight
+//!   that ends before its time, or has taken more or fewer calls, means that the quota has changed or is shared. Then
+//!   flights are short, and as short for a small run as for a large one.
+//! - Runs that share a quota come to equal parts: the larger is throttled more often, and all fall by the same part of
+//!   their pace, but the smaller climbs more of its own in the same time.
 //! - Throttling that stays the same at a quarter of the pace is not the pace's doing; see [`Chance`].
 
 use std::time::Duration;
@@ -28,38 +30,48 @@ use super::span::Span;
 const FIRST: f64 = 10.0;
 /// Slower than this is never useful: one call in ten seconds still finds out whether the throttling is over.
 const SLOWEST: f64 = 0.1;
+/// A search doubles its pace once so many answers to it have come.
+const SEARCH_ANSWERS: u32 = 3;
 /// A search measures over the time of this many calls, or a round trip if that is longer.
-const SEARCH_CALLS: f64 = 8.0;
-/// The part of a measured quota that is left unused, and what is given up beside it when somebody else takes a share.
-const UNDER: f64 = 0.02;
-const YIELD: f64 = 0.06;
-/// A flight is measured as if so many calls at its last pace, one of them throttled, had been before it: the first call of
-/// a flight may be throttled by chance, the first of several flights hardly.
+const SEARCH_CALLS: f64 = 16.0;
+/// From the highest pace of a flight down to its landing, as a part of the pace: half below the quota, half above.
+const DEPTH: f64 = 0.12;
+/// What a run of [`SMALL`] calls a second or fewer climbs in a second, as a part of its quota. Larger ones climb less, by
+/// the fourth root: enough to bring runs together that are always throttled at the same time.
+const CLIMB: f64 = 0.08;
+const SMALL: f64 = 25.0;
+/// The first flight makes up for what a search was too short to tell.
+const FIRST_CLIMB: f64 = 2.0;
+/// A flight takes as many calls as this at the least: the first, those of a run that shares its quota, and those of a run
+/// that has it alone. In between, each that confirms the one before may take five times as many.
+const FIRST_FLIGHT: f64 = 32.0;
+const SHARED_FLIGHT: f64 = 1.0;
+const LONE_FLIGHT: f64 = 145.0;
+const CONFIRMED: f64 = 5.0;
+/// A flight is measured as if so many calls at its last pace had been before it: the first call of a flight may be
+/// throttled by chance, the first of several flights hardly.
 const BEFORE: f64 = 10.0;
+/// Two flights agree if they differ by no more calls than these, for either's first and last, and by no more than this part:
+/// calls overtake each other on the way.
+const OFF_CALLS: f64 = 1.25;
+const OFF: f64 = 0.005;
+/// Flights of fewer calls neither confirm nor refute the others.
+const TELLING: f64 = 10.0;
+/// For so long, or for the time of so many calls, a throttled call does not end a flight.
+const GRACE: Duration = Duration::from_millis(250);
+const GRACE_CALLS: f64 = 2.0;
 /// At most this part of the pace is taken back at once: what held the calls back may not have been the pace.
 const DEEPEST_CUT: f64 = 0.7;
-/// The first step of a sure climb at [`FIRST`] calls a second or fewer, as a part of the pace; the second is twice as high,
-/// and so on.
-const STEP: f64 = 0.01;
-/// How long a step lasts at the least, and how many calls it takes when the measure is sure.
-const STEP_TIME: Duration = Duration::from_millis(500);
-const STEP_CALLS: f64 = 22.0;
-/// Up to so many times as many if the calls are few: a throttled one is a larger part of them.
-const SLOWEST_STEP: f64 = 4.0;
+/// From one step of a climb to the next.
+const STEP_TIME: f64 = 0.4;
 /// Seconds without a start, after which what was counted before is forgotten: the input, a gate or a stopped process held calls
 /// back, and not the pace.
 const IDLE: f64 = 1.0;
-/// Beyond the last flight's end by this, there is more than was measured: steps are shorter and each twice the last.
-const BEYOND: f64 = 1.02;
+/// Higher than a flight should ever come, there is more than was measured: what is beyond grows by this part a second.
+const BEYOND: f64 = 1.06;
+const BEYOND_CLIMB: f64 = 0.7;
 /// No step is higher than this part of the pace: a full bucket hides for a while that the pace is too high.
 const HIGHEST_STEP: f64 = 0.5;
-/// Calls that a step takes after a search and after a measure was refuted; from so many on a measure is sure.
-const UNSURE: f64 = 4.0;
-const UNSURE_AGAIN: f64 = 5.0;
-const SURE: f64 = 16.0;
-/// A sure measure is refuted if it is off by more than this part, and by more than this many calls of the flight.
-const OFF: f64 = 0.03;
-const OFF_CALLS: f64 = 4.0;
 /// From one look for more than the part that is used to the next, where a part is left to others.
 const REST: Duration = Duration::from_secs(60);
 
@@ -79,20 +91,17 @@ pub(super) struct Controller {
     searching: bool,
     /// Calls that started since the pace was set.
     step: Span,
-    /// The last landing, and how many calls started since.
+    /// The last landing, and how many calls were taken since, or are under way.
     landed: Instant,
     flight: u32,
     /// In a search: calls that started since the first throttled one and before an end.
     empty: Option<(Span, Instant)>,
     /// In a search: what was taken a second before the pace was doubled.
     taken_before: f64,
-    /// The pace before the last step, and steps since the last landing.
-    borne: f64,
-    climbed: u32,
-    /// The pace at which the last flight ended.
-    top: f64,
-    /// Calls that a step takes: the larger, the surer is the quota.
+    /// Calls that a flight takes at the least: the more, the surer is the quota.
     sure: f64,
+    /// Calls that the quota was measured by, with those [`BEFORE`]; none while a search or an earlier run has told it.
+    measured_by: f64,
     /// Until when the pace is not raised, since a part is left to others.
     resting: Option<Instant>,
     latency: f64,
@@ -104,7 +113,7 @@ impl Controller {
     pub(super) fn new(ceiling: Option<f64>, leave: f64, quota: Option<f64>, now: Instant) -> Self {
         let used = 1.0 - leave;
         let begin = match quota {
-            Some(quota) => quota * used * (1.0 - YIELD),
+            Some(quota) => quota * used * (1.0 - DEPTH / 2.0),
             None => ceiling.unwrap_or(FIRST),
         };
         let mut controller = Self {
@@ -120,16 +129,13 @@ impl Controller {
             flight: 0,
             empty: None,
             taken_before: 0.0,
-            borne: 0.0,
-            climbed: 0,
-            top: quota.unwrap_or(0.0),
-            sure: UNSURE,
+            sure: FIRST_FLIGHT,
+            measured_by: 0.0,
             resting: None,
             latency: 0.0,
             chance: Chance::default(),
         };
         controller.set(begin, now);
-        controller.borne = controller.pace;
         controller
     }
 
@@ -177,7 +183,7 @@ impl Controller {
         if !self.count(started, now, true) {
             return;
         }
-        self.chance.answered(false, self.pace);
+        self.chance.answered(false, self.pace, self.quota);
         if self.searching {
             self.search(now);
         } else {
@@ -190,15 +196,13 @@ impl Controller {
         if !self.count(started, now, false) {
             return;
         }
-        let by_chance = self.chance.answered(true, self.pace);
+        self.flight = self.flight.saturating_sub(1);
+        let by_chance = self.chance.answered(true, self.pace, self.quota);
         if self.searching {
             let long = Duration::from_secs_f64(self.latency.max(SEARCH_CALLS / self.pace));
             self.empty
                 .get_or_insert((Span::new(started), started + long));
             self.search(now);
-        } else if let Some(pace) = self.chance.back_to() {
-            self.land(pace, now);
-            self.top = pace;
         } else if !by_chance {
             self.end_flight(started, now);
         }
@@ -220,7 +224,7 @@ impl Controller {
         let pace = self.pace;
         let Some((empty, end)) = self.empty else {
             // What the concurrency or the input holds back says nothing about a higher pace.
-            if self.step.answers() >= 2 && self.is_reached(now) {
+            if self.step.answers() >= SEARCH_ANSWERS && self.is_reached(now) {
                 self.taken_before = pace;
                 self.set(pace * 2.0, now);
                 // The next start was due at the old pace.
@@ -234,7 +238,7 @@ impl Controller {
         if self.step.last() < end + long {
             return;
         }
-        if f64::from(empty.taken()) < SEARCH_CALLS / 2.0 && pace * self.latency > SEARCH_CALLS {
+        if f64::from(empty.taken()) < SEARCH_CALLS / 4.0 && pace * self.latency > SEARCH_CALLS {
             // A round trip was too short to tell. At half the pace the bucket stays empty, with fewer throttled.
             self.empty = None;
             self.set(pace / 2.0, now);
@@ -252,8 +256,7 @@ impl Controller {
         self.chance = Chance::default();
         self.empty = None;
         let quota = quota.min(pace);
-        self.top = quota;
-        self.land(quota * (1.0 - UNDER), now);
+        self.land(quota, quota * (1.0 - DEPTH / 2.0), now);
     }
 
     fn is_at_ceiling(&self) -> bool {
@@ -266,28 +269,38 @@ impl Controller {
                 return;
             }
             self.resting = None;
-            self.set(self.pace / self.used, now);
+            // What the bucket has saved up is measured with the first flight: only those behind it tell.
+            self.sure = SHARED_FLIGHT / CONFIRMED;
+            self.set(self.expected() * (1.0 - DEPTH / 2.0), now);
             self.measure_anew(now);
             return;
         }
-        let beyond = self.pace > self.top * BEYOND;
-        let slow = (50.0 / self.pace).sqrt().clamp(1.0, SLOWEST_STEP);
-        let calls = (STEP_CALLS * slow).min(self.sure) / if beyond { 4.0 } else { 1.0 };
-        let long_enough =
-            now - self.step.since() >= STEP_TIME && f64::from(self.step.taken()) >= calls;
-        if !long_enough || self.is_at_ceiling() || !self.is_reached(now) {
+        let seconds = (now - self.step.since()).as_secs_f64();
+        if seconds < STEP_TIME || self.is_at_ceiling() || !self.is_reached(now) {
             return;
         }
-        self.climbed = if beyond {
-            self.climbed.saturating_mul(2)
+        let quota = self.expected();
+        let beyond = (self.pace / quota - BEYOND).max(0.0);
+        let climb = self.climb_a_second() * quota + beyond * BEYOND_CLIMB * self.pace;
+        let highest = self.pace * HIGHEST_STEP;
+        self.set(self.pace + (climb * seconds).min(highest), now);
+    }
+
+    /// The quota as far as it is known: without one, nothing was throttled yet.
+    fn expected(&self) -> f64 {
+        self.quota.unwrap_or(self.pace)
+    }
+
+    /// As a part of the quota.
+    fn climb_a_second(&self) -> f64 {
+        let quota = self.expected();
+        let first = if self.measured_by > 0.0 {
+            1.0
         } else {
-            self.climbed + 1
+            FIRST_CLIMB
         };
-        self.borne = self.pace;
-        let coarse = (STEP_CALLS / self.sure).max(1.0);
-        let shared = (FIRST / self.pace).sqrt().min(1.0);
-        let step = (STEP * coarse * shared * f64::from(self.climbed)).min(HIGHEST_STEP);
-        self.set(self.pace * (1.0 + step), now);
+        let shared = CLIMB * first * (SMALL / quota).powf(0.25).min(1.0);
+        shared.min(DEPTH * quota / self.sure)
     }
 
     /// Whether calls come as fast as the pace allows.
@@ -296,50 +309,42 @@ impl Controller {
         f64::from(self.step.answers() + 1) >= 0.7 * self.pace * seconds
     }
 
-    /// A call of this step was throttled: the bucket is empty.
+    /// A call of this flight was throttled: the bucket is empty.
     fn end_flight(&mut self, throttled: Instant, now: Instant) {
-        if (throttled - self.landed).as_secs_f64() < self.latency {
+        let pace = self.pace;
+        let grace = GRACE.as_secs_f64().max(GRACE_CALLS / pace);
+        if (throttled - self.landed).as_secs_f64() < grace.max(self.latency) {
             return;
         }
-        let pace = self.pace;
+        let expected = self.expected();
         // What has started was taken, up to now: calls that are still under way are not missing.
         let calls = f64::from(self.flight);
         let seconds = (now - self.landed).as_secs_f64();
-        let measured = (calls + BEFORE - 1.0) / (seconds + BEFORE / pace);
+        let measured = (calls + BEFORE) / (seconds + BEFORE / pace);
         let measured = measured.clamp(pace * DEEPEST_CUT, pace);
-        // Throttled at once after a step: the bucket holds one call and the quota lies between the two steps.
-        let cliff = self.climbed > 0 && self.step.taken() <= 2;
-        let off = OFF + OFF_CALLS / calls.max(1.0);
-        let refuted = !cliff && self.sure >= SURE && (pace / self.top - 1.0).abs() > off;
-        let under = if refuted && pace < self.top {
-            YIELD
-        } else {
-            UNDER
-        };
-        let mut next = measured * (1.0 - under);
-        if cliff {
-            next = next.max(self.borne * 0.995);
+
+        let early = self.measured_by >= TELLING + BEFORE && pace < expected;
+        let agreed = OFF_CALLS * (1.0 + calls / self.measured_by) + OFF * calls;
+        let off = self.measured_by > 0.0 && (measured - expected).abs() * seconds > agreed;
+        if early || off {
+            self.sure = SHARED_FLIGHT;
+        } else if calls >= TELLING {
+            self.sure = (self.sure * CONFIRMED).min(LONE_FLIGHT);
         }
-        self.sure = if refuted {
-            UNSURE_AGAIN
-        } else {
-            (self.sure * 2.0).min(128.0)
-        };
-        self.top = pace;
-        self.land(next, now);
+        self.measured_by = calls + BEFORE;
+        let next = (measured * (1.0 - DEPTH / 2.0)).min(pace * (1.0 - DEPTH));
+        self.land(measured, next, now);
     }
 
-    fn land(&mut self, pace: f64, now: Instant) {
-        self.climbed = 0;
-        self.quota = Some(pace.max(SLOWEST));
+    fn land(&mut self, quota: f64, pace: f64, now: Instant) {
+        self.quota = Some(quota.max(SLOWEST));
         self.resting = None;
-        if self.used < 1.0 && self.sure >= SURE {
+        if self.used < 1.0 && self.measured_by > 0.0 && self.sure > SHARED_FLIGHT {
             self.resting = Some(now + REST);
-            self.set(pace * self.used, now);
+            self.set(quota * self.used, now);
         } else {
             self.set(pace, now);
         }
-        self.borne = self.pace;
         self.landed = now;
         self.flight = 0;
         self.next_start = now + Duration::from_secs_f64(1.0 / self.pace);

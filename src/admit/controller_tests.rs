@@ -92,11 +92,11 @@ fn a_share_is_left_to_others() {
     let mut stage = Stage::new(|now| Controller::new(None, 0.2, None, now), 100.0);
     stage.play(60);
     let (taken, throttled) = stage.play(300);
-    assert!((76.0..84.0).contains(&taken), "{taken}");
+    assert!((78.0..84.0).contains(&taken), "{taken}");
     assert!(throttled < 0.5, "{throttled}");
-    // What the bucket has saved up in the rest is measured with it.
+    // What the bucket has saved up in the rest is not measured with it.
     let quota = stage.controller.quota().expect("it was found");
-    assert!((95.0..=107.0).contains(&quota), "{quota}");
+    assert!((97.0..=103.0).contains(&quota), "{quota}");
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn calls_of_one_round_trip_cut_once() {
         controller.throttled(now + MS * call, now + MS * 50);
     }
     assert!(
-        controller.pace >= before * DEEPEST_CUT * (1.0 - YIELD),
+        controller.pace >= before * DEEPEST_CUT * (1.0 - DEPTH),
         "{controller:?}"
     );
 }

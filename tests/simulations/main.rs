@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use scenario::Scenario;
 use stage::{Played, play};
-use verdict::Complaints;
+use verdict::{Complaints, percents};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios")
@@ -23,15 +23,31 @@ fn read(name: &str) -> Scenario {
 }
 
 fn simulate(name: &str) {
-    for seed in 0..read(name).seeds {
+    let seeds = read(name).seeds;
+    let mut unusual = 0;
+    for seed in 0..seeds {
         let played = play(read(name), seed);
-        let complaints = Complaints::of(&played, &read(name).expect);
-        assert!(
-            complaints.is_empty(),
-            "{name}, seed {seed}:\n{complaints}{}",
-            told(&played)
-        );
+        let expect = read(name).expect;
+        let fail_on = |complaints: Complaints| {
+            let told: String = played.iter().map(told).collect();
+            assert!(
+                complaints.is_empty(),
+                "{name}, seed {seed}:\n{complaints}{told}"
+            );
+        };
+        for played in &played {
+            fail_on(Complaints::of(played, &expect));
+        }
+        if let Some(shared) = &expect.shared {
+            fail_on(Complaints::of_shares(&played, shared));
+            let usual = |percent: &f64| shared.usual_percent.holds(*percent);
+            unusual += u64::from(!percents(&played, shared).iter().all(usual));
+        }
     }
+    assert!(
+        unusual * 10 <= seeds,
+        "{name}: {unusual} of {seeds} seeds are out of the usual"
+    );
 }
 
 /// The run in a few lines, for whoever has to find out.
@@ -101,6 +117,9 @@ scenarios! {
     time_is_up,
     too_many_failures_stop,
     too_much_is_done_already,
+    two_runs_share_a_quota_of_1000,
+    two_runs_share_a_quota_of_200,
+    two_runs_share_a_quota_of_50,
     what_the_service_asks_for_is_waited,
 }
 
@@ -123,8 +142,9 @@ fn every_scenario_is_simulated() {
 #[test]
 fn a_seed_says_how_a_run_goes() {
     let name = "replies_are_lost";
-    let (once, again) = (play(read(name), 7), play(read(name), 7));
+    let played = |seed| play(read(name), seed).remove(0);
+    let (once, again) = (played(7), played(7));
     assert_eq!(once.seen.calls, again.seen.calls);
     assert_eq!(once.records, again.records);
-    assert_ne!(once.seen.calls, play(read(name), 8).seen.calls);
+    assert_ne!(once.seen.calls, played(8).seen.calls);
 }

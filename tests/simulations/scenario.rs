@@ -20,6 +20,9 @@ pub(crate) struct Scenario {
     pub(crate) seeds: u64,
     pub(crate) service: Service,
     pub(crate) run: Run,
+    /// Another run like it, of other rows, against the same service: what is expected of one is of the other.
+    #[serde(default)]
+    pub(crate) second_run: Option<SecondRun>,
     pub(crate) expect: Expect,
 }
 
@@ -176,6 +179,13 @@ impl Run {
     }
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SecondRun {
+    /// Since the beginning of the first.
+    pub(crate) joins_at: Time,
+}
+
 /// What must come of it. An outcome that is not named must not occur.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -212,6 +222,22 @@ pub(crate) struct Expect {
     /// What is seen in a part of the run.
     #[serde(default)]
     pub(crate) between: Vec<Between>,
+    /// What two runs make of the quota in a part of the first.
+    #[serde(default)]
+    pub(crate) shared: Option<Shared>,
+}
+
+/// Calls that the service did not throttle.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Shared {
+    pub(crate) from: Time,
+    pub(crate) to: Time,
+    /// Of each run, of those of both, in percent: with every seed, and with nine seeds of ten.
+    pub(crate) percent: Range,
+    pub(crate) usual_percent: Range,
+    /// Of both runs.
+    pub(crate) taken_per_second: Range,
 }
 
 /// Calls that start in a part of the run.

@@ -14,9 +14,13 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::reply::{Reply, Told};
 use crate::scenario::{Change, Fault, Service, Time};
 
-/// A service that answers one run.
+/// A service, as one of the runs sees it that it answers.
 #[derive(Debug, Clone)]
-pub(crate) struct SimulatedService(Arc<Inner>);
+pub(crate) struct SimulatedService {
+    inner: Arc<Inner>,
+    /// Its number.
+    run: usize,
+}
 
 #[derive(Debug)]
 struct Inner {
@@ -35,12 +39,18 @@ struct State {
     model: Model,
     quota: Option<Quota>,
     chance: fastrand::Rng,
+    /// Of each run.
+    caller: Vec<Caller>,
+}
+
+#[derive(Debug, Default)]
+struct Caller {
     seen: Seen,
     in_flight: usize,
     in_flight_of: HashMap<String, usize>,
 }
 
-/// What the service has seen.
+/// What the service has seen of a run.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Seen {
     /// In the order of their start.
@@ -73,13 +83,14 @@ enum Fate {
 }
 
 impl SimulatedService {
-    pub(crate) fn new(settings: Service, timeout: Duration, seed: u64) -> Self {
+    /// Answers as many runs as are asked for.
+    pub(crate) fn new(settings: Service, timeout: Duration, seed: u64, runs: usize) -> Vec<Self> {
         let quota = settings.quota.map(|rate| Quota::new(rate, settings.burst));
         let undocumented = Undocumented {
             when_not_linked: settings.when_not_linked.0,
             ..Undocumented::default()
         };
-        Self(Arc::new(Inner {
+        let inner = Arc::new(Inner {
             began: Instant::now(),
             timeout,
             state: Mutex::new(State {
@@ -89,11 +100,14 @@ impl SimulatedService {
                 model: Model::new(None, None, undocumented),
                 quota,
                 chance: fastrand::Rng::with_seed(seed),
-                seen: Seen::default(),
-                in_flight: 0,
-                in_flight_of: HashMap::new(),
+                caller: std::iter::repeat_with(Caller::default).take(runs).collect(),
             }),
-        }))
+        });
+        let seen_by = |run| Self {
+            inner: Arc::clone(&inner),
+            run,
+        };
+        (0..runs).map(seen_by).collect()
     }
 
     /// Unlinks a share of the rows beforehand.
@@ -112,21 +126,29 @@ impl SimulatedService {
     }
 
     pub(crate) fn seen(&self) -> Seen {
-        self.state().seen.clone()
+        self.state().caller[self.run].seen.clone()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn arrive(&self, link: &Link) -> (Visit<'_>, Fate, Duration) {
-        let now = self.0.began.elapsed();
+        let now = self.inner.began.elapsed();
         let mut state = self.state();
         state.change(now);
         let fate = state.fate(link.region(), now);
         let latency = state.latency();
-        let nth = state.seen.calls.len();
-        state.seen.calls.push(Call {
+        let Caller {
+            seen,
+            in_flight,
+            in_flight_of,
+        } = &mut state.caller[self.run];
+        let nth = seen.calls.len();
+        seen.calls.push(Call {
             user: link.developer_user_identifier.clone(),
             region: link.region().to_owned(),
             started: now,
@@ -135,17 +157,11 @@ impl SimulatedService {
             effect: false,
             told: Told::HungUp,
         });
-        state.in_flight += 1;
-        let of_it = state
-            .in_flight_of
-            .entry(link.identity_id.clone())
-            .or_default();
+        *in_flight += 1;
+        let of_it = in_flight_of.entry(link.identity_id.clone()).or_default();
         *of_it += 1;
-        let of_it = *of_it;
-        let in_flight = state.in_flight;
-        let seen = &mut state.seen;
-        seen.most_in_flight = seen.most_in_flight.max(in_flight);
-        seen.most_in_flight_of_one_identity = seen.most_in_flight_of_one_identity.max(of_it);
+        seen.most_in_flight = seen.most_in_flight.max(*in_flight);
+        seen.most_in_flight_of_one_identity = seen.most_in_flight_of_one_identity.max(*of_it);
         let visit = Visit {
             service: self,
             nth,
@@ -222,7 +238,7 @@ impl SimulatedService {
 impl Unlink for SimulatedService {
     async fn unlink(&self, link: &Link) -> Answer {
         let (visit, fate, latency) = self.arrive(link);
-        let served = timeout(self.0.timeout, self.serve(&visit, fate, latency, link));
+        let served = timeout(self.inner.timeout, self.serve(&visit, fate, latency, link));
         served
             .await
             .unwrap_or_else(|_| visit.tell(Reply::nothing()))
@@ -292,7 +308,7 @@ impl Visit<'_> {
         let mut state = self.service.state();
         match state.model.unlink(&emulated(link)) {
             Ok(removed) => {
-                state.seen.calls[self.nth].effect = removed;
+                state.caller[self.service.run].seen.calls[self.nth].effect = removed;
                 Reply::success()
             }
             Err(error) => {
@@ -306,7 +322,8 @@ impl Visit<'_> {
     }
 
     fn tell(&self, reply: Reply) -> Answer {
-        let call = &mut self.service.state().seen.calls[self.nth];
+        let mut state = self.service.state();
+        let call = &mut state.caller[self.service.run].seen.calls[self.nth];
         call.told = reply.told;
         call.asked = reply.answer.facts.retry_after;
         reply.answer
@@ -315,12 +332,13 @@ impl Visit<'_> {
 
 impl Drop for Visit<'_> {
     fn drop(&mut self) {
-        let now = self.service.0.began.elapsed();
+        let now = self.service.inner.began.elapsed();
         let mut state = self.service.state();
-        state.in_flight -= 1;
-        let of_it = state.in_flight_of.get_mut(&self.identity);
+        let caller = &mut state.caller[self.service.run];
+        caller.in_flight -= 1;
+        let of_it = caller.in_flight_of.get_mut(&self.identity);
         *of_it.expect("it was counted when it arrived") -= 1;
-        state.seen.calls[self.nth].ended = Some(now);
+        caller.seen.calls[self.nth].ended = Some(now);
     }
 }
 

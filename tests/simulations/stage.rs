@@ -1,4 +1,4 @@
-//! One run of a scenario: feeder and recorder are tasks in memory, everything between them is the real thing.
+//! The runs of a scenario: feeder and recorder are tasks in memory, everything between them is the real thing.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -63,22 +63,41 @@ pub(crate) struct Record {
     pub(crate) at: Duration,
 }
 
-/// Plays `scenario` to its end on paused time, with all chance from `seed`.
-pub(crate) fn play(scenario: Scenario, seed: u64) -> Played {
+/// Plays `scenario` to its end on paused time, with all chance from `seed`. There are as many runs as it has.
+pub(crate) fn play(scenario: Scenario, seed: u64) -> Vec<Played> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
         .expect("a runtime");
-    runtime.block_on(perform(scenario, seed))
+    let Scenario {
+        service,
+        run,
+        second_run,
+        ..
+    } = scenario;
+    runtime.block_on(async {
+        let timeout = run.settings().timeout();
+        let runs = 1 + usize::from(second_run.is_some());
+        let mut services = SimulatedService::new(service, timeout, seed, runs).into_iter();
+        let mut next = || services.next().expect("one a run");
+        let first = perform(next(), &run, seed, 0);
+        let Some(second_run) = second_run else {
+            return vec![first.await];
+        };
+        let second = async {
+            sleep(second_run.joins_at.0).await;
+            perform(next(), &run, seed, 1).await
+        };
+        let (first, second) = tokio::join!(first, second);
+        vec![first, second]
+    })
 }
 
-async fn perform(scenario: Scenario, seed: u64) -> Played {
-    let Scenario { service, run, .. } = scenario;
+async fn perform(calls: SimulatedService, run: &Run, seed: u64, nth: u64) -> Played {
     let settings = run.settings();
     let began = Instant::now();
-    let calls = SimulatedService::new(service, settings.timeout(), seed);
-    let links = links(&run);
+    let links = links(run, nth);
     calls.forget_some(links.iter().map(|(_, link)| link));
     let rows: Vec<Before> = links
         .iter()
@@ -108,7 +127,7 @@ async fn perform(scenario: Scenario, seed: u64) -> Played {
         in_flight: None,
         recorded: Arc::default(),
         stop: told,
-        chance: Mutex::new(fastrand::Rng::with_seed(seed ^ 0x5eed)),
+        chance: Mutex::new(fastrand::Rng::with_seed(seed ^ 0x5eed ^ (nth << 32))),
         counters: Counters::default(),
     });
     let summary = drive(
@@ -123,7 +142,7 @@ async fn perform(scenario: Scenario, seed: u64) -> Played {
                 done,
                 length: Arc::new(AtomicU64::new(0)),
             },
-            signals: signals(&run, began),
+            signals: signals(run, began),
             stop,
             interrupted: HashSet::new(),
             watcher: &mut |_| {},
@@ -147,8 +166,8 @@ async fn perform(scenario: Scenario, seed: u64) -> Played {
     }
 }
 
-/// The links of the input, each with the number of its identity.
-fn links(run: &Run) -> Vec<(u64, Link)> {
+/// The links of the input, each with the number of its identity. No two runs have the same.
+fn links(run: &Run, nth: u64) -> Vec<(u64, Link)> {
     let others = run.identities.unwrap_or(run.rows);
     (0..run.rows)
         .map(|row| {
@@ -158,10 +177,10 @@ fn links(run: &Run) -> Vec<(u64, Link)> {
                 .map_or(0, |row| row % others + 1);
             let region = &run.regions[identity % run.regions.len()];
             let link = Link {
-                identity_id: format!("{region}:{identity:08x}-0000-4000-8000-000000000001"),
+                identity_id: format!("{region}:{identity:08x}-0000-4000-8000-0000000001{nth:02}"),
                 identity_pool_id: format!("{region}:00000000-0000-4000-8000-000000000002"),
                 developer_provider_name: "login.example".to_owned(),
-                developer_user_identifier: format!("user {row}"),
+                developer_user_identifier: format!("user {row} of {nth}"),
             };
             link.check().expect("a valid row");
             (identity as u64, link)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use cognito_unlink::outcome::Outcome;
 
 use crate::reply::Told;
-use crate::scenario::{Expect, Range};
+use crate::scenario::{Expect, Range, Shared};
 use crate::service::Call;
 use crate::stage::{AHEAD, AT_ONCE, Played, Record};
 
@@ -26,6 +26,21 @@ impl Complaints {
         complaints.counts(played);
         complaints.limits(played);
         complaints.rows(played);
+        complaints
+    }
+
+    /// Of runs that share a quota.
+    pub(crate) fn of_shares(played: &[Played], shared: &Shared) -> Self {
+        let mut complaints = Self::default();
+        for percent in percents(played, shared) {
+            complaints.range("percent of a run", shared.percent, percent);
+        }
+        let seconds = shared.to.0.saturating_sub(shared.from.0).as_secs_f64();
+        complaints.range(
+            "taken_per_second by both",
+            shared.taken_per_second,
+            taken_by_each(played, shared).iter().sum::<f64>() / seconds,
+        );
         complaints
     }
 
@@ -102,18 +117,14 @@ impl Complaints {
     fn parts(&mut self, played: &Played, expect: &Expect) {
         for part in &expect.between {
             let (from, to) = (part.from.0, part.to.0);
-            let calls = || {
-                let calls = played.seen.calls.iter();
-                calls.filter(|call| (from..to).contains(&call.started))
-            };
-            let taken = calls().filter(|call| call.told != Told::Throttled).count() as f64;
             let what = format!("taken_per_second between {from:?} and {to:?}");
+            let seconds = to.saturating_sub(from).as_secs_f64();
             self.range(
                 &what,
                 part.taken_per_second,
-                taken / to.saturating_sub(from).as_secs_f64(),
+                taken(played, from, to) / seconds,
             );
-            let share = throttled_share(calls());
+            let share = throttled_share(between(played, from, to));
             self.unless(share <= part.throttled_share, || {
                 format!(
                     "throttled_share between {from:?} and {to:?}: {share}, expected at most {}",
@@ -246,6 +257,20 @@ impl fmt::Display for Complaints {
     }
 }
 
+/// What each run has of what both have.
+pub(crate) fn percents(played: &[Played], shared: &Shared) -> Vec<f64> {
+    let taken = taken_by_each(played, shared);
+    let all = taken.iter().sum::<f64>();
+    taken.iter().map(|taken| taken / all * 100.0).collect()
+}
+
+fn taken_by_each(played: &[Played], shared: &Shared) -> Vec<f64> {
+    let taken = played
+        .iter()
+        .map(|played| taken(played, shared.from.0, shared.to.0));
+    taken.collect()
+}
+
 /// One row from before the run to after it.
 struct Life<'a> {
     was_linked: bool,
@@ -341,6 +366,18 @@ impl Life<'_> {
         }
         wrongs
     }
+}
+
+/// The calls that started in a part of the run.
+fn between(played: &Played, from: Duration, to: Duration) -> impl Iterator<Item = &Call> {
+    let calls = played.seen.calls.iter();
+    calls.filter(move |call| (from..to).contains(&call.started))
+}
+
+/// Those of them that were not throttled.
+fn taken(played: &Played, from: Duration, to: Duration) -> f64 {
+    let taken = |call: &&Call| call.told != Told::Throttled;
+    between(played, from, to).filter(taken).count() as f64
 }
 
 fn throttled_share<'a>(calls: impl Iterator<Item = &'a Call>) -> f64 {
