@@ -33,7 +33,7 @@ pub use self::error::{Columns, HeaderFault, InputError, Wanted};
 pub use self::format::{Compression, Format, UnknownFormat};
 use self::json::Lines;
 pub use self::open::{format_of, open, read, verify};
-pub use self::pins::{Content, Pins, hex};
+pub use self::pins::{Content, Pins};
 use self::text::Counted;
 use self::window::Window;
 use crate::row::{

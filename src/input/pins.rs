@@ -77,7 +77,7 @@ impl Pins {
         let reading = rest.0.reading();
         Ok(Content {
             size: reading.size,
-            sha256: hex(&reading.sha256.clone().finalize()),
+            sha256: hex::encode(reading.sha256.clone().finalize()),
         })
     }
 
@@ -186,7 +186,7 @@ impl Pin {
             sha256.update(&chunk);
             chunks.push(hash(hasher, &chunk));
         }
-        let sha256 = hex(&sha256.finalize());
+        let sha256 = hex::encode(sha256.finalize());
         Ok(Self {
             path: path.to_owned(),
             file,
@@ -234,16 +234,6 @@ impl Pin {
 fn hash(mut hasher: SipHasher13, bytes: &[u8]) -> u128 {
     hasher.write(bytes);
     hasher.finish128().as_u128()
-}
-
-/// Bytes as lower-case hexadecimal digits.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    let digit = |half: u8| char::from(b"0123456789abcdef"[usize::from(half)]);
-    let pairs = bytes
-        .iter()
-        .map(|byte| [digit(byte >> 4), digit(byte & 15)]);
-    pairs.flatten().collect()
 }
 
 /// A reading of a pinned file, from its beginning.

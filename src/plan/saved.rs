@@ -16,7 +16,7 @@ use super::report::Plan;
 use crate::admit::Rate;
 use crate::cli::Argument;
 use crate::error::Error;
-use crate::input::{Content, Input, InputError, Pins, hex};
+use crate::input::{Content, Input, InputError, Pins};
 use crate::run::unreadable;
 use crate::settings::Settings;
 
@@ -227,7 +227,7 @@ fn write(path: &Path, plan: &Saved) -> std::io::Result<()> {
 
 /// The hash of a plan's content, whatever the order of its keys and the space between them.
 fn seal(plan: &Value) -> String {
-    hex(&Sha256::digest(plan.to_string()))
+    hex::encode(Sha256::digest(plan.to_string()))
 }
 
 fn is_plan(text: &[u8]) -> bool {

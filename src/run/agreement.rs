@@ -57,7 +57,7 @@ impl Question<'_> {
             return Err(Error::usage(
                 "a run against AWS cannot ask for confirmation here, since this is not a terminal",
             )
-            .hint("Rehearse it with --rehearse, then confirm it with --yes."));
+            .hint("Rehearse it with --rehearse, then confirm it with --yes, or run a reviewed plan with --plan."));
         }
         let survey = Survey::of(self.settings, self.holds)?;
         let (account, pools) = unless_signalled(self.look_up(&survey), signals).await?;
