@@ -60,6 +60,16 @@ impl Allowed {
         refused.then(|| self.refuses("identity pool", id, Key::AllowedPools))
     }
 
+    /// Allows these accounts at most, as `said_by` says; none named is no bound.
+    pub fn narrow_accounts(&mut self, accounts: &[String], said_by: &Path) {
+        if self.accounts.is_empty() {
+            self.accounts = accounts.to_vec();
+            said_by.clone_into(&mut self.said_by);
+        } else if !accounts.is_empty() {
+            self.accounts.retain(|account| accounts.contains(account));
+        }
+    }
+
     /// Why an account may not be touched, if it may not.
     #[must_use]
     pub fn refuses_account(&self, id: &str) -> Option<String> {
@@ -141,7 +151,12 @@ impl Config {
         let path = named.unwrap_or(Path::new(NAME));
         match read(path) {
             Ok(text) => Self::parse(&text, path),
-            Err(error) if error.kind() == ErrorKind::NotFound && named.is_none() => {
+            // A link that leads nowhere is a configuration that is missed, and none that is not there.
+            Err(error)
+                if error.kind() == ErrorKind::NotFound
+                    && named.is_none()
+                    && std::fs::symlink_metadata(path).is_err() =>
+            {
                 Ok(Self::default())
             }
             Err(error) => Err(Error::usage(format!(

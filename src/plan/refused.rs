@@ -1,9 +1,9 @@
 //! The file of invalid rows: in the inputs' own format and order, to be mended and fed again as it stands.
 
-use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
 
 use crate::error::{Error, Exit};
 use crate::input::{self, Compression, Format, Reader};
@@ -11,11 +11,11 @@ use crate::row::InvalidRow;
 use crate::run::unreadable;
 use crate::settings::Settings;
 
-/// A file under way. It is whole when it is finished, and gone if it never is.
+/// A file under way. It has its name only when it is whole: half a file would be taken for all of it.
 #[derive(Debug)]
 pub(super) struct Refused {
     path: PathBuf,
-    file: Option<BufWriter<File>>,
+    file: BufWriter<NamedTempFile>,
     /// The header of the first input.
     header: Option<Vec<u8>>,
     text: Vec<u8>,
@@ -42,25 +42,25 @@ impl Refused {
             }
         }
         check_name(path, format, settings)?;
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)
-            .map_err(|error| match error.kind() {
-                io::ErrorKind::AlreadyExists => Error::usage(format!(
-                    "--invalid {}: the file is there already, and rows in it may be mended",
-                    path.display()
-                ))
-                .hint("Name another file, or remove that one."),
-                _ => Error::usage(format!(
+        if path.symlink_metadata().is_ok() {
+            return Err(is_there(path));
+        }
+        let folder = path.parent().filter(|folder| *folder != Path::new(""));
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(".");
+        let file = tempfile::Builder::new()
+            .prefix(&name)
+            .suffix(".part")
+            .tempfile_in(folder.unwrap_or(Path::new(".")))
+            .map_err(|error| {
+                Error::usage(format!(
                     "--invalid {} cannot be written: {error}",
                     path.display()
-                )),
+                ))
             })?;
         Ok(Self {
             path: path.to_owned(),
-            file: Some(BufWriter::new(file)),
+            file: BufWriter::new(file),
             header: None,
             text: Vec::new(),
         })
@@ -92,32 +92,32 @@ impl Refused {
                 }
             }
         }
-        let file = self.file.as_mut().expect("it is not finished");
-        file.write_all(&self.text)
+        self.file
+            .write_all(&self.text)
             .map_err(|error| not_written(&self.path, &error))
     }
 
-    /// Brings what is written to the disk.
-    pub(super) fn finish(mut self) -> Result<(), Error> {
-        let file = self.file.take().expect("it is finished once");
-        let written = file
-            .into_inner()
-            .map_err(io::IntoInnerError::into_error)
-            .and_then(|file| file.sync_all());
-        written.map_err(|error| {
-            let _ = fs::remove_file(&self.path);
-            not_written(&self.path, &error)
-        })
+    /// Brings what is written to the disk, and gives it its name.
+    pub(super) fn finish(self) -> Result<(), Error> {
+        let failed = |error: &io::Error| not_written(&self.path, error);
+        let file = self.file.into_inner();
+        let file = file.map_err(|error| failed(error.error()))?;
+        file.as_file().sync_all().map_err(|error| failed(&error))?;
+        let named = file.persist_noclobber(&self.path);
+        named.map_err(|refused| match refused.error.kind() {
+            io::ErrorKind::AlreadyExists => is_there(&self.path),
+            _ => failed(&refused.error),
+        })?;
+        Ok(())
     }
 }
 
-impl Drop for Refused {
-    fn drop(&mut self) {
-        if self.file.is_some() {
-            // Half a file would be taken for all of it.
-            let _ = fs::remove_file(&self.path);
-        }
-    }
+fn is_there(path: &Path) -> Error {
+    Error::usage(format!(
+        "--invalid {}: the file is there already, and rows in it may be mended",
+        path.display()
+    ))
+    .hint("Name another file, or remove that one.")
 }
 
 /// Fed again, the file has to tell its format as the inputs did.

@@ -39,6 +39,8 @@ pub(super) struct Saved {
     pub(super) endpoint: Option<String>,
     /// The account that was looked up.
     pub(super) account: Option<String>,
+    /// The accounts that the configuration allows; none is no bound.
+    pub(super) allowed_accounts: Vec<String>,
     pub(super) counts: Counts,
     /// Calls at least.
     pub(super) calls: u64,
@@ -190,6 +192,7 @@ impl Draft {
             options: kept,
             endpoint,
             account: plan.account().map(str::to_owned),
+            allowed_accounts: settings.guards.allowed.accounts.clone(),
             counts: Counts::of(&plan.survey),
             calls: plan.survey.calls(),
             pools: Pool::all(&plan.survey.pools),

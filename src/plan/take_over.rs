@@ -14,10 +14,10 @@ use crate::settings::{Mode, Settings};
 
 /// Options that are planned, and may all the same be given anew beside `--plan`: credentials have other names on another machine,
 /// and a run may always be more careful.
-const ANEW: &[&str] = &["profile", "region", "durable", "expect-account", HOLD];
+const ANEW: &[&str] = &["profile", "region", "durable", HOLD];
 
 /// Options that let a run do less, and may be given beside a plan that leaves them open.
-const BOUNDS: &[&str] = &["limit", "for"];
+const BOUNDS: &[&str] = &["limit", "for", "expect-account"];
 
 /// Given anew, it adds to what is planned: nobody is let go.
 const HOLD: &str = "hold";
@@ -95,6 +95,18 @@ pub fn take_over(
 
 /// An account that was looked up for the plan has to be that of the run.
 fn settle_account(saved: &Saved, path: &Path, settings: &mut Settings) -> Result<(), Error> {
+    let guards = &mut settings.guards;
+    let here = !guards.allowed.accounts.is_empty();
+    guards
+        .allowed
+        .narrow_accounts(&saved.allowed_accounts, path);
+    if here && guards.allowed.accounts.is_empty() {
+        return Err(Error::usage(format!(
+            "--plan {}: none of the accounts that were allowed when it was made is among the allowed-accounts here",
+            path.display()
+        ))
+        .hint("Make another plan, or run it with another --config."));
+    }
     let Some(account) = &saved.account else {
         return Ok(());
     };

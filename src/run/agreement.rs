@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::io::{self, BufRead, Write};
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -16,7 +17,7 @@ use crate::call::aws::AwsCalls;
 use crate::call::look::{Caller, Look, Pool, Untold, Why};
 use crate::error::{Error, Exit};
 use crate::hold::{Holds, Print};
-use crate::input::{self, Read};
+use crate::input::{self, Input, Read};
 use crate::report::{grouped, spoken};
 use crate::row::region_of;
 use crate::settings::Settings;
@@ -59,6 +60,7 @@ impl Question<'_> {
             )
             .hint("Rehearse it with --rehearse, then confirm it with --yes, or run a reviewed plan with --plan."));
         }
+        let shown = stamps(&self.settings.inputs);
         let survey = Survey::of(self.settings, self.holds)?;
         let (account, pools) = unless_signalled(self.look_up(&survey), signals).await?;
         for (id, looked) in &pools {
@@ -86,6 +88,12 @@ impl Question<'_> {
         }
         if !agreed? {
             return Err(Error::usage("not confirmed; nothing was called"));
+        }
+        if stamps(&self.settings.inputs) != shown {
+            return Err(Error::usage(
+                "an input was changed or replaced since it was looked at for the question; nothing was called",
+            )
+            .hint("Run the same command again, to be asked about what the inputs hold now."));
         }
         let known = pools.into_iter();
         Ok(known
@@ -122,6 +130,25 @@ impl Question<'_> {
         }
         (account, pools)
     }
+}
+
+/// What tells of each input file whether it is still the same; nothing for what cannot be read twice.
+fn stamps(inputs: &[Input]) -> Vec<Option<[i64; 6]>> {
+    let stamp = |input: &Input| match input {
+        Input::File(path) if input.can_be_read_again() => {
+            let metadata = std::fs::metadata(path).ok()?;
+            Some([
+                metadata.dev().cast_signed(),
+                metadata.ino().cast_signed(),
+                metadata.mtime(),
+                metadata.mtime_nsec(),
+                metadata.ctime(),
+                metadata.ctime_nsec(),
+            ])
+        }
+        _ => None,
+    };
+    inputs.iter().map(stamp).collect()
 }
 
 /// Asks, and says whether the answer was yes and, where a number is wanted, that number.

@@ -101,6 +101,33 @@ fn of_several_pools_the_number_has_to_be_typed() {
 }
 
 #[test]
+fn yes_counts_for_the_rows_that_were_shown() {
+    type Change = fn(&Sandbox);
+    let changes: [Change; 2] = [
+        |sandbox| sandbox.write("people.csv", csv(&[elsewhere(1), elsewhere(2)])),
+        |sandbox| {
+            sandbox.write("new.csv", csv(&[link(1), link(3)]));
+            std::fs::rename(sandbox.path("new.csv"), sandbox.path("people.csv")).expect("renamed");
+        },
+    ];
+    for change in changes {
+        let sandbox = Sandbox::new();
+        sandbox.write("people.csv", csv(&[link(1), link(2)]));
+        let running = start_on_terminal(against_aws(&sandbox, &[]));
+        running.says("Type yes to go on: ");
+        change(&sandbox);
+        running.types("yes\n");
+        let ran = running.ended().exits(2);
+        assert!(
+            ran.stderr.contains("was changed or replaced"),
+            "{}",
+            ran.stderr
+        );
+        assert_eq!(sandbox.emulator.counters().unlinks, 0);
+    }
+}
+
+#[test]
 fn what_is_wrong_is_told_instead_of_asked() {
     let sandbox = Sandbox::with(Settings {
         links: Some(vec![link(1)]),

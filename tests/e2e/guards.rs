@@ -1,7 +1,9 @@
 //! Before the first call: pools, the account, the team's configuration. What is refused is never called.
 
 use std::collections::VecDeque;
+use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::symlink;
 use std::process::Command;
 
 use cognito_unlink::emulator::{Link, Settings};
@@ -369,6 +371,15 @@ fn a_configuration_that_is_not_understood_is_refused() {
         says(&ran, words);
         assert!(!sandbox.exists("people.results.csv"));
     }
+    fs::remove_file(sandbox.path("cognito-unlink.toml")).expect("removed");
+    symlink(
+        "absent/cognito-unlink.toml",
+        sandbox.path("cognito-unlink.toml"),
+    )
+    .expect("linked");
+    let ran = sandbox.run(&["people.csv"]).exits(2);
+    says(&ran, "cognito-unlink.toml cannot be read");
+    fs::remove_file(sandbox.path("cognito-unlink.toml")).expect("removed");
     sandbox.write("cognito-unlink.toml", "");
     let ran = sandbox.run(&["people.csv"]).exits(0);
     assert_eq!(ran.stderr, "Taken from cognito-unlink.toml: nothing.\n");

@@ -255,6 +255,30 @@ fn another_account_or_endpoint_is_refused() {
 }
 
 #[test]
+fn the_accounts_that_were_allowed_for_the_plan_stay_so() {
+    let sandbox = Sandbox::with(Settings {
+        account: "222222222222".to_owned(),
+        ..Settings::default()
+    });
+    sandbox.write("people.csv", people(3));
+    save(
+        &sandbox,
+        &["people.csv", "--expect-account", "111111111111"],
+    );
+    refused(&sandbox, &[], &["222222222222", "111111111111"]);
+    let anew = ["--expect-account", "222222222222"];
+    refused(&sandbox, &anew, &["--expect-account cannot be given"]);
+
+    sandbox.write("cognito-unlink.toml", "allowed-accounts = \"111111111111\"");
+    save(&sandbox, &["people.csv"]);
+    sandbox.write("cognito-unlink.toml", "");
+    refused(&sandbox, &[], &["222222222222", "plan.json"]);
+    refused(&sandbox, &anew, &["222222222222", "plan.json"]);
+    sandbox.write("cognito-unlink.toml", "allowed-accounts = \"222222222222\"");
+    refused(&sandbox, &[], &["none of the accounts"]);
+}
+
+#[test]
 fn a_file_that_is_replaced_while_the_run_reads_it_is_not_run() {
     type Change = fn(&Sandbox, &str);
     // Far more than is read ahead of the calls.
