@@ -41,13 +41,28 @@ fn main() -> ExitCode {
             clap_complete::generate(shell, &mut Cli::command(), "cognito-unlink", out);
             Ok(())
         }),
-        Command::Man => print(|out| clap_mangen::Man::new(Cli::command()).render(out)),
+        Command::Man { command } => manual(command.as_deref()),
     };
     let exit = ended.unwrap_or_else(|error| {
         notice(&format!("error: {error}"));
         error.exit
     });
     ExitCode::from(exit.code())
+}
+
+/// Prints a manual page: the program's, which names the commands' as `cognito-unlink-run(1)`, or that of a command.
+fn manual(command: Option<&str>) -> Result<Exit, Error> {
+    let mut program = Cli::command();
+    // Only then do the commands know what they are called.
+    program.build();
+    let page = match command {
+        None => Some(program),
+        Some(name) => program.find_subcommand(name).cloned(),
+    };
+    let page = page.ok_or_else(|| {
+        Error::usage("there is no such command").hint("`cognito-unlink --help` lists them.")
+    })?;
+    print(|out| clap_mangen::Man::new(page).render(out))
 }
 
 fn plan_rows(args: PlanArgs, options: &[Argument]) -> Result<Exit, Error> {

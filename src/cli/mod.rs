@@ -53,7 +53,10 @@ pub enum Command {
         shell: clap_complete::Shell,
     },
     /// Print the manual page
-    Man,
+    Man {
+        /// The command whose page it is [default: that of the whole program]
+        command: Option<String>,
+    },
 }
 
 #[cfg(test)]

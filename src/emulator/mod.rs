@@ -178,12 +178,13 @@ impl Emulator {
     /// # Errors
     /// The address cannot be listened on, or no thread can be started.
     pub fn spawn(settings: Settings) -> io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
         let listener = std::net::TcpListener::bind(settings.listen)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
+        // Last of what can fail: dropped within another runtime, it would panic.
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         let shared = Arc::new(Shared::new(settings));
         let serving = Arc::clone(&shared);
         let (stop, stopped) = oneshot::channel();

@@ -209,7 +209,7 @@ impl<'a> JsonLooked<'a> {
                     None,
                 ),
                 Told::NotPermitted => (None, None, Some("not permitted to ask")),
-                Told::Not(why) => (None, None, Some(&**why)),
+                Told::Missing(why) | Told::Unknown(why) => (None, None, Some(&**why)),
             };
             JsonTold {
                 identity_pool_id: id,

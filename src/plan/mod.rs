@@ -163,10 +163,10 @@ fn endpoint(settings: &Settings) -> Option<String> {
 fn next(plan: &Plan, settings: &Settings) -> Option<(String, &'static str)> {
     if let Some(out) = &plan.out {
         let command = format!(
-            "cognito-unlink run --plan {}",
+            "cognito-unlink run --plan {} --rehearse",
             quoted(&out.to_string_lossy())
         );
-        return Some((command, "Next, to run exactly this:"));
+        return Some((command, "Next, rehearse exactly this:"));
     }
     if !plan.problems.is_empty() || plan.survey.left == 0 || settings.inputs.contains(&Input::Stdin)
     {

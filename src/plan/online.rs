@@ -30,8 +30,10 @@ pub enum Told {
     Is(Pool),
     /// The question is not permitted: nothing is known, and nothing is wrong.
     NotPermitted,
-    /// It is not there, or nobody could be asked.
-    Not(String),
+    /// It is not there.
+    Missing(String),
+    /// Nobody could be asked.
+    Unknown(String),
 }
 
 /// Looks up what the survey names, and adds to `problems` whatever a run would be stopped by.
@@ -66,13 +68,15 @@ pub(super) async fn look(
                 Told::Is(pool)
             }
             Err(untold) if untold.why == Why::NotPermitted => Told::NotPermitted,
+            Err(untold) if untold.why == Why::Missing => {
+                problems.push(format!(
+                    "pool {id} does not exist in this Region and account ({untold})"
+                ));
+                Told::Missing(untold.to_string())
+            }
             Err(untold) => {
-                let what = match untold.why {
-                    Why::Missing => "does not exist in this Region and account",
-                    _ => "cannot be looked up",
-                };
-                problems.push(format!("pool {id} {what} ({untold})"));
-                Told::Not(untold.to_string())
+                problems.push(format!("pool {id} cannot be looked up ({untold})"));
+                Told::Unknown(untold.to_string())
             }
         };
         looked.pools.insert(id.clone(), told);

@@ -82,7 +82,7 @@ impl Plan {
         let mut text = match &self.looked {
             None => String::from("Plan: nothing was called.\n"),
             Some(_) => {
-                String::from("Plan: account and pools were looked up; nothing was changed.\n")
+                String::from("Plan: nothing was changed; account and pools were asked for.\n")
             }
         };
         self.counts(&mut text);
@@ -185,7 +185,8 @@ impl Plan {
                     Some(Told::NotPermitted) => {
                         ", which these credentials may not look up".to_owned()
                     }
-                    Some(Told::Not(_)) => ", not found".to_owned(),
+                    Some(Told::Missing(_)) => ", which does not exist".to_owned(),
+                    Some(Told::Unknown(_)) => ", which could not be looked up".to_owned(),
                 };
                 let _ = writeln!(
                     text,
@@ -230,7 +231,7 @@ impl Plan {
         if self.problems.is_empty() {
             return;
         }
-        text.push_str("\nA run would be stopped, so that no plan is saved:\n");
+        text.push_str("\nA run would be stopped, and no plan is saved:\n");
         for problem in self.problems.iter().take(SHOWN) {
             let _ = writeln!(text, "  {}", printable(problem));
         }

@@ -46,12 +46,23 @@ fn help_version_completions_and_manual_are_there() {
         (&["--version"], env!("CARGO_PKG_VERSION")),
         (&["completions", "bash"], "complete -F _cognito__unlink"),
         (&["completions", "zsh"], "#compdef cognito-unlink"),
-        (&["man"], ".TH cognito-unlink"),
+        (&["man"], ".TH cognito-unlink 1"),
+        (&["man", "run"], "\\-\\-max\\-failures"),
+        (&["man", "plan"], ".TH cognito-unlink-plan 1"),
     ] {
         let ran = ran(&sandbox, args).exits(0);
         assert!(ran.stdout.contains(holds), "{args:?}: {}", ran.stdout);
         assert_eq!(ran.stderr, "", "{args:?}");
     }
+}
+
+#[test]
+fn an_address_that_is_taken_is_named() {
+    let sandbox = Sandbox::new();
+    let taken = sandbox.emulator.url().replace("http://", "");
+    let ran = ran(&sandbox, &["emulator", "--listen", &taken]).exits(2);
+    let says = format!("error: cannot listen on {taken}: ");
+    assert!(ran.stderr.starts_with(&says), "{}", ran.stderr);
 }
 
 #[test]
