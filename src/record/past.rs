@@ -329,13 +329,14 @@ fn other_columns(found: &csv::ByteRecord, expected: &csv::ByteRecord) -> String 
             })
             .map(String::from_utf8_lossy)
             .collect();
-        let carried = match carried.as_slice() {
-            [] => "no columns".to_owned(),
-            names => format!("the columns {}", names.join(", ")),
+        return match carried.as_slice() {
+            [] => "it carries no columns; leave --carry out, or name another file with --results"
+                .to_owned(),
+            names => format!(
+                "it carries the columns {}; give the same --carry, in the same order, or another --results",
+                names.join(", ")
+            ),
         };
-        return format!(
-            "it carries {carried}; give the same --carry, in the same order, or another --results"
-        );
     }
     format!("its header lacks {}", missing.join(", "))
 }
