@@ -71,9 +71,21 @@ const LONGEST: usize = 4 * 1024;
 const AT_FIRST: usize = 1 << 16;
 
 impl List {
-    /// # Errors
-    /// The file cannot be read, or a line of it is none of a hold list.
-    pub(super) fn read(path: &Path) -> Result<Self, HoldError> {
+    /// Whom the file holds; where it cannot be read, or has a line that is none of a hold list, whom it holds up to there,
+    /// and what is wrong.
+    pub(super) fn read(path: &Path) -> (Self, Result<(), HoldError>) {
+        match Self::open(path) {
+            Err(error) => (Self::default(), Err(error)),
+            Ok((file, size)) => {
+                let mut list = Self::default();
+                let read = list.fill(BufReader::with_capacity(1 << 20, file), size);
+                let wrong = |(line, why): (u64, String)| HoldError::at_line(path, line, &why);
+                (list, read.map_err(wrong))
+            }
+        }
+    }
+
+    fn open(path: &Path) -> Result<(File, u64), HoldError> {
         let unreadable = |error: std::io::Error| HoldError::unreadable(path, error);
         let file = File::open(path).map_err(unreadable)?;
         let about = file.metadata().map_err(unreadable)?;
@@ -83,36 +95,40 @@ impl List {
                 "it is no regular file, and must be read again whenever it changes",
             ));
         }
-        Self::parse(BufReader::with_capacity(1 << 20, file), about.len())
-            .map_err(|(line, why)| HoldError::at_line(path, line, &why))
+        Ok((file, about.len()))
     }
 
-    /// `size` is that of the whole text, as far as it is known.
-    fn parse(mut text: impl BufRead, size: u64) -> Result<Self, (u64, String)> {
-        let mut prints = Vec::with_capacity(AT_FIRST);
-        let (mut line, mut number, mut taken) = (Vec::new(), 0, 0);
-        loop {
-            line.clear();
-            // A line that is too long is not read to its end, however far that is.
-            let most = LONGEST as u64 + 4;
-            let read = text.by_ref().take(most).read_until(b'\n', &mut line);
-            let read = read.map_err(|error| (number + 1, error.to_string()))?;
-            if read == 0 {
-                break;
-            }
-            number += 1;
-            taken += read as u64;
-            let print = print(&line, number == 1).map_err(|why| (number, why.to_owned()))?;
-            let Some(print) = print else { continue };
-            if prints.len() == prints.capacity() {
-                make_room(&mut prints, taken, size);
-            }
-            prints.push(print);
-        }
+    /// Takes what stands before the first line that is wrong. `size` is that of the whole text, as far as it is known.
+    fn fill(&mut self, text: impl BufRead, size: u64) -> Result<(), (u64, String)> {
+        let prints = &mut self.0;
+        let read = push_lines(prints, text, size);
         prints.sort_unstable();
         prints.dedup();
         prints.shrink_to_fit();
-        Ok(Self(prints))
+        read
+    }
+
+    /// Drops whoever the other list holds.
+    pub(super) fn leave_out(&mut self, other: &Self) {
+        let mut others = other.0.iter().peekable();
+        self.0.retain(|print| {
+            while others.next_if(|other| *other < print).is_some() {}
+            others.peek() != Some(&print)
+        });
+    }
+
+    /// Whoever is on one of the two, of which nobody is on both.
+    pub(super) fn with(&self, others: &Self) -> Self {
+        let mut all = Vec::with_capacity(self.len() + others.len());
+        let mut others = others.0.iter().peekable();
+        for print in &self.0 {
+            while let Some(other) = others.next_if(|other| *other < print) {
+                all.push(*other);
+            }
+            all.push(*print);
+        }
+        all.extend(others);
+        Self(all)
     }
 
     pub(super) fn holds(&self, user: Print) -> bool {
@@ -121,6 +137,33 @@ impl List {
 
     pub(super) fn len(&self) -> usize {
         self.0.len()
+    }
+}
+
+fn push_lines(
+    prints: &mut Vec<Print>,
+    mut text: impl BufRead,
+    size: u64,
+) -> Result<(), (u64, String)> {
+    prints.reserve_exact(AT_FIRST);
+    let (mut line, mut number, mut taken) = (Vec::new(), 0, 0);
+    loop {
+        line.clear();
+        // A line that is too long is not read to its end, however far that is.
+        let most = LONGEST as u64 + 4;
+        let read = text.by_ref().take(most).read_until(b'\n', &mut line);
+        let read = read.map_err(|error| (number + 1, error.to_string()))?;
+        if read == 0 {
+            return Ok(());
+        }
+        number += 1;
+        taken += read as u64;
+        let print = print(&line, number == 1).map_err(|why| (number, why.to_owned()))?;
+        let Some(print) = print else { continue };
+        if prints.len() == prints.capacity() {
+            make_room(prints, taken, size);
+        }
+        prints.push(print);
     }
 }
 
@@ -156,6 +199,12 @@ fn print(line: &[u8], is_first: bool) -> Result<Option<Print>, &'static str> {
             .map(Some)
             .ok_or("expected 64 hexadecimal digits behind sha256:");
     }
+    if is_hash(line) {
+        return Err(
+            "it looks like a SHA-256 and would hold nobody: write sha256:<hex>, and nothing behind it; an identifier that \
+             looks like this has to be given hashed",
+        );
+    }
     if line.len() > LONGEST {
         return Err("it is longer than any developer user identifier");
     }
@@ -165,8 +214,31 @@ fn print(line: &[u8], is_first: bool) -> Result<Option<Print>, &'static str> {
         Ok(_) if line.contains(&0) => {
             Err("it holds a NUL, as UTF-16 does, and hold lists are UTF-8")
         }
+        Ok(_) if line.contains(&b'\r') => Err(
+            "it holds a carriage return and would hold nobody: end lines with a line feed, or with both",
+        ),
         Ok(user) => Ok(Some(Print::of(user))),
     }
+}
+
+/// Whether a line is a SHA-256 as it is printed or written elsewhere: alone, before the name of a file, or behind a name of
+/// the algorithm other than ours, as in `sha-256:…` and `SHA2-256(stdin)= …`.
+fn is_hash(line: &[u8]) -> bool {
+    let is_digest = |digits: &[u8]| Print::from_hex(digits).is_some();
+    let line = line.trim_ascii();
+    if let Some((digits, behind)) = line.split_at_checked(64)
+        && is_digest(digits)
+    {
+        return behind.first().is_none_or(u8::is_ascii_whitespace);
+    }
+    line.len().checked_sub(64).is_some_and(|head| {
+        let (head, digits) = line.split_at(head);
+        let names_it = head
+            .get(..3)
+            .is_some_and(|sha| sha.eq_ignore_ascii_case(b"sha"))
+            && head.windows(3).any(|part| part == b"256");
+        names_it && is_digest(digits)
+    })
 }
 
 #[cfg(test)]
@@ -178,7 +250,8 @@ mod tests {
     use super::*;
 
     fn parse(text: &[u8]) -> Result<List, (u64, String)> {
-        List::parse(text, text.len() as u64)
+        let mut list = List::default();
+        list.fill(text, text.len() as u64).map(|()| list)
     }
 
     fn list(text: &[u8]) -> List {
@@ -217,7 +290,6 @@ mod tests {
             }
         }
         assert_eq!(list(b"").len(), 0);
-        assert!(list(b"a\r").holds(Print::of("a\r")), "no line end");
         assert!(list(b"# a\n").holds(Print::of("# a")), "no comment");
     }
 
@@ -238,11 +310,69 @@ mod tests {
         ] {
             assert_eq!(parse(text).map_err(|(line, _)| line).err(), Some(at));
         }
+        for text in ["a\rb\rc\r", "a\r", "a\r\r\n", "a\rb\n"] {
+            let (line, why) = parse(text.as_bytes()).expect_err("a carriage return");
+            assert!(line == 1 && why.contains("carriage return"), "{why}");
+        }
         let longest = "é".repeat(1024);
         assert!(list(longest.as_bytes()).holds(Print::of(&longest)));
     }
 
+    #[test]
+    fn a_hash_that_is_not_marked_as_one_is_told() {
+        let hash = "ba36a4edd92d37c66d4e05462aea603a0f34c2eea5cbe39d7b704f642fca326f";
+        for line in [
+            hash.to_owned(),
+            hash.to_uppercase(),
+            format!(" {hash}"),
+            format!("{hash} "),
+            format!("{hash}  -"),
+            format!("{hash} *users.txt"),
+            format!("sha-256:{hash}"),
+            format!("SHA256 (users.txt) = {hash}"),
+            format!("SHA2-256(stdin)= {hash}"),
+        ] {
+            let text = format!("a\n{line}\r\nb\n");
+            let (number, why) = parse(text.as_bytes()).expect_err("a bare hash");
+            assert_eq!(number, 2, "{line:?}");
+            assert!(why.contains("write sha256:<hex>"), "{why}");
+        }
+        for user in [
+            &hash[1..],
+            &format!("{hash}0"),
+            &format!("{hash}-a"),
+            &format!("user-{hash}"),
+            &format!("shard-{hash}"),
+        ] {
+            assert!(list(user.as_bytes()).holds(Print::of(user)), "{user:?}");
+        }
+    }
+
+    #[test]
+    fn what_stands_before_a_wrong_line_is_taken() {
+        let mut list = List::default();
+        let text = &b"b\na\nsha256:12\nc\n"[..];
+        assert!(list.fill(text, text.len() as u64).is_err());
+        assert_eq!(list, self::list(b"a\nb\n"));
+    }
+
     proptest! {
+        #[test]
+        fn a_list_with_another_holds_whom_either_holds(
+            some in "([a-h]\n){0,8}",
+            others in "([a-h]\n){0,8}",
+        ) {
+            let some = list(some.as_bytes());
+            let mut rest = list(others.as_bytes());
+            let others = list(others.as_bytes());
+            rest.leave_out(&some);
+            let all = some.with(&rest);
+            prop_assert!(all.0.is_sorted_by(|print, next| print < next));
+            for user in ["a", "b", "c", "d", "e", "f", "g", "h"].map(Print::of) {
+                prop_assert_eq!(all.holds(user), some.holds(user) || others.holds(user));
+            }
+        }
+
         #[test]
         fn plain_and_hashed_hold_the_same(
             users in proptest::collection::vec("[^\r\n\0]{1,20}", 1..40),

@@ -1,9 +1,9 @@
 //! Who must not be unlinked, whatever the input says: hold lists, read again whenever they change.
 //!
 //! A thread looks at the files four times a second, and a call starts only on a list that was looked at within the last
-//! second. Additions count at once. What a list has lost counts only once its file has been still from one look to the
-//! next, for whoever saves a file may empty it first; the same goes for a file that is gone or cannot be read, which then
-//! ends the run.
+//! second. Additions count at once, and what a list has lost counts at the next run: whoever saves a file may empty it first,
+//! and nobody can tell for how long. A file in which the same is wrong at two looks in a row ends the run; at one, it may be
+//! half written.
 
 mod list;
 mod watched;
@@ -81,7 +81,7 @@ impl Now {
 #[derive(Debug)]
 pub struct Holds {
     now: watch::Sender<Now>,
-    /// What is to be said about changes.
+    /// What is to be said about the lists.
     news: Mutex<Vec<String>>,
 }
 
@@ -96,28 +96,17 @@ impl Holds {
             .iter()
             .map(|path| Watched::read(path, SystemTime::now()))
             .collect::<Result<_, _>>()?;
-        let lists = files.iter().flat_map(Watched::lists).collect();
+        let lists = files.iter().map(Watched::held).collect();
+        let news = files.iter().filter_map(Watched::emptiness).collect();
         let holds = Self {
             now: watch::Sender::new(Now {
                 lists,
                 looked,
                 trouble: None,
             }),
-            news: Mutex::default(),
+            news: Mutex::new(news),
         };
         Ok((holds, Files(files)))
-    }
-
-    /// Holds, each once a list.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.now.borrow().lists.iter().map(|list| list.len()).sum()
-    }
-
-    /// Whether nobody is held.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// Whether the user is held, as far as the last look has told.
@@ -149,7 +138,7 @@ impl Holds {
         self.now.borrow().trouble.clone()
     }
 
-    /// What is to be said about changes since the last time.
+    /// What is to be said about the lists since the last time.
     #[must_use]
     pub fn news(&self) -> Vec<String> {
         std::mem::take(&mut *self.news.lock().unwrap_or_else(PoisonError::into_inner))
@@ -224,7 +213,7 @@ pub struct Files(Vec<Watched>);
 /// What one look at all files has told.
 #[derive(Debug, Default)]
 struct Look {
-    /// The lists that count from now on, if they are others.
+    /// Whom the lists hold from now on, if that is more people.
     lists: Option<Vec<Arc<List>>>,
     news: Vec<String>,
     trouble: Option<HoldError>,
@@ -233,17 +222,17 @@ struct Look {
 impl Files {
     fn look(&mut self) -> Look {
         let mut look = Look::default();
-        let mut changed = false;
+        let mut grown = false;
         for file in &mut self.0 {
             match file.look(SystemTime::now()) {
                 Ok(news) => {
-                    changed |= news.changed;
+                    grown |= news.grown;
                     look.news.extend(news.told);
                 }
                 Err(error) => look.trouble = Some(error),
             }
         }
-        look.lists = changed.then(|| self.0.iter().flat_map(Watched::lists).collect());
+        look.lists = grown.then(|| self.0.iter().map(Watched::held).collect());
         look
     }
 }

@@ -37,8 +37,8 @@ impl Fixture {
     }
 
     fn held(&self) -> String {
-        let lists: Vec<_> = self.watched.lists().collect();
-        let held = |user: &&str| lists.iter().any(|list| list.holds(Print::of(user)));
+        let list = self.watched.held();
+        let held = |user: &&str| list.holds(Print::of(user));
         ["a", "b", "c"]
             .iter()
             .filter(|user| held(user))
@@ -56,34 +56,71 @@ fn nothing_is_read_again_for_nothing() {
 }
 
 #[test]
-fn additions_count_at_once_and_losses_when_the_file_is_still() {
+fn additions_count_at_once_and_losses_never() {
     let mut fixture = Fixture::new("a\nb\n");
     fixture.write("b\nc\n");
     let news = fixture.look().expect("readable");
-    assert!(news.changed);
+    assert!(news.grown);
     let told = news.told.expect("news");
-    assert!(told.ends_with("was read again: 2 holds."), "{told}");
+    let words = "was read again: 2 holds; 1 taken out of it stays held until the next run.";
+    assert!(told.ends_with(words), "{told}");
     assert_eq!(fixture.held(), "abc");
-    assert_eq!(fixture.look().map(|news| news.changed), Ok(true));
-    assert_eq!(fixture.held(), "bc");
     assert_eq!(fixture.look(), Ok(watched::News::default()));
+    fixture.write("b\nc\na\n");
+    let news = fixture.look().expect("readable");
+    assert!(!news.grown);
+    let told = news.told.expect("news");
+    assert!(told.ends_with("was read again: 3 holds."), "{told}");
+    fixture.write("a\nb\nc\n");
+    assert_eq!(fixture.look(), Ok(watched::News::default()), "the same");
 }
 
 #[test]
-fn a_file_that_is_emptied_to_be_written_releases_nobody() {
+fn a_file_that_is_emptied_releases_nobody_however_long_it_is_still() {
     let mut fixture = Fixture::new("a\nb\n");
     fixture.write("");
-    fixture.look().expect("readable");
+    let told = fixture.look().expect("readable").told.expect("news");
+    let words = "0 holds; 2 taken out of it stay held until the next run.";
+    assert!(told.ends_with(words), "{told}");
+    for _ in 0..100 {
+        assert_eq!(fixture.look(), Ok(watched::News::default()));
+    }
     assert_eq!(fixture.held(), "ab");
-    fixture.write("a\nsha2");
-    fixture.look().expect("readable");
-    fixture.write("a\nsha256:12");
-    fixture.look().expect("not still yet");
-    assert_eq!(fixture.held(), "ab");
-    fixture.write("a\nb\nc\n");
-    fixture.look().expect("readable");
-    fixture.look().expect("readable");
+}
+
+#[test]
+fn whoever_was_added_stays_held_through_further_writing() {
+    let mut fixture = Fixture::new("a\n");
+    for text in ["a\nc\n", "", "b\n", "a\n"] {
+        fixture.write(text);
+        fixture.look().expect("readable");
+    }
     assert_eq!(fixture.held(), "abc");
+}
+
+#[test]
+fn what_is_half_written_counts_as_far_as_it_goes() {
+    let mut fixture = Fixture::new("a\n");
+    fixture.write("b\nsha256:12");
+    assert_eq!(fixture.look().map(|news| news.grown), Ok(true));
+    assert_eq!(fixture.held(), "ab");
+    // Another line is unfinished now.
+    fixture.write("b\nc\nsha256:12");
+    fixture.look().expect("it is still being written");
+    assert_eq!(fixture.held(), "abc");
+    fixture.write("b\nc\n");
+    fixture.look().expect("readable");
+    fixture.look().expect("whole");
+}
+
+#[test]
+fn a_wrong_line_in_a_file_that_goes_on_changing_is_told() {
+    let mut fixture = Fixture::new("a\n");
+    fixture.write("sha256:12\n");
+    fixture.look().expect("it may be half written");
+    fixture.write("sha256:12\nb\n");
+    let error = fixture.look().expect_err("it is not");
+    assert!(error.to_string().contains("holds.txt:1 "), "{error}");
 }
 
 #[test]
@@ -133,7 +170,7 @@ fn a_change_within_a_step_of_the_clock_is_not_missed() {
     let file = fs::File::options().write(true).open(fixture.path());
     file.and_then(|file| file.set_modified(modified))
         .expect("put back");
-    assert!(watched.look(now).expect("readable").changed);
+    assert!(watched.look(now).expect("readable").grown);
 }
 
 #[test]
@@ -145,6 +182,17 @@ fn what_is_no_file_is_no_hold_list() {
         Path::new("absent"),
     ] {
         assert!(Holds::read(&[path.to_owned()]).is_err(), "{path:?}");
+    }
+}
+
+#[test]
+fn a_list_without_holds_is_warned_of() {
+    for (text, warned) in [("", true), ("\r\n\n", true), ("a\n", false)] {
+        let fixture = Fixture::new(text);
+        let (holds, _files) = Holds::read(&[fixture.path()]).expect("a hold list");
+        let news = holds.news();
+        let is_told = |line: &String| line.contains("holds.txt is empty and holds nobody");
+        assert_eq!(news.iter().any(is_told), warned, "{text:?}: {news:?}");
     }
 }
 

@@ -51,23 +51,25 @@ impl Stamp {
     }
 }
 
-/// A file of holds, and what it says.
+/// A file of holds, and whom it has held.
 #[derive(Debug)]
 pub(super) struct Watched {
     path: PathBuf,
     /// As it was when it was last looked at: there, or why not. Nothing if it has to be read again in any case.
     seen: Option<Result<Stamp, ErrorKind>>,
-    /// What it said when it was last still.
-    settled: Arc<List>,
-    /// What it has said since, as long as it was not still.
-    unsettled: Option<Result<Arc<List>, HoldError>>,
+    /// Whoever it has held since it was first read: nobody is released by what a writer has done so far.
+    held: Arc<List>,
+    /// How many holds it said when it was last told about, and how many it had said by then.
+    told: (usize, usize),
+    /// What was wrong with it at the last look: it may have been written just then.
+    wrong: Option<HoldError>,
 }
 
 /// What a look has told.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct News {
-    /// Others may be held from now on.
-    pub(super) changed: bool,
+    /// More people are held from now on.
+    pub(super) grown: bool,
     /// What is to be said about it.
     pub(super) told: Option<String>,
 }
@@ -76,66 +78,77 @@ impl Watched {
     pub(super) fn read(path: &Path, now: SystemTime) -> Result<Self, HoldError> {
         // Before it is read, so that what changes meanwhile is seen.
         let seen = stamp(path, now);
+        let (list, read) = List::read(path);
+        read?;
         Ok(Self {
             path: path.to_owned(),
             seen,
-            settled: Arc::new(List::read(path)?),
-            unsettled: None,
+            told: (list.len(), list.len()),
+            held: Arc::new(list),
+            wrong: None,
         })
     }
 
-    /// The lists that count: what the file says, and, as long as it has not been still, what it said before.
-    pub(super) fn lists(&self) -> impl Iterator<Item = Arc<List>> {
-        let unsettled = self.unsettled.as_ref().and_then(|list| list.as_ref().ok());
-        [Some(&self.settled), unsettled]
-            .into_iter()
-            .flatten()
-            .map(Arc::clone)
+    pub(super) fn held(&self) -> Arc<List> {
+        Arc::clone(&self.held)
+    }
+
+    /// What is to be said about a list that holds nobody.
+    pub(super) fn emptiness(&self) -> Option<String> {
+        (self.held.len() == 0).then(|| {
+            format!(
+                "Warning: the hold list {} is empty and holds nobody.",
+                self.path.display()
+            )
+        })
     }
 
     /// Looks whether the file has changed since the last look, and reads it if so.
     ///
     /// # Errors
-    /// It cannot be read, or is no hold list, and that was so at the last look already.
+    /// It cannot be read, or is no hold list, and the same was wrong at the last look already.
     pub(super) fn look(&mut self, now: SystemTime) -> Result<News, HoldError> {
         let seen = stamp(&self.path, now);
         if seen.is_some() && seen == self.seen {
-            return self.settle();
+            return match &self.wrong {
+                Some(wrong) => Err(wrong.clone()),
+                None => Ok(News::default()),
+            };
         }
         self.seen = seen;
-        let list = List::read(&self.path).map(Arc::new);
-        let is_new = match (&self.unsettled, &list) {
-            (_, Err(_)) => false,
-            (Some(Ok(before)), Ok(list)) => before != list,
-            (_, Ok(list)) => self.settled != *list,
-        };
-        let told = list.as_ref().ok().filter(|_| is_new).map(|list| {
-            format!(
-                "The hold list {} was read again: {}.",
-                self.path.display(),
-                match list.len() {
-                    1 => "1 hold".to_owned(),
-                    holds => format!("{holds} holds"),
-                }
-            )
-        });
-        self.unsettled = Some(list);
-        Ok(News {
-            changed: is_new,
-            told,
-        })
+        let (mut list, read) = List::read(&self.path);
+        let says = list.len();
+        list.leave_out(&self.held);
+        let grown = list.len() > 0;
+        if grown {
+            self.held = Arc::new(self.held.with(&list));
+        }
+        if let Err(wrong) = read {
+            if self.wrong.as_ref() == Some(&wrong) {
+                return Err(wrong);
+            }
+            self.wrong = Some(wrong);
+            return Ok(News { grown, told: None });
+        }
+        self.wrong = None;
+        let tells = (says, self.held.len());
+        let told = (tells != self.told).then(|| self.tell(says));
+        self.told = tells;
+        Ok(News { grown, told })
     }
 
-    /// The file has been still from one look to the next.
-    fn settle(&mut self) -> Result<News, HoldError> {
-        let Some(list) = self.unsettled.take() else {
-            return Ok(News::default());
+    /// What is to be said of the file as it was read again.
+    fn tell(&self, says: usize) -> String {
+        let stay = match self.held.len() - says {
+            0 => String::new(),
+            1 => "; 1 taken out of it stays held until the next run".to_owned(),
+            out => format!("; {out} taken out of it stay held until the next run"),
         };
-        self.settled = list?;
-        Ok(News {
-            changed: true,
-            told: None,
-        })
+        let holds = if says == 1 { "hold" } else { "holds" };
+        format!(
+            "The hold list {} was read again: {says} {holds}{stay}.",
+            self.path.display()
+        )
     }
 }
 

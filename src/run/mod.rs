@@ -117,6 +117,9 @@ impl Holding {
             return Ok(None);
         }
         let (holds, files) = Holds::read(paths).map_err(|error| Error::usage(error.to_string()))?;
+        for warning in holds.news() {
+            notice(&warning);
+        }
         Ok(Some(Self {
             holds: Arc::new(holds),
             files,

@@ -69,12 +69,24 @@ fn a_list_that_cannot_be_read_at_the_start_is_wrong_usage() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(1));
     sandbox.write("holds.txt", "acct-1\nsha256:12\n");
+    // What `printf acct-1 | sha256sum` prints.
+    let sum = "ba36a4edd92d37c66d4e05462aea603a0f34c2eea5cbe39d7b704f642fca326f  -\n";
+    sandbox.write("sum.txt", sum);
+    sandbox.write("cr.txt", "acct-1\racct-2\r");
     for (list, words) in [
         ("absent.txt", "absent.txt cannot be read"),
         (".", "cannot be read"),
         (
             "holds.txt",
             "holds.txt:2 cannot be used: expected 64 hexadecimal digits",
+        ),
+        (
+            "sum.txt",
+            "sum.txt:1 cannot be used: it looks like a SHA-256 and would hold nobody: write sha256:<hex>",
+        ),
+        (
+            "cr.txt",
+            "cr.txt:1 cannot be used: it holds a carriage return",
         ),
     ] {
         let ran = sandbox.run(&["people.csv", "--hold", list]).exits(2);
@@ -107,6 +119,8 @@ fn a_hold_that_arrives_stops_rows_that_wait() {
     running.says("holds.txt was read again: 60 holds.");
     sandbox.emulator.clear_rules();
     let ran = running.ended().exits(0);
+    let warning = "Warning: the hold list holds.txt is empty and holds nobody.";
+    assert!(ran.stderr.contains(warning), "{}", ran.stderr);
     assert_eq!(ran.counts(&["unlinked", "held", "calls"]), [4, 56, 4]);
     assert_eq!(sandbox.calls_by_user(), called);
 }
@@ -191,7 +205,7 @@ fn a_list_that_is_taken_away_halts_the_run() {
 }
 
 #[test]
-fn a_list_that_is_emptied_to_be_written_releases_nobody() {
+fn nobody_is_released_by_what_is_written_to_a_list_during_a_run() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(60));
     sandbox.write("holds.txt", "acct-59\nacct-60\n");
@@ -205,11 +219,18 @@ fn a_list_that_is_emptied_to_be_written_releases_nobody() {
         "--json",
     ]);
     held_back(&sandbox, 4);
-    sandbox.write("holds.txt", "acct-58\n");
-    running.says("holds.txt was read again: 1 hold.");
+    // Somebody is added, and the list is emptied before it has been still.
     sandbox.write("holds.txt", "acct-58\nacct-59\nacct-60\n");
     running.says("holds.txt was read again: 3 holds.");
+    sandbox.write("holds.txt", "");
+    running.says("read again: 0 holds; 3 taken out of it stay held until the next run.");
+    // Whoever writes it takes long: one row after another is called meanwhile.
     sandbox.emulator.clear_rules();
     running.ended().exits(0);
     assert_eq!(with(&sandbox, "held"), [58, 59, 60]);
+
+    // The next run takes the list as it is.
+    sandbox.write("holds.txt", "acct-59\n");
+    sandbox.run(&["people.csv", "--hold", "holds.txt"]).exits(0);
+    assert_eq!(with(&sandbox, "held"), [59]);
 }
