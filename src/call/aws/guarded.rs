@@ -98,3 +98,56 @@ impl fmt::Display for Unfit {
 }
 
 impl StdError for Unfit {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::{Cause, Class, classify};
+
+    fn class_of(why: Why, code: &str) -> Class {
+        let facts = Facts {
+            code: Some(code.to_owned()),
+            ..Facts::default()
+        };
+        classify(&Unfit::Nobodys(Untold { why, facts }).answer())
+    }
+
+    #[test]
+    fn what_sts_says_is_no_answer_to_a_row() {
+        assert_eq!(
+            class_of(Why::Credentials(Cause::Expired), "ExpiredToken"),
+            Class::Fatal(Cause::Expired)
+        );
+        assert_eq!(
+            class_of(
+                Why::Credentials(Cause::BadCredentials),
+                "InvalidClientTokenId"
+            ),
+            Class::Fatal(Cause::BadCredentials)
+        );
+        for (why, code) in [
+            (Why::Busy, "Throttling"),
+            (Why::NotPermitted, "AccessDenied"),
+            (Why::NotPermitted, "NotAuthorizedException"),
+            (Why::Missing, "ResourceNotFoundException"),
+            (Why::Signature, "SignatureDoesNotMatch"),
+            (Why::Unreachable, "ConnectionLost"),
+            (Why::Foreign, "NotCognito"),
+            (Why::Other, "InvalidParameterException"),
+        ] {
+            assert_eq!(class_of(why, code), Class::NotSent, "{why:?}");
+        }
+    }
+
+    #[test]
+    fn credentials_of_another_account_halt_the_run() {
+        let anothers = Unfit::Anothers(Caller {
+            account: "111122223333".to_owned(),
+            arn: String::new(),
+        });
+        assert_eq!(
+            classify(&anothers.answer()),
+            Class::Fatal(Cause::OtherAccount)
+        );
+    }
+}
