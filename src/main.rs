@@ -79,12 +79,12 @@ fn plan_rows(args: PlanArgs, options: &[Argument]) -> Result<Exit, Error> {
 
 fn run_rows(args: RunArgs, options: &[Argument]) -> Result<Exit, Error> {
     let command = std::env::args().collect();
+    let runtime = runtime()?;
     let settings = match args.plan {
-        Some(_) => plan::take_over(&args, options, command)?,
+        Some(_) => runtime.block_on(plan::take_over(&args, options, command))?,
         None => Settings::new(args, command)?,
     };
     let json = settings.json;
-    let runtime = runtime()?;
     // As a task beside the workers: on this thread, every event of the run would cost a switch from theirs to it and back.
     let report = match runtime.block_on(runtime.spawn(run::run(settings))) {
         Ok(report) => report?,

@@ -102,6 +102,8 @@ pub enum Heard {
     NotSent,
     /// There are no credentials to sign with, so nothing was sent.
     NoCredentials,
+    /// The credentials are those of an account that must not be touched, so nothing was sent.
+    OtherAccount,
 }
 
 /// The raw particulars of an answer. AWS documents none of its answers to an unlink that is already done, so all are kept.
@@ -149,6 +151,8 @@ pub enum Class {
 pub enum Cause {
     /// No credentials could be found or loaded.
     NoCredentials,
+    /// The credentials have become those of an account that the run must not touch.
+    OtherAccount,
     /// Temporary credentials have expired.
     Expired,
     /// The service does not know the credentials, or takes no signature made with them.
@@ -171,6 +175,7 @@ impl Cause {
     pub fn what(self) -> &'static str {
         match self {
             Self::NoCredentials => "no AWS credentials were found",
+            Self::OtherAccount => "the AWS credentials have become another account's",
             Self::Expired => "the AWS credentials have expired",
             Self::BadCredentials => "the service does not accept the AWS credentials",
             Self::AccessDenied => "the caller may not unlink identities in this pool",
@@ -187,6 +192,9 @@ impl Cause {
         match self {
             Self::NoCredentials => {
                 "Name a profile with --profile or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
+            }
+            Self::OtherAccount => {
+                "Set those of the account that --expect-account, the plan or the configuration allows."
             }
             Self::Expired => "Renew them.",
             Self::BadCredentials => {
@@ -214,6 +222,7 @@ pub fn classify(answer: &Answer) -> Class {
         Heard::NoReply => return Class::Lost,
         Heard::NotSent => return Class::NotSent,
         Heard::NoCredentials => return Class::Fatal(Cause::NoCredentials),
+        Heard::OtherAccount => return Class::Fatal(Cause::OtherAccount),
         Heard::Error { html } => html,
     };
     let facts = &answer.facts;

@@ -107,7 +107,16 @@ impl Guards {
     /// Whether it matters whose credentials these are.
     #[must_use]
     pub fn ask_for_account(&self) -> bool {
-        self.expected_account.is_some() || !self.allowed.accounts.is_empty()
+        !self.accounts().is_empty()
+    }
+
+    /// The accounts whose credentials will do; any, if there are none.
+    #[must_use]
+    pub fn accounts(&self) -> Vec<String> {
+        match &self.expected_account {
+            Some(account) => vec![account.clone()],
+            None => self.allowed.accounts.clone(),
+        }
     }
 }
 
@@ -229,6 +238,7 @@ impl Settings {
                     .filter(|path| !path.as_os_str().is_empty()),
                 timeout: args.timeout,
                 connect_timeout: args.connect_timeout.min(args.timeout),
+                accounts: Vec::new(),
             },
             guards: Guards {
                 holds: args.hold,

@@ -375,7 +375,9 @@ fn feedback(class: Class, key: RowKey, locked: bool) -> Feedback {
         #[expect(clippy::cast_possible_truncation, reason = "half of a hash is one too")]
         Class::Lost => Feedback::Silent(key.0 as u64),
         Class::NotSent => Feedback::Unsent,
-        Class::Foreign | Class::Fatal(Cause::NoCredentials) => Feedback::Foreign,
+        Class::Foreign | Class::Fatal(Cause::NoCredentials | Cause::OtherAccount) => {
+            Feedback::Foreign
+        }
         _ => Feedback::Taken,
     }
 }
@@ -424,7 +426,10 @@ impl Counters {
             .unwrap_or_else(PoisonError::into_inner);
         let signature_refused = refused.is_some_and(|refused| started > refused);
         match class {
-            Class::Lost | Class::NotSent | Class::Foreign | Class::Fatal(Cause::NoCredentials) => {
+            Class::Lost
+            | Class::NotSent
+            | Class::Foreign
+            | Class::Fatal(Cause::NoCredentials | Cause::OtherAccount) => {
                 return Known {
                     cognito_heard: self.cognito_heard.load(Ordering::Relaxed),
                     signature_refused,

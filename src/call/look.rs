@@ -88,7 +88,10 @@ impl Untold {
             Class::Throttled | Class::Transient => Why::Busy,
             Class::Signature => Why::Signature,
             Class::Fatal(
-                cause @ (Cause::NoCredentials | Cause::Expired | Cause::BadCredentials),
+                cause @ (Cause::NoCredentials
+                | Cause::OtherAccount
+                | Cause::Expired
+                | Cause::BadCredentials),
             ) => Why::Credentials(cause),
             Class::Lost | Class::NotSent => Why::Unreachable,
             Class::Foreign => Why::Foreign,

@@ -24,7 +24,7 @@ pub use report::Plan;
 pub use survey::{Pool, Survey};
 pub use take_over::take_over;
 
-use crate::call::aws::AwsCalls;
+use crate::call::aws::{self, AwsCalls};
 use crate::cli::{Argument, PlanArgs, RunArgs};
 use crate::error::Error;
 use crate::hold::Holds;
@@ -52,7 +52,7 @@ pub async fn plan(
     } = args;
     let quotas = Quotas::path().filter(|_| !run.no_state);
     let mut settings = settle(run, command)?;
-    let endpoint = endpoint(&settings);
+    let endpoint = endpoint(&settings).await?;
     if endpoint.as_deref().is_some_and(is_loopback) {
         settings.stays_local();
     }
@@ -151,12 +151,10 @@ fn holds(settings: &Settings) -> Result<Option<Holds>, Error> {
     Ok(Some(read.0))
 }
 
-/// The endpoint that stands in for AWS's, as far as options and environment tell.
-fn endpoint(settings: &Settings) -> Option<String> {
-    let named = |name| std::env::var(name).ok().filter(|url| !url.is_empty());
-    named("AWS_ENDPOINT_URL_COGNITO_IDENTITY")
-        .or_else(|| settings.calls.endpoint_url.clone())
-        .or_else(|| named("AWS_ENDPOINT_URL"))
+/// The endpoint that stands in for AWS's: the one that a run with these settings calls.
+async fn endpoint(settings: &Settings) -> Result<Option<String>, Error> {
+    let endpoint = aws::endpoint_url(&settings.calls).await;
+    endpoint.map_err(|error| Error::usage(error.to_string()))
 }
 
 /// The command that is due next, and what it does.

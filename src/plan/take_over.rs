@@ -27,7 +27,7 @@ const HOLD: &str = "hold";
 /// # Errors
 /// The plan cannot be read, was edited, or was made by a later version; an option beside it would change it; or an input is not
 /// what was planned.
-pub fn take_over(
+pub async fn take_over(
     args: &RunArgs,
     options: &[Argument],
     command: Vec<String>,
@@ -67,15 +67,20 @@ pub fn take_over(
         ))
     })?;
     let mut settings = Settings::new(run, command)?;
-    if settings.mode == Mode::Real && endpoint(&settings) != saved.endpoint {
-        let told = |endpoint: Option<String>| endpoint.unwrap_or_else(|| "AWS".to_owned());
-        return Err(Error::usage(format!(
-            "--plan {}: it was made for {}, and this run would call {}",
-            path.display(),
-            told(saved.endpoint),
-            told(endpoint(&settings))
-        ))
-        .hint("See to AWS_ENDPOINT_URL in the environment, or make another plan."));
+    if settings.mode == Mode::Real {
+        let endpoint = endpoint(&settings).await?;
+        if endpoint != saved.endpoint {
+            let told = |endpoint: Option<String>| endpoint.unwrap_or_else(|| "AWS".to_owned());
+            return Err(Error::usage(format!(
+                "--plan {}: it was made for {}, and this run would call {}",
+                path.display(),
+                told(saved.endpoint),
+                told(endpoint)
+            ))
+            .hint(
+                "See to AWS_ENDPOINT_URL in the environment and endpoint_url in the AWS files, or make another plan.",
+            ));
+        }
     }
     settle_account(&saved, path, &mut settings)?;
     let planned = |option: &String| option.strip_prefix("--carry=").map(str::to_owned);

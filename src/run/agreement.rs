@@ -33,7 +33,7 @@ const NAMED: usize = 20;
 
 /// Whether the calls stay on this machine.
 pub(super) fn is_local(calls: &AwsCalls) -> bool {
-    calls.endpoint_url().as_deref().is_some_and(is_loopback)
+    calls.endpoint_url().is_some_and(is_loopback)
 }
 
 /// What a person is asked before the first call.
@@ -76,7 +76,7 @@ impl Question<'_> {
         }
         let text = survey.told(
             self.settings,
-            self.calls.endpoint_url().as_deref(),
+            self.calls.endpoint_url(),
             account.as_deref(),
             &pools,
         );

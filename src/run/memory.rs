@@ -22,7 +22,7 @@ pub(super) struct Memory {
 impl Memory {
     /// Looks up what is known, and says so. That nothing can be looked up is no reason not to run.
     pub(super) async fn of(settings: &Settings, calls: &AwsCalls) -> Self {
-        let endpoint = calls.endpoint_url().unwrap_or_else(|| "AWS".to_owned());
+        let endpoint = calls.endpoint_url().unwrap_or("AWS").to_owned();
         let mut memory = Self {
             path: settings.quotas.clone(),
             endpoint,

@@ -37,7 +37,7 @@ use agreement::Question;
 use memory::Memory;
 
 use crate::admit::Admission;
-use crate::call::aws::AwsCalls;
+use crate::call::aws::{self, AwsCalls};
 use crate::call::look::Pool;
 use crate::emulator::{self, Emulator};
 use crate::error::{Error, Exit};
@@ -141,9 +141,11 @@ impl Stage {
     async fn set(settings: &Settings) -> Result<Self, Error> {
         let unusable = |error: &dyn std::fmt::Display| Error::usage(error.to_string());
         if settings.mode != Mode::Rehearsal {
-            let calls = AwsCalls::new(&settings.calls)
-                .await
-                .map_err(|e| unusable(&e))?;
+            let calls = aws::Settings {
+                accounts: settings.guards.accounts(),
+                ..settings.calls.clone()
+            };
+            let calls = AwsCalls::new(&calls).await.map_err(|e| unusable(&e))?;
             return Ok(Self::of(calls, None));
         }
         let emulator = Emulator::spawn(emulator::Settings {

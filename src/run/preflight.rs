@@ -265,7 +265,9 @@ async fn look_up<C: Look + Unlink>(calls: &C, id: &str, policy: Policy, news: &N
             Why::Busy | Why::Foreign | Why::Signature => {}
             // Where some have worked, none at all are others that are not there yet.
             Why::Credentials(cause)
-                if policy.wait_for_credentials && (cause == Cause::Expired || told.is_some()) =>
+                if policy.wait_for_credentials
+                    && cause != Cause::OtherAccount
+                    && (cause == Cause::Expired || told.is_some()) =>
             {
                 told.get_or_insert_with(|| {
                     say(format!(

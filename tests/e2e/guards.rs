@@ -2,15 +2,17 @@
 
 use std::collections::VecDeque;
 use std::fs;
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::symlink;
 use std::process::Command;
+use std::thread;
 
-use cognito_unlink::emulator::{Link, Settings};
+use cognito_unlink::emulator::{Emulator, FaultKind, Link, Rule, Settings, Then, When};
 use rustix::process::Signal;
 
 use crate::gate::{Gate, Instead, Told};
-use crate::sandbox::{PATIENCE, POOL, PROVIDER, Ran, Sandbox, csv, link, people, start};
+use crate::sandbox::{PATIENCE, POOL, PROVIDER, Ran, Running, Sandbox, csv, link, people, start};
 
 const OTHER_POOL: &str = "us-east-1:99999999-9b5e-4d7a-8c21-5e0f7d9a4b63";
 
@@ -258,6 +260,163 @@ fn an_account_that_nobody_tells_is_not_the_expected_one() {
         (asked(&sandbox), sandbox.emulator.counters().unlinks),
         (0, 0)
     );
+}
+
+/// Where STS tells the account of each access key.
+fn sts_that_tells(account: fn(&str) -> &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            // A caller that breaks off is the program's doing.
+            let _ = tell_account(&stream, account);
+        }
+    });
+    url
+}
+
+fn tell_account(mut stream: &TcpStream, account: fn(&str) -> &'static str) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream);
+    let (mut key, mut length) = (String::new(), 0);
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        let line = line.trim();
+        if let Some((_, credential)) = line.split_once("Credential=") {
+            key.clear();
+            key.push_str(credential.split('/').next().unwrap_or_default());
+        } else if let Some(told) = line.strip_prefix("content-length: ") {
+            length = told.parse().unwrap_or(0);
+        } else if line.is_empty() {
+            break;
+        }
+    }
+    reader.read_exact(&mut vec![0; length])?;
+    let account = account(&key);
+    let body = format!(
+        "<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>arn:aws:iam::{account}:user/u</Arn>\
+         <Account>{account}</Account></GetCallerIdentityResult></GetCallerIdentityResponse>"
+    );
+    write!(
+        stream,
+        "HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+const OURS: &str = "111122223333";
+const OTHERS: &str = "444455556666";
+
+/// Starts a run whose credentials expire, and waits until it waits for others; gives back what renews them.
+fn waiting_for_renewal(sandbox: &Sandbox, sts: &str, args: &[&str]) -> (Running, impl Fn()) {
+    let keys = |key: &str| {
+        format!(
+            "[default]\naws_access_key_id = {key}\naws_secret_access_key = s\naws_session_token = t\n"
+        )
+    };
+    sandbox.write("people.csv", people(40));
+    sandbox.write("credentials", keys("AKIDOLD"));
+    let url = sandbox.emulator.url();
+    sandbox.write("config", format!("[default]\nendpoint_url = {url}\n"));
+    sandbox.emulator.add_rule(Rule {
+        when: When::Call(5),
+        then: Then::Hold,
+        times: None,
+    });
+    let mut command = sandbox.bare();
+    command.args(["run", "people.csv", "--on-expiry", "wait", "--json"]);
+    command.args(["--rate", "unlimited", "--concurrency", "2"]);
+    command.args(args);
+    command.env("AWS_ENDPOINT_URL_STS", sts);
+    command.env("AWS_CONFIG_FILE", sandbox.path("config"));
+    command.env("AWS_SHARED_CREDENTIALS_FILE", sandbox.path("credentials"));
+    let running = start(&mut command);
+    assert!(sandbox.emulator.wait_until(PATIENCE, |seen| seen.held == 1));
+    sandbox.emulator.clear_rules();
+    sandbox.emulator.add_rule(Rule {
+        when: When::Key("AKIDOLD".into()),
+        then: Then::Fault(FaultKind::ExpiredToken),
+        times: None,
+    });
+    running.says("credentials have expired");
+    let credentials = sandbox.path("credentials");
+    let renew = move || std::fs::write(&credentials, keys("AKIDNEW")).expect("written");
+    (running, renew)
+}
+
+#[test]
+fn credentials_that_are_renewed_for_another_account_sign_nothing() {
+    let sandbox = Sandbox::new();
+    let sts = sts_that_tells(|key| if key == "AKIDNEW" { OTHERS } else { OURS });
+    let (running, renew) = waiting_for_renewal(&sandbox, &sts, &["--expect-account", OURS]);
+    let called = sandbox.emulator.calls().len();
+    renew();
+    let ran = running.ended().exits(5);
+    says(
+        &ran,
+        "Halted: the AWS credentials have become another account's",
+    );
+    says(
+        &ran,
+        "The answer was account 444455556666 (arn:aws:iam::444455556666:user/u).",
+    );
+    // Beside what was under way when the credentials expired, and what tries the old ones.
+    assert!(sandbox.emulator.calls().len() <= called + 2);
+    assert_eq!(ran.counts(&["failed", "in_doubt"]), [0, 0]);
+    assert!(ran.counts(&["unlinked"])[0] < 40, "{}", ran.stdout);
+}
+
+#[test]
+fn a_renewal_brings_no_other_endpoint() {
+    let sandbox = Sandbox::new();
+    let elsewhere = Emulator::spawn(Settings::default()).expect("an emulator");
+    let sts = sts_that_tells(|_| OURS);
+    let (running, renew) = waiting_for_renewal(&sandbox, &sts, &["--expect-account", OURS]);
+    let config = format!("[default]\nendpoint_url = {}\n", elsewhere.url());
+    sandbox.write("config", config);
+    renew();
+    let ran = running.ended().exits(0);
+    assert_eq!(ran.counts(&["unlinked", "failed", "in_doubt"]), [40, 0, 0]);
+    assert_eq!(elsewhere.counters().connections, 0);
+}
+
+/// The chain of credentials refreshes itself, without a renewal by the run.
+#[test]
+fn credentials_that_refresh_themselves_stay_those_of_the_account() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(40));
+    sandbox.write(
+        "vend",
+        "#!/bin/sh\necho x >> vended\nn=$(wc -l < vended)\nt=$(date -u -d '+3 seconds' +%Y-%m-%dT%H:%M:%SZ)\n\
+         echo '{\"Version\":1,\"AccessKeyId\":\"AKID'$n'\",\"SecretAccessKey\":\"s\",\"SessionToken\":\"t\",\"Expiration\":\"'$t'\"}'\n",
+    );
+    sandbox.write(
+        "cognito-unlink.toml",
+        format!("allowed-accounts = \"{OURS}\""),
+    );
+    let vend = sandbox.path("vend").display().to_string();
+    sandbox.write(
+        "config",
+        format!("[default]\ncredential_process = /bin/sh {vend}\n"),
+    );
+    let sts = sts_that_tells(|key| {
+        let vended = key.strip_prefix("AKID").and_then(|n| n.parse().ok());
+        if vended.is_some_and(|n: u32| n > 9) {
+            OTHERS
+        } else {
+            OURS
+        }
+    });
+    let mut command = sandbox.bare();
+    command.args(["run", "people.csv", "--rate", "20", "--json"]);
+    command.env("AWS_ENDPOINT_URL_COGNITO_IDENTITY", sandbox.emulator.url());
+    command.env("AWS_ENDPOINT_URL_STS", sts);
+    command.env("AWS_CONFIG_FILE", sandbox.path("config"));
+    command.env("PATH", "/usr/bin:/bin");
+    let ran = start(&mut command).ended().exits(5);
+    says(&ran, "have become another account's");
+    let unlinks = sandbox.emulator.counters().unlinks;
+    assert!((1..=9).contains(&unlinks), "{unlinks}");
 }
 
 #[test]

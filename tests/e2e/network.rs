@@ -137,6 +137,63 @@ fn a_proxy_is_used_where_one_is_set() {
     assert_eq!(sandbox.emulator.counters().unlinks, 3);
 }
 
+/// What is named for the service alone yields to the option, and to what says to ignore it: no run is asked about one endpoint
+/// and calls another.
+#[test]
+fn what_is_asked_about_is_what_is_called() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(3));
+    sandbox.write(
+        "ignoring",
+        "[default]\nignore_configured_endpoint_urls = true\n",
+    );
+    // A run that does not ask calls its endpoint; through this proxy it would be seen.
+    let unasked = |args: &[&str], variables: &[(&str, &str)]| {
+        let mut command = sandbox.program();
+        command.args(["run", "people.csv"]).args(args);
+        command.envs(variables.iter().copied());
+        for proxy in ["HTTP_PROXY", "HTTPS_PROXY"] {
+            command.env(proxy, sandbox.emulator.url());
+        }
+        let ran = start(&mut command).ended().exits(2);
+        assert!(ran.stderr.contains("--yes"), "{}", ran.stderr);
+        assert!(!sandbox.exists("people.results.csv"));
+    };
+    let specific = ("AWS_ENDPOINT_URL_COGNITO_IDENTITY", "http://127.0.0.1:1");
+    unasked(&["--endpoint-url", "http://cognito.example"], &[specific]);
+    let ignore = ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true");
+    unasked(&[], &[specific, ignore]);
+    let config = sandbox.path("ignoring").display().to_string();
+    unasked(&[], &[specific, ("AWS_CONFIG_FILE", &config)]);
+    assert_eq!(sandbox.emulator.counters().connections, 0);
+}
+
+#[test]
+fn a_local_run_is_known_as_one_whatever_else_the_environment_names() {
+    for value in ["", "http://cognito.example"] {
+        let sandbox = Sandbox::new();
+        sandbox.write("people.csv", people(3));
+        let mut command = sandbox.run_command(&["people.csv"]);
+        command.env("AWS_ENDPOINT_URL_COGNITO_IDENTITY", value);
+        start(&mut command).ended().exits(0);
+        assert_eq!(sandbox.emulator.counters().unlinks, 3, "{value}");
+        let lines = sandbox.results("people.results.csv");
+        let is_local = |line: &crate::sandbox::Line| line["run_id"].ends_with("-local");
+        assert!(lines.iter().all(is_local), "{lines:?}");
+    }
+}
+
+#[test]
+fn an_endpoint_that_is_no_url_is_refused() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(1));
+    let mut command = sandbox.program();
+    command.args(["run", "people.csv", "--yes"]);
+    command.env("AWS_ENDPOINT_URL", "127.0.0.1:8000");
+    let ran = start(&mut command).ended().exits(2);
+    assert!(ran.stderr.contains("is no URL"), "{}", ran.stderr);
+}
+
 #[test]
 fn a_run_against_aws_is_confirmed_first() {
     let sandbox = Sandbox::new();

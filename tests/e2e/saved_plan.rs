@@ -254,6 +254,46 @@ fn another_account_or_endpoint_is_refused() {
     assert_eq!(sandbox.emulator.counters().unlinks, 3);
 }
 
+/// Wherever the endpoint comes from, it is planned, and another one is not called.
+#[test]
+fn an_endpoint_that_the_aws_files_name_is_planned() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(3));
+    let url = sandbox.emulator.url();
+    let of_profile = |url: &str| format!("[profile a]\nendpoint_url = {url}\n[profile b]\n");
+    let of_section = |url: &str| {
+        format!(
+            "[profile a]\nservices = s\n[services s]\ncognito_identity =\n  endpoint_url = {url}\n[profile b]\n"
+        )
+    };
+    let with = |mut command: Command, profile: &str| {
+        command.env("AWS_CONFIG_FILE", sandbox.path("config"));
+        command.env("AWS_PROFILE", profile);
+        command.env("HTTP_PROXY", &url).env("HTTPS_PROXY", &url);
+        start(&mut command).ended()
+    };
+    for named in [&of_profile as &dyn Fn(&str) -> String, &of_section] {
+        sandbox.write("config", named(&url));
+        let args = ["people.csv", "--out", "plan.json"];
+        with(plan_command(&sandbox, &args), "a").exits(0);
+        let saved: Value = serde_json::from_str(&sandbox.read("plan.json")).expect("JSON");
+        assert_eq!(saved["endpoint"], url.as_str());
+
+        let refused = |profile: &str, would: &str| {
+            let ran = with(run_plan_command(&sandbox, &[]), profile).exits(2);
+            let would = format!("it was made for {url}, and this run would call {would}");
+            assert!(ran.stderr.contains(&would), "{}", ran.stderr);
+        };
+        refused("b", "AWS");
+        sandbox.write("config", named(ELSEWHERE));
+        refused("a", ELSEWHERE);
+        assert_eq!(sandbox.emulator.counters().connections, 0);
+    }
+    sandbox.write("config", of_profile(&url));
+    with(run_plan_command(&sandbox, &[]), "a").exits(0);
+    assert_eq!(sandbox.emulator.counters().unlinks, 3);
+}
+
 #[test]
 fn the_accounts_that_were_allowed_for_the_plan_stay_so() {
     let sandbox = Sandbox::with(Settings {

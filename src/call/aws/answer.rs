@@ -16,6 +16,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::body::SdkBody;
 use http_body_util::Limited;
 
+use super::guarded::Unfit;
 use crate::outcome::{Answer, Facts, Heard};
 
 /// An answer to an unlink has a body of some hundred bytes at most. What is longer is not read to its end.
@@ -100,6 +101,9 @@ where
     E: ProvideErrorMetadata + StdError + 'static,
 {
     let Some(response) = error.raw_response() else {
+        if let Some(unfit) = find::<Unfit>(error) {
+            return unfit.answer();
+        }
         let (heard, code) = match error {
             SdkError::TimeoutError(_) => (Heard::NoReply, "Timeout"),
             _ if is_for_want_of_credentials(error) => (Heard::NoCredentials, "NoCredentials"),

@@ -1,50 +1,193 @@
-//! The endpoint that the environment and the AWS files name in place of AWS's.
+//! The endpoint that options, environment and AWS files name in place of AWS's.
+//!
+//! What is found here is set on every client, found or not: what the run asks about is what it calls, and the SDK adds nothing.
 
 use aws_config::profile::ProfileSet;
 use aws_runtime::env_config::property::PropertiesKey;
 
-/// What this service is called in the `services` section of the AWS files. AWS documents it with an underscore, and the AWS CLI
-/// looks for that; the SDK looks for a dash, and would call AWS instead of the endpoint that is named there.
-const SERVICE: &str = "cognito_identity";
+use super::{Settings, SettingsError, profiles, told};
 
-/// The endpoint for this service alone that the profile's `services` section names, if nothing in the environment goes before it.
-pub(super) fn of_service(profiles: &ProfileSet) -> Option<String> {
-    if is_ignored(profiles) || in_environment().is_some() {
-        return None;
+/// A service, as it is called where endpoints are configured.
+pub(super) struct Service {
+    variable: &'static str,
+    section: &'static str,
+}
+
+/// AWS documents the section with an underscore, and the AWS CLI looks for that; the SDK would look for a dash, and call AWS
+/// instead of the endpoint that is named there.
+pub(super) const COGNITO: Service = Service {
+    variable: "AWS_ENDPOINT_URL_COGNITO_IDENTITY",
+    section: "cognito_identity",
+};
+
+const STS: Service = Service {
+    variable: "AWS_ENDPOINT_URL_STS",
+    section: "sts",
+};
+
+/// The endpoints of a run; none is AWS's own.
+#[derive(Debug, Clone)]
+pub(super) struct Endpoints {
+    pub(super) cognito: Option<String>,
+    pub(super) sts: Option<String>,
+}
+
+impl Endpoints {
+    /// Both are `url`.
+    pub(super) fn both(url: &str) -> Self {
+        Self {
+            cognito: Some(url.to_owned()),
+            sts: Some(url.to_owned()),
+        }
     }
-    let key = PropertiesKey::builder()
-        .section_key("services")
-        .section_name(profiles.get("services")?)
-        .property_name(SERVICE)
-        .sub_property_name("endpoint_url")
-        .build()
-        .ok()?;
-    profiles.other_sections().get(&key).cloned()
+
+    /// Those of the option, or else those that are configured.
+    ///
+    /// # Errors
+    /// The AWS files cannot be read, or what is configured is no URL.
+    pub(super) async fn of(settings: &Settings) -> Result<Self, SettingsError> {
+        if let Some(url) = &settings.endpoint_url {
+            return Ok(Self::both(url));
+        }
+        let profiles = profiles(settings.profile.clone()).await.map_err(|error| {
+            SettingsError(format!("the AWS files cannot be read: {}", told(&error)))
+        })?;
+        let configured = |service| configured(&profiles, variable, service);
+        Ok(Self {
+            cognito: configured(&COGNITO).map(checked).transpose()?,
+            sts: configured(&STS).map(checked).transpose()?,
+        })
+    }
+}
+
+fn checked(url: String) -> Result<String, SettingsError> {
+    let is_url = url.starts_with("http://") || url.starts_with("https://");
+    if is_url && !url.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Ok(url);
+    }
+    Err(SettingsError(format!(
+        "the endpoint {url:?} that the environment or the AWS files name is no URL that begins with http:// or https://"
+    )))
 }
 
 /// The endpoint that is called unless another is given on the command line.
-pub(super) fn configured(profiles: &ProfileSet) -> Option<String> {
-    if is_ignored(profiles) {
+pub(super) fn configured(
+    profiles: &ProfileSet,
+    variable: impl Fn(&str) -> Option<String>,
+    service: &Service,
+) -> Option<String> {
+    let variable = |name| variable(name).filter(|value| !value.is_empty());
+    let of_profile = |key| profiles.get(key).map(str::to_owned);
+    let ignored = variable("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
+        .or_else(|| of_profile("ignore_configured_endpoint_urls"))
+        .is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    if ignored {
         return None;
     }
-    in_environment()
-        .or_else(|| of_service(profiles))
-        .or_else(|| profiles.get("endpoint_url").map(str::to_owned))
+    variable(service.variable)
+        .or_else(|| variable("AWS_ENDPOINT_URL"))
+        .or_else(|| of_service(profiles, service))
+        .or_else(|| of_profile("endpoint_url").filter(|url| !url.is_empty()))
 }
 
-fn in_environment() -> Option<String> {
-    variable("AWS_ENDPOINT_URL_COGNITO_IDENTITY").or_else(|| variable("AWS_ENDPOINT_URL"))
+/// The endpoint for this service alone that the profile's `services` section names.
+fn of_service(profiles: &ProfileSet, service: &Service) -> Option<String> {
+    let key = PropertiesKey::builder()
+        .section_key("services")
+        .section_name(profiles.get("services")?)
+        .property_name(service.section)
+        .sub_property_name("endpoint_url")
+        .build()
+        .ok()?;
+    let url = profiles.other_sections().get(&key);
+    url.filter(|url| !url.is_empty()).cloned()
 }
 
-fn is_ignored(profiles: &ProfileSet) -> bool {
-    variable("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
-        .or_else(|| {
-            let key = "ignore_configured_endpoint_urls";
-            profiles.get(key).map(str::to_owned)
-        })
-        .is_some_and(|value| value.eq_ignore_ascii_case("true"))
+/// A variable of the environment.
+pub(super) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
+#[cfg(test)]
+mod tests {
+    use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
+
+    use super::*;
+
+    async fn parsed(config: &str) -> ProfileSet {
+        let files = EnvConfigFiles::builder()
+            .with_contents(EnvConfigFileKind::Config, config)
+            .build();
+        let (fs, env) = Default::default();
+        let profile = Some("p".into());
+        aws_config::profile::load(&fs, &env, &files, profile)
+            .await
+            .expect("a valid file")
+    }
+
+    #[tokio::test]
+    async fn the_first_that_is_not_empty_counts() {
+        const ALL: &str = "[profile p]\nservices = s\nendpoint_url = http://profile\n\
+             [services s]\ncognito_identity =\n  endpoint_url = http://section\nsts =\n  endpoint_url = http://sts-section\n";
+        const PROFILE: &str = "[profile p]\nendpoint_url = http://profile\n";
+        const IGNORED: &str =
+            "[profile p]\nendpoint_url = http://profile\nignore_configured_endpoint_urls = TRUE\n";
+        const OTHER: &str = "[profile q]\nendpoint_url = http://profile\n";
+        const SPECIFIC: (&str, &str) = ("AWS_ENDPOINT_URL_COGNITO_IDENTITY", "http://specific");
+        const GENERAL: (&str, &str) = ("AWS_ENDPOINT_URL", "http://general");
+        const STS_ONLY: (&str, &str) = ("AWS_ENDPOINT_URL_STS", "http://sts");
+        const NO_SPECIFIC: (&str, &str) = ("AWS_ENDPOINT_URL_COGNITO_IDENTITY", "");
+        const IGNORE: (&str, &str) = ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true");
+        const HEED: (&str, &str) = ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "false");
+        for (config, variables, cognito, sts) in [
+            (
+                ALL,
+                &[SPECIFIC, GENERAL][..],
+                Some("http://specific"),
+                Some("http://general"),
+            ),
+            (
+                ALL,
+                &[NO_SPECIFIC, GENERAL],
+                Some("http://general"),
+                Some("http://general"),
+            ),
+            (
+                ALL,
+                &[NO_SPECIFIC, ("AWS_ENDPOINT_URL", "")],
+                Some("http://section"),
+                Some("http://sts-section"),
+            ),
+            (ALL, &[STS_ONLY], Some("http://section"), Some("http://sts")),
+            (PROFILE, &[], Some("http://profile"), Some("http://profile")),
+            ("[profile p]\nendpoint_url =\n", &[], None, None),
+            (OTHER, &[], None, None),
+            (ALL, &[SPECIFIC, GENERAL, STS_ONLY, IGNORE], None, None),
+            (IGNORED, &[SPECIFIC], None, None),
+            (
+                IGNORED,
+                &[SPECIFIC, HEED],
+                Some("http://specific"),
+                Some("http://profile"),
+            ),
+        ] {
+            let profiles = parsed(config).await;
+            let variable = |name: &str| {
+                let mut variables = variables.iter();
+                let found = variables.find(|(set, _)| *set == name);
+                found.map(|(_, value)| (*value).to_owned())
+            };
+            let found = [&COGNITO, &STS].map(|service| configured(&profiles, variable, service));
+            let expected = [cognito, sts].map(|url| url.map(str::to_owned));
+            assert_eq!(found, expected, "{variables:?} {config}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_url_is_refused() {
+        for url in ["127.0.0.1:8000", "ftp://127.0.0.1", "http://a b", "x"] {
+            assert!(checked(url.to_owned()).is_err(), "{url}");
+        }
+        assert!(checked("https://[::1]:1/".to_owned()).is_ok());
+    }
 }

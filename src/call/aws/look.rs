@@ -1,6 +1,7 @@
 //! Look-ups: they change nothing, and go by the credentials, endpoint and proxy of the calls.
 
-use aws_config::Region;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{Region, SdkConfig};
 
 use super::answer::answer_of;
 use super::{AwsCalls, PoisonError};
@@ -30,30 +31,45 @@ impl Look for AwsCalls {
     async fn caller(&self) -> Result<Caller, Untold> {
         let config = {
             let clients = self.clients.read().unwrap_or_else(PoisonError::into_inner);
-            let region = clients.shared.region().cloned();
-            aws_sdk_sts::config::Builder::from(&clients.shared)
-                .region(region.unwrap_or_else(|| Region::from_static(STS_REGION)))
-                .timeout_config(self.timeouts.clone())
-                .build()
+            let endpoint = self.endpoints.sts.clone();
+            sts_config(&clients.shared, self.timeouts.clone(), endpoint).build()
         };
-        let told = aws_sdk_sts::Client::from_conf(config)
-            .get_caller_identity()
-            .send()
-            .await
-            .map_err(|error| Untold::of(answer_of(&error)))?;
-        match told.account() {
-            Some(account) => Ok(Caller {
-                account: account.to_owned(),
-                arn: told.arn().unwrap_or_default().to_owned(),
-            }),
-            None => Err(Untold {
-                why: Why::Foreign,
-                facts: Facts {
-                    message: Some("the answer names no account".to_owned()),
-                    http_status: Some(200),
-                    ..Facts::default()
-                },
-            }),
-        }
+        ask_for_caller(config).await
+    }
+}
+
+/// How STS is asked, at `endpoint` or else at AWS's.
+pub(super) fn sts_config(
+    shared: &SdkConfig,
+    timeouts: TimeoutConfig,
+    endpoint: Option<String>,
+) -> aws_sdk_sts::config::Builder {
+    let region = shared.region().cloned();
+    let mut config = aws_sdk_sts::config::Builder::from(shared)
+        .region(region.unwrap_or_else(|| Region::from_static(STS_REGION)))
+        .timeout_config(timeouts);
+    config.set_endpoint_url(endpoint);
+    config
+}
+
+pub(super) async fn ask_for_caller(config: aws_sdk_sts::Config) -> Result<Caller, Untold> {
+    let told = aws_sdk_sts::Client::from_conf(config)
+        .get_caller_identity()
+        .send()
+        .await
+        .map_err(|error| Untold::of(answer_of(&error)))?;
+    match told.account() {
+        Some(account) => Ok(Caller {
+            account: account.to_owned(),
+            arn: told.arn().unwrap_or_default().to_owned(),
+        }),
+        None => Err(Untold {
+            why: Why::Foreign,
+            facts: Facts {
+                message: Some("the answer names no account".to_owned()),
+                http_status: Some(200),
+                ..Facts::default()
+            },
+        }),
     }
 }

@@ -3,6 +3,7 @@
 mod account;
 mod answer;
 mod endpoint;
+mod guarded;
 mod look;
 pub mod single;
 mod unverified;
@@ -44,6 +45,9 @@ use crate::outcome::{Answer, Facts, Heard};
 use crate::row::Link;
 use account::account_of;
 use answer::{OnlyCognito, answer_of, told};
+use endpoint::Endpoints;
+use guarded::Guarded;
+use look::sts_config;
 
 /// What the calls need to know. Unset, everything else is as in any AWS tool: environment, profile, container, instance.
 #[derive(Debug, Clone, Default)]
@@ -60,6 +64,25 @@ pub struct Settings {
     pub timeout: Duration,
     /// Bound on setting up a connection.
     pub connect_timeout: Duration,
+    /// The only accounts whose credentials sign a call, at its start and after every renewal; any, if there are none.
+    pub accounts: Vec<String>,
+}
+
+impl Settings {
+    fn timeouts(&self) -> TimeoutConfig {
+        TimeoutConfig::builder()
+            .connect_timeout(self.connect_timeout)
+            .operation_attempt_timeout(self.timeout)
+            .build()
+    }
+}
+
+/// The endpoint that [`AwsCalls`] with these settings would call in place of AWS's. Calls nobody.
+///
+/// # Errors
+/// The AWS files cannot be read, or what they or the environment name is no URL.
+pub async fn endpoint_url(settings: &Settings) -> Result<Option<String>, SettingsError> {
+    Ok(Endpoints::of(settings).await?.cognito)
 }
 
 /// Credentials are fetched from instance metadata, SSO or another role; with retries off the SDK would allow 6 seconds.
@@ -71,6 +94,8 @@ pub struct AwsCalls {
     settings: Settings,
     timeouts: TimeoutConfig,
     http: SharedHttpClient,
+    /// Settled once: credentials are renewed, endpoints are not.
+    endpoints: Endpoints,
     /// A rehearsal takes nothing from the environment, now or later.
     rehearsal: bool,
     clients: RwLock<Clients>,
@@ -80,23 +105,27 @@ pub struct AwsCalls {
 #[derive(Debug)]
 struct Clients {
     shared: SdkConfig,
-    /// Endpoint that the AWS files name for this service alone.
-    service_endpoint: Option<String>,
+    /// The credentials, where it matters whose they are.
+    guarded: Option<SharedCredentialsProvider>,
     /// One client a Region, built once: building one costs more than a call.
     by_region: HashMap<String, Client>,
 }
 
 impl Clients {
-    async fn load(settings: &Settings, http: SharedHttpClient) -> Self {
-        let profile = settings.profile.clone();
-        let service_endpoint = match profiles(profile).await {
-            Ok(profiles) if settings.endpoint_url.is_none() => endpoint::of_service(&profiles),
-            // Files that cannot be read are told of by the SDK.
-            _ => None,
-        };
+    async fn load(settings: &Settings, http: SharedHttpClient, endpoints: &Endpoints) -> Self {
+        let shared = load(settings, http).await;
+        let ours = shared.credentials_provider();
+        let guarded = ours.filter(|_| !settings.accounts.is_empty());
+        let guarded = guarded.map(|credentials| {
+            SharedCredentialsProvider::new(Guarded {
+                credentials,
+                accounts: settings.accounts.clone(),
+                sts: sts_config(&shared, settings.timeouts(), endpoints.sts.clone()),
+            })
+        });
         Self {
-            shared: load(settings, http).await,
-            service_endpoint,
+            shared,
+            guarded,
             by_region: HashMap::new(),
         }
     }
@@ -112,10 +141,12 @@ impl AwsCalls {
     /// Resolves the settings as AWS tools do. Calls no Cognito yet.
     ///
     /// # Errors
-    /// The CA bundle cannot be read, or the profile that is named is not there or has no credentials.
+    /// The CA bundle or the AWS files cannot be read, the profile that is named is not there or has no credentials, or the
+    /// endpoint that is configured is no URL.
     pub async fn new(settings: &Settings) -> Result<Self, SettingsError> {
         let http = bounded_http_client(settings, ProxyConfig::from_env())?;
-        let clients = Clients::load(settings, http.clone()).await;
+        let endpoints = Endpoints::of(settings).await?;
+        let clients = Clients::load(settings, http.clone(), &endpoints).await;
         if let (Some(name), Some(profile)) =
             (&settings.profile, clients.shared.credentials_provider())
             && let Err(error @ CredentialsError::CredentialsNotLoaded(_)) =
@@ -126,7 +157,14 @@ impl AwsCalls {
                 "--profile {name} has no credentials: {why}"
             )));
         }
-        Ok(Self::over(clients, settings.clone(), http, false))
+        Ok(Self {
+            timeouts: settings.timeouts(),
+            settings: settings.clone(),
+            http,
+            endpoints,
+            rehearsal: false,
+            clients: RwLock::new(clients),
+        })
     }
 
     /// For a rehearsal at `url`: nothing is taken from the environment or from files, and no proxy stands between.
@@ -149,37 +187,26 @@ impl AwsCalls {
                 "rehearsal",
                 None,
             )))
-            .endpoint_url(url)
             .build();
         let clients = Clients {
             shared,
-            service_endpoint: None,
+            guarded: None,
             by_region: HashMap::new(),
         };
-        Ok(Self::over(clients, settings, http, true))
-    }
-
-    fn over(clients: Clients, settings: Settings, http: SharedHttpClient, rehearsal: bool) -> Self {
-        Self {
-            timeouts: TimeoutConfig::builder()
-                .connect_timeout(settings.connect_timeout)
-                .operation_attempt_timeout(settings.timeout)
-                .build(),
+        Ok(Self {
+            timeouts: settings.timeouts(),
             settings,
             http,
-            rehearsal,
+            endpoints: Endpoints::both(url),
+            rehearsal: true,
             clients: RwLock::new(clients),
-        }
+        })
     }
 
     /// The endpoint that stands in for AWS's, if one does.
     #[must_use]
-    pub fn endpoint_url(&self) -> Option<String> {
-        let specific = std::env::var("AWS_ENDPOINT_URL_COGNITO_IDENTITY").ok();
-        let clients = self.clients.read().unwrap_or_else(PoisonError::into_inner);
-        let general = clients.shared.endpoint_url().map(str::to_owned);
-        let of_service = clients.service_endpoint.clone();
-        specific.or(of_service).or(general)
+    pub fn endpoint_url(&self) -> Option<&str> {
+        self.endpoints.cognito.as_deref()
     }
 
     /// The account whose credentials these are, or `unknown`: as the credentials say, or as their key does.
@@ -213,8 +240,10 @@ impl AwsCalls {
             .retry_config(RetryConfig::disabled())
             .timeout_config(self.timeouts.clone())
             .interceptor(OnlyCognito);
-        if let Some(url) = &clients.service_endpoint {
-            config = config.endpoint_url(url);
+        // Also where there is none: the SDK would go by what it finds itself.
+        config.set_endpoint_url(self.endpoints.cognito.clone());
+        if let Some(credentials) = &clients.guarded {
+            config = config.credentials_provider(credentials.clone());
         }
         let config = config.build();
         clients
@@ -248,9 +277,6 @@ async fn load(settings: &Settings, http: SharedHttpClient) -> SdkConfig {
             .or_else("us-east-1");
         loader = loader.region(region);
     }
-    if let Some(url) = &settings.endpoint_url {
-        loader = loader.endpoint_url(url);
-    }
     loader.load().await
 }
 
@@ -278,12 +304,13 @@ impl Unlink for AwsCalls {
         }
     }
 
-    /// Keys from a profile file are read once in the life of a chain of providers, so it takes a new one.
+    /// Keys from a profile file are read once in the life of a chain of providers, so it takes a new one. The endpoint stays, and
+    /// where it matters whose the new ones are, that is asked before they sign anything.
     async fn renew(&self) {
         if self.rehearsal {
             return;
         }
-        let clients = Clients::load(&self.settings, self.http.clone()).await;
+        let clients = Clients::load(&self.settings, self.http.clone(), &self.endpoints).await;
         *self.clients.write().unwrap_or_else(PoisonError::into_inner) = clients;
     }
 }

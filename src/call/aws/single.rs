@@ -77,7 +77,7 @@ impl Files {
     /// The endpoint that they or the environment name in place of AWS's.
     #[must_use]
     pub fn endpoint_url(&self) -> Option<String> {
-        endpoint::configured(&self.profiles)
+        endpoint::configured(&self.profiles, endpoint::variable, &endpoint::COGNITO)
     }
 
     /// Credentials that are there by half, in the environment or in the profile: nobody means that.
@@ -228,9 +228,7 @@ impl OneCall {
             .timeout_config(timeouts.build())
             .interceptor(OnlyCognito)
             .interceptor(called.clone());
-        if let Some(url) = &asked.endpoint_url {
-            config = config.endpoint_url(url);
-        }
+        config.set_endpoint_url(asked.endpoint_url.clone());
         if !asked.sign {
             config = config.allow_no_auth();
         }

@@ -1,0 +1,153 @@
+//! Credentials that sign no call before STS has told that their account is one that the run may touch.
+//!
+//! Whatever brings new ones in the middle of a run, a file that was written anew or a chain that refreshes itself, passes here.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentialsProvider, future};
+use aws_sdk_cognitoidentity::config::IdentityCache;
+
+use super::look::ask_for_caller;
+use crate::call::look::{Caller, Untold, Why};
+use crate::outcome::{Answer, Facts, Heard};
+
+/// A source of credentials that asks whose they are each time it is asked for some.
+#[derive(Debug)]
+pub(super) struct Guarded {
+    pub(super) credentials: SharedCredentialsProvider,
+    pub(super) accounts: Vec<String>,
+    /// How STS is asked, but for the credentials.
+    pub(super) sts: aws_sdk_sts::config::Builder,
+}
+
+impl Guarded {
+    async fn checked(&self) -> provider::Result {
+        let credentials = self.credentials.provide_credentials().await?;
+        let config = self
+            .sts
+            .clone()
+            .credentials_provider(credentials.clone())
+            .identity_cache(IdentityCache::no_cache());
+        match ask_for_caller(config.build()).await {
+            Ok(caller) if self.accounts.contains(&caller.account) => Ok(credentials),
+            Ok(caller) => Err(CredentialsError::provider_error(Unfit::Anothers(caller))),
+            Err(untold) => Err(CredentialsError::provider_error(Unfit::Nobodys(untold))),
+        }
+    }
+}
+
+impl ProvideCredentials for Guarded {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(self.checked())
+    }
+}
+
+/// Why credentials sign nothing.
+#[derive(Debug)]
+pub(super) enum Unfit {
+    /// They are another account's.
+    Anothers(Caller),
+    /// It cannot be found out whose they are.
+    Nobodys(Untold),
+}
+
+impl Unfit {
+    /// What a call comes to that was not sent for it. Whether STS can be asked may change in a moment, as with a connection.
+    pub(super) fn answer(&self) -> Answer {
+        let (heard, facts) = match self {
+            Self::Anothers(caller) => {
+                let facts = Facts {
+                    message: Some(format!("account {} ({})", caller.account, caller.arn)),
+                    ..Facts::default()
+                };
+                (Heard::OtherAccount, facts)
+            }
+            Self::Nobodys(untold) if matches!(untold.why, Why::Credentials(_)) => {
+                (Heard::Error { html: false }, untold.facts.clone())
+            }
+            Self::Nobodys(_) => {
+                let facts = Facts {
+                    code: Some("AccountUnknown".to_owned()),
+                    message: Some(self.to_string()),
+                    ..Facts::default()
+                };
+                (Heard::NotSent, facts)
+            }
+        };
+        Answer { heard, facts }
+    }
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Anothers(caller) => write!(f, "they are those of account {}", caller.account),
+            Self::Nobodys(untold) => {
+                write!(
+                    f,
+                    "it cannot be found out whose AWS credentials these are ({untold})"
+                )
+            }
+        }
+    }
+}
+
+impl StdError for Unfit {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::{Cause, Class, classify};
+
+    fn class_of(why: Why, code: &str) -> Class {
+        let facts = Facts {
+            code: Some(code.to_owned()),
+            ..Facts::default()
+        };
+        classify(&Unfit::Nobodys(Untold { why, facts }).answer())
+    }
+
+    #[test]
+    fn what_sts_says_is_no_answer_to_a_row() {
+        assert_eq!(
+            class_of(Why::Credentials(Cause::Expired), "ExpiredToken"),
+            Class::Fatal(Cause::Expired)
+        );
+        assert_eq!(
+            class_of(
+                Why::Credentials(Cause::BadCredentials),
+                "InvalidClientTokenId"
+            ),
+            Class::Fatal(Cause::BadCredentials)
+        );
+        for (why, code) in [
+            (Why::Busy, "Throttling"),
+            (Why::NotPermitted, "AccessDenied"),
+            (Why::NotPermitted, "NotAuthorizedException"),
+            (Why::Missing, "ResourceNotFoundException"),
+            (Why::Signature, "SignatureDoesNotMatch"),
+            (Why::Unreachable, "ConnectionLost"),
+            (Why::Foreign, "NotCognito"),
+            (Why::Other, "InvalidParameterException"),
+        ] {
+            assert_eq!(class_of(why, code), Class::NotSent, "{why:?}");
+        }
+    }
+
+    #[test]
+    fn credentials_of_another_account_halt_the_run() {
+        let anothers = Unfit::Anothers(Caller {
+            account: "111122223333".to_owned(),
+            arn: String::new(),
+        });
+        assert_eq!(
+            classify(&anothers.answer()),
+            Class::Fatal(Cause::OtherAccount)
+        );
+    }
+}
