@@ -123,8 +123,7 @@ impl fmt::Display for InputError {
         match self {
             Self::UnknownFormat { source } => write!(
                 f,
-                "{}: the format cannot be told from the name; name it with --format csv, --format tsv or --format jsonl, \
-                 or with --plan if it is a saved plan",
+                "{}: the format cannot be told from the name; name it with --format csv, --format tsv or --format jsonl",
                 called(source)
             ),
             Self::Delimiter { delimiter } => write!(
