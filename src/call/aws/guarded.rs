@@ -4,6 +4,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentialsProvider, future};
@@ -13,28 +14,42 @@ use super::look::ask_for_caller;
 use crate::call::look::{Caller, Untold, Why};
 use crate::outcome::{Answer, Facts, Heard};
 
-/// A source of credentials that asks whose they are each time it is asked for some.
+/// A source of credentials that asks whose they are each time that it has others to give.
 #[derive(Debug)]
 pub(super) struct Guarded {
     pub(super) credentials: SharedCredentialsProvider,
     pub(super) accounts: Vec<String>,
     /// How STS is asked, but for the credentials.
     pub(super) sts: aws_sdk_sts::config::Builder,
+    /// The access key that has passed last. Keys never change their account, so a silent STS does not hold up a run that has its
+    /// first ones still.
+    pub(super) passed: Mutex<Option<String>>,
 }
 
 impl Guarded {
     async fn checked(&self) -> provider::Result {
         let credentials = self.credentials.provide_credentials().await?;
+        let key = credentials.access_key_id();
+        if self.passed().as_deref() == Some(key) {
+            return Ok(credentials);
+        }
         let config = self
             .sts
             .clone()
             .credentials_provider(credentials.clone())
             .identity_cache(IdentityCache::no_cache());
         match ask_for_caller(config.build()).await {
-            Ok(caller) if self.accounts.contains(&caller.account) => Ok(credentials),
+            Ok(caller) if self.accounts.contains(&caller.account) => {
+                *self.passed() = Some(key.to_owned());
+                Ok(credentials)
+            }
             Ok(caller) => Err(CredentialsError::provider_error(Unfit::Anothers(caller))),
             Err(untold) => Err(CredentialsError::provider_error(Unfit::Nobodys(untold))),
         }
+    }
+
+    fn passed(&self) -> MutexGuard<'_, Option<String>> {
+        self.passed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

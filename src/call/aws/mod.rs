@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::error::Error as StdError;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use aws_config::environment::EnvironmentVariableRegionProvider;
@@ -121,6 +121,7 @@ impl Clients {
                 credentials,
                 accounts: settings.accounts.clone(),
                 sts: sts_config(&shared, settings.timeouts(), endpoints.sts.clone()),
+                passed: Mutex::default(),
             })
         });
         Self {
