@@ -6,13 +6,13 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use etcetera::BaseStrategy;
 use etcetera::base_strategy::Xdg;
 use serde::{Deserialize, Serialize};
+use tempfile::NamedTempFile;
 
 /// Quotas kept at most; the oldest are forgotten first.
 const KEPT: usize = 100;
@@ -137,26 +137,15 @@ impl Quotas {
 
     /// Whole or not at all: another run may read it meanwhile.
     fn write(&self, path: &Path) -> io::Result<()> {
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        let beside = path.with_extension(format!("{}.new", std::process::id()));
-        let written = fs::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&beside)
-            .and_then(|mut file| {
-                let mut text = serde_json::to_vec_pretty(self)?;
-                text.push(b'\n');
-                file.write_all(&text)
-            })
-            .and_then(|()| fs::rename(&beside, path));
-        if written.is_err() {
-            let _ = fs::remove_file(&beside);
-        }
-        written
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        fs::create_dir_all(folder)?;
+        let mut text = serde_json::to_vec_pretty(self)?;
+        text.push(b'\n');
+        // Private to the user, as such files are.
+        let mut beside = NamedTempFile::new_in(folder)?;
+        beside.write_all(&text)?;
+        beside.persist(path)?;
+        Ok(())
     }
 }
 

@@ -13,7 +13,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use cost::{Cost, mebi};
+use cost::{Cost, mebi, read};
 
 /// What memory is compared with.
 const FEW: u64 = 20_000;
@@ -74,13 +74,6 @@ fn main() {
         ratios[TURNS / 2],
         bytes[TURNS / 2]
     );
-}
-
-/// The least that a program can do that reads every row.
-fn read(path: &Path) {
-    let mut reader = csv::Reader::from_path(path).expect("opened");
-    let mut record = csv::ByteRecord::new();
-    while reader.read_byte_record(&mut record).expect("read") {}
 }
 
 fn plan(people: &Path, saves: bool) -> Command {

@@ -18,7 +18,7 @@ use std::time::{Duration, SystemTime};
 use cognito_unlink::outcome::{Facts, Outcome};
 use cognito_unlink::record::{Entry, Format};
 use cognito_unlink::row::{Link, Position};
-use cost::{Cost, mebi};
+use cost::{Cost, mebi, read};
 use emulator::Emulator;
 
 /// What memory is compared with.
@@ -110,13 +110,6 @@ fn resume(directory: &Path, rows: u64) {
     }
     ratios.sort_by(f64::total_cmp);
     println!("median ratio {:.2}", ratios[TURNS / 2]);
-}
-
-/// The least that a program can do that skips what is done.
-fn read(path: &Path) {
-    let mut reader = csv::Reader::from_path(path).expect("opened");
-    let mut record = csv::ByteRecord::new();
-    while reader.read_byte_record(&mut record).expect("read") {}
 }
 
 /// An input and its results.

@@ -8,10 +8,11 @@ use std::os::unix::fs::symlink;
 use std::process::Command;
 use std::thread;
 
-use cognito_unlink::emulator::{Emulator, FaultKind, Link, Rule, Settings, Then, When};
+use cognito_unlink::emulator::{Emulator, Link, Rule, Settings, Then, When};
 use rustix::process::Signal;
 
 use crate::gate::{Gate, Instead, Told};
+use crate::outages::{keys, old_keys_expire};
 use crate::sandbox::{PATIENCE, POOL, PROVIDER, Ran, Running, Sandbox, csv, link, people, start};
 
 const OTHER_POOL: &str = "us-east-1:99999999-9b5e-4d7a-8c21-5e0f7d9a4b63";
@@ -309,11 +310,6 @@ const OTHERS: &str = "444455556666";
 
 /// Starts a run whose credentials expire, and waits until it waits for others; gives back what renews them.
 fn waiting_for_renewal(sandbox: &Sandbox, sts: &str, args: &[&str]) -> (Running, impl Fn()) {
-    let keys = |key: &str| {
-        format!(
-            "[default]\naws_access_key_id = {key}\naws_secret_access_key = s\naws_session_token = t\n"
-        )
-    };
     sandbox.write("people.csv", people(40));
     sandbox.write("credentials", keys("AKIDOLD"));
     let url = sandbox.emulator.url();
@@ -331,14 +327,7 @@ fn waiting_for_renewal(sandbox: &Sandbox, sts: &str, args: &[&str]) -> (Running,
     command.env("AWS_CONFIG_FILE", sandbox.path("config"));
     command.env("AWS_SHARED_CREDENTIALS_FILE", sandbox.path("credentials"));
     let running = start(&mut command);
-    assert!(sandbox.emulator.wait_until(PATIENCE, |seen| seen.held == 1));
-    sandbox.emulator.clear_rules();
-    sandbox.emulator.add_rule(Rule {
-        when: When::Key("AKIDOLD".into()),
-        then: Then::Fault(FaultKind::ExpiredToken),
-        times: None,
-    });
-    running.says("credentials have expired");
+    old_keys_expire(sandbox, &running);
     let credentials = sandbox.path("credentials");
     let renew = move || std::fs::write(&credentials, keys("AKIDNEW")).expect("written");
     (running, renew)

@@ -4,7 +4,7 @@ use std::fs;
 
 use cognito_unlink::emulator::{FaultKind, Rule, Then, When};
 
-use crate::sandbox::{PATIENCE, Ran, Sandbox, people};
+use crate::sandbox::{PATIENCE, Ran, Running, Sandbox, people};
 
 fn rule(when: When, then: Then) -> Rule {
     Rule {
@@ -21,6 +21,21 @@ fn held_back(sandbox: &Sandbox, calls: u64) {
         .emulator
         .wait_until(PATIENCE, |seen| seen.held == calls);
     assert!(patience, "{:?}", sandbox.emulator.counters());
+}
+
+/// Starts a run in which four calls are under way and stay so; all others wait for a place.
+fn four_under_way(sandbox: &Sandbox) -> Running {
+    sandbox.emulator.add_rule(rule(When::Always, Then::Hold));
+    let running = sandbox.start(&[
+        "people.csv",
+        "--hold",
+        "holds.txt",
+        "--concurrency",
+        "4",
+        "--json",
+    ]);
+    held_back(sandbox, 4);
+    running
 }
 
 /// The users with this outcome, by number.
@@ -101,17 +116,7 @@ fn a_hold_that_arrives_stops_rows_that_wait() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(60));
     sandbox.write("holds.txt", "");
-    // Four calls are under way and stay so; all others wait for a place.
-    sandbox.emulator.add_rule(rule(When::Always, Then::Hold));
-    let running = sandbox.start(&[
-        "people.csv",
-        "--hold",
-        "holds.txt",
-        "--concurrency",
-        "4",
-        "--json",
-    ]);
-    held_back(&sandbox, 4);
+    let running = four_under_way(&sandbox);
     let called = sandbox.calls_by_user();
     let all: Vec<_> = (1..=60).map(|n| format!("acct-{n}")).collect();
     sandbox.write("new.txt", all.join("\n"));
@@ -178,16 +183,7 @@ fn a_list_that_is_taken_away_halts_the_run() {
         let sandbox = Sandbox::new();
         sandbox.write("people.csv", people(60));
         sandbox.write("holds.txt", "acct-99\n");
-        sandbox.emulator.add_rule(rule(When::Always, Then::Hold));
-        let running = sandbox.start(&[
-            "people.csv",
-            "--hold",
-            "holds.txt",
-            "--concurrency",
-            "4",
-            "--json",
-        ]);
-        held_back(&sandbox, 4);
+        let running = four_under_way(&sandbox);
         match broken {
             None => fs::remove_file(sandbox.path("holds.txt")).expect("removed"),
             Some(text) => sandbox.write("holds.txt", text),
@@ -209,16 +205,7 @@ fn nobody_is_released_by_what_is_written_to_a_list_during_a_run() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(60));
     sandbox.write("holds.txt", "acct-59\nacct-60\n");
-    sandbox.emulator.add_rule(rule(When::Always, Then::Hold));
-    let running = sandbox.start(&[
-        "people.csv",
-        "--hold",
-        "holds.txt",
-        "--concurrency",
-        "4",
-        "--json",
-    ]);
-    held_back(&sandbox, 4);
+    let running = four_under_way(&sandbox);
     // Somebody is added, and the list is emptied before it has been still.
     sandbox.write("holds.txt", "acct-58\nacct-59\nacct-60\n");
     running.says("holds.txt was read again: 3 holds.");

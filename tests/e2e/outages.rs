@@ -6,7 +6,7 @@ use std::time::Duration;
 use cognito_unlink::emulator::{FaultKind, Rule, Settings, Then, When};
 use rustix::process::Signal;
 
-use crate::sandbox::{PATIENCE, Sandbox, link, people, start};
+use crate::sandbox::{PATIENCE, Running, Sandbox, link, people, start};
 
 fn always(kind: FaultKind) -> Rule {
     Rule {
@@ -83,15 +83,29 @@ fn an_outage_that_ends_is_outlived() {
     );
 }
 
+/// An AWS credentials file with this temporary key.
+pub(crate) fn keys(key: &str) -> String {
+    format!(
+        "[default]\naws_access_key_id = {key}\naws_secret_access_key = s\naws_session_token = t\n"
+    )
+}
+
+/// Lets the key `AKIDOLD` expire while a call is held, and waits until the run waits for others.
+pub(crate) fn old_keys_expire(sandbox: &Sandbox, running: &Running) {
+    assert!(sandbox.emulator.wait_until(PATIENCE, |seen| seen.held == 1));
+    sandbox.emulator.clear_rules();
+    sandbox.emulator.add_rule(Rule {
+        when: When::Key("AKIDOLD".into()),
+        then: Then::Fault(FaultKind::ExpiredToken),
+        times: None,
+    });
+    running.says("credentials have expired");
+}
+
 #[test]
 fn renewed_credentials_are_found_while_the_run_waits() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(40));
-    let keys = |key: &str| {
-        format!(
-            "[default]\naws_access_key_id = {key}\naws_secret_access_key = s\naws_session_token = t\n"
-        )
-    };
     sandbox.write("credentials", keys("AKIDOLD"));
     sandbox.emulator.add_rule(Rule {
         when: When::Call(5),
@@ -116,14 +130,7 @@ fn renewed_credentials_are_found_while_the_run_waits() {
     ]);
     command.env("AWS_SHARED_CREDENTIALS_FILE", sandbox.path("credentials"));
     let running = start(&mut command);
-    assert!(sandbox.emulator.wait_until(PATIENCE, |seen| seen.held == 1));
-    sandbox.emulator.clear_rules();
-    sandbox.emulator.add_rule(Rule {
-        when: When::Key("AKIDOLD".into()),
-        then: Then::Fault(FaultKind::ExpiredToken),
-        times: None,
-    });
-    running.says("credentials have expired");
+    old_keys_expire(&sandbox, &running);
     sandbox.write("credentials", keys("AKIDNEW"));
     let ran = running.ended().exits(0);
     assert_eq!(ran.counts(&["unlinked", "failed", "in_doubt"]), [40, 0, 0]);

@@ -33,6 +33,7 @@ use aws_sdk_cognitoidentity::config::{
     IdentityCache, SharedIdentityCache, StalledStreamProtectionConfig,
 };
 use aws_sdk_cognitoidentity::operation::RequestId;
+use aws_sdk_cognitoidentity::operation::unlink_developer_identity::builders::UnlinkDeveloperIdentityFluentBuilder;
 use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
@@ -281,18 +282,19 @@ async fn load(settings: &Settings, http: SharedHttpClient) -> SdkConfig {
     loader.load().await
 }
 
+/// The call that unlinks a link.
+fn request(client: &Client, link: &Link) -> UnlinkDeveloperIdentityFluentBuilder {
+    client
+        .unlink_developer_identity()
+        .identity_id(&link.identity_id)
+        .identity_pool_id(&link.identity_pool_id)
+        .developer_provider_name(&link.developer_provider_name)
+        .developer_user_identifier(&link.developer_user_identifier)
+}
+
 impl Unlink for AwsCalls {
     async fn unlink(&self, link: &Link) -> Answer {
-        let sent = self
-            .client(link.region())
-            .unlink_developer_identity()
-            .identity_id(&link.identity_id)
-            .identity_pool_id(&link.identity_pool_id)
-            .developer_provider_name(&link.developer_provider_name)
-            .developer_user_identifier(&link.developer_user_identifier)
-            .send()
-            .await;
-        match sent {
+        match request(&self.client(link.region()), link).send().await {
             Ok(output) => Answer {
                 heard: Heard::Success,
                 facts: Facts {

@@ -25,7 +25,8 @@ use aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint;
 
 use super::answer::{NotCognito, OnlyCognito, causes, find, never_sent, told};
 use super::{
-    SettingsError, endpoint, http_client, identity_cache, profile_credentials, profiles, unverified,
+    SettingsError, endpoint, http_client, identity_cache, profile_credentials, profiles, request,
+    unverified,
 };
 use crate::row::Link;
 
@@ -247,16 +248,7 @@ impl OneCall {
 
     /// Makes one attempt.
     pub async fn attempt(&self, link: &Link) -> Reply {
-        let sent = self
-            .client
-            .unlink_developer_identity()
-            .identity_id(&link.identity_id)
-            .identity_pool_id(&link.identity_pool_id)
-            .developer_provider_name(&link.developer_provider_name)
-            .developer_user_identifier(&link.developer_user_identifier)
-            .send()
-            .await;
-        match sent {
+        match request(&self.client, link).send().await {
             Ok(_) => Reply::Success,
             Err(error) => self.reply_of(&error),
         }
