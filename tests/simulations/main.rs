@@ -81,6 +81,7 @@ scenarios! {
     a_quota_of_200_is_found,
     a_quota_of_5_is_found,
     a_quota_of_50_is_found,
+    a_quota_of_10_that_doubles_is_used,
     a_quota_of_1000_that_doubles_is_used,
     a_quota_of_200_that_doubles_is_used,
     a_quota_that_doubles_is_used,
