@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args, ValueEnum};
 
 use super::values::{
-    AtMost, account, at_most, concurrency, delimiter, endpoint, mapping, share, time,
+    AtMost, account, at_most, concurrency, count, delimiter, endpoint, limit, mapping, share, time,
 };
 use crate::admit::Rate;
 use crate::input::Format;
@@ -67,7 +67,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "RATE", help_heading = "Pace")]
     pub rate: Option<Rate>,
     /// Calls that may start at once after a pause
-    #[arg(long, value_name = "N", default_value = "1", help_heading = "Pace")]
+    #[arg(long, value_name = "N", default_value = "1", value_parser = count::<NonZeroU32>, help_heading = "Pace")]
     pub burst: NonZeroU32,
     /// Calls in flight at most
     #[arg(long, value_name = "N", default_value = "16", value_parser = concurrency, help_heading = "Pace")]
@@ -81,7 +81,7 @@ pub struct RunArgs {
     pub no_state: bool,
 
     /// Attempts for a row that were answered with a server error or not answered
-    #[arg(long, value_name = "N", default_value = "8", help_heading = "Retries")]
+    #[arg(long, value_name = "N", default_value = "8", value_parser = count::<NonZeroU32>, help_heading = "Retries")]
     pub max_attempts: NonZeroU32,
     /// Bound on one attempt, as in 10s or 500ms
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time, help_heading = "Retries")]
@@ -103,8 +103,9 @@ pub struct RunArgs {
     )]
     pub on_expiry: OnExpiry,
 
-    /// Settle N rows and stop
-    #[arg(long, value_name = "N", help_heading = "Stopping early")]
+    /// Settle N rows and stop. Rows that need no call (done, invalid or held) do not count, so that the same command gets
+    /// further each time
+    #[arg(long, value_name = "N", value_parser = limit, allow_negative_numbers = true, help_heading = "Stopping early")]
     pub limit: Option<NonZeroU64>,
     /// Take no more rows after this time, as in 8h
     #[arg(long = "for", value_name = "TIME", value_parser = time, help_heading = "Stopping early")]

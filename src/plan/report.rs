@@ -27,7 +27,7 @@ pub struct Plan {
     pub now: SystemTime,
     /// Where earlier runs have left their results, if they have.
     pub results: Option<PathBuf>,
-    /// Rows after which the run stops.
+    /// Rows to be called after which the run stops.
     pub limit: Option<u64>,
     /// Time after which the run takes no more rows.
     pub take_for: Option<Duration>,
@@ -245,7 +245,7 @@ impl Plan {
         if let Some(limit) = self.limit {
             let _ = writeln!(
                 text,
-                "A run stops when it has settled {}.",
+                "A run stops when it has settled {} that need a call.",
                 counted(limit, "row")
             );
         }

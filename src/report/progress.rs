@@ -42,7 +42,7 @@ pub struct Totals {
     pub bytes: Option<u64>,
     /// How much of them has been read.
     pub reading: Arc<Reading>,
-    /// Rows after which the run stops.
+    /// Rows to be called after which the run stops.
     pub limit: Option<u64>,
     /// Ceiling of the rate.
     pub rate: Rate,
@@ -231,7 +231,9 @@ impl Progress {
             }
             _ => None,
         };
-        let limited = self.totals.limit.map(|limit| limit + now.tally.skipped);
+        let uncalled =
+            now.tally.skipped + now.tally.of(Outcome::Invalid) + now.tally.of(Outcome::Held);
+        let limited = self.totals.limit.map(|limit| limit + uncalled);
         match (total, limited) {
             (Some(total), Some(limited)) => (done, Some(total.min(limited))),
             (total, limited) => (done, total.or(limited)),

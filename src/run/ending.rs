@@ -49,6 +49,13 @@ pub(super) fn report(
 pub(super) fn dry_report(settings: &Settings, tally: Tally, elapsed: Duration) -> Report {
     let mut report = blank(settings, tally, elapsed);
     report.exit = conclusion(&tally, false);
+    report.message = settings
+        .bounds
+        .limit
+        .filter(|limit| *limit < tally.left)
+        .map(|limit| {
+            format!("With --limit {limit}, a run stops when so many of the rows left are settled.")
+        });
     report.next = Some((
         command_without(&settings.command, &["--dry-run"], &["--rehearse"]),
         "Next, rehearse it:".to_owned(),

@@ -16,6 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout_at
 
 use super::breaker::Breaker;
 use super::feeder::Fed;
+use super::limit::Limit;
 use super::preflight::Sight;
 use super::reason::{Reason, Summary};
 use super::wires::{Bounds, Wires};
@@ -76,7 +77,7 @@ struct Engine<'a, C> {
     /// Settled, and not yet sent to the recorder.
     settled: Vec<Settled>,
     open: usize,
-    taken: u64,
+    limit: Limit,
     tally: Tally,
     reason: Option<Reason>,
     recorder_gone: bool,
@@ -99,7 +100,7 @@ impl<'a, C: Unlink> Engine<'a, C> {
             read: Vec::with_capacity(AT_ONCE),
             settled: Vec::new(),
             open: 0,
-            taken: 0,
+            limit: Limit::of(bounds.limit),
             tally: Tally::default(),
             reason: None,
             recorder_gone: false,
@@ -200,10 +201,10 @@ impl<'a, C: Unlink> Engine<'a, C> {
                 self.tally.read += rows;
                 self.tally.skipped += rows;
             }
-            fed if self.bounds.limit.is_some_and(|limit| self.taken >= limit) => {
+            Fed::Row(row) if !self.limit.lets_pass(&row, self.context.holds.as_deref()) => {
                 // There is a row behind the limit: rows remain.
                 self.stop_taking(Reason::Limit);
-                self.count(&fed);
+                self.count(&Fed::Row(row));
             }
             Fed::Invalid(row) => {
                 self.take();
@@ -236,7 +237,6 @@ impl<'a, C: Unlink> Engine<'a, C> {
 
     fn take(&mut self) {
         self.tally.read += 1;
-        self.taken += 1;
         self.open += 1;
     }
 

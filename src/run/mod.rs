@@ -11,6 +11,7 @@ mod breaker;
 mod ending;
 mod engine;
 mod feeder;
+mod limit;
 mod memory;
 mod preflight;
 mod reason;

@@ -12,6 +12,7 @@ mod guards;
 mod holds;
 mod hostile;
 mod interruption;
+mod limit;
 mod mending;
 mod network;
 mod outages;
