@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::format::Compression;
+use super::mistaken::Mistaken;
 use crate::row::Field;
 
 /// An input that cannot be read, or not to its end. The sentence says what is wrong, where, and what to do.
@@ -15,6 +16,15 @@ pub enum InputError {
     UnknownFormat {
         /// The input as the user named it.
         source: Arc<str>,
+        /// What it is, as far as that is seen.
+        what: Option<Mistaken>,
+    },
+    /// It was taken for something that it is not.
+    Mistaken {
+        /// The input as the user named it.
+        source: Arc<str>,
+        /// What it is.
+        what: Mistaken,
     },
     /// A delimiter that CSV cannot have.
     Delimiter {
@@ -121,7 +131,12 @@ impl InputError {
 impl fmt::Display for InputError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::UnknownFormat { source } => write!(
+            Self::Mistaken { source, what }
+            | Self::UnknownFormat {
+                source,
+                what: Some(what),
+            } => write!(f, "{}: {what}", called(source)),
+            Self::UnknownFormat { source, what: None } => write!(
                 f,
                 "{}: the format cannot be told from the name; name it with --format csv, --format tsv or --format jsonl",
                 called(source)
@@ -208,8 +223,7 @@ fn data(compression: Compression, error: &io::Error) -> Option<&'static str> {
     match compression {
         _ if error.raw_os_error().is_some() => None,
         Compression::None => None,
-        Compression::Gzip => Some("gzip"),
-        Compression::Zstd => Some("zstd"),
+        Compression::Gzip | Compression::Zstd => Some(compression.name()),
     }
 }
 

@@ -5,12 +5,12 @@ use std::io;
 use std::sync::Arc;
 
 use super::text;
-use super::{Compression, Format, Input, InputError, Reader, Settings};
+use super::{Compression, Format, Input, InputError, Mistaken, Reader, Settings};
 
-/// The format that the settings or the name of `input` tell. Reads nothing.
+/// The format that the settings or the name of `input` tell.
 ///
 /// # Errors
-/// Neither tells one.
+/// Neither tells one. Only then is the file looked at, for a better word.
 pub fn format_of(input: &Input, settings: &Settings) -> Result<Format, InputError> {
     let of_name = match input {
         Input::Stdin => None,
@@ -21,6 +21,10 @@ pub fn format_of(input: &Input, settings: &Settings) -> Result<Format, InputErro
         .or(of_name)
         .ok_or_else(|| InputError::UnknownFormat {
             source: input.name(),
+            what: match input {
+                Input::Stdin => None,
+                Input::File(path) => Mistaken::of_path(path),
+            },
         })
 }
 
@@ -37,6 +41,9 @@ pub fn open(input: &Input, settings: &Settings) -> Result<Reader, InputError> {
             let found = || {
                 let file = File::open(path)?;
                 let metadata = file.metadata()?;
+                if metadata.is_dir() {
+                    return Err(Mistaken::Directory.into());
+                }
                 let total = metadata.is_file().then_some(metadata.len());
                 Ok((Box::new(file) as text::Bytes, total))
             };
@@ -45,9 +52,15 @@ pub fn open(input: &Input, settings: &Settings) -> Result<Reader, InputError> {
                 Some(pinned) => pinned.map(|(bytes, total)| (bytes, Some(total))),
                 None => found(),
             };
-            let (bytes, total) = opened.map_err(|error| InputError::Open {
-                source: Arc::clone(&source),
-                error,
+            let (bytes, total) = opened.map_err(|error| match Mistaken::of_error(&error) {
+                Some(what) => InputError::Mistaken {
+                    source: Arc::clone(&source),
+                    what,
+                },
+                None => InputError::Open {
+                    source: Arc::clone(&source),
+                    error,
+                },
             })?;
             (bytes, Compression::of_name(path), total)
         }
