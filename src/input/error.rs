@@ -76,6 +76,13 @@ pub enum InputError {
         /// What the operating system or the decompressor said.
         error: io::Error,
     },
+    /// Somebody wrote into the file where it was being read. All rows before that have been handed out.
+    Rewritten {
+        /// The input as the user named it.
+        source: Arc<str>,
+        /// The first line that was not read, or not to its end.
+        line: u64,
+    },
     /// The file is held to its content, and that has changed. Nothing new of it was handed out.
     Changed {
         /// The input as the user named it.
@@ -179,6 +186,12 @@ impl fmt::Display for InputError {
                  that may have been changed; get the file anew",
                 called(source),
                 data(*compression, error).unwrap_or("file's")
+            ),
+            Self::Rewritten { source, line } => write!(
+                f,
+                "{}: the file was rewritten while it was read; nothing was taken from it from line {line} on; replace a file as a \
+                 whole, by renaming another, or append to it",
+                called(source)
             ),
             Self::Changed { source, line } => write!(
                 f,

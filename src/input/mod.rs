@@ -11,6 +11,7 @@ mod columns;
 mod csv;
 mod error;
 mod format;
+mod growing;
 mod json;
 mod mistaken;
 mod open;
@@ -397,6 +398,9 @@ fn stopped(source: &Arc<str>, line: u64, compression: Compression, stop: Stop) -
     match stop {
         Stop::CarriageReturns => InputError::CarriageReturns { source, line },
         Stop::Unreadable(error) if pins::is_change(&error) => InputError::Changed { source, line },
+        Stop::Unreadable(error) if growing::is_rewritten(&error) => {
+            InputError::Rewritten { source, line }
+        }
         Stop::Unreadable(error) => InputError::Unreadable {
             source,
             line,

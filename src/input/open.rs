@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
+use super::growing::Growing;
 use super::text;
 use super::{Compression, Format, Input, InputError, Mistaken, Reader, Settings};
 
@@ -44,8 +45,12 @@ pub fn open(input: &Input, settings: &Settings) -> Result<Reader, InputError> {
                 if metadata.is_dir() {
                     return Err(Mistaken::Directory.into());
                 }
-                let total = metadata.is_file().then_some(metadata.len());
-                Ok((Box::new(file) as text::Bytes, total))
+                Ok::<(text::Bytes, _), io::Error>(if metadata.is_file() {
+                    let total = metadata.len();
+                    (Box::new(Growing::new(file, &metadata)), Some(total))
+                } else {
+                    (Box::new(file), None)
+                })
             };
             let pinned = settings.pins.of(path);
             let opened = match pinned {

@@ -5,6 +5,7 @@
 mod admission;
 mod agreement;
 mod answers;
+mod changing;
 mod disk;
 mod formats;
 mod gate;
