@@ -61,6 +61,53 @@ fn after_a_limit_whatever_became_of_the_input() {
 }
 
 #[test]
+fn results_that_hold_no_row_yet_take_other_carried_columns() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "people.csv",
+        people(3).replace("developer_user_identifier", "user"),
+    );
+    sandbox.emulator.add_rule(Rule {
+        when: When::Always,
+        then: Then::Fault(FaultKind::AccessDenied),
+        times: None,
+    });
+    let args = [
+        "people.csv",
+        "--map",
+        "developer_user_identifier=user",
+        "--no-preflight",
+    ];
+    sandbox.run(&args).exits(5);
+    let header = sandbox.read("people.results.csv");
+    assert_eq!(header.lines().count(), 1);
+    sandbox.emulator.clear_rules();
+
+    // A look leaves it as it is.
+    let carrying = [&args[..], &["--carry", "user"]].concat();
+    sandbox
+        .run(&[&carrying[..], &["--dry-run"]].concat())
+        .exits(0);
+    assert_eq!(sandbox.read("people.results.csv"), header);
+
+    let ran = sandbox.run(&carrying).exits(0);
+    assert!(!ran.stderr.contains("cut off"), "{}", ran.stderr);
+    let lines = sandbox.results("people.results.csv");
+    assert_eq!(lines.len(), 3);
+    assert!(
+        lines
+            .iter()
+            .all(|line| line["user"] == line["developer_user_identifier"])
+    );
+    let ran = sandbox.run(&args).exits(2);
+    assert!(
+        ran.stderr.contains("it carries the columns user"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
 fn a_finished_run_is_confirmed_as_finished() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(30));
