@@ -178,6 +178,7 @@ impl Progress {
     fn stopping(&self, now: &Snapshot) -> String {
         match (now.stop, now.in_flight) {
             (Stop::Abort, _) => "Stopping at once.".to_owned(),
+            (Stop::Finish, _) => "Time is up: no more rows are begun.".to_owned(),
             (_, 0) => "Stopping.".to_owned(),
             (_, calls) => format!(
                 "Stopping: waiting for {calls} call{} in flight, {} at most. Once more stops at once.",

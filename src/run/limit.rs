@@ -1,4 +1,6 @@
-//! `--limit`: so many rows are called, and no more.
+//! `--limit` and `--for`: so many rows are called, or for so long, and no more.
+
+use tokio::time::{Instant, sleep_until};
 
 use crate::hold::{Holds, Print};
 use crate::worker::OpenRow;
@@ -29,5 +31,13 @@ impl Limit {
         let passes = self.taken < most;
         self.taken += u64::from(passes);
         passes
+    }
+}
+
+/// Waits for a time, or for ever.
+pub(super) async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }

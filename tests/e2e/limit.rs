@@ -1,8 +1,8 @@
-//! `--limit`: so many people are called, whoever stands in front of them.
+//! `--limit` and `--for`: so many people are called, whoever stands in front of them, or for so long.
 
 use serde_json::{Value, json};
 
-use crate::sandbox::{POOL, PROVIDER, Ran, Sandbox, csv, link, start, start_on_terminal};
+use crate::sandbox::{POOL, PROVIDER, Ran, Sandbox, csv, link, people, start, start_on_terminal};
 
 /// Three rows that are invalid, and two people who are held, stand before six others and behind them.
 fn crowded() -> Sandbox {
@@ -88,6 +88,22 @@ fn what_is_told_beforehand_is_what_the_run_does() {
         assert!(ran.stderr.contains(words), "{words:?} in {}", ran.stderr);
     }
     assert_eq!(sandbox.emulator.counters().unlinks, 0);
+}
+
+/// However many are read and looked up by then: all of these are taken before the first may be called.
+#[test]
+fn when_time_is_up_nobody_is_begun() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(300));
+    let args = ["people.csv", "--for", "1s", "--rate", "1/h", "--json"];
+    let ran = sandbox.run(&args).exits(4);
+    assert_eq!(ran.summary()["reason"], "for");
+    let [rows, unlinked, left] = ran.counts(&["rows", "unlinked", "left"])[..] else {
+        panic!("{ran:?}");
+    };
+    assert!(unlinked <= 1, "{ran:?}");
+    assert_eq!((rows, left), (300, 300 - unlinked));
+    assert_eq!(sandbox.calls_by_user().len() as u64, unlinked);
 }
 
 #[test]
