@@ -286,6 +286,7 @@ fn header(
             Frame::Trouble(trouble) => {
                 let fault = match trouble.fault.code {
                     FaultCode::RecordTooLong => HeaderFault::TooLong(window.bound()),
+                    _ if window.view().starts_with(b"{") => HeaderFault::NotAHeader,
                     _ => HeaderFault::Quote(trouble.fault.reason),
                 };
                 return Err(NoRecords::Header(Some(line), fault));

@@ -56,10 +56,13 @@ pub(super) fn dry_report(settings: &Settings, tally: Tally, elapsed: Duration) -
         .map(|limit| {
             format!("With --limit {limit}, a run stops when so many of the rows left are settled.")
         });
-    report.next = Some((
-        command_without(&settings.command, &["--dry-run"], &["--rehearse"]),
-        "Next, rehearse it:".to_owned(),
-    ));
+    // Without a name for its results, as of standard input, a rehearsal would be refused.
+    report.next = settings.results.as_ref().map(|_| {
+        (
+            command_without(&settings.command, &["--dry-run"], &["--rehearse"]),
+            "Next, rehearse it:".to_owned(),
+        )
+    });
     report
 }
 
