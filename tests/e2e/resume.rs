@@ -1,7 +1,7 @@
 //! A run that stopped for any reason goes on where it stopped.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 
 use cognito_unlink::emulator::{FaultKind, Rule, Settings, Then, When};
 use rustix::process::Signal;
@@ -105,6 +105,22 @@ fn results_that_hold_no_row_yet_take_other_carried_columns() {
         "{}",
         ran.stderr
     );
+}
+
+#[test]
+fn results_are_no_input_of_their_own_run() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(3));
+    sandbox.run(&["people.csv"]).exits(0);
+    symlink("people.results.csv", sandbox.path("again.csv")).expect("a link");
+    let called = sandbox.emulator.calls().len();
+    let args = ["people.csv", "again.csv", "--results", "people.results.csv"];
+    let ran = sandbox.run(&args).exits(2);
+    let words = "again.csv is an input, and the results file too";
+    assert!(ran.stderr.contains(words), "{}", ran.stderr);
+    assert_eq!(sandbox.emulator.calls().len(), called);
+    // Under a name of their own they are.
+    sandbox.run(&["again.csv"]).exits(0);
 }
 
 #[test]
