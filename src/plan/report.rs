@@ -245,7 +245,7 @@ impl Plan {
         if let Some(limit) = self.limit {
             let _ = writeln!(
                 text,
-                "A run stops when it has settled {} that need a call.",
+                "A run stops when it has settled {}.",
                 counted(limit, "row")
             );
         }

@@ -292,11 +292,7 @@ impl Survey {
             }
         }
         if let Some(limit) = settings.bounds.limit {
-            let _ = writeln!(
-                text,
-                "It stops when {} are settled (--limit).",
-                counted(limit)
-            );
+            let _ = writeln!(text, "It stops after {} (--limit).", counted(limit));
         }
         let _ = writeln!(text, "{}", self.forecast(settings));
         text.push_str("\nAn unlink cannot simply be undone. ");

@@ -82,7 +82,7 @@ fn what_is_told_beforehand_is_what_the_run_does() {
     let ran = running.ended().exits(2);
     for words in [
         "6 rows in pool",
-        "It stops when 4 rows are settled (--limit).",
+        "It stops after 4 rows (--limit).",
         "At 2/s that takes 2.0 s, until",
     ] {
         assert!(ran.stderr.contains(words), "{words:?} in {}", ran.stderr);
