@@ -186,6 +186,7 @@ impl Settings {
         let carry = args.input.carry.clone();
         check_carried(&carry)?;
         check_fill(&args.input)?;
+        check_map(&args.input.map)?;
         let results = results_path(args.results, &inputs, mode)?.map(|path| record::Settings {
             path,
             carry,
@@ -383,6 +384,19 @@ fn check_carried(carry: &[String]) -> Result<(), Error> {
         }
         if carry[..at].contains(name) {
             return Err(Error::usage(format!("--carry {name} is given twice")));
+        }
+    }
+    Ok(())
+}
+
+/// Of two columns for one field, one would be left out unseen.
+fn check_map(map: &[(Field, String)]) -> Result<(), Error> {
+    for (at, (field, column)) in map.iter().enumerate() {
+        if let Some((_, other)) = map[..at].iter().find(|(mapped, _)| mapped == field) {
+            let field = field.name();
+            return Err(Error::usage(format!(
+                "--map takes {field} from two columns, {other} and {column}"
+            )));
         }
     }
     Ok(())

@@ -78,6 +78,14 @@ pub enum Compression {
 }
 
 impl Compression {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::None => "uncompressed",
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+        }
+    }
+
     /// What the last ending of `path` stands for, in either case.
     #[must_use]
     pub fn of_name(path: &Path) -> Self {
@@ -92,7 +100,8 @@ impl Compression {
     pub(super) fn of_magic(head: &[u8]) -> Self {
         match head {
             [0x1f, 0x8b, ..] => Self::Gzip,
-            [0x28, 0xb5, 0x2f, 0xfd, ..] => Self::Zstd,
+            // The second is of a frame to be skipped, with which parallel compressors begin.
+            [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Self::Zstd,
             _ => Self::None,
         }
     }

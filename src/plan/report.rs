@@ -27,7 +27,7 @@ pub struct Plan {
     pub now: SystemTime,
     /// Where earlier runs have left their results, if they have.
     pub results: Option<PathBuf>,
-    /// Rows after which the run stops.
+    /// Rows to be called after which the run stops.
     pub limit: Option<u64>,
     /// Time after which the run takes no more rows.
     pub take_for: Option<Duration>,

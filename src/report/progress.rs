@@ -42,7 +42,7 @@ pub struct Totals {
     pub bytes: Option<u64>,
     /// How much of them has been read.
     pub reading: Arc<Reading>,
-    /// Rows after which the run stops.
+    /// Rows to be called after which the run stops.
     pub limit: Option<u64>,
     /// Ceiling of the rate.
     pub rate: Rate,
@@ -178,6 +178,7 @@ impl Progress {
     fn stopping(&self, now: &Snapshot) -> String {
         match (now.stop, now.in_flight) {
             (Stop::Abort, _) => "Stopping at once.".to_owned(),
+            (Stop::Finish, _) => "Time is up: no more rows are begun.".to_owned(),
             (_, 0) => "Stopping.".to_owned(),
             (_, calls) => format!(
                 "Stopping: waiting for {calls} call{} in flight, {} at most. Once more stops at once.",
@@ -231,7 +232,9 @@ impl Progress {
             }
             _ => None,
         };
-        let limited = self.totals.limit.map(|limit| limit + now.tally.skipped);
+        let uncalled =
+            now.tally.skipped + now.tally.of(Outcome::Invalid) + now.tally.of(Outcome::Held);
+        let limited = self.totals.limit.map(|limit| limit + uncalled);
         match (total, limited) {
             (Some(total), Some(limited)) => (done, Some(total.min(limited))),
             (total, limited) => (done, total.or(limited)),

@@ -165,13 +165,14 @@ impl Report {
         }
         if tally.left > 0 || !self.counted_to_end {
             let note = match (self.mode, self.counted_to_end) {
-                ("dry_run", true) => "a run would call these",
+                ("dry_run", true) => "to be called",
                 _ if self.unrecorded => {
                     "not recorded; some may be unlinked, and the next run tells which"
                 }
-                (_, true) => "untouched",
+                // Not "untouched": an earlier run may have left some in doubt.
+                (_, true) => "for the next run",
                 (_, false) if tally.left == 0 => "but more that were not read",
-                (_, false) => "untouched, and more that were not read",
+                (_, false) => "for the next run, and more that were not read",
             };
             line(tally.left, "left", note);
         }

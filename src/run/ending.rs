@@ -49,10 +49,20 @@ pub(super) fn report(
 pub(super) fn dry_report(settings: &Settings, tally: Tally, elapsed: Duration) -> Report {
     let mut report = blank(settings, tally, elapsed);
     report.exit = conclusion(&tally, false);
-    report.next = Some((
-        command_without(&settings.command, &["--dry-run"], &["--rehearse"]),
-        "Next, rehearse it:".to_owned(),
-    ));
+    report.message = settings
+        .bounds
+        .limit
+        .filter(|limit| *limit < tally.left)
+        .map(|limit| {
+            format!("With --limit {limit}, a run stops when so many of the rows left are settled.")
+        });
+    // Without a name for its results, as of standard input, a rehearsal would be refused.
+    report.next = settings.results.as_ref().map(|_| {
+        (
+            command_without(&settings.command, &["--dry-run"], &["--rehearse"]),
+            "Next, rehearse it:".to_owned(),
+        )
+    });
     report
 }
 

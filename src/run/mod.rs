@@ -11,6 +11,7 @@ mod breaker;
 mod ending;
 mod engine;
 mod feeder;
+mod limit;
 mod memory;
 mod preflight;
 mod reason;
@@ -18,6 +19,8 @@ mod wires;
 
 use std::collections::{HashMap, HashSet};
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -187,7 +190,22 @@ const REHEARSED_LATENCY: Duration = Duration::from_millis(30);
 /// Opens every file, reads its header and looks for damage: what is wrong fails before the first call, not after hours.
 /// A pipe would lose what is looked at, so of that only the name is checked.
 fn check_inputs(settings: &Settings) -> Result<(), Error> {
+    let results = settings
+        .results
+        .as_ref()
+        .and_then(|named| inode(&named.path));
     for input in &settings.inputs {
+        if let Input::File(path) = input
+            && results.is_some()
+            && inode(path) == results
+        {
+            // Every line that is recorded would be read as one more row.
+            return Err(Error::usage(format!(
+                "{} is an input, and the results file too",
+                path.display()
+            ))
+            .hint("Name another results file with --results."));
+        }
         let checked = if input.can_be_read_again() {
             input::open(input, &settings.input).and_then(|_| input::verify(input))
         } else {
@@ -196,6 +214,12 @@ fn check_inputs(settings: &Settings) -> Result<(), Error> {
         checked.map_err(|error| unreadable(&error))?;
     }
     Ok(())
+}
+
+/// What tells whether two names are of one file.
+fn inode(path: &Path) -> Option<(u64, u64)> {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some((metadata.dev(), metadata.ino()))
 }
 
 /// An input that cannot be read, as the end of a run or plan.

@@ -105,6 +105,7 @@ scenarios! {
     regions_have_their_own_rate,
     replies_are_lost,
     rows_in_back_off_hold_no_place,
+    rows_that_have_begun_when_time_is_up_go_on,
     rows_of_an_identity_take_turns,
     slow_answers_are_not_waited_for,
     the_first_signal_drains_and_the_second_aborts,
