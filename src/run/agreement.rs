@@ -185,7 +185,16 @@ fn is_yes(
     };
     let typed = match typed {
         Some(typed) => typed.to_owned(),
-        None => ask("How many pools are these? ")?.trim().to_owned(),
+        None => {
+            let answer = ask("How many pools are these? ")?;
+            let answer = answer.trim();
+            // As the first question wanted it.
+            answer
+                .strip_prefix("yes ")
+                .unwrap_or(answer)
+                .trim()
+                .to_owned()
+        }
     };
     Ok(more.is_none() && typed == number.to_string())
 }

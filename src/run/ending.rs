@@ -1,6 +1,7 @@
 //! From how a run ended to what is said about it: exit code, sentence, next command.
 
 use std::fmt::Write as _;
+use std::io::{self, ErrorKind};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -87,7 +88,7 @@ impl Ending {
             Reason::AllRead => (
                 conclusion(&summary.tally, settings.not_linked_fails),
                 "finished",
-                undone(&summary.tally),
+                undone(settings, &summary.tally),
             ),
             Reason::Unreadable(error @ InputError::Changed { .. }) => {
                 (Exit::Halted, "halted", Some(format!("Halted: {error}.")))
@@ -141,7 +142,8 @@ impl Ending {
                 Exit::Halted,
                 "halted",
                 Some(format!(
-                    "Halted: the results file cannot be written ({error}). See to the disk; calls without a record are known to the next run."
+                    "Halted: the results file cannot be written ({error}). {}; calls without a record are known to the next run.",
+                    remedy(error)
                 )),
             ),
             Reason::Panicked(error) => (
@@ -160,11 +162,32 @@ impl Ending {
     }
 }
 
-fn undone(tally: &Tally) -> Option<String> {
+/// What is to be said of rows that were all read.
+fn undone(settings: &Settings, tally: &Tally) -> Option<String> {
     let invalid = tally.of(Outcome::Invalid);
-    (invalid > 0).then(|| {
-        format!("Invalid rows stand in the results with their line and reason ({invalid} of them). Mend them in the input.")
+    if invalid > 0 {
+        return Some(format!(
+            "Invalid rows stand in the results with their line and reason ({invalid} of them). Mend them in the input."
+        ));
+    }
+    let results = settings.results.as_ref()?;
+    let is_known = settings.mode == Mode::Rehearsal && tally.skipped > 0 && tally.settled() == 0;
+    is_known.then(|| {
+        format!(
+            "All of it was rehearsed before. To rehearse it from the beginning, remove {} first.",
+            results.path.display()
+        )
     })
+}
+
+/// What is to be done about results that cannot be written.
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::NotFound => "If it was moved, put it back before the next run",
+        // What the recording thread has found out about the file itself.
+        ErrorKind::Other => "Find out who did that, and put back what this run had written",
+        _ => "See to the disk",
+    }
 }
 
 /// `breaker` is the option that says how many are too many.

@@ -195,7 +195,10 @@ fn results_that_are_gone_halt_the_run() {
         fs::remove_dir_all(sandbox.path("out")).expect("it is ours");
     })
     .exits(5);
-    for words in ["results file cannot be written", "See to the disk"] {
+    for words in [
+        "results file cannot be written",
+        "If it was moved, put it back",
+    ] {
         assert!(ran.stdout.contains(words), "{}", ran.stdout);
     }
     let unlinks = sandbox.emulator.counters().unlinks;
