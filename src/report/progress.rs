@@ -332,9 +332,8 @@ fn part(rows: u64, name: &str) -> String {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_total_is_the_plans_where_there_is_one() {
-        let totals = |rows, bytes| Totals {
+    fn totals(rows: Option<u64>, bytes: Option<u64>, rate: Rate) -> Totals {
+        Totals {
             rows,
             bytes,
             reading: Arc::new(Reading {
@@ -342,13 +341,18 @@ mod tests {
                 bytes: 1000.into(),
             }),
             limit: None,
-            rate: Rate::Unlimited,
-            concurrency: 1,
+            rate,
+            concurrency: 16,
             timeout: Duration::ZERO,
-        };
-        let mut tally = Tally::default();
-        (tally.read, tally.skipped) = (10, 3);
-        let now = Snapshot {
+        }
+    }
+
+    fn shown(totals: Totals) -> Progress {
+        Progress::new(Style::None, totals, ProgressBar::hidden())
+    }
+
+    fn snapshot(tally: Tally) -> Snapshot {
+        Snapshot {
             tally,
             elapsed: Duration::ZERO,
             calls: 0,
@@ -361,16 +365,70 @@ mod tests {
             all_read: false,
             stop: Stop::Go,
             news: Vec::new(),
-        };
-        for (totals, total, told) in [
-            (totals(Some(400), Some(2000)), Some(400), "3 of 400 "),
-            (totals(None, Some(2000)), Some(200), "3 of ~200 "),
-            (totals(None, None), None, "3 "),
+        }
+    }
+
+    #[test]
+    fn the_total_is_the_plans_where_there_is_one() {
+        let mut tally = Tally::default();
+        (tally.read, tally.skipped) = (10, 3);
+        let now = snapshot(tally);
+        for (rows, bytes, total, told) in [
+            (Some(400), Some(2000), Some(400), "3 of 400 "),
+            (None, Some(2000), Some(200), "3 of ~200 "),
+            (None, None, None, "3 "),
         ] {
-            let progress = Progress::new(Style::None, totals, ProgressBar::hidden());
+            let progress = shown(totals(rows, bytes, Rate::Unlimited));
             assert_eq!(progress.extent(&now), (3, total));
             let line = progress.line(&now);
             assert!(line.starts_with(told), "{line}");
         }
+    }
+
+    #[test]
+    fn what_matters_most_leads_the_line() {
+        let mut progress = shown(totals(Some(20_000), None, Rate::PerSecond(10.0)));
+        let mut now = snapshot(Tally {
+            read: 9000,
+            skipped: 8000,
+            ..Tally::default()
+        });
+        for _ in 0..4 {
+            now.tally.settle(Outcome::Failed);
+            progress.update(&now);
+            for _ in 0..9 {
+                now.tally.settle(Outcome::Unlinked);
+            }
+            now.elapsed += Duration::from_secs(1);
+            now.calls += 10;
+            (now.in_flight, now.queued) = (2, 5);
+        }
+        progress.update(&now);
+        assert_eq!(
+            progress.line(&now),
+            "8,040 of 20,000 · 20 min 26 s left · 4 failed · 10.0/s of 10/s · limit: rate · 2 in flight · 8,000 skipped · \
+             36 unlinked"
+        );
+    }
+
+    #[test]
+    fn calls_that_settle_nothing_are_not_the_rates_fault() {
+        let mut progress = shown(totals(Some(20), None, Rate::PerSecond(10.0)));
+        let mut now = snapshot(Tally::default());
+        now.queued = 5;
+        progress.update(&now);
+        now.elapsed = Duration::from_secs(1);
+        for (calls, in_flight, told) in [
+            (4, 4, "limit: rate"),
+            (6, 4, "limit: rate"),
+            (7, 4, "limit: retries (see -v)"),
+        ] {
+            (now.calls, now.in_flight) = (calls, in_flight);
+            progress.update(&now);
+            assert_eq!(progress.held_back_by(&now), Some(told), "{calls}");
+        }
+        now.tally.settle(Outcome::Unlinked);
+        progress.update(&now);
+        assert_eq!(progress.held_back_by(&now), Some("limit: rate"));
     }
 }

@@ -2,12 +2,13 @@
 
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind};
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::reason::{Reason, Summary};
 use crate::error::Exit;
-use crate::input::InputError;
+use crate::input::{self, Compression, Format, Input, InputError};
 use crate::outcome::Outcome;
 use crate::report::{Report, Tally, conclusion};
 use crate::settings::{Mode, Settings};
@@ -167,7 +168,7 @@ fn undone(settings: &Settings, tally: &Tally) -> Option<String> {
     let invalid = tally.of(Outcome::Invalid);
     if invalid > 0 {
         return Some(format!(
-            "Invalid rows stand in the results with their line and reason ({invalid} of them). Mend them in the input."
+            "Invalid rows stand in the results with their line and reason ({invalid} of them). Mend them in the input, or in a file of their own."
         ));
     }
     let results = settings.results.as_ref()?;
@@ -246,7 +247,7 @@ fn next(settings: &Settings, tally: &Tally, exit: Exit) -> Option<(String, Strin
             ));
         }
         Exit::Done | Exit::Usage | Exit::Held | Exit::CallFailed => return None,
-        Exit::NotAllDone if undone == 0 => return None,
+        Exit::NotAllDone if undone == 0 => return to_be_mended(settings, tally),
         Exit::NotAllDone => {
             "Next, the same command tries what is failed or in doubt again (--skip-failed leaves what failed):"
         }
@@ -259,6 +260,44 @@ fn next(settings: &Settings, tally: &Tally, exit: Exit) -> Option<(String, Strin
     Some((
         command_without(&settings.command, &[], &[]),
         does.to_owned(),
+    ))
+}
+
+/// The command that writes the invalid rows to a file, to be mended there. It takes none from a pipe, nor from a saved plan.
+fn to_be_mended(settings: &Settings, tally: &Tally) -> Option<(String, String)> {
+    let is_planned = settings.rows.is_some();
+    if tally.of(Outcome::Invalid) == 0 || is_planned || settings.command.get(1)? != "run" {
+        return None;
+    }
+    let format = |input| input::format_of(input, &settings.input).ok();
+    let first = settings.inputs.first()?;
+    let alike = |input| matches!(input, &Input::File(_)) && format(input) == format(first);
+    let Input::File(path) = first else {
+        return None;
+    };
+    let mut to = path.clone();
+    if Compression::of_name(&to) != Compression::None {
+        to.set_extension("");
+    }
+    if Format::of_name(&to).is_some() {
+        to.set_extension("");
+    }
+    let mut to = to.into_os_string();
+    to.push(format!(".invalid.{}", format(first)?.ending()));
+    if !settings.inputs.iter().all(alike) || Path::new(&to).exists() {
+        return None;
+    }
+    let mut command = settings.command.clone();
+    "plan".clone_into(&mut command[1]);
+    let to = to.to_string_lossy();
+    let command = command_without(
+        &command,
+        &["--rehearse", "--yes", "-y"],
+        &["--invalid", &to],
+    );
+    Some((
+        command,
+        "Next, have the invalid rows written to a file of their own, with the reasons, and mend them there:".to_owned(),
     ))
 }
 
