@@ -28,6 +28,7 @@ pub enum Style {
 const BETWEEN_LINES: Duration = Duration::from_secs(30);
 /// So many answers tell whether the input is what it should be.
 const TELLING: u64 = 100;
+const THROTTLING: &str = "limit: throttling";
 /// So many calls that settle no row are no chance.
 const TELLING_RETRIES: u64 = 3;
 /// Over which the present speed is measured.
@@ -252,16 +253,22 @@ impl Progress {
         let (well, unwell): (Vec<_>, Vec<_>) = Outcome::ALL.into_iter().partition(is_well);
         line.extend(unwell.into_iter().map(told));
         let _ = write!(line, " · {calls_now:.1}/s");
+        let held_back_by = self.held_back_by(now);
         match (now.throttled_to, self.totals.rate) {
             (Some(limit), _) => {
-                let _ = write!(line, " throttled to {}", Rate::PerSecond(limit));
+                // Once is enough.
+                let of = match held_back_by {
+                    Some(THROTTLING) => "of",
+                    _ => "throttled to",
+                };
+                let _ = write!(line, " {of} {}", Rate::PerSecond(limit));
             }
             (None, Rate::Unlimited) => {}
             (None, rate) => {
                 let _ = write!(line, " of {rate}");
             }
         }
-        if let Some(held_by) = self.held_back_by(now) {
+        if let Some(held_by) = held_back_by {
             let _ = write!(line, " · {held_by}");
         }
         let _ = write!(line, " · {} in flight", now.in_flight);
@@ -282,7 +289,7 @@ impl Progress {
         } else if now.throttled_to.is_some()
             && now.wanted_in_flight < self.totals.concurrency as f64
         {
-            Some("limit: throttling")
+            Some(THROTTLING)
         } else if now.in_flight >= self.totals.concurrency {
             Some("limit: latency (see --concurrency)")
         } else if now.queued == 0 {
@@ -388,11 +395,9 @@ mod tests {
     #[test]
     fn what_matters_most_leads_the_line() {
         let mut progress = shown(totals(Some(20_000), None, Rate::PerSecond(10.0)));
-        let mut now = snapshot(Tally {
-            read: 9000,
-            skipped: 8000,
-            ..Tally::default()
-        });
+        let mut tally = Tally::default();
+        (tally.read, tally.skipped) = (9000, 8000);
+        let mut now = snapshot(tally);
         for _ in 0..4 {
             now.tally.settle(Outcome::Failed);
             progress.update(&now);
@@ -409,6 +414,23 @@ mod tests {
             "8,040 of 20,000 · 20 min 26 s left · 4 failed · 10.0/s of 10/s · limit: rate · 2 in flight · 8,000 skipped · \
              36 unlinked"
         );
+    }
+
+    #[test]
+    fn throttling_is_told_once() {
+        let progress = shown(totals(None, None, Rate::PerSecond(10.0)));
+        let mut now = snapshot(Tally::default());
+        (now.throttled_to, now.queued) = (Some(7.5), 1);
+        for (wanted, told) in [
+            (1.0, "0 · 0.0/s of 7.5/s · limit: throttling · 16 in flight"),
+            (
+                16.0,
+                "0 · 0.0/s throttled to 7.5/s · limit: latency (see --concurrency) · 16 in flight",
+            ),
+        ] {
+            (now.in_flight, now.wanted_in_flight) = (16, wanted);
+            assert_eq!(progress.line(&now), told);
+        }
     }
 
     #[test]

@@ -51,10 +51,14 @@ pub(super) fn report(
 pub(super) fn dry_report(settings: &Settings, tally: Tally, elapsed: Duration) -> Report {
     let mut report = blank(settings, tally, elapsed);
     report.exit = conclusion(&tally, false);
-    report.next = Some((
-        command_without(&settings.command, &["--dry-run"], &["--rehearse"]),
-        "Next, rehearse it:".to_owned(),
-    ));
+    report.next = if tally.left > 0 {
+        Some((
+            command_without(&settings.command, &["--dry-run"], &["--rehearse"]),
+            "Next, rehearse it:".to_owned(),
+        ))
+    } else {
+        to_be_mended(settings, &tally)
+    };
     report
 }
 
@@ -292,7 +296,7 @@ fn to_be_mended(settings: &Settings, tally: &Tally) -> Option<(String, String)> 
     let to = to.to_string_lossy();
     let command = command_without(
         &command,
-        &["--rehearse", "--yes", "-y"],
+        &["--dry-run", "--rehearse", "--yes", "-y"],
         &["--invalid", &to],
     );
     Some((
