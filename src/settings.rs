@@ -44,7 +44,6 @@ impl Mode {
 
 /// All that a run is told, resolved.
 #[derive(Debug, Clone)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct Settings {
     /// What it does with its rows.
     pub mode: Mode,

@@ -317,10 +317,9 @@ fn in_vain(before: Option<&Vain>, now: Option<&Vain>) -> String {
             "The AWS credentials have expired. Renew them and this run goes on: they are tried every {}.",
             spoken(CREDENTIALS_PAUSE)
         ),
-        (_, Some(Vain::Region(region))) => format!(
-            "No answer from {}. One call at a time tries again; no row fails for it.",
-            region
-        ),
+        (_, Some(Vain::Region(region))) => {
+            format!("No answer from {region}. One call at a time tries again; no row fails for it.")
+        }
         (Some(Vain::Credentials), None) => "The AWS credentials are accepted again.".to_owned(),
         (Some(Vain::Region(region)), None) => format!("{region} answers again."),
         (None, None) => String::new(),

@@ -408,10 +408,7 @@ fn dry_run(settings: &Settings, holding: Option<&Holding>) -> Result<Report, Err
         }
     }
     if let more @ 1.. = tally.of(Outcome::Invalid).saturating_sub(SHOWN) {
-        notice(&format!(
-            "and {} more that are invalid",
-            counted(more, "row")
-        ));
+        notice(&format!("and {}", counted(more, "more invalid row")));
     }
     Ok(ending::dry_report(settings, tally, began.elapsed()))
 }
