@@ -174,7 +174,7 @@ pub struct RunArgs {
     /// Log each retry; twice: each call
     #[arg(long, short, action = ArgAction::Count, help_heading = "Output")]
     pub verbose: u8,
-    /// Format of the log
+    /// Format of the log, and with json of everything else on standard error
     #[arg(
         long,
         value_name = "FORMAT",

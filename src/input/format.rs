@@ -32,6 +32,16 @@ impl Format {
         Some((format, compression))
     }
 
+    /// What names of such files end in, without the dot.
+    #[must_use]
+    pub fn ending(self) -> &'static str {
+        match self {
+            Self::Csv => "csv",
+            Self::Tsv => "tsv",
+            Self::Jsonl => "jsonl",
+        }
+    }
+
     /// What stands between two fields, unless an option says otherwise.
     pub(super) fn delimiter(self) -> u8 {
         match self {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
-use super::{Tally, grouped, spoken};
+use super::{Tally, counted, grouped, spoken};
 use crate::admit::Rate;
 use crate::error::Exit;
 use crate::outcome::Outcome;
@@ -134,7 +134,15 @@ impl Report {
         let tally = &self.tally;
         line(tally.read, "rows read", "");
         for (rows, name, note) in [
-            (tally.skipped, "skipped", "done in an earlier run"),
+            (
+                tally.skipped,
+                "skipped",
+                if self.mode == "rehearsal" {
+                    "done in an earlier rehearsal"
+                } else {
+                    "done in an earlier run"
+                },
+            ),
             (tally.of(Outcome::Unlinked), "unlinked", ""),
             (
                 tally.of(Outcome::NotLinked),
@@ -184,8 +192,8 @@ impl Report {
             let seconds = self.elapsed.as_secs_f64().max(0.001);
             let _ = writeln!(
                 text,
-                "{} calls in {} ({:.1}/s){throttled}.",
-                grouped(self.calls),
+                "{} in {} ({:.1}/s){throttled}.",
+                counted(self.calls, "call"),
                 spoken(self.elapsed),
                 self.calls as f64 / seconds
             );

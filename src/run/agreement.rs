@@ -183,9 +183,14 @@ fn is_yes(
     let Some(number) = number else {
         return Ok(typed.is_none());
     };
-    let typed = match typed {
-        Some(typed) => typed.to_owned(),
-        None => ask("How many pools are these? ")?.trim().to_owned(),
+    let typed = if let Some(typed) = typed {
+        typed.to_owned()
+    } else {
+        let answer = ask("How many pools are these? ")?;
+        let answer = answer.trim();
+        // As the first question wanted it.
+        let number = answer.strip_prefix("yes ").unwrap_or(answer);
+        number.trim().to_owned()
     };
     Ok(more.is_none() && typed == number.to_string())
 }

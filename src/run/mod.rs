@@ -24,6 +24,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use indicatif::ProgressBar;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -48,17 +49,17 @@ use crate::hold::{Files, Holds, Print};
 use crate::input::{self, Input, InputError, Read};
 use crate::outcome::Outcome;
 use crate::record::{OpenError, Past, Results};
-use crate::report::{Progress, Reading, Report, Style, Tally, Totals, log, notice};
+use crate::report::{Progress, Reading, Report, Style, Tally, Totals, counted, notice};
 use crate::row::{Keyer, Position};
 use crate::settings::{Mode, Origin, Settings};
 use crate::signal::{self, Signal, Stop};
 use crate::worker::{Context, Counters};
 
-/// Runs the main job to its end, whatever that is.
+/// Runs the main job to its end, whatever that is; progress is shown in `bar`, if it is a bar.
 ///
 /// # Errors
 /// The run could not begin: nothing was called.
-pub async fn run(mut settings: Settings) -> Result<Report, Error> {
+pub async fn run(mut settings: Settings, bar: ProgressBar) -> Result<Report, Error> {
     let mut signals = signal::listen()
         .map_err(|error| Error::usage(format!("signals cannot be caught: {error}")))?;
     tell_config(&settings);
@@ -87,7 +88,7 @@ pub async fn run(mut settings: Settings) -> Result<Report, Error> {
         pools,
         ..stage
     };
-    call_all(&settings, stage, results, signals).await
+    call_all(&settings, stage, results, signals, bar).await
 }
 
 /// Says which configuration counts, and for what.
@@ -243,14 +244,18 @@ fn open_results(settings: &Settings) -> Result<Results, Error> {
     let name = named.path.display();
     if results.cut > 0 {
         notice(&format!(
-            "{name}: cut off a torn last line of {} bytes; its row is tried again.",
-            results.cut
+            "{name}: cut off a torn last line of {}; its row is tried again.",
+            counted(results.cut, "byte")
         ));
     }
     let interrupted = results.past.interrupted().count();
     if interrupted > 0 {
         notice(&format!(
-            "{name}: {interrupted} rows were in flight when the last run ended; each is tried again, knowing that."
+            "{name}: {} in flight when the last run ended; each is tried again, knowing that.",
+            match interrupted {
+                1 => "1 row was".to_owned(),
+                _ => format!("{interrupted} rows were"),
+            }
         ));
     }
     Ok(results)
@@ -280,6 +285,7 @@ async fn call_all(
     stage: Stage,
     results: Results,
     signals: mpsc::Receiver<Signal>,
+    bar: ProgressBar,
 ) -> Result<Report, Error> {
     let no_thread = |error| Error::usage(format!("a thread cannot be started: {error}"));
     let began = Instant::now();
@@ -312,8 +318,7 @@ async fn call_all(
         chance: Mutex::new(fastrand::Rng::new()),
         counters: Counters::default(),
     });
-    let mut progress = Progress::new(settings.progress, totals(settings, reading));
-    log::start(settings.verbose, settings.json_log, progress.bar());
+    let mut progress = Progress::new(settings.progress, totals(settings, reading), bar);
     let summary = drive(
         Arc::clone(&context),
         settings.bounds,
@@ -427,7 +432,7 @@ fn dry_run(settings: &Settings, holding: Option<&Holding>) -> Result<Report, Err
         }
     }
     if let more @ 1.. = tally.of(Outcome::Invalid).saturating_sub(SHOWN) {
-        notice(&format!("and {more} more invalid rows"));
+        notice(&format!("and {}", counted(more, "more invalid row")));
     }
     Ok(ending::dry_report(settings, tally, began.elapsed()))
 }

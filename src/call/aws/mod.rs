@@ -145,6 +145,21 @@ async fn profiles(profile: Option<String>) -> Result<ProfileSet, ProfileFileLoad
     profile::load(&fs, &env, &files, profile.map(Into::into)).await
 }
 
+/// What is wrong with a profile that gives no credentials.
+async fn no_profile(name: &str, error: &CredentialsError) -> String {
+    let is_there = profiles(None).await.is_ok_and(|all| {
+        let mut names = all.profiles();
+        names.any(|there| there == name)
+    });
+    if is_there {
+        format!("--profile {name} has no credentials: {}", told(error))
+    } else {
+        format!(
+            "--profile {name}: the AWS files have no profile of that name; `aws configure list-profiles` lists those that they have"
+        )
+    }
+}
+
 impl AwsCalls {
     /// Resolves the settings as AWS tools do. Calls no Cognito yet.
     ///
@@ -162,10 +177,7 @@ impl AwsCalls {
             && let Err(error @ CredentialsError::CredentialsNotLoaded(_)) =
                 profile.provide_credentials().await
         {
-            let why = told(&error);
-            return Err(SettingsError(format!(
-                "--profile {name} has no credentials: {why}"
-            )));
+            return Err(SettingsError(no_profile(name, &error).await));
         }
         Ok(Self {
             timeouts: settings.timeouts(),
