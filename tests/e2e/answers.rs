@@ -243,6 +243,20 @@ fn what_is_wrong_for_every_row_halts_the_run_and_blames_none() {
 }
 
 #[test]
+fn a_message_that_quotes_the_user_is_not_repeated() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(1));
+    let quoting = error("AccessDeniedException", "acct-1 may not be unlinked");
+    sandbox.emulator.add_rule(always(quoting));
+    for args in [&["people.csv", "-vv"][..], &["people.csv", "-vv", "--json"]] {
+        let ran = sandbox.run(args).exits(5);
+        assert!(ran.stdout.contains("may not unlink"), "{}", ran.stdout);
+        assert!(!ran.stdout.contains("acct-1"), "{}", ran.stdout);
+        assert!(!ran.stderr.contains("acct-1"), "{}", ran.stderr);
+    }
+}
+
+#[test]
 fn foreign_pages_in_the_middle_of_a_run_are_borne() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(50));

@@ -232,8 +232,9 @@ fn a_refused_connection_is_no_attempt_of_its_row() {
     sandbox.write("people.csv", people(2));
     let closed = Closed::new();
     let mut command = sandbox.program();
-    command.args(["run", "people.csv", "--json", "--give-up-after", "1s"]);
-    command.args(["--max-attempts", "1", "--endpoint-url", closed.url()]);
+    command.args(["run", "people.csv", "--json", "--no-preflight"]);
+    command.args(["--max-attempts", "1", "--give-up-after", "2s"]);
+    command.args(["--endpoint-url", closed.url()]);
     let ran = start(&mut command).ended().exits(5);
     assert_eq!(ran.counts(&["left", "failed", "in_doubt"]), [2, 0, 0]);
     assert!(ran.counts(&["calls"])[0] > 2, "{}", ran.stdout);
