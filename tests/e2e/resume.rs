@@ -212,6 +212,56 @@ fn a_row_in_doubt_that_is_not_called_again_is_left_as_it_is() {
 }
 
 #[test]
+fn a_line_from_before_a_call_says_nothing_of_it() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(1));
+    let faulty = |fault| Rule {
+        when: When::Always,
+        then: Then::Fault(fault),
+        times: None,
+    };
+    sandbox.emulator.add_rule(faulty(FaultKind::InternalError));
+    let args = ["people.csv", "--max-attempts", "1", "--json"];
+    let ran = sandbox.run(&args).exits(1);
+    assert_eq!(ran.counts(&["failed"]), [1]);
+    sandbox.emulator.clear_rules();
+    sandbox.emulator.add_rule(faulty(FaultKind::HangAfter));
+    let running = sandbox.start(&args);
+    let took_effect = |seen: &cognito_unlink::emulator::Counters| seen.effects == 1;
+    assert!(sandbox.emulator.wait_until(PATIENCE, took_effect));
+    running.signal(Signal::KILL);
+    running.ended();
+    sandbox.emulator.clear_rules();
+    let ran = sandbox.run(&args).exits(0);
+    assert_eq!(ran.counts(&["unlinked_reply_lost", "not_linked"]), [1, 0]);
+}
+
+#[test]
+fn a_row_that_was_left_before_a_kill_was_not_in_flight() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(2));
+    for (user, then) in [
+        ("acct-1", Then::Fault(FaultKind::AccessDenied)),
+        ("acct-2", Then::Hold),
+    ] {
+        sandbox.emulator.add_rule(Rule {
+            when: When::User(user.into()),
+            then,
+            times: None,
+        });
+    }
+    let running = sandbox.start(&["people.csv", "--concurrency", "2"]);
+    running.says("Stopping: waiting for 1 call in flight");
+    assert!(sandbox.emulator.wait_until(PATIENCE, |seen| seen.held == 1));
+    running.signal(Signal::KILL);
+    running.ended();
+    sandbox.emulator.clear_rules();
+    let ran = sandbox.run(&["people.csv"]).exits(0);
+    let told = "people.results.csv: 1 row";
+    assert!(ran.stderr.contains(told), "{}", ran.stderr);
+}
+
+#[test]
 fn results_are_private_and_there_before_the_first_call() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(2));
