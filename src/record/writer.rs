@@ -271,6 +271,11 @@ mod tests {
         }
     }
 
+    /// It was asked to sync, and refuses; what we say ourselves has no number.
+    fn is_the_systems(error: &io::Error) -> bool {
+        error.raw_os_error().is_some()
+    }
+
     fn settled() -> Vec<Settled> {
         let row = InvalidRow {
             position: Position {
@@ -291,17 +296,20 @@ mod tests {
         let (_reader, file) = pipe();
         let mut background = Background::start(&file).expect("a thread");
         assert!(background.sync());
-        assert!(background.end().is_err());
+        let error = background.end().expect_err("told");
+        assert!(is_the_systems(&error), "{error}");
     }
 
     #[test]
     fn what_does_not_reach_the_disk_is_told_at_once_or_at_the_end() {
         let (_reader, file) = pipe();
-        assert!(writer(file, true).append(&settled()).is_err());
+        let error = writer(file, true).append(&settled()).expect_err("told");
+        assert!(is_the_systems(&error), "{error}");
 
         let (_reader, file) = pipe();
         let mut writer = writer(file, false);
         writer.append(&settled()).expect("it is in the pipe");
-        assert!(writer.sync().is_err());
+        let error = writer.sync().expect_err("told");
+        assert!(is_the_systems(&error), "{error}");
     }
 }

@@ -204,6 +204,26 @@ fn what_is_wrong_for_every_row_halts_the_run_and_blames_none() {
             }),
             "not answer as Amazon Cognito",
         ),
+        // Neither is Cognito's: the one is not signed off, the other says something.
+        (
+            Then::Answer(Canned {
+                status: 200,
+                headers: vec![
+                    ("content-type".into(), "application/json".into()),
+                    ("x-amzn-requestid".into(), String::new()),
+                ],
+                body: "{}".into(),
+            }),
+            "not answer as Amazon Cognito",
+        ),
+        (
+            Then::Answer(Canned {
+                status: 200,
+                headers: vec![("content-type".into(), "application/x-amz-json-1.1".into())],
+                body: "[]".into(),
+            }),
+            "not answer as Amazon Cognito",
+        ),
         (
             Then::Answer(Canned {
                 status: 404,
