@@ -6,10 +6,10 @@ use std::process::ExitCode;
 
 use clap::CommandFactory;
 use cognito_unlink::cli::{
-    Argument, Cli, Command, EmulatorArgs, PlanArgs, RunArgs, SingleArgs, plain_words,
+    Argument, Cli, Command, EmulatorArgs, LogFormat, PlanArgs, RunArgs, SingleArgs, plain_words,
 };
 use cognito_unlink::error::{Error, Exit};
-use cognito_unlink::report::notice;
+use cognito_unlink::report::{complaint, log, notice};
 use cognito_unlink::settings::Settings;
 use cognito_unlink::{plan, rehearsal, run, single};
 use mimalloc::MiMalloc;
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
         Command::Man { command } => manual(command.as_deref()),
     };
     let exit = ended.unwrap_or_else(|error| {
-        notice(&format!("error: {error}"));
+        complaint(&error.to_string());
         error.exit
     });
     ExitCode::from(exit.code())
@@ -67,6 +67,7 @@ fn manual(command: Option<&str>) -> Result<Exit, Error> {
 
 fn plan_rows(args: PlanArgs, options: &[Argument]) -> Result<Exit, Error> {
     let json = args.run.json;
+    let _ = log::start(args.run.verbose, args.run.log_format == LogFormat::Json);
     let plan = runtime()?.block_on(plan::plan(args, options, command_line()))?;
     let text = if json {
         plan.json() + "\n"
@@ -79,6 +80,7 @@ fn plan_rows(args: PlanArgs, options: &[Argument]) -> Result<Exit, Error> {
 
 fn run_rows(args: RunArgs, options: &[Argument]) -> Result<Exit, Error> {
     let command = command_line();
+    let bar = log::start(args.verbose, args.log_format == LogFormat::Json);
     let runtime = runtime()?;
     let settings = match args.plan {
         Some(_) => runtime.block_on(plan::take_over(&args, options, command))?,
@@ -86,7 +88,7 @@ fn run_rows(args: RunArgs, options: &[Argument]) -> Result<Exit, Error> {
     };
     let json = settings.json;
     // As a task beside the workers: on this thread, every event of the run would cost a switch from theirs to it and back.
-    let report = match runtime.block_on(runtime.spawn(run::run(settings))) {
+    let report = match runtime.block_on(runtime.spawn(run::run(settings, bar))) {
         Ok(report) => report?,
         Err(panicked) => resume_unwind(panicked.into_panic()),
     };

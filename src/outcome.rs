@@ -194,7 +194,7 @@ impl Cause {
                 "Name a profile with --profile or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
             }
             Self::OtherAccount => {
-                "Set those of the account that --expect-account, the plan or the configuration allows."
+                "Set those of the account that --expect-account, the plan or the configuration allows, or else of the one that the run began with."
             }
             Self::Expired => "Renew them.",
             Self::BadCredentials => {

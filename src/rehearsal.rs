@@ -8,7 +8,7 @@ use crate::cli::EmulatorArgs;
 use crate::emulator::{Emulator, Link, Settings, Undocumented};
 use crate::error::{Error, Exit};
 use crate::input::{self, Input, Read};
-use crate::report::notice;
+use crate::report::{counted, notice};
 use crate::signal;
 
 /// Serves until a signal; tells the URL when it can be called.
@@ -56,8 +56,11 @@ pub async fn serve(
     signals.recv().await;
     let counters = emulator.counters();
     notice(&format!(
-        "{} unlinks answered, {} links removed, {} throttled, at most {} in flight",
-        counters.unlinks, counters.effects, counters.throttled, counters.most_in_flight
+        "{} answered, {} removed, {} throttled, at most {} in flight",
+        counted(counters.unlinks, "unlink"),
+        counted(counters.effects, "link"),
+        counters.throttled,
+        counters.most_in_flight
     ));
     Ok(Exit::Done)
 }

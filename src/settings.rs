@@ -44,7 +44,6 @@ impl Mode {
 
 /// All that a run is told, resolved.
 #[derive(Debug, Clone)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct Settings {
     /// What it does with its rows.
     pub mode: Mode,
@@ -74,10 +73,6 @@ pub struct Settings {
     pub json: bool,
     /// How progress is shown.
     pub progress: Style,
-    /// How much is logged.
-    pub verbose: u8,
-    /// Whether the log is JSON.
-    pub json_log: bool,
     /// Where quotas are kept from one run to the next, unless they are not.
     pub quotas: Option<PathBuf>,
     /// Rows of all inputs, where a plan has counted them.
@@ -186,6 +181,7 @@ impl Settings {
         let carry = args.input.carry.clone();
         check_carried(&carry)?;
         check_fill(&args.input)?;
+        check_map(&args.input.map)?;
         let results = results_path(args.results, &inputs, mode)?.map(|path| record::Settings {
             path,
             carry,
@@ -249,9 +245,7 @@ impl Settings {
             agreed: args.yes,
             not_linked_fails: args.not_linked == NotLinked::Fail,
             json: args.json,
-            progress: style(args.progress),
-            verbose: args.verbose,
-            json_log: args.log_format == LogFormat::Json,
+            progress: style(args.progress, args.log_format),
             quotas: Quotas::path().filter(|_| mode == Mode::Real && !args.no_state),
             rows: None,
             command,
@@ -351,9 +345,10 @@ fn queue_length(concurrency: NonZeroU32) -> usize {
     concurrency.get() as usize
 }
 
-fn style(asked: ProgressStyle) -> Style {
+/// A bar is no line of JSON, so that it is shown beside them only if it is asked for.
+fn style(asked: ProgressStyle, log: LogFormat) -> Style {
     match asked {
-        ProgressStyle::Auto if terminal::can_redraw() => Style::Bar,
+        ProgressStyle::Auto if terminal::can_redraw() && log == LogFormat::Text => Style::Bar,
         ProgressStyle::Auto | ProgressStyle::Plain => Style::Plain,
         ProgressStyle::Bar => Style::Bar,
         ProgressStyle::None => Style::None,
@@ -383,6 +378,19 @@ fn check_carried(carry: &[String]) -> Result<(), Error> {
         }
         if carry[..at].contains(name) {
             return Err(Error::usage(format!("--carry {name} is given twice")));
+        }
+    }
+    Ok(())
+}
+
+/// Of two columns for one field, one would be left out unseen.
+fn check_map(map: &[(Field, String)]) -> Result<(), Error> {
+    for (at, (field, column)) in map.iter().enumerate() {
+        if let Some((_, other)) = map[..at].iter().find(|(mapped, _)| mapped == field) {
+            let field = field.name();
+            return Err(Error::usage(format!(
+                "--map takes {field} from two columns, {other} and {column}"
+            )));
         }
     }
     Ok(())

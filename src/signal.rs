@@ -38,6 +38,8 @@ impl Signal {
 pub enum Stop {
     /// Not at all.
     Go,
+    /// Begin no more rows; those that have had an attempt go on to their end.
+    Finish,
     /// Start no more calls; wait for those in flight.
     Drain,
     /// Wait for nothing.
@@ -49,7 +51,7 @@ impl Stop {
     #[must_use]
     pub fn after_signal(self) -> Self {
         match self {
-            Self::Go => Self::Drain,
+            Self::Go | Self::Finish => Self::Drain,
             Self::Drain | Self::Abort => Self::Abort,
         }
     }
@@ -90,7 +92,8 @@ mod tests {
         assert_eq!(first, Stop::Drain);
         assert_eq!(first.after_signal(), Stop::Abort);
         assert_eq!(Stop::Abort.after_signal(), Stop::Abort);
-        assert!(Stop::Go < Stop::Drain && Stop::Drain < Stop::Abort);
+        assert_eq!(Stop::Finish.after_signal(), Stop::Drain);
+        assert!([Stop::Go, Stop::Finish, Stop::Drain, Stop::Abort].is_sorted());
     }
 
     #[test]

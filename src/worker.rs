@@ -204,6 +204,14 @@ impl Progress {
         }
     }
 
+    /// From which order on the row is called no more: one that has not begun heeds the first.
+    fn heeds(&self) -> Stop {
+        match self.history.attempts() {
+            0 => Stop::Finish,
+            _ => Stop::Drain,
+        }
+    }
+
     /// What a row is told as when the run stops before it is settled: nothing, unless an attempt may have taken effect.
     fn when_stopped(&self) -> Option<Outcome> {
         (self.history.attempts() > 0 && self.history.is_in_doubt()).then_some(Outcome::InDoubt)
@@ -229,7 +237,7 @@ async fn attempt_until_settled<C: Unlink>(
             return (Some(progress.when_held()), None);
         }
         let ends_at = progress.history.ends_at(&context.policy);
-        let permit = match admitted(&region, &mut stop, ends_at).await {
+        let permit = match admitted(&region, &mut stop, progress.heeds(), ends_at).await {
             Waited::Admitted(permit) => permit,
             Waited::Stopped => return (progress.when_stopped(), None),
             Waited::TooLong => return (Some(progress.history.gave_up()), None),
@@ -391,19 +399,21 @@ enum Waited {
     TooLong,
 }
 
+/// Waits for a call's turn, unless the run stops `enough` for that.
 async fn admitted(
     region: &Arc<Region>,
     stop: &mut watch::Receiver<Stop>,
+    enough: Stop,
     ends_at: Option<Instant>,
 ) -> Waited {
     let waited = tokio::select! {
         biased;
         permit = region.admit() => Waited::Admitted(permit),
-        () = told(stop, Stop::Drain) => Waited::Stopped,
+        () = told(stop, enough) => Waited::Stopped,
         () = ends(region, ends_at) => Waited::TooLong,
     };
     // Admission and the order to stop may come at once; then no call starts.
-    if *stop.borrow() >= Stop::Drain {
+    if *stop.borrow() >= enough {
         return Waited::Stopped;
     }
     waited

@@ -1,11 +1,11 @@
 //! Throttling that is not the pace's doing: somebody else's bursts, or a service that refuses at random.
 //!
-//! Above a quota, a slower pace is throttled less. If a descent has come to a quarter of its pace, and as large a share is
+//! Above a quota, a slower pace is throttled less. If a descent has come to a seventh of its pace, and as large a share is
 //! throttled there as before, and for a while, the pace is not what matters: as much throttling is borne from then on as is
 //! seen below the quota, and the pace climbs again.
 
 /// A descent to this part of its pace is looked at.
-const DEEP: f64 = 0.25;
+const DEEP: f64 = 0.15;
 /// Answers at that pace that tell, with this many of them throttled at the least. Two such looks must agree: when
 /// somebody else takes the quota away, much is throttled at first and then little.
 const TELLING: u32 = 120;
@@ -140,10 +140,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_the_same_at_a_quarter_of_the_pace_is_borne_until_it_is_over() {
+    fn what_is_the_same_at_a_seventh_of_the_pace_is_borne_until_it_is_over() {
         let mut chance = Chance::default();
         assert_eq!(answers(&mut chance, 400, 199.0, 20), 0);
-        assert_eq!(answers(&mut chance, 240, 49.0, 20), 0);
+        assert_eq!(answers(&mut chance, 240, 29.0, 20), 0);
         assert_eq!(answers(&mut chance, 400, 150.0, 20), 20);
         answers(&mut chance, 1000, 150.0, u32::MAX);
         assert_eq!(answers(&mut chance, 20, 150.0, 20), 0);
@@ -153,7 +153,7 @@ mod tests {
     fn twice_as_much_as_was_seen_and_no_more() {
         let mut chance = Chance::default();
         answers(&mut chance, 400, 199.0, 20);
-        answers(&mut chance, 240, 49.0, 20);
+        answers(&mut chance, 240, 29.0, 20);
         // Above the quota, and nothing of it tells what is thrown by chance.
         let borne = answers(&mut chance, 1000, 250.0, 2);
         assert!((95..=105).contains(&borne), "{borne}");
@@ -163,8 +163,8 @@ mod tests {
     fn much_at_first_and_then_little_is_a_quota() {
         let mut chance = Chance::default();
         answers(&mut chance, 200, 199.0, 50);
-        answers(&mut chance, 120, 49.0, 3);
-        answers(&mut chance, 600, 49.0, 80);
+        answers(&mut chance, 120, 29.0, 3);
+        answers(&mut chance, 600, 29.0, 80);
         assert_eq!(answers(&mut chance, 100, 150.0, 20), 0);
     }
 }

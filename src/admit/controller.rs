@@ -16,7 +16,8 @@
 //!   flights are short, and as short for a small run as for a large one.
 //! - Runs that share a quota come to equal parts: the larger is throttled more often, and all fall by the same part of
 //!   their pace, but the smaller climbs more of its own in the same time.
-//! - Throttling that stays the same at a quarter of the pace is not the pace's doing; see [`Chance`].
+//! - A single throttled call at a pace that was borne before is not heeded; the next one soon behind it is.
+//! - Throttling that stays the same at a seventh of the pace is not the pace's doing; see [`Chance`].
 
 use std::time::Duration;
 
@@ -36,18 +37,23 @@ const SEARCH_ANSWERS: u32 = 3;
 const SEARCH_CALLS: f64 = 16.0;
 /// From the highest pace of a flight down to its landing, as a part of the pace: half below the quota, half above.
 const DEPTH: f64 = 0.12;
-/// What a run of [`SMALL`] calls a second or fewer climbs in a second, as a part of its quota. Larger ones climb less, by
-/// the fourth root: enough to bring runs together that are always throttled at the same time.
+/// What a run of [`MIDDLING`] calls a second climbs in a second, as a part of its quota. Larger ones climb less and smaller ones
+/// more, by the fifth root: enough to bring runs together that are always throttled at the same time.
 const CLIMB: f64 = 0.08;
-const SMALL: f64 = 25.0;
+const MIDDLING: f64 = 50.0;
 /// The first flight makes up for what a search was too short to tell.
 const FIRST_CLIMB: f64 = 2.0;
 /// A flight takes as many calls as this at the least: the first, those of a run that shares its quota, and those of a run
-/// that has it alone. In between, each that confirms the one before may take five times as many.
+/// that has it alone. In between, each that confirms the one before may take so many times as many; a first one, which
+/// nothing has contradicted, as many as a lone one.
 const FIRST_FLIGHT: f64 = 32.0;
 const SHARED_FLIGHT: f64 = 1.0;
-const LONE_FLIGHT: f64 = 145.0;
-const CONFIRMED: f64 = 5.0;
+const LONE_FLIGHT: f64 = 155.0;
+const CONFIRMED: f64 = 2.5;
+/// A quota is seldom less. Who bears fewer calls a second has more likely come late to one that others use up, and flies
+/// the shorter, the less it has; less than [`LEAST`] makes no more difference.
+const SELDOM_LESS: f64 = 5.0;
+const LEAST: f64 = 1.0;
 /// A flight is measured as if so many calls at its last pace had been before it: the first call of a flight may be
 /// throttled by chance, the first of several flights hardly.
 const BEFORE: f64 = 10.0;
@@ -57,11 +63,17 @@ const OFF_CALLS: f64 = 1.25;
 const OFF: f64 = 0.005;
 /// Flights of fewer calls neither confirm nor refute the others.
 const TELLING: f64 = 10.0;
+/// Below this part of the quota a throttled call is odd, unless another has come at most so many calls, or so long, before.
+const ODD_BELOW: f64 = 0.97;
+const ODD_CALLS: f64 = 20.0;
+const ODD_SECONDS: f64 = 0.1;
 /// For so long, or for the time of so many calls, a throttled call does not end a flight.
 const GRACE: Duration = Duration::from_millis(250);
 const GRACE_CALLS: f64 = 2.0;
 /// At most this part of the pace is taken back at once: what held the calls back may not have been the pace.
 const DEEPEST_CUT: f64 = 0.7;
+/// A flight that has climbed by so much tells little by its mean: its end counts as much.
+const FAR: f64 = 1.3;
 /// From one step of a climb to the next.
 const STEP_TIME: f64 = 0.4;
 /// Seconds without a start, after which what was counted before is forgotten: the input, a gate or a stopped process held calls
@@ -93,7 +105,10 @@ pub(super) struct Controller {
     step: Span,
     /// The last landing, and how many calls were taken since, or are under way.
     landed: Instant,
+    landing_pace: f64,
     flight: u32,
+    /// Calls of this flight up to the last odd throttled one.
+    odd: u32,
     /// In a search: calls that started since the first throttled one and before an end.
     empty: Option<(Span, Instant)>,
     /// In a search: what was taken a second before the pace was doubled.
@@ -126,7 +141,9 @@ impl Controller {
             searching: quota.is_none(),
             step: Span::new(now),
             landed: now,
+            landing_pace: begin,
             flight: 0,
+            odd: 0,
             empty: None,
             taken_before: 0.0,
             sure: FIRST_FLIGHT,
@@ -294,13 +311,19 @@ impl Controller {
     /// As a part of the quota.
     fn climb_a_second(&self) -> f64 {
         let quota = self.expected();
-        let first = if self.measured_by > 0.0 {
-            1.0
+        let first = if self.is_first() { FIRST_CLIMB } else { 1.0 };
+        let shared = CLIMB * first * (MIDDLING / quota).powf(0.2);
+        let calls_a_second = if quota < SELDOM_LESS {
+            SELDOM_LESS * SELDOM_LESS / quota.max(LEAST)
         } else {
-            FIRST_CLIMB
+            quota
         };
-        let shared = CLIMB * first * (SMALL / quota).powf(0.25).min(1.0);
-        shared.min(DEPTH * quota / self.sure)
+        shared.min(DEPTH * calls_a_second / self.sure)
+    }
+
+    /// No flight has measured the quota yet.
+    fn is_first(&self) -> bool {
+        self.measured_by == 0.0
     }
 
     /// Whether calls come as fast as the pace allows.
@@ -317,6 +340,13 @@ impl Controller {
             return;
         }
         let expected = self.expected();
+        if !self.is_first() && pace < expected * ODD_BELOW {
+            let since = f64::from(self.flight.saturating_sub(self.odd));
+            if since > ODD_CALLS.max(ODD_SECONDS * pace) {
+                self.odd = self.flight;
+                return;
+            }
+        }
         // What has started was taken, up to now: calls that are still under way are not missing.
         let calls = f64::from(self.flight);
         let seconds = (now - self.landed).as_secs_f64();
@@ -325,28 +355,39 @@ impl Controller {
 
         let early = self.measured_by >= TELLING + BEFORE && pace < expected;
         let agreed = OFF_CALLS * (1.0 + calls / self.measured_by) + OFF * calls;
-        let off = self.measured_by > 0.0 && (measured - expected).abs() * seconds > agreed;
+        let off = !self.is_first() && (measured - expected).abs() * seconds > agreed;
         if early || off {
             self.sure = SHARED_FLIGHT;
         } else if calls >= TELLING {
-            self.sure = (self.sure * CONFIRMED).min(LONE_FLIGHT);
+            self.sure = if self.is_first() {
+                LONE_FLIGHT
+            } else {
+                (self.sure * CONFIRMED).min(LONE_FLIGHT)
+            };
         }
         self.measured_by = calls + BEFORE;
-        let next = (measured * (1.0 - DEPTH / 2.0)).min(pace * (1.0 - DEPTH));
+        let (by_mean, by_end) = (measured * (1.0 - DEPTH / 2.0), pace * (1.0 - DEPTH));
+        let next = if pace > self.landing_pace * FAR {
+            f64::midpoint(by_mean, by_end)
+        } else {
+            by_mean.min(by_end)
+        };
         self.land(measured, next, now);
     }
 
     fn land(&mut self, quota: f64, pace: f64, now: Instant) {
         self.quota = Some(quota.max(SLOWEST));
         self.resting = None;
-        if self.used < 1.0 && self.measured_by > 0.0 && self.sure > SHARED_FLIGHT {
+        if self.used < 1.0 && !self.is_first() && self.sure > SHARED_FLIGHT {
             self.resting = Some(now + REST);
             self.set(quota * self.used, now);
         } else {
             self.set(pace, now);
         }
         self.landed = now;
+        self.landing_pace = self.pace;
         self.flight = 0;
+        self.odd = 0;
         self.next_start = now + Duration::from_secs_f64(1.0 / self.pace);
     }
 
@@ -354,7 +395,9 @@ impl Controller {
         self.empty = None;
         self.step = Span::new(now);
         self.landed = now;
+        self.landing_pace = self.pace;
         self.flight = 0;
+        self.odd = 0;
     }
 
     fn set(&mut self, pace: f64, now: Instant) {

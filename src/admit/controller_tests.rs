@@ -115,6 +115,37 @@ fn a_quota_that_changes_is_followed() {
 }
 
 #[test]
+fn one_odd_throttled_call_is_not_heeded_and_the_next_one_is() {
+    let mut stage = Stage::new(|now| Controller::new(None, 0.0, None, now), 100.0);
+    stage.play(60);
+    let below = |controller: &Controller| {
+        let quota = controller.quota().expect("it was found");
+        controller.pace < quota * ODD_BELOW && controller.flight > 30
+    };
+    let found = (0..60).any(|_| {
+        stage.play(1);
+        below(&stage.controller)
+    });
+    assert!(found, "a flight begins below the quota");
+    let before = stage.controller.pace;
+    stage.controller.throttled(stage.now, stage.now);
+    assert!((stage.controller.pace - before).abs() < 1e-9);
+    stage.controller.throttled(stage.now, stage.now);
+    assert!(stage.controller.pace < before);
+}
+
+#[test]
+fn a_small_part_is_no_resting_place() {
+    // Somebody else has the quota, and then leaves.
+    let mut stage = Stage::new(|now| Controller::new(None, 0.0, Some(2.0), now), 2.0);
+    stage.play(120);
+    let small = stage.controller.pace;
+    stage.quota = 50.0;
+    stage.play(20);
+    assert!(stage.controller.pace > small * 10.0, "{small}");
+}
+
+#[test]
 fn calls_of_one_round_trip_cut_once() {
     let now = Instant::now();
     let mut controller = Controller::new(None, 0.0, Some(100.0), now);

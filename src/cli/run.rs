@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args, ValueEnum};
 
 use super::values::{
-    AtMost, account, at_most, concurrency, delimiter, endpoint, mapping, share, time,
+    AtMost, account, at_most, concurrency, count, delimiter, endpoint, limit, mapping, share, time,
 };
 use crate::admit::Rate;
 use crate::input::Format;
@@ -64,13 +64,18 @@ pub struct RunArgs {
     pub not_linked: NotLinked,
 
     /// Ceiling on calls that start, per Region: N, N/s, N/m, N/h or unlimited [default: 10]
-    #[arg(long, value_name = "RATE", help_heading = "Pace")]
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "RATE",
+        help_heading = "Pace"
+    )]
     pub rate: Option<Rate>,
     /// Calls that may start at once after a pause
-    #[arg(long, value_name = "N", default_value = "1", help_heading = "Pace")]
+    #[arg(long, allow_negative_numbers = true, value_name = "N", default_value = "1", value_parser = count::<NonZeroU32>, help_heading = "Pace")]
     pub burst: NonZeroU32,
     /// Calls in flight at most
-    #[arg(long, value_name = "N", default_value = "16", value_parser = concurrency, help_heading = "Pace")]
+    #[arg(long, allow_negative_numbers = true, value_name = "N", default_value = "16", value_parser = concurrency, help_heading = "Pace")]
     pub concurrency: NonZeroU32,
 
     /// Keep this part of the quota free for others, once it is known
@@ -81,7 +86,7 @@ pub struct RunArgs {
     pub no_state: bool,
 
     /// Attempts for a row that were answered with a server error or not answered
-    #[arg(long, value_name = "N", default_value = "8", help_heading = "Retries")]
+    #[arg(long, allow_negative_numbers = true, value_name = "N", default_value = "8", value_parser = count::<NonZeroU32>, help_heading = "Retries")]
     pub max_attempts: NonZeroU32,
     /// Bound on one attempt, as in 10s or 500ms
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time, help_heading = "Retries")]
@@ -103,17 +108,18 @@ pub struct RunArgs {
     )]
     pub on_expiry: OnExpiry,
 
-    /// Settle N rows and stop
-    #[arg(long, value_name = "N", help_heading = "Stopping early")]
+    /// Settle N rows and stop. Rows that need no call (done, invalid or held) do not count, so that the same command gets
+    /// further each time
+    #[arg(long, value_name = "N", value_parser = limit, allow_negative_numbers = true, help_heading = "Stopping early")]
     pub limit: Option<NonZeroU64>,
     /// Take no more rows after this time, as in 8h
     #[arg(long = "for", value_name = "TIME", value_parser = time, help_heading = "Stopping early")]
     pub take_for: Option<Duration>,
     /// Stop when more rows than this fail: N, or P% of the rows settled in this run, judged from 100 of them on
-    #[arg(long, value_name = "N|P%", default_value = "50%", value_parser = at_most, help_heading = "Stopping early")]
+    #[arg(long, allow_negative_numbers = true, value_name = "N|P%", default_value = "50%", value_parser = at_most, help_heading = "Stopping early")]
     pub max_failures: AtMost,
     /// Stop when more rows than this were not linked, in the same manner: a wrong pool looks like work already done
-    #[arg(long, value_name = "N|P%", value_parser = at_most, help_heading = "Stopping early")]
+    #[arg(long, allow_negative_numbers = true, value_name = "N|P%", value_parser = at_most, help_heading = "Stopping early")]
     pub max_not_linked: Option<AtMost>,
 
     /// Developer user identifiers that must not be unlinked, one a line, plain or as sha256:<hex>; repeatable.
@@ -168,7 +174,7 @@ pub struct RunArgs {
     /// Log each retry; twice: each call
     #[arg(long, short, action = ArgAction::Count, help_heading = "Output")]
     pub verbose: u8,
-    /// Format of the log
+    /// Format of the log, and with json of everything else on standard error
     #[arg(
         long,
         value_name = "FORMAT",

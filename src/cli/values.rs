@@ -1,6 +1,7 @@
 //! Values of options, from their text.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
+use std::str::FromStr;
 use std::time::Duration;
 
 use crate::row::Field;
@@ -35,6 +36,19 @@ pub(super) fn share(text: &str) -> Result<f64, String> {
         .filter(|percent| (0.0..=90.0).contains(percent))
         .map(|percent: f64| percent / 100.0)
         .ok_or_else(|| "expected a percentage from 0% to 90%".to_owned())
+}
+
+/// A number of something that must be there.
+pub(super) fn count<N: FromStr>(text: &str) -> Result<N, String> {
+    text.parse()
+        .map_err(|_| "expected a whole number from 1".to_owned())
+}
+
+pub(super) fn limit(text: &str) -> Result<NonZeroU64, String> {
+    count(text).map_err(|expected| match text.parse() {
+        Ok(0) => format!("{expected}; --dry-run reads everything and calls nothing"),
+        _ => expected,
+    })
 }
 
 pub(super) fn concurrency(text: &str) -> Result<NonZeroU32, String> {

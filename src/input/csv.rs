@@ -31,6 +31,9 @@ pub(super) struct Records {
     pub(super) kept: Option<Kept>,
 }
 
+/// Said of a row that is wrong, and no more than a hint: an identifier may hold them.
+const NUL: &str = " (it holds NUL bytes, as lines do that a crash has damaged)";
+
 /// How a record becomes a row.
 struct Rules {
     delimiter: u8,
@@ -198,8 +201,10 @@ impl Rules {
         let fields = self.splitter.split(record, width);
         let mut found = self.layout.pick(|column| fields.get(column));
         if fields.count != width {
+            let plural = if fields.count == 1 { "" } else { "s" };
+            let nul = if memchr(0, record).is_some() { NUL } else { "" };
             let reason = format!(
-                "the row has {} fields, and there are {width} columns",
+                "the row has {} field{plural}, and there are {width} columns{nul}",
                 fields.count
             );
             found.fault = Some(Fault::new(FaultCode::FieldCount, reason));
@@ -281,6 +286,7 @@ fn header(
             Frame::Trouble(trouble) => {
                 let fault = match trouble.fault.code {
                     FaultCode::RecordTooLong => HeaderFault::TooLong(window.bound()),
+                    _ if window.view().starts_with(b"{") => HeaderFault::NotAHeader,
                     _ => HeaderFault::Quote(trouble.fault.reason),
                 };
                 return Err(NoRecords::Header(Some(line), fault));

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::format::Compression;
+use super::mistaken::Mistaken;
 use crate::row::Field;
 
 /// An input that cannot be read, or not to its end. The sentence says what is wrong, where, and what to do.
@@ -15,6 +16,15 @@ pub enum InputError {
     UnknownFormat {
         /// The input as the user named it.
         source: Arc<str>,
+        /// What it is, as far as that is seen.
+        what: Option<Mistaken>,
+    },
+    /// It was taken for something that it is not.
+    Mistaken {
+        /// The input as the user named it.
+        source: Arc<str>,
+        /// What it is.
+        what: Mistaken,
     },
     /// A delimiter that CSV cannot have.
     Delimiter {
@@ -65,6 +75,13 @@ pub enum InputError {
         compression: Compression,
         /// What the operating system or the decompressor said.
         error: io::Error,
+    },
+    /// Somebody wrote into the file where it was being read. All rows before that have been handed out.
+    Rewritten {
+        /// The input as the user named it.
+        source: Arc<str>,
+        /// The first line that was not read, or not to its end.
+        line: u64,
     },
     /// The file is held to its content, and that has changed. Nothing new of it was handed out.
     Changed {
@@ -121,7 +138,12 @@ impl InputError {
 impl fmt::Display for InputError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::UnknownFormat { source } => write!(
+            Self::Mistaken { source, what }
+            | Self::UnknownFormat {
+                source,
+                what: Some(what),
+            } => write!(f, "{}: {what}", called(source)),
+            Self::UnknownFormat { source, what: None } => write!(
                 f,
                 "{}: the format cannot be told from the name; name it with --format csv, --format tsv or --format jsonl",
                 called(source)
@@ -164,6 +186,12 @@ impl fmt::Display for InputError {
                  that may have been changed; get the file anew",
                 called(source),
                 data(*compression, error).unwrap_or("file's")
+            ),
+            Self::Rewritten { source, line } => write!(
+                f,
+                "{}: the file was rewritten while it was read; nothing was taken from it from line {line} on; replace a file as a \
+                 whole, by renaming another, or append to it",
+                called(source)
             ),
             Self::Changed { source, line } => write!(
                 f,
@@ -208,8 +236,7 @@ fn data(compression: Compression, error: &io::Error) -> Option<&'static str> {
     match compression {
         _ if error.raw_os_error().is_some() => None,
         Compression::None => None,
-        Compression::Gzip => Some("gzip"),
-        Compression::Zstd => Some("zstd"),
+        Compression::Gzip | Compression::Zstd => Some(compression.name()),
     }
 }
 

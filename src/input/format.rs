@@ -32,6 +32,16 @@ impl Format {
         Some((format, compression))
     }
 
+    /// What names of such files end in, without the dot.
+    #[must_use]
+    pub fn ending(self) -> &'static str {
+        match self {
+            Self::Csv => "csv",
+            Self::Tsv => "tsv",
+            Self::Jsonl => "jsonl",
+        }
+    }
+
     /// What stands between two fields, unless an option says otherwise.
     pub(super) fn delimiter(self) -> u8 {
         match self {
@@ -78,6 +88,14 @@ pub enum Compression {
 }
 
 impl Compression {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::None => "uncompressed",
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+        }
+    }
+
     /// What the last ending of `path` stands for, in either case.
     #[must_use]
     pub fn of_name(path: &Path) -> Self {
@@ -92,7 +110,8 @@ impl Compression {
     pub(super) fn of_magic(head: &[u8]) -> Self {
         match head {
             [0x1f, 0x8b, ..] => Self::Gzip,
-            [0x28, 0xb5, 0x2f, 0xfd, ..] => Self::Zstd,
+            // The second is of a frame to be skipped, with which parallel compressors begin.
+            [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Self::Zstd,
             _ => Self::None,
         }
     }

@@ -11,7 +11,9 @@ mod columns;
 mod csv;
 mod error;
 mod format;
+mod growing;
 mod json;
+mod mistaken;
 mod open;
 mod pins;
 mod refused;
@@ -32,6 +34,7 @@ use self::csv::{NoRecords, Records};
 pub use self::error::{Columns, HeaderFault, InputError, Wanted};
 pub use self::format::{Compression, Format, UnknownFormat};
 use self::json::Lines;
+pub use self::mistaken::Mistaken;
 pub use self::open::{format_of, open, read, verify};
 pub use self::pins::{Content, Pins};
 use self::text::Counted;
@@ -387,9 +390,17 @@ impl std::iter::FusedIterator for Reader {}
 
 fn stopped(source: &Arc<str>, line: u64, compression: Compression, stop: Stop) -> InputError {
     let source = Arc::clone(source);
+    if let Stop::Unreadable(error) = &stop
+        && let Some(what) = Mistaken::of_error(error)
+    {
+        return InputError::Mistaken { source, what };
+    }
     match stop {
         Stop::CarriageReturns => InputError::CarriageReturns { source, line },
         Stop::Unreadable(error) if pins::is_change(&error) => InputError::Changed { source, line },
+        Stop::Unreadable(error) if growing::is_rewritten(&error) => {
+            InputError::Rewritten { source, line }
+        }
         Stop::Unreadable(error) => InputError::Unreadable {
             source,
             line,

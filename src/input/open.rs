@@ -4,13 +4,14 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
+use super::growing::Growing;
 use super::text;
-use super::{Compression, Format, Input, InputError, Reader, Settings};
+use super::{Compression, Format, Input, InputError, Mistaken, Reader, Settings};
 
-/// The format that the settings or the name of `input` tell. Reads nothing.
+/// The format that the settings or the name of `input` tell.
 ///
 /// # Errors
-/// Neither tells one.
+/// Neither tells one. Only then is the file looked at, for a better word.
 pub fn format_of(input: &Input, settings: &Settings) -> Result<Format, InputError> {
     let of_name = match input {
         Input::Stdin => None,
@@ -21,6 +22,10 @@ pub fn format_of(input: &Input, settings: &Settings) -> Result<Format, InputErro
         .or(of_name)
         .ok_or_else(|| InputError::UnknownFormat {
             source: input.name(),
+            what: match input {
+                Input::Stdin => None,
+                Input::File(path) => Mistaken::of_path(path),
+            },
         })
 }
 
@@ -37,17 +42,30 @@ pub fn open(input: &Input, settings: &Settings) -> Result<Reader, InputError> {
             let found = || {
                 let file = File::open(path)?;
                 let metadata = file.metadata()?;
-                let total = metadata.is_file().then_some(metadata.len());
-                Ok((Box::new(file) as text::Bytes, total))
+                if metadata.is_dir() {
+                    return Err(Mistaken::Directory.into());
+                }
+                Ok::<(text::Bytes, _), io::Error>(if metadata.is_file() {
+                    let total = metadata.len();
+                    (Box::new(Growing::new(file, &metadata)), Some(total))
+                } else {
+                    (Box::new(file), None)
+                })
             };
             let pinned = settings.pins.of(path);
             let opened = match pinned {
                 Some(pinned) => pinned.map(|(bytes, total)| (bytes, Some(total))),
                 None => found(),
             };
-            let (bytes, total) = opened.map_err(|error| InputError::Open {
-                source: Arc::clone(&source),
-                error,
+            let (bytes, total) = opened.map_err(|error| match Mistaken::of_error(&error) {
+                Some(what) => InputError::Mistaken {
+                    source: Arc::clone(&source),
+                    what,
+                },
+                None => InputError::Open {
+                    source: Arc::clone(&source),
+                    error,
+                },
             })?;
             (bytes, Compression::of_name(path), total)
         }

@@ -8,6 +8,7 @@ use flate2::bufread::MultiGzDecoder;
 use zstd::stream::read::Decoder;
 
 use super::format::Compression;
+use super::mistaken::Mistaken;
 
 /// A stream of bytes that may move to the thread that reads it.
 pub(super) type Bytes = Box<dyn Read + Send>;
@@ -17,6 +18,9 @@ type Unit = fn([u8; 2]) -> u16;
 
 /// How much is decompressed or transcoded at a time.
 const CHUNK: usize = 64 * 1024;
+
+/// Bytes that show an encoding. The shortest row is longer, so that none waits in a pipe for the next.
+const HEAD: u64 = 32;
 
 /// Counts what is read, for whoever else holds the counter.
 pub(super) struct Counted<R> {
@@ -41,11 +45,13 @@ pub(super) fn decompressed(source: Bytes, named: Compression) -> io::Result<(Byt
         Compression::None => named,
         magic => magic,
     };
-    if compression != Compression::None && head.is_empty() {
-        return Err(io::Error::new(
-            io::ErrorKind::UnexpectedEof,
-            "the file is empty",
-        ));
+    if compression != Compression::None && Compression::of_magic(&head) == Compression::None {
+        return Err(if head.is_empty() {
+            Mistaken::Empty(compression)
+        } else {
+            Mistaken::NotCompressed(compression)
+        }
+        .into());
     }
     let text: Bytes = match compression {
         Compression::None => source,
@@ -55,11 +61,15 @@ pub(super) fn decompressed(source: Bytes, named: Compression) -> io::Result<(Byt
     Ok((text, compression))
 }
 
-/// Drops a UTF-8 byte order mark, and turns UTF-16 that begins with one into UTF-8.
+/// Drops a UTF-8 byte order mark, and turns UTF-16 that begins with one into UTF-8. Another encoding is refused as a whole, before it
+/// makes every row invalid.
 pub(super) fn utf8(source: Bytes) -> io::Result<Bytes> {
-    let (head, mut source) = peeked(source, 3)?;
+    let (head, mut source) = peeked(source, HEAD)?;
+    if let Some(mistaken) = Mistaken::of_text(&head) {
+        return Err(mistaken.into());
+    }
     let (mark, unit): (_, Option<Unit>) = match head.as_slice() {
-        [0xef, 0xbb, 0xbf] => (3, None),
+        [0xef, 0xbb, 0xbf, ..] => (3, None),
         [0xff, 0xfe, ..] => (2, Some(u16::from_le_bytes)),
         [0xfe, 0xff, ..] => (2, Some(u16::from_be_bytes)),
         _ => (0, None),

@@ -123,13 +123,8 @@ fn is_there(path: &Path) -> Error {
 /// Fed again, the file has to tell its format as the inputs did.
 fn check_name(path: &Path, format: Format, settings: &Settings) -> Result<(), Error> {
     let wrong = |why: &str| {
-        let ending = match format {
-            Format::Csv => ".csv",
-            Format::Tsv => ".tsv",
-            Format::Jsonl => ".jsonl",
-        };
         Err(Error::usage(format!("--invalid {}: {why}", path.display()))
-            .hint(format!("Name a file that ends in {ending}.")))
+            .hint(format!("Name a file that ends in .{}.", format.ending())))
     };
     if Compression::of_name(path) != Compression::None {
         return wrong("the invalid rows are written uncompressed");

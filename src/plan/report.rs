@@ -11,7 +11,7 @@ use super::repeats::{Pair, SHOWN};
 use super::survey::Survey;
 use crate::admit::Rate;
 use crate::error::Exit;
-use crate::report::{grouped, spoken};
+use crate::report::{counted, grouped, spoken};
 use crate::row::region_of;
 use crate::settings::{Origin, Sourced};
 use crate::terminal::{printable, printable_json};
@@ -27,7 +27,7 @@ pub struct Plan {
     pub now: SystemTime,
     /// Where earlier runs have left their results, if they have.
     pub results: Option<PathBuf>,
-    /// Rows after which the run stops.
+    /// Rows to be called after which the run stops.
     pub limit: Option<u64>,
     /// Time after which the run takes no more rows.
     pub take_for: Option<Duration>,
@@ -283,11 +283,6 @@ const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 fn long(seconds: f64) -> String {
     Duration::try_from_secs_f64(seconds).map_or_else(|_| "for ever".to_owned(), spoken)
-}
-
-fn counted(number: u64, noun: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{} {noun}{plural}", grouped(number))
 }
 
 fn finding(text: &mut String, what: &str) {

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -216,16 +217,14 @@ fn write(path: &Path, plan: &Saved) -> std::io::Result<()> {
     };
     let mut text = serde_json::to_vec_pretty(&sealed)?;
     text.push(b'\n');
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{}.new", std::process::id()));
-    let beside = PathBuf::from(name);
-    let written = fs::File::create(&beside)
-        .and_then(|mut file| file.write_all(&text).and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&beside, path));
-    if written.is_err() {
-        let _ = fs::remove_file(&beside);
-    }
-    written
+    let mut beside = tempfile::Builder::new()
+        // For whoever reviews it, as far as the user's mask lets others read: it names nobody.
+        .permissions(fs::Permissions::from_mode(0o666))
+        .tempfile_in(real_folder_of(path))?;
+    beside.write_all(&text)?;
+    beside.as_file().sync_all()?;
+    beside.persist(path)?;
+    Ok(())
 }
 
 /// The hash of a plan's content, whatever the order of its keys and the space between them.

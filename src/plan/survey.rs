@@ -143,7 +143,7 @@ struct Count<'a> {
     /// Whether any row is known, so that it is worth looking.
     knows: bool,
     seen: Rows,
-    /// Rows after which a run stops, and how many it has taken.
+    /// Rows to be called after which a run stops, and how many it has taken.
     limit: u64,
     taken: u64,
     /// Each pair of pool and provider.
@@ -205,8 +205,6 @@ impl<'a> Count<'a> {
             self.survey.already_done += 1;
         } else if self.holds.is_some_and(|holds| holds.hold(Print::of(user))) {
             self.survey.held += 1;
-            // A run settles it, so that it counts for the limit.
-            self.taken += 1;
         } else {
             group.left += 1;
             if self.taken < self.limit {
@@ -220,7 +218,6 @@ impl<'a> Count<'a> {
     fn invalid(&mut self, row: InvalidRow) {
         self.survey.rows += 1;
         self.survey.invalid += 1;
-        self.taken += 1;
         if self.survey.first_invalid.len() < SHOWN {
             self.survey.first_invalid.push((
                 row.position.source,

@@ -54,7 +54,9 @@ pub async fn take_over(
         ))
         .hint("Make another plan with it."));
     }
-    let folder = folder_of(path);
+    // Behind a link the plan's own folder is meant: the link may stand anywhere.
+    let behind = std::fs::read_link(path).and_then(|_| std::fs::canonicalize(path));
+    let folder = folder_of(behind.as_deref().unwrap_or(path));
     let run = planned_args(
         &saved,
         folder,

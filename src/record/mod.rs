@@ -202,10 +202,10 @@ impl Results {
         sync_directory(path).map_err(failed)?;
         let writer = Writer::new(file, format, settings, past.length);
         Ok(Self {
+            cut: if past.other_header { 0 } else { cut },
             past,
             keyer,
             in_flight,
-            cut,
             writer,
         })
     }

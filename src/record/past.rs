@@ -27,6 +27,8 @@ pub struct Past {
     pub(super) marks: Vec<Mark>,
     /// Bytes up to the end of the last whole line.
     pub(super) length: u64,
+    /// The file holds a header with other carried columns, and no line: it is begun anew.
+    pub(super) other_header: bool,
 }
 
 /// So much of what would be cut off is looked at: far more than one line takes.
@@ -92,7 +94,9 @@ impl Past {
             Self::scan(done, bytes, format, settings, keyer, marks).map_err(
                 |error| match error {
                     ScanError::Io(error) => OpenError::Io(settings.path.clone(), error),
-                    ScanError::Foreign(why) => OpenError::Foreign(settings.path.clone(), why),
+                    ScanError::Foreign(why) | ScanError::OnlyHeader(why) => {
+                        OpenError::Foreign(settings.path.clone(), why)
+                    }
                 },
             )?;
         if format != Format::Jsonl && past.cuts_off_lines(file, settings).map_err(failed)? {
@@ -152,11 +156,20 @@ impl Past {
             }
             past.learn(&line, settings.skip_failed);
         };
-        let length = match format {
+        let scanned = match format {
             Format::Csv | Format::SpreadsheetCsv => {
-                scan_csv(bytes, format, &settings.carry, keyer, &mut learn)?
+                scan_csv(bytes, format, &settings.carry, keyer, &mut learn)
             }
-            Format::Jsonl => scan_jsonl(bytes, keyer, &mut learn)?,
+            Format::Jsonl => scan_jsonl(bytes, keyer, &mut learn),
+        };
+        let length = match scanned {
+            // Nothing was recorded, so that nothing is lost. Marks go by the place where the lines begin.
+            Err(ScanError::OnlyHeader(_)) if marks.is_empty() => {
+                past.other_header = true;
+                0
+            }
+            Err(ScanError::OnlyHeader(why)) => return Err(ScanError::Foreign(why)),
+            scanned => scanned?,
         };
         if local && settings.calls_aws {
             return Err(ScanError::Foreign(
@@ -192,6 +205,8 @@ impl Past {
 enum ScanError {
     Io(io::Error),
     Foreign(String),
+    /// No more than a header, whole and with other carried columns.
+    OnlyHeader(String),
 }
 
 impl From<io::Error> for ScanError {
@@ -246,7 +261,14 @@ fn scan_csv(
         .cloned()
         .unwrap_or_default();
     if record != expected {
-        return Err(ScanError::Foreign(other_columns(&record, &expected)));
+        let why = other_columns(&record, &expected);
+        let is_ours = (record.iter().take(COLUMNS.len())).eq(expected.iter().take(COLUMNS.len()));
+        next(&mut record)?;
+        return Err(if is_ours && is_end(&record, &end) {
+            ScanError::OnlyHeader(why)
+        } else {
+            ScanError::Foreign(why)
+        });
     }
     let mut broken: Option<String> = None;
     loop {
@@ -314,7 +336,7 @@ fn other_columns(found: &csv::ByteRecord, expected: &csv::ByteRecord) -> String 
         .filter(|name| !has(name))
         .map(String::from_utf8_lossy)
         .collect();
-    if COLUMNS.iter().all(|name| has(name.as_bytes())) {
+    if expected.iter().take(COLUMNS.len()).all(has) {
         let carried: Vec<_> = found
             .iter()
             .skip(COLUMNS.len())

@@ -71,7 +71,7 @@ fn scan(format: Format, bytes: &[u8], skip_failed: bool, marks: Vec<Mark>) -> Re
     )
     .map_err(|error| match error {
         ScanError::Io(error) => error.to_string(),
-        ScanError::Foreign(why) => why,
+        ScanError::Foreign(why) | ScanError::OnlyHeader(why) => why,
     })
 }
 
@@ -241,10 +241,36 @@ fn what_is_no_results_file_is_refused() {
     ));
     assert!(refused(Format::Csv, &broken).contains("line 3"));
 
-    let carried = file_of(Format::Csv, &[], &["ticket"]);
-    for carried in [&carried[..], carried.trim_ascii_end()] {
+    let torn = file_of(Format::Csv, &[], &["ticket"]);
+    let carried = file_of(
+        Format::Csv,
+        &[entry("u", Outcome::Failed, vec![Carried::Absent])],
+        &["ticket"],
+    );
+    for carried in [&carried[..], torn.trim_ascii_end()] {
         assert!(refused(Format::Csv, carried).contains("carries the columns ticket; give"));
     }
+}
+
+#[test]
+fn a_header_with_other_carried_columns_and_no_line_is_begun_anew() {
+    for format in [Format::Csv, Format::SpreadsheetCsv] {
+        let header = file_of(format, &[], &["ticket"]);
+        let past = scan(format, &header, false, vec![]).expect("nothing is lost");
+        assert!(past.other_header && past.length == 0);
+        // Any byte behind it may be somebody's.
+        for more in ["x", "\"", "1,people.csv,2\n"] {
+            let file = [&header[..], more.as_bytes()].concat();
+            scan(format, &file, false, vec![]).expect_err("refused");
+        }
+        let in_flight = Mark {
+            key: key("u"),
+            since: header.len() as u64,
+        };
+        scan(format, &header, false, vec![in_flight]).expect_err("its place would be another");
+    }
+    let lacking = file_of(Format::Csv, &[], &[]).split_off(4);
+    scan(Format::Csv, &lacking, false, vec![]).expect_err("it is no header of ours");
 }
 
 #[test]

@@ -1,4 +1,6 @@
 //! The log on standard error: each retry with `-v`, each call with `-vv`. Ours alone: the SDK's would show users.
+//!
+//! Where the log is JSON, everything else that is said goes with it, so that each line of standard error is an object.
 
 use std::io::{self, Write};
 
@@ -11,15 +13,44 @@ use tracing_subscriber::{Layer, filter};
 
 use crate::terminal::{printable, printable_json};
 
-/// Starts logging, if anything is to be logged.
-pub fn start(verbose: u8, json: bool, bar: ProgressBar) {
+/// What is said to people. Only a log in JSON takes it.
+const SAID: &str = "said";
+
+/// Starts logging, if anything is to be logged. Gives back the bar that it writes above, which nobody sees yet.
+#[must_use]
+pub fn start(verbose: u8, json: bool) -> ProgressBar {
+    let bar = ProgressBar::hidden();
     let level = match verbose {
-        0 => return,
-        1 => Level::INFO,
-        _ => Level::DEBUG,
+        0 => None,
+        1 => Some(Level::INFO),
+        _ => Some(Level::DEBUG),
     };
-    let ours = filter::filter_fn(move |event| {
-        event.target().starts_with(env!("CARGO_CRATE_NAME")) && *event.level() <= level
+    if level.is_some() || json {
+        log_above(bar.clone(), level, json);
+    }
+    bar
+}
+
+/// Says it in the log; or returns false, as the log is for people or there is none.
+pub(super) fn said(text: &str, is_error: bool) -> bool {
+    if !tracing::enabled!(target: SAID, Level::ERROR) {
+        return false;
+    }
+    if is_error {
+        tracing::error!(target: SAID, "{text}");
+    } else {
+        tracing::info!(target: SAID, "{text}");
+    }
+    true
+}
+
+fn log_above(bar: ProgressBar, level: Option<Level>, json: bool) {
+    let ours = filter::filter_fn(move |event| match event.target() {
+        SAID => json,
+        target => {
+            target.starts_with(env!("CARGO_CRATE_NAME"))
+                && level.is_some_and(|level| *event.level() <= level)
+        }
     });
     let layer = tracing_subscriber::fmt::layer()
         .with_ansi(false)

@@ -8,6 +8,8 @@ mod tally;
 use std::io::Write as _;
 use std::time::Duration;
 
+use indicatif::ProgressBar;
+
 pub use progress::{Progress, Reading, Style, Totals};
 pub use summary::{Report, conclusion};
 pub use tally::Tally;
@@ -45,11 +47,38 @@ pub struct Snapshot {
     pub news: Vec<String>,
 }
 
-/// Writes a line for people to standard error, safe for a terminal.
+/// Writes a line for people to standard error, safe for a terminal; where the log is JSON, as an object of it.
 pub fn notice(text: &str) {
+    if !log::said(text, false) {
+        write_safely(text);
+    }
+}
+
+/// The same for why the program ends without having done what it was asked to.
+pub fn complaint(text: &str) {
+    if !log::said(text, true) {
+        write_safely(&format!("error: {text}"));
+    }
+}
+
+/// The same above a bar.
+fn notice_above(bar: &ProgressBar, text: &str) {
+    if !log::said(text, false) {
+        bar.suspend(|| write_safely(text));
+    }
+}
+
+fn write_safely(text: &str) {
     let text = text.lines().map(printable).collect::<Vec<_>>().join("\n");
     // Nobody can be told that standard error is gone.
     let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// As in `1 call` and `1,234 calls`.
+#[must_use]
+pub fn counted(number: u64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", grouped(number))
 }
 
 /// 1234567 as 1,234,567.

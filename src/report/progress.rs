@@ -2,18 +2,16 @@
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{Snapshot, Tally, grouped, spoken};
+use super::{Snapshot, Tally, counted, grouped, notice_above, spoken};
 use crate::admit::{CREDENTIALS_PAUSE, Rate, Vain};
 use crate::outcome::Outcome;
 use crate::signal::Stop;
-use crate::terminal::printable;
 
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +28,9 @@ pub enum Style {
 const BETWEEN_LINES: Duration = Duration::from_secs(30);
 /// So many answers tell whether the input is what it should be.
 const TELLING: u64 = 100;
+const THROTTLING: &str = "limit: throttling";
+/// So many calls that settle no row are no chance.
+const TELLING_RETRIES: u64 = 3;
 /// Over which the present speed is measured.
 const RECENT: Duration = Duration::from_secs(20);
 
@@ -42,7 +43,7 @@ pub struct Totals {
     pub bytes: Option<u64>,
     /// How much of them has been read.
     pub reading: Arc<Reading>,
-    /// Rows after which the run stops.
+    /// Rows to be called after which the run stops.
     pub limit: Option<u64>,
     /// Ceiling of the rate.
     pub rate: Rate,
@@ -77,19 +78,17 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Nothing is shown yet.
+    /// Nothing is shown yet, and in another style than a bar `bar` stays hidden.
     ///
     /// # Panics
     /// Never: the bar's template is fixed.
     #[must_use]
-    pub fn new(style: Style, totals: Totals) -> Self {
-        let bar = match style {
-            Style::Bar => {
-                ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(10))
-            }
-            Style::Plain | Style::None => ProgressBar::hidden(),
-        };
-        let template = "{bar:12} {wide_msg}";
+    pub fn new(style: Style, totals: Totals, bar: ProgressBar) -> Self {
+        if style == Style::Bar {
+            bar.set_length(0);
+            bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));
+        }
+        let template = "{bar:8} {wide_msg}";
         bar.set_style(
             ProgressStyle::with_template(template)
                 .expect("the template is well formed")
@@ -107,17 +106,11 @@ impl Progress {
         }
     }
 
-    /// The bar, for whoever writes lines above it.
-    #[must_use]
-    pub fn bar(&self) -> ProgressBar {
-        self.bar.clone()
-    }
-
     /// Shows a moment of the run.
     pub fn update(&mut self, now: &Snapshot) {
         self.remember(now);
         for line in &now.news {
-            self.say(&printable(line));
+            self.say(line);
         }
         if now.stop != self.stop {
             self.stop = now.stop;
@@ -153,10 +146,7 @@ impl Progress {
 
     /// Writes a line that stays, above the bar if there is one.
     fn say(&self, line: &str) {
-        self.bar.suspend(|| {
-            // Nobody can be told that standard error is gone.
-            let _ = writeln!(std::io::stderr().lock(), "{line}");
-        });
+        notice_above(&self.bar, line);
     }
 
     /// Warns once, when there are enough answers to tell, if most of them say that there is nothing to unlink.
@@ -178,10 +168,11 @@ impl Progress {
     fn stopping(&self, now: &Snapshot) -> String {
         match (now.stop, now.in_flight) {
             (Stop::Abort, _) => "Stopping at once.".to_owned(),
+            (Stop::Finish, _) => "Time is up: no more rows are begun.".to_owned(),
             (_, 0) => "Stopping.".to_owned(),
             (_, calls) => format!(
-                "Stopping: waiting for {calls} call{} in flight, {} at most. Once more stops at once.",
-                if calls == 1 { "" } else { "s" },
+                "Stopping: waiting for {} in flight, {} at most. Once more stops at once.",
+                counted(calls as u64, "call"),
                 spoken(self.totals.timeout)
             ),
         }
@@ -231,7 +222,9 @@ impl Progress {
             }
             _ => None,
         };
-        let limited = self.totals.limit.map(|limit| limit + now.tally.skipped);
+        let uncalled =
+            now.tally.skipped + now.tally.of(Outcome::Invalid) + now.tally.of(Outcome::Held);
+        let limited = self.totals.limit.map(|limit| limit + uncalled);
         match (total, limited) {
             (Some(total), Some(limited)) => (done, Some(total.min(limited))),
             (total, limited) => (done, total.or(limited)),
@@ -252,21 +245,38 @@ impl Progress {
             let seconds = (left as f64 / rows_now).min(1e9);
             let _ = write!(line, " · {} left", spoken(Duration::from_secs_f64(seconds)));
         }
-        line.push_str(&by_outcome(&now.tally));
+        // What is cut off where the screen is narrow is what matters least.
+        let is_well = |outcome: &Outcome| {
+            !matches!(
+                outcome,
+                Outcome::Failed | Outcome::InDoubt | Outcome::Invalid
+            )
+        };
+        let told = |outcome| part(now.tally.of(outcome), &outcome.as_str().replace('_', " "));
+        let (well, unwell): (Vec<_>, Vec<_>) = Outcome::ALL.into_iter().partition(is_well);
+        line.extend(unwell.into_iter().map(told));
         let _ = write!(line, " · {calls_now:.1}/s");
+        let held_back_by = self.held_back_by(now);
         match (now.throttled_to, self.totals.rate) {
             (Some(limit), _) => {
-                let _ = write!(line, " throttled to {}", Rate::PerSecond(limit));
+                // Once is enough.
+                let of = match held_back_by {
+                    Some(THROTTLING) => "of",
+                    _ => "throttled to",
+                };
+                let _ = write!(line, " {of} {}", Rate::PerSecond(limit));
             }
             (None, Rate::Unlimited) => {}
             (None, rate) => {
                 let _ = write!(line, " of {rate}");
             }
         }
-        let _ = write!(line, " · {} in flight", now.in_flight);
-        if let Some(held_by) = self.held_back_by(now) {
+        if let Some(held_by) = held_back_by {
             let _ = write!(line, " · {held_by}");
         }
+        let _ = write!(line, " · {} in flight", now.in_flight);
+        line.push_str(&part(now.tally.skipped, "skipped"));
+        line.extend(well.into_iter().map(told));
         line
     }
 
@@ -282,14 +292,24 @@ impl Progress {
         } else if now.throttled_to.is_some()
             && now.wanted_in_flight < self.totals.concurrency as f64
         {
-            Some("limit: throttling")
+            Some(THROTTLING)
         } else if now.in_flight >= self.totals.concurrency {
             Some("limit: latency (see --concurrency)")
         } else if now.queued == 0 {
             Some("limit: input")
+        } else if self.calls_settle_nothing(now) {
+            Some("limit: retries (see -v)")
         } else {
             Some("limit: rate")
         }
+    }
+
+    /// Whether calls have ended lately, and none of them has settled a row.
+    fn calls_settle_nothing(&self, now: &Snapshot) -> bool {
+        self.recent.front().is_some_and(|oldest| {
+            let ended = (now.calls - oldest.2).saturating_sub(now.in_flight as u64);
+            now.tally.settled() == oldest.1 && ended >= TELLING_RETRIES
+        })
     }
 }
 
@@ -300,38 +320,29 @@ fn in_vain(before: Option<&Vain>, now: Option<&Vain>) -> String {
             "The AWS credentials have expired. Renew them and this run goes on: they are tried every {}.",
             spoken(CREDENTIALS_PAUSE)
         ),
-        (_, Some(Vain::Region(region))) => format!(
-            "No answer from {}. One call at a time tries again; no row fails for it.",
-            printable(region)
-        ),
+        (_, Some(Vain::Region(region))) => {
+            format!("No answer from {region}. One call at a time tries again; no row fails for it.")
+        }
         (Some(Vain::Credentials), None) => "The AWS credentials are accepted again.".to_owned(),
-        (Some(Vain::Region(region)), None) => format!("{} answers again.", printable(region)),
+        (Some(Vain::Region(region)), None) => format!("{region} answers again."),
         (None, None) => String::new(),
     }
 }
 
-/// The outcomes that there are, each with its number.
-fn by_outcome(tally: &Tally) -> String {
-    let mut text = String::new();
-    let mut part = |number: u64, name: &str| {
-        if number > 0 {
-            let _ = write!(text, " · {} {name}", grouped(number));
-        }
-    };
-    part(tally.skipped, "skipped");
-    for outcome in Outcome::ALL {
-        part(tally.of(outcome), &outcome.as_str().replace('_', " "));
+/// A number of rows, where there are some.
+fn part(rows: u64, name: &str) -> String {
+    match rows {
+        0 => String::new(),
+        _ => format!(" · {} {name}", grouped(rows)),
     }
-    text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_total_is_the_plans_where_there_is_one() {
-        let totals = |rows, bytes| Totals {
+    fn totals(rows: Option<u64>, bytes: Option<u64>, rate: Rate) -> Totals {
+        Totals {
             rows,
             bytes,
             reading: Arc::new(Reading {
@@ -339,13 +350,18 @@ mod tests {
                 bytes: 1000.into(),
             }),
             limit: None,
-            rate: Rate::Unlimited,
-            concurrency: 1,
+            rate,
+            concurrency: 16,
             timeout: Duration::ZERO,
-        };
-        let mut tally = Tally::default();
-        (tally.read, tally.skipped) = (10, 3);
-        let now = Snapshot {
+        }
+    }
+
+    fn shown(totals: Totals) -> Progress {
+        Progress::new(Style::None, totals, ProgressBar::hidden())
+    }
+
+    fn snapshot(tally: Tally) -> Snapshot {
+        Snapshot {
             tally,
             elapsed: Duration::ZERO,
             calls: 0,
@@ -358,16 +374,85 @@ mod tests {
             all_read: false,
             stop: Stop::Go,
             news: Vec::new(),
-        };
-        for (totals, total, told) in [
-            (totals(Some(400), Some(2000)), Some(400), "3 of 400 "),
-            (totals(None, Some(2000)), Some(200), "3 of ~200 "),
-            (totals(None, None), None, "3 "),
+        }
+    }
+
+    #[test]
+    fn the_total_is_the_plans_where_there_is_one() {
+        let mut tally = Tally::default();
+        (tally.read, tally.skipped) = (10, 3);
+        let now = snapshot(tally);
+        for (rows, bytes, total, told) in [
+            (Some(400), Some(2000), Some(400), "3 of 400 "),
+            (None, Some(2000), Some(200), "3 of ~200 "),
+            (None, None, None, "3 "),
         ] {
-            let progress = Progress::new(Style::None, totals);
+            let progress = shown(totals(rows, bytes, Rate::Unlimited));
             assert_eq!(progress.extent(&now), (3, total));
             let line = progress.line(&now);
             assert!(line.starts_with(told), "{line}");
         }
+    }
+
+    #[test]
+    fn what_matters_most_leads_the_line() {
+        let mut progress = shown(totals(Some(20_000), None, Rate::PerSecond(10.0)));
+        let mut tally = Tally::default();
+        (tally.read, tally.skipped) = (9000, 8000);
+        let mut now = snapshot(tally);
+        for _ in 0..4 {
+            now.tally.settle(Outcome::Failed);
+            progress.update(&now);
+            for _ in 0..9 {
+                now.tally.settle(Outcome::Unlinked);
+            }
+            now.elapsed += Duration::from_secs(1);
+            now.calls += 10;
+            (now.in_flight, now.queued) = (2, 5);
+        }
+        progress.update(&now);
+        assert_eq!(
+            progress.line(&now),
+            "8,040 of 20,000 · 20 min 26 s left · 4 failed · 10.0/s of 10/s · limit: rate · 2 in flight · 8,000 skipped · \
+             36 unlinked"
+        );
+    }
+
+    #[test]
+    fn throttling_is_told_once() {
+        let progress = shown(totals(None, None, Rate::PerSecond(10.0)));
+        let mut now = snapshot(Tally::default());
+        (now.throttled_to, now.queued) = (Some(7.5), 1);
+        for (wanted, told) in [
+            (1.0, "0 · 0.0/s of 7.5/s · limit: throttling · 16 in flight"),
+            (
+                16.0,
+                "0 · 0.0/s throttled to 7.5/s · limit: latency (see --concurrency) · 16 in flight",
+            ),
+        ] {
+            (now.in_flight, now.wanted_in_flight) = (16, wanted);
+            assert_eq!(progress.line(&now), told);
+        }
+    }
+
+    #[test]
+    fn calls_that_settle_nothing_are_not_the_rates_fault() {
+        let mut progress = shown(totals(Some(20), None, Rate::PerSecond(10.0)));
+        let mut now = snapshot(Tally::default());
+        now.queued = 5;
+        progress.update(&now);
+        now.elapsed = Duration::from_secs(1);
+        for (calls, in_flight, told) in [
+            (4, 4, "limit: rate"),
+            (6, 4, "limit: rate"),
+            (7, 4, "limit: retries (see -v)"),
+        ] {
+            (now.calls, now.in_flight) = (calls, in_flight);
+            progress.update(&now);
+            assert_eq!(progress.held_back_by(&now), Some(told), "{calls}");
+        }
+        now.tally.settle(Outcome::Unlinked);
+        progress.update(&now);
+        assert_eq!(progress.held_back_by(&now), Some("limit: rate"));
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
-use super::{Tally, grouped, spoken};
+use super::{Tally, counted, grouped, spoken};
 use crate::admit::Rate;
 use crate::error::Exit;
 use crate::outcome::Outcome;
@@ -134,7 +134,15 @@ impl Report {
         let tally = &self.tally;
         line(tally.read, "rows read", "");
         for (rows, name, note) in [
-            (tally.skipped, "skipped", "done in an earlier run"),
+            (
+                tally.skipped,
+                "skipped",
+                if self.mode == "rehearsal" {
+                    "done in an earlier rehearsal"
+                } else {
+                    "done in an earlier run"
+                },
+            ),
             (tally.of(Outcome::Unlinked), "unlinked", ""),
             (
                 tally.of(Outcome::NotLinked),
@@ -165,13 +173,14 @@ impl Report {
         }
         if tally.left > 0 || !self.counted_to_end {
             let note = match (self.mode, self.counted_to_end) {
-                ("dry_run", true) => "a run would call these",
+                ("dry_run", true) => "to be called",
                 _ if self.unrecorded => {
                     "not recorded; some may be unlinked, and the next run tells which"
                 }
-                (_, true) => "untouched",
+                // Not "untouched": an earlier run may have left some in doubt.
+                (_, true) => "for the next run",
                 (_, false) if tally.left == 0 => "but more that were not read",
-                (_, false) => "untouched, and more that were not read",
+                (_, false) => "for the next run, and more that were not read",
             };
             line(tally.left, "left", note);
         }
@@ -183,8 +192,8 @@ impl Report {
             let seconds = self.elapsed.as_secs_f64().max(0.001);
             let _ = writeln!(
                 text,
-                "{} calls in {} ({:.1}/s){throttled}.",
-                grouped(self.calls),
+                "{} in {} ({:.1}/s){throttled}.",
+                counted(self.calls, "call"),
                 spoken(self.elapsed),
                 self.calls as f64 / seconds
             );

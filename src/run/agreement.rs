@@ -183,17 +183,24 @@ fn is_yes(
     let Some(number) = number else {
         return Ok(typed.is_none());
     };
-    let typed = match typed {
-        Some(typed) => typed.to_owned(),
-        None => ask("How many pools are these? ")?.trim().to_owned(),
+    let typed = if let Some(typed) = typed {
+        typed.to_owned()
+    } else {
+        let answer = ask("How many pools are these? ")?;
+        let answer = answer.trim();
+        // As the first question wanted it.
+        let number = answer.strip_prefix("yes ").unwrap_or(answer);
+        number.trim().to_owned()
     };
     Ok(more.is_none() && typed == number.to_string())
 }
 
 /// What a look at the inputs tells.
 struct Survey {
-    /// Rows of each pool.
+    /// Rows of each pool that are left to do.
     pools: BTreeMap<String, u64>,
+    /// Those of them that the run takes before it stops at `--limit`, by Region.
+    taken: BTreeMap<String, u64>,
     done: u64,
     invalid: u64,
     held: u64,
@@ -205,12 +212,14 @@ impl Survey {
         let until = Instant::now() + LOOKING;
         let mut survey = Self {
             pools: BTreeMap::new(),
+            taken: BTreeMap::new(),
             done: 0,
             invalid: 0,
             held: 0,
             complete: true,
         };
         let held = |user: &str| holds.is_some_and(|holds| holds.hold(Print::of(user)));
+        let mut to_take = settings.bounds.limit.unwrap_or(u64::MAX);
         let (past, keyer) = peek(settings)?;
         for input in &settings.inputs {
             if !input.can_be_read_again() {
@@ -226,6 +235,11 @@ impl Survey {
                         if let Some(why) = settings.guards.allowed.refuses_pool(&pool) {
                             return Err(not_allowed(&why, &row.position));
                         }
+                        if to_take > 0 {
+                            to_take -= 1;
+                            let region = region_of(&pool).to_owned();
+                            *survey.taken.entry(region).or_default() += 1;
+                        }
                         *survey.pools.entry(pool).or_default() += 1;
                     }
                     Read::Invalid(_) => survey.invalid += 1,
@@ -237,15 +251,6 @@ impl Survey {
             }
         }
         Ok(survey)
-    }
-
-    /// Rows of each Region.
-    fn regions(&self) -> BTreeMap<&str, u64> {
-        let mut regions = BTreeMap::new();
-        for (pool, rows) in &self.pools {
-            *regions.entry(region_of(pool)).or_default() += rows;
-        }
-        regions
     }
 
     /// Of several pools the number has to be typed: whoever expects one does not type yes to three without a look.
@@ -291,6 +296,9 @@ impl Survey {
                 let _ = writeln!(text, "  {at_least}{} left out: {why}", counted(rows));
             }
         }
+        if let Some(limit) = settings.bounds.limit {
+            let _ = writeln!(text, "It stops after {} (--limit).", counted(limit));
+        }
         let _ = writeln!(text, "{}", self.forecast(settings));
         text.push_str("\nAn unlink cannot simply be undone. ");
         text.push_str(if self.number_to_type().is_some() {
@@ -304,7 +312,7 @@ impl Survey {
     /// How long it takes, as far as the rate tells.
     fn forecast(&self, settings: &Settings) -> String {
         let rate = settings.limits.rate;
-        let most = self.regions().into_values().max().unwrap_or(0);
+        let most = self.taken.values().copied().max().unwrap_or(0);
         match rate.per_second() {
             None => "As fast as the quota allows.".to_owned(),
             Some(_) if !self.complete => format!("At {rate}."),

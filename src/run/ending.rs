@@ -1,12 +1,14 @@
 //! From how a run ended to what is said about it: exit code, sentence, next command.
 
 use std::fmt::Write as _;
+use std::io::{self, ErrorKind};
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::reason::{Reason, Summary};
 use crate::error::Exit;
-use crate::input::InputError;
+use crate::input::{self, Compression, Format, Input, InputError};
 use crate::outcome::Outcome;
 use crate::report::{Report, Tally, conclusion};
 use crate::settings::{Mode, Settings};
@@ -49,10 +51,24 @@ pub(super) fn report(
 pub(super) fn dry_report(settings: &Settings, tally: Tally, elapsed: Duration) -> Report {
     let mut report = blank(settings, tally, elapsed);
     report.exit = conclusion(&tally, false);
-    report.next = Some((
-        command_without(&settings.command, &["--dry-run"], &["--rehearse"]),
-        "Next, rehearse it:".to_owned(),
-    ));
+    report.message = settings
+        .bounds
+        .limit
+        .filter(|limit| *limit < tally.left)
+        .map(|limit| {
+            format!("With --limit {limit}, a run stops when so many of the rows left are settled.")
+        });
+    report.next = if tally.left == 0 {
+        to_be_mended(settings, &tally)
+    } else {
+        // Without a name for its results, as of standard input, a rehearsal would be refused.
+        settings.results.as_ref().map(|_| {
+            (
+                command_without(&settings.command, &["--dry-run"], &["--rehearse"]),
+                "Next, rehearse it:".to_owned(),
+            )
+        })
+    };
     report
 }
 
@@ -87,7 +103,7 @@ impl Ending {
             Reason::AllRead => (
                 conclusion(&summary.tally, settings.not_linked_fails),
                 "finished",
-                undone(&summary.tally),
+                undone(settings, &summary.tally),
             ),
             Reason::Unreadable(error @ InputError::Changed { .. }) => {
                 (Exit::Halted, "halted", Some(format!("Halted: {error}.")))
@@ -141,7 +157,8 @@ impl Ending {
                 Exit::Halted,
                 "halted",
                 Some(format!(
-                    "Halted: the results file cannot be written ({error}). See to the disk; calls without a record are known to the next run."
+                    "Halted: the results file cannot be written ({error}). {}; calls without a record are known to the next run.",
+                    remedy(error)
                 )),
             ),
             Reason::Panicked(error) => (
@@ -160,11 +177,32 @@ impl Ending {
     }
 }
 
-fn undone(tally: &Tally) -> Option<String> {
+/// What is to be said of rows that were all read.
+fn undone(settings: &Settings, tally: &Tally) -> Option<String> {
     let invalid = tally.of(Outcome::Invalid);
-    (invalid > 0).then(|| {
-        format!("Invalid rows stand in the results with their line and reason ({invalid} of them). Mend them in the input.")
+    if invalid > 0 {
+        return Some(format!(
+            "Invalid rows stand in the results with their line and reason ({invalid} of them). Mend them in the input, or in a file of their own."
+        ));
+    }
+    let results = settings.results.as_ref()?;
+    let is_known = settings.mode == Mode::Rehearsal && tally.skipped > 0 && tally.settled() == 0;
+    is_known.then(|| {
+        format!(
+            "All of it was rehearsed before. To rehearse it from the beginning, remove {} first.",
+            results.path.display()
+        )
     })
+}
+
+/// What is to be done about results that cannot be written.
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::NotFound => "If it was moved, put it back before the next run",
+        // What the recording thread has found out about the file itself.
+        ErrorKind::Other => "Find out who did that, and put back what this run had written",
+        _ => "See to the disk",
+    }
 }
 
 /// `breaker` is the option that says how many are too many.
@@ -223,7 +261,7 @@ fn next(settings: &Settings, tally: &Tally, exit: Exit) -> Option<(String, Strin
             ));
         }
         Exit::Done | Exit::Usage | Exit::Held | Exit::CallFailed => return None,
-        Exit::NotAllDone if undone == 0 => return None,
+        Exit::NotAllDone if undone == 0 => return to_be_mended(settings, tally),
         Exit::NotAllDone => {
             "Next, the same command tries what is failed or in doubt again (--skip-failed leaves what failed):"
         }
@@ -236,6 +274,44 @@ fn next(settings: &Settings, tally: &Tally, exit: Exit) -> Option<(String, Strin
     Some((
         command_without(&settings.command, &[], &[]),
         does.to_owned(),
+    ))
+}
+
+/// The command that writes the invalid rows to a file, to be mended there. It takes none from a pipe, nor from a saved plan.
+fn to_be_mended(settings: &Settings, tally: &Tally) -> Option<(String, String)> {
+    let is_planned = settings.rows.is_some();
+    if tally.of(Outcome::Invalid) == 0 || is_planned || settings.command.get(1)? != "run" {
+        return None;
+    }
+    let format = |input| input::format_of(input, &settings.input).ok();
+    let first = settings.inputs.first()?;
+    let alike = |input| matches!(input, &Input::File(_)) && format(input) == format(first);
+    let Input::File(path) = first else {
+        return None;
+    };
+    let mut to = path.clone();
+    if Compression::of_name(&to) != Compression::None {
+        to.set_extension("");
+    }
+    if Format::of_name(&to).is_some() {
+        to.set_extension("");
+    }
+    let mut to = to.into_os_string();
+    to.push(format!(".invalid.{}", format(first)?.ending()));
+    if !settings.inputs.iter().all(alike) || Path::new(&to).exists() {
+        return None;
+    }
+    let mut command = settings.command.clone();
+    "plan".clone_into(&mut command[1]);
+    let to = to.to_string_lossy();
+    let command = command_without(
+        &command,
+        &["--dry-run", "--rehearse", "--yes", "-y"],
+        &["--invalid", &to],
+    );
+    Some((
+        command,
+        "Next, have the invalid rows written to a file of their own, with the reasons, and mend them there:".to_owned(),
     ))
 }
 

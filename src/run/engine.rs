@@ -12,10 +12,11 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::{JoinError, JoinSet, yield_now};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout_at};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
 use super::breaker::Breaker;
 use super::feeder::Fed;
+use super::limit::{Limit, at};
 use super::preflight::Sight;
 use super::reason::{Reason, Summary};
 use super::wires::{Bounds, Wires};
@@ -76,7 +77,7 @@ struct Engine<'a, C> {
     /// Settled, and not yet sent to the recorder.
     settled: Vec<Settled>,
     open: usize,
-    taken: u64,
+    limit: Limit,
     tally: Tally,
     reason: Option<Reason>,
     recorder_gone: bool,
@@ -99,7 +100,7 @@ impl<'a, C: Unlink> Engine<'a, C> {
             read: Vec::with_capacity(AT_ONCE),
             settled: Vec::new(),
             open: 0,
-            taken: 0,
+            limit: Limit::of(bounds.limit),
             tally: Tally::default(),
             reason: None,
             recorder_gone: false,
@@ -108,7 +109,7 @@ impl<'a, C: Unlink> Engine<'a, C> {
 
     async fn drive(mut self) -> Summary {
         let began = Instant::now();
-        let time_is_up = self.bounds.take_for.map(|time| began + time);
+        let mut time_is_up = self.bounds.take_for.map(|time| began + time);
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut tick = 0;
@@ -141,7 +142,10 @@ impl<'a, C: Unlink> Engine<'a, C> {
                         self.halt(reason);
                     }
                 }
-                () = at(time_is_up), if taking => self.stop_taking(Reason::TimeIsUp),
+                () = at(time_is_up) => {
+                    time_is_up = None;
+                    self.begin_no_more();
+                }
                 permit = Arc::clone(&self.queue).acquire_owned(), if self.turn.is_none() && (taking || waiting) => {
                     self.turn = permit.ok();
                 }
@@ -200,10 +204,10 @@ impl<'a, C: Unlink> Engine<'a, C> {
                 self.tally.read += rows;
                 self.tally.skipped += rows;
             }
-            fed if self.bounds.limit.is_some_and(|limit| self.taken >= limit) => {
+            Fed::Row(row) if !self.limit.lets_pass(&row, self.context.holds.as_deref()) => {
                 // There is a row behind the limit: rows remain.
                 self.stop_taking(Reason::Limit);
-                self.count(&fed);
+                self.count(&Fed::Row(row));
             }
             Fed::Invalid(row) => {
                 self.take();
@@ -236,7 +240,6 @@ impl<'a, C: Unlink> Engine<'a, C> {
 
     fn take(&mut self) {
         self.tally.read += 1;
-        self.taken += 1;
         self.open += 1;
     }
 
@@ -377,24 +380,29 @@ impl<'a, C: Unlink> Engine<'a, C> {
 
     /// Takes no more rows and starts no more calls.
     fn halt(&mut self, reason: Reason) {
-        self.wires.stop.send_if_modified(|stop| {
-            let before = std::mem::replace(stop, Stop::Drain.max(*stop));
-            before != *stop
-        });
-        let waiting = self
-            .behind
-            .values_mut()
-            .map(|behind| behind.drain(..).count())
-            .sum::<usize>();
-        let uncalled = self.wires.preflight.stop();
-        self.left(waiting + uncalled);
-        if self
-            .reason
-            .as_ref()
-            .is_none_or(|old| old.weight() < reason.weight())
-        {
+        self.stop(Stop::Drain);
+        let outweighs = |old: &Reason| old.weight() < reason.weight();
+        if self.reason.as_ref().is_none_or(outweighs) {
             self.reason = Some(reason);
         }
+    }
+
+    /// Leaves the rows that were taken and have not begun, however many these are; those that have begun go on to their end.
+    fn begin_no_more(&mut self) {
+        self.stop(Stop::Finish);
+        if matches!(self.reason, None | Some(Reason::AllRead)) {
+            self.reason = Some(Reason::TimeIsUp);
+        }
+    }
+
+    /// Tells the workers how far to stop, and leaves the rows that none of them has.
+    fn stop(&mut self, far: Stop) {
+        let further = |stop: &mut Stop| std::mem::replace(stop, far.max(*stop)) < far;
+        self.wires.stop.send_if_modified(further);
+        let behind = self.behind.values_mut();
+        let waiting: usize = behind.map(|rows| rows.drain(..).count()).sum();
+        let uncalled = self.wires.preflight.stop();
+        self.left(waiting + uncalled);
     }
 
     /// Takes no more rows; those that are open go on to their end.
@@ -487,13 +495,5 @@ impl<'a, C: Unlink> Engine<'a, C> {
             reason,
             counted_to_end,
         }
-    }
-}
-
-/// Waits for a time, or for ever.
-async fn at(time: Option<Instant>) {
-    match time {
-        Some(time) => sleep_until(time).await,
-        None => std::future::pending().await,
     }
 }

@@ -11,6 +11,7 @@ mod breaker;
 mod ending;
 mod engine;
 mod feeder;
+mod limit;
 mod memory;
 mod preflight;
 mod reason;
@@ -18,9 +19,12 @@ mod wires;
 
 use std::collections::{HashMap, HashSet};
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use indicatif::ProgressBar;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -45,17 +49,17 @@ use crate::hold::{Files, Holds, Print};
 use crate::input::{self, Input, InputError, Read};
 use crate::outcome::Outcome;
 use crate::record::{OpenError, Past, Results};
-use crate::report::{Progress, Reading, Report, Style, Tally, Totals, log, notice};
+use crate::report::{Progress, Reading, Report, Style, Tally, Totals, counted, notice};
 use crate::row::{Keyer, Position};
 use crate::settings::{Mode, Origin, Settings};
 use crate::signal::{self, Signal, Stop};
 use crate::worker::{Context, Counters};
 
-/// Runs the main job to its end, whatever that is.
+/// Runs the main job to its end, whatever that is; progress is shown in `bar`, if it is a bar.
 ///
 /// # Errors
 /// The run could not begin: nothing was called.
-pub async fn run(mut settings: Settings) -> Result<Report, Error> {
+pub async fn run(mut settings: Settings, bar: ProgressBar) -> Result<Report, Error> {
     let mut signals = signal::listen()
         .map_err(|error| Error::usage(format!("signals cannot be caught: {error}")))?;
     tell_config(&settings);
@@ -84,7 +88,7 @@ pub async fn run(mut settings: Settings) -> Result<Report, Error> {
         pools,
         ..stage
     };
-    call_all(&settings, stage, results, signals).await
+    call_all(&settings, stage, results, signals, bar).await
 }
 
 /// Says which configuration counts, and for what.
@@ -187,7 +191,22 @@ const REHEARSED_LATENCY: Duration = Duration::from_millis(30);
 /// Opens every file, reads its header and looks for damage: what is wrong fails before the first call, not after hours.
 /// A pipe would lose what is looked at, so of that only the name is checked.
 fn check_inputs(settings: &Settings) -> Result<(), Error> {
+    let results = settings
+        .results
+        .as_ref()
+        .and_then(|named| inode(&named.path));
     for input in &settings.inputs {
+        if let Input::File(path) = input
+            && results.is_some()
+            && inode(path) == results
+        {
+            // Every line that is recorded would be read as one more row.
+            return Err(Error::usage(format!(
+                "{} is an input, and the results file too",
+                path.display()
+            ))
+            .hint("Name another results file with --results."));
+        }
         let checked = if input.can_be_read_again() {
             input::open(input, &settings.input).and_then(|_| input::verify(input))
         } else {
@@ -196,6 +215,12 @@ fn check_inputs(settings: &Settings) -> Result<(), Error> {
         checked.map_err(|error| unreadable(&error))?;
     }
     Ok(())
+}
+
+/// What tells whether two names are of one file.
+fn inode(path: &Path) -> Option<(u64, u64)> {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some((metadata.dev(), metadata.ino()))
 }
 
 /// An input that cannot be read, as the end of a run or plan.
@@ -219,14 +244,18 @@ fn open_results(settings: &Settings) -> Result<Results, Error> {
     let name = named.path.display();
     if results.cut > 0 {
         notice(&format!(
-            "{name}: cut off a torn last line of {} bytes; its row is tried again.",
-            results.cut
+            "{name}: cut off a torn last line of {}; its row is tried again.",
+            counted(results.cut, "byte")
         ));
     }
     let interrupted = results.past.interrupted().count();
     if interrupted > 0 {
         notice(&format!(
-            "{name}: {interrupted} rows were in flight when the last run ended; each is tried again, knowing that."
+            "{name}: {} in flight when the last run ended; each is tried again, knowing that.",
+            match interrupted {
+                1 => "1 row was".to_owned(),
+                _ => format!("{interrupted} rows were"),
+            }
         ));
     }
     Ok(results)
@@ -256,6 +285,7 @@ async fn call_all(
     stage: Stage,
     results: Results,
     signals: mpsc::Receiver<Signal>,
+    bar: ProgressBar,
 ) -> Result<Report, Error> {
     let no_thread = |error| Error::usage(format!("a thread cannot be started: {error}"));
     let began = Instant::now();
@@ -288,8 +318,7 @@ async fn call_all(
         chance: Mutex::new(fastrand::Rng::new()),
         counters: Counters::default(),
     });
-    let mut progress = Progress::new(settings.progress, totals(settings, reading));
-    log::start(settings.verbose, settings.json_log, progress.bar());
+    let mut progress = Progress::new(settings.progress, totals(settings, reading), bar);
     let summary = drive(
         Arc::clone(&context),
         settings.bounds,
@@ -403,7 +432,7 @@ fn dry_run(settings: &Settings, holding: Option<&Holding>) -> Result<Report, Err
         }
     }
     if let more @ 1.. = tally.of(Outcome::Invalid).saturating_sub(SHOWN) {
-        notice(&format!("and {more} more invalid rows"));
+        notice(&format!("and {}", counted(more, "more invalid row")));
     }
     Ok(ending::dry_report(settings, tally, began.elapsed()))
 }

@@ -16,7 +16,7 @@ pub enum Reason {
     AllRead,
     /// An input cannot be read on.
     Unreadable(InputError),
-    /// `--limit` rows were taken.
+    /// `--limit` rows that need a call were taken, and there are more.
     Limit,
     /// `--for` is over.
     TimeIsUp,

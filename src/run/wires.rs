@@ -20,7 +20,7 @@ pub struct Bounds {
     pub open_rows: usize,
     /// Rows that wait for their first admission at most: whoever comes back from a back-off should not wait for thousands.
     pub queued: usize,
-    /// Rows to settle.
+    /// Rows to be called that are taken; those that need no call come on top.
     pub limit: Option<u64>,
     /// How long to take rows.
     pub take_for: Option<Duration>,

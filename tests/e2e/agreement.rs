@@ -79,6 +79,9 @@ fn of_several_pools_the_number_has_to_be_typed() {
     for (typed, code) in [
         (&["yes 2\n"][..], 0),
         (&["yes\n", "2\n"], 0),
+        (&["yes\n", "yes 2\n"], 0),
+        (&["yes\n", "yes 3\n"], 2),
+        (&["yes\n", "yes\n"], 2),
         (&["yes\n", "3\n"], 2),
         (&["yes\n", "\n"], 2),
         (&["yes 3\n"], 2),

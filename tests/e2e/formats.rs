@@ -444,3 +444,29 @@ fn a_name_that_is_no_text_is_a_name() {
         assert_eq!(ran.counts(&["rows", "unlinked", "skipped"]), counts);
     }
 }
+
+#[test]
+fn a_field_from_two_columns_is_refused() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(1));
+    let user = "developer_user_identifier";
+    let map = |column: &str| format!("{user}={column}");
+    let ran = sandbox
+        .run(&["people.csv", "--map", &map("user"), "--map", &map("id")])
+        .exits(2);
+    let words = format!("--map takes {user} from two columns, user and id");
+    assert!(ran.stderr.contains(&words), "{}", ran.stderr);
+}
+
+#[test]
+fn a_dry_run_of_standard_input_names_no_rehearsal_that_would_be_refused() {
+    let sandbox = Sandbox::new();
+    let args = ["-", "--format", "csv", "--dry-run", "--json"];
+    let next = |args: &[&str]| {
+        let ran = sandbox.run_with_input(args, people(1).as_bytes()).exits(0);
+        ran.summary()["next"].as_str().map(str::to_owned)
+    };
+    assert_eq!(next(&args), None);
+    let named = next(&[&args[..], &["--results", "r.csv"]].concat());
+    assert!(named.is_some_and(|next| next.contains("--results r.csv")));
+}

@@ -12,7 +12,7 @@ use cognito_unlink::emulator::{Emulator, Link, Rule, Settings, Then, When};
 use rustix::process::Signal;
 
 use crate::gate::{Gate, Instead, Told};
-use crate::outages::{keys, old_keys_expire};
+use crate::outages::{expires, keys, old_keys_expire};
 use crate::sandbox::{
     Closed, PATIENCE, POOL, PROVIDER, Ran, Running, Sandbox, csv, link, people, start,
 };
@@ -350,6 +350,45 @@ fn credentials_that_are_renewed_for_another_account_sign_nothing() {
     assert!(sandbox.emulator.calls().len() <= called + 2);
     assert_eq!(ran.counts(&["failed", "in_doubt"]), [0, 0]);
     assert!(ran.counts(&["unlinked"])[0] < 40, "{}", ran.stdout);
+}
+
+/// Keys that name accounts 111122223333 and 444455556666, as keys do since 2019: the bits stand in base 32 behind the prefix.
+const KEY_OF_OURS: &str = "ASIARTX3GSDSQAAAAAAF";
+const KEY_OF_OTHERS: &str = "ASIAWO645SY5AAAAAAAH";
+
+/// Nobody has named an account, and nobody is asked for one.
+#[test]
+fn without_an_account_it_stays_the_one_that_the_run_began_with() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(40));
+    sandbox.write("credentials", keys(KEY_OF_OURS));
+    sandbox.emulator.add_rule(Rule {
+        when: When::Call(5),
+        then: Then::Hold,
+        times: None,
+    });
+    let mut command = sandbox.bare();
+    command.args(["run", "people.csv", "--on-expiry", "wait", "--json"]);
+    command.args(["--rate", "unlimited", "--concurrency", "2"]);
+    command.args(["--endpoint-url", &sandbox.emulator.url()]);
+    command.env("AWS_SHARED_CREDENTIALS_FILE", sandbox.path("credentials"));
+    let running = start(&mut command);
+    expires(&sandbox, &running, KEY_OF_OURS);
+    let called = sandbox.emulator.calls().len();
+    sandbox.write("credentials", keys(KEY_OF_OTHERS));
+    let ran = running.ended().exits(5);
+    says(
+        &ran,
+        "The answer was account 444455556666, and the run began with account 111122223333.",
+    );
+    assert_eq!(ran.counts(&["failed", "in_doubt"]), [0, 0]);
+    // Beside what was under way when the credentials expired, and what tries the old ones.
+    assert!(sandbox.emulator.calls().len() <= called + 2);
+    let operations = sandbox.emulator.counters().operations;
+    assert!(
+        !operations.contains_key("GetCallerIdentity"),
+        "{operations:?}"
+    );
 }
 
 #[test]

@@ -5,6 +5,7 @@
 mod admission;
 mod agreement;
 mod answers;
+mod changing;
 mod disk;
 mod formats;
 mod gate;
@@ -12,6 +13,7 @@ mod guards;
 mod holds;
 mod hostile;
 mod interruption;
+mod limit;
 mod mending;
 mod network;
 mod outages;

@@ -58,8 +58,22 @@ fn a_profile_that_is_named_goes_before_keys_in_the_environment() {
     // The keys in the environment would be taken.
     with("purge").exits(5);
     let ran = with("absent").exits(2);
-    assert!(ran.stderr.contains("--profile absent"), "{}", ran.stderr);
+    let says = "--profile absent: the AWS files have no profile of that name";
+    assert!(ran.stderr.contains(says), "{}", ran.stderr);
     sandbox.run(&["people.csv"]).exits(0);
+}
+
+#[test]
+fn broken_aws_files_are_refused_and_named() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(3));
+    sandbox.write("config", "[profile purge\n");
+    let mut command = sandbox.run_command(&["people.csv"]);
+    command.env("AWS_CONFIG_FILE", sandbox.path("config"));
+    let ran = start(&mut command).ended().exits(2);
+    let named = sandbox.path("config").display().to_string();
+    assert!(ran.stderr.contains(&named), "{}", ran.stderr);
+    assert!(!sandbox.exists("people.results.csv"));
 }
 
 #[test]

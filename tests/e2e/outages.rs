@@ -87,10 +87,15 @@ pub(crate) fn keys(key: &str) -> String {
 
 /// Lets the key `AKIDOLD` expire while a call is held, and waits until the run waits for others.
 pub(crate) fn old_keys_expire(sandbox: &Sandbox, running: &Running) {
+    expires(sandbox, running, "AKIDOLD");
+}
+
+/// The same of any key.
+pub(crate) fn expires(sandbox: &Sandbox, running: &Running, key: &str) {
     assert!(sandbox.emulator.wait_until(PATIENCE, |seen| seen.held == 1));
     sandbox.emulator.clear_rules();
     sandbox.emulator.add_rule(Rule {
-        when: When::Key("AKIDOLD".into()),
+        when: When::Key(key.into()),
         then: Then::Fault(FaultKind::ExpiredToken),
         times: None,
     });

@@ -186,6 +186,94 @@ fn each_call_and_each_retry_is_logged_if_asked() {
 }
 
 #[test]
+fn in_json_every_line_of_standard_error_is_an_object() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(4) + "acct-5\n");
+    sandbox.write("people.results.csv", "");
+    let cases: [(&[&str], i32, &str, &str); 6] = [
+        (&["people.csv", "--dry-run"], 1, "INFO", "people.csv:6"),
+        (
+            &["people.csv", "--limit", "2"],
+            4,
+            "INFO",
+            "torn last line of 1 byte;",
+        ),
+        (&["people.csv", "-vv"], 1, "DEBUG", "called"),
+        (&["people.csv", "--carry", "ticket"], 3, "ERROR", "ticket"),
+        (&["absent.csv"], 3, "ERROR", "absent.csv"),
+        (
+            &["people.csv", "--results", "r.txt"],
+            2,
+            "ERROR",
+            ".csv or .jsonl",
+        ),
+    ];
+    for (args, code, level, says) in cases {
+        if args.contains(&"--limit") {
+            let header = sandbox.run(&["people.csv", "--limit", "1"]).exits(4);
+            assert_eq!(header.stderr, "");
+            sandbox.write(
+                "people.results.csv",
+                sandbox.read("people.results.csv") + "5",
+            );
+        }
+        let ran = sandbox
+            .run(&[args, &["--log-format", "json"]].concat())
+            .exits(code);
+        let lines: Vec<serde_json::Value> = ran
+            .stderr
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("JSON"))
+            .collect();
+        let found = lines.iter().any(|line| {
+            let message = line["message"].as_str().expect("text");
+            line["level"] == level && message.contains(says) && !message.starts_with("error")
+        });
+        assert!(found, "{args:?}: {}", ran.stderr);
+        assert!(!ran.stderr.contains("acct-"), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn the_next_command_for_invalid_rows_gives_them_back() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(2) + "bad row\n");
+    let ran = sandbox.run(&["people.csv", "--json"]).exits(1);
+    let next = ran.summary()["next"]
+        .as_str()
+        .expect("a command")
+        .to_owned();
+    let words: Vec<&str> = next.split(' ').skip(1).collect();
+    assert_eq!(words[0], "plan");
+    start(sandbox.program().args(&words)).ended().exits(1);
+    let text = sandbox.read("people.invalid.csv");
+    assert!(text.ends_with(",bad row\n"), "{text}");
+
+    // Whoever has the rows already mends them.
+    let ran = sandbox.run(&["people.csv", "--json"]).exits(1);
+    assert_eq!(ran.summary()["next"], serde_json::Value::Null);
+}
+
+#[test]
+fn a_rehearsal_that_was_rehearsed_before_says_so() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(2));
+    let rehearse = || {
+        let mut command = sandbox.bare();
+        command.args(["run", "people.csv", "--rehearse", "--rate", "100"]);
+        start(&mut command).ended().exits(0)
+    };
+    assert!(!rehearse().stdout.contains("before"));
+    let again = rehearse();
+    for words in [
+        "2  skipped  done in an earlier rehearsal",
+        "remove people.rehearsal.csv first",
+    ] {
+        assert!(again.stdout.contains(words), "{}", again.stdout);
+    }
+}
+
+#[test]
 fn a_message_cannot_command_the_terminal() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(1));

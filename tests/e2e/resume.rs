@@ -1,7 +1,7 @@
 //! A run that stopped for any reason goes on where it stopped.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 
 use cognito_unlink::emulator::{FaultKind, Rule, Settings, Then, When};
 use rustix::process::Signal;
@@ -58,6 +58,69 @@ fn after_a_limit_whatever_became_of_the_input() {
     let calls = sandbox.calls_by_user();
     assert_eq!(calls.len(), 120);
     assert!(calls.values().all(|&calls| calls == 1), "{calls:?}");
+}
+
+#[test]
+fn results_that_hold_no_row_yet_take_other_carried_columns() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "people.csv",
+        people(3).replace("developer_user_identifier", "user"),
+    );
+    sandbox.emulator.add_rule(Rule {
+        when: When::Always,
+        then: Then::Fault(FaultKind::AccessDenied),
+        times: None,
+    });
+    let args = [
+        "people.csv",
+        "--map",
+        "developer_user_identifier=user",
+        "--no-preflight",
+    ];
+    sandbox.run(&args).exits(5);
+    let header = sandbox.read("people.results.csv");
+    assert_eq!(header.lines().count(), 1);
+    sandbox.emulator.clear_rules();
+
+    // A look leaves it as it is.
+    let carrying = [&args[..], &["--carry", "user"]].concat();
+    sandbox
+        .run(&[&carrying[..], &["--dry-run"]].concat())
+        .exits(0);
+    assert_eq!(sandbox.read("people.results.csv"), header);
+
+    let ran = sandbox.run(&carrying).exits(0);
+    assert!(!ran.stderr.contains("cut off"), "{}", ran.stderr);
+    let lines = sandbox.results("people.results.csv");
+    assert_eq!(lines.len(), 3);
+    assert!(
+        lines
+            .iter()
+            .all(|line| line["user"] == line["developer_user_identifier"])
+    );
+    let ran = sandbox.run(&args).exits(2);
+    assert!(
+        ran.stderr.contains("it carries the columns user"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn results_are_no_input_of_their_own_run() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(3));
+    sandbox.run(&["people.csv"]).exits(0);
+    symlink("people.results.csv", sandbox.path("again.csv")).expect("a link");
+    let called = sandbox.emulator.calls().len();
+    let args = ["people.csv", "again.csv", "--results", "people.results.csv"];
+    let ran = sandbox.run(&args).exits(2);
+    let words = "again.csv is an input, and the results file too";
+    assert!(ran.stderr.contains(words), "{}", ran.stderr);
+    assert_eq!(sandbox.emulator.calls().len(), called);
+    // Under a name of their own they are.
+    sandbox.run(&["again.csv"]).exits(0);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::symlink;
 use std::process::Command;
 
 use cognito_unlink::emulator::{Emulator, Rule, Settings, Then, When};
@@ -48,6 +49,19 @@ fn refused(sandbox: &Sandbox, args: &[&str], why: &[&str]) {
     }
     assert_eq!(sandbox.emulator.counters().unlinks, 0, "{}", ran.stderr);
     assert!(!sandbox.exists("people.results.csv"), "{}", ran.stderr);
+}
+
+#[test]
+fn behind_a_link_the_folder_of_the_plan_itself_counts() {
+    let sandbox = Sandbox::new();
+    fs::create_dir(sandbox.path("plans")).expect("created");
+    sandbox.write("plans/people.csv", people(2));
+    let url = sandbox.emulator.url();
+    let usual = ["--endpoint-url", &url, "--out", "plans/july.json"];
+    plan(&sandbox, &[&["plans/people.csv"], &usual[..]].concat()).exits(0);
+    symlink("plans/july.json", sandbox.path("plan.json")).expect("linked");
+    run_plan(&sandbox, &[]).exits(0);
+    assert_eq!(sandbox.outcomes("plans/people.results.csv").len(), 2);
 }
 
 #[test]

@@ -21,6 +21,9 @@ const REASONS: Reasons = Reasons {
         "a carriage return that ends no line stands in a field without quotes",
         "the record is longer than 0 bytes",
         "the row has 0 fields, and there are 0 columns",
+        "the row has 0 field, and there are 0 columns",
+        "the row has 0 fields, and there are 0 columns (it holds NUL bytes, as lines do that a crash has damaged)",
+        "the row has 0 field, and there are 0 columns (it holds NUL bytes, as lines do that a crash has damaged)",
     ],
     of_fields: &[" is not valid UTF-8"],
 };

@@ -233,9 +233,8 @@ pub(crate) struct Expect {
 pub(crate) struct Shared {
     pub(crate) from: Time,
     pub(crate) to: Time,
-    /// Of each run, of those of both, in percent: with every seed, and with nine seeds of ten.
+    /// Of each run, of those of both, in percent.
     pub(crate) percent: Range,
-    pub(crate) usual_percent: Range,
     /// Of both runs.
     pub(crate) taken_per_second: Range,
 }

@@ -32,14 +32,16 @@ impl Complaints {
     /// Of runs that share a quota.
     pub(crate) fn of_shares(played: &[Played], shared: &Shared) -> Self {
         let mut complaints = Self::default();
-        for percent in percents(played, shared) {
-            complaints.range("percent of a run", shared.percent, percent);
+        let taken = taken_by_each(played, shared);
+        let all = taken.iter().sum::<f64>();
+        for taken in taken {
+            complaints.range("percent of a run", shared.percent, taken / all * 100.0);
         }
         let seconds = shared.to.0.saturating_sub(shared.from.0).as_secs_f64();
         complaints.range(
             "taken_per_second by both",
             shared.taken_per_second,
-            taken_by_each(played, shared).iter().sum::<f64>() / seconds,
+            all / seconds,
         );
         complaints
     }
@@ -257,13 +259,7 @@ impl fmt::Display for Complaints {
     }
 }
 
-/// What each run has of what both have.
-pub(crate) fn percents(played: &[Played], shared: &Shared) -> Vec<f64> {
-    let taken = taken_by_each(played, shared);
-    let all = taken.iter().sum::<f64>();
-    taken.iter().map(|taken| taken / all * 100.0).collect()
-}
-
+/// Of runs that share a quota.
 fn taken_by_each(played: &[Played], shared: &Shared) -> Vec<f64> {
     let taken = played
         .iter()

@@ -1,7 +1,16 @@
-//! The account behind an access key, without asking anybody.
+//! The account behind credentials, without asking anybody.
+
+use aws_credential_types::Credentials;
+
+/// As the credentials say, or else as their key does.
+pub(super) fn account_told(credentials: &Credentials) -> Option<String> {
+    let told = credentials.account_id();
+    told.map(|id| id.as_str().to_owned())
+        .or_else(|| account_of(credentials.access_key_id()))
+}
 
 /// The account that an access key names: its bits stand behind the prefix, in base 32 (RFC 4648), in keys since 2019.
-pub(super) fn account_of(access_key: &str) -> Option<String> {
+fn account_of(access_key: &str) -> Option<String> {
     let digits = access_key
         .strip_prefix("AKIA")
         .or_else(|| access_key.strip_prefix("ASIA"))?;

@@ -46,12 +46,13 @@ impl Endpoints {
     /// # Errors
     /// The AWS files cannot be read, or what is configured is no URL.
     pub(super) async fn of(settings: &Settings) -> Result<Self, SettingsError> {
-        if let Some(url) = &settings.endpoint_url {
-            return Ok(Self::both(url));
-        }
+        // Also where they decide nothing here: with a file that is broken no credentials are found later, and it is not said why.
         let profiles = profiles(settings.profile.clone()).await.map_err(|error| {
             SettingsError(format!("the AWS files cannot be read: {}", told(&error)))
         })?;
+        if let Some(url) = &settings.endpoint_url {
+            return Ok(Self::both(url));
+        }
         let configured = |service| configured(&profiles, variable, service);
         Ok(Self {
             cognito: configured(&COGNITO).map(checked).transpose()?,

@@ -1,24 +1,30 @@
-//! Credentials that sign no call before STS has told that their account is one that the run may touch.
+//! Credentials that sign no call before STS has told that their account is one that the run may touch; or, where it may touch any,
+//! none for another account than the run began with, as far as the credentials tell whose they are.
 //!
 //! Whatever brings new ones in the middle of a run, a file that was written anew or a chain that refreshes itself, passes here.
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentialsProvider, future};
 use aws_sdk_cognitoidentity::config::IdentityCache;
 
+use super::account::account_told;
 use super::look::ask_for_caller;
 use crate::call::look::{Caller, Untold, Why};
 use crate::outcome::{Answer, Facts, Heard};
 
-/// A source of credentials that asks whose they are each time that it has others to give.
+/// A source of credentials that looks whose they are each time that it has others to give.
 #[derive(Debug)]
 pub(super) struct Guarded {
     pub(super) credentials: SharedCredentialsProvider,
+    /// The accounts that the run may touch; any, if there are none.
     pub(super) accounts: Vec<String>,
+    /// Where it may touch any: the first that credentials have told of, for this source and those that come after it.
+    pub(super) began_with: Arc<OnceLock<String>>,
     /// How STS is asked, but for the credentials.
     pub(super) sts: aws_sdk_sts::config::Builder,
     /// The access key that has passed last. Keys never change their account, so a silent STS does not hold up a run that has its
@@ -29,6 +35,12 @@ pub(super) struct Guarded {
 impl Guarded {
     async fn checked(&self) -> provider::Result {
         let credentials = self.credentials.provide_credentials().await?;
+        if self.accounts.is_empty() {
+            return match self.strays(&credentials) {
+                None => Ok(credentials),
+                Some(unfit) => Err(CredentialsError::provider_error(unfit)),
+            };
+        }
         let key = credentials.access_key_id();
         if self.passed().as_deref() == Some(key) {
             return Ok(credentials);
@@ -46,6 +58,16 @@ impl Guarded {
             Ok(caller) => Err(CredentialsError::provider_error(Unfit::Anothers(caller))),
             Err(untold) => Err(CredentialsError::provider_error(Unfit::Nobodys(untold))),
         }
+    }
+
+    /// Whether the credentials are known to be another account's than the run began with. Nobody is asked for it.
+    fn strays(&self, credentials: &Credentials) -> Option<Unfit> {
+        let account = account_told(credentials)?;
+        let began_with = self.began_with.get_or_init(|| account.clone());
+        (*began_with != account).then(|| Unfit::Strayed {
+            account,
+            began_with: began_with.clone(),
+        })
     }
 
     fn passed(&self) -> MutexGuard<'_, Option<String>> {
@@ -67,6 +89,13 @@ impl ProvideCredentials for Guarded {
 pub(super) enum Unfit {
     /// They are another account's.
     Anothers(Caller),
+    /// They are not those of the account that the run began with.
+    Strayed {
+        /// Whose they are.
+        account: String,
+        /// Whose they were.
+        began_with: String,
+    },
     /// It cannot be found out whose they are.
     Nobodys(Untold),
 }
@@ -78,6 +107,13 @@ impl Unfit {
             Self::Anothers(caller) => {
                 let facts = Facts {
                     message: Some(format!("account {} ({})", caller.account, caller.arn)),
+                    ..Facts::default()
+                };
+                (Heard::OtherAccount, facts)
+            }
+            Self::Strayed { .. } => {
+                let facts = Facts {
+                    message: Some(self.to_string()),
                     ..Facts::default()
                 };
                 (Heard::OtherAccount, facts)
@@ -102,6 +138,13 @@ impl fmt::Display for Unfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Anothers(caller) => write!(f, "they are those of account {}", caller.account),
+            Self::Strayed {
+                account,
+                began_with,
+            } => write!(
+                f,
+                "account {account}, and the run began with account {began_with}"
+            ),
             Self::Nobodys(untold) => {
                 write!(
                     f,
@@ -164,5 +207,32 @@ mod tests {
             classify(&anothers.answer()),
             Class::Fatal(Cause::OtherAccount)
         );
+    }
+
+    #[test]
+    fn credentials_stray_only_where_they_say_so_themselves() {
+        let began_with = Arc::default();
+        let strays = |key: &str| {
+            let credentials = Credentials::from_keys(key, "s", None);
+            let guarded = Guarded {
+                credentials: SharedCredentialsProvider::new(credentials.clone()),
+                accounts: Vec::new(),
+                began_with: Arc::clone(&began_with),
+                sts: aws_sdk_sts::config::Builder::new(),
+                passed: Mutex::default(),
+            };
+            guarded.strays(&credentials)
+        };
+        // Whose the first ones are is not known, so that the next ones count.
+        assert!(strays("AKIDEXAMPLE").is_none());
+        assert!(strays("ASIARTX3GSDSQAAAAAAF").is_none());
+        assert!(strays("ASIARTX3GSDSQAAAAADD").is_none());
+        assert!(strays("AKIDEXAMPLE").is_none());
+        let other = strays("ASIAWO645SY5AAAAAAAH").expect("another account's");
+        assert_eq!(
+            other.to_string(),
+            "account 444455556666, and the run began with account 111122223333"
+        );
+        assert_eq!(classify(&other.answer()), Class::Fatal(Cause::OtherAccount));
     }
 }

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::error::Error as StdError;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use aws_config::environment::EnvironmentVariableRegionProvider;
@@ -44,7 +44,7 @@ use aws_smithy_runtime_api::client::http::{
 use super::Unlink;
 use crate::outcome::{Answer, Facts, Heard};
 use crate::row::Link;
-use account::account_of;
+use account::account_told;
 use answer::{OnlyCognito, answer_of, told};
 use endpoint::Endpoints;
 use guarded::Guarded;
@@ -97,6 +97,8 @@ pub struct AwsCalls {
     http: SharedHttpClient,
     /// Settled once: credentials are renewed, endpoints are not.
     endpoints: Endpoints,
+    /// The account of the first credentials, once they have told it.
+    began_with: Arc<OnceLock<String>>,
     /// A rehearsal takes nothing from the environment, now or later.
     rehearsal: bool,
     clients: RwLock<Clients>,
@@ -106,21 +108,25 @@ pub struct AwsCalls {
 #[derive(Debug)]
 struct Clients {
     shared: SdkConfig,
-    /// The credentials, where it matters whose they are.
+    /// The credentials, as far as they may sign; a rehearsal's may.
     guarded: Option<SharedCredentialsProvider>,
     /// One client a Region, built once: building one costs more than a call.
     by_region: HashMap<String, Client>,
 }
 
 impl Clients {
-    async fn load(settings: &Settings, http: SharedHttpClient, endpoints: &Endpoints) -> Self {
+    async fn load(
+        settings: &Settings,
+        http: SharedHttpClient,
+        endpoints: &Endpoints,
+        began_with: Arc<OnceLock<String>>,
+    ) -> Self {
         let shared = load(settings, http).await;
-        let ours = shared.credentials_provider();
-        let guarded = ours.filter(|_| !settings.accounts.is_empty());
-        let guarded = guarded.map(|credentials| {
+        let guarded = shared.credentials_provider().map(|credentials| {
             SharedCredentialsProvider::new(Guarded {
                 credentials,
                 accounts: settings.accounts.clone(),
+                began_with,
                 sts: sts_config(&shared, settings.timeouts(), endpoints.sts.clone()),
                 passed: Mutex::default(),
             })
@@ -139,6 +145,21 @@ async fn profiles(profile: Option<String>) -> Result<ProfileSet, ProfileFileLoad
     profile::load(&fs, &env, &files, profile.map(Into::into)).await
 }
 
+/// What is wrong with a profile that gives no credentials.
+async fn no_profile(name: &str, error: &CredentialsError) -> String {
+    let is_there = profiles(None).await.is_ok_and(|all| {
+        let mut names = all.profiles();
+        names.any(|there| there == name)
+    });
+    if is_there {
+        format!("--profile {name} has no credentials: {}", told(error))
+    } else {
+        format!(
+            "--profile {name}: the AWS files have no profile of that name; `aws configure list-profiles` lists those that they have"
+        )
+    }
+}
+
 impl AwsCalls {
     /// Resolves the settings as AWS tools do. Calls no Cognito yet.
     ///
@@ -148,22 +169,22 @@ impl AwsCalls {
     pub async fn new(settings: &Settings) -> Result<Self, SettingsError> {
         let http = bounded_http_client(settings, ProxyConfig::from_env())?;
         let endpoints = Endpoints::of(settings).await?;
-        let clients = Clients::load(settings, http.clone(), &endpoints).await;
+        let began_with = Arc::default();
+        let clients =
+            Clients::load(settings, http.clone(), &endpoints, Arc::clone(&began_with)).await;
         if let (Some(name), Some(profile)) =
             (&settings.profile, clients.shared.credentials_provider())
             && let Err(error @ CredentialsError::CredentialsNotLoaded(_)) =
                 profile.provide_credentials().await
         {
-            let why = told(&error);
-            return Err(SettingsError(format!(
-                "--profile {name} has no credentials: {why}"
-            )));
+            return Err(SettingsError(no_profile(name, &error).await));
         }
         Ok(Self {
             timeouts: settings.timeouts(),
             settings: settings.clone(),
             http,
             endpoints,
+            began_with,
             rehearsal: false,
             clients: RwLock::new(clients),
         })
@@ -200,6 +221,7 @@ impl AwsCalls {
             settings,
             http,
             endpoints: Endpoints::both(url),
+            began_with: Arc::default(),
             rehearsal: true,
             clients: RwLock::new(clients),
         })
@@ -221,11 +243,7 @@ impl AwsCalls {
             Some(provider) => provider.provide_credentials().await.ok(),
             None => None,
         };
-        let account = credentials.and_then(|credentials| {
-            let told = credentials.account_id();
-            told.map(|id| id.as_str().to_owned())
-                .or_else(|| account_of(credentials.access_key_id()))
-        });
+        let account = credentials.as_ref().and_then(account_told);
         account.unwrap_or_else(|| "unknown".to_owned())
     }
 
@@ -313,7 +331,13 @@ impl Unlink for AwsCalls {
         if self.rehearsal {
             return;
         }
-        let clients = Clients::load(&self.settings, self.http.clone(), &self.endpoints).await;
+        let clients = Clients::load(
+            &self.settings,
+            self.http.clone(),
+            &self.endpoints,
+            Arc::clone(&self.began_with),
+        )
+        .await;
         *self.clients.write().unwrap_or_else(PoisonError::into_inner) = clients;
     }
 }

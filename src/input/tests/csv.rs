@@ -312,6 +312,8 @@ fn headers() {
         ("\nidentity_id,\"user\nr:0,a\n", "in: the header in line 2 cannot be read: the quote opened here is never closed; mend it by the rules of RFC 4180".to_owned()),
         ("r:00000000,alice\n", "in: line 1 is a row and not a header; put a header before it, or name the columns with --no-header --columns \
             (or, if the lines are JSON, the format with --format jsonl)".to_owned()),
+        ("{\"identity_id\": \"r:0\", \"developer_user_identifier\": \"a\"}\n", "in: line 1 is a row and not a header; put a header before it, or name the \
+            columns with --no-header --columns (or, if the lines are JSON, the format with --format jsonl)".to_owned()),
         ("identity_id,developer_user_identifier\rr:0,a\r", "in: line 1 holds carriage returns that end no line, as in an old Macintosh file; \
             turn them into line feeds, for instance with: tr '\\r' '\\n'".to_owned()),
     ] {

@@ -151,7 +151,10 @@ fn errors_of_the_file_end_the_rows() {
         );
         assert!(reader.next().is_none());
     }
-    let source = io::Read::chain(Cursor::new("{\r\"identity_id\""), Failing);
+    let source = io::Read::chain(
+        Cursor::new("{\r\"identity_id\": \"us-east-1:0f1e2d3c"),
+        Failing,
+    );
     let mut torn = reader(Format::Jsonl, source, &filled()).expect("it begins well");
     assert!(matches!(
         torn.next(),
@@ -167,19 +170,105 @@ fn errors_of_the_file_end_the_rows() {
 
 #[test]
 fn what_is_compressed_by_its_name_is() {
-    for (name, bytes) in [
-        ("people.csv.gz", TEXT.as_bytes()),
-        ("people.csv.zst", TEXT.as_bytes()),
-        ("people.jsonl.gz", b""),
-        ("people.jsonl.zst", b""),
+    for (name, bytes, told) in [
+        (
+            "people.csv.gz",
+            TEXT.as_bytes(),
+            "is gzip data, and it does not begin as such; take the ending off the name",
+        ),
+        (
+            "people.csv.zst",
+            TEXT.as_bytes(),
+            "is zstd data, and it does not begin as such",
+        ),
+        (
+            "people.jsonl.gz",
+            b"",
+            "the file is empty, which is no gzip data; get it anew",
+        ),
+        (
+            "people.jsonl.zst",
+            b"",
+            "the file is empty, which is no zstd data",
+        ),
     ] {
         let error = open_bytes(name, bytes, &filled())
             .err()
             .expect("it is not what it says");
+        assert!(error.to_string().contains(told), "{error}");
+        assert!(!error.is_usage(), "{error}");
+    }
+    // A frame to be skipped may come first.
+    let skipped = [
+        &[0x5e, 0x2a, 0x4d, 0x18, 2, 0, 0, 0, 7, 7][..],
+        &zstd(TEXT.as_bytes()),
+    ]
+    .concat();
+    for name in ["people.csv.zst", "people.csv"] {
+        let reader = open_bytes(name, &skipped, &filled()).expect("it can be opened");
+        assert_eq!(users(reader), ["a", "é"]);
+    }
+}
+
+#[test]
+fn what_is_no_input_is_told_for_what_it_is() {
+    let unmarked = |to_bytes| utf16(TEXT, to_bytes).split_off(2);
+    let json = br#"[{"identity_id": "r:0"}]"#;
+    let plan = br#"{ "version": 1, "made_by": "cognito-unlink 0.1.0" }"#;
+    for (name, bytes, told, usage) in [
+        (
+            "people.csv",
+            unmarked(u16::to_le_bytes),
+            "UTF-16LE; turn it into UTF-8",
+            false,
+        ),
+        (
+            "people.csv.gz",
+            gzip(&unmarked(u16::to_be_bytes)),
+            "iconv -f UTF-16BE -t UTF-8",
+            false,
+        ),
+        (
+            "people.jsonl",
+            vec![0; 100],
+            "it begins with NUL bytes",
+            false,
+        ),
+        ("people.json", json.to_vec(), "jq -c '.[]'", true),
+        (
+            "plan.json",
+            plan.to_vec(),
+            "a saved plan, and no input; name it with --plan",
+            true,
+        ),
+        ("plan", plan.to_vec(), "a saved plan", true),
+        (
+            "people.txt",
+            b"{}".to_vec(),
+            "the format cannot be told from the name",
+            true,
+        ),
+    ] {
+        let error = open_bytes(name, &bytes, &filled())
+            .err()
+            .expect("it is none");
+        assert!(error.to_string().contains(told), "{name}: {error}");
+        assert_eq!(error.is_usage(), usage, "{name}: {error}");
+    }
+    let dir = tempfile::tempdir().expect("a place for files");
+    for (name, usage) in [("people", true), ("people.csv", false)] {
+        let path = dir.path().join(name);
+        fs::create_dir(&path).expect("a directory");
+        let error = open(&Input::File(path), &filled())
+            .err()
+            .expect("it is none");
         assert!(
-            matches!(error, InputError::Unreadable { line: 1, .. }) && !error.is_usage(),
+            error
+                .to_string()
+                .contains("this is a directory; name the files in it"),
             "{error}"
         );
+        assert_eq!(error.is_usage(), usage, "{name}");
     }
 }
 

@@ -1,0 +1,180 @@
+//! What a file is that was taken for an input, and what to do with it instead.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::Path;
+
+use super::Compression;
+
+/// Something that holds no rows, or none that can be read as they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mistaken {
+    /// It holds files.
+    Directory,
+    /// What `plan --out` writes.
+    Plan,
+    /// A JSON document, which has an array around its objects.
+    Json,
+    /// Compressed by its name alone.
+    NotCompressed(Compression),
+    /// Compressed by its name, and of no length.
+    Empty(Compression),
+    /// An encoding that nothing in the file names.
+    Encoding(&'static str),
+    /// It begins with NUL bytes.
+    Nul,
+}
+
+impl Mistaken {
+    /// What is seen of a file whose name tells no format. Nothing is read of what cannot be read twice.
+    pub(super) fn of_path(path: &Path) -> Option<Self> {
+        let metadata = fs::metadata(path).ok()?;
+        if metadata.is_dir() {
+            return Some(Self::Directory);
+        }
+        if !metadata.is_file() {
+            return None;
+        }
+        let mut head = Vec::new();
+        File::open(path)
+            .ok()?
+            .take(1024)
+            .read_to_end(&mut head)
+            .ok()?;
+        let says = |words: &[u8]| memchr::memmem::find(&head, words).is_some();
+        let is_json = path
+            .extension()
+            .is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
+        match head.trim_ascii_start() {
+            [b'{', ..] if says(b"\"version\"") && says(b"\"cognito-unlink ") => Some(Self::Plan),
+            _ => is_json.then_some(Self::Json),
+        }
+    }
+
+    /// What the first bytes of a text say, if it is in an encoding without a byte order mark. A name of a column, an id or an object
+    /// begins every input, and all of these are ASCII.
+    pub(super) fn of_text(head: &[u8]) -> Option<Self> {
+        const ENOUGH: usize = 8;
+        let nul = |of: usize, at: usize| {
+            let mut every = head.iter().skip(at).step_by(of);
+            every.all(|&byte| byte == 0)
+        };
+        let full = |of: usize, at: usize| head.iter().skip(at).step_by(of).all(|&byte| byte != 0);
+        if head.is_empty() {
+            return None;
+        }
+        if nul(1, 0) {
+            return Some(Self::Nul);
+        }
+        match head {
+            [0xff, 0xfe, 0, 0, ..] => Some(Self::Encoding("UTF-32LE")),
+            [0, 0, 0xfe, 0xff, ..] => Some(Self::Encoding("UTF-32BE")),
+            _ if head.len() < ENOUGH => None,
+            _ if full(4, 0) && nul(4, 1) && nul(4, 2) && nul(4, 3) => {
+                Some(Self::Encoding("UTF-32LE"))
+            }
+            _ if full(4, 3) && nul(4, 0) && nul(4, 1) && nul(4, 2) => {
+                Some(Self::Encoding("UTF-32BE"))
+            }
+            _ if full(2, 0) && nul(2, 1) => Some(Self::Encoding("UTF-16LE")),
+            _ if full(2, 1) && nul(2, 0) => Some(Self::Encoding("UTF-16BE")),
+            _ => None,
+        }
+    }
+
+    /// What `error` stands for, if it came from here.
+    pub(super) fn of_error(error: &io::Error) -> Option<Self> {
+        error.get_ref()?.downcast_ref().copied()
+    }
+}
+
+impl fmt::Display for Mistaken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Directory => f.write_str("this is a directory; name the files in it, one by one or as DIRECTORY/*.csv"),
+            Self::Plan => f.write_str("this is a saved plan, and no input; name it with --plan"),
+            Self::Json => f.write_str(
+                "a JSON document is no input, which has one object on each line; turn it into one, for instance with: \
+                 jq -c '.[]', and name that .jsonl, or add --format jsonl if its lines are objects",
+            ),
+            Self::NotCompressed(compression) => write!(
+                f,
+                "by its name this is {} data, and it does not begin as such; take the ending off the name if the file is not \
+                 compressed, or get it anew",
+                compression.name()
+            ),
+            Self::Empty(compression) => {
+                let name = compression.name();
+                write!(f, "the file is empty, which is no {name} data; get it anew")
+            }
+            Self::Encoding(name) => write!(
+                f,
+                "this seems to be {name}; turn it into UTF-8, or into UTF-16 with a byte order mark, for instance with: \
+                 iconv -f {name} -t UTF-8"
+            ),
+            Self::Nul => f.write_str(
+                "it begins with NUL bytes, as a file does that a crash has damaged; get it anew",
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Mistaken {}
+
+impl From<Mistaken> for io::Error {
+    fn from(mistaken: Mistaken) -> Self {
+        Self::new(io::ErrorKind::InvalidData, mistaken)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn units<const N: usize>(text: &str, to_bytes: fn(u32) -> [u8; N]) -> Vec<u8> {
+        text.chars().flat_map(|c| to_bytes(c.into())).collect()
+    }
+
+    #[test]
+    fn encodings_without_a_mark_are_seen() {
+        let le16 = |unit: u32| [unit.to_le_bytes()[0], unit.to_le_bytes()[1]];
+        let be16 = |unit: u32| [unit.to_be_bytes()[2], unit.to_be_bytes()[3]];
+        for text in ["identity_id,", "{\"identity", "us-east-1:00"] {
+            for (bytes, name) in [
+                (units(text, le16), "UTF-16LE"),
+                (units(text, be16), "UTF-16BE"),
+                (units(text, u32::to_le_bytes), "UTF-32LE"),
+                (units(text, u32::to_be_bytes), "UTF-32BE"),
+                (
+                    units(&format!("\u{feff}{text}"), u32::to_le_bytes),
+                    "UTF-32LE",
+                ),
+                (
+                    units(&format!("\u{feff}{text}"), u32::to_be_bytes),
+                    "UTF-32BE",
+                ),
+            ] {
+                assert_eq!(Mistaken::of_text(&bytes), Some(Mistaken::Encoding(name)));
+            }
+            // Marked, or as it should be.
+            assert_eq!(
+                Mistaken::of_text(&units(&format!("\u{feff}{text}"), le16)),
+                None
+            );
+            assert_eq!(Mistaken::of_text(text.as_bytes()), None);
+        }
+        assert_eq!(Mistaken::of_text(&[0; 32]), Some(Mistaken::Nul));
+        // An identifier may begin with anything.
+        for other in [
+            &b""[..],
+            b"\0a",
+            b"\0abc,us-east-1:",
+            b"a\0",
+            b"a\0b\0",
+            b"\0\0\0alice,us-east",
+        ] {
+            assert_eq!(Mistaken::of_text(other), None, "{other:?}");
+        }
+    }
+}
