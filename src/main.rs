@@ -68,7 +68,7 @@ fn manual(command: Option<&str>) -> Result<Exit, Error> {
 fn plan_rows(args: PlanArgs, options: &[Argument]) -> Result<Exit, Error> {
     let json = args.run.json;
     let _ = log::start(args.run.verbose, args.run.log_format == LogFormat::Json);
-    let plan = runtime()?.block_on(plan::plan(args, options, std::env::args().collect()))?;
+    let plan = runtime()?.block_on(plan::plan(args, options, command_line()))?;
     let text = if json {
         plan.json() + "\n"
     } else {
@@ -79,7 +79,7 @@ fn plan_rows(args: PlanArgs, options: &[Argument]) -> Result<Exit, Error> {
 }
 
 fn run_rows(args: RunArgs, options: &[Argument]) -> Result<Exit, Error> {
-    let command = std::env::args().collect();
+    let command = command_line();
     let bar = log::start(args.verbose, args.log_format == LogFormat::Json);
     let runtime = runtime()?;
     let settings = match args.plan {
@@ -99,6 +99,13 @@ fn run_rows(args: RunArgs, options: &[Argument]) -> Result<Exit, Error> {
     };
     print(|out| out.write_all(text.as_bytes()))?;
     Ok(report.exit)
+}
+
+/// What was typed, to be shown. A file's name may be no text; the file itself is opened by what was typed.
+fn command_line() -> Vec<String> {
+    std::env::args_os()
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect()
 }
 
 /// Its errors stand by themselves behind an empty line, as those of the AWS CLI do: scripts look for their beginnings.

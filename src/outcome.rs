@@ -304,6 +304,39 @@ mod tests {
     }
 
     #[test]
+    fn what_was_heard_decides_before_any_code() {
+        for (heard, class) in [
+            (Heard::Success, Class::Unlinked),
+            (Heard::ForeignSuccess, Class::Foreign),
+            (Heard::NoReply, Class::Lost),
+            (Heard::NotSent, Class::NotSent),
+            (Heard::NoCredentials, Class::Fatal(Cause::NoCredentials)),
+            (Heard::OtherAccount, Class::Fatal(Cause::OtherAccount)),
+        ] {
+            let unheeded = error(Some("ResourceNotFoundException"), "m", 200, false);
+            let answer = Answer { heard, ..unheeded };
+            assert_eq!(classify(&answer), class);
+        }
+    }
+
+    #[test]
+    fn only_what_the_service_has_settled_is_done() {
+        let done = Outcome::ALL.map(|outcome| (outcome.as_str(), outcome.is_done()));
+        assert_eq!(
+            done,
+            [
+                ("unlinked", true),
+                ("not_linked", true),
+                ("unlinked_reply_lost", true),
+                ("failed", false),
+                ("in_doubt", false),
+                ("invalid", false),
+                ("held", false),
+            ]
+        );
+    }
+
+    #[test]
     fn codes_decide_whatever_the_status() {
         let cases = [
             ("TooManyRequestsException", Class::Throttled),
@@ -311,6 +344,8 @@ mod tests {
             ("ThrottlingException", Class::Throttled),
             ("RequestLimitExceeded", Class::Throttled),
             ("SlowDown", Class::Throttled),
+            ("RequestThrottled", Class::Throttled),
+            ("RequestThrottledException", Class::Throttled),
             ("InternalErrorException", Class::Transient),
             ("InternalFailure", Class::Transient),
             ("ServiceUnavailable", Class::Transient),
@@ -330,8 +365,15 @@ mod tests {
                 "MissingAuthenticationTokenException",
                 Class::Fatal(Cause::BadCredentials),
             ),
+            ("InvalidClientTokenId", Class::Fatal(Cause::BadCredentials)),
+            (
+                "IncompleteSignatureException",
+                Class::Fatal(Cause::BadCredentials),
+            ),
             ("InvalidSignatureException", Class::Signature),
             ("SignatureDoesNotMatch", Class::Signature),
+            ("RequestExpired", Class::Signature),
+            ("RequestTimeTooSkewed", Class::Signature),
             ("UnknownOperationException", Class::Foreign),
         ];
         for (code, class) in cases {
@@ -349,6 +391,7 @@ mod tests {
         assert_eq!(class(429, false), Class::Throttled);
         assert_eq!(class(500, false), Class::Transient);
         assert_eq!(class(503, false), Class::Transient);
+        assert_eq!(class(503, true), Class::Refused);
     }
 
     #[test]
@@ -373,10 +416,14 @@ mod tests {
                 false,
             ))
         };
-        assert_eq!(
-            class("IdentityPool 'us-east-1:1' not found."),
-            Class::Fatal(Cause::PoolMissing)
-        );
+        for message in [
+            "IdentityPool 'us-east-1:1' not found.",
+            "Identity pool 'us-east-1:1' not found.",
+            "The identity pool 'us-east-1:1' does not exist.",
+        ] {
+            let missing = Class::Fatal(Cause::PoolMissing);
+            assert_eq!(class(message), missing, "{message}");
+        }
         assert_eq!(
             class("Identity 'us-east-1:1' not found."),
             Class::NothingThere

@@ -286,6 +286,52 @@ mod tests {
     }
 
     #[test]
+    fn a_rows_life_begins_with_its_first_attempt() {
+        let begin = Instant::now();
+        let mut history = History::new(false);
+        assert_eq!(history.ends_at(&POLICY), None);
+        history.start(begin);
+        history.start(begin + POLICY.give_up_after / 2);
+        let end = begin + POLICY.give_up_after;
+        assert_eq!(history.ends_at(&POLICY), Some(end));
+        let after_it = end + Duration::from_millis(1);
+        assert_eq!(
+            history.next(Class::Throttled, None, KNOWN, &POLICY, after_it, 0.0),
+            Next::Settle(Outcome::Failed)
+        );
+    }
+
+    #[test]
+    fn other_credentials_are_waited_for_where_that_is_asked_and_some_have_worked() {
+        let waiting = Policy {
+            wait_for_credentials: true,
+            ..POLICY
+        };
+        let (expired, none) = (
+            Class::Fatal(Cause::Expired),
+            Class::Fatal(Cause::NoCredentials),
+        );
+        let nothing_known = Known::default();
+        assert!(waiting.locks(expired, nothing_known) && waiting.locks(expired, KNOWN));
+        assert!(waiting.locks(none, KNOWN) && !waiting.locks(none, nothing_known));
+        for class in [
+            Class::Fatal(Cause::OtherAccount),
+            Class::Fatal(Cause::BadCredentials),
+            Class::Throttled,
+        ] {
+            assert!(!waiting.locks(class, KNOWN), "{class:?}");
+        }
+        assert!(!POLICY.locks(expired, KNOWN) && !POLICY.locks(none, KNOWN));
+
+        let now = Instant::now();
+        let mut history = History::new(false);
+        history.start(now);
+        let mut after = |policy| history.next(expired, None, KNOWN, policy, now, 0.5);
+        assert_eq!(after(&waiting), Next::Again(Duration::ZERO));
+        assert_eq!(after(&POLICY), Next::Halt(Cause::Expired));
+    }
+
+    #[test]
     fn a_signature_error_is_tried_once_more() {
         assert!(matches!(after(false, &[Class::Signature]), Next::Again(_)));
         assert_eq!(
@@ -343,10 +389,12 @@ mod tests {
             after(Class::Lost, life, minute),
             Next::Settle(Outcome::InDoubt)
         );
-        assert!(matches!(
-            after(Class::Transient, minute, Duration::ZERO),
-            Next::Again(_)
-        ));
+        // Whoever answers, however badly, is reached.
+        for class in [Class::Transient, Class::Throttled] {
+            assert!(matches!(after(class, minute, life), Next::Again(_)));
+            let over = after(class, life, life);
+            assert_eq!(over, Next::Settle(Outcome::Failed), "{class:?}");
+        }
     }
 
     proptest! {
@@ -363,10 +411,11 @@ mod tests {
             let asked = Duration::from_millis(asked);
             let mut history = History::new(false);
             history.start(now);
-            match history.next(Class::Throttled, Some(asked), KNOWN, &POLICY, now, chance) {
-                Next::Again(delay) => prop_assert!(delay >= asked),
-                other => prop_assert!(false, "{other:?}"),
+            for _ in 1..tries {
+                history.start(now);
             }
+            let next = history.next(Class::Throttled, Some(asked), KNOWN, &POLICY, now, chance);
+            prop_assert_eq!(next, Next::Again(backoff.max(asked)));
         }
     }
 }

@@ -436,18 +436,18 @@ mod tests {
             fault(|l| l.identity_pool_id = ":0f".into()),
             FaultCode::BadValue
         );
-        assert_eq!(
-            fault(|l| l.identity_pool_id = "a:b:c".into()),
-            FaultCode::BadValue
-        );
+        for id in ["a:b:c", "us east:0f", "us-east-1:", "us-east-1"] {
+            let changed = fault(|l| l.identity_pool_id = id.into());
+            assert_eq!(changed, FaultCode::BadValue, "{id}");
+        }
         assert_eq!(
             fault(|l| l.identity_pool_id = format!("us-east-1:{}", "0".repeat(46))),
             FaultCode::TooLong
         );
-        assert_eq!(
-            fault(|l| l.developer_provider_name = "a b".into()),
-            FaultCode::BadValue
-        );
+        for provider in ["a b", "a/b", "a:b", "\u{e9}"] {
+            let changed = fault(|l| l.developer_provider_name = provider.into());
+            assert_eq!(changed, FaultCode::BadValue, "{provider}");
+        }
         assert_eq!(
             fault(|l| l.developer_provider_name = "a".repeat(129)),
             FaultCode::TooLong
@@ -487,6 +487,25 @@ mod tests {
             )
         );
         assert_ne!(keyer.key(&link()), Keyer::new([8; 16]).key(&link()));
+    }
+
+    #[test]
+    fn rows_that_differ_in_one_field_have_different_keys() {
+        let keyer = Keyer::new([7; 16]);
+        for field in Field::ALL {
+            let mut other = link();
+            other.get_mut(field).push('0');
+            assert_ne!(keyer.key(&other), keyer.key(&link()), "{}", field.name());
+        }
+    }
+
+    #[test]
+    fn a_place_is_a_row_of_an_input() {
+        let keyer = Keyer::new([7; 16]);
+        let place = keyer.place_of(b"people.csv", 1);
+        assert_eq!(place, keyer.place_of(b"people.csv", 1));
+        assert_ne!(place, keyer.place_of(b"people.csv", 2));
+        assert_ne!(place, keyer.place_of(b"more.csv", 1));
     }
 
     #[test]

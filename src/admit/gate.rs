@@ -214,6 +214,10 @@ mod tests {
             gate.look(begin + SECOND * seconds);
         }
         assert_eq!(gate.lost(begin + SECOND * 13), SECOND * 10);
+        // Behind a shut gate it is lost already.
+        gate.shut(begin + SECOND * 13, SECOND);
+        gate.look(begin + SECOND * 23);
+        assert_eq!(gate.lost(begin + SECOND * 23), SECOND * 20);
     }
 
     #[test]
@@ -274,5 +278,14 @@ mod tests {
         silence.heard(now);
         assert_eq!(silence.gate.passage(now), Passage::Free);
         assert_eq!(silence.gate.lost(now).as_secs(), 121);
+
+        // The next silence begins from nothing.
+        for _ in 1..UNSENT {
+            silence.unanswered(None, false, now);
+        }
+        assert_eq!(silence.gate.passage(now), Passage::Free);
+        silence.unanswered(None, false, now);
+        let first = Passage::NotBefore(now + PAUSE.0);
+        assert_eq!(silence.gate.passage(now), first);
     }
 }

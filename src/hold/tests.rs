@@ -225,3 +225,37 @@ async fn whoever_waits_for_a_look_gets_one() {
     assert!(holds.hold_now(Print::of("a")).await.is_err());
     assert!(!holds.news().is_empty());
 }
+
+fn nobody() -> Holds {
+    let (holds, _) = Holds::read(&[]).expect("no lists");
+    holds
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_system_that_does_not_answer_ends_the_looking() {
+    let holds = nobody();
+    let (asks, _asked) = mpsc::channel(1);
+    holds.keep_looking(asks).await;
+    assert_eq!(holds.trouble(), Some(HoldError::no_answer()));
+    let user = Print::of("a");
+    assert_eq!(holds.hold_now(user).await, Err(HoldError::no_answer()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_tells_of_the_moment_at_which_it_began() {
+    let holds = Arc::new(nobody());
+    let (asks, mut asked) = mpsc::channel::<oneshot::Sender<Look>>(1);
+    let looking = Arc::clone(&holds);
+    let _looking = Watching(tokio::spawn(
+        async move { looking.keep_looking(asks).await },
+    ));
+    let tell = asked.recv().await.expect("a look");
+    tokio::time::advance(FRESH * 2).await;
+    tell.send(Look::default()).expect("somebody waits");
+    let answered = asked.recv().await.expect("the next look");
+    // It has told of two seconds ago: too long ago for a call that starts now.
+    let user = Print::of("a");
+    assert_eq!(holds.now.borrow().told(user), None);
+    answered.send(Look::default()).expect("somebody waits");
+    assert_eq!(holds.hold_now(user).await, Ok(false));
+}

@@ -162,3 +162,25 @@ fn stamp(path: &Path, now: SystemTime) -> Option<Result<Stamp, ErrorKind>> {
         Err(error) => Some(Err(error.kind())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stamp_tells_once_the_clock_has_moved_on() {
+        let stamp = Stamp {
+            device: 1,
+            file: 2,
+            size: 3,
+            modified: (7, 0),
+            changed: (100, 500_000_000),
+        };
+        let changed = SystemTime::UNIX_EPOCH + Duration::from_millis(100_500);
+        assert!(!stamp.tells(changed));
+        assert!(!stamp.tells(changed + STEPS));
+        assert!(stamp.tells(changed + STEPS + Duration::from_nanos(1)));
+        // Nobody knows when such a clock moves on.
+        assert!(!stamp.tells(changed - Duration::from_secs(1)));
+    }
+}

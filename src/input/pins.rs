@@ -372,6 +372,20 @@ mod tests {
     }
 
     #[test]
+    fn a_change_behind_the_last_byte_is_told_at_the_end() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("people.csv");
+        fs::write(&path, bytes()).expect("written");
+        let mut pinned = pinned(&path);
+        pinned
+            .read_exact(&mut vec![0; bytes().len()])
+            .expect("all of it");
+        fs::write(&path, [bytes(), bytes()].concat()).expect("written");
+        let error = pinned.read(&mut [0]).expect_err("changed");
+        assert!(is_change(&error), "{error}");
+    }
+
+    #[test]
     fn what_is_noted_is_the_whole_file_however_much_of_it_was_read() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("people.csv");

@@ -295,6 +295,34 @@ mod tests {
     }
 
     #[test]
+    fn only_the_rows_own_mark_is_taken_back() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let settings = settings(directory.path());
+        let old = Mark {
+            key: RowKey(1),
+            since: 10,
+        };
+        let in_flight = InFlight::create(&settings, [9; 16], &[old]).expect("created");
+        for (slot, key) in [(0, 2), (1, 3), (2, 4)] {
+            in_flight.mark(slot, RowKey(key), 20).expect("marked");
+        }
+        in_flight.clear(1).expect("cleared");
+        let left = InFlight::left_behind(&settings.path).expect("readable");
+        let keys: Vec<_> = left.marks.iter().map(|mark| mark.key.0).collect();
+        assert_eq!(keys, [1, 2, 4]);
+    }
+
+    #[test]
+    fn a_mark_that_cannot_be_written_is_told() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let settings = settings(directory.path());
+        let mut in_flight = InFlight::create(&settings, [9; 16], &[]).expect("created");
+        in_flight.file = File::open(&in_flight.path).expect("to be read only");
+        assert!(in_flight.mark(0, RowKey(1), 20).is_err());
+        assert!(in_flight.clear(0).is_err());
+    }
+
+    #[test]
     fn a_torn_slot_marks_nothing() {
         let whole = Mark {
             key: RowKey(7),
@@ -314,11 +342,17 @@ mod tests {
     fn what_is_no_side_file_is_not_overwritten() {
         let directory = tempfile::tempdir().expect("a directory");
         let settings = settings(directory.path());
-        fs::write(InFlight::path(&settings.path), [b'x'; 600]).expect("written");
-        let error = InFlight::left_behind(&settings.path).expect_err("refused");
-        assert!(
-            error.to_string().contains("people.results.csv.inflight"),
-            "{error}"
-        );
+        let path = InFlight::path(&settings.path);
+        InFlight::create(&settings, [9; 16], &[]).expect("created");
+        let later = fs::read_to_string(&path).expect("text");
+        let later = later.replace("\"version\":1", "\"version\":2");
+        for content in ["x".repeat(600), String::new(), later] {
+            fs::write(&path, &content).expect("written");
+            let error = InFlight::left_behind(&settings.path).expect_err("refused");
+            assert!(
+                error.to_string().contains("people.results.csv.inflight"),
+                "{error}"
+            );
+        }
     }
 }

@@ -224,7 +224,7 @@ fn scan_csv(
 ) -> Result<u64, ScanError> {
     let whole_header = format.header(carry);
     let (prefix, header) = whole_header.split_at(format.prefix().len());
-    let mut before = prefix.len() as u64;
+    let before = prefix.len() as u64;
     // The header may have been cut off while it was written, with nothing behind it.
     let mut head = Vec::new();
     let most = whole_header.len() as u64;
@@ -232,12 +232,8 @@ fn scan_csv(
     if head.len() < whole_header.len() && whole_header.starts_with(&head) {
         return Ok(0);
     }
-    let mut head = head.get(prefix.len()..).unwrap_or_default();
-    if let Some(behind) = head.strip_prefix("\u{feff}".as_bytes()) {
-        // An editor's.
-        before += 3;
-        head = behind;
-    }
+    // A mark that an editor has put before it is passed over by the reader, which counts it.
+    let head = head.get(prefix.len()..).unwrap_or_default();
     // Stands in quotes behind the last byte: a line that is whole leaves it a record of its own, a torn one swallows it,
     // with or without its quotes. Nobody can write a row that looks like it.
     let end = format!("\0{:032x}", u128::from_le_bytes(random_key()?)).into_bytes();

@@ -303,7 +303,8 @@ fn whole_lines_are_kept_to_their_last_byte() {
         let past = scan(format, torn.as_bytes(), false, vec![]).expect("a results file");
         assert_eq!(past.length, file.len() as u64);
         // As a spreadsheet or an editor leaves them.
-        for file in [file.replace('\n', "\r\n"), file + "\n\r\n\n"] {
+        let marked = "\u{feff}".to_owned() + file.trim_start_matches('\u{feff}');
+        for file in [file.replace('\n', "\r\n"), marked, file + "\n\r\n\n"] {
             let past = scan(format, file.as_bytes(), false, vec![]).expect("a results file");
             assert_eq!(past.length, file.len() as u64, "{file:?}");
             assert!(past.skips(key("u")));
@@ -347,4 +348,53 @@ fn scan_safe(bytes: &[u8], carry: &[&str]) -> Past {
         vec![],
     )
     .unwrap_or_else(|_| panic!("a results file"))
+}
+
+/// Reads a file whose whole content is this.
+fn read(format: Format, bytes: &[u8]) -> Result<Past, OpenError> {
+    let mut file = tempfile::tempfile().expect("a file");
+    std::io::Write::write_all(&mut file, bytes).expect("written");
+    let settings = settings(format, &[], false);
+    Past::read(&file, format, &settings, &Keyer::new(KEYER), vec![])
+}
+
+#[test]
+fn only_what_holds_no_whole_line_is_cut_off() {
+    let format = Format::Csv;
+    let whole = file_of(format, &[entry("u", Outcome::Unlinked, vec![])], &[]);
+    let header = format.header(&[]).len();
+    let line = str::from_utf8(&whole[header..]).expect("it is text");
+    // A quote that is never closed, and what stands behind it.
+    let behind = |tail: &str| {
+        let bytes = [&whole[..], b"2,\"people\n", tail.as_bytes()].concat();
+        read(format, &bytes).map(|past| past.length)
+    };
+    for tail in [
+        "",
+        "a user,of two lines\n",
+        // As many fields as a line has, and as many bytes.
+        &line.replace(",unlinked,", ",u,"),
+        // An outcome at its place, in no line of ours.
+        &line.replace("run-1", "run-1,more"),
+        // The last one has not been written to its end.
+        line.trim_end(),
+    ] {
+        assert_eq!(behind(tail).ok(), Some(whole.len() as u64), "{tail:?}");
+    }
+    for tail in [line, &format!("people\n{line}people\n")] {
+        let error = behind(tail).expect_err("damage").to_string();
+        assert!(error.contains("a quote is never closed"), "{error}");
+    }
+}
+
+#[test]
+fn a_line_with_more_or_fewer_fields_is_no_result() {
+    for change in [",more\n", "\n"] {
+        let mut file = file_of(Format::Csv, &[entry("u", Outcome::Unlinked, vec![])], &[]);
+        let end = if change == "\n" { ",run-1\n" } else { "\n" };
+        file.truncate(file.len() - end.len());
+        file.extend(change.as_bytes());
+        let why = scan(Format::Csv, &file, false, vec![]).expect_err("refused");
+        assert!(why.contains("line 2 is no result"), "{why}");
+    }
 }

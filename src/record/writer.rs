@@ -243,3 +243,73 @@ impl Background {
         self.outcome()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::{AsRawFd, OwnedFd};
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::row::{Fault, FaultCode, InvalidRow, Link, Position};
+
+    /// A file that takes every line and cannot be synced; its other end has to be kept.
+    fn pipe() -> (io::PipeReader, File) {
+        let (reader, writer) = io::pipe().expect("a pipe");
+        (reader, File::from(OwnedFd::from(writer)))
+    }
+
+    fn writer(file: File, durable: bool) -> Writer {
+        Writer {
+            path: format!("/dev/fd/{}", file.as_raw_fd()).into(),
+            file,
+            format: Format::Jsonl,
+            run_id: "run-1".to_owned(),
+            carry: Vec::new(),
+            length: Arc::default(),
+            durable,
+            unsynced: false,
+        }
+    }
+
+    /// It was asked to sync, and refuses; what we say ourselves has no number.
+    fn is_the_systems(error: &io::Error) -> bool {
+        error.raw_os_error().is_some()
+    }
+
+    fn settled() -> Vec<Settled> {
+        let row = InvalidRow {
+            position: Position {
+                source: "people.csv".into(),
+                row: 1,
+                line: 2,
+            },
+            link: Link::default(),
+            carried: Vec::new(),
+            fault: Fault::new(FaultCode::FieldCount, "it is short"),
+        };
+        let entry = Entry::invalid(row, SystemTime::UNIX_EPOCH);
+        vec![(Box::new(entry), None)]
+    }
+
+    #[test]
+    fn a_sync_that_fails_in_the_background_is_told() {
+        let (_reader, file) = pipe();
+        let mut background = Background::start(&file).expect("a thread");
+        assert!(background.sync());
+        let error = background.end().expect_err("told");
+        assert!(is_the_systems(&error), "{error}");
+    }
+
+    #[test]
+    fn what_does_not_reach_the_disk_is_told_at_once_or_at_the_end() {
+        let (_reader, file) = pipe();
+        let error = writer(file, true).append(&settled()).expect_err("told");
+        assert!(is_the_systems(&error), "{error}");
+
+        let (_reader, file) = pipe();
+        let mut writer = writer(file, false);
+        writer.append(&settled()).expect("it is in the pipe");
+        let error = writer.sync().expect_err("told");
+        assert!(is_the_systems(&error), "{error}");
+    }
+}

@@ -204,6 +204,26 @@ fn what_is_wrong_for_every_row_halts_the_run_and_blames_none() {
             }),
             "not answer as Amazon Cognito",
         ),
+        // Neither is Cognito's: the one is not signed off, the other says something.
+        (
+            Then::Answer(Canned {
+                status: 200,
+                headers: vec![
+                    ("content-type".into(), "application/json".into()),
+                    ("x-amzn-requestid".into(), String::new()),
+                ],
+                body: "{}".into(),
+            }),
+            "not answer as Amazon Cognito",
+        ),
+        (
+            Then::Answer(Canned {
+                status: 200,
+                headers: vec![("content-type".into(), "application/x-amz-json-1.1".into())],
+                body: "[]".into(),
+            }),
+            "not answer as Amazon Cognito",
+        ),
         (
             Then::Answer(Canned {
                 status: 404,
@@ -239,6 +259,20 @@ fn what_is_wrong_for_every_row_halts_the_run_and_blames_none() {
         sandbox.emulator.clear_rules();
         let ran = sandbox.run(&["people.csv", "--json"]).exits(0);
         assert_eq!(ran.counts(&["unlinked"]), [200], "{then:?}");
+    }
+}
+
+#[test]
+fn a_message_that_quotes_the_user_is_not_repeated() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(1));
+    let quoting = error("AccessDeniedException", "acct-1 may not be unlinked");
+    sandbox.emulator.add_rule(always(quoting));
+    for args in [&["people.csv", "-vv"][..], &["people.csv", "-vv", "--json"]] {
+        let ran = sandbox.run(args).exits(5);
+        assert!(ran.stdout.contains("may not unlink"), "{}", ran.stdout);
+        assert!(!ran.stdout.contains("acct-1"), "{}", ran.stdout);
+        assert!(!ran.stderr.contains("acct-1"), "{}", ran.stderr);
     }
 }
 

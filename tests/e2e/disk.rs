@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
 
 use cognito_unlink::emulator::{Rule, Then, When};
@@ -162,6 +163,8 @@ fn without_room_for_the_side_file_nothing_is_called() {
         ran.stderr
     );
     assert_eq!(sandbox.emulator.counters().unlinks, 0);
+    // Half a side file would take room that is wanted.
+    assert!(!sandbox.exists(&format!("{OUT}.csv.inflight.new")));
     sandbox
         .run(&["people.csv", "--results", &format!("{OUT}.csv")])
         .exits(0);
@@ -220,6 +223,26 @@ fn results_that_are_gone_halt_the_run() {
     );
 }
 
+/// While nobody answers nothing is appended, and still it is seen.
+#[test]
+fn results_that_are_gone_are_missed_before_the_next_line() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(ROWS));
+    sandbox.emulator.add_rule(Rule {
+        when: When::Always,
+        then: Then::Hold,
+        times: None,
+    });
+    let running = sandbox.start(&["people.csv", "--concurrency", "4"]);
+    assert!(sandbox.emulator.wait_until(PATIENCE, |seen| seen.held == 4));
+    fs::remove_file(sandbox.path("people.results.csv")).expect("it is ours");
+    running.says("Stopping: waiting for 4 calls in flight");
+    sandbox.emulator.clear_rules();
+    running.ended().exits(5);
+    assert_eq!(sandbox.emulator.counters().unlinks, 4);
+    assert!(sandbox.exists("people.results.csv.inflight"));
+}
+
 #[test]
 fn another_file_in_place_of_the_results_halts_the_run_and_is_left_as_it_is() {
     let sandbox = Sandbox::new();
@@ -269,4 +292,14 @@ fn what_stands_in_the_way_of_the_results_is_named_and_nothing_is_called() {
         fs::remove_dir(sandbox.path(in_the_way)).expect("it is empty");
         sandbox.run(&["people.csv"]).exits(0);
     }
+}
+
+#[test]
+fn results_go_to_no_device() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(3));
+    symlink("/dev/null", sandbox.path("people.results.csv")).expect("linked");
+    let ran = sandbox.run(&["people.csv"]).exits(2);
+    assert!(ran.stderr.contains("not a regular file"), "{}", ran.stderr);
+    assert_eq!(sandbox.emulator.counters().unlinks, 0);
 }

@@ -1,7 +1,10 @@
 //! What can be read, and what becomes of what cannot.
 
+use std::ffi::OsStr;
 use std::fmt::Write as _;
+use std::fs;
 use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt;
 
 use cognito_unlink::emulator::Link;
 use flate2::Compression;
@@ -425,6 +428,21 @@ fn a_pipe_loses_no_row_to_the_checks_before_the_run() {
         .env("PATH", "/usr/bin:/bin");
     let ran = start(&mut command).ended().exits(0);
     assert_eq!(ran.counts(&["rows", "unlinked"]), [3000, 3000]);
+}
+
+#[test]
+fn a_name_that_is_no_text_is_a_name() {
+    let sandbox = Sandbox::new();
+    let input = OsStr::from_bytes(b"caf\xe9.csv");
+    if fs::write(sandbox.path(".").join(input), people(3)).is_err() {
+        // There are file systems that know no such names.
+        return;
+    }
+    for counts in [[3, 3, 0], [3, 0, 3]] {
+        let mut command = sandbox.run_command(&["--json"]);
+        let ran = start(command.arg(input)).ended().exits(0);
+        assert_eq!(ran.counts(&["rows", "unlinked", "skipped"]), counts);
+    }
 }
 
 #[test]

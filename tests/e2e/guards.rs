@@ -13,7 +13,9 @@ use rustix::process::Signal;
 
 use crate::gate::{Gate, Instead, Told};
 use crate::outages::{expires, keys, old_keys_expire};
-use crate::sandbox::{PATIENCE, POOL, PROVIDER, Ran, Running, Sandbox, csv, link, people, start};
+use crate::sandbox::{
+    Closed, PATIENCE, POOL, PROVIDER, Ran, Running, Sandbox, csv, link, people, start,
+};
 
 const OTHER_POOL: &str = "us-east-1:99999999-9b5e-4d7a-8c21-5e0f7d9a4b63";
 
@@ -43,12 +45,6 @@ fn told(about: &str, answers: impl Into<VecDeque<Instead>>) -> Vec<Told> {
         about: about.to_owned(),
         answers: answers.into(),
     }]
-}
-
-/// A port that nobody listens on.
-fn closed() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    format!("http://{}", listener.local_addr().expect("an address"))
 }
 
 #[track_caller]
@@ -243,7 +239,8 @@ fn an_account_that_nobody_tells_is_not_the_expected_one() {
     let mut command = sandbox.program();
     command.args(["run", "people.csv", "--expect-account", "123456789012"]);
     command.env("AWS_ENDPOINT_URL", sandbox.emulator.url());
-    command.env("AWS_ENDPOINT_URL_STS", closed());
+    let closed = Closed::new();
+    command.env("AWS_ENDPOINT_URL_STS", closed.url());
     let ran = start(&mut command).ended().exits(2);
     says(
         &ran,

@@ -1,6 +1,6 @@
 //! Signals.
 
-use cognito_unlink::emulator::{Rule, Then, When};
+use cognito_unlink::emulator::{Canned, Rule, Then, When};
 use rustix::process::Signal;
 
 use crate::sandbox::{PATIENCE, Running, Sandbox, people};
@@ -56,4 +56,25 @@ fn the_second_signal_waits_for_nothing() {
     sandbox.emulator.clear_rules();
     let ran = sandbox.run(&["people.csv", "--json"]).exits(0);
     assert_eq!(ran.counts(&["rows", "skipped", "unlinked"]), [40, 0, 40]);
+}
+
+#[test]
+fn nobody_waits_for_a_row_in_back_off() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(1));
+    sandbox.emulator.add_rule(Rule {
+        when: When::Always,
+        then: Then::Answer(Canned {
+            status: 400,
+            headers: vec![("retry-after".into(), "600".into())],
+            body: r#"{"__type":"TooManyRequestsException"}"#.into(),
+        }),
+        times: None,
+    });
+    let running = sandbox.start(&["people.csv", "-v", "--json"]);
+    running.says("trying again");
+    running.signal(Signal::TERM);
+    let ran = running.ended().exits(143);
+    assert_eq!(ran.counts(&["left", "calls"]), [1, 1]);
+    assert!(!sandbox.exists("people.results.csv.inflight"));
 }

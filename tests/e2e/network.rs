@@ -5,7 +5,7 @@ use std::net::TcpListener;
 
 use cognito_unlink::emulator::{FaultKind, Rule, Then, When};
 
-use crate::sandbox::{Sandbox, people, start};
+use crate::sandbox::{Closed, Sandbox, people, start};
 
 #[test]
 fn endpoint_and_credentials_come_from_a_profile() {
@@ -173,7 +173,8 @@ fn what_is_asked_about_is_what_is_called() {
         assert!(ran.stderr.contains("--yes"), "{}", ran.stderr);
         assert!(!sandbox.exists("people.results.csv"));
     };
-    let specific = ("AWS_ENDPOINT_URL_COGNITO_IDENTITY", "http://127.0.0.1:1");
+    let closed = Closed::new();
+    let specific = ("AWS_ENDPOINT_URL_COGNITO_IDENTITY", closed.url());
     unasked(&["--endpoint-url", "http://cognito.example"], &[specific]);
     let ignore = ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true");
     unasked(&[], &[specific, ignore]);
@@ -240,26 +241,18 @@ fn a_ca_bundle_that_is_none_is_refused() {
 }
 
 #[test]
-fn an_endpoint_that_refuses_connections_fails_no_row_for_it() {
+fn a_refused_connection_is_no_attempt_of_its_row() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(2));
-    let closed = TcpListener::bind("127.0.0.1:0")
-        .expect("a port")
-        .local_addr()
-        .expect("an address");
+    let closed = Closed::new();
     let mut command = sandbox.program();
-    command.args([
-        "run",
-        "people.csv",
-        "--json",
-        "--give-up-after",
-        "1s",
-        "--max-attempts",
-        "1",
-    ]);
-    command.args(["--endpoint-url", &format!("http://{closed}")]);
-    let ran = start(&mut command).ended();
-    assert_eq!(ran.counts(&["unlinked", "in_doubt"]), [0, 0], "{ran:?}");
+    command.args(["run", "people.csv", "--json", "--no-preflight"]);
+    command.args(["--max-attempts", "1", "--give-up-after", "2s"]);
+    command.args(["--endpoint-url", closed.url()]);
+    let ran = start(&mut command).ended().exits(5);
+    assert_eq!(ran.counts(&["left", "failed", "in_doubt"]), [2, 0, 0]);
+    assert!(ran.counts(&["calls"])[0] > 2, "{}", ran.stdout);
+    assert!(sandbox.results("people.results.csv").is_empty());
 }
 
 #[test]

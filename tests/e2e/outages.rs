@@ -1,12 +1,11 @@
 //! Nobody answers, credentials expire, the process is stopped: rows are not to blame and do not age.
 
-use std::net::TcpListener;
 use std::time::Duration;
 
 use cognito_unlink::emulator::{FaultKind, Rule, Settings, Then, When};
 use rustix::process::Signal;
 
-use crate::sandbox::{PATIENCE, Running, Sandbox, link, people, start};
+use crate::sandbox::{Closed, PATIENCE, Running, Sandbox, link, people, start};
 
 fn always(kind: FaultKind) -> Rule {
     Rule {
@@ -20,14 +19,10 @@ fn always(kind: FaultKind) -> Rule {
 fn an_endpoint_that_nobody_serves_halts_the_run() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(200));
-    let closed = TcpListener::bind("127.0.0.1:0")
-        .expect("a port")
-        .local_addr()
-        .expect("an address");
-    let url = format!("http://{closed}");
+    let closed = Closed::new();
     let mut command = sandbox.program();
     command.args(["run", "people.csv", "--json", "--rate", "unlimited"]);
-    command.args(["--give-up-after", "2s", "--endpoint-url", &url]);
+    command.args(["--give-up-after", "2s", "--endpoint-url", closed.url()]);
     let ran = start(&mut command).ended().exits(5);
     assert_eq!(ran.counts(&["left", "failed", "in_doubt"]), [200, 0, 0]);
     assert!(ran.stdout.contains("cannot be reached"), "{}", ran.stdout);

@@ -247,6 +247,84 @@ fn killed_and_resumed(options: &[&str]) {
 }
 
 #[test]
+fn a_row_in_doubt_that_is_not_called_again_is_left_as_it_is() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(2));
+    sandbox.emulator.add_rule(Rule {
+        when: When::Always,
+        then: Then::Fault(FaultKind::ResetAfter),
+        times: None,
+    });
+    let args = ["people.csv", "--max-attempts", "1", "--json"];
+    let ran = sandbox.run(&args).exits(1);
+    assert_eq!(ran.counts(&["in_doubt"]), [2]);
+    sandbox.emulator.clear_rules();
+    sandbox.emulator.add_rule(HOLD);
+    // One call is under way, and the other row waits for its turn.
+    let running = sandbox.start(&["people.csv", "--concurrency", "1", "--json"]);
+    assert!(sandbox.emulator.wait_until(PATIENCE, |seen| seen.held == 1));
+    running.signal(Signal::TERM);
+    running.says("Stopping");
+    sandbox.emulator.clear_rules();
+    let ran = running.ended().exits(143);
+    let counts = ran.counts(&["unlinked_reply_lost", "in_doubt", "left"]);
+    assert_eq!(counts, [1, 0, 1]);
+    // Its doubt is not forgotten.
+    let ran = sandbox.run(&args).exits(0);
+    assert_eq!(ran.counts(&["unlinked_reply_lost", "not_linked"]), [1, 0]);
+}
+
+#[test]
+fn a_line_from_before_a_call_says_nothing_of_it() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(1));
+    let faulty = |fault| Rule {
+        when: When::Always,
+        then: Then::Fault(fault),
+        times: None,
+    };
+    sandbox.emulator.add_rule(faulty(FaultKind::InternalError));
+    let args = ["people.csv", "--max-attempts", "1", "--json"];
+    let ran = sandbox.run(&args).exits(1);
+    assert_eq!(ran.counts(&["failed"]), [1]);
+    sandbox.emulator.clear_rules();
+    sandbox.emulator.add_rule(faulty(FaultKind::HangAfter));
+    let running = sandbox.start(&args);
+    let took_effect = |seen: &cognito_unlink::emulator::Counters| seen.effects == 1;
+    assert!(sandbox.emulator.wait_until(PATIENCE, took_effect));
+    running.signal(Signal::KILL);
+    running.ended();
+    sandbox.emulator.clear_rules();
+    let ran = sandbox.run(&args).exits(0);
+    assert_eq!(ran.counts(&["unlinked_reply_lost", "not_linked"]), [1, 0]);
+}
+
+#[test]
+fn a_row_that_was_left_before_a_kill_was_not_in_flight() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(2));
+    for (user, then) in [
+        ("acct-1", Then::Fault(FaultKind::AccessDenied)),
+        ("acct-2", Then::Hold),
+    ] {
+        sandbox.emulator.add_rule(Rule {
+            when: When::User(user.into()),
+            then,
+            times: None,
+        });
+    }
+    let running = sandbox.start(&["people.csv", "--concurrency", "2"]);
+    running.says("Stopping: waiting for 1 call in flight");
+    assert!(sandbox.emulator.wait_until(PATIENCE, |seen| seen.held == 1));
+    running.signal(Signal::KILL);
+    running.ended();
+    sandbox.emulator.clear_rules();
+    let ran = sandbox.run(&["people.csv"]).exits(0);
+    let told = "people.results.csv: 1 row";
+    assert!(ran.stderr.contains(told), "{}", ran.stderr);
+}
+
+#[test]
 fn results_are_private_and_there_before_the_first_call() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(2));

@@ -6,6 +6,8 @@ use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -14,6 +16,7 @@ use std::thread;
 use std::time::Duration;
 
 use cognito_unlink::emulator::{Call, Emulator, Link, Settings};
+use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
@@ -62,6 +65,29 @@ pub(crate) fn people(n: usize) -> String {
 pub(crate) struct Sandbox {
     directory: tempfile::TempDir,
     pub(crate) emulator: Emulator,
+}
+
+/// A port that refuses connections: it is taken as long as this lives, so that nobody else comes to listen on it.
+pub(crate) struct Closed {
+    url: String,
+    _socket: OwnedFd,
+}
+
+impl Closed {
+    pub(crate) fn new() -> Self {
+        let socket = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
+        bind(&socket, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).expect("a port");
+        let address = getsockname(&socket).expect("an address");
+        let address = SocketAddr::try_from(address).expect("an address of IP");
+        Self {
+            url: format!("http://{address}"),
+            _socket: socket,
+        }
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
 }
 
 /// A program that has ended.

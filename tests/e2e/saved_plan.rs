@@ -1,6 +1,8 @@
 //! A run that takes over a saved plan: exactly that is run, or nothing.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
@@ -81,7 +83,7 @@ fn exactly_the_plan_is_run_wherever_it_is_taken() {
             "--out",
             "here/plan.json",
             "--rate",
-            "500",
+            "333.0625",
             "--carry",
             "ticket",
             "--endpoint-url",
@@ -99,7 +101,7 @@ fn exactly_the_plan_is_run_wherever_it_is_taken() {
     assert_eq!(saved["counts"]["rows"], 20);
     assert_eq!(saved["pools"][0]["identity_pool_id"], POOL);
     assert!(
-        text.contains("\"--rate=500/s\"") && text.contains("\"--results=done.jsonl\""),
+        text.contains("\"--rate=333.0625/s\"") && text.contains("\"--results=done.jsonl\""),
         "{text}"
     );
 
@@ -330,6 +332,37 @@ fn the_accounts_that_were_allowed_for_the_plan_stay_so() {
     refused(&sandbox, &anew, &["222222222222", "plan.json"]);
     sandbox.write("cognito-unlink.toml", "allowed-accounts = \"222222222222\"");
     refused(&sandbox, &[], &["none of the accounts"]);
+}
+
+#[test]
+fn whoever_was_held_for_the_plan_stays_so() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(6));
+    sandbox.write("mine.txt", "acct-2\n");
+    sandbox.write("team.txt", "acct-3\n");
+    sandbox.write("cognito-unlink.toml", "hold = \"team.txt\"");
+    save(&sandbox, &["people.csv", "--hold", "mine.txt"]);
+    fs::remove_file(sandbox.path("cognito-unlink.toml")).expect("removed");
+    let ran = run_plan(&sandbox, &["--json"]).exits(0);
+    assert_eq!(ran.counts(&["unlinked", "held"]), [4, 2]);
+    let called = sandbox.calls_by_user();
+    assert!(!called.contains_key("acct-2") && !called.contains_key("acct-3"));
+}
+
+#[test]
+fn what_a_plan_cannot_hold_or_would_overwrite_is_refused() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(1));
+    sandbox.write("notes.json", "{}");
+    let ran = plan(&sandbox, &["people.csv", "--out", "notes.json"]).exits(2);
+    assert!(ran.stderr.contains("is no plan"), "{}", ran.stderr);
+    assert_eq!(sandbox.read("notes.json"), "{}");
+
+    let mut command = plan_command(&sandbox, &["people.csv", "--out", "plan.json"]);
+    command.arg("--results").arg(OsStr::from_bytes(b"\xff.csv"));
+    let ran = start(&mut command).ended().exits(2);
+    assert!(ran.stderr.contains("no UTF-8"), "{}", ran.stderr);
+    assert!(!sandbox.exists("plan.json"));
 }
 
 #[test]

@@ -220,6 +220,54 @@ pub(super) fn told(error: &(dyn StdError + 'static)) -> String {
 mod tests {
     use super::*;
 
+    fn response(headers: &[(&'static str, &'static str)], body: &'static str) -> HttpResponse {
+        let status = 200.try_into().expect("a status");
+        let mut response = HttpResponse::new(status, SdkBody::from(body));
+        for (name, value) in headers {
+            response.headers_mut().insert(*name, *value);
+        }
+        response
+    }
+
+    const ID: (&str, &str) = ("x-amzn-requestid", "5b6e");
+    const JSON: (&str, &str) = ("content-type", "application/x-amz-json-1.1");
+    const PAGE: (&str, &str) = ("content-type", "text/html; charset=utf-8");
+
+    #[test]
+    fn a_success_is_signed_off_and_says_nothing_or_an_object() {
+        for (headers, body, is) in [
+            (&[ID][..], "", true),
+            (&[JSON], "", true),
+            (&[ID, JSON], " {}\n", true),
+            (&[], "", false),
+            (&[], "{}", false),
+            (&[PAGE], "", false),
+            (&[ID], "<html>", false),
+            (&[JSON], "[]", false),
+        ] {
+            let response = response(headers, body);
+            assert_eq!(is_cognitos_success(&response), is, "{headers:?} {body}");
+        }
+    }
+
+    #[test]
+    fn a_page_is_known_by_its_type_or_its_first_character() {
+        assert!(is_html(&response(&[PAGE], "Bad gateway")));
+        assert!(is_html(&response(&[JSON], "\n<!doctype html>")));
+        assert!(!is_html(&response(&[JSON], "{\"a\":\"<b>\"}")));
+    }
+
+    #[test]
+    fn the_wait_that_is_asked_for_is_in_milliseconds_or_in_seconds() {
+        let asked = |headers: &[_]| facts_of(&response(headers, "")).retry_after;
+        let (fine, coarse) = (("x-amz-retry-after", "250"), ("retry-after", "3"));
+        assert_eq!(asked(&[fine]), Some(Duration::from_millis(250)));
+        assert_eq!(asked(&[coarse]), Some(Duration::from_secs(3)));
+        assert_eq!(asked(&[coarse, fine]), Some(Duration::from_millis(250)));
+        assert_eq!(asked(&[("retry-after", "soon")]), None);
+        assert_eq!(asked(&[]), None);
+    }
+
     #[test]
     fn codes_lose_their_name_space_and_details() {
         assert_eq!(bare_code("Code"), "Code");
