@@ -1,7 +1,8 @@
 //! Rows a second without quota or latency: a run of the program beside a bare loop over the SDK's client, which reads no
 //! file, limits nothing and records nothing. Both call the emulator, a process of its own, with the same concurrency.
 //!
-//! `cargo bench --bench calls`. Machines drift, so they take turns, and the ratio of each turn is what counts.
+//! `cargo bench --bench calls`; `-- --rows 100000` for a smaller job, in which the run's search for a quota, half a second,
+//! weighs more. Machines drift, so they take turns, and the ratio of each turn is what counts.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
@@ -20,7 +21,7 @@ use aws_sdk_cognitoidentity::config::{BehaviorVersion, Region};
 use emulator::Emulator;
 use tokio::time::Instant;
 
-const ROWS: usize = 100_000;
+const ROWS: usize = 400_000;
 const CONCURRENCY: usize = 64;
 const TURNS: usize = 5;
 
@@ -28,9 +29,10 @@ const BARE: &str = "--bare-loop";
 const PROGRAM: &str = env!("CARGO_BIN_EXE_cognito-unlink");
 
 fn main() {
+    let rows = behind("--rows").map_or(ROWS, |rows| rows.parse().expect("a number of rows"));
     // The bare loop is a process of its own too: this one, called again.
-    if let Some(url) = std::env::args().skip_while(|arg| arg != BARE).nth(1) {
-        bare_loop(&url, &Arc::new((0..ROWS).map(row).collect()));
+    if let Some(url) = behind(BARE) {
+        bare_loop(&url, &Arc::new((0..rows).map(row).collect()));
         return;
     }
     let directory = tempfile::tempdir().expect("a directory");
@@ -41,12 +43,12 @@ fn main() {
         "identity_id,identity_pool_id,developer_provider_name,developer_user_identifier"
     )
     .expect("written");
-    for (identity, user) in (0..ROWS).map(row) {
+    for (identity, user) in (0..rows).map(row) {
         writeln!(file, "{identity},{POOL},{PROVIDER},{user}").expect("written");
     }
     drop(file);
 
-    println!("{ROWS} rows, {CONCURRENCY} calls in flight, rows a second:");
+    println!("{rows} rows, {CONCURRENCY} calls in flight, rows a second:");
     println!("{:>10} {:>10} {:>8}", "run", "bare loop", "ratio");
     let mut ratios = Vec::new();
     for turn in 0..TURNS {
@@ -56,7 +58,7 @@ fn main() {
             let ran = Command::new(PROGRAM)
                 .arg("run")
                 .arg(&people)
-                .args(["--rate", "unlimited", "--progress", "none"])
+                .args(["--rate", "unlimited", "--progress", "none", "--no-state"])
                 .args(["--concurrency", &CONCURRENCY.to_string()])
                 .args(["--endpoint-url", &emulator.url])
                 .arg("--results")
@@ -71,17 +73,22 @@ fn main() {
         let emulator = Emulator::start();
         let bare = seconds(|| {
             let ran = Command::new(std::env::current_exe().expect("this program"))
-                .args([BARE, &emulator.url])
+                .args([BARE, &emulator.url, "--rows", &rows.to_string()])
                 .status()
                 .expect("it runs");
             assert!(ran.success());
         });
-        let (ours, bare) = (ROWS as f64 / ours, ROWS as f64 / bare);
+        let (ours, bare) = (rows as f64 / ours, rows as f64 / bare);
         println!("{ours:>10.0} {bare:>10.0} {:>8.2}", ours / bare);
         ratios.push(ours / bare);
     }
     ratios.sort_by(f64::total_cmp);
     println!("median ratio {:.2}", ratios[TURNS / 2]);
+}
+
+/// What was given behind an option.
+fn behind(option: &str) -> Option<String> {
+    std::env::args().skip_while(|arg| arg != option).nth(1)
 }
 
 const POOL: &str = "us-east-1:3f6c2a10-9b5e-4d7a-8c21-5e0f7d9a4b63";
