@@ -63,6 +63,49 @@ const VALUES: [u8; 256] = {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct List(Vec<Print>);
 
+/// Lines that hold somebody, and look as if somebody else had been meant: nothing is trimmed or taken apart.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Doubtful {
+    lines: u64,
+    /// The first of them, from 1.
+    first: u64,
+}
+
+impl Doubtful {
+    fn look_at(&mut self, line: &[u8], number: u64) {
+        let text = line.trim_ascii_end();
+        let ended = line.strip_suffix(b"\n").unwrap_or(line);
+        let ended = ended.strip_suffix(b"\r").unwrap_or(ended);
+        let blanks = text != ended || text != text.trim_ascii_start();
+        let quoted = matches!(text, [b'"', .., b'"'] | [b'\'', .., b'\'']);
+        if blanks
+            || quoted
+            || text.starts_with(b"#")
+            || memchr::memchr2(b',', b'\t', text).is_some()
+        {
+            if self.lines == 0 {
+                self.first = number;
+            }
+            self.lines += 1;
+        }
+    }
+
+    /// What is to be said about them.
+    pub(super) fn warning(self, path: &Path) -> Option<String> {
+        let lines = match self.lines {
+            0 => return None,
+            1 => "a line".to_owned(),
+            lines => format!("{lines} lines"),
+        };
+        Some(format!(
+            "Warning: the hold list {}:{} has {lines} with blanks or quotes around it, a comma, a tab or a # in front. An \
+             identifier is held exactly as it stands there, and nobody else.",
+            path.display(),
+            self.first
+        ))
+    }
+}
+
 /// What stands before a hashed identifier. An identifier that begins with this itself has to be given hashed.
 const HASHED: &[u8] = b"sha256:";
 /// In UTF-8, an identifier takes four bytes a character at most.
@@ -73,7 +116,7 @@ const AT_FIRST: usize = 1 << 16;
 impl List {
     /// Whom the file holds; where it cannot be read, or has a line that is none of a hold list, whom it holds up to there,
     /// and what is wrong.
-    pub(super) fn read(path: &Path) -> (Self, Result<(), HoldError>) {
+    pub(super) fn read(path: &Path) -> (Self, Result<Doubtful, HoldError>) {
         match Self::open(path) {
             Err(error) => (Self::default(), Err(error)),
             Ok((file, size)) => {
@@ -99,7 +142,7 @@ impl List {
     }
 
     /// Takes what stands before the first line that is wrong. `size` is that of the whole text, as far as it is known.
-    fn fill(&mut self, text: impl BufRead, size: u64) -> Result<(), (u64, String)> {
+    fn fill(&mut self, text: impl BufRead, size: u64) -> Result<Doubtful, (u64, String)> {
         let prints = &mut self.0;
         let read = push_lines(prints, text, size);
         prints.sort_unstable();
@@ -144,9 +187,10 @@ fn push_lines(
     prints: &mut Vec<Print>,
     mut text: impl BufRead,
     size: u64,
-) -> Result<(), (u64, String)> {
+) -> Result<Doubtful, (u64, String)> {
     prints.reserve_exact(AT_FIRST);
     let (mut line, mut number, mut taken) = (Vec::new(), 0, 0);
+    let mut doubtful = Doubtful::default();
     loop {
         line.clear();
         // A line that is too long is not read to its end, however far that is.
@@ -154,12 +198,13 @@ fn push_lines(
         let read = text.by_ref().take(most).read_until(b'\n', &mut line);
         let read = read.map_err(|error| (number + 1, error.to_string()))?;
         if read == 0 {
-            return Ok(());
+            return Ok(doubtful);
         }
         number += 1;
         taken += read as u64;
         let print = print(&line, number == 1).map_err(|why| (number, why.to_owned()))?;
         let Some(print) = print else { continue };
+        doubtful.look_at(&line, number);
         if prints.len() == prints.capacity() {
             make_room(prints, taken, size);
         }
@@ -251,7 +296,39 @@ mod tests {
 
     fn parse(text: &[u8]) -> Result<List, (u64, String)> {
         let mut list = List::default();
-        list.fill(text, text.len() as u64).map(|()| list)
+        list.fill(text, text.len() as u64).map(|_| list)
+    }
+
+    fn doubtful(text: &[u8]) -> Doubtful {
+        let mut list = List::default();
+        list.fill(text, text.len() as u64).expect("a hold list")
+    }
+
+    #[test]
+    fn lines_that_may_mean_somebody_else_are_doubtful() {
+        for line in [
+            " alice",
+            "alice ",
+            "alice\t",
+            "\"alice\"",
+            "'alice'",
+            "# alice",
+            "DEL-1,alice",
+        ] {
+            let lines = format!("bob\r\n{line}\r\ncarol\n");
+            let found = doubtful(lines.as_bytes());
+            assert_eq!(found, Doubtful { lines: 1, first: 2 }, "{line:?}");
+        }
+        let hashed = format!("sha256:{}\n", "0".repeat(64));
+        for fine in [
+            "alice\nbob",
+            "al ice\r\n\r\nbob\r\n",
+            "o'hara\n",
+            "a#1\n",
+            &hashed,
+        ] {
+            assert_eq!(doubtful(fine.as_bytes()), Doubtful::default(), "{fine:?}");
+        }
     }
 
     fn list(text: &[u8]) -> List {

@@ -97,7 +97,7 @@ impl Holds {
             .map(|path| Watched::read(path, SystemTime::now()))
             .collect::<Result<_, _>>()?;
         let lists = files.iter().map(Watched::held).collect();
-        let news = files.iter().filter_map(Watched::emptiness).collect();
+        let news = files.iter().filter_map(Watched::warning).collect();
         let holds = Self {
             now: watch::Sender::new(Now {
                 lists,

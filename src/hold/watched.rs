@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::HoldError;
-use super::list::List;
+use super::list::{Doubtful, List};
 
 /// File systems tell the time of a change in steps of some milliseconds: of a file that changed this short a time ago, a
 /// further change may leave the same time.
@@ -63,6 +63,8 @@ pub(super) struct Watched {
     told: (usize, usize),
     /// What was wrong with it at the last look: it may have been written just then.
     wrong: Option<HoldError>,
+    /// Lines of it that were warned of, or are to be.
+    doubtful: Doubtful,
 }
 
 /// What a look has told.
@@ -79,8 +81,9 @@ impl Watched {
         // Before it is read, so that what changes meanwhile is seen.
         let seen = stamp(path, now);
         let (list, read) = List::read(path);
-        read?;
+        let doubtful = read?;
         Ok(Self {
+            doubtful,
             path: path.to_owned(),
             seen,
             told: (list.len(), list.len()),
@@ -93,14 +96,15 @@ impl Watched {
         Arc::clone(&self.held)
     }
 
-    /// What is to be said about a list that holds nobody.
-    pub(super) fn emptiness(&self) -> Option<String> {
-        (self.held.len() == 0).then(|| {
-            format!(
-                "Warning: the hold list {} is empty and holds nobody.",
-                self.path.display()
-            )
-        })
+    /// What is to be said about a list that holds nobody, or perhaps others than were meant.
+    pub(super) fn warning(&self) -> Option<String> {
+        if self.held.len() > 0 {
+            return self.doubtful.warning(&self.path);
+        }
+        Some(format!(
+            "Warning: the hold list {} is empty and holds nobody.",
+            self.path.display()
+        ))
     }
 
     /// Looks whether the file has changed since the last look, and reads it if so.
@@ -123,16 +127,23 @@ impl Watched {
         if grown {
             self.held = Arc::new(self.held.with(&list));
         }
-        if let Err(wrong) = read {
-            if self.wrong.as_ref() == Some(&wrong) {
-                return Err(wrong);
+        let doubtful = match read {
+            Ok(doubtful) => doubtful,
+            Err(wrong) if self.wrong.as_ref() == Some(&wrong) => return Err(wrong),
+            Err(wrong) => {
+                self.wrong = Some(wrong);
+                return Ok(News { grown, told: None });
             }
-            self.wrong = Some(wrong);
-            return Ok(News { grown, told: None });
-        }
+        };
         self.wrong = None;
         let tells = (says, self.held.len());
         let told = (tells != self.told).then(|| self.tell(says));
+        let warned = std::mem::replace(&mut self.doubtful, doubtful);
+        let warning = doubtful.warning(&self.path).filter(|_| doubtful != warned);
+        let told = [told, warning]
+            .into_iter()
+            .flatten()
+            .reduce(|told, warning| format!("{told}\n{warning}"));
         self.told = tells;
         Ok(News { grown, told })
     }

@@ -108,6 +108,7 @@ pub async fn plan(
             rate: settings.limits.rate,
         },
         survey,
+        holds: !settings.guards.holds.is_empty(),
         now: SystemTime::now(),
         results: settings.results.as_ref().map(|to| to.path.clone()),
         limit: settings.bounds.limit,

@@ -21,6 +21,8 @@ use crate::terminal::{printable, printable_json};
 pub struct Plan {
     /// What stands in the inputs.
     pub survey: Survey,
+    /// Whether hold lists were read: then it is told, too, if nobody of the rows is on them.
+    pub holds: bool,
     /// How long it takes.
     pub forecast: Forecast,
     /// When that was reckoned.
@@ -150,8 +152,10 @@ impl Plan {
             let what = format!("done already  in {}", printable(&results.to_string_lossy()));
             line(text, survey.already_done, &what);
         }
-        if survey.held > 0 {
-            line(text, survey.held, "held  on the hold list, never sent");
+        match survey.held {
+            0 if self.holds => line(text, 0, "held  no row is of a user on the hold list"),
+            0 => {}
+            held => line(text, held, "held  on the hold list, never sent"),
         }
         line(text, survey.left, "left");
     }

@@ -30,6 +30,8 @@ pub struct Report {
     pub throttled: u64,
     /// Calls a second that Regions were found to bear.
     pub quotas: Vec<(String, f64)>,
+    /// Whether hold lists were read: then it is told, too, if nobody of the rows is on them.
+    pub holds: bool,
     /// How long it took.
     pub elapsed: Duration,
     /// Whether the inputs were read or counted to their end: otherwise there may be more rows left.
@@ -161,15 +163,15 @@ impl Report {
                 "may or may not be unlinked; the next run tells",
             ),
             (tally.of(Outcome::Invalid), "invalid", "never sent"),
-            (
-                tally.of(Outcome::Held),
-                "held",
-                "on the hold list, never sent",
-            ),
         ] {
             if rows > 0 {
                 line(rows, name, note);
             }
+        }
+        match tally.of(Outcome::Held) {
+            0 if self.holds => line(0, "held", "no row read is of a user on the hold list"),
+            0 => {}
+            held => line(held, "held", "on the hold list, never sent"),
         }
         if tally.left > 0 || !self.counted_to_end {
             let note = match (self.mode, self.counted_to_end) {

@@ -81,6 +81,7 @@ fn blank(settings: &Settings, tally: Tally, elapsed: Duration) -> Report {
         calls: 0,
         throttled: 0,
         quotas: Vec::new(),
+        holds: !settings.guards.holds.is_empty(),
         elapsed,
         counted_to_end: true,
         unrecorded: false,

@@ -221,3 +221,21 @@ fn nobody_is_released_by_what_is_written_to_a_list_during_a_run() {
     sandbox.run(&["people.csv", "--hold", "holds.txt"]).exits(0);
     assert_eq!(with(&sandbox, "held"), [59]);
 }
+
+#[test]
+fn a_list_that_may_mean_others_is_warned_of_and_nobody_held_is_told() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(3));
+    sandbox.write("holds.txt", "acct-99\n\"acct-1\"\n");
+    let args = ["people.csv", "--hold", "holds.txt"];
+    let ran = sandbox.run(&args).exits(0);
+    assert!(
+        ran.stderr.contains("holds.txt:2 has a line with blanks"),
+        "{ran:?}"
+    );
+    assert!(
+        ran.stdout.contains("0  held  no row read is of a user"),
+        "{ran:?}"
+    );
+    assert_eq!(ran.stdout.matches("held").count(), 1, "{ran:?}");
+}
