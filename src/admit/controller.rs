@@ -50,10 +50,11 @@ const FIRST_FLIGHT: f64 = 32.0;
 const SHARED_FLIGHT: f64 = 1.0;
 const LONE_FLIGHT: f64 = 155.0;
 const CONFIRMED: f64 = 2.5;
-/// A quota is seldom less. Who bears fewer calls a second has more likely come late to one that others use up, and flies
-/// the shorter, the less it has; less than [`LEAST`] makes no more difference.
+/// A quota is seldom less. Who bears fewer calls a second may have come late to one that others use up, and a flight of
+/// his takes no longer than at this pace.
 const SELDOM_LESS: f64 = 5.0;
-const LEAST: f64 = 1.0;
+/// No flight is meant to take fewer calls: it would confirm nothing, and be followed by another one like it for ever.
+const FEWEST: f64 = 12.0;
 /// A flight is measured as if so many calls at its last pace had been before it: the first call of a flight may be
 /// throttled by chance, the first of several flights hardly.
 const BEFORE: f64 = 10.0;
@@ -313,12 +314,7 @@ impl Controller {
         let quota = self.expected();
         let first = if self.is_first() { FIRST_CLIMB } else { 1.0 };
         let shared = CLIMB * first * (MIDDLING / quota).powf(0.2);
-        let calls_a_second = if quota < SELDOM_LESS {
-            SELDOM_LESS * SELDOM_LESS / quota.max(LEAST)
-        } else {
-            quota
-        };
-        shared.min(DEPTH * calls_a_second / self.sure)
+        shared.min(DEPTH * quota.max(SELDOM_LESS) / self.sure.max(FEWEST))
     }
 
     /// No flight has measured the quota yet.

@@ -115,6 +115,29 @@ fn a_quota_that_changes_is_followed() {
 }
 
 #[test]
+fn a_small_quota_is_no_reason_for_more_throttling() {
+    // With a bucket of a single call, too.
+    for quota in [2.0, 5.0] {
+        let mut stage = Stage::new(|now| Controller::new(None, 0.0, None, now), quota);
+        stage.play(30);
+        let (taken, throttled) = stage.play(300);
+        assert!(taken > quota * 0.85, "{taken} of {quota}");
+        assert!(throttled < taken * 0.03, "{throttled} of {taken} throttled");
+    }
+}
+
+#[test]
+fn flights_that_are_refuted_again_and_again_are_long_enough_to_be_confirmed() {
+    for quota in [5.0, 10.0, 50.0, 1000.0] {
+        let mut controller = Controller::new(None, 0.0, Some(quota), Instant::now());
+        controller.measured_by = 30.0;
+        controller.sure = SHARED_FLIGHT;
+        let calls = quota * DEPTH / controller.climb_a_second();
+        assert!(calls > TELLING, "{calls} at {quota}");
+    }
+}
+
+#[test]
 fn one_odd_throttled_call_is_not_heeded_and_the_next_one_is() {
     let mut stage = Stage::new(|now| Controller::new(None, 0.0, None, now), 100.0);
     stage.play(60);
@@ -141,7 +164,7 @@ fn a_small_part_is_no_resting_place() {
     stage.play(120);
     let small = stage.controller.pace;
     stage.quota = 50.0;
-    stage.play(20);
+    stage.play(45);
     assert!(stage.controller.pace > small * 10.0, "{small}");
 }
 

@@ -70,6 +70,7 @@ macro_rules! scenarios {
 }
 
 scenarios! {
+    a_bucket_of_a_single_call_is_borne,
     a_burst_is_as_large_as_asked,
     a_crowd_beyond_the_open_rows_waits_outside,
     a_limit_leaves_the_rest,
