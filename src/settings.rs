@@ -191,7 +191,7 @@ impl Settings {
             skip_failed: args.skip_failed,
             durable: args.durable,
             spreadsheet_safe: args.spreadsheet_safe,
-            calls_aws: mode == Mode::Real,
+            calls_aws: mode != Mode::Rehearsal,
         });
         if let Some(named) = &results {
             named

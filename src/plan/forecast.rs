@@ -18,6 +18,8 @@ pub struct Region {
     pub learned: Option<f64>,
     /// At what it bears, or at the ceiling if that is lower.
     pub seconds_at_learned_rate: Option<f64>,
+    /// Whether the ceiling is lower than what a run would take of that.
+    pub is_held_back: bool,
 }
 
 impl Region {
@@ -26,16 +28,15 @@ impl Region {
     pub fn new(name: &str, calls: u64, limits: &Limits, learned: Option<f64>) -> Self {
         let ceiling = limits.rate.per_second();
         let seconds = |rate: f64| calls as f64 / rate;
-        let pace = learned.map(|quota| {
-            let ours = quota * (1.0 - limits.leave);
-            ceiling.map_or(ours, |ceiling| ours.min(ceiling))
-        });
+        let ours = learned.map(|quota| quota * (1.0 - limits.leave));
+        let pace = ours.map(|ours| ceiling.map_or(ours, |ceiling| ours.min(ceiling)));
         Self {
             name: name.to_owned(),
             calls,
             seconds_at_rate: ceiling.map(seconds),
             learned,
             seconds_at_learned_rate: pace.map(seconds),
+            is_held_back: pace < ours,
         }
     }
 }
@@ -123,6 +124,20 @@ mod tests {
             forecast.seconds_at_rate(),
             forecast.seconds_at_learned_rate(),
         )
+    }
+
+    #[test]
+    fn a_ceiling_holds_back_what_is_above_it_and_above_what_is_left_to_others() {
+        let ten = Rate::PerSecond(10.0);
+        for (rate, learned, expected) in [
+            (ten, Some(46.22), true),
+            (ten, Some(12.0), false),
+            (ten, None, false),
+            (Rate::Unlimited, Some(46.22), false),
+        ] {
+            let region = Region::new("r", 1, &limits(rate), learned);
+            assert_eq!(region.is_held_back, expected, "{rate} {learned:?}");
+        }
     }
 
     #[test]

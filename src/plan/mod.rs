@@ -24,14 +24,14 @@ pub use report::Plan;
 pub use survey::{Pool, Survey};
 pub use take_over::take_over;
 
-use crate::call::aws::{self, AwsCalls};
+use crate::call::aws::AwsCalls;
 use crate::cli::{Argument, PlanArgs, RunArgs};
 use crate::error::Error;
 use crate::hold::Holds;
 use crate::input::Input;
 use crate::quotas::Quotas;
 use crate::report::notice;
-use crate::run::{is_loopback, quoted};
+use crate::run::{endpoint, is_loopback, quoted};
 use crate::settings::Settings;
 use refused::Refused;
 
@@ -118,12 +118,13 @@ pub async fn plan(
         problems,
         invalid,
         out,
+        replaced: None,
         next: None,
     };
     if !plan.problems.is_empty() {
         plan.out = None;
     } else if let Some(draft) = draft {
-        draft.save(&plan, &settings, options, endpoint)?;
+        plan.replaced = draft.save(&plan, &settings, options, endpoint)?;
     }
     plan.next = next(&plan, &settings);
     Ok(plan)
@@ -150,12 +151,6 @@ fn holds(settings: &Settings) -> Result<Option<Holds>, Error> {
     }
     let read = Holds::read(paths).map_err(|error| Error::usage(error.to_string()))?;
     Ok(Some(read.0))
-}
-
-/// The endpoint that stands in for AWS's: the one that a run with these settings calls.
-async fn endpoint(settings: &Settings) -> Result<Option<String>, Error> {
-    let endpoint = aws::endpoint_url(&settings.calls).await;
-    endpoint.map_err(|error| Error::usage(error.to_string()))
 }
 
 /// The command that is due next, and what it does.

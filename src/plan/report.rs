@@ -11,7 +11,7 @@ use super::repeats::{Pair, SHOWN};
 use super::survey::Survey;
 use crate::admit::Rate;
 use crate::error::Exit;
-use crate::report::{counted, grouped, spoken};
+use crate::report::{counted, grouped, paced, spoken};
 use crate::row::region_of;
 use crate::settings::{Origin, Sourced};
 use crate::terminal::{printable, printable_json};
@@ -43,6 +43,8 @@ pub struct Plan {
     pub invalid: Option<PathBuf>,
     /// The file that the plan was saved in.
     pub out: Option<PathBuf>,
+    /// When the plan was made that stood there before, if one did.
+    pub replaced: Option<String>,
     /// The next command, and what it does.
     pub next: Option<(String, &'static str)>,
 }
@@ -103,7 +105,11 @@ impl Plan {
             );
         }
         if let Some(path) = &self.out {
-            let _ = writeln!(text, "Saved: {}", printable(&path.to_string_lossy()));
+            let _ = write!(text, "Saved: {}", printable(&path.to_string_lossy()));
+            if let Some(time) = &self.replaced {
+                let _ = write!(text, " (replaced the plan of {})", printable(time));
+            }
+            text.push('\n');
         }
         if let Some((command, does)) = &self.next {
             let _ = writeln!(text, "\n{does}\n  {}", printable(command));
@@ -171,11 +177,15 @@ impl Plan {
             let _ = write!(text, ", {} at {}", long(seconds), self.forecast.rate);
         }
         if let (Some(quota), Some(seconds)) = (region.learned, region.seconds_at_learned_rate) {
-            let quota = Rate::PerSecond(quota);
-            let seconds = long(seconds);
+            let why = if region.is_held_back {
+                "--rate holds it below".to_owned()
+            } else {
+                format!("{} by", long(seconds))
+            };
+            let quota = paced(quota);
             let _ = write!(
                 text,
-                "; {seconds} by the {quota} that an earlier run found it to bear"
+                "; {why} the {quota} that an earlier run found it to bear"
             );
         }
         text.push('\n');

@@ -88,6 +88,8 @@ pub(super) const FILES: &[&str] = &["results", "hold"];
 pub(super) struct Draft {
     path: PathBuf,
     inputs: Vec<PathBuf>,
+    /// When the plan that stands in the file was made, if one does.
+    replaces: Option<String>,
 }
 
 impl Draft {
@@ -96,7 +98,7 @@ impl Draft {
     /// # Errors
     /// An input cannot be read twice, or the file is there and is no plan.
     pub(super) fn begin(path: &Path, settings: &mut Settings) -> Result<Self, Error> {
-        match fs::read(path) {
+        let replaces = match fs::read(path) {
             Ok(text) if !is_plan(&text) => {
                 return Err(Error::usage(format!(
                     "--out {}: the file is there already, and is no plan",
@@ -104,10 +106,10 @@ impl Draft {
                 ))
                 .hint("Name another file."));
             }
-            Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Ok(text) => Some(made_at(&text)),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => return Err(not_written(path, &error)),
-        }
+        };
         let mut inputs = Vec::new();
         for input in &settings.inputs {
             let Input::File(input) = input else {
@@ -126,10 +128,11 @@ impl Draft {
         Ok(Self {
             path: path.to_owned(),
             inputs,
+            replaces,
         })
     }
 
-    /// Writes the plan.
+    /// Writes the plan, and tells when the one was made whose place it takes.
     ///
     /// # Errors
     /// A name is no UTF-8, or the file cannot be written.
@@ -139,7 +142,7 @@ impl Draft {
         settings: &Settings,
         options: &[Argument],
         endpoint: Option<String>,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<String>, Error> {
         let failed = |error: std::io::Error| not_written(&self.path, &error);
         let folder = fs::canonicalize(real_folder_of(&self.path)).map_err(failed)?;
         let mut inputs = Vec::new();
@@ -198,7 +201,8 @@ impl Draft {
             calls: plan.survey.calls(),
             pools: Pool::all(&plan.survey.pools),
         };
-        write(&self.path, &saved).map_err(failed)
+        write(&self.path, &saved).map_err(failed)?;
+        Ok(self.replaces)
     }
 }
 
@@ -235,6 +239,15 @@ fn seal(plan: &Value) -> String {
 fn is_plan(text: &[u8]) -> bool {
     serde_json::from_slice(text)
         .is_ok_and(|plan: Value| plan["version"].is_u64() && plan[SEAL].is_string())
+}
+
+/// In its own words.
+fn made_at(plan: &[u8]) -> String {
+    let plan: Value = serde_json::from_slice(plan).unwrap_or_default();
+    plan["made_at"]
+        .as_str()
+        .unwrap_or("unknown time")
+        .to_owned()
 }
 
 pub(super) fn read(path: &Path) -> Result<Saved, Error> {

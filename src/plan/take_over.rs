@@ -3,13 +3,13 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::endpoint;
 use super::json::{Counts, Pool};
 use super::saved::{FILES, NOT_PLANNED, Saved, folder_of, hold, read};
 use super::survey::Survey;
 use crate::cli::{Argument, Cli, RunArgs};
 use crate::error::Error;
 use crate::input::{Content, Input, Pins};
+use crate::run::endpoint;
 use crate::settings::{Mode, Settings};
 
 /// Options that are planned, and may all the same be given anew beside `--plan`: credentials have other names on another machine,

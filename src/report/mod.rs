@@ -11,10 +11,10 @@ use std::time::Duration;
 use indicatif::ProgressBar;
 
 pub use progress::{Progress, Reading, Style, Totals};
-pub use summary::{Report, conclusion};
+pub use summary::{Born, Report, conclusion};
 pub use tally::Tally;
 
-use crate::admit::Vain;
+use crate::admit::{Rate, Vain};
 use crate::signal::Stop;
 use crate::terminal::printable;
 
@@ -84,7 +84,10 @@ pub fn counted(number: u64, noun: &str) -> String {
 /// 1234567 as 1,234,567.
 #[must_use]
 pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
+    by_thousands(&number.to_string())
+}
+
+fn by_thousands(digits: &str) -> String {
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (at, digit) in digits.chars().enumerate() {
         if at > 0 && (digits.len() - at).is_multiple_of(3) {
@@ -93,6 +96,15 @@ pub fn grouped(number: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// Calls a second that were measured: a hundred or more without decimals, as in `1,501/s`.
+#[must_use]
+pub fn paced(calls_per_second: f64) -> String {
+    if calls_per_second < 99.5 {
+        return Rate::PerSecond(calls_per_second).to_string();
+    }
+    format!("{}/s", by_thousands(&format!("{calls_per_second:.0}")))
 }
 
 /// A length of time with its two largest units, as in `3 h 12 min`.
@@ -125,6 +137,19 @@ mod tests {
             (1_234_567, "1,234,567"),
         ] {
             assert_eq!(grouped(number), text);
+        }
+    }
+
+    #[test]
+    fn what_was_measured_is_told_no_finer_than_it_is_known() {
+        for (calls, text) in [
+            (0.5, "30/m"),
+            (46.219, "46.22/s"),
+            (99.49, "99.49/s"),
+            (99.96, "100/s"),
+            (1501.01, "1,501/s"),
+        ] {
+            assert_eq!(paced(calls), text);
         }
     }
 

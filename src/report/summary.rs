@@ -7,8 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
-use super::{Tally, counted, grouped, spoken};
-use crate::admit::Rate;
+use super::{Tally, counted, grouped, paced, spoken};
 use crate::error::Exit;
 use crate::outcome::Outcome;
 use crate::terminal::{printable, printable_json};
@@ -29,7 +28,7 @@ pub struct Report {
     /// Attempts answered with "too many".
     pub throttled: u64,
     /// Calls a second that Regions were found to bear.
-    pub quotas: Vec<(String, f64)>,
+    pub quotas: Vec<Born>,
     /// Whether hold lists were read: then it is told, too, if nobody of the rows is on them.
     pub holds: bool,
     /// How long it took.
@@ -48,6 +47,29 @@ pub struct Report {
     pub next: Option<(String, String)>,
 }
 
+/// What a Region bears.
+#[derive(Debug, Clone)]
+pub struct Born {
+    /// Its name.
+    pub region: String,
+    /// Calls a second.
+    pub calls_per_second: f64,
+    /// An earlier run has found it, and this one nothing else.
+    pub is_earlier: bool,
+}
+
+impl Born {
+    fn text(&self) -> String {
+        let region = printable(&self.region);
+        let quota = paced(self.calls_per_second);
+        if self.is_earlier {
+            format!("{region} bears about {quota}, as an earlier run found.")
+        } else {
+            format!("{region} bears about {quota}.")
+        }
+    }
+}
+
 /// The exit code of a run that read all its input.
 #[must_use]
 pub fn conclusion(tally: &Tally, not_linked_fails: bool) -> Exit {
@@ -58,7 +80,7 @@ pub fn conclusion(tally: &Tally, not_linked_fails: bool) -> Exit {
     }
 }
 
-/// What a Region bears, as scripts read it.
+/// The same, as scripts read it.
 #[derive(Serialize)]
 struct Quota<'a> {
     region: &'a str,
@@ -66,10 +88,10 @@ struct Quota<'a> {
 }
 
 impl<'a> Quota<'a> {
-    fn of((region, calls): &'a (String, f64)) -> Self {
+    fn of(born: &'a Born) -> Self {
         Self {
-            region,
-            calls_per_second: (calls * 10.0).round() / 10.0,
+            region: &born.region,
+            calls_per_second: (born.calls_per_second * 10.0).round() / 10.0,
         }
     }
 }
@@ -200,9 +222,8 @@ impl Report {
                 self.calls as f64 / seconds
             );
         }
-        for (region, calls) in &self.quotas {
-            let quota = Rate::PerSecond(*calls);
-            let _ = writeln!(text, "{} bears about {quota}.", printable(region));
+        for born in &self.quotas {
+            let _ = writeln!(text, "{}", born.text());
         }
         if let Some(results) = &self.results {
             let _ = writeln!(text, "Results: {}", printable(&results.to_string_lossy()));

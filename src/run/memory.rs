@@ -3,10 +3,9 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use crate::admit::Rate;
 use crate::call::aws::AwsCalls;
 use crate::quotas::{Quotas, by_region};
-use crate::report::{Style, notice};
+use crate::report::{Style, notice, paced};
 use crate::settings::Settings;
 use crate::terminal::printable;
 
@@ -52,7 +51,7 @@ impl Memory {
             notice(&format!(
                 "An earlier run found that {} bears about {}; this one starts near that.",
                 printable(region),
-                Rate::PerSecond(*calls)
+                paced(*calls)
             ));
         }
     }
@@ -62,12 +61,17 @@ impl Memory {
         self.known.clone()
     }
 
+    /// Whether an earlier run has found just that: a run that is throttled finds something of its own.
+    pub(super) fn knew(&self, region: &str, calls: f64) -> bool {
+        self.known.get(region) == Some(&calls)
+    }
+
     /// Keeps what was found.
     pub(super) async fn keep(&self, calls: &AwsCalls, found: &[(String, f64)]) {
         let Some(path) = &self.path else { return };
         let news: Vec<_> = found
             .iter()
-            .filter(|(region, calls)| self.known.get(region) != Some(calls))
+            .filter(|(region, calls)| !self.knew(region, *calls))
             .cloned()
             .collect();
         if news.is_empty() {

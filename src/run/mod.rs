@@ -49,7 +49,7 @@ use crate::hold::{Files, Holds, Print};
 use crate::input::{self, Input, InputError, Read};
 use crate::outcome::Outcome;
 use crate::record::{OpenError, Past, Results};
-use crate::report::{Progress, Reading, Report, Style, Tally, Totals, counted, notice};
+use crate::report::{Born, Progress, Reading, Report, Style, Tally, Totals, counted, notice};
 use crate::row::{Keyer, Position};
 use crate::settings::{Mode, Origin, Settings};
 use crate::signal::{self, Signal, Stop};
@@ -66,6 +66,10 @@ pub async fn run(mut settings: Settings, bar: ProgressBar) -> Result<Report, Err
     check_inputs(&settings)?;
     let holds = Holding::read(&settings)?;
     if settings.mode == Mode::DryRun {
+        let endpoint = endpoint(&settings).await?;
+        if endpoint.as_deref().is_some_and(is_loopback) {
+            settings.stays_local();
+        }
         return dry_run(&settings, holds.as_ref());
     }
     let stage = Stage::set(&settings).await?;
@@ -349,7 +353,12 @@ async fn call_all(
     let quotas = context.admission.quotas();
     memory.keep(&context.calls, &quotas).await;
     let mut report = ending::report(settings, &summary, &context.counters, began.elapsed());
-    report.quotas = quotas;
+    let born = |(region, calls_per_second): (String, f64)| Born {
+        is_earlier: memory.knew(&region, calls_per_second),
+        region,
+        calls_per_second,
+    };
+    report.quotas = quotas.into_iter().map(born).collect();
     Ok(report)
 }
 
@@ -380,6 +389,15 @@ fn totals(settings: &Settings, reading: Arc<Reading>) -> Totals {
         concurrency: settings.limits.concurrency.get() as usize,
         timeout: settings.timeout(),
     }
+}
+
+/// The endpoint that stands in for AWS's: the one that a run with these settings calls.
+///
+/// # Errors
+/// The AWS files cannot be read, or what they or the environment name is no URL.
+pub async fn endpoint(settings: &Settings) -> Result<Option<String>, Error> {
+    let endpoint = aws::endpoint_url(&settings.calls).await;
+    endpoint.map_err(|error| Error::usage(error.to_string()))
 }
 
 /// What earlier runs have settled, as far as there is a name to look under.

@@ -221,6 +221,12 @@ fn how_long_it_takes_is_the_slowest_regions_time() {
         told(&["--rate", "unlimited", "--no-state"])["seconds_at_learned_rate"],
         Value::Null
     );
+    let text = plan(&sandbox, &["people.csv", "--rate", "2"]).stdout;
+    let held = " at 2/s; --rate holds it below the 4/s that an earlier run found it to bear";
+    assert!(text.contains(held), "{text}");
+    let text = plan(&sandbox, &["people.csv", "--rate", "5"]).stdout;
+    let slower = " at 5/s; 10 s by the 4/s that an earlier run found it to bear";
+    assert!(text.contains(slower), "{text}");
     // Two accounts have found something else: nobody knows which of them this run is.
     remember(&[
         quota("1", "us-east-1", 4.0),

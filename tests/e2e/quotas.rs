@@ -49,6 +49,26 @@ fn the_next_run_starts_near_the_quota_that_this_one_found() {
 }
 
 #[test]
+fn what_only_an_earlier_run_has_found_is_told_as_such() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(2));
+    let known = serde_json::json!({"version": 1, "quotas": [{
+        "endpoint": sandbox.emulator.url(), "account": "unknown", "region": "us-east-1",
+        "calls_per_second": 1501.01, "measured_at": "2026-11-23T09:30:00Z",
+    }]});
+    std::fs::create_dir_all(sandbox.path(QUOTAS).parent().expect("a folder")).expect("made");
+    sandbox.write(QUOTAS, known.to_string());
+    let ran = sandbox.run(&["people.csv", "--limit", "1"]).exits(4);
+    let says = "\nus-east-1 bears about 1,501/s, as an earlier run found.\n";
+    assert!(ran.stdout.contains(says), "{}", ran.stdout);
+    let ran = sandbox.run(&["people.csv", "--json"]).exits(0);
+    assert_eq!(
+        told(&ran.stdout)["quotas"],
+        serde_json::json!([{"region": "us-east-1", "calls_per_second": 1501.0}])
+    );
+}
+
+#[test]
 fn without_state_nothing_is_kept() {
     let sandbox = sandbox(100.0);
     let ran = sandbox
@@ -64,6 +84,12 @@ fn a_state_file_that_is_none_is_told_and_replaced() {
     std::fs::create_dir_all(sandbox.path(QUOTAS).parent().expect("a folder")).expect("made");
     sandbox.write(QUOTAS, "not JSON");
     let ran = sandbox.run(&["people.csv", "--limit", "200"]).exits(4);
+    assert!(
+        ran.stdout.contains("us-east-1 bears about "),
+        "{}",
+        ran.stdout
+    );
+    assert!(!ran.stdout.contains("earlier run"), "{}", ran.stdout);
     assert!(
         ran.stderr.contains("quotas.json is not used: "),
         "{}",

@@ -429,6 +429,32 @@ fn a_dry_run_calls_nothing_and_writes_nothing() {
 }
 
 #[test]
+fn a_dry_run_takes_nothing_of_this_machine_for_done_at_aws() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(3));
+    for results in ["people.results.csv", "done.jsonl"] {
+        sandbox
+            .run(&["people.csv", "--limit", "2", "--results", results])
+            .exits(4);
+        let args = ["people.csv", "--dry-run", "--results", results, "--json"];
+        let mut at_aws = sandbox.program();
+        let ran = start(at_aws.arg("run").args(args)).ended().exits(2);
+        assert!(
+            ran.stderr.contains("where nobody was unlinked"),
+            "{}",
+            ran.stderr
+        );
+        // Where the run would call this machine again, they are done: by the option, and by the environment.
+        let again = sandbox.run(&args).exits(0);
+        assert_eq!(again.counts(&["skipped", "left"]), [2, 1]);
+        let mut by_environment = sandbox.program();
+        by_environment.env("AWS_ENDPOINT_URL", sandbox.emulator.url());
+        let again = start(by_environment.arg("run").args(args)).ended().exits(0);
+        assert_eq!(again.counts(&["skipped", "left"]), [2, 1]);
+    }
+}
+
+#[test]
 fn results_for_a_spreadsheet_hold_no_formula_and_resume() {
     let sandbox = Sandbox::new();
     let users = ["=cmd|' /C calc'!A0", "+1", "-1", "@x", "'quoted", "plain"];

@@ -65,6 +65,20 @@ fn behind_a_link_the_folder_of_the_plan_itself_counts() {
 }
 
 #[test]
+fn a_plan_that_takes_the_place_of_another_says_so() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(2));
+    let args = ["people.csv", "--out", "plan.json"];
+    let first = plan(&sandbox, &args).exits(0).stdout;
+    assert!(first.contains("Saved: plan.json\n"), "{first}");
+    let saved: Value = serde_json::from_str(&sandbox.read("plan.json")).expect("JSON");
+    let time = saved["made_at"].as_str().expect("a time");
+    let again = plan(&sandbox, &args).exits(0).stdout;
+    let says = format!("Saved: plan.json (replaced the plan of {time})\n");
+    assert!(again.contains(&says), "{again}");
+}
+
+#[test]
 fn exactly_the_plan_is_run_wherever_it_is_taken() {
     let sandbox = Sandbox::new();
     fs::create_dir_all(sandbox.path("here/lists")).expect("created");
