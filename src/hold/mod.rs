@@ -37,7 +37,8 @@ pub struct HoldError(String);
 impl HoldError {
     fn unreadable(path: &Path, why: impl fmt::Display) -> Self {
         Self(format!(
-            "the hold list {} cannot be read: {why}",
+            "the hold list {} cannot be read: {why}; see to the file, or correct its name in --hold or `hold` in \
+             cognito-unlink.toml",
             path.display()
         ))
     }

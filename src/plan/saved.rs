@@ -78,6 +78,9 @@ pub(super) const NOT_PLANNED: &[&str] = &[
     "config",
 ];
 
+/// What to do where there is no plan.
+const MAKE_ONE: &str = "Make one with `plan INPUT... --out FILE`.";
+
 /// Options that a configuration may settle, too.
 const TEAMS: &[&str] = &["rate", "carry", "hold"];
 
@@ -252,11 +255,11 @@ fn made_at(plan: &[u8]) -> String {
 
 pub(super) fn read(path: &Path) -> Result<Saved, Error> {
     let name = path.display();
-    let text = fs::read(path)
-        .map_err(|error| Error::usage(format!("--plan {name} cannot be read: {error}")))?;
+    let text = fs::read(path).map_err(|error| {
+        Error::usage(format!("--plan {name} cannot be read: {error}")).hint(MAKE_ONE)
+    })?;
     if !is_plan(&text) {
-        return Err(Error::usage(format!("--plan {name}: this is no plan"))
-            .hint("Make one with `plan INPUT... --out FILE`."));
+        return Err(Error::usage(format!("--plan {name}: this is no plan")).hint(MAKE_ONE));
     }
     let mut plan: Value = serde_json::from_slice(&text).expect("it was read as one");
     let version = plan["version"].as_u64().unwrap_or_default();

@@ -313,10 +313,10 @@ impl fmt::Display for OpenError {
             ),
             Self::Held(path, holder) => {
                 write!(f, "another run holds the results file {}", path.display())?;
-                match holder {
-                    Some(holder) => write!(f, ": {holder}"),
-                    None => Ok(()),
+                if let Some(holder) = holder {
+                    write!(f, ": {holder}")?;
                 }
+                f.write_str("; wait for its end, or stop it with Ctrl-C there")
             }
             Self::Foreign(path, why) => write!(
                 f,

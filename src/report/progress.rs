@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use console::Term;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{Snapshot, Tally, counted, grouped, notice_above, spoken};
@@ -28,9 +29,10 @@ pub enum Style {
 const BETWEEN_LINES: Duration = Duration::from_secs(30);
 /// So many answers tell whether the input is what it should be.
 const TELLING: u64 = 100;
-const THROTTLING: &str = "limit: throttling";
 /// So many calls that settle no row are no chance.
 const TELLING_RETRIES: u64 = 3;
+/// Columns that the bar and the space behind it take.
+const BEFORE_TEXT: usize = 9;
 /// Over which the present speed is measured.
 const RECENT: Duration = Duration::from_secs(20);
 
@@ -128,12 +130,14 @@ impl Progress {
                 self.bar.set_length(total.unwrap_or(0).max(1));
                 self.bar
                     .set_position(if total.is_some() { done } else { 0 });
-                self.bar.set_message(self.line(now));
+                let columns = usize::from(Term::stderr().size().1);
+                let columns = columns.saturating_sub(BEFORE_TEXT);
+                self.bar.set_message(self.line_within(now, columns));
             }
             Style::Plain => {
                 if now.elapsed >= self.last_line + BETWEEN_LINES {
                     self.last_line = now.elapsed;
-                    self.say(&self.line(now));
+                    self.say(&joined(&self.parts(now)));
                 }
             }
         }
@@ -231,21 +235,26 @@ impl Progress {
         }
     }
 
-    fn line(&self, now: &Snapshot) -> String {
+    /// As much of it as `columns` hold, in whole parts.
+    fn line_within(&self, now: &Snapshot, columns: usize) -> String {
+        let mut parts = self.parts(now);
+        while parts.len() > 1 && joined(&parts).chars().count() > columns {
+            parts.pop();
+        }
+        joined(&parts)
+    }
+
+    /// What is told of a moment. What matters least comes last: a narrow screen leaves it out.
+    fn parts(&self, now: &Snapshot) -> Vec<String> {
         let (done, total) = self.extent(now);
         let (rows_now, calls_now) = self.speed();
-        let mut line = grouped(done);
+        let mut rows = grouped(done);
         if let Some(total) = total {
             let is_known = now.all_read || self.totals.rows.is_some();
             let about = if is_known { "" } else { "~" };
-            let _ = write!(line, " of {about}{}", grouped(total));
+            let _ = write!(rows, " of {about}{}", grouped(total));
         }
-        let left = total.map_or(0, |total| total.saturating_sub(done));
-        if left > 0 && rows_now > 0.0 && now.stop == Stop::Go {
-            let seconds = (left as f64 / rows_now).min(1e9);
-            let _ = write!(line, " · {} left", spoken(Duration::from_secs_f64(seconds)));
-        }
-        // What is cut off where the screen is narrow is what matters least.
+        let mut parts = vec![rows];
         let is_well = |outcome: &Outcome| {
             !matches!(
                 outcome,
@@ -254,30 +263,27 @@ impl Progress {
         };
         let told = |outcome| part(now.tally.of(outcome), &outcome.as_str().replace('_', " "));
         let (well, unwell): (Vec<_>, Vec<_>) = Outcome::ALL.into_iter().partition(is_well);
-        line.extend(unwell.into_iter().map(told));
-        let _ = write!(line, " · {calls_now:.1}/s");
-        let held_back_by = self.held_back_by(now);
-        match (now.throttled_to, self.totals.rate) {
-            (Some(limit), _) => {
-                // Once is enough.
-                let of = match held_back_by {
-                    Some(THROTTLING) => "of",
-                    _ => "throttled to",
-                };
-                let _ = write!(line, " {of} {}", Rate::PerSecond(limit));
-            }
-            (None, Rate::Unlimited) => {}
-            (None, rate) => {
-                let _ = write!(line, " of {rate}");
-            }
+        parts.extend(unwell.into_iter().filter_map(told));
+        let left = total.map_or(0, |total| total.saturating_sub(done));
+        if left > 0 && rows_now > 0.0 && now.stop == Stop::Go {
+            let seconds = (left as f64 / rows_now).min(1e9);
+            parts.push(format!("{} left", spoken(Duration::from_secs_f64(seconds))));
         }
-        if let Some(held_by) = held_back_by {
-            let _ = write!(line, " · {held_by}");
-        }
-        let _ = write!(line, " · {} in flight", now.in_flight);
-        line.push_str(&part(now.tally.skipped, "skipped"));
-        line.extend(well.into_iter().map(told));
-        line
+        let ceiling = now.throttled_to.map_or(self.totals.rate, Rate::PerSecond);
+        let of = match ceiling {
+            Rate::Unlimited => String::new(),
+            Rate::PerSecond(rate) => {
+                let rate = whole_rate(rate).unwrap_or_else(|| ceiling.to_string());
+                format!(" of {rate}")
+            }
+        };
+        let speed = whole_rate(calls_now).unwrap_or_else(|| format!("{calls_now:.1}/s"));
+        parts.push(speed + &of);
+        parts.extend(self.held_back_by(now).map(str::to_owned));
+        parts.push(format!("{} in flight", now.in_flight));
+        parts.extend(part(now.tally.skipped, "skipped"));
+        parts.extend(well.into_iter().filter_map(told));
+        parts
     }
 
     /// What keeps the run from going faster.
@@ -292,7 +298,7 @@ impl Progress {
         } else if now.throttled_to.is_some()
             && now.wanted_in_flight < self.totals.concurrency as f64
         {
-            Some(THROTTLING)
+            Some("limit: throttling")
         } else if now.in_flight >= self.totals.concurrency {
             Some("limit: latency (see --concurrency)")
         } else if now.queued == 0 {
@@ -330,11 +336,23 @@ fn in_vain(before: Option<&Vain>, now: Option<&Vain>) -> String {
 }
 
 /// A number of rows, where there are some.
-fn part(rows: u64, name: &str) -> String {
-    match rows {
-        0 => String::new(),
-        _ => format!(" · {} {name}", grouped(rows)),
-    }
+fn part(rows: u64, name: &str) -> Option<String> {
+    (rows > 0).then(|| format!("{} {name}", grouped(rows)))
+}
+
+fn joined(parts: &[String]) -> String {
+    parts.join(" · ")
+}
+
+/// A rate of which only the whole number matters.
+fn whole_rate(per_second: f64) -> Option<String> {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a number printed for a person"
+    )]
+    let whole = || format!("{}/s", grouped(per_second.round() as u64));
+    (per_second >= 100.0).then(whole)
 }
 
 #[cfg(test)]
@@ -389,7 +407,7 @@ mod tests {
         ] {
             let progress = shown(totals(rows, bytes, Rate::Unlimited));
             assert_eq!(progress.extent(&now), (3, total));
-            let line = progress.line(&now);
+            let line = joined(&progress.parts(&now));
             assert!(line.starts_with(told), "{line}");
         }
     }
@@ -412,14 +430,24 @@ mod tests {
         }
         progress.update(&now);
         assert_eq!(
-            progress.line(&now),
-            "8,040 of 20,000 · 20 min 26 s left · 4 failed · 10.0/s of 10/s · limit: rate · 2 in flight · 8,000 skipped · \
+            joined(&progress.parts(&now)),
+            "8,040 of 20,000 · 4 failed · 20 min 26 s left · 10.0/s of 10/s · limit: rate · 2 in flight · 8,000 skipped · \
              36 unlinked"
         );
+        let narrow = "8,040 of 20,000 · 4 failed · 20 min 26 s left";
+        for (columns, told) in [
+            (0, "8,040 of 20,000"),
+            (25, "8,040 of 20,000"),
+            (26, "8,040 of 20,000 · 4 failed"),
+            (45, narrow),
+            (61, narrow),
+        ] {
+            assert_eq!(progress.line_within(&now, columns), told, "{columns}");
+        }
     }
 
     #[test]
-    fn throttling_is_told_once() {
+    fn throttling_is_told_where_it_binds() {
         let progress = shown(totals(None, None, Rate::PerSecond(10.0)));
         let mut now = snapshot(Tally::default());
         (now.throttled_to, now.queued) = (Some(7.5), 1);
@@ -427,11 +455,22 @@ mod tests {
             (1.0, "0 · 0.0/s of 7.5/s · limit: throttling · 16 in flight"),
             (
                 16.0,
-                "0 · 0.0/s throttled to 7.5/s · limit: latency (see --concurrency) · 16 in flight",
+                "0 · 0.0/s of 7.5/s · limit: latency (see --concurrency) · 16 in flight",
             ),
         ] {
             (now.in_flight, now.wanted_in_flight) = (16, wanted);
-            assert_eq!(progress.line(&now), told);
+            assert_eq!(joined(&progress.parts(&now)), told);
+        }
+    }
+
+    #[test]
+    fn rates_from_a_hundred_on_are_whole() {
+        for (rate, told) in [
+            (99.9, None),
+            (100.0, Some("100/s")),
+            (1410.95, Some("1,411/s")),
+        ] {
+            assert_eq!(whole_rate(rate).as_deref(), told);
         }
     }
 

@@ -178,7 +178,11 @@ impl Report {
                 "unlinked",
                 "told by a second attempt, the first reply being lost",
             ),
-            (tally.of(Outcome::Failed), "failed", ""),
+            (
+                tally.of(Outcome::Failed),
+                "failed",
+                "error_code and error_message in the results tell why",
+            ),
             (
                 tally.of(Outcome::InDoubt),
                 "in doubt",

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::reason::{Reason, Summary};
 use crate::error::Exit;
 use crate::input::{self, Compression, Format, Input, InputError};
-use crate::outcome::Outcome;
+use crate::outcome::{Cause, Outcome};
 use crate::report::{Report, Tally, conclusion};
 use crate::settings::{Mode, Settings};
 use crate::signal::Signal;
@@ -233,7 +233,9 @@ fn halted(answer: &HaltingAnswer) -> String {
         answer.position,
         answer.identity_pool_id
     );
-    let code = facts.code.clone();
+    let is_answered = answer.cause != Cause::NoCredentials;
+    // Where no one was asked, the code is our own word.
+    let code = facts.code.clone().filter(|_| is_answered);
     let status = facts.http_status.map(|status| format!("HTTP {status}"));
     // The SDK lists all that it has tried on lines of their own.
     let message = facts.message.as_deref().map(|message| {
@@ -241,14 +243,17 @@ fn halted(answer: &HaltingAnswer) -> String {
         first.trim_end_matches(" Attempted:").to_owned()
     });
     let said: Vec<String> = [code.or(status), message].into_iter().flatten().collect();
-    if !said.is_empty() {
-        let _ = write!(
-            text,
-            " The answer was {}.",
-            said.join(": ").trim_end_matches('.')
-        );
+    let said = said.join(": ");
+    let said = said.trim_end_matches('.');
+    let remedy = answer.cause.remedy();
+    if said.is_empty() {
+        let _ = write!(text, " {remedy}");
+    } else if is_answered {
+        let _ = write!(text, " The answer was {said}. {remedy}");
+    } else {
+        let _ = write!(text, " {remedy} No call was sent: {said}.");
     }
-    text + " " + answer.cause.remedy()
+    text
 }
 
 /// The command that is due next, and what it does.

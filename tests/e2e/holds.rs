@@ -90,6 +90,7 @@ fn a_list_that_cannot_be_read_at_the_start_is_wrong_usage() {
     sandbox.write("cr.txt", "acct-1\racct-2\r");
     for (list, words) in [
         ("absent.txt", "absent.txt cannot be read"),
+        ("absent.txt", "correct its name in --hold or `hold` in"),
         (".", "cannot be read"),
         (
             "holds.txt",
