@@ -254,6 +254,14 @@ fn an_account_that_nobody_tells_is_not_the_expected_one() {
         &ran,
         "it cannot be found out whose AWS credentials these are (NoCredentials",
     );
+    let mut command = sandbox.bare();
+    command.args(["run", "people.csv"]);
+    command.env("AWS_ENDPOINT_URL", sandbox.emulator.url());
+    let ran = start(&mut command).ended().exits(5);
+    says(
+        &ran,
+        "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. No call was sent: ",
+    );
     assert_eq!(
         (asked(&sandbox), sandbox.emulator.counters().unlinks),
         (0, 0)
