@@ -356,6 +356,11 @@ fn a_second_run_is_refused_and_told_who_holds_the_results() {
         second.stderr
     );
     assert!(second.stderr.contains("started 20"), "{}", second.stderr);
+    assert!(
+        second.stderr.contains("; wait for its end"),
+        "{}",
+        second.stderr
+    );
     assert_eq!(sandbox.emulator.counters().unlinks, 2);
     // The lock dies with its owner.
     first.signal(Signal::KILL);
