@@ -104,7 +104,7 @@ pub(super) struct Controller {
     searching: bool,
     /// Calls that started since the pace was set.
     step: Span,
-    /// The last landing, and how many calls were taken since, or are under way.
+    /// The last landing, at which pace, and how many calls were taken since, or are under way.
     landed: Instant,
     landing_pace: f64,
     flight: u32,
@@ -380,16 +380,18 @@ impl Controller {
         } else {
             self.set(pace, now);
         }
-        self.landed = now;
-        self.landing_pace = self.pace;
-        self.flight = 0;
-        self.odd = 0;
+        self.begin_flight(now);
         self.next_start = now + Duration::from_secs_f64(1.0 / self.pace);
     }
 
     fn measure_anew(&mut self, now: Instant) {
         self.empty = None;
         self.step = Span::new(now);
+        self.begin_flight(now);
+    }
+
+    /// At the present pace.
+    fn begin_flight(&mut self, now: Instant) {
         self.landed = now;
         self.landing_pace = self.pace;
         self.flight = 0;

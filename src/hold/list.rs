@@ -73,10 +73,8 @@ pub(super) struct Doubtful {
 
 impl Doubtful {
     fn look_at(&mut self, line: &[u8], number: u64) {
-        let text = line.trim_ascii_end();
-        let ended = line.strip_suffix(b"\n").unwrap_or(line);
-        let ended = ended.strip_suffix(b"\r").unwrap_or(ended);
-        let blanks = text != ended || text != text.trim_ascii_start();
+        let text = line.trim_ascii();
+        let blanks = text.len() != line.len();
         let quoted = matches!(text, [b'"', .., b'"'] | [b'\'', .., b'\'']);
         if blanks
             || quoted
@@ -202,9 +200,10 @@ fn push_lines(
         }
         number += 1;
         taken += read as u64;
-        let print = print(&line, number == 1).map_err(|why| (number, why.to_owned()))?;
+        let line = without_end(&line);
+        let print = print(line, number == 1).map_err(|why| (number, why.to_owned()))?;
         let Some(print) = print else { continue };
-        doubtful.look_at(&line, number);
+        doubtful.look_at(line, number);
         if prints.len() == prints.capacity() {
             make_room(prints, taken, size);
         }
@@ -225,12 +224,16 @@ fn make_room(prints: &mut Vec<Print>, taken: u64, size: u64) {
     prints.reserve_exact(expected.saturating_sub(so_far) + so_far / 16 + AT_FIRST);
 }
 
-/// What a line holds; nothing if it is blank.
-fn print(line: &[u8], is_first: bool) -> Result<Option<Print>, &'static str> {
-    let line = match line.strip_suffix(b"\n") {
+/// A line as it stands, before its line feed, or carriage return and line feed.
+fn without_end(line: &[u8]) -> &[u8] {
+    match line.strip_suffix(b"\n") {
         Some(ended) => ended.strip_suffix(b"\r").unwrap_or(ended),
         None => line,
-    };
+    }
+}
+
+/// What a line holds; nothing if it is blank.
+fn print(line: &[u8], is_first: bool) -> Result<Option<Print>, &'static str> {
     let line = match line.strip_prefix(b"\xef\xbb\xbf") {
         Some(behind) if is_first => behind,
         _ => line,

@@ -265,15 +265,20 @@ mod tests {
         }
     }
 
-    #[test]
-    fn marks_are_found_by_the_next_run_and_fit_their_slots() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let settings = settings(directory.path());
+    /// What a run begins with that finds a mark of an earlier one.
+    fn with_an_old_mark(settings: &Settings) -> InFlight {
         let old = Mark {
             key: RowKey(1),
             since: 10,
         };
-        let in_flight = InFlight::create(&settings, [9; 16], &[old]).expect("created");
+        InFlight::create(settings, [9; 16], &[old]).expect("created")
+    }
+
+    #[test]
+    fn marks_are_found_by_the_next_run_and_fit_their_slots() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let settings = settings(directory.path());
+        let in_flight = with_an_old_mark(&settings);
         in_flight.mark(3, RowKey(2), 20).expect("marked");
         in_flight.mark(0, RowKey(3), 30).expect("marked");
         in_flight.mark(0, RowKey(4), 40).expect("marked");
@@ -298,11 +303,7 @@ mod tests {
     fn only_the_rows_own_mark_is_taken_back() {
         let directory = tempfile::tempdir().expect("a directory");
         let settings = settings(directory.path());
-        let old = Mark {
-            key: RowKey(1),
-            since: 10,
-        };
-        let in_flight = InFlight::create(&settings, [9; 16], &[old]).expect("created");
+        let in_flight = with_an_old_mark(&settings);
         for (slot, key) in [(0, 2), (1, 3), (2, 4)] {
             in_flight.mark(slot, RowKey(key), 20).expect("marked");
         }

@@ -104,7 +104,11 @@ pub fn paced(calls_per_second: f64) -> String {
     if calls_per_second < 99.5 {
         return Rate::PerSecond(calls_per_second).to_string();
     }
-    format!("{}/s", by_thousands(&format!("{calls_per_second:.0}")))
+    whole_rate(calls_per_second)
+}
+
+fn whole_rate(per_second: f64) -> String {
+    format!("{}/s", by_thousands(&format!("{per_second:.0}")))
 }
 
 /// A length of time with its two largest units, as in `3 h 12 min`.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use console::Term;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{Snapshot, Tally, counted, grouped, notice_above, spoken};
+use super::{Snapshot, Tally, counted, grouped, notice_above, spoken, whole_rate};
 use crate::admit::{CREDENTIALS_PAUSE, Rate, Vain};
 use crate::outcome::Outcome;
 use crate::signal::Stop;
@@ -273,11 +273,11 @@ impl Progress {
         let of = match ceiling {
             Rate::Unlimited => String::new(),
             Rate::PerSecond(rate) => {
-                let rate = whole_rate(rate).unwrap_or_else(|| ceiling.to_string());
+                let rate = large_rate(rate).unwrap_or_else(|| ceiling.to_string());
                 format!(" of {rate}")
             }
         };
-        let speed = whole_rate(calls_now).unwrap_or_else(|| format!("{calls_now:.1}/s"));
+        let speed = large_rate(calls_now).unwrap_or_else(|| format!("{calls_now:.1}/s"));
         parts.push(speed + &of);
         parts.extend(self.held_back_by(now).map(str::to_owned));
         parts.push(format!("{} in flight", now.in_flight));
@@ -344,15 +344,9 @@ fn joined(parts: &[String]) -> String {
     parts.join(" · ")
 }
 
-/// A rate of which only the whole number matters.
-fn whole_rate(per_second: f64) -> Option<String> {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a number printed for a person"
-    )]
-    let whole = || format!("{}/s", grouped(per_second.round() as u64));
-    (per_second >= 100.0).then(whole)
+/// A rate, if only its whole number matters.
+fn large_rate(per_second: f64) -> Option<String> {
+    (per_second >= 100.0).then(|| whole_rate(per_second.round()))
 }
 
 #[cfg(test)]
@@ -470,7 +464,7 @@ mod tests {
             (100.0, Some("100/s")),
             (1410.95, Some("1,411/s")),
         ] {
-            assert_eq!(whole_rate(rate).as_deref(), told);
+            assert_eq!(large_rate(rate).as_deref(), told);
         }
     }
 

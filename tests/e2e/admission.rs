@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cognito_unlink::emulator::{FaultKind, Rule, Settings, Then, When};
 
-use crate::sandbox::{PATIENCE, Sandbox, csv, link_of, people};
+use crate::sandbox::{Sandbox, csv, link_of, people};
 
 /// How early the limiter may let a call start.
 const TIMER: Duration = Duration::from_millis(2);
@@ -43,13 +43,7 @@ fn a_retry_takes_a_token_too() {
 fn no_more_calls_in_flight_than_allowed() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(40));
-    sandbox.emulator.add_rule(Rule {
-        when: When::Always,
-        then: Then::Hold,
-        times: None,
-    });
-    let running = sandbox.start(&["people.csv", "--concurrency", "4"]);
-    assert!(sandbox.emulator.wait_until(PATIENCE, |seen| seen.held == 4));
+    let running = sandbox.start_four_held(&["people.csv"]);
     sandbox.emulator.clear_rules();
     running.ended().exits(0);
     let seen = sandbox.emulator.counters();

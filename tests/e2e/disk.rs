@@ -228,13 +228,7 @@ fn results_that_are_gone_halt_the_run() {
 fn results_that_are_gone_are_missed_before_the_next_line() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(ROWS));
-    sandbox.emulator.add_rule(Rule {
-        when: When::Always,
-        then: Then::Hold,
-        times: None,
-    });
-    let running = sandbox.start(&["people.csv", "--concurrency", "4"]);
-    assert!(sandbox.emulator.wait_until(PATIENCE, |seen| seen.held == 4));
+    let running = sandbox.start_four_held(&["people.csv"]);
     fs::remove_file(sandbox.path("people.results.csv")).expect("it is ours");
     running.says("Stopping: waiting for 4 calls in flight");
     sandbox.emulator.clear_rules();

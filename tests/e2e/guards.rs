@@ -313,12 +313,10 @@ fn tell_account(mut stream: &TcpStream, account: fn(&str) -> &'static str) -> st
 const OURS: &str = "111122223333";
 const OTHERS: &str = "444455556666";
 
-/// Starts a run whose credentials expire, and waits until it waits for others; gives back what renews them.
-fn waiting_for_renewal(sandbox: &Sandbox, sts: &str, args: &[&str]) -> (Running, impl Fn()) {
+/// A run that waits for other credentials than these when they expire; its fifth call is held.
+fn expiring(sandbox: &Sandbox, key: &str) -> Command {
     sandbox.write("people.csv", people(40));
-    sandbox.write("credentials", keys("AKIDOLD"));
-    let url = sandbox.emulator.url();
-    sandbox.write("config", format!("[default]\nendpoint_url = {url}\n"));
+    sandbox.write("credentials", keys(key));
     sandbox.emulator.add_rule(Rule {
         when: When::Call(5),
         then: Then::Hold,
@@ -327,10 +325,18 @@ fn waiting_for_renewal(sandbox: &Sandbox, sts: &str, args: &[&str]) -> (Running,
     let mut command = sandbox.bare();
     command.args(["run", "people.csv", "--on-expiry", "wait", "--json"]);
     command.args(["--rate", "unlimited", "--concurrency", "2"]);
+    command.env("AWS_SHARED_CREDENTIALS_FILE", sandbox.path("credentials"));
+    command
+}
+
+/// Starts a run whose credentials expire, and waits until it waits for others; gives back what renews them.
+fn waiting_for_renewal(sandbox: &Sandbox, sts: &str, args: &[&str]) -> (Running, impl Fn()) {
+    let mut command = expiring(sandbox, "AKIDOLD");
+    let url = sandbox.emulator.url();
+    sandbox.write("config", format!("[default]\nendpoint_url = {url}\n"));
     command.args(args);
     command.env("AWS_ENDPOINT_URL_STS", sts);
     command.env("AWS_CONFIG_FILE", sandbox.path("config"));
-    command.env("AWS_SHARED_CREDENTIALS_FILE", sandbox.path("credentials"));
     let running = start(&mut command);
     old_keys_expire(sandbox, &running);
     let credentials = sandbox.path("credentials");
@@ -368,18 +374,8 @@ const KEY_OF_OTHERS: &str = "ASIAWO645SY5AAAAAAAH";
 #[test]
 fn without_an_account_it_stays_the_one_that_the_run_began_with() {
     let sandbox = Sandbox::new();
-    sandbox.write("people.csv", people(40));
-    sandbox.write("credentials", keys(KEY_OF_OURS));
-    sandbox.emulator.add_rule(Rule {
-        when: When::Call(5),
-        then: Then::Hold,
-        times: None,
-    });
-    let mut command = sandbox.bare();
-    command.args(["run", "people.csv", "--on-expiry", "wait", "--json"]);
-    command.args(["--rate", "unlimited", "--concurrency", "2"]);
+    let mut command = expiring(&sandbox, KEY_OF_OURS);
     command.args(["--endpoint-url", &sandbox.emulator.url()]);
-    command.env("AWS_SHARED_CREDENTIALS_FILE", sandbox.path("credentials"));
     let running = start(&mut command);
     expires(&sandbox, &running, KEY_OF_OURS);
     let called = sandbox.emulator.calls().len();

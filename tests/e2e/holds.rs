@@ -14,28 +14,9 @@ fn rule(when: When, then: Then) -> Rule {
     }
 }
 
-/// Waits until the emulator holds so many calls back.
-#[track_caller]
-fn held_back(sandbox: &Sandbox, calls: u64) {
-    let patience = sandbox
-        .emulator
-        .wait_until(PATIENCE, |seen| seen.held == calls);
-    assert!(patience, "{:?}", sandbox.emulator.counters());
-}
-
-/// Starts a run in which four calls are under way and stay so; all others wait for a place.
+/// Starts a run with a hold list in which four calls are under way and stay so; all others wait for a place.
 fn four_under_way(sandbox: &Sandbox) -> Running {
-    sandbox.emulator.add_rule(rule(When::Always, Then::Hold));
-    let running = sandbox.start(&[
-        "people.csv",
-        "--hold",
-        "holds.txt",
-        "--concurrency",
-        "4",
-        "--json",
-    ]);
-    held_back(sandbox, 4);
-    running
+    sandbox.start_four_held(&["people.csv", "--hold", "holds.txt", "--json"])
 }
 
 /// The users with this outcome, by number.

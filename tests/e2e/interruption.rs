@@ -3,19 +3,12 @@
 use cognito_unlink::emulator::{Canned, Rule, Then, When};
 use rustix::process::Signal;
 
-use crate::sandbox::{PATIENCE, Running, Sandbox, people};
+use crate::sandbox::{Running, Sandbox, people};
 
 /// A run of 40 rows with four calls in flight, which the emulator holds.
 fn held(sandbox: &Sandbox) -> Running {
     sandbox.write("people.csv", people(40));
-    sandbox.emulator.add_rule(Rule {
-        when: When::Always,
-        then: Then::Hold,
-        times: None,
-    });
-    let running = sandbox.start(&["people.csv", "--concurrency", "4", "--json"]);
-    assert!(sandbox.emulator.wait_until(PATIENCE, |seen| seen.held == 4));
-    running
+    sandbox.start_four_held(&["people.csv", "--json"])
 }
 
 #[test]

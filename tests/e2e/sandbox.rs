@@ -15,7 +15,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use cognito_unlink::emulator::{Call, Emulator, Link, Settings};
+use cognito_unlink::emulator::{Call, Emulator, Link, Rule, Settings, Then, When};
 use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -201,6 +201,20 @@ impl Sandbox {
 
     pub(crate) fn start(&self, args: &[&str]) -> Running {
         start(&mut self.run_command(args))
+    }
+
+    /// Starts a run in which four calls are under way and stay so, until the emulator's rules are cleared.
+    #[track_caller]
+    pub(crate) fn start_four_held(&self, args: &[&str]) -> Running {
+        self.emulator.add_rule(Rule {
+            when: When::Always,
+            then: Then::Hold,
+            times: None,
+        });
+        let running = self.start(&[args, &["--concurrency", "4"]].concat());
+        let held = self.emulator.wait_until(PATIENCE, |seen| seen.held == 4);
+        assert!(held, "{:?}", self.emulator.counters());
+        running
     }
 
     /// The lines of a results file, CSV or JSONL, after a check that every one is whole.
