@@ -100,6 +100,8 @@ pub enum Heard {
     NoReply,
     /// No connection came about: the request was never sent.
     NotSent,
+    /// No request can be made of this row: nothing was sent, and nothing will be.
+    NotBuilt,
     /// There are no credentials to sign with, so nothing was sent.
     NoCredentials,
     /// The credentials are those of an account that must not be touched, so nothing was sent.
@@ -167,6 +169,10 @@ pub enum Cause {
     NotCognito,
     /// Nothing has answered in a Region for as long as a row may live.
     Unreachable,
+    /// The service asks for a longer wait than the run waits on its own.
+    AskedToWait,
+    /// Look-ups of a pool have been throttled for as long as a row may live.
+    LookUpsThrottled,
 }
 
 impl Cause {
@@ -183,6 +189,10 @@ impl Cause {
             Self::ProviderNotSupported => "the identity pool has another developer provider name",
             Self::NotCognito => "the endpoint does not answer as Amazon Cognito does",
             Self::Unreachable => "the endpoint cannot be reached",
+            Self::AskedToWait => "the service asks to be left alone for more than an hour",
+            Self::LookUpsThrottled => {
+                "the identity pool cannot be looked up, as look-ups are throttled"
+            }
         }
     }
 
@@ -209,6 +219,12 @@ impl Cause {
             }
             Self::NotCognito => "Check --endpoint-url, AWS_ENDPOINT_URL and the proxy settings.",
             Self::Unreachable => "Check the network, the proxy settings and the endpoint.",
+            Self::AskedToWait => {
+                "Find out why (Retry-After is in its answer), and run the same command again after that time."
+            }
+            Self::LookUpsThrottled => {
+                "Find out what else calls DescribeIdentityPool, or leave the check out with --no-preflight."
+            }
         }
     }
 }
@@ -221,6 +237,7 @@ pub fn classify(answer: &Answer) -> Class {
         Heard::ForeignSuccess => return Class::Foreign,
         Heard::NoReply => return Class::Lost,
         Heard::NotSent => return Class::NotSent,
+        Heard::NotBuilt => return Class::Refused,
         Heard::NoCredentials => return Class::Fatal(Cause::NoCredentials),
         Heard::OtherAccount => return Class::Fatal(Cause::OtherAccount),
         Heard::Error { html } => html,
@@ -310,6 +327,7 @@ mod tests {
             (Heard::ForeignSuccess, Class::Foreign),
             (Heard::NoReply, Class::Lost),
             (Heard::NotSent, Class::NotSent),
+            (Heard::NotBuilt, Class::Refused),
             (Heard::NoCredentials, Class::Fatal(Cause::NoCredentials)),
             (Heard::OtherAccount, Class::Fatal(Cause::OtherAccount)),
         ] {

@@ -6,6 +6,9 @@ use tokio::time::Instant;
 
 use crate::outcome::{Cause, Class, Outcome};
 
+/// A service that asks for a longer wait (`Retry-After`) than this, and than a row lives, halts the run: somebody should look why.
+pub const LONGEST_ASKED: Duration = Duration::from_secs(60 * 60);
+
 /// How long and how often a row is tried.
 #[derive(Debug, Clone, Copy)]
 pub struct Policy {
@@ -67,6 +70,14 @@ pub enum Next {
     Settle(Outcome),
     /// Wait this long, then ask for admission again.
     Again(Duration),
+    /// The service asks for a longer wait than a row lives: its Region starts no call for so long, and no row ages. Then wait
+    /// for as long as any row does.
+    RegionWaits {
+        /// What the service asks for.
+        asked: Duration,
+        /// The row's own back-off.
+        then: Duration,
+    },
     /// Leave the row as it was and halt the run.
     Halt(Cause),
 }
@@ -155,17 +166,29 @@ impl History {
             }
             Class::Throttled | Class::NotSent => {}
         }
-        let delay = policy
-            .backoff(self.attempts, chance)
-            .max(asked.unwrap_or_default());
-        let age = self.began.map_or(Duration::ZERO, |began| now - began);
-        let too_old = age + delay > policy.give_up_after;
+        let backoff = policy.backoff(self.attempts, chance);
+        let age = self
+            .began
+            .map_or(Duration::ZERO, |began| now.saturating_duration_since(began));
+        let is_too_old = |delay: Duration| age.saturating_add(delay) > policy.give_up_after;
+        let delay = backoff.max(asked.unwrap_or_default());
+        let too_old = is_too_old(delay);
         if self.counted >= policy.max_attempts {
             Next::Settle(self.gave_up())
         } else if matches!(class, Class::Lost | Class::NotSent)
             && policy.is_unreachable(known.unheard_for, too_old)
         {
             Next::Halt(Cause::Unreachable)
+        } else if let Some(asked) = asked.filter(|_| too_old && !is_too_old(backoff)) {
+            // It is the service that wants to wait, and no row's fault.
+            if asked > LONGEST_ASKED {
+                Next::Halt(Cause::AskedToWait)
+            } else {
+                Next::RegionWaits {
+                    asked,
+                    then: backoff,
+                }
+            }
         } else if too_old {
             Next::Settle(self.gave_up())
         } else {
@@ -176,7 +199,8 @@ impl History {
     /// When the row's life is over; nothing before its first attempt.
     #[must_use]
     pub fn ends_at(&self, policy: &Policy) -> Option<Instant> {
-        self.began.map(|began| began + policy.give_up_after)
+        self.began
+            .and_then(|began| began.checked_add(policy.give_up_after))
     }
 
     /// What a row is told as that is tried no more.
@@ -394,6 +418,27 @@ mod tests {
             assert!(matches!(after(class, minute, life), Next::Again(_)));
             let over = after(class, life, life);
             assert_eq!(over, Next::Settle(Outcome::Failed), "{class:?}");
+        }
+    }
+
+    #[test]
+    fn a_wait_beyond_a_rows_life_is_the_regions_and_no_row_fails() {
+        let begin = Instant::now();
+        let after = |class, asked| {
+            let mut history = History::new(false);
+            history.start(begin);
+            history.next(class, Some(asked), KNOWN, &POLICY, begin, 0.5)
+        };
+        let (life, then) = (POLICY.give_up_after, POLICY.backoff(1, 0.5));
+        for class in [Class::Throttled, Class::Transient] {
+            assert_eq!(after(class, life), Next::Again(life));
+            for asked in [life + Duration::from_millis(1), LONGEST_ASKED] {
+                let waits = Next::RegionWaits { asked, then };
+                assert_eq!(after(class, asked), waits, "{class:?}");
+            }
+            for asked in [LONGEST_ASKED + Duration::from_secs(1), Duration::MAX] {
+                assert_eq!(after(class, asked), Next::Halt(Cause::AskedToWait));
+            }
         }
     }
 

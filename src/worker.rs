@@ -1,4 +1,21 @@
-//! One row from admission to its outcome: admit, call, classify, then wait and again, or done.
+//! One row to its outcome: attempt after attempt, with a back-off between them.
+//!
+//! An attempt is a series of steps in one order, the order in which they may wait ([`attempt`]): whatever can take long comes
+//! before what is checked last.
+//!
+//! | step | why there |
+//! |---|---|
+//! | turn of the identity | the dispatcher's: the next row of an identity starts when the one before is recorded |
+//! | back-off | holds no place, no token |
+//! | credentials at hand | may take half a minute; the SDK must not fetch them behind the checks |
+//! | mark *reserved* | may wait for the disk |
+//! | hold lists fresh | may wait for a file system; a held row takes no token |
+//! | admission | waits for the gates, a place, the pace and a token |
+//! | connection | bounded by `--connect-timeout`; the last check is behind it |
+//! | last check | order to stop, age of the token, hold lists, mark *sent*: nothing of it waits ([`last_check`]) |
+//! | the bytes | from here on the attempt may have taken effect, and its time counts |
+
+mod last_check;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,13 +26,14 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::time::{Instant, sleep};
 
 use crate::admit::{Admission, Feedback, Permit, Place, Region};
-use crate::call::Unlink;
+use crate::call::{LastCheck, Unlink};
 use crate::hold::{HoldError, Holds, Print};
 use crate::outcome::{Cause, Class, Facts, Outcome, classify};
 use crate::record::{Entry, Held, InFlight};
-use crate::retry::{History, Known, Next, Policy};
+use crate::retry::{History, Known, Next as Verdict, Policy};
 use crate::row::{Link, Position, Row, RowKey};
 use crate::signal::Stop;
+use last_check::{Check, HeldBack, Left, Mark, Sending};
 
 /// What all workers of a run share.
 #[derive(Debug)]
@@ -41,17 +59,17 @@ pub struct Context<C> {
 }
 
 impl<C> Context<C> {
-    /// What the hold lists are asked of a row, if there are any.
-    fn asked_of_lists(&self, link: &Link) -> Option<(&Arc<Holds>, Print)> {
-        let holds = self.holds.as_ref()?;
-        Some((holds, Print::of(&link.developer_user_identifier)))
+    /// What the hold lists know the row's user by, if there are any.
+    fn print(&self, link: &Link) -> Option<Print> {
+        let holds = self.holds.as_ref();
+        holds.map(|_| Print::of(&link.developer_user_identifier))
     }
 }
 
 /// Counted as it happens, for whoever watches.
 #[derive(Debug, Default)]
 pub struct Counters {
-    /// Attempts started.
+    /// Attempts whose bytes have left.
     pub calls: AtomicU64,
     /// Attempts answered with "too many".
     pub throttled: AtomicU64,
@@ -83,6 +101,8 @@ pub enum Halt {
     Mark(std::io::Error),
     /// It is not known any more who must not be called.
     Hold(HoldError),
+    /// A Region did not answer, while others did: its rows are left, and the others have gone on to their end.
+    Region(Box<HaltingAnswer>),
 }
 
 /// The answer that halts a run, and to whom it was given.
@@ -138,26 +158,43 @@ pub async fn work<C: Unlink>(
 }
 
 /// Brings one row to its outcome, or leaves it when the run stops.
-async fn settle<C: Unlink>(context: &Context<C>, job: Job) -> Ended {
+async fn settle<C: Unlink>(context: &Arc<Context<C>>, job: Job) -> Ended {
     let Job { open, held, queued } = job;
-    let mut progress = Progress {
-        history: History::new(open.in_doubt),
-        started_at: None,
-        latency: None,
-        facts: Facts::default(),
-        place: None,
+    let mut row = AtWork {
+        open: &open,
+        slot: held.slot,
+        queued,
+        mark: None,
+        log: AttemptLog {
+            history: History::new(open.in_doubt),
+            started_at: None,
+            latency: None,
+            facts: Facts::default(),
+            place: None,
+        },
     };
-    let (outcome, halt) = attempt_until_settled(context, &open, held, queued, &mut progress).await;
+    let (outcome, halt) = attempt_until_settled(context, &mut row).await;
+    let mut log = row.log;
     Ended {
         held,
-        place: progress.place.take(),
-        entry: outcome.map(|outcome| Box::new(progress.entry(*open, outcome))),
+        place: log.place.take(),
+        entry: outcome.map(|outcome| Box::new(log.entry(*open, outcome))),
         halt,
     }
 }
 
+/// A row that a worker has.
+struct AtWork<'a> {
+    open: &'a OpenRow,
+    slot: usize,
+    queued: Option<OwnedSemaphorePermit>,
+    /// Once it is reserved.
+    mark: Option<Mark>,
+    log: AttemptLog,
+}
+
 /// What has happened to a row so far.
-struct Progress {
+struct AttemptLog {
     history: History,
     started_at: Option<SystemTime>,
     latency: Option<Duration>,
@@ -165,7 +202,7 @@ struct Progress {
     place: Option<Place>,
 }
 
-impl Progress {
+impl AttemptLog {
     fn entry(self, open: OpenRow, outcome: Outcome) -> Entry {
         Entry {
             position: open.row.position,
@@ -196,11 +233,25 @@ impl Progress {
         Outcome::InDoubt
     }
 
-    fn when_kept(&mut self, kept: Kept) -> (Option<Outcome>, Option<Halt>) {
-        match kept {
-            Kept::Stopped => (self.when_stopped(), None),
-            Kept::Held => (Some(self.when_held()), None),
-            Kept::Halting(halt) => (self.when_stopped(), Some(halt)),
+    /// What follows when the row is to be tried again.
+    fn again(&mut self, row: &Row, delay: Duration) -> Next {
+        tracing::info!(
+            row = %row.position, attempt = self.history.attempts(),
+            code = self.facts.code.as_deref(), wait_ms = millis(delay),
+            "trying again"
+        );
+        // A row in back-off holds no place among the calls in flight.
+        drop(self.place.take());
+        Next::Again(delay)
+    }
+
+    /// What follows when no byte has left.
+    fn when_held_back(&mut self, why: HeldBack) -> Next {
+        match why {
+            HeldBack::Stopped => Next::Over(self.when_stopped(), None),
+            HeldBack::Held => Next::Over(Some(self.when_held()), None),
+            HeldBack::Halting(halt) => Next::Over(self.when_stopped(), Some(halt)),
+            HeldBack::TooLate => Next::Again(Duration::ZERO),
         }
     }
 
@@ -218,152 +269,229 @@ impl Progress {
     }
 }
 
+/// What follows an attempt.
+enum Next {
+    /// The row is over: its outcome, or nothing if it is left as it was, and why the run must halt, if it must.
+    Over(Option<Outcome>, Option<Halt>),
+    /// Another attempt, so long after.
+    Again(Duration),
+}
+
 async fn attempt_until_settled<C: Unlink>(
-    context: &Context<C>,
-    open: &OpenRow,
-    held: Held,
-    mut queued: Option<OwnedSemaphorePermit>,
-    progress: &mut Progress,
+    context: &Arc<Context<C>>,
+    row: &mut AtWork<'_>,
 ) -> (Option<Outcome>, Option<Halt>) {
-    let link = &open.row.link;
-    let position = &open.row.position;
-    let region = context.admission.region(link.region());
     let mut stop = context.stop.clone();
-    let mut marked = false;
-    let user = context.asked_of_lists(link);
     loop {
-        // Whoever is held already takes nobody's turn.
-        if user.is_some_and(|(holds, print)| holds.hold(print)) {
-            return (Some(progress.when_held()), None);
-        }
-        let ends_at = progress.history.ends_at(&context.policy);
-        let permit = match admitted(&region, &mut stop, progress.heeds(), ends_at).await {
-            Waited::Admitted(permit) => permit,
-            Waited::Stopped => return (progress.when_stopped(), None),
-            Waited::TooLong => return (Some(progress.history.gave_up()), None),
+        let delay = match attempt(context, row, &mut stop).await {
+            Next::Over(outcome, halt) => return (outcome, halt),
+            Next::Again(delay) => delay,
         };
-        drop(queued.take());
-        if let Err(kept) = cleared(context, &permit, user, &mut stop).await {
-            return progress.when_kept(kept);
+        if delay.is_zero() {
+            continue;
         }
-        if let (Some(in_flight), false) = (&context.in_flight, marked) {
-            let recorded = context.recorded.load(Ordering::Acquire);
-            if let Err(error) = in_flight.mark(held.slot, open.key, recorded) {
-                return progress.when_kept(Kept::Halting(Halt::Mark(error)));
-            }
-            marked = true;
-        }
-        progress.history.start(region.clock());
-        progress.started_at.get_or_insert_with(SystemTime::now);
-        context.counters.calls.fetch_add(1, Ordering::Relaxed);
-
-        let answer = tokio::select! {
-            biased;
-            answer = context.calls.unlink(link) => answer,
-            () = told(&mut stop, Stop::Abort) => {
-                progress.facts = Facts {
-                    code: Some("Aborted".to_owned()),
-                    message: Some("the run was told to stop at once while the call was in flight".to_owned()),
-                    ..Facts::default()
-                };
-                return (Some(Outcome::InDoubt), None);
-            }
-        };
-        let class = classify(&answer);
-        let (now, started) = (Instant::now(), permit.started());
-        let known = context.counters.note(class, started, now);
-        let locked = context.policy.locks(class, known);
-        progress.place = Some(permit.answered(feedback(class, open.key, locked)));
-        let known = Known {
-            unheard_for: region.unheard_for(),
-            ..known
-        };
-        progress.latency = Some(now - started);
-        progress.facts = answer.facts;
-        let chance = context
-            .chance
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .f64();
-        let asked = progress.facts.retry_after;
-        let next =
-            progress
-                .history
-                .next(class, asked, known, &context.policy, region.clock(), chance);
-        tracing::debug!(
-            row = %position, attempt = progress.history.attempts(), class = ?class,
-            code = progress.facts.code.as_deref(), status = progress.facts.http_status,
-            request_id = progress.facts.request_id.as_deref(),
-            latency_ms = millis(now - started), "called"
-        );
-        match next {
-            Next::Settle(outcome) => return (Some(outcome), None),
-            Next::Halt(cause) => {
-                let answer = HaltingAnswer {
-                    cause,
-                    position: position.clone(),
-                    identity_pool_id: link.identity_pool_id.clone(),
-                    facts: without_user(&progress.facts, &link.developer_user_identifier),
-                };
-                return (
-                    progress.when_stopped(),
-                    Some(Halt::Answer(Box::new(answer))),
-                );
-            }
-            Next::Again(delay) => {
-                // A row in back-off holds no place among the calls in flight.
-                drop(progress.place.take());
-                tracing::info!(
-                    row = %position, attempt = progress.history.attempts(),
-                    code = progress.facts.code.as_deref(), wait_ms = millis(delay),
-                    "trying again"
-                );
-                tokio::select! {
-                    biased;
-                    () = sleep(delay) => {}
-                    () = told(&mut stop, Stop::Drain) => return (progress.when_stopped(), None),
-                }
-            }
-        }
-    }
-}
-
-/// What keeps a call from starting that was admitted.
-enum Kept {
-    /// The run starts no more calls.
-    Stopped,
-    /// The user is on the hold list.
-    Held,
-    /// Nor may any other call start.
-    Halting(Halt),
-}
-
-/// The last look before a call: at the credentials, where others are waited for, and at the hold list.
-async fn cleared<C: Unlink>(
-    context: &Context<C>,
-    permit: &Permit,
-    user: Option<(&Arc<Holds>, Print)>,
-    stop: &mut watch::Receiver<Stop>,
-) -> Result<(), Kept> {
-    if permit.tries_credentials() {
         tokio::select! {
             biased;
-            () = context.calls.renew() => {}
-            () = told(stop, Stop::Drain) => return Err(Kept::Stopped),
+            () = sleep(delay) => {}
+            () = told(&mut stop, Stop::Drain) => return (row.log.when_stopped(), None),
         }
     }
-    let Some((holds, print)) = user else {
-        return Ok(());
+}
+
+/// One attempt, in the order that the top of this file gives.
+async fn attempt<C: Unlink>(
+    context: &Arc<Context<C>>,
+    row: &mut AtWork<'_>,
+    stop: &mut watch::Receiver<Stop>,
+) -> Next {
+    let link = &row.open.row.link;
+    let region = context.admission.region(link.region());
+    let user = context.print(link);
+    let heeds = row.log.heeds();
+    let ends_at = row.log.history.ends_at(&context.policy);
+
+    let prepared = unless(&region, stop, heeds, ends_at, prepare(context, row, user)).await;
+    match prepared {
+        Waited::Done(Ok(())) => {}
+        Waited::Done(Err(why)) => return row.log.when_held_back(why),
+        Waited::Stopped => return Next::Over(row.log.when_stopped(), None),
+        Waited::TooLong => return Next::Over(Some(row.log.history.gave_up()), None),
+    }
+    let permit = match unless(&region, stop, heeds, ends_at, region.admit()).await {
+        Waited::Done(Some(permit)) => permit,
+        // The Region is given up: the row is left as it is.
+        Waited::Done(None) | Waited::Stopped => return Next::Over(row.log.when_stopped(), None),
+        Waited::TooLong => return Next::Over(Some(row.log.history.gave_up()), None),
     };
-    let held = tokio::select! {
-        biased;
-        held = holds.hold_now(print) => held,
-        () = told(stop, Stop::Drain) => return Err(Kept::Stopped),
+    drop(row.queued.take());
+    if permit.tries_credentials() {
+        let renewed = async {
+            context.calls.renew().await;
+            context.calls.ready().await;
+        };
+        tokio::select! {
+            biased;
+            () = renewed => {}
+            () = told(stop, Stop::Drain) => return Next::Over(row.log.when_stopped(), None),
+        }
+    }
+    // Admission may have taken hours.
+    let is_fresh = |holds: &Arc<Holds>| user.is_none_or(|user| holds.check(user).is_some());
+    if !context.calls.is_ready() || !context.holds.as_ref().is_none_or(is_fresh) {
+        permit.give_back();
+        return Next::Again(Duration::ZERO);
+    }
+    let check = Check::new(context, &region, permit.token(), user, heeds, row.mark);
+    call(context, row, stop, permit, Arc::new(check)).await
+}
+
+/// Does whatever may take long before a call: credentials, the mark on the disk, a look at the hold lists.
+async fn prepare<C: Unlink>(
+    context: &Arc<Context<C>>,
+    row: &mut AtWork<'_>,
+    user: Option<Print>,
+) -> Result<(), HeldBack> {
+    let holds = context.holds.as_ref().zip(user);
+    if holds.is_some_and(|(holds, user)| holds.hold(user)) {
+        return Err(HeldBack::Held);
+    }
+    context.calls.ready().await;
+    if let (Some(in_flight), None) = (&context.in_flight, row.mark) {
+        let mark = Mark {
+            slot: row.slot,
+            key: row.open.key,
+            recorded: context.recorded.load(Ordering::Acquire),
+        };
+        in_flight
+            .reserve(mark.slot, mark.key, mark.recorded)
+            .map_err(|error| HeldBack::Halting(Halt::Mark(error)))?;
+        row.mark = Some(mark);
+    }
+    match holds {
+        Some((holds, _)) => holds
+            .fresh()
+            .await
+            .map_err(|error| HeldBack::Halting(Halt::Hold(error))),
+        None => Ok(()),
+    }
+}
+
+/// Makes the call that `check` releases, and says what follows.
+async fn call<C: Unlink>(
+    context: &Arc<Context<C>>,
+    row: &mut AtWork<'_>,
+    stop: &mut watch::Receiver<Stop>,
+    mut permit: Permit,
+    check: Arc<Check<C>>,
+) -> Next {
+    let link = &row.open.row.link;
+    let region = context.admission.region(link.region());
+    let log = &mut row.log;
+    let before = log.history;
+    log.history.start(region.clock());
+    let begun = (Instant::now(), SystemTime::now());
+
+    let answer = {
+        let last: Arc<dyn LastCheck> = check.clone();
+        let call = context.calls.unlink(link, last);
+        tokio::pin!(call);
+        let heeded = told(stop, check.heeds());
+        let answered = tokio::select! {
+            biased;
+            answer = &mut call => Some(answer),
+            () = heeded => None,
+        };
+        match answered {
+            Some(answer) => Some(answer),
+            None if check.hold_back() => None,
+            None => tokio::select! {
+                biased;
+                answer = &mut call => Some(answer),
+                () = told(stop, Stop::Abort) => None,
+            },
+        }
     };
-    match held {
-        Ok(false) => Ok(()),
-        Ok(true) => Err(Kept::Held),
-        Err(error) => Err(Kept::Halting(Halt::Hold(error))),
+    let left = match check.sending() {
+        Sending::HeldBack(why) => {
+            log.history = before;
+            permit.give_back();
+            return log.when_held_back(why);
+        }
+        Sending::NotSent => None,
+        Sending::Sent(left) => Some(left),
+    };
+    let Some(answer) = answer else {
+        log.facts = Facts {
+            code: Some("Aborted".to_owned()),
+            message: Some(
+                "the run was told to stop at once while the call was in flight".to_owned(),
+            ),
+            ..Facts::default()
+        };
+        return Next::Over(Some(Outcome::InDoubt), None);
+    };
+    let (started, time) = left.map_or(begun, |Left { at, time }| (at, time));
+    permit.left(started);
+    log.started_at.get_or_insert(time);
+    let class = match classify(&answer) {
+        // What has not left cannot be lost.
+        Class::Lost if left.is_none() => Class::NotSent,
+        class => class,
+    };
+    let now = Instant::now();
+    let known = context.counters.note(class, started, now);
+    let locked = context.policy.locks(class, known);
+    log.place = Some(permit.answered(feedback(class, row.open.key, locked)));
+    log.latency = Some(now - started);
+    log.facts = answer.facts;
+    decide(context, row, &region, class, known)
+}
+
+/// Says what follows from an attempt of this class.
+fn decide<C: Unlink>(
+    context: &Context<C>,
+    row: &mut AtWork<'_>,
+    region: &Region,
+    class: Class,
+    known: Known,
+) -> Next {
+    let OpenRow { row: of, .. } = row.open;
+    let log = &mut row.log;
+    let known = Known {
+        unheard_for: region.unheard_for(),
+        ..known
+    };
+    let chance = context
+        .chance
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .f64();
+    let asked = log.facts.retry_after;
+    let verdict = log
+        .history
+        .next(class, asked, known, &context.policy, region.clock(), chance);
+    tracing::debug!(
+        row = %of.position, attempt = log.history.attempts(), class = ?class,
+        code = log.facts.code.as_deref(), status = log.facts.http_status,
+        request_id = log.facts.request_id.as_deref(),
+        latency_ms = log.latency.map(millis), "called"
+    );
+    match verdict {
+        Verdict::Settle(outcome) => Next::Over(Some(outcome), None),
+        Verdict::Halt(cause) => {
+            let answer = HaltingAnswer {
+                cause,
+                position: of.position.clone(),
+                identity_pool_id: of.link.identity_pool_id.clone(),
+                facts: without_user(&log.facts, &of.link.developer_user_identifier),
+            };
+            Next::Over(log.when_stopped(), Some(Halt::Answer(Box::new(answer))))
+        }
+        Verdict::Again(delay) => log.again(of, delay),
+        Verdict::RegionWaits { asked, then } => {
+            region.wait_as_asked(asked);
+            log.again(of, then)
+        }
     }
 }
 
@@ -390,29 +518,30 @@ fn feedback(class: Class, key: RowKey, locked: bool) -> Feedback {
     }
 }
 
-/// How a wait for admission ends.
-enum Waited {
-    Admitted(Permit),
+/// How a wait before a call ends.
+enum Waited<T> {
+    Done(T),
     /// The run starts no more calls.
     Stopped,
     /// The row's life is over.
     TooLong,
 }
 
-/// Waits for a call's turn, unless the run stops `enough` for that.
-async fn admitted(
-    region: &Arc<Region>,
+/// Waits for `what`, unless the run stops `enough` for that, or the row's life ends.
+async fn unless<T>(
+    region: &Region,
     stop: &mut watch::Receiver<Stop>,
     enough: Stop,
     ends_at: Option<Instant>,
-) -> Waited {
+    what: impl Future<Output = T>,
+) -> Waited<T> {
     let waited = tokio::select! {
         biased;
-        permit = region.admit() => Waited::Admitted(permit),
+        done = what => Waited::Done(done),
         () = told(stop, enough) => Waited::Stopped,
         () = ends(region, ends_at) => Waited::TooLong,
     };
-    // Admission and the order to stop may come at once; then no call starts.
+    // Both may come at once; then no call starts.
     if *stop.borrow() >= enough {
         return Waited::Stopped;
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::num::NonZeroU32;
 use std::str::FromStr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use governor::clock::Clock;
@@ -100,7 +101,15 @@ pub(super) struct Ceiling {
     clock: TokioClock,
     /// Cells that one call takes: a call is split, so that the lag can be a part of one.
     cells: NonZeroU32,
+    /// For how long a token that was taken may be used.
+    good_for: Duration,
+    /// When the tokens were taken that were given back: at a rate of one an hour a call that is not made must not cost an hour.
+    given_back: Mutex<Vec<Instant>>,
 }
+
+/// A token may be used for this long, or for a tenth of the time between two calls where that is longer. Longer, and calls
+/// that were held up together leave together; shorter, and a slow connection costs a token.
+const GOOD_FOR: Duration = Duration::from_millis(50);
 
 impl Ceiling {
     /// A full bucket of `burst` tokens, refilled `rate` times a second.
@@ -121,16 +130,39 @@ impl Ceiling {
             limiter: RateLimiter::direct_with_clock(quota, clock.clone()),
             clock,
             cells,
+            good_for: GOOD_FOR.max(spacing / 10),
+            given_back: Mutex::default(),
         }
     }
 
-    /// Takes one token.
+    /// Returns whether a token that was taken then may still be used.
+    pub(super) fn is_good(&self, taken: Instant, now: Instant) -> bool {
+        now.saturating_duration_since(taken) <= self.good_for
+    }
+
+    /// Gives back a token that was taken then and not used.
+    pub(super) fn give_back(&self, taken: Instant) {
+        self.given_back().push(taken);
+    }
+
+    fn given_back(&self) -> MutexGuard<'_, Vec<Instant>> {
+        self.given_back
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes one token. Returns since when it is taken: one that was given back is as old as before.
     ///
     /// # Errors
     /// How long until there is one.
-    pub(super) fn take(&self) -> Result<(), Duration> {
+    pub(super) fn take(&self, now: Instant) -> Result<Instant, Duration> {
+        let mut given_back = self.given_back();
+        given_back.retain(|taken| self.is_good(*taken, now));
+        if let Some(taken) = given_back.pop() {
+            return Ok(taken);
+        }
         match self.limiter.check_n(self.cells) {
-            Ok(Ok(())) => Ok(()),
+            Ok(Ok(())) => Ok(now),
             Ok(Err(not_yet)) => Err(not_yet.wait_time_from(self.clock.now())),
             Err(too_small) => unreachable!("the bucket holds at least one call: {too_small}"),
         }
@@ -179,8 +211,8 @@ mod tests {
         let ceiling = Ceiling::new(rate, NonZeroU32::new(burst).expect("positive"), begin);
         let mut starts = Vec::new();
         while starts.len() < calls {
-            match ceiling.take() {
-                Ok(()) => starts.push(begin.elapsed().as_secs_f64()),
+            match ceiling.take(Instant::now()) {
+                Ok(_) => starts.push(begin.elapsed().as_secs_f64()),
                 Err(wait) => tokio::time::advance(wait + late(starts.len())).await,
             }
         }
@@ -214,6 +246,21 @@ mod tests {
             let took = starts[calls - 1];
             assert!(took < ideal + 0.003, "{rate}: {took} for {ideal}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_given_back_is_the_next_calls_while_it_is_good() {
+        let ceiling = Ceiling::new(1.0, NonZeroU32::MIN, Instant::now());
+        let taken = ceiling.take(Instant::now()).expect("one");
+        ceiling.give_back(taken);
+        tokio::time::advance(Duration::from_millis(100)).await;
+        assert!(ceiling.is_good(taken, Instant::now()));
+        assert_eq!(ceiling.take(Instant::now()), Ok(taken));
+        assert!(ceiling.take(Instant::now()).is_err());
+        ceiling.give_back(taken);
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert!(!ceiling.is_good(taken, Instant::now()));
+        assert!(ceiling.take(Instant::now()).is_err(), "it is too old");
     }
 
     proptest! {

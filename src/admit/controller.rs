@@ -196,6 +196,16 @@ impl Controller {
         self.next_start = due + Duration::from_secs_f64(1.0 / self.pace);
     }
 
+    /// Takes back the last start: the call was not made.
+    pub(super) fn not_started(&mut self) {
+        self.flight = self.flight.saturating_sub(1);
+        let spacing = Duration::from_secs_f64(1.0 / self.pace);
+        self.next_start = self
+            .next_start
+            .checked_sub(spacing)
+            .unwrap_or(self.next_start);
+    }
+
     /// The Region took a call that `started` then.
     pub(super) fn taken(&mut self, started: Instant, now: Instant) {
         if !self.count(started, now, true) {

@@ -83,6 +83,11 @@ impl Gate {
         self.shut.map(|shut| shut.since)
     }
 
+    /// Until when the gate stays shut, if it is.
+    pub(super) fn shut_until(&self) -> Option<Instant> {
+        self.shut.map(|shut| shut.try_at)
+    }
+
     /// Looks at the time; what has passed unseen is lost too. It must be looked at more often than [`STOOD_STILL`].
     pub(super) fn look(&mut self, now: Instant) {
         let unseen = self.looked.map_or(Duration::ZERO, |looked| {
@@ -124,19 +129,28 @@ pub(super) struct Silence {
     /// Of the last unanswered call that may have been sent: one row alone may be what the service stumbles over.
     last_row: Option<u64>,
     tries: u32,
+    /// An answer has come, ever.
+    has_answered: bool,
 }
 
 impl Silence {
     /// The Region answered.
     pub(super) fn heard(&mut self, now: Instant) {
+        self.has_answered = true;
         if self.since.is_none() {
             return;
         }
         self.gate.open(now);
         *self = Self {
             gate: std::mem::take(&mut self.gate),
+            has_answered: true,
             ..Self::default()
         };
+    }
+
+    /// Whether the Region has answered, and no call has been without an answer since.
+    pub(super) fn is_answering(&self) -> bool {
+        self.has_answered && self.since.is_none()
     }
 
     /// The Region did not answer a call for `row`, or `None` if the call cannot have been sent, which is no row's doing.

@@ -5,6 +5,9 @@
 //! Region bears. A [`Permit`] is given back before a row waits for its next attempt, so that a row in back-off holds no
 //! place.
 //!
+//! A token is good for a moment only. An attempt that was held up between admission and its first byte asks for another
+//! ([`Region::renew_token`]), or calls that were held up together would leave together.
+//!
 //! Two gates stand before a call: its Region's, shut while the Region does not answer, and that of all Regions, shut while
 //! the credentials are not accepted. Through a shut gate one call at a time goes out to try.
 
@@ -92,6 +95,8 @@ pub enum Vain {
     Credentials,
     /// This Region does not answer.
     Region(String),
+    /// This Region has asked for a wait until then.
+    Asked(String, Instant),
 }
 
 impl Admission {
@@ -134,6 +139,8 @@ impl Admission {
                     now,
                 ),
                 silence: Silence::default(),
+                asked: Gate::default(),
+                closed: false,
             }),
         });
         regions.insert(name.to_owned(), Arc::clone(&region));
@@ -191,7 +198,29 @@ impl Admission {
             .map(|(name, _)| name)
             .collect();
         silent.sort_unstable();
-        silent.first().map(|name| Vain::Region((*name).clone()))
+        if let Some(name) = silent.first() {
+            return Some(Vain::Region((*name).clone()));
+        }
+        let asked = regions
+            .iter()
+            .filter_map(|(name, region)| Some((region.state().asked.shut_until()?, name)));
+        asked
+            .max()
+            .map(|(until, name)| Vain::Asked(name.clone(), until))
+    }
+
+    /// Returns whether another Region than this one answers: then what is wrong is wrong with this one alone.
+    #[must_use]
+    pub fn others_answer(&self, name: &str) -> bool {
+        let regions = self.regions();
+        let mut others = regions.iter().filter(|(other, _)| *other != name);
+        others.any(|(_, region)| region.state().silence.is_answering())
+    }
+
+    /// Admits no more calls to this Region.
+    pub fn close(&self, name: &str) {
+        self.region(name).state().closed = true;
+        self.credentials.changed.notify_waiters();
     }
 
     /// Looks at the time. Called several times a second, it tells whether the process stood still: rows do not age then.
@@ -215,6 +244,20 @@ pub struct Region {
 struct State {
     controller: Controller,
     silence: Silence,
+    /// Shut while the Region has asked to be left alone.
+    asked: Gate,
+    /// Given up for this run.
+    closed: bool,
+}
+
+/// Why no attempt starts yet.
+enum NotYet {
+    /// Ask again then.
+    Until(Instant),
+    /// A gate must change first.
+    Changed,
+    /// Never: the Region is closed.
+    Closed,
 }
 
 impl Region {
@@ -228,7 +271,8 @@ impl Region {
         let now = Instant::now();
         let mut credentials = self.credentials.gate();
         credentials.look(now);
-        let lost = credentials.lost(now) + self.state().silence.gate.lost(now);
+        let state = self.state();
+        let lost = credentials.lost(now) + state.silence.gate.lost(now) + state.asked.lost(now);
         now.checked_sub(lost).unwrap_or(now)
     }
 
@@ -249,8 +293,9 @@ impl Region {
         self.state().silence.unheard_for(Instant::now())
     }
 
-    /// Waits until an attempt may start. To give up waiting, drop the future: nothing was taken then.
-    pub async fn admit(self: &Arc<Self>) -> Permit {
+    /// Waits until an attempt may start; `None` if none will, as the Region is closed. To give up waiting, drop the future:
+    /// nothing was taken then.
+    pub async fn admit(self: &Arc<Self>) -> Option<Permit> {
         let _head = self.queue.lock().await;
         loop {
             let changed = self.credentials.changed.notified();
@@ -262,22 +307,24 @@ impl Region {
                 .expect("the semaphore is never closed");
             // A place is held only by a call that can start: a slow Region would take places from the others.
             match self.start() {
-                Ok(tries) => {
-                    return Permit {
+                Ok((tries, token)) => {
+                    return Some(Permit {
                         region: Arc::clone(self),
                         started: Instant::now(),
+                        token,
                         tries,
                         place: Some(place),
-                    };
+                    });
                 }
-                Err(Some(time)) => {
+                Err(NotYet::Closed) => return None,
+                Err(NotYet::Until(time)) => {
                     drop(place);
                     tokio::select! {
                         () = sleep_until(time) => {}
                         () = changed => {}
                     }
                 }
-                Err(None) => {
+                Err(NotYet::Changed) => {
                     drop(place);
                     changed.await;
                 }
@@ -285,29 +332,37 @@ impl Region {
         }
     }
 
-    /// Starts a call, if one may start now.
-    ///
-    /// # Errors
-    /// When to ask again, or nothing if a gate must change first.
-    fn start(&self) -> Result<Tries, Option<Instant>> {
+    /// Starts a call, if one may start now. Returns which gates it tries, and since when its token is taken.
+    fn start(&self) -> Result<(Tries, Instant), NotYet> {
         let now = Instant::now();
         let mut credentials = self.credentials.gate();
         let mut state = self.state();
+        if state.closed {
+            return Err(NotYet::Closed);
+        }
+        match state.asked.shut_until() {
+            Some(until) if until > now => return Err(NotYet::Until(until)),
+            Some(_) => state.asked.open(now),
+            None => {}
+        }
         let (lock, silence) = (credentials.passage(now), state.silence.gate.passage(now));
         for passage in [lock, silence] {
             match passage {
                 Passage::Free | Passage::Try => {}
-                Passage::NotBefore(time) => return Err(Some(time)),
-                Passage::AfterTry => return Err(None),
+                Passage::NotBefore(time) => return Err(NotYet::Until(time)),
+                Passage::AfterTry => return Err(NotYet::Changed),
             }
         }
         let due = state.controller.due();
         if due > now {
-            return Err(Some(due));
+            return Err(NotYet::Until(due));
         }
-        if let Some(ceiling) = &self.ceiling {
-            ceiling.take().map_err(|wait| Some(now + wait))?;
-        }
+        let token = match &self.ceiling {
+            Some(ceiling) => ceiling
+                .take(now)
+                .map_err(|wait| NotYet::Until(now + wait))?,
+            None => now,
+        };
         let tries = Tries {
             credentials: lock == Passage::Try,
             region: silence == Passage::Try,
@@ -319,7 +374,32 @@ impl Region {
             state.silence.gate.begin_try();
         }
         state.controller.start(now);
-        Ok(tries)
+        Ok((tries, token))
+    }
+
+    /// Looks whether a token that was taken then may still be used, and takes another if it may not. Returns when the one
+    /// was taken that may be used.
+    ///
+    /// # Errors
+    /// When to ask again: there is none now.
+    pub fn renew_token(&self, taken: Instant) -> Result<Instant, Instant> {
+        let now = Instant::now();
+        match &self.ceiling {
+            Some(ceiling) if !ceiling.is_good(taken, now) => {
+                ceiling.take(now).map_err(|wait| now + wait)
+            }
+            _ => Ok(taken),
+        }
+    }
+
+    /// Starts no more calls for so long, as the Region has asked: no row ages meanwhile.
+    pub fn wait_as_asked(&self, time: Duration) {
+        let now = Instant::now();
+        let mut state = self.state();
+        let until = state.asked.shut_until();
+        if until.is_none_or(|until| until < now + time) {
+            state.asked.shut(now, time);
+        }
     }
 }
 
@@ -336,6 +416,8 @@ struct Tries {
 pub struct Permit {
     region: Arc<Region>,
     started: Instant,
+    /// When its token was taken.
+    token: Instant,
     tries: Tries,
     /// Taken out with the answer.
     place: Option<OwnedSemaphorePermit>,
@@ -348,10 +430,23 @@ pub struct Place {
 }
 
 impl Permit {
-    /// When the attempt started.
+    /// When its token was taken: see [`Region::renew_token`].
     #[must_use]
-    pub fn started(&self) -> Instant {
-        self.started
+    pub fn token(&self) -> Instant {
+        self.token
+    }
+
+    /// Notes when the bytes left, which may be later than the admission.
+    pub fn left(&mut self, at: Instant) {
+        self.started = at;
+    }
+
+    /// Gives everything back: no byte has left, and it is as if the attempt had not been admitted.
+    pub fn give_back(self) {
+        if let Some(ceiling) = &self.region.ceiling {
+            ceiling.give_back(self.token);
+        }
+        self.region.state().controller.not_started();
     }
 
     /// Whether the call is to find out if the credentials are accepted again.

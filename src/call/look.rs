@@ -59,7 +59,9 @@ pub enum Why {
     Missing,
     /// IAM does not allow the question.
     NotPermitted,
-    /// Too many questions, or a fault of the service: it may answer in a moment.
+    /// Too many questions.
+    Throttled,
+    /// A fault of the service: it may answer in a moment.
     Busy,
     /// The signature is not accepted: skew of the clock, which the next one allows for, or bad credentials.
     Signature,
@@ -85,7 +87,8 @@ impl Untold {
             Class::Refused if answer.facts.code.as_deref() == Some("NotAuthorizedException") => {
                 Why::NotPermitted
             }
-            Class::Throttled | Class::Transient => Why::Busy,
+            Class::Throttled => Why::Throttled,
+            Class::Transient => Why::Busy,
             Class::Signature => Why::Signature,
             Class::Fatal(
                 cause @ (Cause::NoCredentials
@@ -153,7 +156,7 @@ mod tests {
             ("AccessDeniedException", Why::NotPermitted),
             ("AccessDenied", Why::NotPermitted),
             ("NotAuthorizedException", Why::NotPermitted),
-            ("TooManyRequestsException", Why::Busy),
+            ("TooManyRequestsException", Why::Throttled),
             ("InternalErrorException", Why::Busy),
             ("InvalidSignatureException", Why::Signature),
             ("ExpiredTokenException", Why::Credentials(Cause::Expired)),

@@ -133,6 +133,20 @@ impl Holds {
         }
     }
 
+    /// INTERIM
+    #[must_use]
+    pub fn check(&self, user: Print) -> Option<Result<bool, HoldError>> {
+        self.now.borrow().told(user)
+    }
+
+    /// INTERIM
+    ///
+    /// # Errors
+    /// interim
+    pub async fn fresh(&self) -> Result<(), HoldError> {
+        self.hold_now(Print::of("")).await.map(|_| ())
+    }
+
     /// Why it is not known any more whom the lists hold, if it is not.
     #[must_use]
     pub fn trouble(&self) -> Option<HoldError> {

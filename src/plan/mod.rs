@@ -15,6 +15,7 @@ mod saved;
 mod survey;
 mod take_over;
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 pub use forecast::{Forecast, Region, learned};
@@ -83,7 +84,17 @@ pub async fn plan(
         let calls = AwsCalls::new(&settings.calls)
             .await
             .map_err(|error| Error::usage(error.to_string()))?;
-        Some(online::look(&calls, &settings.guards, &survey, &mut problems).await)
+        let calls = Arc::new(calls);
+        Some(
+            online::look(
+                &calls,
+                settings.limits,
+                &settings.guards,
+                &survey,
+                &mut problems,
+            )
+            .await,
+        )
     } else {
         None
     };

@@ -1,12 +1,16 @@
 //! `--online`: the caller and the pools are looked up, which changes nothing, and held against the rows.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::sleep;
 
 use super::survey::Survey;
+use crate::admit::Limits;
+use crate::call::Unlink;
 use crate::call::look::{Caller, Look, Pool, Untold, Why};
+use crate::run::LookUps;
 use crate::settings::Guards;
 
 /// How often a question is asked that the service is too busy to answer.
@@ -37,8 +41,9 @@ pub enum Told {
 }
 
 /// Looks up what the survey names, and adds to `problems` whatever a run would be stopped by.
-pub(super) async fn look(
-    calls: &impl Look,
+pub(super) async fn look<C: Look + Unlink>(
+    calls: &Arc<C>,
+    limits: Limits,
     guards: &Guards,
     survey: &Survey,
     problems: &mut Vec<String>,
@@ -53,9 +58,9 @@ pub(super) async fn look(
             "it cannot be found out whose AWS credentials these are ({untold})"
         )),
     }
-    // One after the other: the quota of this question is no more known than that of an unlink.
+    let look_ups = LookUps::new(Arc::clone(calls), limits);
     for (id, rows) in &survey.pools {
-        let told = match pool(calls, id).await {
+        let told = match pool(&look_ups, id).await {
             Ok(pool) => {
                 let names = rows.developer_provider_names.iter();
                 if let Some(own) = &pool.developer_provider_name {
@@ -96,17 +101,17 @@ fn wrong_account(caller: &Caller, guards: &Guards) -> Vec<String> {
         .collect()
 }
 
-async fn pool(calls: &impl Look, id: &str) -> Result<Pool, Untold> {
+async fn pool<C: Look + Unlink>(look_ups: &LookUps<C>, id: &str) -> Result<Pool, Untold> {
     let mut pause = FIRST_PAUSE;
     for _ in 1..TRIES {
-        match calls.pool(id).await {
+        match look_ups.pool(id).await {
             // Of skew the next signature takes account.
-            Err(untold) if matches!(untold.why, Why::Busy | Why::Signature) => {
+            Err(untold) if matches!(untold.why, Why::Busy | Why::Throttled | Why::Signature) => {
                 sleep(pause).await;
                 pause *= 2;
             }
             told => return told,
         }
     }
-    calls.pool(id).await
+    look_ups.pool(id).await
 }

@@ -214,6 +214,23 @@ impl InFlight {
         Ok(())
     }
 
+    /// INTERIM
+    ///
+    /// # Errors
+    /// interim
+    pub fn reserve(&self, slot: usize, key: RowKey, recorded: u64) -> io::Result<()> {
+        self.mark(slot, key, recorded)
+    }
+
+    /// INTERIM
+    ///
+    /// # Errors
+    /// interim
+    #[allow(clippy::unused_self)]
+    pub fn sent(&self, _slot: usize, _key: RowKey, _recorded: u64) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Takes the note back: the row is left as it was, and no attempt can have taken effect.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use console::Term;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::time::Instant;
 
 use super::{Snapshot, Tally, counted, grouped, notice_above, spoken, whole_rate};
 use crate::admit::{CREDENTIALS_PAUSE, Rate, Vain};
@@ -294,6 +295,7 @@ impl Progress {
             Some(match vain {
                 Vain::Credentials => "limit: credentials",
                 Vain::Region(_) => "limit: no answer",
+                Vain::Asked(..) => "limit: Retry-After",
             })
         } else if now.throttled_to.is_some()
             && now.wanted_in_flight < self.totals.concurrency as f64
@@ -329,6 +331,14 @@ fn in_vain(before: Option<&Vain>, now: Option<&Vain>) -> String {
         (_, Some(Vain::Region(region))) => {
             format!("No answer from {region}. One call at a time tries again; no row fails for it.")
         }
+        (_, Some(Vain::Asked(region, until))) => {
+            let left = until.saturating_duration_since(Instant::now());
+            format!(
+                "{region} asks for a wait (Retry-After): no call goes there for {}, and no row fails for it.",
+                spoken(left)
+            )
+        }
+        (Some(Vain::Asked(region, _)), None) => format!("{region} is called again."),
         (Some(Vain::Credentials), None) => "The AWS credentials are accepted again.".to_owned(),
         (Some(Vain::Region(region)), None) => format!("{region} answers again."),
         (None, None) => String::new(),

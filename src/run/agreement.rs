@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use super::account::unless_signalled;
+use super::lookups::LookUps;
 use super::{not_allowed, peek, unreadable};
 use crate::call::aws::AwsCalls;
 use crate::call::look::{Caller, Look, Pool, Untold, Why};
@@ -40,6 +41,7 @@ pub(super) fn is_local(calls: &AwsCalls) -> bool {
 pub(super) struct Question<'a> {
     pub(super) settings: &'a Settings,
     pub(super) calls: &'a Arc<AwsCalls>,
+    pub(super) look_ups: &'a Arc<LookUps<AwsCalls>>,
     pub(super) holds: Option<&'a Holds>,
     /// Whose credentials these are, if that was asked already.
     pub(super) caller: Option<Caller>,
@@ -109,9 +111,9 @@ impl Question<'_> {
         let mut looking = JoinSet::new();
         let preflight = self.settings.guards.preflight;
         for id in survey.pools.keys().take(NAMED).filter(|_| preflight) {
-            let (calls, id) = (Arc::clone(self.calls), id.clone());
+            let (look_ups, id) = (Arc::clone(self.look_ups), id.clone());
             looking.spawn(async move {
-                let looked = timeout(PATIENCE, calls.pool(&id)).await;
+                let looked = timeout(PATIENCE, look_ups.pool(&id)).await;
                 (id, looked)
             });
         }

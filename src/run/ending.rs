@@ -139,6 +139,14 @@ impl Ending {
             ),
             Reason::Signal(signal) => (signal.exit(), "signal", Some(interrupted(*signal))),
             Reason::Halted(Halt::Answer(answer)) => (Exit::Halted, "halted", Some(halted(answer))),
+            Reason::Halted(Halt::Region(answer)) => (
+                Exit::Halted,
+                "halted",
+                Some(format!(
+                    "{} The rows of other Regions were called to their end.",
+                    halted(answer)
+                )),
+            ),
             Reason::Halted(Halt::Mark(error)) => (
                 Exit::Halted,
                 "halted",

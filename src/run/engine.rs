@@ -4,7 +4,8 @@
 //! A row is open from the moment it is taken until its line was handed to the operating system; open rows are bounded, and
 //! the reader waits when the bound is reached.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -22,11 +23,12 @@ use super::reason::{Reason, Summary};
 use super::wires::{Bounds, Wires};
 use crate::admit::Place;
 use crate::call::Unlink;
-use crate::outcome::Outcome;
-use crate::record::{Entry, Held, Recorded, Recording, Settled, ToRecord};
+use crate::outcome::{Cause, Outcome};
+use crate::record::{self, Held, Recorded, Recording, Settled, ToRecord};
 use crate::report::{Snapshot, Tally};
+use crate::row::region_of;
 use crate::signal::{Signal, Stop};
-use crate::worker::{Context, Ended, Halt, Job, OpenRow, work};
+use crate::worker::{Context, Ended, Halt, HaltingAnswer, Job, OpenRow, work};
 
 /// How often whoever watches is told.
 const TICK: Duration = Duration::from_millis(250);
@@ -81,6 +83,10 @@ struct Engine<'a, C> {
     tally: Tally,
     reason: Option<Reason>,
     recorder_gone: bool,
+    /// Regions that are called no more, and why.
+    given_up: BTreeMap<String, Box<HaltingAnswer>>,
+    /// What is to be said, once.
+    news: Vec<String>,
 }
 
 impl<'a, C: Unlink> Engine<'a, C> {
@@ -104,6 +110,8 @@ impl<'a, C: Unlink> Engine<'a, C> {
             tally: Tally::default(),
             reason: None,
             recorder_gone: false,
+            given_up: BTreeMap::new(),
+            news: Vec::new(),
         }
     }
 
@@ -139,7 +147,7 @@ impl<'a, C: Unlink> Engine<'a, C> {
                 }
                 Some(looked) = self.wires.preflight.looked() => {
                     if let Err(reason) = looked {
-                        self.halt(reason);
+                        self.halt_or_give_up(reason);
                     }
                 }
                 () = at(time_is_up) => {
@@ -166,6 +174,9 @@ impl<'a, C: Unlink> Engine<'a, C> {
             }
         }
         let counted_to_end = self.count_the_rest().await;
+        if let Some((_, answer)) = self.given_up.pop_first() {
+            self.halt(Reason::Halted(Halt::Region(answer)));
+        }
         let nothing_remains = counted_to_end && self.tally.left == 0;
         if nothing_remains && self.reason.as_ref().is_some_and(Reason::is_about_the_rest) {
             self.reason = Some(Reason::AllRead);
@@ -204,6 +215,9 @@ impl<'a, C: Unlink> Engine<'a, C> {
                 self.tally.read += rows;
                 self.tally.skipped += rows;
             }
+            Fed::Row(row) if self.given_up.contains_key(row.row.link.region()) => {
+                self.count(&Fed::Row(row));
+            }
             Fed::Row(row) if !self.limit.lets_pass(&row, self.context.holds.as_deref()) => {
                 // There is a row behind the limit: rows remain.
                 self.stop_taking(Reason::Limit);
@@ -211,7 +225,10 @@ impl<'a, C: Unlink> Engine<'a, C> {
             }
             Fed::Invalid(row) => {
                 self.take();
-                self.record(Box::new(Entry::invalid(*row, SystemTime::now())), None);
+                self.record(
+                    Box::new(record::Entry::invalid(*row, SystemTime::now())),
+                    None,
+                );
             }
             Fed::Row(row) => {
                 self.take();
@@ -286,7 +303,38 @@ impl<'a, C: Unlink> Engine<'a, C> {
             self.release(ended.held);
         }
         if let Some(halt) = ended.halt {
-            self.halt(Reason::Halted(halt));
+            self.halt_or_give_up(Reason::Halted(halt));
+        }
+    }
+
+    /// Halts the run, or gives up a Region, where that one alone does not answer.
+    fn halt_or_give_up(&mut self, reason: Reason) {
+        match reason {
+            Reason::Halted(Halt::Answer(answer)) if self.is_one_regions(&answer) => {
+                self.give_up(answer);
+            }
+            reason => self.halt(reason),
+        }
+    }
+
+    fn is_one_regions(&self, answer: &HaltingAnswer) -> bool {
+        let region = region_of(&answer.identity_pool_id);
+        answer.cause == Cause::Unreachable && self.context.admission.others_answer(region)
+    }
+
+    /// Calls no more rows of the answer's Region; those of others go on to their end.
+    fn give_up(&mut self, answer: Box<HaltingAnswer>) {
+        let region = region_of(&answer.identity_pool_id).to_owned();
+        self.context.admission.close(&region);
+        let waiting = self.wires.preflight.give_up(&region);
+        self.left(waiting);
+        if let Entry::Vacant(first) = self.given_up.entry(region) {
+            self.news.push(format!(
+                "Warning: {} has not answered for too long and is given up for this run; its rows are left as they are, and those of \
+                 other Regions go on.",
+                first.key()
+            ));
+            first.insert(answer);
         }
     }
 
@@ -296,7 +344,7 @@ impl<'a, C: Unlink> Engine<'a, C> {
         self.tally.left += rows as u64;
     }
 
-    fn record(&mut self, entry: Box<Entry>, held: Option<Held>) {
+    fn record(&mut self, entry: Box<record::Entry>, held: Option<Held>) {
         if self.recorder_gone {
             // A row without a record is not settled. Its mark stays, so that the next run knows.
             self.left(1);
@@ -456,7 +504,8 @@ impl<'a, C: Unlink> Engine<'a, C> {
         let counters = &self.context.counters;
         let queued = self.bounds.queued - self.queue.available_permits();
         let holds = self.context.holds.as_ref();
-        let mut news = self.wires.preflight.news();
+        let mut news = std::mem::take(&mut self.news);
+        news.extend(self.wires.preflight.news());
         news.extend(holds.map(|holds| holds.news()).unwrap_or_default());
         (self.wires.watcher)(&Snapshot {
             tally: self.tally,

@@ -12,6 +12,7 @@ mod ending;
 mod engine;
 mod feeder;
 mod limit;
+mod lookups;
 mod memory;
 mod preflight;
 mod reason;
@@ -33,6 +34,7 @@ pub use breaker::Breaker;
 pub use ending::quoted;
 pub use engine::drive;
 pub use feeder::{Fed, Feeder};
+pub use lookups::LookUps;
 pub use preflight::Preflight;
 pub use reason::{Reason, Summary};
 pub use wires::{Bounds, Wires};
@@ -81,6 +83,7 @@ pub async fn run(mut settings: Settings, bar: ProgressBar) -> Result<Report, Err
         let question = Question {
             settings: &settings,
             calls: &stage.calls,
+            look_ups: &stage.look_ups,
             holds: holds.as_ref().map(|holding| &*holding.holds),
             caller,
         };
@@ -138,6 +141,7 @@ impl Holding {
 /// Whoever answers the calls, and what is known before the first.
 struct Stage {
     calls: Arc<AwsCalls>,
+    look_ups: Arc<LookUps<AwsCalls>>,
     /// Serves until it is dropped.
     emulator: Option<Emulator>,
     holds: Option<Holding>,
@@ -154,7 +158,7 @@ impl Stage {
                 ..settings.calls.clone()
             };
             let calls = AwsCalls::new(&calls).await.map_err(|e| unusable(&e))?;
-            return Ok(Self::of(calls, None));
+            return Ok(Self::of(calls, settings, None));
         }
         let emulator = Emulator::spawn(emulator::Settings {
             latency: REHEARSED_LATENCY,
@@ -164,12 +168,14 @@ impl Stage {
         .map_err(|error| Error::usage(format!("the emulator cannot start on loopback: {error}")))?;
         let calls =
             AwsCalls::rehearsal(&settings.calls, &emulator.url()).map_err(|e| unusable(&e))?;
-        Ok(Self::of(calls, Some(emulator)))
+        Ok(Self::of(calls, settings, Some(emulator)))
     }
 
-    fn of(calls: AwsCalls, emulator: Option<Emulator>) -> Self {
+    fn of(calls: AwsCalls, settings: &Settings, emulator: Option<Emulator>) -> Self {
+        let calls = Arc::new(calls);
         Self {
-            calls: Arc::new(calls),
+            look_ups: Arc::new(LookUps::new(Arc::clone(&calls), settings.limits)),
+            calls,
             emulator,
             holds: None,
             pools: HashMap::new(),
@@ -185,7 +191,7 @@ impl Stage {
         }
         preflight
             .knowing(self.pools.clone())
-            .asking(Arc::clone(&self.calls), settings.policy)
+            .asking(Arc::clone(&self.look_ups), settings.policy)
     }
 }
 

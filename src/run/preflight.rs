@@ -1,8 +1,8 @@
 //! Before the first unlink in a pool: is it one that the run may touch, is it there, and is the rows' provider its own?
 //!
 //! A pool is looked up once a run, when its first row is taken, and its rows wait for the answer; rows of other pools pass
-//! meanwhile. Where an answer can be had it is waited for. Where the question is not allowed, or the service is too busy for
-//! it, the run warns and goes on: what is wrong then is told by the first unlink.
+//! meanwhile. Where an answer can be had it is waited for: a throttled question is asked again. Where the question is not
+//! allowed, or the service fails at it, the run warns and goes on: what is wrong then is told by the first unlink.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
+use super::lookups::LookUps;
 use super::reason::Reason;
 use crate::call::Unlink;
 use crate::call::look::{Look, Pool, Untold, Why};
@@ -101,12 +102,12 @@ impl Preflight {
 
     /// Looks pools up.
     #[must_use]
-    pub fn asking<C: Look + Unlink>(self, calls: Arc<C>, policy: Policy) -> Self {
+    pub fn asking<C: Look + Unlink>(self, look_ups: Arc<LookUps<C>>, policy: Policy) -> Self {
         let news = Arc::clone(&self.news);
         Self {
             look_up: Some(Box::new(move |id| {
-                let (calls, news) = (Arc::clone(&calls), Arc::clone(&news));
-                Box::pin(async move { look_up(&*calls, &id, policy, &news).await })
+                let (look_ups, news) = (Arc::clone(&look_ups), Arc::clone(&news));
+                Box::pin(async move { look_up(&look_ups, &id, policy, &news).await })
             })),
             ..self
         }
@@ -210,6 +211,19 @@ impl Preflight {
         passed + asked.sum::<usize>()
     }
 
+    /// Drops the rows that wait for pools of this Region. Says how many these are.
+    pub(super) fn give_up(&mut self, region: &str) -> usize {
+        let of_it = self
+            .pools
+            .iter_mut()
+            .filter(|(id, _)| region_of(id) == region);
+        let waiting = of_it.map(|(_, seen)| match seen {
+            Seen::Asked(waiting) => waiting.drain(..).count(),
+            _ => 0,
+        });
+        waiting.sum()
+    }
+
     /// What is to be said since the last time.
     pub(super) fn news(&self) -> Vec<String> {
         std::mem::take(&mut *self.news.lock().unwrap_or_else(PoisonError::into_inner))
@@ -231,20 +245,33 @@ fn mismatch(pool: &Pool, row: &OpenRow) -> Option<Reason> {
 }
 
 /// Looks a pool up, for as long as it takes, or as it makes sense.
-async fn look_up<C: Look + Unlink>(calls: &C, id: &str, policy: Policy, news: &News) -> Found {
+async fn look_up<C: Look + Unlink>(
+    look_ups: &LookUps<C>,
+    id: &str,
+    policy: Policy,
+    news: &News,
+) -> Found {
     let say = |text: String| {
         let mut news = news.lock().unwrap_or_else(PoisonError::into_inner);
         news.push(text);
     };
-    let until = Instant::now() + policy.give_up_after;
+    // What is not answered, or throttled, is borne for as long as a row may live, from its first time on.
+    let (mut unanswered, mut throttled) = (None, None);
+    let lasts = |since: &mut Option<Instant>| {
+        let since = *since.get_or_insert_with(Instant::now);
+        policy.give_up_after.saturating_sub(since.elapsed())
+    };
     let (mut answered, mut pause, mut told) = (0, FIRST_PAUSE, None);
     loop {
-        let untold = match calls.pool(id).await {
+        let untold = match look_ups.pool(id).await {
             Ok(pool) => return Found::Pool(pool),
             Err(untold) => untold,
         };
+        if untold.why != Why::Throttled {
+            throttled = None;
+        }
         tracing::debug!(pool = id, why = ?untold.why, code = untold.facts.code.as_deref(), "not looked up");
-        answered += u32::from(untold.why != Why::Unreachable);
+        answered += u32::from(!matches!(untold.why, Why::Unreachable | Why::Throttled));
         match untold.why {
             Why::Missing => return Found::Halting(Cause::PoolMissing, untold),
             Why::NotPermitted | Why::Other => {
@@ -262,7 +289,10 @@ async fn look_up<C: Look + Unlink>(calls: &C, id: &str, policy: Policy, news: &N
             Why::Signature if answered >= TRIES => {
                 return Found::Halting(Cause::BadCredentials, untold);
             }
-            Why::Busy | Why::Foreign | Why::Signature => {}
+            Why::Throttled if lasts(&mut throttled).is_zero() => {
+                return Found::Halting(Cause::LookUpsThrottled, untold);
+            }
+            Why::Throttled | Why::Busy | Why::Foreign | Why::Signature => {}
             // Where some have worked, none at all are others that are not there yet.
             Why::Credentials(cause)
                 if policy.wait_for_credentials
@@ -278,7 +308,7 @@ async fn look_up<C: Look + Unlink>(calls: &C, id: &str, policy: Policy, news: &N
                 answered = 0;
             }
             Why::Credentials(cause) => return Found::Halting(cause, untold),
-            Why::Unreachable if Instant::now() >= until => {
+            Why::Unreachable if lasts(&mut unanswered).is_zero() => {
                 return Found::Halting(Cause::Unreachable, untold);
             }
             Why::Unreachable => {
@@ -288,13 +318,13 @@ async fn look_up<C: Look + Unlink>(calls: &C, id: &str, policy: Policy, news: &N
                         region_of(id)
                     ));
                 });
-                pause = pause.min(until.saturating_duration_since(Instant::now()));
+                pause = pause.min(lasts(&mut unanswered));
             }
         }
         sleep(pause).await;
         pause = (pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
         if matches!(untold.why, Why::Credentials(_)) {
-            calls.renew().await;
+            look_ups.renew().await;
         }
     }
 }

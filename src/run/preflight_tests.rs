@@ -1,9 +1,12 @@
 //! Look-ups that are answered by a script, on paused time.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU32;
 use std::sync::Mutex;
 
 use super::*;
+use crate::admit::{Limits, Rate};
+use crate::call::LastCheck;
 use crate::call::look::Caller;
 use crate::outcome::{Answer, Facts, Heard};
 use crate::row::Link;
@@ -16,12 +19,12 @@ struct Script {
 }
 
 impl Script {
-    fn of(whys: impl IntoIterator<Item = Option<Why>>) -> Self {
-        Self {
+    fn of(whys: impl IntoIterator<Item = Option<Why>>) -> Arc<Self> {
+        Arc::new(Self {
             whys: Mutex::new(whys.into_iter().collect()),
             asked: Mutex::default(),
             renewed: Mutex::default(),
-        }
+        })
     }
 }
 
@@ -49,7 +52,7 @@ impl Look for Script {
 }
 
 impl Unlink for Script {
-    async fn unlink(&self, _: &Link) -> Answer {
+    async fn unlink(&self, _: &Link, _: Arc<dyn LastCheck>) -> Answer {
         Answer {
             heard: Heard::NotSent,
             facts: Facts::default(),
@@ -62,10 +65,17 @@ impl Unlink for Script {
 }
 
 /// What was found, how often it was asked, after how long, and what was said.
-async fn found(script: &Script, policy: Policy) -> (Found, u32, Duration, Vec<String>) {
+async fn found(script: &Arc<Script>, policy: Policy) -> (Found, u32, Duration, Vec<String>) {
     let news = News::default();
     let began = Instant::now();
-    let found = look_up(script, "us-east-1:1", policy, &news).await;
+    let limits = Limits {
+        rate: Rate::PerSecond(1000.0),
+        burst: NonZeroU32::MIN,
+        concurrency: NonZeroU32::new(16).expect("positive"),
+        leave: 0.0,
+    };
+    let look_ups = LookUps::new(Arc::clone(script), limits);
+    let found = look_up(&look_ups, "us-east-1:1", policy, &news).await;
     let asked = *script.asked.lock().expect("no panic");
     let said = news.lock().expect("no panic").clone();
     (found, asked, began.elapsed(), said)
@@ -104,6 +114,7 @@ async fn what_passes_is_waited_for() {
             vec![Some(Why::Busy), Some(Why::Busy), Some(Why::Busy), None],
             4,
         ),
+        (vec![Some(Why::Throttled), Some(Why::Throttled), None], 3),
         (vec![Some(Why::Signature), None], 2),
         (vec![Some(Why::Foreign), None], 2),
         (vec![Some(Why::Unreachable), Some(Why::Busy), None], 3),
@@ -124,6 +135,9 @@ async fn what_does_not_pass_is_not_waited_for_for_ever() {
     assert_eq!((foreign, asked), (Found::Nothing, TRIES_OF_STRANGERS));
     let (signature, ..) = found(&Script::of([Some(Why::Signature)]), Policy::DEFAULT).await;
     assert_eq!(cause(&signature), Some(Cause::BadCredentials));
+    let (throttled, _, took, _) = found(&Script::of([Some(Why::Throttled)]), Policy::DEFAULT).await;
+    assert_eq!(cause(&throttled), Some(Cause::LookUpsThrottled));
+    assert!(took >= Policy::DEFAULT.give_up_after, "{took:?}");
     let (silence, asked, took, said) =
         found(&Script::of([Some(Why::Unreachable)]), Policy::DEFAULT).await;
     assert_eq!(cause(&silence), Some(Cause::Unreachable));

@@ -5,7 +5,7 @@ use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use cognito_unlink::call::Unlink;
+use cognito_unlink::call::{LastCheck, Unlink, released};
 use cognito_unlink::emulator::{self, FaultKind, Model, Quota, Undocumented};
 use cognito_unlink::outcome::Answer;
 use cognito_unlink::row::Link;
@@ -236,7 +236,10 @@ impl SimulatedService {
 }
 
 impl Unlink for SimulatedService {
-    async fn unlink(&self, link: &Link) -> Answer {
+    async fn unlink(&self, link: &Link, last: Arc<dyn LastCheck>) -> Answer {
+        if !released(&*last).await {
+            return Reply::not_sent().answer;
+        }
         let (visit, fate, latency) = self.arrive(link);
         let served = timeout(self.inner.timeout, self.serve(&visit, fate, latency, link));
         served

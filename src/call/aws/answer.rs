@@ -114,7 +114,7 @@ where
                 (Heard::NoReply, "Timeout")
             }
             SdkError::DispatchFailure(_) => (Heard::NoReply, "ConnectionLost"),
-            _ => (Heard::NotSent, "RequestNotBuilt"),
+            _ => (Heard::NotBuilt, "RequestNotBuilt"),
         };
         return Answer {
             heard,

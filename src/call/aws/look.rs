@@ -2,9 +2,11 @@
 
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{Region, SdkConfig};
+use tokio::time::timeout;
 
 use super::answer::answer_of;
 use super::{AwsCalls, PoisonError};
+use crate::call::Unlink as _;
 use crate::call::look::{Caller, Look, Pool, Untold, Why};
 use crate::outcome::Facts;
 
@@ -14,12 +16,12 @@ const STS_REGION: &str = "us-east-1";
 impl Look for AwsCalls {
     async fn pool(&self, id: &str) -> Result<Pool, Untold> {
         let region = id.split(':').next().unwrap_or_default();
-        let described = self
-            .client(region)
-            .describe_identity_pool()
-            .identity_pool_id(id)
-            .send()
+        self.ready().await;
+        let client = self.client(region);
+        let asked = client.describe_identity_pool().identity_pool_id(id).send();
+        let described = timeout(self.settings.timeout, asked)
             .await
+            .map_err(|_| Untold::of(self.no_answer_in_time()))?
             .map_err(|error| Untold::of(answer_of(&error)))?;
         Ok(Pool {
             name: described.identity_pool_name().to_owned(),
@@ -32,7 +34,7 @@ impl Look for AwsCalls {
         let config = {
             let clients = self.clients.read().unwrap_or_else(PoisonError::into_inner);
             let endpoint = self.endpoints.sts.clone();
-            sts_config(&clients.shared, self.timeouts.clone(), endpoint).build()
+            sts_config(&clients.shared, self.settings.timeouts(), endpoint).build()
         };
         ask_for_caller(config).await
     }

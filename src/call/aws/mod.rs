@@ -2,6 +2,8 @@
 
 mod account;
 mod answer;
+mod at_hand;
+mod departure;
 mod endpoint;
 mod guarded;
 mod look;
@@ -41,11 +43,15 @@ use aws_smithy_runtime_api::client::http::{
     HttpConnectorSettings, SharedHttpClient, SharedHttpConnector, http_client_fn,
 };
 
-use super::Unlink;
+use tokio::time::sleep;
+
+use super::{LastCheck, Unlink};
 use crate::outcome::{Answer, Facts, Heard};
 use crate::row::Link;
 use account::account_told;
 use answer::{OnlyCognito, answer_of, told};
+use at_hand::AtHand;
+use departure::{HoldBack, held_back};
 use endpoint::Endpoints;
 use guarded::Guarded;
 use look::sts_config;
@@ -61,7 +67,7 @@ pub struct Settings {
     pub endpoint_url: Option<String>,
     /// PEM file of the authorities to trust in place of the system's.
     pub ca_bundle: Option<PathBuf>,
-    /// Bound on one attempt.
+    /// Bound on one call, from its first byte on.
     pub timeout: Duration,
     /// Bound on setting up a connection.
     pub connect_timeout: Duration,
@@ -70,10 +76,17 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Of the look-ups. An unlink's bound counts from its first byte, which the SDK has no setting for.
     fn timeouts(&self) -> TimeoutConfig {
         TimeoutConfig::builder()
             .connect_timeout(self.connect_timeout)
             .operation_attempt_timeout(self.timeout)
+            .build()
+    }
+
+    fn connect_timeout_alone(&self) -> TimeoutConfig {
+        TimeoutConfig::builder()
+            .connect_timeout(self.connect_timeout)
             .build()
     }
 }
@@ -93,7 +106,6 @@ const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct AwsCalls {
     settings: Settings,
-    timeouts: TimeoutConfig,
     http: SharedHttpClient,
     /// Settled once: credentials are renewed, endpoints are not.
     endpoints: Endpoints,
@@ -109,7 +121,7 @@ pub struct AwsCalls {
 struct Clients {
     shared: SdkConfig,
     /// The credentials, as far as they may sign; a rehearsal's may.
-    guarded: Option<SharedCredentialsProvider>,
+    at_hand: Option<AtHand>,
     /// One client a Region, built once: building one costs more than a call.
     by_region: HashMap<String, Client>,
 }
@@ -122,18 +134,19 @@ impl Clients {
         began_with: Arc<OnceLock<String>>,
     ) -> Self {
         let shared = load(settings, http).await;
-        let guarded = shared.credentials_provider().map(|credentials| {
-            SharedCredentialsProvider::new(Guarded {
+        let at_hand = shared.credentials_provider().map(|credentials| {
+            let guarded = SharedCredentialsProvider::new(Guarded {
                 credentials,
                 accounts: settings.accounts.clone(),
                 began_with,
                 sts: sts_config(&shared, settings.timeouts(), endpoints.sts.clone()),
                 passed: Mutex::default(),
-            })
+            });
+            AtHand::new(guarded)
         });
         Self {
             shared,
-            guarded,
+            at_hand,
             by_region: HashMap::new(),
         }
     }
@@ -180,7 +193,6 @@ impl AwsCalls {
             return Err(SettingsError(no_profile(name, &error).await));
         }
         Ok(Self {
-            timeouts: settings.timeouts(),
             settings: settings.clone(),
             http,
             endpoints,
@@ -213,11 +225,10 @@ impl AwsCalls {
             .build();
         let clients = Clients {
             shared,
-            guarded: None,
+            at_hand: None,
             by_region: HashMap::new(),
         };
         Ok(Self {
-            timeouts: settings.timeouts(),
             settings,
             http,
             endpoints: Endpoints::both(url),
@@ -247,6 +258,25 @@ impl AwsCalls {
         account.unwrap_or_else(|| "unknown".to_owned())
     }
 
+    fn at_hand(&self) -> Option<AtHand> {
+        let clients = self.clients.read().unwrap_or_else(PoisonError::into_inner);
+        clients.at_hand.clone()
+    }
+
+    fn no_answer_in_time(&self) -> Answer {
+        Answer {
+            heard: Heard::NoReply,
+            facts: Facts {
+                code: Some("Timeout".to_owned()),
+                message: Some(format!(
+                    "no answer within {}",
+                    humantime::format_duration(self.settings.timeout)
+                )),
+                ..Facts::default()
+            },
+        }
+    }
+
     fn client(&self, region: &str) -> Client {
         let clients = self.clients.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.by_region.get(region) {
@@ -258,12 +288,16 @@ impl AwsCalls {
             .region(Region::new(region.to_owned()))
             // On the service's config only: on the shared one it would take the retries from credential providers.
             .retry_config(RetryConfig::disabled())
-            .timeout_config(self.timeouts.clone())
-            .interceptor(OnlyCognito);
+            .timeout_config(self.settings.connect_timeout_alone())
+            .interceptor(OnlyCognito)
+            .interceptor(HoldBack);
         // Also where there is none: the SDK would go by what it finds itself.
         config.set_endpoint_url(self.endpoints.cognito.clone());
-        if let Some(credentials) = &clients.guarded {
-            config = config.credentials_provider(credentials.clone());
+        if let Some(credentials) = &clients.at_hand {
+            let credentials = SharedCredentialsProvider::new(credentials.clone());
+            config = config
+                .credentials_provider(credentials)
+                .identity_cache(IdentityCache::no_cache());
         }
         let config = config.build();
         clients
@@ -311,8 +345,22 @@ fn request(client: &Client, link: &Link) -> UnlinkDeveloperIdentityFluentBuilder
 }
 
 impl Unlink for AwsCalls {
-    async fn unlink(&self, link: &Link) -> Answer {
-        match request(&self.client(link.region()), link).send().await {
+    async fn unlink(&self, link: &Link, last: Arc<dyn LastCheck>) -> Answer {
+        let client = self.client(link.region());
+        let (call, leaves) = held_back(last, request(&client, link).send());
+        let too_long = async {
+            match leaves.await {
+                Ok(()) => sleep(self.settings.timeout).await,
+                // It never leaves: what ends it ends the call.
+                Err(_) => std::future::pending().await,
+            }
+        };
+        let answer = tokio::select! {
+            biased;
+            answer = call => answer,
+            () = too_long => return self.no_answer_in_time(),
+        };
+        match answer {
             Ok(output) => Answer {
                 heard: Heard::Success,
                 facts: Facts {
@@ -323,6 +371,16 @@ impl Unlink for AwsCalls {
             },
             Err(error) => answer_of(&error),
         }
+    }
+
+    async fn ready(&self) {
+        if let Some(at_hand) = self.at_hand() {
+            at_hand.load().await;
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        self.at_hand().is_none_or(|at_hand| at_hand.is_ready())
     }
 
     /// Keys from a profile file are read once in the life of a chain of providers, so it takes a new one. The endpoint stays, and

@@ -1,0 +1,134 @@
+//! The last check before the bytes of a request, at the only place behind which nothing waits.
+//!
+//! The HTTP client takes a request's body when the connection is there and the head is in its buffer; head and body leave
+//! in one go. So the body asks: where the check does not release it, the request stays without a body, which no server can
+//! carry out, and the connection is closed.
+
+use std::cell::Cell;
+use std::error::Error as StdError;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use aws_sdk_cognitoidentity::config::interceptors::BeforeTransmitInterceptorContextMut;
+use aws_sdk_cognitoidentity::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_cognitoidentity::error::BoxError;
+use aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint;
+use aws_smithy_types::body::SdkBody;
+use bytes::Bytes;
+use hyper::body::{Body, Frame, SizeHint};
+use tokio::sync::oneshot;
+
+use crate::call::{LastCheck, released};
+
+/// What one request is held back by, and where it says that it has left.
+pub(super) struct Departure {
+    last: Arc<dyn LastCheck>,
+    left: oneshot::Sender<()>,
+}
+
+tokio::task_local! {
+    /// Of the call that this task makes: the SDK calls interceptors within it. A per-call configuration would cost more than
+    /// the rest of the call.
+    static DEPARTURE: Cell<Option<Departure>>;
+}
+
+/// Makes `call` with its request held back until `last` releases it. What is given back tells when it has left; it never
+/// does if the request did not leave.
+pub(super) fn held_back<F: Future>(
+    last: Arc<dyn LastCheck>,
+    call: F,
+) -> (impl Future<Output = F::Output>, oneshot::Receiver<()>) {
+    let (left, leaves) = oneshot::channel();
+    let departure = Cell::new(Some(Departure { last, left }));
+    (DEPARTURE.scope(departure, call), leaves)
+}
+
+/// Holds the requests of [`held_back`] calls back.
+#[derive(Debug)]
+pub(super) struct HoldBack;
+
+#[dyn_dispatch_hint]
+impl Intercept for HoldBack {
+    fn name(&self) -> &'static str {
+        "HoldBack"
+    }
+
+    fn modify_before_transmit(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let Ok(Some(departure)) = DEPARTURE.try_with(Cell::take) else {
+            return Ok(());
+        };
+        let body = context.request_mut().body_mut();
+        let bytes = body.bytes().ok_or(NotReleased)?;
+        let held_back = HeldBack::new(Bytes::copy_from_slice(bytes), departure);
+        *body = SdkBody::from_body_1_x(held_back);
+        Ok(())
+    }
+}
+
+/// The body of a request that is held back.
+struct HeldBack {
+    bytes: Option<Bytes>,
+    released: Pin<Box<dyn Future<Output = bool> + Send + Sync>>,
+    left: Option<oneshot::Sender<()>>,
+}
+
+impl HeldBack {
+    fn new(bytes: Bytes, departure: Departure) -> Self {
+        let Departure { last, left } = departure;
+        Self {
+            bytes: Some(bytes),
+            released: Box::pin(async move { released(&*last).await }),
+            left: Some(left),
+        }
+    }
+}
+
+impl Body for HeldBack {
+    type Data = Bytes;
+    type Error = NotReleased;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, NotReleased>>> {
+        if self.bytes.is_none() {
+            return Poll::Ready(None);
+        }
+        if !ready!(self.released.as_mut().poll(context)) {
+            return Poll::Ready(Some(Err(NotReleased)));
+        }
+        if let Some(left) = self.left.take() {
+            // The caller may have hung up; the bytes leave all the same.
+            let _ = left.send(());
+        }
+        Poll::Ready(self.bytes.take().map(|bytes| Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.bytes.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+    }
+}
+
+/// The last check did not release the request.
+#[derive(Debug)]
+pub(super) struct NotReleased;
+
+impl fmt::Display for NotReleased {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the request was held back")
+    }
+}
+
+impl StdError for NotReleased {}

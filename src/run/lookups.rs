@@ -1,0 +1,64 @@
+//! Look-ups of pools, admitted as calls are: by Region, under the run's ceiling and at their own pace, a few at a time.
+//!
+//! AWS counts its quotas by operation, so what a look-up finds out about its own says nothing about an unlink's.
+
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use crate::admit::{Admission, Feedback, Limits};
+use crate::call::Unlink;
+use crate::call::look::{Look, Pool, Untold, Why};
+use crate::row::region_of;
+
+/// Look-ups in flight at most. Doubled, a run of a thousand pools begins sooner and takes more connections from its calls.
+const PLACES: NonZeroU32 = NonZeroU32::new(4).expect("not zero");
+
+/// Looks pools up for a run.
+#[derive(Debug)]
+pub struct LookUps<C> {
+    calls: Arc<C>,
+    admission: Admission,
+}
+
+impl<C: Look + Unlink> LookUps<C> {
+    /// Look-ups through `calls`, within the limits of a run's calls.
+    #[must_use]
+    pub fn new(calls: Arc<C>, limits: Limits) -> Self {
+        let limits = Limits {
+            concurrency: PLACES.min(limits.concurrency),
+            ..limits
+        };
+        Self {
+            calls,
+            admission: Admission::new(limits, HashMap::new()),
+        }
+    }
+
+    /// Looks a pool up, once, when its turn has come.
+    ///
+    /// # Errors
+    /// What was heard instead of a description.
+    pub async fn pool(&self, id: &str) -> Result<Pool, Untold> {
+        self.calls.ready().await;
+        let region = self.admission.region(region_of(id));
+        let permit = region.admit().await.expect("no Region of these is closed");
+        let looked = self.calls.pool(id).await;
+        permit.answered(feedback(&looked));
+        looked
+    }
+
+    /// Looks for credentials anew.
+    pub(super) async fn renew(&self) {
+        self.calls.renew().await;
+    }
+}
+
+fn feedback(looked: &Result<Pool, Untold>) -> Feedback {
+    match looked.as_ref().map_err(|untold| untold.why) {
+        Err(Why::Throttled) => Feedback::Throttled,
+        // Whoever asks makes a pause of its own.
+        Err(Why::Unreachable | Why::Foreign | Why::Credentials(_)) => Feedback::Foreign,
+        Ok(_) | Err(_) => Feedback::Taken,
+    }
+}

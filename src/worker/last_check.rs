@@ -1,0 +1,203 @@
+//! The last check of an attempt, behind everything that may wait and right before its first byte.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+use super::{Context, Halt};
+use crate::admit::Region;
+use crate::call::{LastCheck, Release, Unlink};
+use crate::hold::Print;
+use crate::record::InFlight;
+use crate::row::RowKey;
+use crate::signal::Stop;
+
+/// What was checked is too old for the bytes to leave after a note to the side file that took longer.
+const PROMPT: Duration = Duration::from_millis(50);
+
+/// A row's mark in the side file, which this check turns from *reserved* to *sent*.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Mark {
+    pub(super) slot: usize,
+    pub(super) key: RowKey,
+    /// Bytes of results when it was reserved.
+    pub(super) recorded: u64,
+}
+
+/// Checks one attempt.
+pub(super) struct Check<C> {
+    context: Arc<Context<C>>,
+    region: Arc<Region>,
+    user: Option<Print>,
+    /// The order to stop that the row heeds.
+    heeds: Stop,
+    mark: Option<Mark>,
+    progress: Mutex<Progress>,
+}
+
+/// How far the attempt has come.
+#[derive(Debug)]
+enum Progress {
+    /// No byte has left. Its token was taken then.
+    Waiting(Instant),
+    /// No byte leaves any more.
+    HeldBack(Option<HeldBack>),
+    /// The bytes have left, and the attempt may have taken effect.
+    Left(Left),
+}
+
+/// Why an attempt is over before a byte has left.
+#[derive(Debug)]
+pub(super) enum HeldBack {
+    /// The run starts no more calls.
+    Stopped,
+    /// The user is on the hold list.
+    Held,
+    /// No other call may start either.
+    Halting(Halt),
+    /// What was checked has become too old: the attempt begins again.
+    TooLate,
+}
+
+/// When the bytes left.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Left {
+    pub(super) at: Instant,
+    pub(super) time: SystemTime,
+}
+
+/// How an attempt ended, as far as sending goes.
+pub(super) enum Sending {
+    /// No byte has left: no answer can be the service's.
+    NotSent,
+    /// It was held back.
+    HeldBack(HeldBack),
+    /// It may have taken effect.
+    Sent(Left),
+}
+
+impl<C: Unlink> Check<C> {
+    pub(super) fn new(
+        context: &Arc<Context<C>>,
+        region: &Arc<Region>,
+        token: Instant,
+        user: Option<Print>,
+        heeds: Stop,
+        mark: Option<Mark>,
+    ) -> Self {
+        Self {
+            context: Arc::clone(context),
+            region: Arc::clone(region),
+            user,
+            heeds,
+            mark,
+            progress: Mutex::new(Progress::Waiting(token)),
+        }
+    }
+
+    /// The order to stop that the row heeds.
+    pub(super) fn heeds(&self) -> Stop {
+        self.heeds
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Holds the attempt back, unless its bytes have left. Returns whether it is held back.
+    pub(super) fn hold_back(&self) -> bool {
+        let mut progress = self.progress();
+        if let Progress::Waiting(_) = *progress {
+            *progress = Progress::HeldBack(Some(HeldBack::Stopped));
+        }
+        matches!(*progress, Progress::HeldBack(_))
+    }
+
+    /// Says how the attempt ended, and lets no byte leave from here on.
+    pub(super) fn sending(&self) -> Sending {
+        match &mut *self.progress() {
+            progress @ Progress::Waiting(_) => {
+                *progress = Progress::HeldBack(None);
+                Sending::NotSent
+            }
+            Progress::HeldBack(why) => why.take().map_or(Sending::NotSent, Sending::HeldBack),
+            Progress::Left(left) => Sending::Sent(*left),
+        }
+    }
+
+    /// In this order, for what comes later must not make what came before too old:
+    ///
+    /// 1. the order to stop, which costs nothing;
+    /// 2. the rate's token, as the only one that may have to be waited for;
+    /// 3. the hold lists, so that nobody is called who is on one by now;
+    /// 4. the mark, so that a run that is killed from here on leaves a doubt and no lie. Written but not synced: a disk that
+    ///    takes long all the same means to begin again.
+    fn may_leave(&self, token: Instant) -> Result<Left, NotNow> {
+        let context = &self.context;
+        if *context.stop.borrow() >= self.heeds {
+            return Err(HeldBack::Stopped.into());
+        }
+        self.region.renew_token(token).map_err(NotNow::Until)?;
+        if let Some((holds, user)) = context.holds.as_ref().zip(self.user) {
+            match holds.check(user) {
+                Some(Ok(false)) => {}
+                Some(Ok(true)) => return Err(HeldBack::Held.into()),
+                Some(Err(error)) => return Err(HeldBack::Halting(Halt::Hold(error)).into()),
+                None => return Err(HeldBack::TooLate.into()),
+            }
+        }
+        let checked = Instant::now();
+        if let Some((in_flight, mark)) = context.in_flight.as_ref().zip(self.mark) {
+            mark.sent(in_flight)
+                .map_err(|error| HeldBack::Halting(Halt::Mark(error)))?;
+        }
+        let at = Instant::now();
+        if at - checked > PROMPT {
+            return Err(HeldBack::TooLate.into());
+        }
+        let time = SystemTime::now();
+        Ok(Left { at, time })
+    }
+}
+
+impl Mark {
+    fn sent(self, in_flight: &InFlight) -> std::io::Result<()> {
+        in_flight.sent(self.slot, self.key, self.recorded)
+    }
+}
+
+/// Why bytes do not leave now.
+enum NotNow {
+    Until(Instant),
+    HeldBack(HeldBack),
+}
+
+impl From<HeldBack> for NotNow {
+    fn from(why: HeldBack) -> Self {
+        Self::HeldBack(why)
+    }
+}
+
+impl<C: Unlink> LastCheck for Check<C> {
+    fn check(&self) -> Release {
+        let mut progress = self.progress();
+        let Progress::Waiting(token) = *progress else {
+            // A request leaves once.
+            return Release::Never;
+        };
+        match self.may_leave(token) {
+            Ok(left) => {
+                self.context.counters.calls.fetch_add(1, Ordering::Relaxed);
+                *progress = Progress::Left(left);
+                Release::Now
+            }
+            Err(NotNow::Until(time)) => Release::NotBefore(time),
+            Err(NotNow::HeldBack(why)) => {
+                *progress = Progress::HeldBack(Some(why));
+                Release::Never
+            }
+        }
+    }
+}
