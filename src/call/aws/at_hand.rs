@@ -21,7 +21,7 @@ const RENEWED_BEFORE_END: Duration = Duration::from_secs(10);
 /// Credentials that name no end are asked for again after this long, as the SDK does it.
 const WITHOUT_END: Duration = Duration::from_secs(15 * 60);
 /// What a source gives is used for this long at the least: whether it has ended is for the service to say.
-const LEAST_USE: Duration = Duration::from_secs(5);
+const LEAST_USE: Duration = Duration::from_secs(2);
 /// A call is not begun with credentials that end sooner: they would end before it is signed.
 const TO_SIGN: Duration = Duration::from_secs(1);
 /// What a failed loading says of the credentials is too old for a call after this long.
