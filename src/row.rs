@@ -331,6 +331,8 @@ pub enum FaultCode {
     BadUtf8,
     /// A record longer than the bound.
     RecordTooLong,
+    /// A last line without a line end, where it may be half of another.
+    Torn,
 }
 
 impl FaultCode {
@@ -351,6 +353,7 @@ impl FaultCode {
             Self::NotAString => "NotAString",
             Self::BadUtf8 => "BadUtf8",
             Self::RecordTooLong => "RecordTooLong",
+            Self::Torn => "Torn",
         }
     }
 }

@@ -330,6 +330,7 @@ fn reading(args: InputArgs) -> input::Settings {
         },
         max_record: input::MAX_RECORD,
         pins: input::Pins::default(),
+        patience: input::Patience::default(),
     }
 }
 

@@ -159,9 +159,17 @@ impl Records {
             self.window.consume(first_end + 1, 1);
             return (line, found);
         }
-        let found = self.rules.found(record);
+        let torn = self.window.torn_at(next);
+        let found = match torn {
+            None => self.rules.found(record),
+            // The last field may be half of another person's.
+            Some(torn) => {
+                let fault = Fault::new(FaultCode::Torn, torn.to_string());
+                self.rules.refused(record, fault)
+            }
+        };
         if let Some(kept) = &mut self.kept {
-            kept.keep(record, true);
+            kept.keep(record, torn.is_none());
         }
         let feeds = memchr_iter(b'\n', &record[first_end..]).count() as u64;
         self.window.consume(next, feeds + 1);
@@ -312,7 +320,7 @@ fn frame(window: &mut Window, delimiter: u8) -> Frame {
         if window.is_full() {
             return too_long(window);
         }
-        if !window.more() {
+        if !window.more() && !window.has_grown() {
             return match looked {
                 _ if window.is_torn() => Frame::Nothing,
                 0 => Frame::Nothing,
@@ -326,7 +334,17 @@ fn frame(window: &mut Window, delimiter: u8) -> Frame {
 fn quoted_frame(window: &mut Window, delimiter: u8) -> Frame {
     let mut scanner = Scanner::new(delimiter);
     loop {
-        match scanner.scan(window.view(), window.is_last()) {
+        let scan = scanner.scan(window.view(), window.is_last());
+        let reaches_end = match scan {
+            Scan::Record { next, .. } => next == window.view().len(),
+            Scan::Flaw(flaw, _) => flaw == Flaw::Open,
+            Scan::More => false,
+        };
+        if reaches_end && window.has_grown() {
+            scanner = Scanner::new(delimiter);
+            continue;
+        }
+        match scan {
             Scan::Record { end, next } => return bounded(window, end, next),
             Scan::Flaw(flaw, at) => {
                 return Frame::Trouble(flawed(window.view(), flaw, at, scanner.opened));

@@ -73,8 +73,7 @@ impl Lines {
             if feed.is_none() && !self.window.is_full() && self.window.is_torn() {
                 break;
             }
-            let text = &view[..feed.unwrap_or(view.len())];
-            let text = text.strip_suffix(b"\r").unwrap_or(text);
+            let text = line_of(view);
             let too_long = text.len() > self.window.bound();
             if !too_long && text.iter().all(|b| matches!(b, b' ' | b'\t' | b'\r')) {
                 self.window.skip_line();
@@ -87,6 +86,11 @@ impl Lines {
             } else {
                 self.parser.found(text)
             };
+            // An object that is closed is whole, whatever follows.
+            if feed.is_none() && found.fault.is_some() && self.window.has_grown() {
+                continue;
+            }
+            let text = line_of(self.window.view());
             if let Some(kept) = &mut self.kept {
                 kept.keep(text, true);
             }
@@ -101,6 +105,12 @@ impl Lines {
         }
         self.window.finish()
     }
+}
+
+/// The first line of `view`, without its end.
+fn line_of(view: &[u8]) -> &[u8] {
+    let text = &view[..memchr(b'\n', view).unwrap_or(view.len())];
+    text.strip_suffix(b"\r").unwrap_or(text)
 }
 
 impl Parser {

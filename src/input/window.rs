@@ -3,6 +3,7 @@
 use std::io::{self, Read};
 
 use super::Stop;
+use super::rest::{End, Origin, Patience, Torn};
 use super::text::Bytes;
 
 /// Held to begin with, and read at a time at most until a longer record needs more.
@@ -20,6 +21,10 @@ pub(super) struct Window {
     /// The longest record, in bytes without its line end.
     bound: usize,
     tail: Tail,
+    origin: Origin,
+    patience: Patience,
+    /// Why the row that ends the text without a line end may be half of another, once that was looked at.
+    torn: Option<Option<Torn>>,
 }
 
 /// What comes after the held text.
@@ -42,6 +47,18 @@ impl Window {
             given: 0,
             bound,
             tail: Tail::Unread,
+            origin: Origin::Memory,
+            patience: Patience::default(),
+            torn: None,
+        }
+    }
+
+    /// The same, with what tells whether the text has come to its end.
+    pub(super) fn from(self, origin: Origin, patience: &Patience) -> Self {
+        Self {
+            origin,
+            patience: patience.clone(),
+            ..self
         }
     }
 
@@ -103,6 +120,43 @@ impl Window {
             }
             return false;
         }
+    }
+
+    /// Where the text ends without a line end in a file that is still being written: waits until it is at rest, or until there is
+    /// more. Returns whether the view has to be looked at again, as there is more or it cannot be read.
+    pub(super) fn has_grown(&mut self) -> bool {
+        let is_open = matches!(self.view().last(), Some(byte) if *byte != b'\n');
+        if !self.is_last() || !is_open || self.torn.is_some() {
+            return false;
+        }
+        let mut told = false;
+        loop {
+            let end = self.origin.look(&self.patience);
+            if let End::Waited = end
+                && !std::mem::replace(&mut told, true)
+            {
+                tracing::info!("the last line of a young file has no line end; waiting for the rest of it");
+            }
+            self.tail = Tail::Unread;
+            if self.more() || self.is_torn() {
+                return true;
+            }
+            let torn = match end {
+                End::Waited => continue,
+                End::AtRest if self.origin.has_grown() => Some(Torn::Young),
+                End::AtRest => None,
+                End::Torn(torn) => Some(torn),
+            };
+            self.torn = Some(torn);
+            return false;
+        }
+    }
+
+    /// Why the record that ends at `next` may be half of another, after a look at the end of the text.
+    pub(super) fn torn_at(&self, next: usize) -> Option<Torn> {
+        let view = self.view();
+        let is_open = next == view.len() && view.last() != Some(&b'\n');
+        self.torn.flatten().filter(|_| self.is_last() && is_open)
     }
 
     /// Moves text to the front only if at least as much room is won, so that each byte moves a bounded number of times;

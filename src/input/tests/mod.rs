@@ -8,7 +8,7 @@ mod properties;
 
 use std::io::{self, Cursor, Write};
 
-use super::{Compression, Format, InputError, Read, Reader, Settings};
+use super::{Opened, Compression, Format, InputError, Read, Reader, Settings};
 use crate::row::{Carried, Link};
 
 /// Settings under which a row needs two columns: `identity_id` and `developer_user_identifier`.
@@ -36,9 +36,8 @@ fn reader(
 ) -> Result<Reader, InputError> {
     Reader::new(
         "in".into(),
-        Box::new(bytes),
+        Opened::in_memory(bytes),
         (format, Compression::None),
-        None,
         settings,
     )
 }
