@@ -14,7 +14,7 @@ use crate::hold::{HoldError, Holds, Print};
 use crate::outcome::{Cause, Class, Facts, Outcome, classify};
 use crate::record::{Entry, Held, InFlight};
 use crate::retry::{History, Known, Next, Policy};
-use crate::row::{Link, Position, Row, RowKey};
+use crate::row::{Link, Position, Row, RowKey, Taken};
 use crate::signal::Stop;
 
 /// What all workers of a run share.
@@ -72,6 +72,8 @@ pub struct OpenRow {
     pub identity: u64,
     /// An attempt of an earlier run may have taken effect.
     pub in_doubt: bool,
+    /// The room that it takes, if it is large.
+    pub room: Option<Taken>,
 }
 
 /// Why no more calls may start.
@@ -178,6 +180,7 @@ impl Progress {
             started_at: self.started_at,
             finished_at: SystemTime::now(),
             latency: self.latency,
+            room: open.room,
         }
     }
 

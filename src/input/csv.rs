@@ -11,6 +11,7 @@ use memchr::{memchr, memchr_iter, memchr3};
 
 use super::columns::Layout;
 use super::error::HeaderFault;
+use super::mistaken::Mistaken;
 use super::refused::Kept;
 use super::split::{Flaw, Scan, Scanner, Splitter};
 use super::window::Window;
@@ -79,6 +80,9 @@ impl Records {
             Header::Columns(names) => (None, names.clone()),
             Header::FromFile => {
                 let (line, names) = header(&mut window, delimiter, &mut splitter)?;
+                if let Some(ours) = Mistaken::of_columns(names.iter().map(String::as_str)) {
+                    return Err(NoRecords::Stopped(line, Stop::Unreadable(ours.into())));
+                }
                 (Some(line), names)
             }
         };
@@ -127,7 +131,11 @@ impl Records {
                 Frame::Nothing => return self.window.finish(),
                 Frame::Record { end: 0, next } => self.window.consume(next, 1),
                 Frame::Record { end, next } => {
-                    self.headerless_start = false;
+                    if std::mem::take(&mut self.headerless_start)
+                        && let Some(ours) = self.rules.header_of_ours(&self.window.view()[..end])
+                    {
+                        return Err(Stop::Unreadable(ours.into()));
+                    }
                     return Ok(Some(self.record(end, next)));
                 }
                 Frame::Trouble(trouble) => {
@@ -203,6 +211,13 @@ impl Records {
 }
 
 impl Rules {
+    /// The file of our own that has this header.
+    fn header_of_ours(&mut self, record: &[u8]) -> Option<Mistaken> {
+        let fields = self.splitter.split(record, usize::MAX);
+        let names = (0..fields.count).filter_map(|column| fields.get(column));
+        Mistaken::of_columns(names.filter_map(|name| str::from_utf8(name).ok()))
+    }
+
     /// The row that `record` is.
     fn found(&mut self, record: &[u8]) -> Found {
         let width = self.layout.width;
@@ -278,6 +293,9 @@ fn header(
             }
             Frame::Record { end: 0, next } => window.consume(next, 1),
             Frame::Record { end, next } => {
+                if let Some(ours) = Mistaken::of_beginning(window.view()) {
+                    return Err(NoRecords::Stopped(line, Stop::Unreadable(ours.into())));
+                }
                 let record = &window.view()[..end];
                 let fields = splitter.split(record, usize::MAX);
                 let names = (0..fields.count)
@@ -297,6 +315,9 @@ fn header(
                     _ if window.view().starts_with(b"{") => HeaderFault::NotAHeader,
                     _ => HeaderFault::Quote(trouble.fault.reason),
                 };
+                if let Some(ours) = Mistaken::of_beginning(window.view()) {
+                    return Err(NoRecords::Stopped(line, Stop::Unreadable(ours.into())));
+                }
                 return Err(NoRecords::Header(Some(line), fault));
             }
         }

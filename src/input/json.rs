@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use super::columns::{FIELDS, Match, Sought, sought};
 use super::error::Wanted;
+use super::mistaken::Mistaken;
 use super::refused::Kept;
 use super::window::Window;
 use super::{Found, Settings, Stop};
@@ -35,18 +36,24 @@ struct Parser {
 type Value = Option<(Match, Range<usize>)>;
 
 impl Lines {
-    pub(super) fn new(window: Window, settings: &Settings) -> Self {
+    /// Looks at the first line, which tells whether this is a file of our own.
+    pub(super) fn new(mut window: Window, settings: &Settings) -> Result<Self, Stop> {
+        if (window.holds_line() || !window.view().is_empty())
+            && let Some(ours) = Mistaken::of_beginning(window.view())
+        {
+            return Err(Stop::Unreadable(ours.into()));
+        }
         let parser = Parser {
             sought: sought(settings),
             keys: Keys::default(),
             values: Vec::new(),
         };
-        Self {
+        Ok(Self {
             window,
             parser,
             at_start: true,
             kept: None,
-        }
+        })
     }
 
     /// The line that comes next, or on which reading broke off.

@@ -36,8 +36,8 @@ pub use self::error::{Columns, HeaderFault, InputError, Wanted};
 pub use self::format::{Compression, Format, UnknownFormat};
 use self::json::Lines;
 pub use self::mistaken::Mistaken;
-pub use self::open::{format_of, open, read, verify};
 use self::open::Opened;
+pub use self::open::{format_of, open, read, verify};
 pub use self::pins::{Content, Pins};
 pub use self::rest::{AT_REST, Patience};
 use self::text::Counted;
@@ -260,7 +260,10 @@ impl Reader {
             Err(error) => return Err(stopped(1, Stop::Unreadable(error))),
         };
         let rows = match format {
-            Format::Jsonl => Rows::Jsonl(Box::new(Lines::new(window, settings))),
+            Format::Jsonl => match Lines::new(window, settings) {
+                Ok(lines) => Rows::Jsonl(Box::new(lines)),
+                Err(stop) => return Err(stopped(1, stop)),
+            },
             Format::Csv | Format::Tsv => match Records::new(window, delimiter, settings) {
                 Ok(records) => Rows::Csv(Box::new(records)),
                 Err(NoRecords::Stopped(line, stop)) => return Err(stopped(line, stop)),

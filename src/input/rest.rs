@@ -53,7 +53,10 @@ impl Patience {
     /// Waits for so long. False as soon as there is no more waiting.
     fn wait(&self, time: Duration) -> bool {
         let ended = self.0.ended.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.0.changed.wait_timeout_while(ended, time, |ended| !*ended);
+        let waited = self
+            .0
+            .changed
+            .wait_timeout_while(ended, time, |ended| !*ended);
         !*waited.unwrap_or_else(PoisonError::into_inner).0
     }
 }
@@ -184,7 +187,9 @@ impl Origin {
     pub(super) fn has_grown(&self) -> bool {
         match self {
             Self::Memory | Self::Stream => false,
-            Self::File(Regular { file, start, read, .. }) => {
+            Self::File(Regular {
+                file, start, read, ..
+            }) => {
                 let all = start + read.load(Ordering::Relaxed);
                 file.metadata().is_ok_and(|now| now.len() > all)
             }
@@ -235,7 +240,9 @@ fn is_open_for_writing(file: &Metadata) -> bool {
     processes.flat_map(entries).any(|descriptor| {
         let path = descriptor.path();
         // The permissions of the link are those that the file was opened with.
-        let writes = descriptor.metadata().is_ok_and(|link| link.mode() & 0o200 != 0);
+        let writes = descriptor
+            .metadata()
+            .is_ok_and(|link| link.mode() & 0o200 != 0);
         writes
             && fs::read_link(&path).is_ok_and(|target| target.is_absolute())
             && fs::metadata(&path)

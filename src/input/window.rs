@@ -135,7 +135,9 @@ impl Window {
             if let End::Waited = end
                 && !std::mem::replace(&mut told, true)
             {
-                tracing::info!("the last line of a young file has no line end; waiting for the rest of it");
+                tracing::info!(
+                    "the last line of a young file has no line end; waiting for the rest of it"
+                );
             }
             self.tail = Tail::Unread;
             if self.more() || self.is_torn() {

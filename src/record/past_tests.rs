@@ -49,6 +49,7 @@ fn entry(user: &str, outcome: Outcome, carried: Vec<Carried>) -> Entry {
         started_at: Some(SystemTime::UNIX_EPOCH),
         finished_at: SystemTime::UNIX_EPOCH,
         latency: Some(Duration::from_millis(5)),
+        room: None,
     }
 }
 

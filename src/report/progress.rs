@@ -29,6 +29,8 @@ pub enum Style {
 const BETWEEN_LINES: Duration = Duration::from_secs(30);
 /// So many answers tell whether the input is what it should be.
 const TELLING: u64 = 100;
+/// So many rows tell whether the input is read as it should be.
+const TELLING_ROWS: u64 = 1000;
 /// So many calls that settle no row are no chance.
 const TELLING_RETRIES: u64 = 3;
 /// Columns that the bar and the space behind it take.
@@ -77,6 +79,8 @@ pub struct Progress {
     in_vain: Option<Vain>,
     /// Whether the first answers have been judged.
     judged: bool,
+    /// The same of the first rows.
+    first_rows_judged: bool,
 }
 
 impl Progress {
@@ -105,6 +109,7 @@ impl Progress {
             stop: Stop::Go,
             in_vain: None,
             judged: false,
+            first_rows_judged: false,
         }
     }
 
@@ -123,6 +128,7 @@ impl Progress {
             self.in_vain.clone_from(&now.in_vain);
         }
         self.warn_of_nothing(&now.tally);
+        self.warn_of_invalid(&now.tally);
         match self.style {
             Style::None => {}
             Style::Bar => {
@@ -165,6 +171,22 @@ impl Progress {
             self.say(&format!(
                 "Warning: {nothing} of the first {answered} answers say that there is nothing to unlink. A wrong pool or \
                  an old export looks like this; --max-not-linked stops a run for it."
+            ));
+        }
+    }
+
+    /// Warns once, when there are enough rows to tell, if most of them are invalid.
+    fn warn_of_invalid(&mut self, tally: &Tally) {
+        let settled = tally.skipped + tally.settled();
+        if self.first_rows_judged || settled < TELLING_ROWS {
+            return;
+        }
+        self.first_rows_judged = true;
+        let invalid = tally.of(Outcome::Invalid);
+        if invalid * 2 > settled {
+            self.say(&format!(
+                "Warning: {invalid} of the first {settled} rows are invalid. A wrong delimiter, encoding or column looks like \
+                 this; see error_message in the results. --max-invalid halts a run for it."
             ));
         }
     }

@@ -14,7 +14,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::{JoinError, JoinSet, yield_now};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
-use super::breaker::Breaker;
 use super::feeder::Fed;
 use super::limit::{Limit, at};
 use super::preflight::Sight;
@@ -22,7 +21,6 @@ use super::reason::{Reason, Summary};
 use super::wires::{Bounds, Wires};
 use crate::admit::Place;
 use crate::call::Unlink;
-use crate::outcome::Outcome;
 use crate::record::{Entry, Held, Recorded, Recording, Settled, ToRecord};
 use crate::report::{Snapshot, Tally};
 use crate::signal::{Signal, Stop};
@@ -209,9 +207,10 @@ impl<'a, C: Unlink> Engine<'a, C> {
                 self.stop_taking(Reason::Limit);
                 self.count(&Fed::Row(row));
             }
-            Fed::Invalid(row) => {
+            Fed::Invalid(row, room) => {
                 self.take();
-                self.record(Box::new(Entry::invalid(*row, SystemTime::now())), None);
+                let entry = Entry::invalid(*row, room, SystemTime::now());
+                self.record(Box::new(entry), None);
             }
             Fed::Row(row) => {
                 self.take();
@@ -338,17 +337,8 @@ impl<'a, C: Unlink> Engine<'a, C> {
 
     /// Stops if there are too many rows of an outcome that says something is wrong.
     fn judge(&mut self) {
-        let Bounds {
-            max_failures,
-            max_not_linked,
-            ..
-        } = self.bounds;
-        let settled = self.tally.settled();
-        let too_many = |breaker: Breaker, outcome| breaker.trips(self.tally.of(outcome), settled);
-        if too_many(max_failures, Outcome::Failed) {
-            self.halt(Reason::TooManyFailures);
-        } else if max_not_linked.is_some_and(|breaker| too_many(breaker, Outcome::NotLinked)) {
-            self.halt(Reason::TooManyNotLinked);
+        if let Some(outcome) = self.bounds.exceeded(&self.tally) {
+            self.halt(Reason::TooMany(outcome));
         }
     }
 
@@ -413,7 +403,7 @@ impl<'a, C: Unlink> Engine<'a, C> {
     /// Counts a row that is not taken.
     fn count(&mut self, fed: &Fed) {
         match fed {
-            Fed::Row(_) | Fed::Invalid(_) => {
+            Fed::Row(_) | Fed::Invalid(..) => {
                 self.tally.read += 1;
                 self.tally.left += 1;
             }

@@ -8,8 +8,9 @@ use tokio::sync::{mpsc, watch};
 use super::breaker::Breaker;
 use super::feeder::Fed;
 use super::preflight::Preflight;
+use crate::outcome::Outcome;
 use crate::record::Recording;
-use crate::report::Snapshot;
+use crate::report::{Snapshot, Tally};
 use crate::row::RowKey;
 use crate::signal::{Signal, Stop};
 
@@ -28,6 +29,29 @@ pub struct Bounds {
     pub max_failures: Breaker,
     /// Rows to bear that were not linked.
     pub max_not_linked: Option<Breaker>,
+    /// Rows to bear that are invalid.
+    pub max_invalid: Option<Breaker>,
+}
+
+impl Bounds {
+    /// Returns the outcome of which there are too many rows, if there is one.
+    pub(super) fn exceeded(&self, tally: &Tally) -> Option<Outcome> {
+        let breakers = [Outcome::Failed, Outcome::NotLinked, Outcome::Invalid];
+        breakers.into_iter().find(|outcome| {
+            self.breaker(*outcome)
+                .is_some_and(|breaker| breaker.trips(tally.of(*outcome), tally.settled()))
+        })
+    }
+
+    /// Returns how many rows of an outcome are borne, if they are bounded.
+    pub(super) fn breaker(&self, outcome: Outcome) -> Option<Breaker> {
+        match outcome {
+            Outcome::Failed => Some(self.max_failures),
+            Outcome::NotLinked => self.max_not_linked,
+            Outcome::Invalid => self.max_invalid,
+            _ => None,
+        }
+    }
 }
 
 /// Where a run's events come from and go to.

@@ -8,7 +8,7 @@ mod properties;
 
 use std::io::{self, Cursor, Write};
 
-use super::{Opened, Compression, Format, InputError, Read, Reader, Settings};
+use super::{Compression, Format, InputError, Opened, Read, Reader, Settings};
 use crate::row::{Carried, Link};
 
 /// Settings under which a row needs two columns: `identity_id` and `developer_user_identifier`.
