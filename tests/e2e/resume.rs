@@ -468,10 +468,15 @@ fn results_for_a_spreadsheet_hold_no_formula_and_resume() {
         .enumerate()
         .map(|(n, user)| link_of(n + 1, user))
         .collect();
-    sandbox.write("people.csv", csv(&links));
-    sandbox.run(&["people.csv", "--spreadsheet-safe"]).exits(0);
+    let people = csv(&links).replacen("identifier\n", "identifier,=1+1\n", 1);
+    sandbox.write("people.csv", people.replace("\"\n", "\",@t\n"));
+    let carrying = ["people.csv", "--carry", "=1+1"];
+    sandbox
+        .run(&[&carrying[..], &["--spreadsheet-safe"]].concat())
+        .exits(0);
     let text = sandbox.read("people.results.csv");
     assert!(text.starts_with("\u{feff}\"row\",source,"), "{text}");
+    assert!(text.contains("run_id,'=1+1\n"), "{text}");
     let mut told: Vec<_> = sandbox
         .results("people.results.csv")
         .iter()
@@ -485,7 +490,7 @@ fn results_for_a_spreadsheet_hold_no_formula_and_resume() {
     // The file stays what it is, and its rows are known.
     for option in [&["--spreadsheet-safe"][..], &[]] {
         let ran = sandbox
-            .run(&[&["people.csv", "--json"], option].concat())
+            .run(&[&carrying[..], &["--json"], option].concat())
             .exits(0);
         assert_eq!(ran.counts(&["skipped", "calls"]), [6, 0]);
     }

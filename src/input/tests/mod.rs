@@ -5,6 +5,7 @@ mod json;
 mod mending;
 mod open;
 mod properties;
+mod rest;
 
 use std::io::{self, Cursor, Write};
 
