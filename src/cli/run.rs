@@ -121,7 +121,7 @@ pub struct RunArgs {
     /// Halt when more rows than this were not linked, in the same manner: a wrong pool looks like work already done
     #[arg(long, allow_negative_numbers = true, value_name = "N|P%", value_parser = at_most, help_heading = "Stopping early")]
     pub max_not_linked: Option<AtMost>,
-    /// Halt when more rows than this are invalid, in the same manner: a wrong delimiter or encoding looks like this
+    /// Halt when more rows than this are invalid: N, or P% of all rows up to there. A wrong delimiter or encoding looks like this
     #[arg(long, allow_negative_numbers = true, value_name = "N|P%", value_parser = at_most, help_heading = "Stopping early")]
     pub max_invalid: Option<AtMost>,
 

@@ -293,7 +293,7 @@ fn header(
             }
             Frame::Record { end: 0, next } => window.consume(next, 1),
             Frame::Record { end, next } => {
-                if let Some(ours) = Mistaken::of_beginning(window.view()) {
+                if let Some(ours) = Mistaken::of_window(window) {
                     return Err(NoRecords::Stopped(line, Stop::Unreadable(ours.into())));
                 }
                 let record = &window.view()[..end];
@@ -315,7 +315,7 @@ fn header(
                     _ if window.view().starts_with(b"{") => HeaderFault::NotAHeader,
                     _ => HeaderFault::Quote(trouble.fault.reason),
                 };
-                if let Some(ours) = Mistaken::of_beginning(window.view()) {
+                if let Some(ours) = Mistaken::of_window(window) {
                     return Err(NoRecords::Stopped(line, Stop::Unreadable(ours.into())));
                 }
                 return Err(NoRecords::Header(Some(line), fault));

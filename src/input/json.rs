@@ -38,9 +38,7 @@ type Value = Option<(Match, Range<usize>)>;
 impl Lines {
     /// Looks at the first line, which tells whether this is a file of our own.
     pub(super) fn new(mut window: Window, settings: &Settings) -> Result<Self, Stop> {
-        if (window.holds_line() || !window.view().is_empty())
-            && let Some(ours) = Mistaken::of_beginning(window.view())
-        {
+        if let Some(ours) = Mistaken::of_window(&mut window) {
             return Err(Stop::Unreadable(ours.into()));
         }
         let parser = Parser {

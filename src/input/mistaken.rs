@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::Compression;
+use super::window::Window;
 use crate::row::folded;
 
 /// Something that holds no rows, or none that can be read as they are.
@@ -94,8 +95,13 @@ impl Mistaken {
         })
     }
 
+    /// Returns which file of our own this text is, if it is JSON or lines of it.
+    pub(super) fn of_window(window: &mut Window) -> Option<Self> {
+        Self::of_beginning(window.beginning(HEAD))
+    }
+
     /// Returns which file of our own begins like this, if it is JSON or lines of it.
-    pub(super) fn of_beginning(text: &[u8]) -> Option<Self> {
+    fn of_beginning(text: &[u8]) -> Option<Self> {
         let text = text.trim_ascii_start();
         if !text.starts_with(b"{") {
             return None;

@@ -190,6 +190,27 @@ impl Window {
         }
     }
 
+    /// Reads as much as tells what a text is that may be JSON: its first line, or `most` bytes of an object that goes on behind it. Rows
+    /// in a pipe are not waited for.
+    pub(super) fn beginning(&mut self, most: usize) -> &[u8] {
+        if self
+            .view()
+            .trim_ascii_start()
+            .first()
+            .is_none_or(|byte| *byte == b'{')
+            && self.holds_line()
+            && self
+                .view()
+                .split(|byte| *byte == b'\n')
+                .next()
+                .map(<[u8]>::trim_ascii)
+                == Some(b"{")
+        {
+            while self.view().len() < most && self.more() {}
+        }
+        self.view()
+    }
+
     /// Lets go of `n` held bytes that hold `lines` line feeds.
     pub(super) fn consume(&mut self, n: usize, lines: u64) {
         self.start += n;

@@ -177,16 +177,16 @@ impl Progress {
 
     /// Warns once, when there are enough rows to tell, if most of them are invalid.
     fn warn_of_invalid(&mut self, tally: &Tally) {
-        let settled = tally.skipped + tally.settled();
-        if self.first_rows_judged || settled < TELLING_ROWS {
+        if self.first_rows_judged || tally.read < TELLING_ROWS {
             return;
         }
         self.first_rows_judged = true;
         let invalid = tally.of(Outcome::Invalid);
-        if invalid * 2 > settled {
+        if invalid * 2 > tally.read {
             self.say(&format!(
-                "Warning: {invalid} of the first {settled} rows are invalid. A wrong delimiter, encoding or column looks like \
-                 this; see error_message in the results. --max-invalid halts a run for it."
+                "Warning: {invalid} of the first {read} rows are invalid. A wrong delimiter, encoding or column looks like \
+                 this; see error_message in the results. --max-invalid halts a run for it.",
+                read = tally.read
             ));
         }
     }

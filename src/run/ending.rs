@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::breaker::Breaker;
 use super::reason::{Reason, Summary};
+use super::wires::rows_judged;
 use crate::error::Exit;
 use crate::input::{self, Compression, Format, Input, InputError};
 use crate::outcome::{Cause, Outcome};
@@ -216,7 +217,7 @@ fn too_many(outcome: Outcome, breaker: Breaker, tally: &Tally) -> String {
     format!(
         "Halted: {} of {} rows are {outcome}, more than {} {breaker}. See error_code and error_message in the results first.",
         tally.of(outcome),
-        tally.settled(),
+        rows_judged(outcome, tally),
         breaker_of(outcome).1
     )
 }

@@ -38,8 +38,9 @@ impl Bounds {
     pub(super) fn exceeded(&self, tally: &Tally) -> Option<Outcome> {
         let breakers = [Outcome::Failed, Outcome::NotLinked, Outcome::Invalid];
         breakers.into_iter().find(|outcome| {
+            let of = rows_judged(*outcome, tally);
             self.breaker(*outcome)
-                .is_some_and(|breaker| breaker.trips(tally.of(*outcome), tally.settled()))
+                .is_some_and(|breaker| breaker.trips(tally.of(*outcome), of))
         })
     }
 
@@ -51,6 +52,15 @@ impl Bounds {
             Outcome::Invalid => self.max_invalid,
             _ => None,
         }
+    }
+}
+
+/// Returns of how many rows an outcome is a part. Calls take their time and invalid rows take none, so that these are a part of all
+/// rows up to there: of those that were settled, they would be most at the beginning of every run, and of every run that goes on.
+pub(super) fn rows_judged(outcome: Outcome, tally: &Tally) -> u64 {
+    match outcome {
+        Outcome::Invalid => tally.read,
+        _ => tally.settled(),
     }
 }
 
@@ -72,4 +82,40 @@ pub struct Wires<'a> {
     pub interrupted: HashSet<RowKey>,
     /// Whoever watches.
     pub watcher: &'a mut (dyn FnMut(&Snapshot) + Send),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn invalid_rows_are_a_part_of_all_rows_up_to_there() {
+        let bounds = Bounds {
+            open_rows: 1,
+            queued: 1,
+            limit: None,
+            take_for: None,
+            max_failures: Breaker::Percent(50.0),
+            max_not_linked: None,
+            max_invalid: Some(Breaker::Percent(50.0)),
+        };
+        // A run that goes on: what was done is skipped, and what was invalid is so again.
+        let mut tally = Tally {
+            read: 1000,
+            skipped: 500,
+            ..Tally::default()
+        };
+        for _ in 0..500 {
+            assert_eq!(bounds.exceeded(&tally), None);
+            tally.settle(Outcome::Invalid);
+        }
+        assert_eq!(bounds.exceeded(&tally), None);
+        tally.settle(Outcome::Invalid);
+        assert_eq!(bounds.exceeded(&tally), Some(Outcome::Invalid));
+        let unbounded = Bounds {
+            max_invalid: None,
+            ..bounds
+        };
+        assert_eq!(unbounded.exceeded(&tally), None);
+    }
 }

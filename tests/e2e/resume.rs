@@ -119,8 +119,11 @@ fn results_are_no_input_of_their_own_run() {
     let words = "again.csv is an input, and the results file too";
     assert!(ran.stderr.contains(words), "{}", ran.stderr);
     assert_eq!(sandbox.emulator.calls().len(), called);
-    // Under a name of their own they are.
-    sandbox.run(&["again.csv"]).exits(0);
+    // Nor of another, under whatever name.
+    let ran = sandbox.run(&["again.csv"]).exits(2);
+    let words = "again.csv: this is a results file of cognito-unlink, and no input";
+    assert!(ran.stderr.contains(words), "{}", ran.stderr);
+    assert_eq!(sandbox.emulator.calls().len(), called);
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! Texts that end without a line end: whole rows of files at rest, and what may be half of another row.
 
 use std::fs::{self, File};
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -217,7 +216,7 @@ fn a_row_that_is_completed_while_it_is_waited_for_is_read_whole() {
         assert_eq!(found, told, "{begun:?}");
     }
     let (begun, rest) = HEADER.split_at(30);
-    let found = users_meanwhile("people.csv", begun.as_bytes(), &filled(), |path| {
+    let found = users_meanwhile("people.csv", begun.as_bytes(), &filled(), move |path| {
         append(&path, format!("{rest}r:0,a\n").as_bytes());
     });
     assert_eq!(found, ["a"]);
