@@ -119,8 +119,9 @@ impl Mistaken {
     }
 
     /// Returns whether a file with these columns is one of our own, in whatever order and case a spreadsheet has left them.
-    pub(super) fn of_columns<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Option<Self> {
-        let has = |column: &&str| names.clone().any(|name| folded(name) == folded(column));
+    pub(super) fn of_columns<'a>(names: impl Iterator<Item = &'a str>) -> Option<Self> {
+        let names: Vec<_> = names.map(folded).collect();
+        let has = |column: &&str| names.contains(&folded(column));
         RESULT_COLUMNS.iter().all(has).then_some(Self::Results)
     }
 

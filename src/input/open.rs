@@ -39,7 +39,7 @@ pub fn open(input: &Input, settings: &Settings) -> Result<Reader, InputError> {
     let source = input.name();
     let format = format_of(input, settings)?;
     let (opened, named) = match input {
-        Input::Stdin => (standard_input(), Compression::None),
+        Input::Stdin => (Ok(standard_input()), Compression::None),
         Input::File(path) => {
             let opened = match settings.pins.of(path) {
                 Some(pinned) => pinned.map(|(bytes, total, origin)| Opened {
@@ -84,13 +84,13 @@ impl Opened {
     }
 }
 
-fn standard_input() -> io::Result<Opened> {
+fn standard_input() -> Opened {
     let stdin = io::stdin();
-    Ok(Opened {
+    Opened {
         origin: Origin::of(&stdin).unwrap_or(Origin::Stream),
         bytes: Box::new(stdin),
         total: None,
-    })
+    }
 }
 
 fn file(path: &Path) -> io::Result<Opened> {

@@ -23,8 +23,9 @@ pub(super) struct Window {
     tail: Tail,
     origin: Origin,
     patience: Patience,
-    /// Why the row that ends the text without a line end may be half of another, once that was looked at.
-    torn: Option<Option<Torn>>,
+    /// Whether the end of a text without a line end was looked at, and why its last row may be half of another.
+    end_seen: bool,
+    torn: Option<Torn>,
 }
 
 /// What comes after the held text.
@@ -49,6 +50,7 @@ impl Window {
             tail: Tail::Unread,
             origin: Origin::Memory,
             patience: Patience::default(),
+            end_seen: false,
             torn: None,
         }
     }
@@ -126,7 +128,7 @@ impl Window {
     /// more. Returns whether the view has to be looked at again, as there is more or it cannot be read.
     pub(super) fn has_grown(&mut self) -> bool {
         let is_open = matches!(self.view().last(), Some(byte) if *byte != b'\n');
-        if !self.is_last() || !is_open || self.torn.is_some() {
+        if !self.is_last() || !is_open || self.end_seen {
             return false;
         }
         let mut told = false;
@@ -143,13 +145,13 @@ impl Window {
             if self.more() || self.is_torn() {
                 return true;
             }
-            let torn = match end {
+            self.torn = match end {
                 End::Waited => continue,
                 End::AtRest if self.origin.has_grown() => Some(Torn::Young),
                 End::AtRest => None,
                 End::Torn(torn) => Some(torn),
             };
-            self.torn = Some(torn);
+            self.end_seen = true;
             return false;
         }
     }
@@ -158,7 +160,7 @@ impl Window {
     pub(super) fn torn_at(&self, next: usize) -> Option<Torn> {
         let view = self.view();
         let is_open = next == view.len() && view.last() != Some(&b'\n');
-        self.torn.flatten().filter(|_| self.is_last() && is_open)
+        self.torn.filter(|_| self.is_last() && is_open)
     }
 
     /// Moves text to the front only if at least as much room is won, so that each byte moves a bounded number of times;

@@ -119,20 +119,20 @@ mod tests {
         let link = Link::default();
         let first = room.take(&link, &carried(3 * LARGE));
         let second = room.take(&link, &carried(2 * LARGE));
-        let (passed, passes) = sync_channel(1);
+        let (tell, told) = sync_channel(1);
         let waiting = {
             let room = room.clone();
             thread::spawn(move || {
                 let beyond = room.take(&Link::default(), &carried(9 * LARGE));
-                passed.send(()).expect("heard");
+                tell.send(()).expect("heard");
                 beyond
             })
         };
         drop(first);
         // Part of the room is free, and not all of it.
-        assert!(passes.try_recv().is_err());
+        assert!(told.try_recv().is_err());
         drop(second);
-        passes.recv().expect("it passes");
+        told.recv().expect("it passes");
         let beyond = waiting.join().expect("no panic").expect("it is large");
         assert_eq!(beyond.bytes, 5 * LARGE);
         drop(beyond);

@@ -29,12 +29,14 @@ pub(super) async fn run(
     // By itself, so that a signal is heeded whatever is read or waited for. The thread ends with the program.
     std::thread::Builder::new()
         .name("read".to_owned())
-        .spawn(move || tell.send(read(&settings, holding.as_ref())))
+        .spawn(move || {
+            // Nobody listens any more after a signal.
+            let _ = tell.send(read(&settings, holding.as_ref()));
+        })
         .map_err(|error| Error::usage(format!("a thread cannot be started: {error}")))?;
-    match unless_signalled(told, signals).await? {
-        Ok(report) => report,
-        Err(_) => panic!("the thread that reads has panicked"),
-    }
+    unless_signalled(told, signals)
+        .await?
+        .expect("the thread that reads does not panic")
 }
 
 fn read(settings: &Settings, holding: Option<&Holding>) -> Result<Report, Error> {

@@ -100,11 +100,8 @@ mod tests {
             max_invalid: Some(Breaker::Percent(50.0)),
         };
         // A run that goes on: what was done is skipped, and what was invalid is so again.
-        let mut tally = Tally {
-            read: 1000,
-            skipped: 500,
-            ..Tally::default()
-        };
+        let mut tally = Tally::default();
+        (tally.read, tally.skipped) = (1000, 500);
         for _ in 0..500 {
             assert_eq!(bounds.exceeded(&tally), None);
             tally.settle(Outcome::Invalid);
