@@ -256,7 +256,9 @@ impl Reader {
         });
         let stopped = |line, stop| stopped(&source, line, compression, stop);
         let window = match text {
-            Ok(text) => Window::new(text, settings.max_record).from(origin, &settings.patience),
+            Ok(text) => {
+                Window::new(text, settings.max_record).with_origin(origin, &settings.patience)
+            }
             Err(error) => return Err(stopped(1, Stop::Unreadable(error))),
         };
         let rows = match format {

@@ -167,6 +167,10 @@ impl Origin {
         Ok(origin)
     }
 
+    pub(super) fn is_file(&self) -> bool {
+        matches!(self, Self::File(_))
+    }
+
     /// Takes the counter of the bytes that are read.
     pub(super) fn counted_by(&mut self, read: &Arc<AtomicU64>) {
         if let Self::File(regular) = self {

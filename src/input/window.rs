@@ -56,7 +56,7 @@ impl Window {
     }
 
     /// The same, with what tells whether the text has come to its end.
-    pub(super) fn from(self, origin: Origin, patience: &Patience) -> Self {
+    pub(super) fn with_origin(self, origin: Origin, patience: &Patience) -> Self {
         Self {
             origin,
             patience: patience.clone(),
@@ -141,9 +141,12 @@ impl Window {
                     "the last line of a young file has no line end; waiting for the rest of it"
                 );
             }
-            self.tail = Tail::Unread;
-            if self.more() || self.is_torn() {
-                return true;
+            // Only of a file: behind the end of a FIFO another producer may begin, and behind that of a terminal somebody would have to type.
+            if self.origin.is_file() {
+                self.tail = Tail::Unread;
+                if self.more() || self.is_torn() {
+                    return true;
+                }
             }
             self.torn = match end {
                 End::Waited => continue,
@@ -158,9 +161,10 @@ impl Window {
 
     /// Why the record that ends at `next` may be half of another, after a look at the end of the text.
     pub(super) fn torn_at(&self, next: usize) -> Option<Torn> {
+        let torn = self.torn?;
         let view = self.view();
         let is_open = next == view.len() && view.last() != Some(&b'\n');
-        self.torn.filter(|_| self.is_last() && is_open)
+        (self.is_last() && is_open).then_some(torn)
     }
 
     /// Moves text to the front only if at least as much room is won, so that each byte moves a bounded number of times;

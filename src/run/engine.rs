@@ -1,8 +1,8 @@
 //! The coordinator: it alone decides which row is taken, counts what was recorded, and ends the run.
 //!
 //! Every event passes through one loop: a row was read, a worker ended, lines were recorded, a signal came, time passed.
-//! A row is open from the moment it is taken until its line was handed to the operating system; open rows are bounded, and
-//! the reader waits when the bound is reached.
+//! A row is open from the moment it is taken until its line was handed to the operating system; open rows are bounded, by
+//! number here and by bytes where they are read, and the reader waits when a bound is reached.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;

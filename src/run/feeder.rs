@@ -1,4 +1,4 @@
-//! The thread that reads the inputs, ahead of the calls by a bounded number of rows.
+//! The thread that reads the inputs, ahead of the calls by a bounded number of rows, and of bytes where rows carry much.
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
