@@ -1,11 +1,15 @@
 //! One row of the input: what it names, where it stands, and how it is known again.
 
+mod room;
+
 use std::fmt;
 use std::hash::Hasher;
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
 use siphasher::sip128::{Hasher128, SipHasher13};
+
+pub use self::room::{ROOM, Room, Taken};
 
 /// The four fields of a row, in the order in which results name them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -50,10 +54,12 @@ impl Field {
     }
 
     /// Holds a value against the rules of the service model for `IdentityId`, `IdentityPoolId`, `DeveloperProviderName` and
-    /// `DeveloperUserIdentifier`.
+    /// `DeveloperUserIdentifier`. Of an id, the Region has to be a host label as well: the service's pattern lets `us_east_1:…` pass,
+    /// for which there can be no endpoint.
     ///
     /// # Errors
-    /// The first rule that it breaks. The reason never quotes the value, since it may be a person's.
+    /// The first rule that it breaks. The reason never quotes the value, since it may be a person's; it names a Region that is
+    /// misspelt so that it can be told for one.
     pub fn check(self, value: &str) -> Result<(), Fault> {
         let name = self.name();
         let fault = |code, rule: &str| Err(Fault::new(code, format!("{name} {rule}")));
@@ -85,6 +91,9 @@ impl Field {
                 FaultCode::BadValue,
                 "may hold only letters, digits, '.', '_' and '-'",
             ),
+            (false, _) if is_modelled_id(value.as_bytes()) => {
+                fault(FaultCode::BadValue, &no_region(region_of(value)))
+            }
             (false, _) => fault(
                 FaultCode::BadValue,
                 "is not of the form REGION:GUID, as in us-east-1:0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0",
@@ -192,16 +201,61 @@ pub fn region_of(id: &str) -> &str {
     &id[..end.unwrap_or(0)]
 }
 
-/// `[\w-]+:[0-9a-f-]+`, whole.
+/// Returns whether the value is an id in a Region: `REGION:[0-9a-f-]+`, whole.
 fn is_id(value: &[u8]) -> bool {
-    let Some(colon) = value.iter().position(|&b| b == b':') else {
-        return false;
-    };
-    let (region, guid) = (&value[..colon], &value[colon + 1..]);
-    !region.is_empty()
-        && !guid.is_empty()
-        && every(region, |b| is_word(b) || b == b'-')
-        && every(guid, |b| matches!(b, b'0'..=b'9' | b'a'..=b'f' | b'-'))
+    parted(value).is_some_and(|(region, guid)| is_region(region) && is_guid(guid))
+}
+
+/// Returns whether the service model takes the value for an id: `[\w-]+:[0-9a-f-]+`, whole.
+fn is_modelled_id(value: &[u8]) -> bool {
+    let is_label =
+        |region: &[u8]| !region.is_empty() && every(region, |byte| is_word(byte) || byte == b'-');
+    parted(value).is_some_and(|(region, guid)| is_label(region) && is_guid(guid))
+}
+
+/// The Region and the rest of an id.
+fn parted(value: &[u8]) -> Option<(&[u8], &[u8])> {
+    let colon = value.iter().position(|&b| b == b':')?;
+    Some((&value[..colon], &value[colon + 1..]))
+}
+
+fn is_guid(guid: &[u8]) -> bool {
+    !guid.is_empty() && every(guid, |b| matches!(b, b'0'..=b'9' | b'a'..=b'f' | b'-'))
+}
+
+/// Returns whether this can be a part of a host's name, in lower case (RFC 1123, section 2.1). An id has no room for more than its 63
+/// characters.
+fn is_region(region: &[u8]) -> bool {
+    let is_inner = |byte: &u8| *byte != b'-';
+    region.first().is_some_and(is_inner)
+        && region.last().is_some_and(is_inner)
+        && every(
+            region,
+            |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'),
+        )
+}
+
+/// Says that this is no Region. It is quoted only where it has the form of one, such as `us_east_1` or `US-EAST-1`: anything else
+/// may be a person's name in the wrong column.
+fn no_region(written: &str) -> String {
+    const RULE: &str =
+        "a Region is written in lower-case letters, digits and inner hyphens, as in us-east-1";
+    let meant = written.to_ascii_lowercase().replace('_', "-");
+    let mut parts = meant.trim_matches('-').split('-');
+    let is_letters = |part: &str| part.bytes().all(|byte| byte.is_ascii_lowercase());
+    let is_known = parts
+        .next()
+        .is_some_and(|part| part.len() == 2 && is_letters(part))
+        && parts
+            .next_back()
+            .is_some_and(|part| matches!(part.as_bytes(), [b'0'..=b'9']))
+        && parts.clone().count() > 0
+        && parts.all(|part| !part.is_empty() && is_letters(part));
+    if is_known {
+        format!("names the Region {written}; {RULE}")
+    } else {
+        format!("does not begin with a Region; {RULE}")
+    }
 }
 
 fn is_word(byte: u8) -> bool {
@@ -331,6 +385,8 @@ pub enum FaultCode {
     BadUtf8,
     /// A record longer than the bound.
     RecordTooLong,
+    /// A last line without a line end, where it may be half of another.
+    Torn,
 }
 
 impl FaultCode {
@@ -351,6 +407,7 @@ impl FaultCode {
             Self::NotAString => "NotAString",
             Self::BadUtf8 => "BadUtf8",
             Self::RecordTooLong => "RecordTooLong",
+            Self::Torn => "Torn",
         }
     }
 }
@@ -460,6 +517,47 @@ mod tests {
             fault(|l| l.identity_id = "eu-west-1:0f".into()),
             FaultCode::RegionMismatch
         );
+    }
+
+    #[test]
+    fn a_region_is_a_lower_case_host_label() {
+        const GUID: &str = "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0";
+        for field in [Field::IdentityId, Field::IdentityPoolId] {
+            for region in [
+                "us-east-1",
+                "mx-central-1",
+                "r",
+                "us-gov-west-1",
+                "1",
+                "a--b",
+            ] {
+                assert_eq!(field.check(&format!("{region}:{GUID}")), Ok(()), "{region}");
+            }
+            for (region, quoted) in [
+                ("us_east_1", true),
+                ("US-EAST-1", true),
+                ("us-east-1-", true),
+                ("-us-gov-west_1", true),
+                ("-", false),
+                ("_", false),
+                ("us-", false),
+                ("Us", false),
+                ("us--east-1_", false),
+                // It may be anybody's name.
+                ("alice_smith", false),
+                ("Alice", false),
+                ("al-Smith", false),
+                ("Al-1", false),
+                ("al-alice1-A", false),
+            ] {
+                let fault = field.check(&format!("{region}:{GUID}")).expect_err(region);
+                assert_eq!(fault.code, FaultCode::BadValue, "{region}");
+                assert!(fault.reason.starts_with(field.name()), "{fault}");
+                let said = format!(" names the Region {region}; ");
+                assert_eq!(fault.reason.contains(&said), quoted, "{region}: {fault}");
+                assert!(fault.reason.contains("Region"), "{fault}");
+            }
+        }
     }
 
     #[test]

@@ -223,6 +223,7 @@ impl Settings {
                 take_for: args.take_for,
                 max_failures: breaker(args.max_failures),
                 max_not_linked: args.max_not_linked.map(breaker),
+                max_invalid: args.max_invalid.map(breaker),
             },
             calls: aws::Settings {
                 profile: args.profile,
@@ -330,6 +331,7 @@ fn reading(args: InputArgs) -> input::Settings {
         },
         max_record: input::MAX_RECORD,
         pins: input::Pins::default(),
+        patience: input::Patience::default(),
     }
 }
 

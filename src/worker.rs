@@ -17,7 +17,7 @@ use crate::hold::{HoldError, Holds, Print};
 use crate::outcome::{Cause, Class, Facts};
 use crate::record::{Entry, Held, InFlight};
 use crate::retry::{Known, Policy};
-use crate::row::{Link, Position, Row, RowKey};
+use crate::row::{Link, Position, Row, RowKey, Taken};
 use crate::signal::Stop;
 use attempt::settle;
 
@@ -76,6 +76,8 @@ pub struct OpenRow {
     pub identity: u64,
     /// An attempt of an earlier run may have taken effect.
     pub in_doubt: bool,
+    /// The room that it takes, if it is large.
+    pub room: Option<Taken>,
 }
 
 /// Why no more calls may start.

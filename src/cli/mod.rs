@@ -96,6 +96,7 @@ mod tests {
         assert_eq!(run.connect_timeout, Duration::from_secs(3));
         assert_eq!(run.give_up_after, Duration::from_secs(900));
         assert_eq!(run.max_failures, AtMost::Percent(50.0));
+        assert_eq!((run.max_not_linked, run.max_invalid), (None, None));
         assert_eq!(run.not_linked, NotLinked::Ok);
     }
 
@@ -113,6 +114,7 @@ mod tests {
             &["--leave", "100%"],
             &["--leave", "20"],
             &["--max-failures", "-1"],
+            &["--max-invalid", "half"],
             &["--delimiter", "ab"],
             &["--delimiter", "\""],
             &["--map", "user"],

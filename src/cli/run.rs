@@ -115,12 +115,15 @@ pub struct RunArgs {
     /// Take no more rows after this time, as in 8h
     #[arg(long = "for", value_name = "TIME", value_parser = time, help_heading = "Stopping early")]
     pub take_for: Option<Duration>,
-    /// Stop when more rows than this fail: N, or P% of the rows settled in this run, judged from 100 of them on
+    /// Halt when more rows than this fail: N, or P% of the rows settled in this run, judged from 100 of them on
     #[arg(long, allow_negative_numbers = true, value_name = "N|P%", default_value = "50%", value_parser = at_most, help_heading = "Stopping early")]
     pub max_failures: AtMost,
-    /// Stop when more rows than this were not linked, in the same manner: a wrong pool looks like work already done
+    /// Halt when more rows than this were not linked, in the same manner: a wrong pool looks like work already done
     #[arg(long, allow_negative_numbers = true, value_name = "N|P%", value_parser = at_most, help_heading = "Stopping early")]
     pub max_not_linked: Option<AtMost>,
+    /// Halt when more rows than this are invalid: N, or P% of all rows up to there. A wrong delimiter or encoding looks like this
+    #[arg(long, allow_negative_numbers = true, value_name = "N|P%", value_parser = at_most, help_heading = "Stopping early")]
+    pub max_invalid: Option<AtMost>,
 
     /// Developer user identifiers that must not be unlinked, one a line, plain or as sha256:<hex>; repeatable.
     /// Read again whenever the file changes

@@ -11,6 +11,7 @@ use memchr::{memchr, memchr_iter, memchr3};
 
 use super::columns::Layout;
 use super::error::HeaderFault;
+use super::mistaken::Mistaken;
 use super::refused::Kept;
 use super::split::{Flaw, Scan, Scanner, Splitter};
 use super::window::Window;
@@ -79,6 +80,9 @@ impl Records {
             Header::Columns(names) => (None, names.clone()),
             Header::FromFile => {
                 let (line, names) = header(&mut window, delimiter, &mut splitter)?;
+                if let Some(ours) = Mistaken::of_columns(names.iter().map(String::as_str)) {
+                    return Err(NoRecords::Stopped(line, Stop::Unreadable(ours.into())));
+                }
                 (Some(line), names)
             }
         };
@@ -127,7 +131,11 @@ impl Records {
                 Frame::Nothing => return self.window.finish(),
                 Frame::Record { end: 0, next } => self.window.consume(next, 1),
                 Frame::Record { end, next } => {
-                    self.headerless_start = false;
+                    if std::mem::take(&mut self.headerless_start)
+                        && let Some(ours) = self.rules.header_of_ours(&self.window.view()[..end])
+                    {
+                        return Err(Stop::Unreadable(ours.into()));
+                    }
                     return Ok(Some(self.record(end, next)));
                 }
                 Frame::Trouble(trouble) => {
@@ -159,9 +167,17 @@ impl Records {
             self.window.consume(first_end + 1, 1);
             return (line, found);
         }
-        let found = self.rules.found(record);
+        let torn = self.window.torn_at(next);
+        let found = match torn {
+            None => self.rules.found(record),
+            // The last field may be half of another person's.
+            Some(torn) => {
+                let fault = Fault::new(FaultCode::Torn, torn.to_string());
+                self.rules.refused(record, fault)
+            }
+        };
         if let Some(kept) = &mut self.kept {
-            kept.keep(record, true);
+            kept.keep(record, torn.is_none());
         }
         let feeds = memchr_iter(b'\n', &record[first_end..]).count() as u64;
         self.window.consume(next, feeds + 1);
@@ -195,6 +211,13 @@ impl Records {
 }
 
 impl Rules {
+    /// The file of our own that has this header.
+    fn header_of_ours(&mut self, record: &[u8]) -> Option<Mistaken> {
+        let fields = self.splitter.split(record, usize::MAX);
+        let names = (0..fields.count).filter_map(|column| fields.get(column));
+        Mistaken::of_columns(names.filter_map(|name| str::from_utf8(name).ok()))
+    }
+
     /// The row that `record` is.
     fn found(&mut self, record: &[u8]) -> Found {
         let width = self.layout.width;
@@ -270,6 +293,9 @@ fn header(
             }
             Frame::Record { end: 0, next } => window.consume(next, 1),
             Frame::Record { end, next } => {
+                if let Some(ours) = Mistaken::of_window(window) {
+                    return Err(NoRecords::Stopped(line, Stop::Unreadable(ours.into())));
+                }
                 let record = &window.view()[..end];
                 let fields = splitter.split(record, usize::MAX);
                 let names = (0..fields.count)
@@ -289,6 +315,9 @@ fn header(
                     _ if window.view().starts_with(b"{") => HeaderFault::NotAHeader,
                     _ => HeaderFault::Quote(trouble.fault.reason),
                 };
+                if let Some(ours) = Mistaken::of_window(window) {
+                    return Err(NoRecords::Stopped(line, Stop::Unreadable(ours.into())));
+                }
                 return Err(NoRecords::Header(Some(line), fault));
             }
         }
@@ -312,7 +341,7 @@ fn frame(window: &mut Window, delimiter: u8) -> Frame {
         if window.is_full() {
             return too_long(window);
         }
-        if !window.more() {
+        if !window.more() && !window.has_grown() {
             return match looked {
                 _ if window.is_torn() => Frame::Nothing,
                 0 => Frame::Nothing,
@@ -326,7 +355,17 @@ fn frame(window: &mut Window, delimiter: u8) -> Frame {
 fn quoted_frame(window: &mut Window, delimiter: u8) -> Frame {
     let mut scanner = Scanner::new(delimiter);
     loop {
-        match scanner.scan(window.view(), window.is_last()) {
+        let scan = scanner.scan(window.view(), window.is_last());
+        let reaches_end = match scan {
+            Scan::Record { next, .. } => next == window.view().len(),
+            Scan::Flaw(flaw, _) => flaw == Flaw::Open,
+            Scan::More => false,
+        };
+        if reaches_end && window.has_grown() {
+            scanner = Scanner::new(delimiter);
+            continue;
+        }
+        match scan {
             Scan::Record { end, next } => return bounded(window, end, next),
             Scan::Flaw(flaw, at) => {
                 return Frame::Trouble(flawed(window.view(), flaw, at, scanner.opened));

@@ -131,7 +131,7 @@ impl InputError {
         matches!(
             self,
             Self::UnknownFormat { .. } | Self::Delimiter { .. } | Self::Header { line: None, .. }
-        )
+        ) || matches!(self, Self::Mistaken { what, .. } if what.is_ours())
     }
 }
 

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use super::columns::{FIELDS, Match, Sought, sought};
 use super::error::Wanted;
+use super::mistaken::Mistaken;
 use super::refused::Kept;
 use super::window::Window;
 use super::{Found, Settings, Stop};
@@ -35,18 +36,22 @@ struct Parser {
 type Value = Option<(Match, Range<usize>)>;
 
 impl Lines {
-    pub(super) fn new(window: Window, settings: &Settings) -> Self {
+    /// Looks at the first line, which tells whether this is a file of our own.
+    pub(super) fn new(mut window: Window, settings: &Settings) -> Result<Self, Stop> {
+        if let Some(ours) = Mistaken::of_window(&mut window) {
+            return Err(Stop::Unreadable(ours.into()));
+        }
         let parser = Parser {
             sought: sought(settings),
             keys: Keys::default(),
             values: Vec::new(),
         };
-        Self {
+        Ok(Self {
             window,
             parser,
             at_start: true,
             kept: None,
-        }
+        })
     }
 
     /// The line that comes next, or on which reading broke off.
@@ -73,8 +78,7 @@ impl Lines {
             if feed.is_none() && !self.window.is_full() && self.window.is_torn() {
                 break;
             }
-            let text = &view[..feed.unwrap_or(view.len())];
-            let text = text.strip_suffix(b"\r").unwrap_or(text);
+            let text = line_of(view);
             let too_long = text.len() > self.window.bound();
             if !too_long && text.iter().all(|b| matches!(b, b' ' | b'\t' | b'\r')) {
                 self.window.skip_line();
@@ -87,6 +91,11 @@ impl Lines {
             } else {
                 self.parser.found(text)
             };
+            // An object that is closed is whole, whatever follows.
+            if feed.is_none() && found.fault.is_some() && self.window.has_grown() {
+                continue;
+            }
+            let text = line_of(self.window.view());
             if let Some(kept) = &mut self.kept {
                 kept.keep(text, true);
             }
@@ -101,6 +110,12 @@ impl Lines {
         }
         self.window.finish()
     }
+}
+
+/// The first line of `view`, without its end.
+fn line_of(view: &[u8]) -> &[u8] {
+    let text = &view[..memchr(b'\n', view).unwrap_or(view.len())];
+    text.strip_suffix(b"\r").unwrap_or(text)
 }
 
 impl Parser {

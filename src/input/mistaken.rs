@@ -5,7 +5,12 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
 use super::Compression;
+use super::window::Window;
+use crate::row::folded;
 
 /// Something that holds no rows, or none that can be read as they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +19,12 @@ pub enum Mistaken {
     Directory,
     /// What `plan --out` writes.
     Plan,
+    /// What a run, a rehearsal or a verification writes.
+    Results,
+    /// What stands beside a results file while it is written.
+    SideFile,
+    /// `cognito-unlink.toml`.
+    Config,
     /// A JSON document, which has an array around its objects.
     Json,
     /// Compressed by its name alone.
@@ -24,6 +35,30 @@ pub enum Mistaken {
     Encoding(&'static str),
     /// It begins with NUL bytes.
     Nul,
+}
+
+/// Columns that every results file has, of whichever command and version, and that no input has together.
+const RESULT_COLUMNS: [&str; 4] = ["outcome", "attempts", "finished_at", "run_id"];
+
+/// So much of a file is looked at.
+const HEAD: usize = 1024;
+
+/// Keys of a saved plan, should all of it stand in one line.
+#[derive(Deserialize)]
+#[expect(dead_code, reason = "that the keys are there is all that counts")]
+struct PlanLine {
+    version: IgnoredAny,
+    made_by: IgnoredAny,
+}
+
+/// The same as keys of a line, whatever their values.
+#[derive(Deserialize)]
+#[expect(dead_code, reason = "that the keys are there is all that counts")]
+struct ResultLine {
+    outcome: IgnoredAny,
+    attempts: IgnoredAny,
+    finished_at: IgnoredAny,
+    run_id: IgnoredAny,
 }
 
 impl Mistaken {
@@ -39,17 +74,64 @@ impl Mistaken {
         let mut head = Vec::new();
         File::open(path)
             .ok()?
-            .take(1024)
+            .take(HEAD as u64)
             .read_to_end(&mut head)
             .ok()?;
-        let says = |words: &[u8]| memchr::memmem::find(&head, words).is_some();
-        let is_json = path
-            .extension()
-            .is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
-        match head.trim_ascii_start() {
-            [b'{', ..] if says(b"\"version\"") && says(b"\"cognito-unlink ") => Some(Self::Plan),
-            _ => is_json.then_some(Self::Json),
+        let has_ending = |name: &str| {
+            path.extension()
+                .is_some_and(|ending| ending.eq_ignore_ascii_case(name))
+        };
+        Self::of_beginning(&head).or_else(|| {
+            if path
+                .file_name()
+                .is_some_and(|name| name == "cognito-unlink.toml")
+            {
+                Some(Self::Config)
+            } else if has_ending("inflight") {
+                Some(Self::SideFile)
+            } else {
+                has_ending("json").then_some(Self::Json)
+            }
+        })
+    }
+
+    /// Returns which file of our own this text is, if it is JSON or lines of it.
+    pub(super) fn of_window(window: &mut Window) -> Option<Self> {
+        Self::of_beginning(window.beginning(HEAD))
+    }
+
+    /// Returns which file of our own begins like this, if it is JSON or lines of it.
+    fn of_beginning(text: &[u8]) -> Option<Self> {
+        let text = text.trim_ascii_start();
+        if !text.starts_with(b"{") {
+            return None;
         }
+        let head = &text[..text.len().min(HEAD)];
+        let says = |words: &[u8]| memchr::memmem::find(head, words).is_some();
+        let line = text.split(|&byte| byte == b'\n').next().unwrap_or_default();
+        // A row may carry whatever words a plan has; it is an object on its own line.
+        match serde_json::from_slice::<IgnoredAny>(line) {
+            Ok(_) if serde_json::from_slice::<ResultLine>(line).is_ok() => Some(Self::Results),
+            Ok(_) if serde_json::from_slice::<PlanLine>(line).is_err() => None,
+            _ if says(b"\"version\"") && says(b"\"cognito-unlink ") => Some(Self::Plan),
+            _ => None,
+        }
+    }
+
+    /// Returns whether a file with these columns is one of our own, in whatever order and case a spreadsheet has left them.
+    pub(super) fn of_columns<'a>(names: impl Iterator<Item = &'a str>) -> Option<Self> {
+        let names: Vec<_> = names.map(folded).collect();
+        let has = |column: &&str| names.contains(&folded(column));
+        RESULT_COLUMNS.iter().all(has).then_some(Self::Results)
+    }
+
+    /// Returns whether it is a file of our own: named by mistake, and no input that is damaged.
+    #[must_use]
+    pub fn is_ours(self) -> bool {
+        matches!(
+            self,
+            Self::Plan | Self::Results | Self::SideFile | Self::Config
+        )
     }
 
     /// What the first bytes of a text say, if it is in an encoding without a byte order mark. A name of a column, an id or an object
@@ -94,6 +176,16 @@ impl fmt::Display for Mistaken {
         match self {
             Self::Directory => f.write_str("this is a directory; name the files in it, one by one or as DIRECTORY/*.csv"),
             Self::Plan => f.write_str("this is a saved plan, and no input; name it with --plan"),
+            Self::Results => f.write_str(
+                "this is a results file of cognito-unlink, and no input: its rows have been tried already; name the input that it \
+                 was made from, and the same command goes on with the rows that are not done",
+            ),
+            Self::SideFile => f.write_str(
+                "this stands beside a results file of cognito-unlink while it is written, and is no input; leave it where it is",
+            ),
+            Self::Config => {
+                f.write_str("this is a configuration of cognito-unlink, and no input; name it with --config")
+            }
             Self::Json => f.write_str(
                 "a JSON document is no input, which has one object on each line; turn it into one, for instance with: \
                  jq -c '.[]', and name that .jsonl, or add --format jsonl if its lines are objects",

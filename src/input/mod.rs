@@ -17,6 +17,7 @@ mod mistaken;
 mod open;
 mod pins;
 mod refused;
+mod rest;
 mod split;
 #[cfg(test)]
 mod tests;
@@ -35,8 +36,10 @@ pub use self::error::{Columns, HeaderFault, InputError, Wanted};
 pub use self::format::{Compression, Format, UnknownFormat};
 use self::json::Lines;
 pub use self::mistaken::Mistaken;
+use self::open::Opened;
 pub use self::open::{format_of, open, read, verify};
 pub use self::pins::{Content, Pins};
+pub use self::rest::{AT_REST, Patience};
 use self::text::Counted;
 use self::window::Window;
 use crate::row::{
@@ -67,6 +70,8 @@ pub struct Settings {
     pub max_record: usize,
     /// Files that are read only as far as they are what they were.
     pub pins: Pins,
+    /// For files that are still being written.
+    pub patience: Patience,
 }
 
 impl Default for Settings {
@@ -80,6 +85,7 @@ impl Default for Settings {
             fill: Fill::default(),
             max_record: MAX_RECORD,
             pins: Pins::default(),
+            patience: Patience::default(),
         }
     }
 }
@@ -221,19 +227,24 @@ enum Rows {
 }
 
 impl Reader {
-    /// Reads `bytes`. `named`: format, and compression by the name; the first bytes may say otherwise.
+    /// Reads what is open. `named`: format, and compression by the name; the first bytes may say otherwise.
     fn new(
         source: Arc<str>,
-        bytes: text::Bytes,
+        opened: Opened,
         (format, named): (Format, Compression),
-        total: Option<u64>,
         settings: &Settings,
     ) -> Result<Self, InputError> {
         let delimiter = settings.delimiter.unwrap_or_else(|| format.delimiter());
         if matches!(delimiter, b'"' | b'\r' | b'\n' | 0x80..) {
             return Err(InputError::Delimiter { delimiter });
         }
+        let Opened {
+            bytes,
+            total,
+            mut origin,
+        } = opened;
         let read = Arc::default();
+        origin.counted_by(&read);
         let counted = Box::new(Counted {
             source: bytes,
             count: Arc::clone(&read),
@@ -245,11 +256,16 @@ impl Reader {
         });
         let stopped = |line, stop| stopped(&source, line, compression, stop);
         let window = match text {
-            Ok(text) => Window::new(text, settings.max_record),
+            Ok(text) => {
+                Window::new(text, settings.max_record).with_origin(origin, &settings.patience)
+            }
             Err(error) => return Err(stopped(1, Stop::Unreadable(error))),
         };
         let rows = match format {
-            Format::Jsonl => Rows::Jsonl(Box::new(Lines::new(window, settings))),
+            Format::Jsonl => match Lines::new(window, settings) {
+                Ok(lines) => Rows::Jsonl(Box::new(lines)),
+                Err(stop) => return Err(stopped(1, stop)),
+            },
             Format::Csv | Format::Tsv => match Records::new(window, delimiter, settings) {
                 Ok(records) => Rows::Csv(Box::new(records)),
                 Err(NoRecords::Stopped(line, stop)) => return Err(stopped(line, stop)),

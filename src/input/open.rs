@@ -2,9 +2,11 @@
 
 use std::fs::File;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::growing::Growing;
+use super::rest::Origin;
 use super::text;
 use super::{Compression, Format, Input, InputError, Mistaken, Reader, Settings};
 
@@ -36,41 +38,81 @@ pub fn format_of(input: &Input, settings: &Settings) -> Result<Format, InputErro
 pub fn open(input: &Input, settings: &Settings) -> Result<Reader, InputError> {
     let source = input.name();
     let format = format_of(input, settings)?;
-    let (bytes, named, total): (text::Bytes, _, _) = match input {
-        Input::Stdin => (Box::new(io::stdin()), Compression::None, None),
+    let (opened, named) = match input {
+        Input::Stdin => (Ok(standard_input()), Compression::None),
         Input::File(path) => {
-            let found = || {
-                let file = File::open(path)?;
-                let metadata = file.metadata()?;
-                if metadata.is_dir() {
-                    return Err(Mistaken::Directory.into());
-                }
-                Ok::<(text::Bytes, _), io::Error>(if metadata.is_file() {
-                    let total = metadata.len();
-                    (Box::new(Growing::new(file, &metadata)), Some(total))
-                } else {
-                    (Box::new(file), None)
-                })
+            let opened = match settings.pins.of(path) {
+                Some(pinned) => pinned.map(|(bytes, total, origin)| Opened {
+                    bytes,
+                    total: Some(total),
+                    origin,
+                }),
+                None => file(path),
             };
-            let pinned = settings.pins.of(path);
-            let opened = match pinned {
-                Some(pinned) => pinned.map(|(bytes, total)| (bytes, Some(total))),
-                None => found(),
-            };
-            let (bytes, total) = opened.map_err(|error| match Mistaken::of_error(&error) {
-                Some(what) => InputError::Mistaken {
-                    source: Arc::clone(&source),
-                    what,
-                },
-                None => InputError::Open {
-                    source: Arc::clone(&source),
-                    error,
-                },
-            })?;
-            (bytes, Compression::of_name(path), total)
+            (opened, Compression::of_name(path))
         }
     };
-    Reader::new(source, bytes, (format, named), total, settings)
+    let opened = opened.map_err(|error| match Mistaken::of_error(&error) {
+        Some(what) => InputError::Mistaken {
+            source: Arc::clone(&source),
+            what,
+        },
+        None => InputError::Open {
+            source: Arc::clone(&source),
+            error,
+        },
+    })?;
+    Reader::new(source, opened, (format, named), settings)
+}
+
+/// An input that is open, from where it is read.
+pub(super) struct Opened {
+    pub(super) bytes: text::Bytes,
+    /// Size on disk of a regular file.
+    pub(super) total: Option<u64>,
+    pub(super) origin: Origin,
+}
+
+impl Opened {
+    /// Bytes that are whole.
+    pub(super) fn in_memory(bytes: impl io::Read + Send + 'static) -> Self {
+        Self {
+            bytes: Box::new(bytes),
+            total: None,
+            origin: Origin::Memory,
+        }
+    }
+}
+
+fn standard_input() -> Opened {
+    let stdin = io::stdin();
+    Opened {
+        origin: Origin::of(&stdin).unwrap_or(Origin::Stream),
+        bytes: Box::new(stdin),
+        total: None,
+    }
+}
+
+fn file(path: &Path) -> io::Result<Opened> {
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
+    if metadata.is_dir() {
+        return Err(Mistaken::Directory.into());
+    }
+    let origin = Origin::of(&file)?;
+    Ok(if metadata.is_file() {
+        Opened {
+            total: Some(metadata.len()),
+            bytes: Box::new(Growing::new(file, &metadata)),
+            origin,
+        }
+    } else {
+        Opened {
+            total: None,
+            bytes: Box::new(file),
+            origin,
+        }
+    })
 }
 
 /// Decompresses a file to its end, if it is compressed: damage is seen only behind the rows that it has changed, and a
@@ -124,11 +166,6 @@ pub fn read(
         Input::Stdin => Compression::None,
         Input::File(path) => Compression::of_name(path),
     };
-    Reader::new(
-        input.name(),
-        Box::new(bytes),
-        (format, named),
-        None,
-        settings,
-    )
+    let opened = Opened::in_memory(bytes);
+    Reader::new(input.name(), opened, (format, named), settings)
 }

@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use sha2::{Digest, Sha256};
 use siphasher::sip128::{Hasher128, SipHasher13};
 
+use super::rest::Origin;
 use super::text::Bytes;
 
 /// What is checked, and held, at a time. A hash of 16 bytes is kept of each.
@@ -73,7 +74,9 @@ impl Pins {
     pub fn noted(&self, path: &Path) -> io::Result<Content> {
         let noted = self.noted.iter().find(|noted| noted.path == path);
         let mut rest = NotedReader(Arc::clone(noted.expect("it was noted before")));
-        io::copy(&mut rest, &mut io::sink())?;
+        if !rest.0.reading().ended {
+            io::copy(&mut rest, &mut io::sink())?;
+        }
         let reading = rest.0.reading();
         Ok(Content {
             size: reading.size,
@@ -81,13 +84,17 @@ impl Pins {
         })
     }
 
-    /// The bytes of a file that is held or noted, from its beginning, and how many it had.
+    /// The bytes of a file that is held or noted, from its beginning, how many it had, and where they come from.
     ///
     /// # Errors
     /// It cannot be read from its beginning.
-    pub(super) fn of(&self, path: &Path) -> Option<io::Result<(Bytes, u64)>> {
+    pub(super) fn of(&self, path: &Path) -> Option<io::Result<(Bytes, u64, Origin)>> {
         if let Some(pin) = self.held.iter().find(|pin| pin.path == path) {
-            return Some(Ok((Box::new(Pinned::of(pin)), pin.content.size)));
+            let origin = Origin::whole(&pin.file);
+            return Some(origin.map(|origin| {
+                let bytes: Bytes = Box::new(Pinned::of(pin));
+                (bytes, pin.content.size, origin)
+            }));
         }
         let noted = self.noted.iter().find(|noted| noted.path == path)?;
         Some(NotedReader::begin(noted))
@@ -107,7 +114,7 @@ struct Reading {
     file: File,
     sha256: Sha256,
     size: u64,
-    /// Its end was seen. What is appended later was read by nobody, and is not noted.
+    /// Its end was seen, and nobody has read on. What is appended later is not noted.
     ended: bool,
 }
 
@@ -120,22 +127,20 @@ impl Noted {
 struct NotedReader(Arc<Noted>);
 
 impl NotedReader {
-    fn begin(noted: &Arc<Noted>) -> io::Result<(Bytes, u64)> {
+    fn begin(noted: &Arc<Noted>) -> io::Result<(Bytes, u64, Origin)> {
         let mut reading = noted.reading();
         reading.file.rewind()?;
         reading.sha256 = Sha256::new();
         (reading.size, reading.ended) = (0, false);
         let length = reading.file.metadata()?.len();
-        Ok((Box::new(Self(Arc::clone(noted))), length))
+        let origin = Origin::whole(&reading.file)?;
+        Ok((Box::new(Self(Arc::clone(noted))), length, origin))
     }
 }
 
 impl Read for NotedReader {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let mut reading = self.0.reading();
-        if reading.ended {
-            return Ok(0);
-        }
         let n = reading.file.read(into)?;
         reading.ended = n == 0 && !into.is_empty();
         reading.sha256.update(&into[..n]);
@@ -310,7 +315,7 @@ mod tests {
         let mut pins = Pins::default();
         let content = pins.hold(path).expect("held");
         assert_eq!(content.size, fs::metadata(path).expect("there").len());
-        let (bytes, size) = pins.of(path).expect("pinned").expect("opened");
+        let (bytes, size, _) = pins.of(path).expect("pinned").expect("opened");
         assert_eq!(size, content.size);
         bytes
     }
@@ -395,7 +400,7 @@ mod tests {
         pins.note(&path).expect("noted");
         // The last reading counts.
         for length in [CHUNK, 0, bytes().len(), 10] {
-            let (mut noted, size) = pins.of(&path).expect("noted").expect("opened");
+            let (mut noted, size, _) = pins.of(&path).expect("noted").expect("opened");
             assert_eq!(size, held.size);
             let mut read = vec![0; length];
             noted.read_exact(&mut read).expect("read");

@@ -101,6 +101,8 @@ struct Utf16 {
     /// Transcoded, and handed out up to `given`.
     ready: Vec<u8>,
     given: usize,
+    /// Half a character stood at the end: read on from there, everything would be shifted.
+    broken: bool,
 }
 
 impl Utf16 {
@@ -111,6 +113,7 @@ impl Utf16 {
             raw: Vec::new(),
             ready: Vec::new(),
             given: 0,
+            broken: false,
         }
     }
 
@@ -118,7 +121,7 @@ impl Utf16 {
     fn fill(&mut self) -> io::Result<()> {
         self.ready.clear();
         self.given = 0;
-        while self.ready.is_empty() {
+        while self.ready.is_empty() && !self.broken {
             let kept = self.raw.len();
             self.raw.resize(kept + CHUNK, 0);
             let read = self.source.read(&mut self.raw[kept..]);
@@ -127,6 +130,7 @@ impl Utf16 {
             if last && self.raw.is_empty() {
                 break;
             }
+            self.broken = last;
             self.transcode(last);
         }
         Ok(())

@@ -3,6 +3,7 @@
 use std::io::{self, Read};
 
 use super::Stop;
+use super::rest::{End, Origin, Patience, Torn};
 use super::text::Bytes;
 
 /// Held to begin with, and read at a time at most until a longer record needs more.
@@ -20,6 +21,11 @@ pub(super) struct Window {
     /// The longest record, in bytes without its line end.
     bound: usize,
     tail: Tail,
+    origin: Origin,
+    patience: Patience,
+    /// Whether the end of a text without a line end was looked at, and why its last row may be half of another.
+    end_seen: bool,
+    torn: Option<Torn>,
 }
 
 /// What comes after the held text.
@@ -42,6 +48,19 @@ impl Window {
             given: 0,
             bound,
             tail: Tail::Unread,
+            origin: Origin::Memory,
+            patience: Patience::default(),
+            end_seen: false,
+            torn: None,
+        }
+    }
+
+    /// The same, with what tells whether the text has come to its end.
+    pub(super) fn with_origin(self, origin: Origin, patience: &Patience) -> Self {
+        Self {
+            origin,
+            patience: patience.clone(),
+            ..self
         }
     }
 
@@ -105,6 +124,49 @@ impl Window {
         }
     }
 
+    /// Where the text ends without a line end in a file that is still being written: waits until it is at rest, or until there is
+    /// more. Returns whether the view has to be looked at again, as there is more or it cannot be read.
+    pub(super) fn has_grown(&mut self) -> bool {
+        let is_open = matches!(self.view().last(), Some(byte) if *byte != b'\n');
+        if !self.is_last() || !is_open || self.end_seen {
+            return false;
+        }
+        let mut told = false;
+        loop {
+            let end = self.origin.look(&self.patience);
+            if let End::Waited = end
+                && !std::mem::replace(&mut told, true)
+            {
+                tracing::info!(
+                    "the last line of a young file has no line end; waiting for the rest of it"
+                );
+            }
+            // Only of a file: behind the end of a FIFO another producer may begin, and behind that of a terminal somebody would have to type.
+            if self.origin.is_file() {
+                self.tail = Tail::Unread;
+                if self.more() || self.is_torn() {
+                    return true;
+                }
+            }
+            self.torn = match end {
+                End::Waited => continue,
+                End::AtRest if self.origin.has_grown() => Some(Torn::Young),
+                End::AtRest => None,
+                End::Torn(torn) => Some(torn),
+            };
+            self.end_seen = true;
+            return false;
+        }
+    }
+
+    /// Why the record that ends at `next` may be half of another, after a look at the end of the text.
+    pub(super) fn torn_at(&self, next: usize) -> Option<Torn> {
+        let torn = self.torn?;
+        let view = self.view();
+        let is_open = next == view.len() && view.last() != Some(&b'\n');
+        (self.is_last() && is_open).then_some(torn)
+    }
+
     /// Moves text to the front only if at least as much room is won, so that each byte moves a bounded number of times;
     /// else grows, to a little more than twice the longest record, where there always is that much to win.
     fn make_room(&mut self) {
@@ -132,6 +194,27 @@ impl Window {
                 return false;
             }
         }
+    }
+
+    /// Reads as much as tells what a text is that may be JSON: its first line, or `most` bytes of an object that goes on behind it. Rows
+    /// in a pipe are not waited for.
+    pub(super) fn beginning(&mut self, most: usize) -> &[u8] {
+        if self
+            .view()
+            .trim_ascii_start()
+            .first()
+            .is_none_or(|byte| *byte == b'{')
+            && self.holds_line()
+            && self
+                .view()
+                .split(|byte| *byte == b'\n')
+                .next()
+                .map(<[u8]>::trim_ascii)
+                == Some(b"{")
+        {
+            while self.view().len() < most && self.more() {}
+        }
+        self.view()
     }
 
     /// Lets go of `n` held bytes that hold `lines` line feeds.

@@ -93,13 +93,24 @@ impl Format {
     /// What stands before the first entry.
     #[must_use]
     pub fn header(self, carry: &[String]) -> Vec<u8> {
+        let carry: Vec<_> = carry.iter().map(|name| self.cell(name)).collect();
+        self.header_of(&carry)
+    }
+
+    /// What stood before the first entry in versions that took the names of carried columns as they stand.
+    pub(super) fn unguarded_header(self, carry: &[String]) -> Vec<u8> {
+        let carry: Vec<_> = carry.iter().map(Cow::from).collect();
+        self.header_of(&carry)
+    }
+
+    fn header_of(self, carry: &[Cow<'_, str>]) -> Vec<u8> {
         let mut header = self.prefix().to_vec();
         if self != Self::Jsonl {
             // The first name is a part of the prefix, if there is one.
             let first = if header.is_empty() { COLUMNS[0] } else { "" };
             let names = std::iter::once(first)
                 .chain(COLUMNS[1..].iter().copied())
-                .chain(carry.iter().map(String::as_str));
+                .chain(carry.iter().map(AsRef::as_ref));
             csv_writer(&mut header)
                 .write_record(names)
                 .expect("memory takes any record");

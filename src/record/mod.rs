@@ -22,7 +22,7 @@ pub use past::Past;
 pub use writer::{Held, Recorded, Recording, Settled, ToRecord, Writer};
 
 use crate::outcome::{Facts, Outcome};
-use crate::row::{Carried, InvalidRow, Keyer, Link, Position, RowKey};
+use crate::row::{Carried, InvalidRow, Keyer, Link, Position, RowKey, Taken};
 
 /// How the id of a run ends that called this machine and not AWS: its outcomes are nobody's.
 pub const LOCAL: &str = "-local";
@@ -50,12 +50,14 @@ pub struct Entry {
     pub finished_at: SystemTime,
     /// Of the last attempt, waiting not counted.
     pub latency: Option<Duration>,
+    /// The room that the row takes until it is recorded, if it is large.
+    pub room: Option<Taken>,
 }
 
 impl Entry {
     /// The entry of a row that is never called.
     #[must_use]
-    pub fn invalid(row: InvalidRow, finished_at: SystemTime) -> Self {
+    pub fn invalid(row: InvalidRow, room: Option<Taken>, finished_at: SystemTime) -> Self {
         Self {
             position: row.position,
             link: row.link,
@@ -71,6 +73,7 @@ impl Entry {
             started_at: None,
             finished_at,
             latency: None,
+            room,
         }
     }
 }

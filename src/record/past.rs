@@ -256,12 +256,17 @@ fn scan_csv(
     if is_end(&record, &end) {
         return Ok(0);
     }
-    let expected = csv::Reader::from_reader(header)
-        .byte_headers()
-        .cloned()
-        .unwrap_or_default();
-    if record != expected {
-        let why = other_columns(&record, &expected);
+    let names = |header: &[u8]| {
+        csv::Reader::from_reader(header)
+            .byte_headers()
+            .cloned()
+            .unwrap_or_default()
+    };
+    let expected = names(header);
+    let unguarded = format.unguarded_header(carry);
+    // A file that was begun before the names were guarded goes on as it is.
+    if record != expected && record != names(&unguarded[prefix.len()..]) {
+        let why = other_columns(&record, &expected, format);
         let is_ours = (record.iter().take(COLUMNS.len())).eq(expected.iter().take(COLUMNS.len()));
         next(&mut record)?;
         return Err(if is_ours && is_end(&record, &end) {
@@ -329,7 +334,7 @@ fn is_local(run_id: &[u8]) -> bool {
     run_id.ends_with(LOCAL.as_bytes())
 }
 
-fn other_columns(found: &csv::ByteRecord, expected: &csv::ByteRecord) -> String {
+fn other_columns(found: &csv::ByteRecord, expected: &csv::ByteRecord, format: Format) -> String {
     let has = |name: &[u8]| found.iter().any(|column| column == name);
     let missing: Vec<_> = expected
         .iter()
@@ -345,7 +350,7 @@ fn other_columns(found: &csv::ByteRecord, expected: &csv::ByteRecord) -> String 
                 Some(at) => name[..at].strip_suffix(b"\"").unwrap_or(&name[..at]),
                 None => name,
             })
-            .map(String::from_utf8_lossy)
+            .map(|name| String::from_utf8_lossy(format.plain(name)))
             .collect();
         return match carried.as_slice() {
             [] => "it carries no columns; leave --carry out, or name another file with --results"

@@ -49,6 +49,7 @@ fn entry(user: &str, outcome: Outcome, carried: Vec<Carried>) -> Entry {
         started_at: Some(SystemTime::UNIX_EPOCH),
         finished_at: SystemTime::UNIX_EPOCH,
         latency: Some(Duration::from_millis(5)),
+        room: None,
     }
 }
 
@@ -333,6 +334,53 @@ fn no_cell_for_a_spreadsheet_is_a_formula() {
             assert_eq!(record[column], format!("'{user}"));
         }
         assert!(scan_safe(&bytes, &["note"]).skips(key(user)), "{user}");
+    }
+}
+
+#[test]
+fn no_name_of_a_column_for_a_spreadsheet_is_a_formula() {
+    let names = ["=HYPERLINK(\"x\")", "'plain", "+ticket", "note"];
+    let mut row = entry("u", Outcome::Unlinked, vec![]);
+    row.carried = names.map(|name| Carried::Text(name.into())).to_vec();
+    let guarded = file_of(Format::SpreadsheetCsv, &[row], &names);
+    let mut reader = csv::Reader::from_reader(&guarded[..]);
+    let header: Vec<_> = reader
+        .headers()
+        .expect("a header")
+        .iter()
+        .skip(17)
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(
+        header,
+        ["'=HYPERLINK(\"x\")", "''plain", "'+ticket", "note"]
+    );
+    assert!(scan_safe(&guarded, &names).skips(key("u")));
+    // As an earlier version has begun it.
+    let carry = names.map(str::to_owned);
+    let old = Format::SpreadsheetCsv.unguarded_header(&carry);
+    let new = Format::SpreadsheetCsv.header(&carry);
+    let lines = &guarded[new.len()..];
+    assert!(scan_safe(&[&old, lines].concat(), &names).skips(key("u")));
+    // Other names are told as they were given.
+    let settings = settings(Format::SpreadsheetCsv, &["other"], false);
+    let keyer = Keyer::new(KEYER);
+    let scanned = Past::scan(
+        Gathered::default(),
+        &guarded[..],
+        Format::SpreadsheetCsv,
+        &settings,
+        &keyer,
+        vec![],
+    );
+    match scanned {
+        Err(ScanError::Foreign(why)) => {
+            assert!(
+                why.contains("carries the columns =HYPERLINK(\"x\"), 'plain, +ticket, note;"),
+                "{why}"
+            );
+        }
+        _ => panic!("it carries other columns"),
     }
 }
 

@@ -149,20 +149,28 @@ impl Writer {
     /// Appends the lines of `entries`, to a file that is still where it was: what nobody can find is no record.
     fn append(&mut self, entries: &[Settled]) -> io::Result<()> {
         self.check_place()?;
-        let mut lines = Vec::with_capacity(entries.len() * 384);
-        let entries = entries.iter().map(|(entry, _)| &**entry);
-        self.format
-            .write(entries, &self.run_id, &self.carry, &mut lines);
         let length = self.length.load(Ordering::Acquire);
-        if let Err(error) = self.file.write_all(&lines) {
+        let written = self.write(entries).inspect_err(|_| {
             // Half a line would stand in the way of whoever reads the file meanwhile; the next start cuts it off too.
             let _ = self.file.set_len(length);
-            return Err(error);
-        }
-        self.length
-            .store(length + lines.len() as u64, Ordering::Release);
+        })?;
+        self.length.store(length + written, Ordering::Release);
         self.unsynced = true;
         if self.durable { self.sync() } else { Ok(()) }
+    }
+
+    /// Writes ordinary rows at once, and each large one by itself: all their lines together would take as much memory as the rows.
+    fn write(&mut self, entries: &[Settled]) -> io::Result<u64> {
+        let mut written = 0;
+        for entries in entries.chunk_by(|(a, _), (b, _)| a.room.is_none() && b.room.is_none()) {
+            let mut lines = Vec::with_capacity(entries.len() * 384);
+            let entries = entries.iter().map(|(entry, _)| &**entry);
+            self.format
+                .write(entries, &self.run_id, &self.carry, &mut lines);
+            self.file.write_all(&lines)?;
+            written += lines.len() as u64;
+        }
+        Ok(written)
     }
 
     fn sync(&mut self) -> io::Result<()> {
@@ -287,7 +295,7 @@ mod tests {
             carried: Vec::new(),
             fault: Fault::new(FaultCode::FieldCount, "it is short"),
         };
-        let entry = Entry::invalid(row, SystemTime::UNIX_EPOCH);
+        let entry = Entry::invalid(row, None, SystemTime::UNIX_EPOCH);
         vec![(Box::new(entry), None)]
     }
 

@@ -30,6 +30,8 @@ pub enum Style {
 const BETWEEN_LINES: Duration = Duration::from_secs(30);
 /// So many answers tell whether the input is what it should be.
 const TELLING: u64 = 100;
+/// So many rows tell whether the input is read as it should be.
+const TELLING_ROWS: u64 = 1000;
 /// So many calls that settle no row are no chance.
 const TELLING_RETRIES: u64 = 3;
 /// Columns that the bar and the space behind it take.
@@ -78,6 +80,8 @@ pub struct Progress {
     in_vain: Option<Vain>,
     /// Whether the first answers have been judged.
     judged: bool,
+    /// The same of the first rows.
+    first_rows_judged: bool,
 }
 
 impl Progress {
@@ -106,6 +110,7 @@ impl Progress {
             stop: Stop::Go,
             in_vain: None,
             judged: false,
+            first_rows_judged: false,
         }
     }
 
@@ -124,6 +129,7 @@ impl Progress {
             self.in_vain.clone_from(&now.in_vain);
         }
         self.warn_of_nothing(&now.tally);
+        self.warn_of_invalid(&now.tally);
         match self.style {
             Style::None => {}
             Style::Bar => {
@@ -166,6 +172,22 @@ impl Progress {
             self.say(&format!(
                 "Warning: {nothing} of the first {answered} answers say that there is nothing to unlink. A wrong pool or \
                  an old export looks like this; --max-not-linked stops a run for it."
+            ));
+        }
+    }
+
+    /// Warns once, when there are enough rows to tell, if most of them are invalid.
+    fn warn_of_invalid(&mut self, tally: &Tally) {
+        if self.first_rows_judged || tally.read < TELLING_ROWS {
+            return;
+        }
+        self.first_rows_judged = true;
+        let invalid = tally.of(Outcome::Invalid);
+        if invalid * 2 > tally.read {
+            self.say(&format!(
+                "Warning: {invalid} of the first {read} rows are invalid. A wrong delimiter, encoding or column looks like \
+                 this; see error_message in the results. --max-invalid halts a run for it.",
+                read = tally.read
             ));
         }
     }

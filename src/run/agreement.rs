@@ -18,7 +18,7 @@ use crate::call::aws::AwsCalls;
 use crate::call::look::{Caller, Look, Pool, Untold, Why};
 use crate::error::{Error, Exit};
 use crate::hold::{Holds, Print};
-use crate::input::{self, Input, Read};
+use crate::input::{self, Input, Patience, Read};
 use crate::report::{grouped, spoken};
 use crate::row::region_of;
 use crate::settings::Settings;
@@ -223,12 +223,17 @@ impl Survey {
         let held = |user: &str| holds.is_some_and(|holds| holds.hold(Print::of(user)));
         let mut to_take = settings.bounds.limit.unwrap_or(u64::MAX);
         let (past, keyer) = peek(settings)?;
+        // The numbers that are shown are of this moment.
+        let reading = input::Settings {
+            patience: Patience::none(),
+            ..settings.input.clone()
+        };
         for input in &settings.inputs {
             if !input.can_be_read_again() {
                 survey.complete = false;
                 continue;
             }
-            for read in input::open(input, &settings.input).map_err(|error| unreadable(&error))? {
+            for read in input::open(input, &reading).map_err(|error| unreadable(&error))? {
                 match read.map_err(|error| unreadable(&error))? {
                     Read::Row(row) if past.skips(keyer.key(&row.link)) => survey.done += 1,
                     Read::Row(row) if held(&row.link.developer_user_identifier) => survey.held += 1,

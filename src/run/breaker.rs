@@ -7,20 +7,20 @@ use std::fmt;
 pub enum Breaker {
     /// This many rows.
     Rows(u64),
-    /// This part, in percent, of the rows settled in this run, from [`Breaker::JUDGED_FROM`] of them on.
+    /// This part, in percent, of the rows that are judged, from [`Breaker::JUDGED_FROM`] of them on.
     Percent(f64),
 }
 
 impl Breaker {
-    /// Fewer settled rows say nothing about a percentage.
+    /// Fewer rows say nothing about a percentage.
     pub const JUDGED_FROM: u64 = 100;
 
-    /// Whether `rows` of `settled` are too many.
-    pub(super) fn trips(self, rows: u64, settled: u64) -> bool {
+    /// Whether `rows` of `judged` are too many.
+    pub(super) fn trips(self, rows: u64, judged: u64) -> bool {
         match self {
             Self::Rows(most) => rows > most,
             Self::Percent(most) => {
-                settled >= Self::JUDGED_FROM && rows as f64 * 100.0 > most * settled as f64
+                judged >= Self::JUDGED_FROM && rows as f64 * 100.0 > most * judged as f64
             }
         }
     }

@@ -6,7 +6,9 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::breaker::Breaker;
 use super::reason::{Reason, Summary};
+use super::wires::rows_judged;
 use crate::error::Exit;
 use crate::input::{self, Compression, Format, Input, InputError};
 use crate::outcome::{Cause, Outcome};
@@ -109,6 +111,10 @@ impl Ending {
             Reason::Unreadable(error @ InputError::Changed { .. }) => {
                 (Exit::Halted, "halted", Some(format!("Halted: {error}.")))
             }
+            // Found only when a pipe is read; if nothing was called before, it is as if it had been found at the start.
+            Reason::Unreadable(error) if error.is_usage() && !summary.has_called() => {
+                (Exit::Usage, "input", Some(error.to_string()))
+            }
             Reason::Unreadable(error) => (Exit::Input, "input", Some(error.to_string())),
             Reason::Limit => (
                 Exit::Stopped,
@@ -120,22 +126,13 @@ impl Ending {
                 "for",
                 Some("Stopped as --for is over; rows remain.".to_owned()),
             ),
-            Reason::TooManyFailures => (
-                Exit::Stopped,
-                "max_failures",
-                Some(too_many(
-                    Outcome::Failed,
-                    &format!("--max-failures {}", settings.bounds.max_failures),
-                    &summary.tally,
-                )),
-            ),
-            Reason::TooManyNotLinked => (
-                Exit::Stopped,
-                "max_not_linked",
-                settings.bounds.max_not_linked.map(|breaker| {
-                    let breaker = format!("--max-not-linked {breaker}");
-                    too_many(Outcome::NotLinked, &breaker, &summary.tally)
-                }),
+            Reason::TooMany(outcome) => (
+                Exit::Halted,
+                breaker_of(*outcome).0,
+                settings
+                    .bounds
+                    .breaker(*outcome)
+                    .map(|breaker| too_many(*outcome, breaker, &summary.tally)),
             ),
             Reason::Signal(signal) => (signal.exit(), "signal", Some(interrupted(*signal))),
             Reason::Halted(Halt::Answer(answer)) => (Exit::Halted, "halted", Some(halted(answer))),
@@ -214,12 +211,22 @@ fn remedy(error: &io::Error) -> &'static str {
     }
 }
 
-/// `breaker` is the option that says how many are too many.
-fn too_many(outcome: Outcome, breaker: &str, tally: &Tally) -> String {
+/// The reason and the option for too many rows of an outcome.
+fn breaker_of(outcome: Outcome) -> (&'static str, &'static str) {
+    match outcome {
+        Outcome::NotLinked => ("max_not_linked", "--max-not-linked"),
+        Outcome::Invalid => ("max_invalid", "--max-invalid"),
+        _ => ("max_failures", "--max-failures"),
+    }
+}
+
+/// `breaker` says how many are too many.
+fn too_many(outcome: Outcome, breaker: Breaker, tally: &Tally) -> String {
     format!(
-        "Stopped: {} of {} rows are {outcome}, more than {breaker}. See error_code and error_message in the results first.",
+        "Halted: {} of {} rows are {outcome}, more than {} {breaker}. See error_code and error_message in the results first.",
         tally.of(outcome),
-        tally.settled()
+        rows_judged(outcome, tally),
+        breaker_of(outcome).1
     )
 }
 

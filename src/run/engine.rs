@@ -1,8 +1,8 @@
 //! The coordinator: it alone decides which row is taken, counts what was recorded, and ends the run.
 //!
 //! Every event passes through one loop: a row was read, a worker ended, lines were recorded, a signal came, time passed.
-//! A row is open from the moment it is taken until its line was handed to the operating system; open rows are bounded, and
-//! the reader waits when the bound is reached.
+//! A row is open from the moment it is taken until its line was handed to the operating system; open rows are bounded, by
+//! number here and by bytes where they are read, and the reader waits when a bound is reached.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -15,7 +15,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::{JoinError, JoinSet, yield_now};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
-use super::breaker::Breaker;
 use super::feeder::Fed;
 use super::limit::{Limit, at};
 use super::preflight::Sight;
@@ -23,7 +22,7 @@ use super::reason::{Reason, Summary};
 use super::wires::{Bounds, Wires};
 use crate::admit::Place;
 use crate::call::Unlink;
-use crate::outcome::{Cause, Outcome};
+use crate::outcome::Cause;
 use crate::record::{self, Held, Recorded, Recording, Settled, ToRecord};
 use crate::report::{Snapshot, Tally};
 use crate::row::region_of;
@@ -223,12 +222,10 @@ impl<'a, C: Unlink> Engine<'a, C> {
                 self.stop_taking(Reason::Limit);
                 self.count(&Fed::Row(row));
             }
-            Fed::Invalid(row) => {
+            Fed::Invalid(row, room) => {
                 self.take();
-                self.record(
-                    Box::new(record::Entry::invalid(*row, SystemTime::now())),
-                    None,
-                );
+                let entry = record::Entry::invalid(*row, room, SystemTime::now());
+                self.record(Box::new(entry), None);
             }
             Fed::Row(row) => {
                 self.take();
@@ -386,17 +383,8 @@ impl<'a, C: Unlink> Engine<'a, C> {
 
     /// Stops if there are too many rows of an outcome that says something is wrong.
     fn judge(&mut self) {
-        let Bounds {
-            max_failures,
-            max_not_linked,
-            ..
-        } = self.bounds;
-        let settled = self.tally.settled();
-        let too_many = |breaker: Breaker, outcome| breaker.trips(self.tally.of(outcome), settled);
-        if too_many(max_failures, Outcome::Failed) {
-            self.halt(Reason::TooManyFailures);
-        } else if max_not_linked.is_some_and(|breaker| too_many(breaker, Outcome::NotLinked)) {
-            self.halt(Reason::TooManyNotLinked);
+        if let Some(outcome) = self.bounds.exceeded(&self.tally) {
+            self.halt(Reason::TooMany(outcome));
         }
     }
 
@@ -461,7 +449,7 @@ impl<'a, C: Unlink> Engine<'a, C> {
     /// Counts a row that is not taken.
     fn count(&mut self, fed: &Fed) {
         match fed {
-            Fed::Row(_) | Fed::Invalid(_) => {
+            Fed::Row(_) | Fed::Invalid(..) => {
                 self.tally.read += 1;
                 self.tally.left += 1;
             }

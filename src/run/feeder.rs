@@ -1,4 +1,4 @@
-//! The thread that reads the inputs, ahead of the calls by a bounded number of rows.
+//! The thread that reads the inputs, ahead of the calls by a bounded number of rows, and of bytes where rows carry much.
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use crate::input::{self, Input, InputError, Read};
 use crate::record::Past;
 use crate::report::Reading;
-use crate::row::{InvalidRow, Keyer};
+use crate::row::{InvalidRow, Keyer, Room, Taken};
 use crate::worker::OpenRow;
 
 /// Rows read ahead of the calls.
@@ -25,8 +25,8 @@ const SKIPPED_AT_ONCE: usize = 4096;
 pub enum Fed {
     /// A row to be called.
     Row(Box<OpenRow>),
-    /// A row that is never called.
-    Invalid(Box<InvalidRow>),
+    /// A row that is never called, and the room that it takes.
+    Invalid(Box<InvalidRow>, Option<Taken>),
     /// Rows that an earlier run has settled.
     Skipped(u64),
     /// An input that cannot be read on. Nothing follows.
@@ -46,6 +46,8 @@ pub struct Feeder {
     pub keyer: Keyer,
     /// How far it has come, for whoever watches.
     pub reading: Arc<Reading>,
+    /// Room for large rows, from here to their record.
+    pub room: Room,
 }
 
 impl Feeder {
@@ -110,10 +112,14 @@ impl Feeder {
                             identity: hash(&row.link.identity_id),
                             in_doubt: self.past.is_in_doubt(key),
                             key,
+                            room: self.room.take(&row.link, &row.carried),
                             row,
                         }))
                     }
-                    Ok(Read::Invalid(row)) => Fed::Invalid(Box::new(row)),
+                    Ok(Read::Invalid(row)) => {
+                        let room = self.room.take(&row.link, &row.carried);
+                        Fed::Invalid(Box::new(row), room)
+                    }
                     Err(error) => Fed::Unreadable(error),
                 }
             };

@@ -8,6 +8,7 @@
 mod account;
 mod agreement;
 mod breaker;
+mod dry;
 mod ending;
 mod engine;
 mod feeder;
@@ -47,12 +48,11 @@ use crate::call::aws::{self, AwsCalls};
 use crate::call::look::Pool;
 use crate::emulator::{self, Emulator};
 use crate::error::{Error, Exit};
-use crate::hold::{Files, Holds, Print};
-use crate::input::{self, Input, InputError, Read};
-use crate::outcome::Outcome;
+use crate::hold::{Files, Holds};
+use crate::input::{self, Input, InputError, Patience};
 use crate::record::{OpenError, Past, Results};
-use crate::report::{Born, Progress, Reading, Report, Style, Tally, Totals, counted, notice};
-use crate::row::{Keyer, Position};
+use crate::report::{Born, Progress, Reading, Report, Totals, counted, notice};
+use crate::row::{Keyer, Position, ROOM, Room};
 use crate::settings::{Mode, Origin, Settings};
 use crate::signal::{self, Signal, Stop};
 use crate::worker::{Context, Counters};
@@ -72,7 +72,7 @@ pub async fn run(mut settings: Settings, bar: ProgressBar) -> Result<Report, Err
         if endpoint.as_deref().is_some_and(is_loopback) {
             settings.stays_local();
         }
-        return dry_run(&settings, holds.as_ref());
+        return dry::run(settings, holds, &mut signals).await;
     }
     let stage = Stage::set(&settings).await?;
     let caller = account::check(&settings, &stage.calls, &mut signals).await?;
@@ -205,6 +205,10 @@ fn check_inputs(settings: &Settings) -> Result<(), Error> {
         .results
         .as_ref()
         .and_then(|named| inode(&named.path));
+    let reading = input::Settings {
+        patience: Patience::none(),
+        ..settings.input.clone()
+    };
     for input in &settings.inputs {
         if let Input::File(path) = input
             && results.is_some()
@@ -218,9 +222,9 @@ fn check_inputs(settings: &Settings) -> Result<(), Error> {
             .hint("Name another results file with --results."));
         }
         let checked = if input.can_be_read_again() {
-            input::open(input, &settings.input).and_then(|_| input::verify(input))
+            input::open(input, &reading).and_then(|_| input::verify(input))
         } else {
-            input::format_of(input, &settings.input).map(|_| ())
+            input::format_of(input, &reading).map(|_| ())
         };
         checked.map_err(|error| unreadable(&error))?;
     }
@@ -344,6 +348,7 @@ async fn call_all(
         },
     )
     .await;
+    settings.input.patience.end();
     progress.finish();
     // It has told all that it has to tell, so it is about to end.
     let _ = recorder.join();
@@ -375,6 +380,7 @@ fn feeder(settings: &Settings, past: Past, keyer: Keyer, reading: Arc<Reading>) 
         past,
         keyer,
         reading,
+        room: Room::new(ROOM),
     }
 }
 
@@ -420,43 +426,4 @@ pub fn peek(settings: &Settings) -> Result<(Past, Keyer), Error> {
 /// A row that the run may not touch, found before anything is called.
 fn not_allowed(why: &str, position: &Position) -> Error {
     Error::usage(format!("{why} (at {position}); nothing was called"))
-}
-
-/// Invalid rows that a dry run names one by one.
-const SHOWN: u64 = 20;
-
-/// Reads and validates everything, and calls nothing. Rows that an earlier run has settled are skipped here too.
-fn dry_run(settings: &Settings, holding: Option<&Holding>) -> Result<Report, Error> {
-    let began = Instant::now();
-    let (past, keyer) = peek(settings)?;
-    let mut tally = Tally::default();
-    let held = |user: &str| holding.is_some_and(|holding| holding.holds.hold(Print::of(user)));
-    for input in &settings.inputs {
-        for read in input::open(input, &settings.input).map_err(|error| unreadable(&error))? {
-            tally.read += 1;
-            match read.map_err(|error| unreadable(&error))? {
-                Read::Row(row) if past.skips(keyer.key(&row.link)) => tally.skipped += 1,
-                Read::Row(row) if held(&row.link.developer_user_identifier) => {
-                    tally.settle(Outcome::Held);
-                }
-                Read::Row(row) => {
-                    let pool = &row.link.identity_pool_id;
-                    if let Some(why) = settings.guards.allowed.refuses_pool(pool) {
-                        return Err(not_allowed(&why, &row.position));
-                    }
-                    tally.left += 1;
-                }
-                Read::Invalid(row) => {
-                    tally.settle(Outcome::Invalid);
-                    if settings.progress != Style::None && tally.of(Outcome::Invalid) <= SHOWN {
-                        notice(&format!("{}: {}", row.position, row.fault.reason));
-                    }
-                }
-            }
-        }
-    }
-    if let more @ 1.. = tally.of(Outcome::Invalid).saturating_sub(SHOWN) {
-        notice(&format!("and {}", counted(more, "more invalid row")));
-    }
-    Ok(ending::dry_report(settings, tally, began.elapsed()))
 }

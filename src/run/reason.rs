@@ -5,6 +5,7 @@ use std::io;
 use tokio::task::JoinError;
 
 use crate::input::InputError;
+use crate::outcome::Outcome;
 use crate::report::Tally;
 use crate::signal::Signal;
 use crate::worker::Halt;
@@ -20,10 +21,8 @@ pub enum Reason {
     Limit,
     /// `--for` is over.
     TimeIsUp,
-    /// `--max-failures` is exceeded.
-    TooManyFailures,
-    /// `--max-not-linked` is exceeded.
-    TooManyNotLinked,
+    /// More rows have this outcome than `--max-failures`, `--max-not-linked` or `--max-invalid` allows.
+    TooMany(Outcome),
     /// A signal came.
     Signal(Signal),
     /// Something outside the rows needs attention.
@@ -41,7 +40,7 @@ impl Reason {
     pub(super) fn weight(&self) -> u8 {
         match self {
             Self::AllRead | Self::Limit | Self::TimeIsUp => 0,
-            Self::Unreadable(_) | Self::TooManyFailures | Self::TooManyNotLinked => 1,
+            Self::Unreadable(_) | Self::TooMany(_) => 1,
             Self::Signal(_) => 2,
             Self::Halted(_) | Self::Refused(_) | Self::NotRecorded(_) | Self::Panicked(_) => 3,
         }
@@ -51,11 +50,7 @@ impl Reason {
     pub(super) fn is_about_the_rest(&self) -> bool {
         matches!(
             self,
-            Self::Limit
-                | Self::TimeIsUp
-                | Self::TooManyFailures
-                | Self::TooManyNotLinked
-                | Self::Signal(_)
+            Self::Limit | Self::TimeIsUp | Self::TooMany(_) | Self::Signal(_)
         )
     }
 }
@@ -71,4 +66,12 @@ pub struct Summary {
     pub counted_to_end: bool,
     /// Whether every row that was called is recorded, those left in flight by earlier runs included.
     pub all_recorded: bool,
+}
+
+impl Summary {
+    /// Returns whether a row was settled by a call.
+    pub(super) fn has_called(&self) -> bool {
+        let uncalled = self.tally.of(Outcome::Invalid) + self.tally.of(Outcome::Held);
+        self.tally.settled() > uncalled
+    }
 }

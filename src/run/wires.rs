@@ -8,8 +8,9 @@ use tokio::sync::{mpsc, watch};
 use super::breaker::Breaker;
 use super::feeder::Fed;
 use super::preflight::Preflight;
+use crate::outcome::Outcome;
 use crate::record::Recording;
-use crate::report::Snapshot;
+use crate::report::{Snapshot, Tally};
 use crate::row::RowKey;
 use crate::signal::{Signal, Stop};
 
@@ -28,6 +29,39 @@ pub struct Bounds {
     pub max_failures: Breaker,
     /// Rows to bear that were not linked.
     pub max_not_linked: Option<Breaker>,
+    /// Rows to bear that are invalid.
+    pub max_invalid: Option<Breaker>,
+}
+
+impl Bounds {
+    /// Returns the outcome of which there are too many rows, if there is one.
+    pub(super) fn exceeded(&self, tally: &Tally) -> Option<Outcome> {
+        let breakers = [Outcome::Failed, Outcome::NotLinked, Outcome::Invalid];
+        breakers.into_iter().find(|outcome| {
+            let of = rows_judged(*outcome, tally);
+            self.breaker(*outcome)
+                .is_some_and(|breaker| breaker.trips(tally.of(*outcome), of))
+        })
+    }
+
+    /// Returns how many rows of an outcome are borne, if they are bounded.
+    pub(super) fn breaker(&self, outcome: Outcome) -> Option<Breaker> {
+        match outcome {
+            Outcome::Failed => Some(self.max_failures),
+            Outcome::NotLinked => self.max_not_linked,
+            Outcome::Invalid => self.max_invalid,
+            _ => None,
+        }
+    }
+}
+
+/// Returns of how many rows an outcome is a part. Calls take their time and invalid rows take none, so that these are a part of all
+/// rows up to there: of those that were settled, they would be most at the beginning of every run, and of every run that goes on.
+pub(super) fn rows_judged(outcome: Outcome, tally: &Tally) -> u64 {
+    match outcome {
+        Outcome::Invalid => tally.read,
+        _ => tally.settled(),
+    }
 }
 
 /// Where a run's events come from and go to.
@@ -48,4 +82,37 @@ pub struct Wires<'a> {
     pub interrupted: HashSet<RowKey>,
     /// Whoever watches.
     pub watcher: &'a mut (dyn FnMut(&Snapshot) + Send),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn invalid_rows_are_a_part_of_all_rows_up_to_there() {
+        let bounds = Bounds {
+            open_rows: 1,
+            queued: 1,
+            limit: None,
+            take_for: None,
+            max_failures: Breaker::Percent(50.0),
+            max_not_linked: None,
+            max_invalid: Some(Breaker::Percent(50.0)),
+        };
+        // A run that goes on: what was done is skipped, and what was invalid is so again.
+        let mut tally = Tally::default();
+        (tally.read, tally.skipped) = (1000, 500);
+        for _ in 0..500 {
+            assert_eq!(bounds.exceeded(&tally), None);
+            tally.settle(Outcome::Invalid);
+        }
+        assert_eq!(bounds.exceeded(&tally), None);
+        tally.settle(Outcome::Invalid);
+        assert_eq!(bounds.exceeded(&tally), Some(Outcome::Invalid));
+        let unbounded = Bounds {
+            max_invalid: None,
+            ..bounds
+        };
+        assert_eq!(unbounded.exceeded(&tally), None);
+    }
 }

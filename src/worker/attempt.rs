@@ -91,6 +91,7 @@ impl AttemptLog {
             started_at: self.started_at,
             finished_at: SystemTime::now(),
             latency: self.latency,
+            room: open.room,
         }
     }
 

@@ -314,7 +314,7 @@ fn too_many_failures_stop_the_run() {
     sandbox
         .emulator
         .add_rule(always(error("InvalidParameterException", "no")));
-    let ran = sandbox.run(&["people.csv", "--json"]).exits(4);
+    let ran = sandbox.run(&["people.csv", "--json"]).exits(5);
     let failed = ran.counts(&["failed"])[0];
     assert!((100..150).contains(&failed), "{failed}");
     assert_eq!(ran.summary()["reason"], "max_failures");
@@ -333,7 +333,7 @@ fn too_many_failures_stop_the_run() {
             "1",
             "--json",
         ])
-        .exits(4);
+        .exits(5);
     assert!((4..8).contains(&ran.counts(&["failed"])[0]), "{ran:?}");
     sandbox.emulator.clear_rules();
     let ran = sandbox.run(&["people.csv", "--json"]).exits(0);

@@ -200,7 +200,7 @@ fn what_is_done_already_is_warned_of_and_can_stop_the_run() {
     let sandbox = Sandbox::with(nobody);
     sandbox.write("people.csv", people(500));
     let args = ["people.csv", "--max-not-linked", "20%", "--json"];
-    let ran = sandbox.run(&args).exits(4);
+    let ran = sandbox.run(&args).exits(5);
     assert_eq!(ran.summary()["reason"], "max_not_linked");
     assert!(
         (100..160).contains(&ran.counts(&["not_linked"])[0]),

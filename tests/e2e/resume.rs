@@ -119,8 +119,11 @@ fn results_are_no_input_of_their_own_run() {
     let words = "again.csv is an input, and the results file too";
     assert!(ran.stderr.contains(words), "{}", ran.stderr);
     assert_eq!(sandbox.emulator.calls().len(), called);
-    // Under a name of their own they are.
-    sandbox.run(&["again.csv"]).exits(0);
+    // Nor of another, under whatever name.
+    let ran = sandbox.run(&["again.csv"]).exits(2);
+    let words = "again.csv: this is a results file of cognito-unlink, and no input";
+    assert!(ran.stderr.contains(words), "{}", ran.stderr);
+    assert_eq!(sandbox.emulator.calls().len(), called);
 }
 
 #[test]
@@ -468,10 +471,15 @@ fn results_for_a_spreadsheet_hold_no_formula_and_resume() {
         .enumerate()
         .map(|(n, user)| link_of(n + 1, user))
         .collect();
-    sandbox.write("people.csv", csv(&links));
-    sandbox.run(&["people.csv", "--spreadsheet-safe"]).exits(0);
+    let people = csv(&links).replacen("identifier\n", "identifier,=1+1\n", 1);
+    sandbox.write("people.csv", people.replace("\"\n", "\",@t\n"));
+    let carrying = ["people.csv", "--carry", "=1+1"];
+    sandbox
+        .run(&[&carrying[..], &["--spreadsheet-safe"]].concat())
+        .exits(0);
     let text = sandbox.read("people.results.csv");
     assert!(text.starts_with("\u{feff}\"row\",source,"), "{text}");
+    assert!(text.contains("run_id,'=1+1\n"), "{text}");
     let mut told: Vec<_> = sandbox
         .results("people.results.csv")
         .iter()
@@ -485,7 +493,7 @@ fn results_for_a_spreadsheet_hold_no_formula_and_resume() {
     // The file stays what it is, and its rows are known.
     for option in [&["--spreadsheet-safe"][..], &[]] {
         let ran = sandbox
-            .run(&[&["people.csv", "--json"], option].concat())
+            .run(&[&carrying[..], &["--json"], option].concat())
             .exits(0);
         assert_eq!(ran.counts(&["skipped", "calls"]), [6, 0]);
     }

@@ -213,6 +213,8 @@ const OF_VALUES: &[&str] = &[
     " is longer than 55 characters",
     " may hold only letters, digits, '.', '_' and '-'",
     " is not of the form REGION:GUID, as in us-east-1:0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0",
+    " names the Region ; a Region is written in lower-case letters, digits and inner hyphens, as in us-east-1",
+    " does not begin with a Region; a Region is written in lower-case letters, digits and inner hyphens, as in us-east-1",
     " is not the one that --identity-pool-id gives",
     " is not the one that --developer-provider-name gives",
 ];
@@ -221,6 +223,7 @@ const OF_ROWS: &[&str] = &["identity_id and identity_pool_id name different Regi
 impl Reasons {
     fn check(&self, reason: &str, settings: &Settings) {
         assert!(!reason.contains(char::is_control), "{reason:?}");
+        let reason = &without_region(reason);
         let names = Field::ALL.map(Field::name).into_iter();
         let mut names = names.chain(settings.carry.iter().map(String::as_str));
         let is = |known: &[&str], reason| {
@@ -235,6 +238,24 @@ impl Reasons {
             });
         assert!(known, "an unknown reason: {reason:?}");
     }
+}
+
+/// The reason without the Region that it names, which is misspelt and could be nothing else.
+fn without_region(reason: &str) -> String {
+    const NAMES: &str = " names the Region ";
+    let named = reason.split_once(NAMES).and_then(|(field, rest)| {
+        let (region, rule) = rest.split_once(';')?;
+        Some((field, region, rule))
+    });
+    let Some((field, region, rule)) = named else {
+        return reason.to_owned();
+    };
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    assert!(
+        region.chars().all(is_part) && region.contains(['-', '_']),
+        "{reason:?}"
+    );
+    format!("{field}{NAMES};{rule}")
 }
 
 /// What stands between the numbers of a text.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Parser;
 use cognito_unlink::cli::{Cli, Command};
 use cognito_unlink::emulator::{FaultShare, NotLinked};
+use cognito_unlink::outcome::Outcome;
 use cognito_unlink::run::Reason;
 use cognito_unlink::settings::Settings;
 use serde::Deserialize;
@@ -272,8 +273,8 @@ impl Ends {
             Self::AllRead => matches!(reason, Reason::AllRead),
             Self::Limit => matches!(reason, Reason::Limit),
             Self::TimeIsUp => matches!(reason, Reason::TimeIsUp),
-            Self::TooManyFailures => matches!(reason, Reason::TooManyFailures),
-            Self::TooManyNotLinked => matches!(reason, Reason::TooManyNotLinked),
+            Self::TooManyFailures => matches!(reason, Reason::TooMany(Outcome::Failed)),
+            Self::TooManyNotLinked => matches!(reason, Reason::TooMany(Outcome::NotLinked)),
             Self::Signal => matches!(reason, Reason::Signal(_)),
             Self::Halted => matches!(reason, Reason::Halted(_)),
         }

@@ -198,6 +198,7 @@ fn feed(links: Vec<(u64, Link)>, fed: Arc<AtomicUsize>) -> mpsc::Receiver<Fed> {
                 key: keyer.key(&link),
                 identity,
                 in_doubt: false,
+                room: None,
                 row: Row {
                     position: Position {
                         source: Arc::clone(&source),

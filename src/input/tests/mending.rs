@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::input::Header;
+use crate::input::rest::Origin;
 use crate::row::Field;
 
 /// Pieces of CSV files, sound and broken.
@@ -95,6 +96,7 @@ proptest! {
             0..40,
         ),
         is_json: bool,
+        is_stream: bool,
         max_record in prop_oneof![12_usize..60, Just(1 << 20)],
     ) {
         let (format, text) = if is_json {
@@ -102,7 +104,12 @@ proptest! {
         } else {
             (Format::Csv, [HEADER, &rows].concat())
         };
-        let Ok(mut first) = reader(format, Cursor::new(text), &settings(max_record)) else {
+        let mut opened = Opened::in_memory(Cursor::new(text));
+        if is_stream {
+            opened.origin = Origin::Stream;
+        }
+        let first = Reader::new("in".into(), opened, (format, Compression::None), &settings(max_record));
+        let Ok(mut first) = first else {
             return Ok(());
         };
         first.keep_text();

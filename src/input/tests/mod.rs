@@ -5,10 +5,11 @@ mod json;
 mod mending;
 mod open;
 mod properties;
+mod rest;
 
 use std::io::{self, Cursor, Write};
 
-use super::{Compression, Format, InputError, Read, Reader, Settings};
+use super::{Compression, Format, InputError, Opened, Read, Reader, Settings};
 use crate::row::{Carried, Link};
 
 /// Settings under which a row needs two columns: `identity_id` and `developer_user_identifier`.
@@ -36,9 +37,8 @@ fn reader(
 ) -> Result<Reader, InputError> {
     Reader::new(
         "in".into(),
-        Box::new(bytes),
+        Opened::in_memory(bytes),
         (format, Compression::None),
-        None,
         settings,
     )
 }

@@ -242,6 +242,20 @@ fn what_is_no_input_is_told_for_what_it_is() {
             true,
         ),
         ("plan", plan.to_vec(), "a saved plan", true),
+        ("plan.csv", plan.to_vec(), "a saved plan", true),
+        ("plan.jsonl.gz", gzip(plan), "a saved plan", true),
+        (
+            "cognito-unlink.toml",
+            b"rate = 1".to_vec(),
+            "name it with --config",
+            true,
+        ),
+        (
+            ".people.results.csv.inflight",
+            vec![0; 600],
+            "stands beside a results file",
+            true,
+        ),
         (
             "people.txt",
             b"{}".to_vec(),
