@@ -292,7 +292,9 @@ async fn look_up<C: Look + Unlink>(
             Why::Throttled if lasts(&mut throttled).is_zero() => {
                 return Found::Halting(Cause::LookUpsThrottled, untold);
             }
-            Why::Throttled | Why::Busy | Why::Foreign | Why::Signature => {}
+            // Admission slows all look-ups of the Region down; this one need only not be the next.
+            Why::Throttled => pause = FIRST_PAUSE,
+            Why::Busy | Why::Foreign | Why::Signature => {}
             // Where some have worked, none at all are others that are not there yet.
             Why::Credentials(cause)
                 if policy.wait_for_credentials

@@ -13,6 +13,7 @@ mod guards;
 mod holds;
 mod hostile;
 mod interruption;
+mod last_check;
 mod limit;
 mod mending;
 mod network;

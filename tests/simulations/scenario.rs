@@ -63,6 +63,9 @@ pub(crate) struct Service {
     /// Told with every throttled answer: how long to wait.
     #[serde(default)]
     pub(crate) retry_after: Option<Time>,
+    /// Regions to which no connection comes about.
+    #[serde(default)]
+    pub(crate) lost_regions: Vec<String>,
     /// Shares of the calls that go wrong, as the emulator's option names them.
     #[serde(default)]
     pub(crate) faults: Vec<Fault>,

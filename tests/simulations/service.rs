@@ -265,7 +265,7 @@ impl State {
     }
 
     fn fate(&mut self, region: &str, now: Duration) -> Fate {
-        if self.unreachable {
+        if self.unreachable || self.settings.lost_regions.iter().any(|lost| lost == region) {
             return Fate::Unreachable;
         }
         let operation = "UnlinkDeveloperIdentity";

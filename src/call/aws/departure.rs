@@ -132,3 +132,109 @@ impl fmt::Display for NotReleased {
 }
 
 impl StdError for NotReleased {}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::Mutex;
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    use super::super::{AwsCalls, Settings};
+    use crate::call::{LastCheck, Release, Unlink};
+    use crate::outcome::{Answer, Heard};
+    use crate::row::Link;
+    use std::sync::Arc;
+
+    /// Says each of these in turn.
+    struct Script(Mutex<Vec<Release>>);
+
+    impl LastCheck for Script {
+        fn check(&self) -> Release {
+            self.0.lock().expect("no panic").remove(0)
+        }
+    }
+
+    /// Reads what comes on one connection until it is `enough` or there is no more.
+    fn read_until(stream: &mut TcpStream, enough: impl Fn(&str) -> bool) -> String {
+        let mut text = Vec::new();
+        let mut bytes = [0; 4096];
+        while !enough(&String::from_utf8_lossy(&text)) {
+            match stream.read(&mut bytes) {
+                Ok(0) | Err(_) => break,
+                Ok(read) => text.extend_from_slice(&bytes[..read]),
+            }
+        }
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
+    fn is_whole(request: &str) -> bool {
+        request.ends_with('}')
+    }
+
+    /// Makes one call to a server that reads what it is sent and answers what is whole, if it is to. Gives back the answer and what came.
+    async fn called(script: Vec<Release>, answers: bool, timeout: Duration) -> (Answer, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a connection");
+            let request = read_until(&mut stream, is_whole);
+            if answers && is_whole(&request) {
+                let answer = "HTTP/1.1 200 OK\r\nx-amzn-requestid: 1\r\ncontent-length: 0\r\n\r\n";
+                stream.write_all(answer.as_bytes()).expect("sent");
+            } else {
+                // Until the caller hangs up.
+                read_until(&mut stream, |_| false);
+            }
+            request
+        });
+        let settings = Settings {
+            timeout,
+            connect_timeout: Duration::from_secs(3),
+            ..Settings::default()
+        };
+        let calls = AwsCalls::rehearsal(&settings, &url).expect("settings");
+        let link = Link {
+            identity_id: "us-east-1:1".to_owned(),
+            identity_pool_id: "us-east-1:2".to_owned(),
+            developer_provider_name: "login".to_owned(),
+            developer_user_identifier: "someone".to_owned(),
+        };
+        let last = Arc::new(Script(Mutex::new(script)));
+        let answer = calls.unlink(&link, last).await;
+        drop(calls);
+        (answer, server.join().expect("no panic"))
+    }
+
+    const LONG: Duration = Duration::from_secs(30);
+
+    #[tokio::test]
+    async fn a_request_that_is_released_leaves_whole() {
+        let (answer, came) = called(vec![Release::Now], true, LONG).await;
+        assert_eq!(answer.heard, Heard::Success);
+        assert!(came.contains("someone"), "{came}");
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_not_released_has_no_body() {
+        let (answer, came) = called(vec![Release::Never], true, LONG).await;
+        assert_ne!(answer.heard, Heard::Success);
+        assert!(!came.contains("someone"), "{came}");
+    }
+
+    #[tokio::test]
+    async fn a_request_leaves_not_before_its_time_and_its_bound_counts_from_there() {
+        let wait = Duration::from_millis(300);
+        let begin = Instant::now();
+        let script = vec![Release::NotBefore(begin + wait), Release::Now];
+        // Shorter than the wait: it would be over before the request leaves.
+        let bound = Duration::from_millis(200);
+        let (answer, came) = called(script, false, bound).await;
+        assert!(came.contains("someone"), "{came}");
+        assert_eq!(answer.heard, Heard::NoReply);
+        assert_eq!(answer.facts.code.as_deref(), Some("Timeout"));
+        assert!(begin.elapsed() >= wait + bound);
+    }
+}

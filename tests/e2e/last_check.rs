@@ -1,0 +1,187 @@
+//! What is checked last: after whatever holds a call up, nobody is called who is held by then, the rate holds, and what has not left
+//! is no doubt.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::time::Duration;
+
+use cognito_unlink::emulator::{Call, Rule, Then, When};
+use rustix::fs::{CWD, Mode, mkfifoat};
+use rustix::process::Signal;
+
+use crate::sandbox::{PATIENCE, Running, Sandbox, people, start};
+
+/// A `credential_process` whose first credentials are good for two seconds, so that each row asks for the next ones; these it
+/// gives when it is let.
+struct SlowCredentials<'a>(&'a Sandbox);
+
+impl<'a> SlowCredentials<'a> {
+    fn of(sandbox: &'a Sandbox) -> Self {
+        for name in ["asked", "let"] {
+            let path = sandbox.path(name);
+            mkfifoat(CWD, &path, Mode::RUSR | Mode::WUSR).expect("a FIFO");
+        }
+        sandbox.write(
+            "vend",
+            "#!/bin/sh\necho x >> vended\nseconds=2\n\
+             if [ $(wc -l < vended) -gt 1 ]; then seconds=3600; echo >asked; read _ <let; fi\n\
+             t=$(date -u -d \"+$seconds seconds\" +%Y-%m-%dT%H:%M:%SZ)\n\
+             echo '{\"Version\":1,\"AccessKeyId\":\"AKID\",\"SecretAccessKey\":\"s\",\"Expiration\":\"'$t'\"}'\n",
+        );
+        let vend = sandbox.path("vend").display().to_string();
+        sandbox.write(
+            "config",
+            format!("[default]\ncredential_process = /bin/sh {vend}\n"),
+        );
+        Self(sandbox)
+    }
+
+    /// Starts a run, and waits until its rows wait for credentials.
+    fn stalled(&self, args: &[&str]) -> Running {
+        let mut command = self.0.bare();
+        command.args(["run", "people.csv", "--json"]).args(args);
+        command.args(["--endpoint-url", &self.0.emulator.url()]);
+        command.env("AWS_CONFIG_FILE", self.0.path("config"));
+        command.env("PATH", "/usr/bin:/bin");
+        let running = start(&mut command);
+        let mut asked = File::open(self.0.path("asked")).expect("a FIFO");
+        asked.read_exact(&mut [0]).expect("it asks");
+        assert_eq!(self.0.emulator.counters().unlinks, 0);
+        running
+    }
+
+    fn give(&self) {
+        let mut fifo = File::options()
+            .write(true)
+            .open(self.0.path("let"))
+            .expect("a FIFO");
+        fifo.write_all(b"\n").expect("it reads");
+    }
+}
+
+/// In no time more calls arrived than the rate allows, but for a tenth of a second that one may take longer than another on
+/// its way.
+#[track_caller]
+fn keeps_to_rate(calls: &[Call], rate: f64) {
+    let began: Vec<f64> = calls.iter().map(|call| call.began.as_secs_f64()).collect();
+    for (first, from) in began.iter().enumerate() {
+        for (last, to) in began.iter().enumerate().skip(first) {
+            let count = (last - first + 1) as f64;
+            let allowed = 1.0 + (to - from + 0.1) * rate;
+            assert!(
+                count <= allowed,
+                "{count} calls in {} s: {began:?}",
+                to - from
+            );
+        }
+    }
+}
+
+#[test]
+fn nobody_is_called_who_is_held_while_credentials_load() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(30));
+    sandbox.write("holds.txt", "nobody\n");
+    let credentials = SlowCredentials::of(&sandbox);
+    let running = credentials.stalled(&["--hold", "holds.txt", "--rate", "unlimited"]);
+    let held: Vec<_> = (4..=30).map(|n| format!("acct-{n}")).collect();
+    sandbox.write("new.txt", held.join("\n"));
+    fs::rename(sandbox.path("new.txt"), sandbox.path("holds.txt")).expect("renamed");
+    running.says("holds.txt was read again: 27 holds");
+    credentials.give();
+    let ran = running.ended().exits(0);
+    assert_eq!(ran.counts(&["unlinked", "held", "calls"]), [3, 27, 3]);
+    let mut called: Vec<_> = sandbox.calls_by_user().into_keys().collect();
+    called.sort_unstable();
+    assert_eq!(called, ["acct-1", "acct-2", "acct-3"]);
+}
+
+#[test]
+fn the_rate_holds_after_credentials_have_held_calls_up() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(30));
+    let credentials = SlowCredentials::of(&sandbox);
+    let running = credentials.stalled(&["--rate", "20"]);
+    credentials.give();
+    let ran = running.ended().exits(0);
+    assert_eq!(ran.counts(&["unlinked"]), [30]);
+    keeps_to_rate(&sandbox.emulator.calls(), 20.0);
+    for line in sandbox.results("people.results.csv") {
+        let latency: u64 = line["latency_ms"].parse().expect("a number");
+        assert!(latency < 1000, "the call alone counts: {line:?}");
+    }
+}
+
+#[test]
+fn what_has_not_left_when_the_run_is_told_to_stop_at_once_is_no_doubt() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(30));
+    let credentials = SlowCredentials::of(&sandbox);
+    let running = credentials.stalled(&["--rate", "unlimited"]);
+    running.signal(Signal::INT);
+    running.signal(Signal::INT);
+    let ran = running.ended().exits(130);
+    assert_eq!(ran.counts(&["left", "in_doubt", "calls"]), [30, 0, 0]);
+    assert!(sandbox.results("people.results.csv").is_empty());
+    assert!(!sandbox.exists("people.results.csv.inflight"));
+}
+
+#[test]
+fn the_rate_holds_after_the_process_was_stopped() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(60));
+    sandbox.emulator.add_rule(Rule {
+        when: When::Call(10),
+        then: Then::Hold,
+        times: None,
+    });
+    let running = sandbox.start(&["people.csv", "--json", "--rate", "40", "--concurrency", "8"]);
+    let held = |seen: &cognito_unlink::emulator::Counters| seen.held == 1 && seen.unlinks >= 12;
+    assert!(sandbox.emulator.wait_until(PATIENCE, held));
+    running.signal(Signal::STOP);
+    let before = sandbox.emulator.counters().unlinks;
+    // What had left by then may still arrive.
+    let goes_on = sandbox
+        .emulator
+        .wait_until(Duration::from_secs(2), |seen| seen.unlinks > before + 8);
+    assert!(!goes_on, "a stopped process calls nobody");
+    running.signal(Signal::CONT);
+    sandbox.emulator.clear_rules();
+    let ran = running.ended().exits(0);
+    assert_eq!(ran.counts(&["unlinked"]), [60]);
+    keeps_to_rate(&sandbox.emulator.calls(), 40.0);
+}
+
+#[test]
+fn look_ups_are_admitted_as_calls_are() {
+    let sandbox = Sandbox::new();
+    let rows: Vec<_> = (1..=40)
+        .map(|n| {
+            let mut link = crate::sandbox::link(n);
+            link.identity_pool_id = format!("us-east-1:00000000-0000-4000-9000-{n:012x}");
+            link
+        })
+        .collect();
+    sandbox.write("people.csv", crate::sandbox::csv(&rows));
+    let ran = sandbox
+        .run(&[
+            "people.csv",
+            "--json",
+            "--rate",
+            "40",
+            "--concurrency",
+            "16",
+        ])
+        .exits(0);
+    assert_eq!(ran.counts(&["unlinked"]), [40]);
+    let counters = sandbox.emulator.counters();
+    assert_eq!(counters.operations["DescribeIdentityPool"], 40);
+    // Four look-ups at once, and what the calls need beside them.
+    let calls = counters.most_in_flight;
+    assert!(counters.connections <= 4 + calls + 1, "{counters:?}");
+    assert!(
+        ran.summary()["seconds"].as_f64() >= Some(0.9),
+        "{}",
+        ran.stdout
+    );
+}
