@@ -86,7 +86,7 @@ fn tell_panic(panic: &panic::PanicHookInfo<'_>) {
     let mut text = format!("thread '{name}' {panic}");
     let trace = Backtrace::capture();
     if trace.status() == BacktraceStatus::Captured {
-        text.push_str(&format!("\nstack backtrace:\n{trace}"));
+        text = format!("{text}\nstack backtrace:\n{trace}");
     }
     stderr::line(Kind::Notice, &text);
 }

@@ -8,7 +8,9 @@
 use std::io::{self, ErrorKind, Write};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 /// Log lines that wait to be written: with half of it, a pause of a second in a log of 4,000 lines a second loses lines
 /// (`only_what_finds_no_room_is_dropped_and_counted`).
@@ -338,7 +340,9 @@ fn write_piece(mut piece: &[u8], writer: &mut dyn Write) -> io::Result<()> {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
             Ok(written) => piece = &piece[written..],
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(BETWEEN_TRIES),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                thread::park_timeout(BETWEEN_TRIES);
+            }
             Err(error) => return Err(error),
         }
     }
@@ -353,7 +357,7 @@ mod tests {
 
     /// Hands on what is written, and blocks at each write until it may go on.
     struct Blocked {
-        written: mpsc::Sender<Vec<u8>>,
+        written: mpsc::SyncSender<Vec<u8>>,
         may_go_on: mpsc::Receiver<()>,
     }
 
@@ -371,9 +375,9 @@ mod tests {
 
     /// An output that blocks at each write, what it has begun to write, and what lets it go on: one write for each message,
     /// and all of them when it is dropped.
-    fn blocked() -> (Output, mpsc::Receiver<Vec<u8>>, mpsc::Sender<()>) {
-        let (tell, written) = mpsc::channel();
-        let (go_on, may_go_on) = mpsc::channel();
+    fn blocked() -> (Output, mpsc::Receiver<Vec<u8>>, mpsc::SyncSender<()>) {
+        let (tell, written) = mpsc::sync_channel(64);
+        let (go_on, may_go_on) = mpsc::sync_channel(64);
         let output = Output::start(Blocked {
             written: tell,
             may_go_on,
@@ -384,7 +388,11 @@ mod tests {
     const LONG: Duration = Duration::from_secs(60);
 
     /// Everything that is written from now on.
-    fn all(output: Output, written: &mpsc::Receiver<Vec<u8>>, go_on: mpsc::Sender<()>) -> String {
+    fn all(
+        output: &Output,
+        written: &mpsc::Receiver<Vec<u8>>,
+        go_on: mpsc::SyncSender<()>,
+    ) -> String {
         drop(go_on);
         assert!(output.flush(LONG, LONG));
         let bytes: Vec<u8> = written.try_iter().flatten().collect();
@@ -401,7 +409,7 @@ mod tests {
             output.line(Kind::Log, "log");
         }
         output.line(Kind::Notice, "last words");
-        let text = all(output, &written, go_on);
+        let text = all(&output, &written, go_on);
         let lines: Vec<_> = text.lines().collect();
         let (logged, behind) = lines.split_at(LOG_ROOM.messages);
         assert!(logged.iter().all(|line| *line == "log"));
@@ -417,7 +425,7 @@ mod tests {
         for _ in 0..5 {
             output.line(Kind::Log, &large);
         }
-        let text = all(output, &written, go_on);
+        let text = all(&output, &written, go_on);
         assert_eq!(text.matches(&large).count(), 3);
         assert!(text.ends_with("\n2 messages were dropped\n"));
     }
@@ -427,7 +435,7 @@ mod tests {
         let (output, written, go_on) = blocked();
         let huge = "x".repeat(2 * NOTICE_ROOM.bytes);
         output.line(Kind::Notice, &huge);
-        assert_eq!(all(output, &written, go_on), huge + "\n");
+        assert_eq!(all(&output, &written, go_on), huge + "\n");
     }
 
     #[test]
@@ -453,14 +461,14 @@ mod tests {
         output.line(Kind::Notice, "slower");
         go_on.send(()).expect("it waits");
         let mut next = String::new();
-        while !next.ends_with("9") {
+        while !next.ends_with('9') {
             let piece = written.recv().expect("more");
             next.push_str(std::str::from_utf8(&piece).expect("text"));
             go_on.send(()).expect("it waits");
         }
         assert_eq!(next, "\r\x1b[2Kthrottled\nslower\n3 of 9");
         output.bar(None);
-        assert_eq!(all(output, &written, go_on), "\r\x1b[2K");
+        assert_eq!(all(&output, &written, go_on), "\r\x1b[2K");
     }
 
     #[test]
@@ -479,7 +487,7 @@ mod tests {
         // Nobody has ended the question's line.
         output.line(Kind::Notice, "stopped");
         output.line(Kind::Notice, "bye");
-        assert_eq!(all(output, &written, go_on), "\nstopped\nbye\n");
+        assert_eq!(all(&output, &written, go_on), "\nstopped\nbye\n");
     }
 
     #[test]

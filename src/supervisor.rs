@@ -204,3 +204,62 @@ async fn at(moment: Option<Instant>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::{Signal as Raised, getpid, kill_process};
+
+    use super::*;
+
+    fn raise(signal: Raised) {
+        kill_process(getpid(), signal).expect("it is this process");
+    }
+
+    // One test, since all supervisors of a process hear its signals.
+    #[test]
+    fn nothing_that_blocks_keeps_the_program() {
+        let mut supervisor = Supervisor::new().expect("a supervisor");
+        let done = supervisor.prepare(|| async { Ok(1) });
+        assert_eq!(done, Ok(1));
+        let done = supervisor.run(|_| async { Ok(2) });
+        assert_eq!(done, Ok(2));
+
+        let blocked = supervisor.prepare::<(), _>(|| async {
+            raise(Raised::INT);
+            loop {
+                std::thread::park();
+            }
+        });
+        let error = blocked.expect_err("stopped");
+        assert_eq!(error.exit, Exit::Interrupted);
+        assert_eq!(error.message, "stopped by a signal; nothing was called");
+
+        // A run that heeds the first signal has all the time that it needs, and ends as it likes.
+        let heeded = supervisor.run(|mut signals| async move {
+            raise(Raised::TERM);
+            Ok(signals.recv().await)
+        });
+        assert_eq!(heeded, Ok(Some(Signal::Terminate)));
+
+        let mut supervisor = Supervisor::new().expect("a supervisor");
+        let stuck = supervisor.run::<(), _>(|mut signals| async move {
+            for signal in [Raised::TERM, Raised::INT, Raised::HUP] {
+                raise(signal);
+                signals.recv().await;
+            }
+            std::future::pending().await
+        });
+        assert_eq!(stuck.expect_err("left").exit, Exit::HungUp);
+
+        // The third may never come.
+        let mut supervisor = Supervisor::new().expect("a supervisor");
+        let stuck = supervisor.run::<(), _>(|mut signals| async move {
+            for signal in [Raised::TERM, Raised::INT] {
+                raise(signal);
+                signals.recv().await;
+            }
+            std::future::pending().await
+        });
+        assert_eq!(stuck.expect_err("left").exit, Exit::Interrupted);
+    }
+}

@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_drawing_is_one_line_without_the_cursors_movements() {
-        let (show, shown) = mpsc::channel();
+        let (show, shown) = mpsc::sync_channel(64);
         let drawing = Drawing::new(move |line| show.send(line).expect("heard"));
         let bar = ProgressBar::hidden();
         bar.set_draw_target(ProgressDrawTarget::term_like(Box::new(drawing)));

@@ -154,7 +154,7 @@ impl Sandbox {
     #[track_caller]
     pub(crate) fn until_read(&self, fifo: &str) -> File {
         let path = self.path(fifo);
-        let (tell, told) = mpsc::channel();
+        let (tell, told) = mpsc::sync_channel(1);
         thread::spawn(move || tell.send(File::options().write(true).open(path)));
         let opened = told.recv_timeout(PATIENCE).expect("it is opened");
         opened.expect("a FIFO")
