@@ -16,6 +16,7 @@
 //! - [`quotas`] remembers from run to run what a Region bears.
 //! - [`single`] makes one call as the AWS CLI does, beside all this.
 //! - [`cli`] is text, [`settings`] what the text means; [`error`], [`signal`] and [`terminal`] are what they say.
+//! - [`supervisor`] heeds signals whatever else the program is doing; [`stderr`] writes what is said without anyone waiting.
 //! - [`emulator`] knows nothing of all this: what is measured against it must not share its mistakes.
 
 pub mod admit;
@@ -38,5 +39,7 @@ pub mod run;
 pub mod settings;
 pub mod signal;
 pub mod single;
+pub mod stderr;
+pub mod supervisor;
 pub mod terminal;
 pub mod worker;

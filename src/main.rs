@@ -1,7 +1,8 @@
 //! The program: parse, settings, run, exit code.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, Write};
-use std::panic::resume_unwind;
+use std::panic;
 use std::process::ExitCode;
 
 use clap::CommandFactory;
@@ -11,9 +12,11 @@ use cognito_unlink::cli::{
 use cognito_unlink::error::{Error, Exit};
 use cognito_unlink::report::{complaint, log, notice};
 use cognito_unlink::settings::Settings;
+use cognito_unlink::stderr::{self, Kind};
+use cognito_unlink::supervisor::{Supervisor, end_unsupervised, write_out};
 use cognito_unlink::{plan, rehearsal, run, single};
 use mimalloc::MiMalloc;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 
 /// A call takes some three hundred allocations, and many are freed by another thread: with the system's allocator threads wait
 /// for each other, and a run does a quarter less. Without huge pages, which it would take twice the memory with.
@@ -21,6 +24,8 @@ use tokio::runtime::{Builder, Runtime};
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
+    panic::set_hook(Box::new(tell_panic));
+    let _last = LastWords;
     let words = match plain_words(std::env::args_os().collect()) {
         Ok(words) => words,
         Err(misread) => {
@@ -28,26 +33,73 @@ fn main() -> ExitCode {
                 "error: {}\n\nFor more information, try 'cognito-unlink unlink-developer-identity help'.",
                 misread.message
             ));
+            end_unsupervised();
             return ExitCode::from(misread.code);
         }
     };
     let (cli, options) = Cli::told(words);
-    let ended = match cli.command {
-        Command::Run(args) => run_rows(*args, &options),
-        Command::Plan(args) => plan_rows(*args, &options),
-        Command::UnlinkDeveloperIdentity(args) => unlink_one(*args),
-        Command::Emulator(args) => emulate(*args),
-        Command::Completions { shell } => print(|out| {
-            clap_complete::generate(shell, &mut Cli::command(), "cognito-unlink", out);
-            Ok(())
+    let exit = match cli.command {
+        Command::Run(args) => supervised(|supervisor| run_rows(supervisor, *args, options)),
+        Command::Plan(args) => supervised(|supervisor| plan_rows(supervisor, *args, options)),
+        Command::Emulator(args) => supervised(|supervisor| emulate(supervisor, *args)),
+        Command::UnlinkDeveloperIdentity(args) => unsupervised(|| unlink_one(*args)),
+        Command::Completions { shell } => unsupervised(|| {
+            print(|out| {
+                clap_complete::generate(shell, &mut Cli::command(), "cognito-unlink", out);
+                Ok(())
+            })
         }),
-        Command::Man { command } => manual(command.as_deref()),
+        Command::Man { command } => unsupervised(|| manual(command.as_deref())),
     };
-    let exit = ended.unwrap_or_else(|error| {
-        complaint(&error.to_string());
-        error.exit
-    });
     ExitCode::from(exit.code())
+}
+
+/// Runs a command that finishes what it has begun when a signal comes.
+fn supervised(command: impl FnOnce(&mut Supervisor) -> Result<Exit, Error>) -> Exit {
+    // Before the first file is opened.
+    match Supervisor::new() {
+        Ok(mut supervisor) => {
+            let exit = command(&mut supervisor).unwrap_or_else(|error| complain(&error));
+            supervisor.end();
+            exit
+        }
+        Err(error) => unsupervised(|| Err(error)),
+    }
+}
+
+/// Runs a command that a signal may end at any time.
+fn unsupervised(command: impl FnOnce() -> Result<Exit, Error>) -> Exit {
+    let exit = command().unwrap_or_else(|error| complain(&error));
+    end_unsupervised();
+    exit
+}
+
+fn complain(error: &Error) -> Exit {
+    complaint(&error.to_string());
+    error.exit
+}
+
+/// As the standard library tells it, but handed over to be written: a thread that panics is not to block as well.
+fn tell_panic(panic: &panic::PanicHookInfo<'_>) {
+    let thread = std::thread::current();
+    let name = thread.name().unwrap_or("<unnamed>");
+    let mut text = format!("thread '{name}' {panic}");
+    let trace = Backtrace::capture();
+    if trace.status() == BacktraceStatus::Captured {
+        text = format!("{text}\nstack backtrace:\n{trace}");
+    }
+    stderr::line(Kind::Notice, &text);
+}
+
+/// Waits, where the program ends by a panic, until that has been told.
+struct LastWords;
+
+impl Drop for LastWords {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            end_unsupervised();
+        }
+    }
 }
 
 /// Prints a manual page: the program's, which names the commands' as `cognito-unlink-run(1)`, or that of a command.
@@ -65,39 +117,51 @@ fn manual(command: Option<&str>) -> Result<Exit, Error> {
     print(|out| clap_mangen::Man::new(page).render(out))
 }
 
-fn plan_rows(args: PlanArgs, options: &[Argument]) -> Result<Exit, Error> {
+fn plan_rows(
+    supervisor: &mut Supervisor,
+    args: PlanArgs,
+    options: Vec<Argument>,
+) -> Result<Exit, Error> {
     let json = args.run.json;
-    let _ = log::start(args.run.verbose, args.run.log_format == LogFormat::Json);
-    let plan = runtime()?.block_on(plan::plan(args, options, command_line()))?;
+    log::start(args.run.verbose, args.run.log_format == LogFormat::Json);
+    let plan =
+        supervisor.prepare(move || async move { plan::plan(args, &options, command_line()).await });
+    // It is stopped in the middle of what it does.
+    let plan = plan.inspect_err(|_| plan::remove_unfinished())?;
     let text = if json {
         plan.json() + "\n"
     } else {
         plan.text()
     };
-    print(|out| out.write_all(text.as_bytes()))?;
+    supervisor.print(text)?;
     Ok(plan.exit())
 }
 
-fn run_rows(args: RunArgs, options: &[Argument]) -> Result<Exit, Error> {
-    let command = command_line();
-    let bar = log::start(args.verbose, args.log_format == LogFormat::Json);
-    let runtime = runtime()?;
-    let settings = match args.plan {
-        Some(_) => runtime.block_on(plan::take_over(&args, options, command))?,
-        None => Settings::new(args, command)?,
-    };
-    let json = settings.json;
-    // As a task beside the workers: on this thread, every event of the run would cost a switch from theirs to it and back.
-    let report = match runtime.block_on(runtime.spawn(run::run(settings, bar))) {
-        Ok(report) => report?,
-        Err(panicked) => resume_unwind(panicked.into_panic()),
+fn run_rows(
+    supervisor: &mut Supervisor,
+    args: RunArgs,
+    options: Vec<Argument>,
+) -> Result<Exit, Error> {
+    let json = args.json;
+    log::start(args.verbose, args.log_format == LogFormat::Json);
+    let prepared = supervisor.prepare(move || async move {
+        let command = command_line();
+        let settings = match args.plan {
+            Some(_) => plan::take_over(&args, &options, command).await?,
+            None => Settings::new(args, command)?,
+        };
+        run::prepare(settings).await
+    })?;
+    let report = match prepared {
+        run::Prepared::Told(report) => *report,
+        run::Prepared::Ready(ready) => supervisor.run(|signals| ready.call_all(signals))?,
     };
     let text = if json {
         report.json() + "\n"
     } else {
         report.text()
     };
-    print(|out| out.write_all(text.as_bytes()))?;
+    supervisor.print(text)?;
     Ok(report.exit)
 }
 
@@ -112,7 +176,8 @@ fn command_line() -> Vec<String> {
 fn unlink_one(args: SingleArgs) -> Result<Exit, Error> {
     // One call needs no second thread.
     let runtime = Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(cannot_start)?;
+    let runtime =
+        runtime.map_err(|error| Error::usage(format!("the runtime cannot start: {error}")))?;
     match runtime.block_on(single::run(args)) {
         Ok(text) => print(|out| out.write_all(text.as_bytes())),
         Err(error) => {
@@ -122,40 +187,22 @@ fn unlink_one(args: SingleArgs) -> Result<Exit, Error> {
     }
 }
 
-fn emulate(args: EmulatorArgs) -> Result<Exit, Error> {
-    runtime()?.block_on(rehearsal::serve(args, |url| {
-        print(|out| writeln!(out, "{url}")).map(|_| ())
-    }))
+fn emulate(supervisor: &mut Supervisor, args: EmulatorArgs) -> Result<Exit, Error> {
+    let emulator = supervisor.prepare(move || async move { rehearsal::start(args) })?;
+    supervisor.print(emulator.url() + "\n")?;
+    supervisor.wait();
+    rehearsal::tell(&emulator.counters());
+    Ok(Exit::Done)
 }
 
-fn runtime() -> Result<Runtime, Error> {
-    Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(cannot_start)
-}
-
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "it is what `map_err` hands over"
-)]
-fn cannot_start(error: io::Error) -> Error {
-    Error::usage(format!("the runtime cannot start: {error}"))
-}
-
-/// Writes to standard output. Whoever has closed it wants no more, which is no error.
+/// Writes to standard output.
 fn print(write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> Result<Exit, Error> {
     let mut text = Vec::new();
-    let written = write(&mut text).and_then(|()| {
-        let mut out = io::stdout().lock();
-        out.write_all(&text)?;
-        out.flush()
-    });
-    match written {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::new(
+    write(&mut text).map_err(|error| {
+        Error::new(
             Exit::Halted,
             format!("standard output cannot be written: {error}"),
-        )),
-        _ => Ok(Exit::Done),
-    }
+        )
+    })?;
+    write_out(&text).map(|()| Exit::Done)
 }

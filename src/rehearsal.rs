@@ -1,24 +1,20 @@
-//! The emulator as a command: from its arguments to a server that runs until a signal.
+//! The emulator as a command: from its arguments to a server, and what is said of it at its end.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 
 use crate::cli::EmulatorArgs;
-use crate::emulator::{Emulator, Link, Settings, Undocumented};
+use crate::emulator::{Counters, Emulator, Link, Settings, Undocumented};
 use crate::error::{Error, Exit};
 use crate::input::{self, Input, Read};
 use crate::report::{counted, notice};
-use crate::signal;
 
-/// Serves until a signal; tells the URL when it can be called.
+/// Starts an emulator, which serves until it is dropped.
 ///
 /// # Errors
 /// The links cannot be read, or the address cannot be listened on.
-pub async fn serve(
-    args: EmulatorArgs,
-    tell: impl FnOnce(&str) -> Result<(), Error>,
-) -> Result<Exit, Error> {
+pub fn start(args: EmulatorArgs) -> Result<Emulator, Error> {
     if let Some(warning) = exposed(args.listen, !args.access_keys.is_empty()) {
         notice(&warning);
     }
@@ -30,7 +26,7 @@ pub async fn serve(
         )));
     }
     let listen = args.listen;
-    let emulator = Emulator::spawn(Settings {
+    Emulator::spawn(Settings {
         listen,
         links: args.links.map(links).transpose()?,
         provider: args.provider,
@@ -49,12 +45,11 @@ pub async fn serve(
         seed: args.seed,
         log: false,
     })
-    .map_err(|error| Error::usage(format!("cannot listen on {listen}: {error}")))?;
-    let mut signals = signal::listen()
-        .map_err(|error| Error::usage(format!("signals cannot be caught: {error}")))?;
-    tell(&emulator.url())?;
-    signals.recv().await;
-    let counters = emulator.counters();
+    .map_err(|error| Error::usage(format!("cannot listen on {listen}: {error}")))
+}
+
+/// Says what it has served.
+pub fn tell(counters: &Counters) {
     notice(&format!(
         "{} answered, {} removed, {} throttled, at most {} in flight",
         counted(counters.unlinks, "unlink"),
@@ -62,7 +57,6 @@ pub async fn serve(
         counters.throttled,
         counters.most_in_flight
     ));
-    Ok(Exit::Done)
 }
 
 /// What an address means that other machines can reach.

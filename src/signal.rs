@@ -1,9 +1,14 @@
-//! What signals do to a run. The rule is pure; only [`listen`] touches the operating system.
+//! What signals do to a run. The rules are pure; only [`Signals`] touches the operating system.
+//!
+//! A signal that was ignored when the program started stays ignored: `nohup` ignores SIGHUP, and a shell without job control
+//! ignores SIGINT for what it starts in the background. Linux tells which in `/proc/self/status`; where there is no such file,
+//! every signal is caught.
 
+use std::future::poll_fn;
 use std::io;
+use std::task::Poll;
 
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::signal::unix::{self, SignalKind};
 
 use crate::error::Exit;
 
@@ -22,6 +27,16 @@ pub enum Signal {
 }
 
 impl Signal {
+    const ALL: [Self; 3] = [Self::HangUp, Self::Interrupt, Self::Terminate];
+
+    fn kind(self) -> SignalKind {
+        match self {
+            Self::HangUp => SignalKind::hangup(),
+            Self::Interrupt => SignalKind::interrupt(),
+            Self::Terminate => SignalKind::terminate(),
+        }
+    }
+
     /// The exit code of a run that it stopped: 128 and its number.
     #[must_use]
     pub fn exit(self) -> Exit {
@@ -57,29 +72,57 @@ impl Stop {
     }
 }
 
-/// Catches the signals from now on.
-///
-/// # Errors
-/// The operating system refuses.
-pub fn listen() -> io::Result<mpsc::Receiver<Signal>> {
-    // A file that may not grow any more is an error of the write, as a full disk is; unheard, this would kill the process.
-    let _ = signal(SignalKind::from_raw(SIGXFSZ))?;
-    // More than two say no more than two.
-    let (tell, told) = mpsc::channel(2);
-    for (kind, meaning) in [
-        (SignalKind::hangup(), Signal::HangUp),
-        (SignalKind::interrupt(), Signal::Interrupt),
-        (SignalKind::terminate(), Signal::Terminate),
-    ] {
-        let mut caught = signal(kind)?;
-        let tell = tell.clone();
-        tokio::spawn(async move {
-            while caught.recv().await.is_some() {
-                let _ = tell.try_send(meaning);
+/// The signals of this process, caught as long as the process lives.
+#[derive(Debug)]
+pub struct Signals {
+    caught: Vec<(Signal, unix::Signal)>,
+}
+
+impl Signals {
+    /// Catches those that are not ignored. Called within the runtime that will wait for them.
+    ///
+    /// # Errors
+    /// The operating system refuses.
+    pub fn catch() -> io::Result<Self> {
+        // Once caught, a signal is ignored no more: the mask is read first.
+        let ignored = std::fs::read_to_string("/proc/self/status");
+        let ignored = ignored.map_or(0, |status| ignored_of(&status));
+        // A file that may not grow any more is an error of the write, as a full disk is; unheard, this would kill the process.
+        let _ = unix::signal(SignalKind::from_raw(SIGXFSZ))?;
+        let mut caught = Vec::new();
+        for signal in Signal::ALL {
+            if !is_in(ignored, signal.kind()) {
+                caught.push((signal, unix::signal(signal.kind())?));
             }
-        });
+        }
+        Ok(Self { caught })
     }
-    Ok(told)
+
+    /// Waits for the next one.
+    pub async fn recv(&mut self) -> Signal {
+        poll_fn(|context| {
+            for (signal, stream) in &mut self.caught {
+                if let Poll::Ready(Some(())) = stream.poll_recv(context) {
+                    return Poll::Ready(*signal);
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
+}
+
+/// Returns the mask of ignored signals in a `/proc/PID/status`; none where the text tells of none.
+fn ignored_of(status: &str) -> u64 {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or(0)
+}
+
+/// Signal 1 is the lowest bit.
+fn is_in(mask: u64, kind: SignalKind) -> bool {
+    let bit = u32::try_from(kind.as_raw_value() - 1).unwrap_or(u32::MAX);
+    mask.checked_shr(bit).is_some_and(|mask| mask & 1 == 1)
 }
 
 #[cfg(test)]
@@ -94,6 +137,32 @@ mod tests {
         assert_eq!(Stop::Abort.after_signal(), Stop::Abort);
         assert_eq!(Stop::Finish.after_signal(), Stop::Drain);
         assert!([Stop::Go, Stop::Finish, Stop::Drain, Stop::Abort].is_sorted());
+    }
+
+    #[test]
+    fn the_mask_of_ignored_signals_is_read_from_the_status() {
+        let ignored = |mask: &str| {
+            let status = format!(
+                "Name:\tcognito-unlink\nSigBlk:\t0000000000000007\nSigIgn:\t{mask}\nSigCgt:\t0\n"
+            );
+            Signal::ALL.map(|signal| is_in(ignored_of(&status), signal.kind()))
+        };
+        for (mask, hang_up_interrupt_terminate) in [
+            // SIGPIPE, as in every program of Rust's.
+            ("0000000000001000", [false, false, false]),
+            // As under `nohup`.
+            ("0000000000001001", [true, false, false]),
+            // As in the background of `sh`: SIGQUIT, too.
+            ("0000000000001006", [false, true, false]),
+            ("0000000000005003", [true, true, true]),
+            ("ffffffffffffffff", [true, true, true]),
+            ("", [false, false, false]),
+            ("none", [false, false, false]),
+        ] {
+            assert_eq!(ignored(mask), hang_up_interrupt_terminate, "{mask}");
+        }
+        assert_eq!(ignored_of("SigCgt:\t0000000000000001\n"), 0);
+        assert_eq!(ignored_of(""), 0);
     }
 
     #[test]

@@ -21,6 +21,8 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "run",
             "settings",
             "single",
+            "stderr",
+            "supervisor",
         ],
     ),
     // The arguments' own types parse themselves, so that a wrong one is refused where it stands.
@@ -37,7 +39,8 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         "run",
         &[
             "admit", "call", "config", "emulator", "error", "hold", "input", "outcome", "quotas",
-            "record", "report", "retry", "row", "settings", "signal", "terminal", "worker",
+            "record", "report", "retry", "row", "settings", "signal", "stderr", "terminal",
+            "worker",
         ],
     ),
     // It reads what a run would read, and calls nothing.
@@ -66,15 +69,17 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("record", &["outcome", "row"]),
     (
         "report",
-        &["admit", "error", "outcome", "signal", "terminal"],
+        &["admit", "error", "outcome", "signal", "stderr", "terminal"],
     ),
     ("single", &["call", "cli", "error", "report", "row"]),
     ("signal", &["error"]),
+    ("stderr", &[]),
+    ("supervisor", &["error", "signal", "stderr"]),
     ("terminal", &[]),
     ("error", &[]),
     (
         "rehearsal",
-        &["cli", "emulator", "error", "input", "report", "signal"],
+        &["cli", "emulator", "error", "input", "report"],
     ),
     ("emulator", &[]),
 ];

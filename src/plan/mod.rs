@@ -35,6 +35,7 @@ use crate::report::notice;
 use crate::run::{endpoint, is_loopback, quoted};
 use crate::settings::Settings;
 use refused::Refused;
+pub use refused::remove_unfinished;
 
 /// Plans a run, and calls nothing; asked to, it looks up caller and pools. `options` are those of the command line, in their own words.
 ///

@@ -2,6 +2,7 @@
 
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use tempfile::NamedTempFile;
 
@@ -10,6 +11,22 @@ use crate::input::{self, Compression, Format, Reader};
 use crate::row::InvalidRow;
 use crate::run::unreadable;
 use crate::settings::Settings;
+
+/// The file that is under way in this process, under the name that it has until then.
+static UNFINISHED: Mutex<Option<PathBuf>> = Mutex::new(None);
+
+fn set_unfinished(path: Option<PathBuf>) {
+    *UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner) = path;
+}
+
+/// Removes what a plan leaves behind that is stopped in the middle: its thread may be blocked, and does not come to it.
+pub fn remove_unfinished() {
+    let unfinished = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(path) = &*unfinished {
+        // Half a list of people; that there is none any more is as well.
+        let _ = std::fs::remove_file(path);
+    }
+}
 
 /// A file under way. It has its name only when it is whole: half a file would be taken for all of it.
 #[derive(Debug)]
@@ -58,6 +75,7 @@ impl Refused {
                     path.display()
                 ))
             })?;
+        set_unfinished(Some(file.path().to_owned()));
         Ok(Self {
             path: path.to_owned(),
             file: BufWriter::new(file),
@@ -108,6 +126,7 @@ impl Refused {
             io::ErrorKind::AlreadyExists => is_there(&self.path),
             _ => failed(&refused.error),
         })?;
+        set_unfinished(None);
         Ok(())
     }
 }

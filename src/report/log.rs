@@ -3,32 +3,45 @@
 //! Where the log is JSON, everything else that is said goes with it, so that each line of standard error is an object.
 
 use std::io::{self, Write};
+use std::time::SystemTime;
 
-use indicatif::ProgressBar;
-use tracing::Level;
+use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, filter};
 
+use super::counted;
+use crate::stderr::{self, Kind};
 use crate::terminal::{printable, printable_json};
 
 /// What is said to people. Only a log in JSON takes it.
 const SAID: &str = "said";
 
-/// Starts logging, if anything is to be logged. Gives back the bar that it writes above, which nobody sees yet.
-#[must_use]
-pub fn start(verbose: u8, json: bool) -> ProgressBar {
-    let bar = ProgressBar::hidden();
+/// Starts logging, if anything is to be logged.
+pub fn start(verbose: u8, json: bool) {
+    stderr::tell_dropped(if json { dropped_in_json } else { dropped });
     let level = match verbose {
         0 => None,
         1 => Some(Level::INFO),
         _ => Some(Level::DEBUG),
     };
     if level.is_some() || json {
-        log_above(bar.clone(), level, json);
+        log(level, json);
     }
-    bar
+}
+
+/// Tells of messages for which there was no room while standard error could not be written.
+fn dropped(messages: u64) -> String {
+    let messages = counted(messages, "message");
+    format!("{messages} dropped: standard error could not be written for a while.")
+}
+
+/// The same as a line of a log in JSON.
+fn dropped_in_json(messages: u64) -> String {
+    let now = humantime::format_rfc3339_micros(SystemTime::now()).to_string();
+    let line = serde_json::json!({"timestamp": now, "level": "WARN", "message": dropped(messages)});
+    line.to_string()
 }
 
 /// Says it in the log; or returns false, as the log is for people or there is none.
@@ -44,7 +57,7 @@ pub(super) fn said(text: &str, is_error: bool) -> bool {
     true
 }
 
-fn log_above(bar: ProgressBar, level: Option<Level>, json: bool) {
+fn log(level: Option<Level>, json: bool) {
     let ours = filter::filter_fn(move |event| match event.target() {
         SAID => json,
         target => {
@@ -55,7 +68,7 @@ fn log_above(bar: ProgressBar, level: Option<Level>, json: bool) {
     let layer = tracing_subscriber::fmt::layer()
         .with_ansi(false)
         .with_target(false)
-        .with_writer(AboveBar { bar, json });
+        .with_writer(Stderr { json });
     let layer: Box<dyn Layer<_> + Send + Sync> = if json {
         Box::new(layer.json().flatten_event(true).with_filter(ours))
     } else {
@@ -65,39 +78,68 @@ fn log_above(bar: ProgressBar, level: Option<Level>, json: bool) {
     let _ = tracing_subscriber::registry().with(layer).try_init();
 }
 
-/// Writes lines to standard error without tearing the bar.
-struct AboveBar {
-    bar: ProgressBar,
+/// Hands lines over to be written.
+struct Stderr {
     json: bool,
 }
 
-impl<'a> MakeWriter<'a> for AboveBar {
-    type Writer = Line<'a>;
+impl<'a> MakeWriter<'a> for Stderr {
+    type Writer = Line;
 
-    fn make_writer(&'a self) -> Line<'a> {
-        Line(self)
+    fn make_writer(&'a self) -> Line {
+        Line {
+            kind: Kind::Log,
+            json: self.json,
+        }
+    }
+
+    fn make_writer_for(&'a self, event: &Metadata<'_>) -> Line {
+        let kind = match event.target() {
+            SAID => Kind::Notice,
+            _ => Kind::Log,
+        };
+        Line {
+            kind,
+            json: self.json,
+        }
     }
 }
 
 /// One line on its way; the formatter writes it whole.
-struct Line<'a>(&'a AboveBar);
+struct Line {
+    kind: Kind,
+    json: bool,
+}
 
-impl Write for Line<'_> {
+impl Write for Line {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(line);
         let text = text.strip_suffix('\n').unwrap_or(&text);
-        let safe = if self.0.json {
-            printable_json(text)
+        if self.json {
+            stderr::line(self.kind, &printable_json(text));
         } else {
-            printable(text).into_owned()
-        };
-        self.0
-            .bar
-            .suspend(|| writeln!(io::stderr().lock(), "{safe}"))?;
+            stderr::line(self.kind, &printable(text));
+        }
         Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dropped_messages_are_told_in_either_form() {
+        let told = "1,200 messages dropped: standard error could not be written for a while.";
+        assert_eq!(dropped(1200), told);
+        let json: serde_json::Value = serde_json::from_str(&dropped_in_json(1200)).expect("JSON");
+        assert_eq!(json["message"], told);
+        assert_eq!(json["level"], "WARN");
+        let time = json["timestamp"].as_str().expect("a time");
+        assert!(humantime::parse_rfc3339(time).is_ok(), "{time}");
     }
 }

@@ -1,14 +1,12 @@
 //! What people and scripts see of a run. It never calls and never touches the results file.
 
+mod drawing;
 pub mod log;
 mod progress;
 mod summary;
 mod tally;
 
-use std::io::Write as _;
 use std::time::Duration;
-
-use indicatif::ProgressBar;
 
 pub use progress::{Progress, Reading, Style, Totals};
 pub use summary::{Born, Report, conclusion};
@@ -16,6 +14,7 @@ pub use tally::Tally;
 
 use crate::admit::{Rate, Vain};
 use crate::signal::Stop;
+use crate::stderr::{self, Kind};
 use crate::terminal::printable;
 
 /// A run at one moment.
@@ -61,17 +60,9 @@ pub fn complaint(text: &str) {
     }
 }
 
-/// The same above a bar.
-fn notice_above(bar: &ProgressBar, text: &str) {
-    if !log::said(text, false) {
-        bar.suspend(|| write_safely(text));
-    }
-}
-
 fn write_safely(text: &str) {
     let text = text.lines().map(printable).collect::<Vec<_>>().join("\n");
-    // Nobody can be told that standard error is gone.
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    stderr::line(Kind::Notice, &text);
 }
 
 /// As in `1 call` and `1,234 calls`.

@@ -10,10 +10,12 @@ use console::Term;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::Instant;
 
-use super::{Snapshot, Tally, counted, grouped, notice_above, spoken, whole_rate};
+use super::drawing::Drawing;
+use super::{Snapshot, Tally, counted, grouped, notice, spoken, whole_rate};
 use crate::admit::{CREDENTIALS_PAUSE, Rate, Vain};
 use crate::outcome::Outcome;
 use crate::signal::Stop;
+use crate::stderr;
 
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,15 +87,17 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Nothing is shown yet, and in another style than a bar `bar` stays hidden.
+    /// Nothing is shown yet.
     ///
     /// # Panics
     /// Never: the bar's template is fixed.
     #[must_use]
-    pub fn new(style: Style, totals: Totals, bar: ProgressBar) -> Self {
-        if style == Style::Bar {
+    pub fn new(style: Style, totals: Totals) -> Self {
+        let bar = ProgressBar::hidden();
+        if style == Style::Bar && !ProgressDrawTarget::stderr().is_hidden() {
             bar.set_length(0);
-            bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));
+            let drawing = Box::new(Drawing::new(stderr::bar));
+            bar.set_draw_target(ProgressDrawTarget::term_like_with_hz(drawing, 10));
         }
         let template = "{bar:8} {wide_msg}";
         bar.set_style(
@@ -118,14 +122,14 @@ impl Progress {
     pub fn update(&mut self, now: &Snapshot) {
         self.remember(now);
         for line in &now.news {
-            self.say(line);
+            notice(line);
         }
         if now.stop != self.stop {
             self.stop = now.stop;
-            self.say(&self.stopping(now));
+            notice(&self.stopping(now));
         }
         if now.in_vain != self.in_vain {
-            self.say(&in_vain(self.in_vain.as_ref(), now.in_vain.as_ref()));
+            notice(&in_vain(self.in_vain.as_ref(), now.in_vain.as_ref()));
             self.in_vain.clone_from(&now.in_vain);
         }
         self.warn_of_nothing(&now.tally);
@@ -144,7 +148,7 @@ impl Progress {
             Style::Plain => {
                 if now.elapsed >= self.last_line + BETWEEN_LINES {
                     self.last_line = now.elapsed;
-                    self.say(&joined(&self.parts(now)));
+                    notice(&joined(&self.parts(now)));
                 }
             }
         }
@@ -153,11 +157,6 @@ impl Progress {
     /// Takes the bar away.
     pub fn finish(&self) {
         self.bar.finish_and_clear();
-    }
-
-    /// Writes a line that stays, above the bar if there is one.
-    fn say(&self, line: &str) {
-        notice_above(&self.bar, line);
     }
 
     /// Warns once, when there are enough answers to tell, if most of them say that there is nothing to unlink.
@@ -169,7 +168,7 @@ impl Progress {
         self.judged = true;
         let nothing = tally.of(Outcome::NotLinked);
         if nothing * 2 > answered {
-            self.say(&format!(
+            notice(&format!(
                 "Warning: {nothing} of the first {answered} answers say that there is nothing to unlink. A wrong pool or \
                  an old export looks like this; --max-not-linked stops a run for it."
             ));
@@ -184,7 +183,7 @@ impl Progress {
         self.first_rows_judged = true;
         let invalid = tally.of(Outcome::Invalid);
         if invalid * 2 > tally.read {
-            self.say(&format!(
+            notice(&format!(
                 "Warning: {invalid} of the first {read} rows are invalid. A wrong delimiter, encoding or column looks like \
                  this; see error_message in the results. --max-invalid halts a run for it.",
                 read = tally.read
@@ -401,7 +400,7 @@ mod tests {
     }
 
     fn shown(totals: Totals) -> Progress {
-        Progress::new(Style::None, totals, ProgressBar::hidden())
+        Progress::new(Style::None, totals)
     }
 
     fn snapshot(tally: Tally) -> Snapshot {

@@ -1,28 +1,19 @@
 //! Before anything else is called: are these the credentials of an account that the run may touch?
 
-use std::future::Future;
-
-use tokio::sync::mpsc;
-
 use crate::call::look::{Caller, Look, Untold};
 use crate::error::Error;
 use crate::settings::{Mode, Settings};
-use crate::signal::Signal;
 
 /// Asks whose credentials these are, if that matters. A rehearsal has none.
 ///
 /// # Errors
-/// They are another account's, or nobody tells whose they are, or a signal came.
-pub(super) async fn check(
-    settings: &Settings,
-    calls: &impl Look,
-    signals: &mut mpsc::Receiver<Signal>,
-) -> Result<Option<Caller>, Error> {
+/// They are another account's, or nobody tells whose they are.
+pub(super) async fn check(settings: &Settings, calls: &impl Look) -> Result<Option<Caller>, Error> {
     let guards = &settings.guards;
     if !guards.ask_for_account() || settings.mode == Mode::Rehearsal {
         return Ok(None);
     }
-    let caller = unless_signalled(calls.caller(), signals).await?;
+    let caller = calls.caller().await;
     let caller = caller.map_err(|untold| unknown(&untold))?;
     let account = &caller.account;
     if let Some(expected) = guards.expected_account.as_ref().filter(|id| *id != account) {
@@ -50,18 +41,4 @@ fn unknown(untold: &Untold) -> Error {
         "it cannot be found out whose AWS credentials these are ({untold}); nothing was called"
     ))
     .hint("The account is asked of STS, GetCallerIdentity, with the usual endpoint, proxy and Region settings; it needs no permission.")
-}
-
-/// Waits for what is asked before the run begins, unless a signal ends the program first.
-///
-/// # Errors
-/// The signal.
-pub(super) async fn unless_signalled<T>(
-    asked: impl Future<Output = T>,
-    signals: &mut mpsc::Receiver<Signal>,
-) -> Result<T, Error> {
-    tokio::select! {
-        told = asked => Ok(told),
-        Some(signal) = signals.recv() => Err(Error::new(signal.exit(), "stopped by a signal; nothing was called")),
-    }
 }

@@ -2,16 +2,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead};
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
-use super::account::unless_signalled;
 use super::lookups::LookUps;
 use super::{not_allowed, peek, unreadable};
 use crate::call::aws::AwsCalls;
@@ -22,7 +21,7 @@ use crate::input::{self, Input, Patience, Read};
 use crate::report::{grouped, spoken};
 use crate::row::region_of;
 use crate::settings::Settings;
-use crate::signal::Signal;
+use crate::stderr;
 use crate::terminal::{can_ask, printable};
 
 /// How long the inputs are read before the question is asked.
@@ -51,11 +50,8 @@ impl Question<'_> {
     /// Asks once, where there is somebody to ask. Gives back the pools that were looked up for it.
     ///
     /// # Errors
-    /// Nobody can be asked, or the answer is no, or a signal; or what the question would name cannot be unlinked.
-    pub(super) async fn ask(
-        self,
-        signals: &mut mpsc::Receiver<Signal>,
-    ) -> Result<HashMap<String, Pool>, Error> {
+    /// Nobody can be asked, or the answer is no; or what the question would name cannot be unlinked.
+    pub(super) async fn ask(self) -> Result<HashMap<String, Pool>, Error> {
         if !can_ask() {
             return Err(Error::usage(
                 "a run against AWS cannot ask for confirmation here, since this is not a terminal",
@@ -64,7 +60,7 @@ impl Question<'_> {
         }
         let shown = stamps(&self.settings.inputs);
         let survey = Survey::of(self.settings, self.holds)?;
-        let (account, pools) = unless_signalled(self.look_up(&survey), signals).await?;
+        let (account, pools) = self.look_up(&survey).await;
         for (id, looked) in &pools {
             if let Err(untold) = looked
                 && untold.why == Why::Missing
@@ -83,12 +79,7 @@ impl Question<'_> {
             &pools,
         );
         let number = survey.number_to_type();
-        let agreed = unless_signalled(answered(text, number), signals).await;
-        if agreed.is_err() {
-            // The answer's line has not ended.
-            let _ = writeln!(io::stderr().lock());
-        }
-        if !agreed? {
+        if !answered(text, number).await {
             return Err(Error::usage("not confirmed; nothing was called"));
         }
         if stamps(&self.settings.inputs) != shown {
@@ -159,10 +150,12 @@ async fn answered(question: String, number: Option<usize>) -> bool {
     // A thread of its own: it may wait for ever, and the program must be able to end without it.
     std::thread::spawn(move || {
         let mut ask = |text: &str| {
-            // Nobody else could say anything as long as the screen is locked, and an answer may never come.
-            io::stderr().lock().write_all(text.as_bytes())?;
+            stderr::ask(text)?;
             let mut answer = String::new();
             io::stdin().lock().read_line(&mut answer)?;
+            if answer.ends_with('\n') {
+                stderr::answered();
+            }
             Ok::<_, io::Error>(answer)
         };
         let _ = tell.send(is_yes(&question, number, &mut ask).unwrap_or(false));

@@ -1,9 +1,7 @@
 //! The dry run: everything is read and judged, and nothing is called.
 
-use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::account::unless_signalled;
 use super::{Holding, ending, not_allowed, peek, unreadable};
 use crate::error::Error;
 use crate::hold::Print;
@@ -11,7 +9,6 @@ use crate::input::{self, Read};
 use crate::outcome::Outcome;
 use crate::report::{Report, Style, Tally, counted, notice};
 use crate::settings::Settings;
-use crate::signal::Signal;
 
 /// Invalid rows that a dry run names one by one.
 const SHOWN: u64 = 20;
@@ -19,27 +16,8 @@ const SHOWN: u64 = 20;
 /// Reads and validates everything, and calls nothing. Rows that an earlier run has settled are skipped here too.
 ///
 /// # Errors
-/// An input or the results cannot be read, a row may not be touched, or a signal came.
-pub(super) async fn run(
-    settings: Settings,
-    holding: Option<Holding>,
-    signals: &mut mpsc::Receiver<Signal>,
-) -> Result<Report, Error> {
-    let (tell, told) = oneshot::channel();
-    // By itself, so that a signal is heeded whatever is read or waited for. The thread ends with the program.
-    std::thread::Builder::new()
-        .name("read".to_owned())
-        .spawn(move || {
-            // Nobody listens any more after a signal.
-            let _ = tell.send(read(&settings, holding.as_ref()));
-        })
-        .map_err(|error| Error::usage(format!("a thread cannot be started: {error}")))?;
-    unless_signalled(told, signals)
-        .await?
-        .expect("the thread that reads does not panic")
-}
-
-fn read(settings: &Settings, holding: Option<&Holding>) -> Result<Report, Error> {
+/// An input or the results cannot be read, or a row may not be touched.
+pub(super) fn run(settings: &Settings, holding: Option<&Holding>) -> Result<Report, Error> {
     let began = Instant::now();
     let (past, keyer) = peek(settings)?;
     let mut tally = Tally::default();

@@ -10,6 +10,7 @@ use crate::settings::Settings;
 use crate::terminal::printable;
 
 /// The quotas of one endpoint and account.
+#[derive(Debug)]
 pub(super) struct Memory {
     /// Where they are kept, if they are.
     path: Option<PathBuf>,
@@ -19,7 +20,7 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// Looks up what is known, and says so. That nothing can be looked up is no reason not to run.
+    /// Looks up what is known. That nothing can be looked up is no reason not to run.
     pub(super) async fn of(settings: &Settings, calls: &AwsCalls) -> Self {
         let endpoint = calls.endpoint_url().unwrap_or("AWS").to_owned();
         let mut memory = Self {
@@ -40,11 +41,11 @@ impl Memory {
             Ok(_) => {}
             Err(error) => notice(&format!("{} is not used: {error}", path.display())),
         }
-        memory.tell();
         memory
     }
 
-    fn tell(&self) {
+    /// Says what is known.
+    pub(super) fn tell(&self) {
         let mut regions: Vec<_> = self.known.iter().collect();
         regions.sort_by(|a, b| a.0.cmp(b.0));
         for (region, calls) in regions.into_iter().filter(|_| self.told) {

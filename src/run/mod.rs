@@ -26,7 +26,6 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use indicatif::ProgressBar;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -54,16 +53,24 @@ use crate::record::{OpenError, Past, Results};
 use crate::report::{Born, Progress, Reading, Report, Totals, counted, notice};
 use crate::row::{Keyer, Position, ROOM, Room};
 use crate::settings::{Mode, Origin, Settings};
-use crate::signal::{self, Signal, Stop};
+use crate::signal::{Signal, Stop};
 use crate::worker::{Context, Counters};
 
-/// Runs the main job to its end, whatever that is; progress is shown in `bar`, if it is a bar.
+/// What comes before the first call is done.
+#[derive(Debug)]
+pub enum Prepared {
+    /// Nothing is to be called: this is what there is to tell.
+    Told(Box<Report>),
+    /// Calls may start.
+    Ready(Box<Ready>),
+}
+
+/// Does everything that comes before the first call. It opens files, which may block for ever, so that it belongs on a thread
+/// that may be left behind; results are opened last, and until then a run that is left behind has changed nothing.
 ///
 /// # Errors
-/// The run could not begin: nothing was called.
-pub async fn run(mut settings: Settings, bar: ProgressBar) -> Result<Report, Error> {
-    let mut signals = signal::listen()
-        .map_err(|error| Error::usage(format!("signals cannot be caught: {error}")))?;
+/// The run cannot begin: nothing was called.
+pub async fn prepare(mut settings: Settings) -> Result<Prepared, Error> {
     tell_config(&settings);
     check_inputs(&settings)?;
     let holds = Holding::read(&settings)?;
@@ -72,11 +79,11 @@ pub async fn run(mut settings: Settings, bar: ProgressBar) -> Result<Report, Err
         if endpoint.as_deref().is_some_and(is_loopback) {
             settings.stays_local();
         }
-        return dry::run(settings, holds, &mut signals).await;
+        let report = dry::run(&settings, holds.as_ref())?;
+        return Ok(Prepared::Told(Box::new(report)));
     }
-    let stage = Stage::set(&settings).await?;
-    let caller = account::check(&settings, &stage.calls, &mut signals).await?;
-    let mut pools = HashMap::new();
+    let mut stage = Stage::set(&settings).await?;
+    let caller = account::check(&settings, &stage.calls).await?;
     if settings.mode == Mode::Rehearsal || agreement::is_local(&stage.calls) {
         settings.stays_local();
     } else if !settings.agreed {
@@ -87,15 +94,18 @@ pub async fn run(mut settings: Settings, bar: ProgressBar) -> Result<Report, Err
             holds: holds.as_ref().map(|holding| &*holding.holds),
             caller,
         };
-        pools = question.ask(&mut signals).await?;
+        stage.pools = question.ask().await?;
     }
+    stage.holds = holds;
+    let memory = Memory::of(&settings, &stage.calls).await;
     let results = open_results(&settings)?;
-    let stage = Stage {
-        holds,
-        pools,
-        ..stage
-    };
-    call_all(&settings, stage, results, signals, bar).await
+    memory.tell();
+    Ok(Prepared::Ready(Box::new(Ready {
+        settings,
+        stage,
+        memory,
+        results,
+    })))
 }
 
 /// Says which configuration counts, and for what.
@@ -116,6 +126,7 @@ fn tell_config(settings: &Settings) {
 }
 
 /// Hold lists, and the files that they are read from again.
+#[derive(Debug)]
 struct Holding {
     holds: Arc<Holds>,
     files: Files,
@@ -139,6 +150,7 @@ impl Holding {
 }
 
 /// Whoever answers the calls, and what is known before the first.
+#[derive(Debug)]
 struct Stage {
     calls: Arc<AwsCalls>,
     look_ups: Arc<LookUps<AwsCalls>>,
@@ -294,12 +306,37 @@ fn not_opened(error: &OpenError) -> Error {
     Error::new(exit, error.to_string())
 }
 
+/// A run that may call.
+#[derive(Debug)]
+pub struct Ready {
+    settings: Settings,
+    stage: Stage,
+    memory: Memory,
+    results: Results,
+}
+
+impl Ready {
+    /// Calls, to the run's end, whatever that is.
+    ///
+    /// # Errors
+    /// A thread cannot be started: nothing was called.
+    pub async fn call_all(self, signals: mpsc::Receiver<Signal>) -> Result<Report, Error> {
+        let Self {
+            settings,
+            stage,
+            memory,
+            results,
+        } = self;
+        call_all(&settings, stage, memory, results, signals).await
+    }
+}
+
 async fn call_all(
     settings: &Settings,
     stage: Stage,
+    memory: Memory,
     results: Results,
     signals: mpsc::Receiver<Signal>,
-    bar: ProgressBar,
 ) -> Result<Report, Error> {
     let no_thread = |error| Error::usage(format!("a thread cannot be started: {error}"));
     let began = Instant::now();
@@ -311,7 +348,6 @@ async fn call_all(
         .start()
         .map_err(no_thread)?;
 
-    let memory = Memory::of(settings, &stage.calls).await;
     let (stop, told) = watch::channel(Stop::Go);
     let preflight = stage.preflight(settings);
     let (holds, _watching) = match stage.holds {
@@ -332,7 +368,7 @@ async fn call_all(
         chance: Mutex::new(fastrand::Rng::new()),
         counters: Counters::default(),
     });
-    let mut progress = Progress::new(settings.progress, totals(settings, reading), bar);
+    let mut progress = Progress::new(settings.progress, totals(settings, reading));
     let summary = drive(
         Arc::clone(&context),
         settings.bounds,

@@ -100,7 +100,7 @@ fn may_have_taken_effect(reply: &Reply) -> bool {
     matches!(
         reply,
         Reply::None {
-            silence: Silence::ReadTimeout | Silence::Closed,
+            silence: Silence::ReadTimeout | Silence::Closed | Silence::Inconclusive,
             ..
         }
     )
@@ -150,6 +150,9 @@ fn failure(reply: &Reply, used_up: Option<u32>) -> Error {
             Silence::Tls => format!("SSL validation failed for {url} {why}"),
             Silence::Closed => format!(
                 "Connection was closed before we received a valid response from endpoint URL: \"{url}\"."
+            ),
+            Silence::Inconclusive => format!(
+                "No valid response from endpoint URL: \"{url}\": {why}. The identity may be unlinked."
             ),
         },
         Reply::NoCredentials => "Unable to locate credentials. You can configure credentials by running \"aws configure\", or name \

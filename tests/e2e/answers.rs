@@ -355,3 +355,114 @@ fn a_run_takes_no_more_rows_when_its_time_is_up() {
     assert_eq!(counts[1] + counts[2], 5000);
     assert!(counts[1] > 0 && counts[2] > 0, "{counts:?}");
 }
+
+#[test]
+fn unlinked_is_only_what_cognito_calls_so() {
+    let json = || {
+        (
+            "content-type".to_owned(),
+            "application/x-amz-json-1.1".to_owned(),
+        )
+    };
+    let no_id = || ("x-amzn-requestid".to_owned(), String::new());
+    let s3s_id = || ("x-amz-request-id".to_owned(), "4442587FB7D0A2F9".to_owned());
+    let kind = |code: &str| ("x-amzn-errortype".to_owned(), format!("{code}:"));
+    let gone = r#"{"__type":"ResourceNotFoundException","message":"Identity not found"}"#;
+    for (status, headers, body, outcome, code) in [
+        (200, vec![], "", "unlinked", ""),
+        (200, vec![json(), s3s_id()], " {} ", "unlinked", ""),
+        (
+            200,
+            vec![json()],
+            gone,
+            "not_linked",
+            "ResourceNotFoundException",
+        ),
+        (
+            200,
+            vec![kind("NotAuthorizedException")],
+            "",
+            "failed",
+            "NotAuthorizedException",
+        ),
+        (200, vec![json()], r#"{"code":"New"}"#, "failed", "New"),
+        (206, vec![], "", "in_doubt", "InconclusiveAnswer"),
+        (
+            200,
+            vec![json(), no_id(), s3s_id()],
+            "",
+            "in_doubt",
+            "InconclusiveAnswer",
+        ),
+        (
+            200,
+            vec![json()],
+            r#"{"x":1}"#,
+            "in_doubt",
+            "InconclusiveAnswer",
+        ),
+        // Cognito has answered before, so that this is a bad moment.
+        (200, vec![no_id(), s3s_id()], "", "in_doubt", "NotCognito"),
+    ] {
+        let sandbox = Sandbox::new();
+        sandbox.write("people.csv", people(2));
+        sandbox.emulator.add_rule(Rule {
+            when: When::User("acct-2".into()),
+            then: Then::Answer(Canned {
+                status,
+                headers,
+                body: body.into(),
+            }),
+            times: None,
+        });
+        let args = ["people.csv", "--max-attempts", "2", "--concurrency", "1"];
+        sandbox.run(&args);
+        let lines = sandbox.results("people.results.csv");
+        let line = &lines[1];
+        assert_eq!(
+            (&*line["outcome"], &*line["error_code"]),
+            (outcome, code),
+            "{status} {body}"
+        );
+        assert_eq!(line["http_status"], status.to_string());
+    }
+}
+
+#[test]
+fn a_reply_that_says_nothing_may_have_been_a_success() {
+    let sandbox = Sandbox::with(Settings {
+        links: Some(vec![link(1)]),
+        ..Settings::default()
+    });
+    sandbox.write("people.csv", people(2));
+    sandbox.emulator.add_rule(Rule {
+        when: When::User("acct-2".into()),
+        then: Then::Answer(Canned {
+            status: 206,
+            headers: Vec::new(),
+            body: String::new(),
+        }),
+        times: Some(1),
+    });
+    let ran = sandbox.run(&["people.csv", "--json"]).exits(0);
+    assert_eq!(
+        ran.counts(&["unlinked", "unlinked_reply_lost", "calls"]),
+        [1, 1, 3]
+    );
+}
+
+#[test]
+fn an_error_in_a_success_halts_as_it_does_elsewhere() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(2));
+    sandbox.emulator.add_rule(always(Then::Answer(Canned {
+        status: 200,
+        headers: vec![("x-amzn-errortype".into(), "AccessDeniedException:".into())],
+        body: String::new(),
+    })));
+    let ran = sandbox.run(&["people.csv", "--json"]).exits(5);
+    let summary = ran.summary();
+    let message = summary["message"].as_str().expect("a sentence");
+    assert!(message.contains("may not unlink"), "{message}");
+    assert_eq!(ran.counts(&["unlinked", "failed", "left"]), [0, 0, 2]);
+}

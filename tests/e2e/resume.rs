@@ -1,6 +1,7 @@
 //! A run that stopped for any reason goes on where it stopped.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use cognito_unlink::emulator::{FaultKind, Rule, Settings, Then, When};
@@ -305,10 +306,10 @@ fn a_line_from_before_a_call_says_nothing_of_it() {
 #[test]
 fn a_row_that_was_left_before_a_kill_was_not_in_flight() {
     let sandbox = Sandbox::new();
-    sandbox.write("people.csv", people(2));
+    sandbox.fifo("people.csv");
     for (user, then) in [
-        ("acct-1", Then::Fault(FaultKind::AccessDenied)),
-        ("acct-2", Then::Hold),
+        ("acct-1", Then::Hold),
+        ("acct-2", Then::Fault(FaultKind::AccessDenied)),
     ] {
         sandbox.emulator.add_rule(Rule {
             when: When::User(user.into()),
@@ -317,11 +318,17 @@ fn a_row_that_was_left_before_a_kill_was_not_in_flight() {
         });
     }
     let running = sandbox.start(&["people.csv", "--concurrency", "2"]);
-    running.says("Stopping: waiting for 1 call in flight");
+    let mut input = sandbox.until_read("people.csv");
+    input.write_all(people(1).as_bytes()).expect("written");
     assert!(sandbox.emulator.wait_until(PATIENCE, |seen| seen.held == 1));
+    let second = people(2).split_off(people(1).len());
+    input.write_all(second.as_bytes()).expect("written");
+    running.says("Stopping: waiting for 1 call in flight");
     running.signal(Signal::KILL);
     running.ended();
     sandbox.emulator.clear_rules();
+    fs::remove_file(sandbox.path("people.csv")).expect("removed");
+    sandbox.write("people.csv", people(2));
     let ran = sandbox.run(&["people.csv"]).exits(0);
     let told = "people.results.csv: 1 row";
     assert!(ran.stderr.contains(told), "{}", ran.stderr);

@@ -5,17 +5,18 @@ use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use cognito_unlink::emulator::{Call, Emulator, Link, Rule, Settings, Then, When};
+use rustix::fs::{CWD, FileType, Mode, OFlags, fcntl_getfl, fcntl_setfl, mknodat};
 use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -140,6 +141,23 @@ impl Sandbox {
 
     pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) {
         fs::write(self.path(name), content).expect("written");
+    }
+
+    /// Makes a FIFO.
+    pub(crate) fn fifo(&self, name: &str) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO");
+    }
+
+    /// Opens a FIFO for writing, which waits until somebody reads from it.
+    #[track_caller]
+    pub(crate) fn until_read(&self, fifo: &str) -> File {
+        let path = self.path(fifo);
+        let (tell, told) = mpsc::sync_channel(1);
+        thread::spawn(move || tell.send(File::options().write(true).open(path)));
+        let opened = told.recv_timeout(PATIENCE).expect("it is opened");
+        opened.expect("a FIFO")
     }
 
     pub(crate) fn read(&self, name: &str) -> String {
@@ -294,21 +312,66 @@ pub(crate) fn start(command: &mut Command) -> Running {
     }
 }
 
-/// Starts `command` with a terminal for its standard input and error.
-pub(crate) fn start_on_terminal(mut command: Command) -> Running {
+/// Starts `command`, whose standard error goes where nobody reads.
+pub(crate) fn start_unheard(mut command: Command, stderr: impl Into<Stdio>) -> Running {
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(stderr)
+        .spawn()
+        .expect("the program starts");
+    Running {
+        stdout: read_all(child.stdout.take().expect("a pipe")),
+        stderr: read_all(io::empty()),
+        child,
+        terminal: None,
+    }
+}
+
+/// Starts `command`, whose standard output goes where nobody reads.
+pub(crate) fn start_unseen(command: &mut Command, stdout: impl Into<Stdio>) -> Running {
+    let mut child = command
+        .stdout(stdout)
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    Running {
+        stdout: read_all(io::empty()),
+        stderr: read_all(child.stderr.take().expect("a pipe")),
+        child,
+        terminal: None,
+    }
+}
+
+/// A pipe that takes no more, and what keeps it from being closed.
+pub(crate) fn full_pipe() -> (PipeReader, PipeWriter) {
+    let (reader, mut writer) = io::pipe().expect("a pipe");
+    let flags = fcntl_getfl(&writer).expect("flags");
+    fcntl_setfl(&writer, flags | OFlags::NONBLOCK).expect("flags");
+    while writer.write(&[b'.'; 4096]).is_ok() {}
+    fcntl_setfl(&writer, flags).expect("flags");
+    (reader, writer)
+}
+
+/// A terminal, and a way to open its other side.
+pub(crate) fn terminal() -> (OwnedFd, impl Fn() -> File) {
     let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
     grantpt(&terminal)
         .and_then(|()| unlockpt(&terminal))
         .expect("a usable terminal");
     let name = ptsname(&terminal, Vec::new()).expect("a name");
-    let name = Path::new(OsStr::from_bytes(name.as_bytes()));
-    let side = || {
+    let side = move || {
         File::options()
             .read(true)
             .write(true)
-            .open(name)
+            .open(Path::new(OsStr::from_bytes(name.as_bytes())))
             .expect("its other side")
     };
+    (terminal, side)
+}
+
+/// Starts `command` with a terminal for its standard input and error.
+pub(crate) fn start_on_terminal(mut command: Command) -> Running {
+    let (terminal, side) = terminal();
     let mut child = command
         .stdin(side())
         .stdout(Stdio::piped())
@@ -392,7 +455,11 @@ impl Running {
         if !over {
             let _ = self.child.kill();
         }
-        let (stderr, _) = self.stderr.wait(|_, ended| ended);
+        let (stderr, quiet) = self.stderr.wait(|_, ended| ended);
+        if !quiet {
+            let _ = self.child.kill();
+        }
+        let over = over && quiet;
         assert!(over, "the program is stuck; it said {stderr:?}");
         Ran {
             status: self.child.wait().expect("it has ended"),

@@ -10,11 +10,11 @@ use aws_sdk_cognitoidentity::config::interceptors::{
 };
 use aws_sdk_cognitoidentity::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_cognitoidentity::error::{BoxError, ProvideErrorMetadata, SdkError};
-use aws_sdk_cognitoidentity::operation::RequestId;
 use aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint;
-use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::orchestrator::{HttpResponse, Metadata};
 use aws_smithy_types::body::SdkBody;
 use http_body_util::Limited;
+use serde_json::{Map, Value};
 
 use super::guarded::Unfit;
 use crate::outcome::{Answer, Facts, Heard};
@@ -22,23 +22,42 @@ use crate::outcome::{Answer, Facts, Heard};
 /// An answer to an unlink has a body of some hundred bytes at most. What is longer is not read to its end.
 const LONGEST_ANSWER: usize = 64 * 1024;
 
-/// Refuses successes that Cognito did not write.
+/// Refuses successes that are none.
 ///
 /// The operation has no output, so the SDK takes any 200 for a success: a captive portal's page would unlink everybody.
 #[derive(Debug)]
 pub(super) struct OnlyCognito;
 
-/// Why an answer was refused.
-#[derive(Debug)]
-pub(super) struct NotCognito;
+/// The operation whose success says nothing but that it is one.
+const UNLINK: &str = "UnlinkDeveloperIdentity";
 
-impl fmt::Display for NotCognito {
+/// Why an answer with a status of success is none.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum NotASuccess {
+    /// It bears no sign of Cognito.
+    Foreign,
+    /// It is an error, whatever its status.
+    Error {
+        /// The code, bare.
+        code: String,
+        /// The message beside it.
+        message: Option<String>,
+    },
+    /// It may be Cognito's, and does not say whether the call took effect.
+    Inconclusive(&'static str),
+}
+
+impl fmt::Display for NotASuccess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the answer is not Amazon Cognito's")
+        match self {
+            Self::Foreign => f.write_str("the answer is not Amazon Cognito's"),
+            Self::Error { code, .. } => write!(f, "the answer is the error {code}"),
+            Self::Inconclusive(why) => write!(f, "the answer is not conclusive: {why}"),
+        }
     }
 }
 
-impl StdError for NotCognito {}
+impl StdError for NotASuccess {}
 
 #[dyn_dispatch_hint]
 impl Intercept for OnlyCognito {
@@ -68,22 +87,59 @@ impl Intercept for OnlyCognito {
         &self,
         context: &AfterDeserializationInterceptorContextRef<'_>,
         _: &RuntimeComponents,
-        _: &mut ConfigBag,
+        config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let response = context.response();
-        if response.status().is_success() && !is_cognitos_success(response) {
-            return Err(NotCognito.into());
+        if response.status().is_success() {
+            let operation = config.load::<Metadata>();
+            success(response, operation.is_some_and(|of| of.name() == UNLINK))?;
         }
         Ok(())
     }
 }
 
-/// Cognito's success has a request id or at least the protocol's content type, and a body that is empty or a JSON object.
-fn is_cognitos_success(response: &HttpResponse) -> bool {
-    let signed_off = response.request_id().is_some()
-        || content_type(response).starts_with("application/x-amz-json");
-    let body = response.body().bytes().unwrap_or_default();
-    signed_off && body.trim_ascii().first().is_none_or(|&first| first == b'{')
+/// Accepts what Cognito says when a call has taken effect: 200, its request id, and a JSON object, an empty one or nothing
+/// where there is nothing to tell.
+fn success(response: &HttpResponse, is_unlink: bool) -> Result<(), NotASuccess> {
+    let kind = response.headers().get("x-amzn-errortype");
+    let id = request_id(response);
+    let speaks_json = content_type(response).starts_with("application/x-amz-json");
+    let Some(body) = response.body().bytes().map(<[u8]>::trim_ascii) else {
+        // It did not arrive whole, which is an error already.
+        return Ok(());
+    };
+    let is_object = body.first().is_none_or(|&first| first == b'{');
+    let signed_off = id.is_some() || kind.is_some() || speaks_json;
+    if is_html(response) || !signed_off || !(is_object || kind.is_some()) {
+        return Err(NotASuccess::Foreign);
+    }
+    let object: Option<Map<String, Value>> = match body {
+        b"" => Some(Map::new()),
+        _ => serde_json::from_slice(body).ok(),
+    };
+    let text = |key| object.as_ref()?.get(key)?.as_str();
+    let code = kind.or_else(|| text("__type")).or_else(|| text("code"));
+    if let Some(code) = code.map(bare_code).filter(|code| !code.is_empty()) {
+        let message = text("message").or_else(|| text("Message"));
+        return Err(NotASuccess::Error {
+            code,
+            message: message.map(str::to_owned),
+        });
+    }
+    Err(NotASuccess::Inconclusive(match object {
+        _ if kind.is_some() => "it has the type of an error, and no code",
+        _ if response.status().as_u16() != 200 => "its status is not 200",
+        _ if id.is_none() => "it has no request id of Amazon Cognito",
+        None => "its body is broken",
+        Some(object) if is_unlink && !object.is_empty() => "it says more than a success does",
+        Some(_) => return Ok(()),
+    }))
+}
+
+/// The id under which CloudTrail knows the request. The SDK would take S3's as well.
+fn request_id(response: &HttpResponse) -> Option<&str> {
+    let id = response.headers().get("x-amzn-requestid");
+    id.filter(|id| !id.is_empty())
 }
 
 fn content_type(response: &HttpResponse) -> &str {
@@ -129,15 +185,25 @@ where
     let error_answer = Heard::Error {
         html: is_html(response),
     };
-    let heard = match error {
-        SdkError::ServiceError(refused) => {
+    let heard = match (error, find::<NotASuccess>(error)) {
+        (_, Some(NotASuccess::Error { code, message })) => {
+            facts.code = Some(code.clone());
+            facts.message.clone_from(message);
+            error_answer
+        }
+        (_, Some(NotASuccess::Foreign)) => {
+            facts.code = Some("NotCognito".to_owned());
+            Heard::ForeignSuccess
+        }
+        (_, Some(NotASuccess::Inconclusive(why))) => {
+            facts.code = Some("InconclusiveAnswer".to_owned());
+            facts.message = Some((*why).to_owned());
+            Heard::NoReply
+        }
+        (SdkError::ServiceError(refused), None) => {
             facts.code = refused.err().code().map(bare_code);
             facts.message = refused.err().message().map(str::to_owned);
             error_answer
-        }
-        _ if find::<NotCognito>(error).is_some() => {
-            facts.code = Some("NotCognito".to_owned());
-            Heard::ForeignSuccess
         }
         // A body that did not arrive whole is gone; an error page that is not JSON is still there.
         _ if response.body().bytes().is_some() && !response.status().is_success() => error_answer,
@@ -147,7 +213,8 @@ where
         }
     };
     facts.message = facts.message.or_else(|| match heard {
-        Heard::Error { html: true } | Heard::ForeignSuccess => Some("it is no JSON".to_owned()),
+        Heard::Error { html: true } => Some("it is no JSON".to_owned()),
+        Heard::ForeignSuccess => Some("it bears no sign of Amazon Cognito".to_owned()),
         Heard::Error { html: false } => None,
         _ => Some(told(error)),
     });
@@ -166,7 +233,7 @@ fn facts_of(response: &HttpResponse) -> Facts {
         .or_else(|| header("retry-after").map(Duration::from_secs));
     Facts {
         http_status: Some(response.status().as_u16()),
-        request_id: response.request_id().map(str::to_owned),
+        request_id: request_id(response).map(str::to_owned),
         retry_after,
         ..Facts::default()
     }
@@ -221,7 +288,15 @@ mod tests {
     use super::*;
 
     fn response(headers: &[(&'static str, &'static str)], body: &'static str) -> HttpResponse {
-        let status = 200.try_into().expect("a status");
+        with_status(200, headers, body)
+    }
+
+    fn with_status(
+        status: u16,
+        headers: &[(&'static str, &'static str)],
+        body: &'static str,
+    ) -> HttpResponse {
+        let status = status.try_into().expect("a status");
         let mut response = HttpResponse::new(status, SdkBody::from(body));
         for (name, value) in headers {
             response.headers_mut().insert(*name, *value);
@@ -234,19 +309,94 @@ mod tests {
     const PAGE: (&str, &str) = ("content-type", "text/html; charset=utf-8");
 
     #[test]
-    fn a_success_is_signed_off_and_says_nothing_or_an_object() {
-        for (headers, body, is) in [
-            (&[ID][..], "", true),
-            (&[JSON], "", true),
-            (&[ID, JSON], " {}\n", true),
-            (&[], "", false),
-            (&[], "{}", false),
-            (&[PAGE], "", false),
-            (&[ID], "<html>", false),
-            (&[JSON], "[]", false),
+    fn a_success_has_a_request_id_and_says_nothing() {
+        for (headers, body) in [
+            (&[ID][..], ""),
+            (&[ID], "{}"),
+            (&[ID, JSON], " { }\n"),
+            (&[ID, ("x-amz-request-id", "4442")], ""),
         ] {
             let response = response(headers, body);
-            assert_eq!(is_cognitos_success(&response), is, "{headers:?} {body}");
+            assert_eq!(success(&response, true), Ok(()), "{headers:?} {body}");
+        }
+        // A look-up's says what was looked up.
+        let told = response(&[ID, JSON], r#"{"IdentityPoolId":"p"}"#);
+        assert_eq!(success(&told, false), Ok(()));
+    }
+
+    #[test]
+    fn what_bears_no_sign_of_cognito_is_foreign() {
+        for (headers, body) in [
+            (&[][..], ""),
+            (&[], "{}"),
+            (&[], r#"{"__type":"X","message":"m"}"#),
+            (&[("x-amz-request-id", "4442")], ""),
+            (&[("x-amzn-requestid", "")], ""),
+            (&[PAGE], ""),
+            (&[PAGE, ID], ""),
+            (&[ID, JSON], "[]"),
+            (&[ID], "null"),
+            (&[ID], "OK"),
+            (&[ID], "<html>"),
+            (&[ID, JSON], " <html>"),
+        ] {
+            let response = response(headers, body);
+            for is_unlink in [true, false] {
+                let judged = success(&response, is_unlink);
+                assert_eq!(judged, Err(NotASuccess::Foreign), "{headers:?} {body}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_error_is_one_whatever_its_status() {
+        let kind = ("x-amzn-errortype", "A:");
+        for (headers, body, message) in [
+            (
+                &[ID, JSON][..],
+                r#"{"__type":"A","message":"m"}"#,
+                Some("m"),
+            ),
+            (
+                &[ID],
+                r#"{"__type":"com.x#A:http://y","Message":"m"}"#,
+                Some("m"),
+            ),
+            (&[JSON], r#"{"code":"A"}"#, None),
+            (&[ID, kind], "", None),
+            (&[kind], "no JSON", None),
+            (&[ID, kind], r#"{"__type":"B","message":"m"}"#, Some("m")),
+        ] {
+            let response = response(headers, body);
+            let error = NotASuccess::Error {
+                code: "A".to_owned(),
+                message: message.map(str::to_owned),
+            };
+            for is_unlink in [true, false] {
+                let judged = success(&response, is_unlink);
+                assert_eq!(judged.as_ref(), Err(&error), "{headers:?} {body}");
+            }
+        }
+    }
+
+    #[test]
+    fn anything_else_says_nothing_about_the_row() {
+        for (status, headers, body) in [
+            (200, &[JSON][..], ""),
+            (200, &[JSON, ("x-amz-request-id", "4442")], ""),
+            (200, &[ID], "{\"__ty"),
+            (200, &[ID], "{\"x\":1}"),
+            (200, &[ID], "{\"message\":\"Rate exceeded\"}"),
+            (200, &[ID], "{\"__type\":null}"),
+            (200, &[ID, ("x-amzn-errortype", ":")], ""),
+            (206, &[ID], ""),
+            (202, &[ID, JSON], "{}"),
+            (204, &[ID], ""),
+        ] {
+            let response = with_status(status, headers, body);
+            let judged = success(&response, true);
+            let is_inconclusive = matches!(judged, Err(NotASuccess::Inconclusive(_)));
+            assert!(is_inconclusive, "{status} {headers:?} {body}: {judged:?}");
         }
     }
 

@@ -23,7 +23,7 @@ use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_runtime_api::client::http::HttpConnectorSettings;
 use aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint;
 
-use super::answer::{NotCognito, OnlyCognito, causes, find, never_sent, told};
+use super::answer::{NotASuccess, OnlyCognito, causes, find, never_sent, told};
 use super::{
     SettingsError, endpoint, http_client, identity_cache, profile_credentials, profiles, request,
     unverified,
@@ -171,6 +171,8 @@ pub enum Silence {
     ReadTimeout,
     /// The request is out, and the connection has ended.
     Closed,
+    /// There is an answer, and it does not say whether the call took effect.
+    Inconclusive,
 }
 
 /// A client for one call.
@@ -257,14 +259,26 @@ impl OneCall {
     fn reply_of(&self, error: &SdkError<UnlinkDeveloperIdentityError>) -> Reply {
         if let Some(response) = error.raw_response() {
             let status = response.status().as_u16();
-            return match response.body().bytes() {
-                _ if find::<NotCognito>(error).is_some() => Reply::Foreign { status },
-                Some(body) => Reply::Refused {
+            let request_id = response.request_id().map(str::to_owned);
+            return match (find::<NotASuccess>(error), response.body().bytes()) {
+                (Some(NotASuccess::Foreign), _) => Reply::Foreign { status },
+                (Some(NotASuccess::Inconclusive(why)), _) => Reply::None {
+                    silence: Silence::Inconclusive,
+                    url: self.called.url(),
+                    why: (*why).to_owned(),
+                },
+                // The code may have stood in a header.
+                (Some(NotASuccess::Error { code, message }), _) => Reply::Refused {
+                    status,
+                    body: error_body(code, message.as_deref()),
+                    request_id,
+                },
+                (None, Some(body)) => Reply::Refused {
                     status,
                     body: body.to_vec(),
-                    request_id: response.request_id().map(str::to_owned),
+                    request_id,
                 },
-                None => self.silence(Silence::Closed, error),
+                (None, None) => self.silence(Silence::Closed, error),
             };
         }
         if let Some(error) = find::<CredentialsError>(error) {
@@ -299,6 +313,13 @@ impl OneCall {
                 .unwrap_or_default(),
         }
     }
+}
+
+/// An error as the protocol has it.
+fn error_body(code: &str, message: Option<&str>) -> Vec<u8> {
+    let message = message.unwrap_or_default();
+    let body = serde_json::json!({"__type": code, "message": message});
+    body.to_string().into_bytes()
 }
 
 /// A handshake that fails is told as invalid data, one that ends as an end, by an error of I/O that may stand in another. Before
