@@ -81,6 +81,8 @@ pub enum Halt {
     Answer(Box<HaltingAnswer>),
     /// The side file cannot be written, so that a call might be forgotten.
     Mark(std::io::Error),
+    /// The side file is gone or another one, so that calls might be forgotten.
+    SideFile(std::io::Error),
     /// It is not known any more who must not be called.
     Hold(HoldError),
 }
@@ -248,7 +250,11 @@ async fn attempt_until_settled<C: Unlink>(
         }
         if let (Some(in_flight), false) = (&context.in_flight, marked) {
             let recorded = context.recorded.load(Ordering::Acquire);
-            if let Err(error) = in_flight.mark(held.slot, open.key, recorded) {
+            let marked_as = |slot| {
+                in_flight.reserve(slot, open.key, recorded)?;
+                in_flight.sent(slot, open.key, recorded)
+            };
+            if let Err(error) = marked_as(held.slot) {
                 return progress.when_kept(Kept::Halting(Halt::Mark(error)));
             }
             marked = true;
