@@ -128,6 +128,7 @@ impl InFlight {
             length: past.length,
             tail: tail(results, past.length)?,
             doubt: past.doubt.is_some(),
+            check: String::new(),
         };
         let mut bytes = header.to_bytes()?;
         for mark in &past.marks {

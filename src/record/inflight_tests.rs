@@ -366,3 +366,41 @@ fn results_that_others_can_read_are_made_private_when_they_are_ours() {
     Results::open(&settings).expect_err("refused");
     assert_eq!(mode(), 0o644);
 }
+
+#[test]
+fn rows_in_flight_are_known_under_another_name_of_the_results() {
+    for rename in [false, true] {
+        let directory = tempfile::tempdir().expect("a directory");
+        let settings = settings(directory.path());
+        let (_past, _keyer, in_flight, writer) =
+            Results::open(&settings).expect("opened").into_parts();
+        in_flight
+            .sent(0, RowKey(5), u64::from(u32::MAX))
+            .expect("marked");
+        drop((in_flight, writer));
+        let other = Settings {
+            path: directory.path().join("other.csv"),
+            ..settings.clone()
+        };
+        if rename {
+            fs::rename(&settings.path, &other.path).expect("renamed");
+        } else {
+            fs::hard_link(&settings.path, &other.path).expect("linked");
+        }
+        let results = Results::open(&other).expect("opened");
+        assert_eq!(results.past.interrupted().collect::<Vec<_>>(), [RowKey(5)]);
+        assert_eq!(results.past.doubt(), None);
+        assert!(!path_beside(&settings.path).exists() && path_beside(&other.path).exists());
+        // Other results in the same folder have nothing to do with it.
+        let third = Settings {
+            path: directory.path().join("third.csv"),
+            ..settings
+        };
+        let third = Results::open(&third).expect("opened");
+        assert_eq!(
+            (third.past.interrupted().count(), third.past.doubt()),
+            (0, None)
+        );
+        assert!(path_beside(&other.path).exists());
+    }
+}

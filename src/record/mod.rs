@@ -190,7 +190,13 @@ impl Results {
         check_place(path, &file).map_err(failed)?;
         let format = settings.format_of(&file, format)?;
         let side_file = inflight::path_beside(path);
-        let left = LeftBehind::read(&side_file, &file)?;
+        let mut left = LeftBehind::read(&side_file, &file)?;
+        let mut elsewhere = None;
+        if left.is_nothing()
+            && let Some((other, found)) = LeftBehind::under_another_name(&side_file, &file)
+        {
+            (elsewhere, left) = (Some(other), found);
+        }
         let key = left.key.map_or_else(random_key, Ok).map_err(failed)?;
         let keyer = Keyer::new(key);
         let mut past = Past::read(&file, format, settings, &keyer, left)?;
@@ -216,6 +222,10 @@ impl Results {
         let beside = |error| OpenError::Io(side_file, error);
         let in_flight = InFlight::create(settings, key, &past, &file).map_err(beside)?;
         sync_directory(path).map_err(failed)?;
+        if let Some(other) = &elsewhere {
+            // What it said stands in ours now. If it stays, the next run doubts more than it need.
+            let _ = fs::remove_file(other);
+        }
         let place = in_flight.place().clone();
         let writer = Writer::new(file, format, settings, past.length, place);
         Ok(Self {

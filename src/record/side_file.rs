@@ -8,22 +8,24 @@ use std::fs::{self, File, OpenOptions};
 use std::hash::Hasher;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use siphasher::sip::SipHasher13;
 
-use super::OpenError;
 use super::inflight::Holder;
+use super::{OpenError, folder_of};
 use crate::files::{self, FileId};
 use crate::row::RowKey;
 
 pub(super) const VERSION: u32 = 2;
 pub(super) const HEADER: usize = 512;
 pub(super) const SLOT: usize = 32;
-/// What the header's checksum covers; behind it stand sixteen digits and a line feed.
-const CHECKED: usize = HEADER - 17;
+/// Stands for the header's checksum where that is computed, over all of its bytes.
+const UNCHECKED: &str = "0000000000000000";
+/// The checksum is the last value of the object: its digits, a quote and a brace.
+const CHECK_FROM_END: usize = UNCHECKED.len() + 2;
 /// Bytes of the results that the header holds a hash of. No two runs leave the same: each of their lines names its run.
 const TAIL: u64 = 4096;
 /// A side file takes 32 bytes for each row that can be open, and a run has at most some hundred thousand.
@@ -140,22 +142,30 @@ pub(super) struct Header {
     /// Every row that is not done counts as in doubt.
     #[serde(default)]
     pub(super) doubt: bool,
+    /// Checksum of all bytes of the header. It is its last field.
+    #[serde(default)]
+    pub(super) check: String,
 }
 
 impl Header {
     /// # Errors
     /// It takes more bytes than there are.
     pub(super) fn to_bytes(&self) -> io::Result<Vec<u8>> {
-        let mut bytes = serde_json::to_vec(self)?;
-        if bytes.len() > CHECKED {
+        let mut bytes = serde_json::to_vec(&Self {
+            check: UNCHECKED.to_owned(),
+            ..self.clone()
+        })?;
+        if bytes.len() >= HEADER {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
                 "the run's id is too long for the side file",
             ));
         }
-        bytes.resize(CHECKED, b' ');
-        let check = checksum(&bytes);
-        bytes.extend(format!("{check:016x}\n").bytes());
+        let at = bytes.len() - CHECK_FROM_END;
+        bytes.resize(HEADER - 1, b' ');
+        bytes.push(b'\n');
+        let check = format!("{:016x}", checksum(&bytes));
+        bytes[at..at + check.len()].copy_from_slice(check.as_bytes());
         Ok(bytes)
     }
 
@@ -165,9 +175,13 @@ impl Header {
     }
 
     fn checked(bytes: &[u8; HEADER]) -> Option<Self> {
-        let (content, check) = bytes.split_at(CHECKED);
-        let whole = format!("{:016x}\n", checksum(content)).as_bytes() == check;
-        whole.then(|| serde_json::from_slice(content).ok())?
+        let header: Self = serde_json::from_slice(bytes).ok()?;
+        let at = bytes.trim_ascii_end().len().checked_sub(CHECK_FROM_END)?;
+        let mut zeroed = *bytes;
+        zeroed
+            .get_mut(at..at + UNCHECKED.len())?
+            .copy_from_slice(UNCHECKED.as_bytes());
+        (header.check == format!("{:016x}", checksum(&zeroed))).then_some(header)
     }
 
     fn key(&self) -> Option<[u8; 16]> {
@@ -237,6 +251,25 @@ impl LeftBehind {
             .map_err(|error| OpenError::Io(path.to_owned(), error))
     }
 
+    /// Looks for the side file that these results had under another name, in the same folder: they were renamed since, or
+    /// have several names.
+    pub(super) fn under_another_name(path: &Path, results: &File) -> Option<(PathBuf, Self)> {
+        let names = fs::read_dir(folder_of(path)).ok()?.filter_map(Result::ok);
+        let others = names.map(|entry| entry.path()).filter(|other| {
+            other.extension().is_some_and(|ending| ending == "inflight") && other != path
+        });
+        others.into_iter().find_map(|other| {
+            let left = Self::read(&other, results).ok()?;
+            let theirs = left.origin.as_ref().is_some_and(|origin| origin.same_file);
+            theirs.then_some((other, left))
+        })
+    }
+
+    /// Whether there was no side file.
+    pub(super) fn is_nothing(&self) -> bool {
+        self.key.is_none() && self.doubt.is_none()
+    }
+
     fn doubtful(why: String) -> Self {
         Self {
             doubt: Some(why),
@@ -267,6 +300,8 @@ impl LeftBehind {
 
     fn of_version_1(head: &[u8; HEADER], slots: &[u8]) -> Option<Self> {
         let header: Header = serde_json::from_slice(head).ok()?;
+        // That version had no checksum: this is a later one, damaged.
+        header.check.is_empty().then_some(())?;
         let (slots, _) = slots.as_chunks();
         Some(Self {
             key: Some(header.key()?),

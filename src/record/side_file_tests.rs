@@ -27,7 +27,8 @@ fn header(slots: usize) -> Header {
         inode: u64::MAX,
         length: u64::MAX,
         tail: "f".repeat(32),
-        doubt: false,
+        doubt: true,
+        check: String::new(),
     }
 }
 
@@ -67,7 +68,10 @@ fn a_slot_is_read_as_it_was_written_and_any_change_is_found() {
 
 #[test]
 fn after_a_restart_of_the_system_what_was_reserved_may_have_been_sent() {
-    let header = header(2);
+    let header = Header {
+        doubt: false,
+        ..header(2)
+    };
     let mut bytes = header.to_bytes().expect("it fits");
     for (key, stage) in [(1, Stage::Reserved), (2, Stage::Sent)] {
         let key = RowKey(key);
@@ -103,6 +107,11 @@ fn a_side_file_of_version_1_is_read_as_ever() {
     assert_eq!((left.doubt, left.origin), (None, None));
     let marks: Vec<_> = left.marks.iter().map(|m| (m.key.0, m.since)).collect();
     assert_eq!(marks, [(7, 40)]);
+    // One of ours in which the version is damaged is none of those.
+    let text = header(1).to_bytes().expect("it fits");
+    let text = String::from_utf8_lossy(&text).replacen(":2", ":1", 1);
+    let left = LeftBehind::of_bytes(text.as_bytes(), "boot");
+    assert!(left.is_ok_and(|left| left.doubt.is_some()));
     // Without a key nobody is known by it.
     let text = String::from_utf8_lossy(&bytes).replacen("\"key\"", "\"kez\"", 1);
     let left = LeftBehind::of_bytes(text.as_bytes(), "boot");
