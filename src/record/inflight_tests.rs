@@ -248,7 +248,7 @@ fn damage_is_answered_with_doubt_and_never_forgotten() {
         "cut off: 70 of its 128 bytes",
         "more behind its last slot",
         "header is damaged",
-        "1 of its 4 slots are damaged",
+        "damaged in 1 of its 4 slots",
     ] {
         assert!(told.iter().any(|why| why.contains(words)), "{words}");
     }
@@ -355,10 +355,10 @@ fn results_that_others_can_read_are_made_private_when_they_are_ours() {
         let permissions = fs::Permissions::from_mode(0o644);
         fs::set_permissions(&settings.path, permissions).expect("ours");
     };
-    assert_eq!(Results::open(&settings).expect("opened").opened_up, None);
+    assert_eq!(Results::open(&settings).expect("opened").mode_before, None);
     open_up();
     let results = Results::open(&settings).expect("opened");
-    assert_eq!((results.opened_up, mode()), (Some(0o644), 0o600));
+    assert_eq!((results.mode_before, mode()), (Some(0o644), 0o600));
     drop(results);
     // What is no results file is left as it is.
     fs::write(&settings.path, "name,age\n").expect("written");

@@ -157,8 +157,8 @@ pub struct Results {
     pub in_flight: InFlight,
     /// Bytes of a torn last line that were cut off.
     pub cut: u64,
-    /// The mode that the file had before it was made private.
-    pub opened_up: Option<u32>,
+    /// The mode that the file had, if others could read what it holds before it was made private.
+    pub mode_before: Option<u32>,
     writer: Writer,
 }
 
@@ -201,13 +201,14 @@ impl Results {
         let keyer = Keyer::new(key);
         let mut past = Past::read(&file, format, settings, &keyer, left)?;
         // From here on it is known to be a results file, and may be changed.
-        let opened_up = files::make_private(&file).map_err(|error| {
+        let made_private = files::make_private(&file).map_err(|error| {
             let why = format!(
                 "it names people and cannot be made private: {error}. Name a place that keeps permissions with --results"
             );
             OpenError::Refused(path.clone(), why)
         })?;
         let length = file.metadata().map_err(failed)?.len();
+        let mode_before = made_private.filter(|_| length > 0);
         let cut = length - past.length;
         if cut > 0 {
             file.set_len(past.length).map_err(failed)?;
@@ -230,7 +231,7 @@ impl Results {
         let writer = Writer::new(file, format, settings, past.length, place);
         Ok(Self {
             cut: if past.other_header { 0 } else { cut },
-            opened_up,
+            mode_before,
             past,
             keyer,
             in_flight,

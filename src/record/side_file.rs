@@ -333,7 +333,7 @@ impl LeftBehind {
             Some("there is more behind its last slot".to_owned())
         } else if damaged > 0 {
             Some(format!(
-                "{damaged} of its {} slots are damaged",
+                "it is damaged in {damaged} of its {} slots",
                 whole.len()
             ))
         } else {

@@ -253,7 +253,7 @@ fn open_results(settings: &Settings) -> Result<Results, Error> {
             counted(results.cut, "byte")
         ));
     }
-    if let Some(mode) = results.opened_up {
+    if let Some(mode) = results.mode_before {
         notice(&format!(
             "{name}: made private to you (mode 0600); it names people, and its mode was {mode:04o}."
         ));
