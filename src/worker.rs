@@ -250,11 +250,7 @@ async fn attempt_until_settled<C: Unlink>(
         }
         if let (Some(in_flight), false) = (&context.in_flight, marked) {
             let recorded = context.recorded.load(Ordering::Acquire);
-            let marked_as = |slot| {
-                in_flight.reserve(slot, open.key, recorded)?;
-                in_flight.sent(slot, open.key, recorded)
-            };
-            if let Err(error) = marked_as(held.slot) {
+            if let Err(error) = mark(in_flight, held.slot, open.key, recorded) {
                 return progress.when_kept(Kept::Halting(Halt::Mark(error)));
             }
             marked = true;
@@ -332,6 +328,12 @@ async fn attempt_until_settled<C: Unlink>(
             }
         }
     }
+}
+
+/// Marks a row whose call is about to start.
+fn mark(in_flight: &InFlight, slot: usize, key: RowKey, recorded: u64) -> std::io::Result<()> {
+    in_flight.reserve(slot, key, recorded)?;
+    in_flight.sent(slot, key, recorded)
 }
 
 /// What keeps a call from starting that was admitted.

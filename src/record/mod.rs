@@ -289,7 +289,12 @@ fn open_or_create(path: &Path) -> Result<(File, PathBuf), OpenError> {
             home => home.map_err(failed)?,
         };
         let mut options = OpenOptions::new();
-        let file = files::open(&home, options.read(true).append(true)).map_err(failed)?;
+        let file = match files::open(&home, options.read(true).append(true)) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                return Err(refused(format!("{error}. Name another with --results")));
+            }
+            file => file.map_err(failed)?,
+        };
         let is_empty = file.metadata().map_err(failed)?.len() == 0;
         if named.is_symlink() && is_empty && !may_begin_behind(path, &named).map_err(failed)? {
             return Err(refused(

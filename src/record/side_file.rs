@@ -393,9 +393,8 @@ const PUT_BACK: &str = ". Put the side file of the last run back; where it is lo
 /// Hash of the last bytes of the results up to `length`.
 pub(super) fn tail(results: &File, length: u64) -> io::Result<String> {
     let from = length.saturating_sub(TAIL);
-    let mut bytes = Vec::new();
     // As many as a page: the cast loses nothing.
-    bytes.resize(usize::try_from(length - from).unwrap_or_default(), 0);
+    let mut bytes = vec![0; usize::try_from(length - from).unwrap_or_default()];
     results.read_exact_at(&mut bytes, from)?;
     Ok(hex::encode(&Sha256::digest(&bytes)[..16]))
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::{JoinError, JoinSet};
 
 use crate::admit::Place;
@@ -27,9 +27,9 @@ pub(super) struct Workers<C> {
     context: Arc<Context<C>>,
     /// Workers run until the run drops them; one that ends early has panicked.
     tasks: JoinSet<()>,
-    workers: Vec<Worker>,
+    all: Vec<Worker>,
     /// The last to come back is the first to go: its memory is at hand.
-    free_workers: Vec<usize>,
+    idle: Vec<usize>,
     free_slots: VecDeque<usize>,
     ended: mpsc::Sender<Ended>,
 }
@@ -41,20 +41,16 @@ impl<C: Unlink> Workers<C> {
         Self {
             context,
             tasks: JoinSet::new(),
-            workers: Vec::new(),
-            free_workers: Vec::new(),
+            all: Vec::new(),
+            idle: Vec::new(),
             free_slots: (0..slots).collect(),
             ended,
         }
     }
 
     /// Hands a row to a worker.
-    pub(super) fn start(
-        &mut self,
-        open: Box<OpenRow>,
-        queued: Option<tokio::sync::OwnedSemaphorePermit>,
-    ) {
-        let worker = self.free_workers.pop().unwrap_or_else(|| self.add());
+    pub(super) fn start(&mut self, open: Box<OpenRow>, queued: Option<OwnedSemaphorePermit>) {
+        let worker = self.idle.pop().unwrap_or_else(|| self.add());
         let held = Held {
             slot: self
                 .free_slots
@@ -63,7 +59,7 @@ impl<C: Unlink> Workers<C> {
             worker,
             identity: open.identity,
         };
-        self.workers[worker]
+        self.all[worker]
             .jobs
             .try_send(Job { open, held, queued })
             .expect("a free worker waits for a job");
@@ -73,8 +69,8 @@ impl<C: Unlink> Workers<C> {
         let (jobs, todo) = mpsc::channel(1);
         let context = Arc::clone(&self.context);
         self.tasks.spawn(work(context, todo, self.ended.clone()));
-        self.workers.push(Worker { jobs, place: None });
-        self.workers.len() - 1
+        self.all.push(Worker { jobs, place: None });
+        self.all.len() - 1
     }
 
     /// Waits for a worker that panics. What it held stays taken.
@@ -84,7 +80,7 @@ impl<C: Unlink> Workers<C> {
 
     /// Keeps the place of a row's last call until the row is released.
     pub(super) fn keep(&mut self, held: Held, place: Option<Place>) {
-        self.workers[held.worker].place = place;
+        self.all[held.worker].place = place;
     }
 
     /// Takes the mark of a row back that is left as it was.
@@ -98,7 +94,7 @@ impl<C: Unlink> Workers<C> {
     /// Frees what a row held.
     pub(super) fn release(&mut self, held: Held) {
         self.free_slots.push_back(held.slot);
-        self.free_workers.push(held.worker);
-        self.workers[held.worker].place = None;
+        self.idle.push(held.worker);
+        self.all[held.worker].place = None;
     }
 }

@@ -619,6 +619,9 @@ fn killed_after_three(sandbox: &Sandbox, results: &str) {
     sandbox.emulator.clear_rules();
 }
 
+/// Does something to a side file.
+type Harm<'a> = &'a dyn Fn(&Sandbox, &Path);
+
 #[test]
 fn a_side_file_that_cannot_be_relied_on_is_answered_with_doubt() {
     let flip = |path: &Path, at: usize| {
@@ -626,7 +629,7 @@ fn a_side_file_that_cannot_be_relied_on_is_answered_with_doubt() {
         bytes[at] ^= 1;
         fs::write(path, bytes).expect("written");
     };
-    let harms: [&dyn Fn(&Sandbox, &Path); 5] = [
+    let harms: [Harm<'_>; 5] = [
         &|_, path| fs::write(path, "").expect("written"),
         &|_, path| {
             let bytes = fs::read(path).expect("a side file");
