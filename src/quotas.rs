@@ -5,14 +5,14 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use crate::files;
 use etcetera::BaseStrategy;
 use etcetera::base_strategy::Xdg;
 use serde::{Deserialize, Serialize};
-use tempfile::NamedTempFile;
 
 /// Quotas kept at most; the oldest are forgotten first.
 const KEPT: usize = 100;
@@ -142,9 +142,7 @@ impl Quotas {
         let mut text = serde_json::to_vec_pretty(self)?;
         text.push(b'\n');
         // Private to the user, as such files are.
-        let mut beside = NamedTempFile::new_in(folder)?;
-        beside.write_all(&text)?;
-        beside.persist(path)?;
+        files::replace(path, files::PRIVATE, &text)?;
         Ok(())
     }
 }

@@ -87,6 +87,8 @@ pub enum Halt {
     Answer(Box<HaltingAnswer>),
     /// The side file cannot be written, so that a call might be forgotten.
     Mark(std::io::Error),
+    /// The side file is gone or another one, so that calls might be forgotten.
+    SideFile(std::io::Error),
     /// It is not known any more who must not be called.
     Hold(HoldError),
     /// A Region did not answer, while others did: its rows are left, and the others have gone on to their end.

@@ -47,13 +47,14 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     (
         "plan",
         &[
-            "admit", "call", "cli", "error", "hold", "input", "quotas", "record", "report", "row",
-            "run", "settings", "terminal",
+            "admit", "call", "cli", "error", "files", "hold", "input", "quotas", "record",
+            "report", "row", "run", "settings", "terminal",
         ],
     ),
     ("config", &["admit", "error", "row"]),
     ("hold", &[]),
-    ("quotas", &[]),
+    ("quotas", &["files"]),
+    ("files", &[]),
     ("row", &[]),
     ("input", &["row"]),
     ("admit", &[]),
@@ -66,7 +67,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "admit", "call", "hold", "outcome", "record", "retry", "row", "signal",
         ],
     ),
-    ("record", &["outcome", "row"]),
+    ("record", &["files", "outcome", "row"]),
     (
         "report",
         &["admit", "error", "outcome", "signal", "stderr", "terminal"],

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use tempfile::NamedTempFile;
 
 use crate::error::{Error, Exit};
+use crate::files;
 use crate::input::{self, Compression, Format, Reader};
 use crate::row::InvalidRow;
 use crate::run::unreadable;
@@ -62,19 +63,12 @@ impl Refused {
         if path.symlink_metadata().is_ok() {
             return Err(is_there(path));
         }
-        let folder = path.parent().filter(|folder| *folder != Path::new(""));
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(".");
-        let file = tempfile::Builder::new()
-            .prefix(&name)
-            .suffix(".part")
-            .tempfile_in(folder.unwrap_or(Path::new(".")))
-            .map_err(|error| {
-                Error::usage(format!(
-                    "--invalid {} cannot be written: {error}",
-                    path.display()
-                ))
-            })?;
+        let file = files::beside(path, files::PRIVATE).map_err(|error| {
+            Error::usage(format!(
+                "--invalid {} cannot be written: {error}",
+                path.display()
+            ))
+        })?;
         set_unfinished(Some(file.path().to_owned()));
         Ok(Self {
             path: path.to_owned(),

@@ -4,8 +4,7 @@
 //! plan, so that it runs on another machine. A hash of the plan's own content shows an edit, not a forgery.
 
 use std::fs;
-use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -17,6 +16,7 @@ use super::report::Plan;
 use crate::admit::Rate;
 use crate::cli::Argument;
 use crate::error::Error;
+use crate::files;
 use crate::input::{Content, Input, InputError, Pins};
 use crate::run::unreadable;
 use crate::settings::Settings;
@@ -224,13 +224,8 @@ fn write(path: &Path, plan: &Saved) -> std::io::Result<()> {
     };
     let mut text = serde_json::to_vec_pretty(&sealed)?;
     text.push(b'\n');
-    let mut beside = tempfile::Builder::new()
-        // For whoever reviews it, as far as the user's mask lets others read: it names nobody.
-        .permissions(fs::Permissions::from_mode(0o666))
-        .tempfile_in(real_folder_of(path))?;
-    beside.write_all(&text)?;
-    beside.as_file().sync_all()?;
-    beside.persist(path)?;
+    // Reviewers may read it, as far as the user's mask lets them: it names no person.
+    files::replace(path, 0o666, &text)?;
     Ok(())
 }
 

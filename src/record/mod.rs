@@ -7,12 +7,13 @@ mod done;
 mod format;
 mod inflight;
 mod past;
+mod side_file;
 mod writer;
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -21,6 +22,9 @@ pub use inflight::{Holder, InFlight};
 pub use past::Past;
 pub use writer::{Held, Recorded, Recording, Settled, ToRecord, Writer};
 
+use side_file::LeftBehind;
+
+use crate::files::{self, FileId};
 use crate::outcome::{Facts, Outcome};
 use crate::row::{Carried, InvalidRow, Keyer, Link, Position, RowKey, Taken};
 
@@ -156,6 +160,8 @@ pub struct Results {
     pub in_flight: InFlight,
     /// Bytes of a torn last line that were cut off.
     pub cut: u64,
+    /// The mode that the file had, if others could read what it holds before it was made private.
+    pub mode_before: Option<u32>,
     writer: Writer,
 }
 
@@ -169,27 +175,43 @@ impl Results {
         let format = settings.format()?;
         let failed = |error| OpenError::Io(path.clone(), error);
 
-        let mut file = create(path).map_err(failed)?;
+        let (mut file, home) = open_or_create(path)?;
         // Through whatever link the results are named, there is one side file beside them.
-        let settings = &Self::at_home(settings).map_err(failed)?;
+        let settings = &Settings {
+            path: home,
+            ..settings.clone()
+        };
         let path = &settings.path;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(OpenError::Held(
-                    path.clone(),
-                    InFlight::holder(path).map(Box::new),
-                ));
+                let holder = Holder::of(path).map(Box::new);
+                return Err(OpenError::Held(path.clone(), holder));
             }
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
+        check_place(path, &file).map_err(failed)?;
         let format = settings.format_of(&file, format)?;
-        let beside = |error| OpenError::Io(InFlight::path(path), error);
-        let left = InFlight::left_behind(path).map_err(beside)?;
+        let side_file = inflight::path_beside(path);
+        let mut left = LeftBehind::read(&side_file, &file)?;
+        let mut elsewhere = None;
+        if left.is_nothing()
+            && let Some((other, found)) = LeftBehind::under_another_name(&side_file, &file)
+        {
+            (elsewhere, left) = (Some(other), found);
+        }
         let key = left.key.map_or_else(random_key, Ok).map_err(failed)?;
         let keyer = Keyer::new(key);
-        let mut past = Past::read(&file, format, settings, &keyer, left.marks)?;
+        let mut past = Past::read(&file, format, settings, &keyer, left)?;
+        // From here on it is known to be a results file, and may be changed.
+        let made_private = files::make_private(&file).map_err(|error| {
+            let why = format!(
+                "it names people and cannot be made private: {error}. Name a place that keeps permissions with --results"
+            );
+            OpenError::Refused(path.clone(), why)
+        })?;
         let length = file.metadata().map_err(failed)?.len();
+        let mode_before = made_private.filter(|_| length > 0);
         let cut = length - past.length;
         if cut > 0 {
             file.set_len(past.length).map_err(failed)?;
@@ -201,22 +223,22 @@ impl Results {
             past.length = header.len() as u64;
         }
         file.sync_all().map_err(failed)?;
-        let in_flight = InFlight::create(settings, key, &past.marks).map_err(beside)?;
+        let beside = |error| OpenError::Io(side_file, error);
+        let in_flight = InFlight::create(settings, key, &past, &file).map_err(beside)?;
         sync_directory(path).map_err(failed)?;
-        let writer = Writer::new(file, format, settings, past.length);
+        if let Some(other) = &elsewhere {
+            // What it said stands in ours now. If it stays, the next run doubts more than it need.
+            let _ = fs::remove_file(other);
+        }
+        let place = in_flight.place().clone();
+        let writer = Writer::new(file, format, settings, past.length, place);
         Ok(Self {
             cut: if past.other_header { 0 } else { cut },
+            mode_before,
             past,
             keyer,
             in_flight,
             writer,
-        })
-    }
-
-    fn at_home(settings: &Settings) -> io::Result<Settings> {
-        Ok(Settings {
-            path: fs::canonicalize(&settings.path)?,
-            ..settings.clone()
         })
     }
 
@@ -235,10 +257,11 @@ impl Results {
         let format = settings.format()?;
         let failed = |error| OpenError::Io(path.clone(), error);
         let keyer = Keyer::new(random_key().map_err(failed)?);
-        match File::open(path) {
+        let home = fs::canonicalize(path);
+        match home.and_then(|home| files::open(&home, OpenOptions::new().read(true))) {
             Ok(file) => {
                 let format = settings.format_of(&file, format)?;
-                let past = Past::read(&file, format, settings, &keyer, Vec::new())?;
+                let past = Past::read(&file, format, settings, &keyer, LeftBehind::default())?;
                 Ok((past, keyer))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok((Past::default(), keyer)),
@@ -247,21 +270,73 @@ impl Results {
     }
 }
 
-/// Opens for reading and appending, private to the user: the file names people.
-fn create(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new()
-        .read(true)
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .open(path)?;
-    if file.metadata()?.is_file() {
-        Ok(file)
+/// Opens the results for reading and appending, or begins them, private to the user: the file names people. Returns it with
+/// the path of its own that it has, which leads through no link.
+fn open_or_create(path: &Path) -> Result<(File, PathBuf), OpenError> {
+    let failed = |error| OpenError::Io(path.to_owned(), error);
+    let refused = |why: String| OpenError::Refused(path.to_owned(), why);
+    let named = fs::symlink_metadata(path);
+    let is_free = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+    let (file, home) = if named.as_ref().is_err_and(is_free) {
+        let file = files::create(path).map_err(failed)?;
+        (file, fs::canonicalize(path).map_err(failed)?)
     } else {
-        Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "it is not a regular file",
-        ))
+        let named = named.map_err(failed)?;
+        let home = match fs::canonicalize(path) {
+            Err(error) if is_free(&error) => {
+                return Err(refused(
+                    "it is a symbolic link to a file that does not exist. Name that file itself with --results"
+                        .to_owned(),
+                ));
+            }
+            home => home.map_err(failed)?,
+        };
+        let mut options = OpenOptions::new();
+        let file = match files::open(&home, options.read(true).append(true)) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                return Err(refused(format!("{error}. Name another with --results")));
+            }
+            file => file.map_err(failed)?,
+        };
+        let is_empty = file.metadata().map_err(failed)?.len() == 0;
+        if named.is_symlink() && is_empty && !may_begin_behind(path, &named).map_err(failed)? {
+            return Err(refused(
+                "it is a symbolic link to an empty file, in a folder where others may have put it. Name that file itself with --results"
+                    .to_owned(),
+            ));
+        }
+        (file, home)
+    };
+    let metadata = file.metadata().map_err(failed)?;
+    if !files::is_mine(&metadata) {
+        return Err(refused(format!(
+            "it belongs to another user (uid {}). Run as that user, or name another file with --results",
+            metadata.uid()
+        )));
+    }
+    Ok((file, home))
+}
+
+/// Whether results may be begun in the empty file that a link leads to. Others could lead them into any empty file.
+fn may_begin_behind(path: &Path, link: &fs::Metadata) -> io::Result<bool> {
+    let folder = fs::metadata(folder_of(path))?;
+    Ok(files::is_mine(link) && files::is_mine_alone(&folder))
+}
+
+/// Makes sure that the open file still is the one at `path`, and describes it.
+fn check_place(path: &Path, file: &File) -> io::Result<fs::Metadata> {
+    let metadata = file.metadata()?;
+    if FileId::of(&metadata) == FileId::of(&fs::metadata(path)?) {
+        Ok(metadata)
+    } else {
+        Err(io::Error::other("another file has taken its place"))
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
     }
 }
 
@@ -273,11 +348,7 @@ fn random_key() -> io::Result<[u8; 16]> {
 
 /// Makes the file's name itself survive a power failure.
 fn sync_directory(path: &Path) -> io::Result<()> {
-    let parent = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    File::open(parent)?.sync_all()
+    File::open(folder_of(path))?.sync_all()
 }
 
 /// Everything in a file, from its start, whatever its position.
@@ -297,6 +368,8 @@ pub enum OpenError {
     Held(PathBuf, Option<Box<Holder>>),
     /// The file is no results file.
     Foreign(PathBuf, String),
+    /// The file must not be used as it stands: why, and what to do.
+    Refused(PathBuf, String),
     /// The operating system refuses.
     Io(PathBuf, io::Error),
 }
@@ -326,6 +399,7 @@ impl fmt::Display for OpenError {
                 "{} is not a results file that this run can go on with: {why}",
                 path.display()
             ),
+            Self::Refused(path, why) => write!(f, "{} is not used: {why}", path.display()),
             Self::Io(path, error) => {
                 write!(
                     f,

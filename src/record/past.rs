@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::done::{Done, Gathered};
 use super::format::{COLUMNS, Format};
-use super::inflight::Mark;
+use super::side_file::{LeftBehind, Mark, Origin};
 use super::{LOCAL, OpenError, Settings, from_start, random_key};
 use crate::outcome::Outcome;
 use crate::row::{Field, Keyer, RowKey};
@@ -27,6 +27,8 @@ pub struct Past {
     pub(super) marks: Vec<Mark>,
     /// Bytes up to the end of the last whole line.
     pub(super) length: u64,
+    /// Why every row that is not done counts as in doubt: the side file cannot say which ones are.
+    pub(super) doubt: Option<String>,
     /// The file holds a header with other carried columns, and no line: it is begun anew.
     pub(super) other_header: bool,
 }
@@ -38,13 +40,57 @@ const LONGEST_TAIL: u64 = 16 * 1024 * 1024;
 const SHORT_LINE: u64 = 100;
 
 /// One line, as far as the next run needs it.
-struct PastLine {
+struct PastLine<'a> {
     key: RowKey,
-    /// Its run called this machine, and not AWS.
-    local: bool,
+    run_id: Cow<'a, [u8]>,
     outcome: Outcome,
     /// Where the line begins, in bytes.
     at: u64,
+}
+
+impl PastLine<'_> {
+    /// Whether the line was appended when the file had this length. Behind a carriage return the reader counts a line from
+    /// the line feed before it.
+    fn follows(&self, length: u64) -> bool {
+        self.at + 1 >= length
+    }
+}
+
+/// Whether the lines that follow the origin of a side file are its run's.
+struct Followers<'a> {
+    origin: Option<&'a Origin>,
+    are_theirs: bool,
+    are_others: bool,
+}
+
+impl<'a> Followers<'a> {
+    fn of(origin: Option<&'a Origin>) -> Self {
+        Self {
+            origin,
+            are_theirs: false,
+            are_others: false,
+        }
+    }
+
+    fn see(&mut self, line: &PastLine<'_>) {
+        if let Some(origin) = self.origin
+            && line.follows(origin.length)
+        {
+            if *line.run_id == *origin.run_id.as_bytes() {
+                self.are_theirs = true;
+            } else {
+                self.are_others = true;
+            }
+        }
+    }
+
+    /// Whether the side file belongs to the results that were seen.
+    fn belong(&self) -> bool {
+        let Some(origin) = self.origin else {
+            return true;
+        };
+        !self.are_others && (self.are_theirs || origin.same_file)
+    }
 }
 
 impl Past {
@@ -64,7 +110,19 @@ impl Past {
     /// Whether an attempt of an earlier run may have taken effect without anybody knowing.
     #[must_use]
     pub fn is_in_doubt(&self, key: RowKey) -> bool {
-        self.doubts.contains(&key)
+        self.doubt.is_some() || self.doubts.contains(&key)
+    }
+
+    /// Why every row that is not done counts as in doubt, if that is so.
+    #[must_use]
+    pub fn doubt(&self) -> Option<&str> {
+        self.doubt.as_deref()
+    }
+
+    /// Whether rows are left alone that are not done.
+    #[must_use]
+    pub fn skips_failed(&self) -> bool {
+        !self.failed.is_empty()
     }
 
     /// Rows that were in flight when an earlier run was killed, and of which nothing is known since.
@@ -84,14 +142,14 @@ impl Past {
         format: Format,
         settings: &Settings,
         keyer: &Keyer,
-        marks: Vec<Mark>,
+        left: LeftBehind,
     ) -> Result<Self, OpenError> {
         let failed = |error| OpenError::Io(settings.path.clone(), error);
         let lines = file.metadata().map_err(failed)?.len() / SHORT_LINE;
         let done = Gathered::with_room_for(usize::try_from(lines).unwrap_or(0));
         let bytes = from_start(file).map_err(failed)?;
         let past =
-            Self::scan(done, bytes, format, settings, keyer, marks).map_err(
+            Self::scan(done, bytes, format, settings, keyer, left).map_err(
                 |error| match error {
                     ScanError::Io(error) => OpenError::Io(settings.path.clone(), error),
                     ScanError::Foreign(why) | ScanError::OnlyHeader(why) => {
@@ -141,15 +199,18 @@ impl Past {
         format: Format,
         settings: &Settings,
         keyer: &Keyer,
-        mut marks: Vec<Mark>,
+        mut left: LeftBehind,
     ) -> Result<Self, ScanError> {
         let mut past = Self::default();
+        let mut marks = std::mem::take(&mut left.marks);
         let marked: HashSet<RowKey> = marks.iter().map(|mark| mark.key).collect();
+        let mut followers = Followers::of(left.origin.as_ref());
         let mut local = false;
-        let mut learn = |line: PastLine| {
-            local |= line.local;
+        let mut learn = |line: PastLine<'_>| {
+            local |= is_local(&line.run_id);
+            followers.see(&line);
             if marked.contains(&line.key) {
-                marks.retain(|mark| mark.key != line.key || mark.since > line.at);
+                marks.retain(|mark| mark.key != line.key || !line.follows(mark.since));
             }
             if line.outcome.is_done() {
                 done.push(line.key);
@@ -178,6 +239,11 @@ impl Past {
                     .to_owned(),
             ));
         }
+        if !followers.belong() {
+            marks.clear();
+            left.is_not_theirs();
+        }
+        past.doubt = left.doubt;
         past.length = length;
         past.done = done.into_set();
         marks.retain(|mark| !past.done.contains(mark.key));
@@ -186,7 +252,7 @@ impl Past {
         Ok(past)
     }
 
-    fn learn(&mut self, line: &PastLine, skip_failed: bool) {
+    fn learn(&mut self, line: &PastLine<'_>, skip_failed: bool) {
         if !self.failed.is_empty() {
             self.failed.remove(&line.key);
         }
@@ -220,7 +286,7 @@ fn scan_csv(
     format: Format,
     carry: &[String],
     keyer: &Keyer,
-    learn: &mut impl FnMut(PastLine),
+    learn: &mut impl FnMut(PastLine<'_>),
 ) -> Result<u64, ScanError> {
     let whole_header = format.header(carry);
     let (prefix, header) = whole_header.split_at(format.prefix().len());
@@ -309,18 +375,18 @@ fn swallowed_end(record: &csv::ByteRecord, end: &[u8]) -> bool {
     last.strip_suffix(b"\"").unwrap_or(last).ends_with(end)
 }
 
-fn csv_line(
-    record: &csv::ByteRecord,
+fn csv_line<'r>(
+    record: &'r csv::ByteRecord,
     format: Format,
     columns: usize,
     at: u64,
     keyer: &Keyer,
-) -> Option<PastLine> {
+) -> Option<PastLine<'r>> {
     let fields = [3, 4, 5, 6].map(|column| format.plain(record.get(column).unwrap_or_default()));
     let outcome = Outcome::named(record.get(7)?)?;
     (record.len() == columns).then(|| PastLine {
         key: keyer.key_of(fields),
-        local: record.get(RUN_ID).is_some_and(is_local),
+        run_id: Cow::Borrowed(record.get(RUN_ID).unwrap_or_default()),
         outcome,
         at,
     })
@@ -384,7 +450,7 @@ struct JsonPast<'a> {
 fn scan_jsonl(
     bytes: impl Read,
     keyer: &Keyer,
-    learn: &mut impl FnMut(PastLine),
+    learn: &mut impl FnMut(PastLine<'_>),
 ) -> Result<u64, ScanError> {
     let mut reader = BufReader::with_capacity(256 * 1024, bytes);
     let (mut line, mut at, mut number) = (Vec::new(), 0, 0_u64);
@@ -415,8 +481,8 @@ fn scan_jsonl(
 /// How every line begins; by it a torn first line is known.
 const JSON_BEGIN: &[u8] = br#"{"row":"#;
 
-fn json_line(line: &[u8], at: u64, keyer: &Keyer) -> Option<PastLine> {
-    let line: JsonPast<'_> = serde_json::from_slice(line).ok()?;
+fn json_line<'l>(line: &'l [u8], at: u64, keyer: &Keyer) -> Option<PastLine<'l>> {
+    let line: JsonPast<'l> = serde_json::from_slice(line).ok()?;
     let value = |field| match field {
         Field::IdentityId => line.identity_id.as_deref(),
         Field::IdentityPoolId => line.identity_pool_id.as_deref(),
@@ -425,8 +491,11 @@ fn json_line(line: &[u8], at: u64, keyer: &Keyer) -> Option<PastLine> {
     };
     Some(PastLine {
         key: keyer.key_of(Field::ALL.map(|field| value(field).unwrap_or_default().as_bytes())),
-        local: is_local(line.run_id.as_bytes()),
         outcome: Outcome::named(line.outcome.as_bytes())?,
+        run_id: match line.run_id {
+            Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+            Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+        },
         at,
     })
 }

@@ -61,6 +61,19 @@ fn file_of(format: Format, entries: &[Entry], carry: &[&str]) -> Vec<u8> {
 }
 
 fn scan(format: Format, bytes: &[u8], skip_failed: bool, marks: Vec<Mark>) -> Result<Past, String> {
+    let left = LeftBehind {
+        marks,
+        ..LeftBehind::default()
+    };
+    scan_with(left, format, bytes, skip_failed)
+}
+
+fn scan_with(
+    left: LeftBehind,
+    format: Format,
+    bytes: &[u8],
+    skip_failed: bool,
+) -> Result<Past, String> {
     let settings = settings(format, &[], skip_failed);
     Past::scan(
         Gathered::default(),
@@ -68,7 +81,7 @@ fn scan(format: Format, bytes: &[u8], skip_failed: bool, marks: Vec<Mark>) -> Re
         format,
         &settings,
         &Keyer::new(KEYER),
-        marks,
+        left,
     )
     .map_err(|error| match error {
         ScanError::Io(error) => error.to_string(),
@@ -224,6 +237,73 @@ fn a_row_in_flight_is_in_doubt_until_a_later_line_tells() {
 }
 
 #[test]
+fn marks_are_heeded_only_where_the_lines_behind_their_origin_are_of_their_run() {
+    let entries: Vec<_> = ["a", "b", "c"]
+        .map(|user| entry(user, Outcome::Failed, vec![]))
+        .into();
+    for format in [Format::Csv, Format::SpreadsheetCsv, Format::Jsonl] {
+        let ends: Vec<_> = (0..=3)
+            .map(|n| file_of(format, &entries[..n], &[]).len())
+            .collect();
+        let doubt = |lines: usize, begun: usize, run_id: &str, same_file| {
+            let left = LeftBehind {
+                marks: vec![Mark {
+                    key: key("marked"),
+                    since: ends[begun] as u64,
+                }],
+                origin: Some(Origin {
+                    length: ends[begun] as u64,
+                    run_id: run_id.into(),
+                    same_file,
+                }),
+                ..LeftBehind::default()
+            };
+            let file = file_of(format, &entries[..lines], &[]);
+            let past = scan_with(left, format, &file, false).expect("a results file");
+            // A doubt about all is one about the marked row too, whose mark says nothing any more.
+            let all = past.doubt().is_some();
+            assert_eq!(past.is_in_doubt(key("never called")), all);
+            assert!(past.is_in_doubt(key("marked")));
+            assert_eq!(past.interrupted().count(), usize::from(!all));
+            all
+        };
+        // The run has appended two lines, in this file or in one that was copied.
+        assert!(!doubt(3, 1, "run-1", true));
+        assert!(!doubt(3, 1, "run-1", false));
+        // Another one has.
+        assert!(doubt(3, 1, "run-2", true));
+        // None has: then it has to be the very file.
+        assert!(!doubt(1, 1, "run-2", true));
+        assert!(doubt(1, 1, "run-2", false));
+    }
+}
+
+#[test]
+fn a_line_behind_a_carriage_return_follows_it() {
+    let file = |n: usize| {
+        let entries: Vec<_> = (0..n)
+            .map(|_| entry("u", Outcome::Failed, vec![]))
+            .collect();
+        String::from_utf8(file_of(Format::Csv, &entries, &[])).expect("it is text")
+    };
+    // Saved by an editor, and gone on with.
+    let saved = file(1).replace('\n', "\r\n");
+    let gone_on = saved.clone() + &file(2)[file(1).len()..];
+    let left = LeftBehind {
+        marks: vec![Mark {
+            key: key("u"),
+            since: saved.len() as u64,
+        }],
+        ..LeftBehind::default()
+    };
+    let past = scan_with(left, Format::Csv, gone_on.as_bytes(), false).expect("a results file");
+    assert!(
+        !past.is_in_doubt(key("u")),
+        "the line behind the mark says what became of it"
+    );
+}
+
+#[test]
 fn what_is_no_results_file_is_refused() {
     let refused = |format, bytes: &[u8]| scan(format, bytes, false, vec![]).expect_err("refused");
     assert!(refused(Format::Csv, b"identity_id,user\n1,2\n").contains("lacks row, source, line"));
@@ -288,7 +368,7 @@ fn a_header_that_was_cut_off_is_begun_anew() {
                 format,
                 &settings,
                 &keyer,
-                vec![],
+                LeftBehind::default(),
             );
             assert_eq!(past.ok().map(|past| past.length), Some(0), "{cut}");
         }
@@ -371,7 +451,7 @@ fn no_name_of_a_column_for_a_spreadsheet_is_a_formula() {
         Format::SpreadsheetCsv,
         &settings,
         &keyer,
-        vec![],
+        LeftBehind::default(),
     );
     match scanned {
         Err(ScanError::Foreign(why)) => {
@@ -393,7 +473,7 @@ fn scan_safe(bytes: &[u8], carry: &[&str]) -> Past {
         Format::SpreadsheetCsv,
         &settings,
         &keyer,
-        vec![],
+        LeftBehind::default(),
     )
     .unwrap_or_else(|_| panic!("a results file"))
 }
@@ -403,7 +483,13 @@ fn read(format: Format, bytes: &[u8]) -> Result<Past, OpenError> {
     let mut file = tempfile::tempfile().expect("a file");
     std::io::Write::write_all(&mut file, bytes).expect("written");
     let settings = settings(format, &[], false);
-    Past::read(&file, format, &settings, &Keyer::new(KEYER), vec![])
+    Past::read(
+        &file,
+        format,
+        &settings,
+        &Keyer::new(KEYER),
+        LeftBehind::default(),
+    )
 }
 
 #[test]

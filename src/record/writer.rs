@@ -1,8 +1,7 @@
 //! The thread that appends to the results. It alone writes to them.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -11,13 +10,16 @@ use std::thread::JoinHandle;
 
 use tokio::sync::mpsc;
 
-use super::{Entry, Format, Settings};
+use super::inflight::Place;
+use super::{Entry, Format, Settings, check_place};
 
 /// What a row that is called holds until it is recorded. The recording thread only hands it back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Held {
     /// Its slot in the side file.
     pub slot: usize,
+    /// The worker that has it.
+    pub worker: usize,
     /// Stands for its identity, of which no other row may be called meanwhile.
     pub identity: u64,
 }
@@ -39,6 +41,8 @@ pub enum ToRecord {
 pub enum Recorded {
     /// These lines were handed to the operating system, in this order.
     Lines(Vec<Settled>),
+    /// The side file is gone, or not this run's any more: what is called from now on may be forgotten. Recording goes on.
+    SideFileLost(io::Error),
     /// Nothing can be recorded any more. Rows sent since the last `Lines` have no record.
     Failed(io::Error),
 }
@@ -57,6 +61,8 @@ pub struct Writer {
     length: Arc<AtomicU64>,
     durable: bool,
     unsynced: bool,
+    /// Looked after while the run goes on, until it was found missing and that was said.
+    side_file: Option<Place>,
 }
 
 /// A running recording thread, and the ways to it.
@@ -71,7 +77,13 @@ pub struct Recording {
 }
 
 impl Writer {
-    pub(super) fn new(file: File, format: Format, settings: &Settings, length: u64) -> Self {
+    pub(super) fn new(
+        file: File,
+        format: Format,
+        settings: &Settings,
+        length: u64,
+        side_file: Place,
+    ) -> Self {
         Self {
             file,
             path: settings.path.clone(),
@@ -81,6 +93,7 @@ impl Writer {
             length: Arc::new(AtomicU64::new(length)),
             durable: settings.durable,
             unsynced: false,
+            side_file: Some(side_file),
         }
     }
 
@@ -135,6 +148,9 @@ impl Writer {
                 if self.unsynced && background.sync() {
                     self.unsynced = false;
                 }
+                if let Some(error) = self.misses_side_file() {
+                    let _ = tell.blocking_send(Recorded::SideFileLost(error));
+                }
             }
             if let Err(error) = result {
                 let _ = tell.blocking_send(Recorded::Failed(error));
@@ -181,15 +197,19 @@ impl Writer {
     }
 
     fn check_place(&self) -> io::Result<()> {
-        let ours = self.file.metadata()?;
-        let there = fs::metadata(&self.path)?;
-        if (ours.dev(), ours.ino()) != (there.dev(), there.ino()) {
-            Err(io::Error::other("another file has taken its place"))
-        } else if ours.len() != self.length.load(Ordering::Acquire) {
-            Err(io::Error::other("somebody else has written to it"))
-        } else {
+        let ours = check_place(&self.path, &self.file)?;
+        if ours.len() == self.length.load(Ordering::Acquire) {
             Ok(())
+        } else {
+            Err(io::Error::other("somebody else has written to it"))
         }
+    }
+
+    /// Says once why the side file is not there as this run has made it.
+    fn misses_side_file(&mut self) -> Option<io::Error> {
+        let error = self.side_file.as_ref()?.check().err()?;
+        self.side_file = None;
+        Some(error)
     }
 }
 
@@ -276,6 +296,7 @@ mod tests {
             length: Arc::default(),
             durable,
             unsynced: false,
+            side_file: None,
         }
     }
 

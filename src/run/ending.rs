@@ -151,6 +151,13 @@ impl Ending {
                     "Halted: the side file of the results cannot be written ({error}). See to the disk."
                 )),
             ),
+            Reason::Halted(Halt::SideFile(error)) => (
+                Exit::Halted,
+                "halted",
+                Some(format!(
+                    "Halted: the side file of the results is not as this run left it ({error}). What was in flight is recorded. Find out who did that before the next run."
+                )),
+            ),
             Reason::Halted(Halt::Hold(error)) => (
                 Exit::Halted,
                 "halted",

@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::task::{JoinError, JoinSet, yield_now};
+use tokio::task::{JoinError, yield_now};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
 use super::feeder::Fed;
@@ -20,14 +20,14 @@ use super::limit::{Limit, at};
 use super::preflight::Sight;
 use super::reason::{Reason, Summary};
 use super::wires::{Bounds, Wires};
-use crate::admit::Place;
+use super::workers::Workers;
 use crate::call::Unlink;
 use crate::outcome::Cause;
 use crate::record::{self, Held, Recorded, Recording, Settled, ToRecord};
 use crate::report::{Snapshot, Tally};
 use crate::row::region_of;
 use crate::signal::{Signal, Stop};
-use crate::worker::{Context, Ended, Halt, HaltingAnswer, Job, OpenRow, work};
+use crate::worker::{Context, Ended, Halt, HaltingAnswer, OpenRow};
 
 /// How often whoever watches is told.
 const TICK: Duration = Duration::from_millis(250);
@@ -47,25 +47,13 @@ pub async fn drive<C: Unlink>(
     Engine::new(context, bounds, wires).drive().await
 }
 
-/// What serves one open row after another.
-struct Slot {
-    /// To its worker.
-    jobs: mpsc::Sender<Job>,
-    /// The place of a row that is settled and not yet recorded.
-    place: Option<Place>,
-}
-
 struct Engine<'a, C> {
     context: Arc<Context<C>>,
     bounds: Bounds,
     wires: Wires<'a>,
-    /// Only a panic ends one.
-    workers: JoinSet<()>,
-    /// One for every row that has been open at once so far.
-    slots: Vec<Slot>,
-    free_slots: Vec<usize>,
-    /// Where workers put what they are done with, and where it comes out.
-    done: (mpsc::Sender<Ended>, mpsc::Receiver<Ended>),
+    workers: Workers<C>,
+    /// What workers are done with.
+    done: mpsc::Receiver<Ended>,
     /// Rows that the workers have.
     at_work: usize,
     /// Rows whose identity is open, behind the one that holds it. An identity without an entry is free.
@@ -90,14 +78,13 @@ struct Engine<'a, C> {
 
 impl<'a, C: Unlink> Engine<'a, C> {
     fn new(context: Arc<Context<C>>, bounds: Bounds, wires: Wires<'a>) -> Self {
+        let (ended, done) = mpsc::channel(bounds.open_rows);
         Self {
+            workers: Workers::new(Arc::clone(&context), bounds.open_rows, ended),
             context,
             bounds,
             wires,
-            workers: JoinSet::new(),
-            slots: Vec::new(),
-            free_slots: Vec::new(),
-            done: mpsc::channel(bounds.open_rows),
+            done,
             at_work: 0,
             behind: HashMap::new(),
             queue: Arc::new(Semaphore::new(bounds.queued)),
@@ -130,8 +117,8 @@ impl<'a, C: Unlink> Engine<'a, C> {
                 biased;
                 Some(signal) = self.wires.signals.recv() => self.signalled(signal),
                 recorded = self.wires.recording.done.recv(), if !self.recorder_gone => self.recorded(recorded),
-                Some(ended) = self.done.1.recv() => self.ended(ended),
-                Some(Err(error)) = self.workers.join_next() => self.panicked(error),
+                Some(ended) = self.done.recv() => self.ended(ended),
+                Some(error) = self.workers.panicked() => self.panicked(error),
                 _ = ticks.tick() => {
                     tick += 1;
                     self.context.admission.look();
@@ -168,7 +155,7 @@ impl<'a, C: Unlink> Engine<'a, C> {
             while let Ok(recorded) = self.wires.recording.done.try_recv() {
                 self.recorded(Some(recorded));
             }
-            while let Ok(ended) = self.done.1.try_recv() {
+            while let Ok(ended) = self.done.try_recv() {
                 self.ended(ended);
             }
         }
@@ -181,7 +168,7 @@ impl<'a, C: Unlink> Engine<'a, C> {
             self.reason = Some(Reason::AllRead);
         }
         self.tell(began);
-        self.finish(counted_to_end).await
+        self.finish(counted_to_end, nothing_remains).await
     }
 
     /// Takes up what may be called, and what was read, as far as there is room for it.
@@ -258,27 +245,11 @@ impl<'a, C: Unlink> Engine<'a, C> {
     }
 
     fn start(&mut self, open: Box<OpenRow>, queued: Option<OwnedSemaphorePermit>) {
-        let slot = self.free_slots.pop().unwrap_or_else(|| self.add_slot());
-        let held = Held {
-            slot,
-            identity: open.identity,
-        };
         self.at_work += 1;
-        self.slots[slot]
-            .jobs
-            .try_send(Job { open, held, queued })
-            .expect("the worker of a free slot waits for a job");
+        self.workers.start(open, queued);
     }
 
-    fn add_slot(&mut self) -> usize {
-        let (jobs, todo) = mpsc::channel(1);
-        let context = Arc::clone(&self.context);
-        self.workers.spawn(work(context, todo, self.done.0.clone()));
-        self.slots.push(Slot { jobs, place: None });
-        self.slots.len() - 1
-    }
-
-    /// A worker is no more. Its slot stays taken.
+    /// A worker is no more.
     fn panicked(&mut self, error: JoinError) {
         self.at_work -= 1;
         self.left(1);
@@ -289,13 +260,10 @@ impl<'a, C: Unlink> Engine<'a, C> {
     fn ended(&mut self, ended: Ended) {
         self.at_work -= 1;
         if let Some(entry) = ended.entry {
-            self.slots[ended.held.slot].place = ended.place;
+            self.workers.keep(ended.held, ended.place);
             self.record(entry, Some(ended.held));
         } else {
-            if let Some(in_flight) = &self.context.in_flight {
-                // Failing that, the next run doubts one row more than it need.
-                let _ = in_flight.clear(ended.held.slot);
-            }
+            self.workers.unmark(ended.held);
             self.left(1);
             self.release(ended.held);
         }
@@ -376,6 +344,9 @@ impl<'a, C: Unlink> Engine<'a, C> {
                 }
                 self.judge();
             }
+            Some(Recorded::SideFileLost(error)) => {
+                self.halt(Reason::Halted(Halt::SideFile(error)));
+            }
             Some(Recorded::Failed(error)) => self.recorder_failed(error),
             None => self.recorder_failed(io::Error::other("the recording thread is gone")),
         }
@@ -398,8 +369,7 @@ impl<'a, C: Unlink> Engine<'a, C> {
 
     /// Frees what a row held, and starts the next row of its identity.
     fn release(&mut self, held: Held) {
-        self.free_slots.push(held.slot);
-        self.slots[held.slot].place = None;
+        self.workers.release(held);
         let behind = self.behind.get_mut(&held.identity);
         if let Some(next) = behind.and_then(VecDeque::pop_front) {
             self.start(next, None);
@@ -512,7 +482,7 @@ impl<'a, C: Unlink> Engine<'a, C> {
     }
 
     /// Lets the recorder bring everything to the disk.
-    async fn finish(mut self, counted_to_end: bool) -> Summary {
+    async fn finish(mut self, counted_to_end: bool, nothing_remains: bool) -> Summary {
         let Recording {
             orders, mut done, ..
         } = self.wires.recording;
@@ -531,6 +501,7 @@ impl<'a, C: Unlink> Engine<'a, C> {
                 && !matches!(reason, Reason::Panicked(_)),
             reason,
             counted_to_end,
+            nothing_remains,
         }
     }
 }

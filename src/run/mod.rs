@@ -18,6 +18,7 @@ mod memory;
 mod preflight;
 mod reason;
 mod wires;
+mod workers;
 
 use std::collections::{HashMap, HashSet};
 use std::io::ErrorKind;
@@ -274,6 +275,17 @@ fn open_results(settings: &Settings) -> Result<Results, Error> {
             counted(results.cut, "byte")
         ));
     }
+    if let Some(mode) = results.mode_before {
+        notice(&format!(
+            "{name}: made private to you (mode 0600); it names people, and its mode was {mode:04o}."
+        ));
+    }
+    if let Some(why) = results.past.doubt() {
+        notice(&format!(
+            "{name}.inflight: {why}. Which rows were in flight when a run ended cannot be told, so each row that is not done \
+             counts as in doubt: \"nothing to unlink\" is recorded as unlinked_reply_lost, and a refusal as in_doubt."
+        ));
+    }
     let interrupted = results.past.interrupted().count();
     if interrupted > 0 {
         notice(&format!(
@@ -301,6 +313,7 @@ fn not_opened(error: &OpenError) -> Error {
         OpenError::Format(_)
         | OpenError::NotForSpreadsheets(_)
         | OpenError::Foreign(..)
+        | OpenError::Refused(..)
         | OpenError::Io(..) => Exit::Usage,
     };
     Error::new(exit, error.to_string())
@@ -342,6 +355,7 @@ async fn call_all(
     let began = Instant::now();
     let (past, keyer, in_flight, writer) = results.into_parts();
     let interrupted: HashSet<_> = past.interrupted().collect();
+    let skips_failed = past.skips_failed();
     let reading = Arc::new(Reading::default());
     let (recording, recorder) = writer.start(settings.bounds.open_rows).map_err(no_thread)?;
     let fed = feeder(settings, past, keyer, Arc::clone(&reading))
@@ -388,8 +402,10 @@ async fn call_all(
     progress.finish();
     // It has told all that it has to tell, so it is about to end.
     let _ = recorder.join();
-    if summary.all_recorded
-        && let Some(in_flight) = &context.in_flight
+    if let Some(in_flight) = &context.in_flight
+        && summary.all_recorded
+        // Rows that this run has not come to are in doubt for the next one too.
+        && (!in_flight.is_doubtful() || summary.nothing_remains && !skips_failed)
         && let Err(error) = in_flight.remove()
     {
         notice(&format!(

@@ -66,6 +66,8 @@ pub struct Summary {
     pub counted_to_end: bool,
     /// Whether every row that was called is recorded, those left in flight by earlier runs included.
     pub all_recorded: bool,
+    /// Whether the inputs were read to their end and every row in them is settled.
+    pub nothing_remains: bool,
 }
 
 impl Summary {

@@ -2,10 +2,12 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use cognito_unlink::emulator::{Rule, Then, When};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use crate::sandbox::{PATIENCE, Ran, Sandbox, people, start};
 
@@ -164,7 +166,8 @@ fn without_room_for_the_side_file_nothing_is_called() {
     );
     assert_eq!(sandbox.emulator.counters().unlinks, 0);
     // Half a side file would take room that is wanted.
-    assert!(!sandbox.exists(&format!("{OUT}.csv.inflight.new")));
+    let left = fs::read_dir(sandbox.path("out")).expect("a directory");
+    assert_eq!(left.count(), 1, "the results alone");
     sandbox
         .run(&["people.csv", "--results", &format!("{OUT}.csv")])
         .exits(0);
@@ -270,21 +273,115 @@ fn another_file_in_place_of_the_results_halts_the_run_and_is_left_as_it_is() {
 
 #[test]
 fn what_stands_in_the_way_of_the_results_is_named_and_nothing_is_called() {
-    for in_the_way in [
-        "people.results.csv",
-        "people.results.csv.inflight",
-        "people.results.csv.inflight.new",
-    ] {
+    for in_the_way in ["people.results.csv", "people.results.csv.inflight"] {
+        let folder = |path: &Path| fs::create_dir(path).expect("a directory");
+        let fifo = |path: &Path| {
+            let mode = Mode::RUSR | Mode::WUSR;
+            mknodat(CWD, path, FileType::Fifo, mode, 0).expect("a FIFO");
+        };
+        // Behind a link to a place of its own a file would be made where somebody else wants it.
+        let dangling = |path: &Path| symlink("elsewhere.csv", path).expect("linked");
+        for put in [folder as fn(&Path), fifo, dangling] {
+            let sandbox = Sandbox::new();
+            sandbox.write("people.csv", people(3));
+            let path = sandbox.path(in_the_way);
+            put(&path);
+            let before = fs::symlink_metadata(&path).expect("it is there");
+            let ran = sandbox.run(&["people.csv"]).exits(2);
+            assert!(ran.stderr.contains(in_the_way), "{}", ran.stderr);
+            assert_eq!(sandbox.emulator.counters().unlinks, 0);
+            assert!(!sandbox.exists("elsewhere.csv"));
+            let now = fs::symlink_metadata(&path).expect("it is there");
+            assert_eq!(now.ino(), before.ino());
+            fs::rename(&path, sandbox.path("away")).expect("moved away");
+            sandbox.run(&["people.csv"]).exits(0);
+        }
+    }
+}
+
+/// The names that earlier versions made their files under are nothing to this one, whoever has put something there.
+#[test]
+fn names_that_could_be_foreseen_are_not_used() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(3));
+    sandbox.write("precious", "theirs");
+    symlink(
+        sandbox.path("precious"),
+        sandbox.path("people.results.csv.inflight.new"),
+    )
+    .expect("linked");
+    sandbox.run(&["people.csv"]).exits(0);
+    assert_eq!(sandbox.read("precious"), "theirs");
+    assert!(sandbox.exists("people.results.csv.inflight.new"));
+}
+
+#[test]
+fn results_are_begun_in_no_empty_file_that_others_may_have_chosen() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(3));
+    sandbox.write("empty", "");
+    fs::create_dir(sandbox.path("shared")).expect("a directory");
+    let opened = fs::Permissions::from_mode(0o777);
+    fs::set_permissions(sandbox.path("shared"), opened).expect("ours");
+    symlink("../empty", sandbox.path("shared/people.csv")).expect("linked");
+    let args = ["people.csv", "--results", "shared/people.csv"];
+    let ran = sandbox.run(&args).exits(2);
+    for words in ["shared/people.csv", "link to an empty file", "--results"] {
+        assert!(ran.stderr.contains(words), "{}", ran.stderr);
+    }
+    assert_eq!(sandbox.read("empty"), "");
+    // Once they are begun under their own name, the link leads to results like any other.
+    sandbox
+        .run(&["people.csv", "--results", "shared/own.csv", "--limit", "1"])
+        .exits(4);
+    fs::rename(sandbox.path("shared/own.csv"), sandbox.path("empty")).expect("moved");
+    let ran = sandbox.run(&[&args[..], &["--json"]].concat()).exits(0);
+    assert_eq!(ran.counts(&["skipped", "unlinked"]), [1, 2]);
+}
+
+#[test]
+fn results_of_another_user_are_refused_and_left() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(3));
+    let results = sandbox.path("people.results.csv");
+    let made_theirs = || {
+        fs::write(&results, "").expect("written");
+        chown(&results, Some(65534), Some(65534))
+    };
+    if made_theirs().is_err() {
+        // Only root can give a file away. There is one that is root's, and not for us to write to.
+        fs::remove_file(&results).expect("ours");
+        symlink("/etc/passwd", &results).expect("linked");
+    }
+    let before = fs::read(&results).expect("readable");
+    let ran = sandbox.run(&["people.csv"]).exits(2);
+    assert!(ran.stderr.contains("people.results.csv"), "{}", ran.stderr);
+    assert_eq!(fs::read(&results).expect("readable"), before);
+    assert_eq!(sandbox.emulator.counters().unlinks, 0);
+}
+
+/// Calls that are made now could be forgotten.
+#[test]
+fn a_side_file_that_is_gone_or_another_halts_the_run() {
+    const SIDE_FILE: &str = "people.results.csv.inflight";
+    for replaced in [false, true] {
         let sandbox = Sandbox::new();
-        sandbox.write("people.csv", people(3));
-        fs::create_dir(sandbox.path(in_the_way)).expect("a directory");
-        let ran = sandbox.run(&["people.csv"]).exits(2);
-        // The side file is replaced by way of a new one, whose name nobody needs to know.
-        let named = in_the_way.trim_end_matches(".new");
-        assert!(ran.stderr.contains(named), "{}", ran.stderr);
-        assert_eq!(sandbox.emulator.counters().unlinks, 0);
-        fs::remove_dir(sandbox.path(in_the_way)).expect("it is empty");
-        sandbox.run(&["people.csv"]).exits(0);
+        sandbox.write("people.csv", people(ROWS));
+        let running = sandbox.start_four_held(&["people.csv"]);
+        fs::remove_file(sandbox.path(SIDE_FILE)).expect("it is ours");
+        if replaced {
+            sandbox.write(SIDE_FILE, "theirs");
+        }
+        running.says("Stopping: waiting for 4 calls in flight");
+        sandbox.emulator.clear_rules();
+        let ran = running.ended().exits(5);
+        for words in ["side file of the results is not as", "before the next run"] {
+            assert!(ran.stdout.contains(words), "{}", ran.stdout);
+        }
+        // What was in flight is recorded, and what is not this run's is left.
+        assert_eq!(sandbox.results("people.results.csv").len(), 4);
+        assert_eq!(sandbox.emulator.counters().unlinks, 4);
+        assert_eq!(sandbox.exists(SIDE_FILE), replaced);
     }
 }
 

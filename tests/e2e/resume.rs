@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
 
 use cognito_unlink::emulator::{FaultKind, Rule, Settings, Then, When};
 use rustix::process::Signal;
@@ -612,4 +613,138 @@ fn rows_in_flight_are_known_through_a_link_to_the_results() {
         .run(&["people.csv", "--results", "real.csv", "--json"])
         .exits(0);
     assert_eq!(ran.counts(&["unlinked_reply_lost", "not_linked"]), [5, 0]);
+}
+
+/// Ends a run by a kill when three calls have taken effect that nobody has answered, and five people are done.
+fn killed_after_three(sandbox: &Sandbox, results: &str) {
+    sandbox
+        .run(&["people.csv", "--results", results, "--limit", "5"])
+        .exits(4);
+    sandbox.emulator.add_rule(Rule {
+        when: When::Always,
+        then: Then::Fault(FaultKind::HangAfter),
+        times: None,
+    });
+    let before = sandbox.emulator.counters().effects;
+    let running = sandbox.start(&["people.csv", "--results", results, "--concurrency", "3"]);
+    let took_effect = |seen: &cognito_unlink::emulator::Counters| seen.effects == before + 3;
+    assert!(sandbox.emulator.wait_until(PATIENCE, took_effect));
+    running.signal(Signal::KILL);
+    running.ended();
+    sandbox.emulator.clear_rules();
+}
+
+/// Does something to a side file.
+type Harm<'a> = &'a dyn Fn(&Sandbox, &Path);
+
+#[test]
+fn a_side_file_that_cannot_be_relied_on_is_answered_with_doubt() {
+    let flip = |path: &Path, at: usize| {
+        let mut bytes = fs::read(path).expect("a side file");
+        bytes[at] ^= 1;
+        fs::write(path, bytes).expect("written");
+    };
+    let harms: [Harm<'_>; 5] = [
+        &|_, path| fs::write(path, "").expect("written"),
+        &|_, path| {
+            let bytes = fs::read(path).expect("a side file");
+            fs::write(path, &bytes[..600]).expect("written");
+        },
+        // In the header; in the first slot.
+        &|_, path| flip(path, 60),
+        &|_, path| flip(path, 512 + 3),
+        // Of another run, with the same rows.
+        &|sandbox, path| {
+            killed_after_three(sandbox, "other.csv");
+            fs::rename(sandbox.path("other.csv.inflight"), path).expect("renamed");
+        },
+    ];
+    for harm in harms {
+        let sandbox = Sandbox::new();
+        sandbox.write("people.csv", people(20));
+        killed_after_three(&sandbox, "people.results.csv");
+        let side_file = sandbox.path("people.results.csv.inflight");
+        harm(&sandbox, &side_file);
+        // Everybody is unlinked by now, and by us.
+        let args = ["people.csv", "--results", "elsewhere.csv"];
+        sandbox.run(&args).exits(0);
+
+        let args = ["people.csv", "--json"];
+        let ran = sandbox
+            .run(&[&args[..], &["--limit", "1"]].concat())
+            .exits(4);
+        for words in ["people.results.csv.inflight: it", "counts as in doubt"] {
+            assert!(ran.stderr.contains(words), "{}", ran.stderr);
+        }
+        let counts = ["skipped", "unlinked_reply_lost", "not_linked"];
+        assert_eq!(ran.counts(&counts), [5, 1, 0]);
+        // It holds until a run has come to everybody.
+        assert!(side_file.exists());
+        let ran = sandbox.run(&args).exits(0);
+        assert!(
+            ran.stderr.contains("an earlier run found"),
+            "{}",
+            ran.stderr
+        );
+        assert_eq!(ran.counts(&counts), [6, 14, 0]);
+        assert!(!side_file.exists());
+    }
+}
+
+#[test]
+fn a_refusal_of_a_row_that_may_have_been_called_is_in_doubt() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(10));
+    killed_after_three(&sandbox, "people.results.csv");
+    sandbox.write("people.results.csv.inflight", "");
+    sandbox.emulator.add_rule(Rule {
+        when: When::Always,
+        then: Then::Fault(FaultKind::InternalError),
+        times: None,
+    });
+    let args = ["people.csv", "--max-attempts", "1", "--json"];
+    let ran = sandbox.run(&args).exits(1);
+    assert_eq!(ran.counts(&["skipped", "in_doubt", "failed"]), [5, 5, 0]);
+}
+
+#[test]
+fn results_that_were_cut_meet_the_marks_of_the_rows_they_have_lost() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(40));
+    sandbox.emulator.add_rule(Rule {
+        when: When::Call(31),
+        ..HOLD
+    });
+    // One call at a time: a single worker has them all.
+    let running = sandbox.start(&["people.csv", "--concurrency", "1"]);
+    assert!(sandbox.emulator.wait_until(PATIENCE, |seen| seen.held == 1));
+    running.signal(Signal::KILL);
+    running.ended();
+    sandbox.emulator.clear_rules();
+    let text = sandbox.read("people.results.csv");
+    let kept: String = text.split_inclusive('\n').take(1 + 5).collect();
+    sandbox.write("people.results.csv", kept);
+    let ran = sandbox.run(&["people.csv", "--json"]).exits(0);
+    let counts = ["skipped", "unlinked", "unlinked_reply_lost", "not_linked"];
+    assert_eq!(ran.counts(&counts), [5, 10, 25, 0]);
+    assert!(
+        ran.stderr.contains("26 rows were in flight"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn results_that_others_could_read_are_made_private() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(3));
+    sandbox.run(&["people.csv", "--limit", "1"]).exits(4);
+    let results = sandbox.path("people.results.csv");
+    fs::set_permissions(&results, fs::Permissions::from_mode(0o644)).expect("ours");
+    let ran = sandbox.run(&["people.csv"]).exits(0);
+    assert!(ran.stderr.contains("its mode was 0644"), "{}", ran.stderr);
+    let metadata = fs::metadata(&results).expect("a file");
+    assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
+    let ran = sandbox.run(&["people.csv"]).exits(0);
+    assert!(!ran.stderr.contains("private"), "{}", ran.stderr);
 }

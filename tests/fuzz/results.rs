@@ -295,8 +295,9 @@ fn any_cut_of_ours_goes_on(file: &File, data: &[u8]) {
     let next = after.first().map(|entry| &entry.link);
     if let Some(link) = next {
         let key = first.keyer.key(link);
-        let marked = first.in_flight.mark(3, key, kept.len() as u64);
-        marked.expect("there is room");
+        let (mark, since) = (&first.in_flight, kept.len() as u64);
+        mark.reserve(3, key, since).expect("there is room");
+        mark.sent(3, key, since).expect("there is room");
     }
     drop(first);
     let second = file.open().expect("nothing has changed");

@@ -1,0 +1,245 @@
+//! The program's own files: opened with care, made new and private, replaced in one step.
+//!
+//! A name in a folder that others may write to can lead anywhere: through a link, into a pipe that blocks, over another user's
+//! file. So nothing here follows a link, waits for a pipe, or writes to a file that was there before.
+
+use std::ffi::OsString;
+use std::fs::{self, File, Metadata, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use rustix::fs::OFlags;
+use rustix::process::geteuid;
+use tempfile::NamedTempFile;
+
+/// Mode of a file that names people.
+pub const PRIVATE: u32 = 0o600;
+
+/// A file, whatever its name. An inode number is used again once its file is gone, so this holds only while the file is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileId {
+    /// The device that the file is on.
+    pub device: u64,
+    /// Its number there.
+    pub inode: u64,
+}
+
+impl FileId {
+    /// The file that this describes.
+    #[must_use]
+    pub fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+        }
+    }
+}
+
+/// Opens a regular file that is there under this very name.
+///
+/// # Errors
+/// It is something else, a symbolic link included; or the operating system refuses.
+pub fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    // Looked at before it is opened: opening a device may already do something.
+    check_regular(&fs::symlink_metadata(path)?)?;
+    // What takes its place meanwhile is neither followed nor waited for.
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = options
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)?;
+    check_regular(&file.metadata()?)?;
+    Ok(file)
+}
+
+/// Creates a private file for reading and appending under a name that was free.
+///
+/// # Errors
+/// The name is taken, by a link too; or the operating system refuses.
+pub fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .append(true)
+        .create_new(true)
+        .mode(PRIVATE)
+        .open(path)
+}
+
+fn check_regular(metadata: &Metadata) -> io::Result<()> {
+    let kind = metadata.file_type();
+    let why = if kind.is_file() {
+        return Ok(());
+    } else if kind.is_symlink() {
+        "it is a symbolic link, and not a regular file"
+    } else {
+        "it is not a regular file"
+    };
+    Err(io::Error::new(io::ErrorKind::InvalidInput, why))
+}
+
+/// Whether the user of this process owns the file.
+#[must_use]
+pub fn is_mine(metadata: &Metadata) -> bool {
+    metadata.uid() == geteuid().as_raw()
+}
+
+/// Whether only the user of this process can have put a name into `folder`, as far as its mode and owner tell.
+#[must_use]
+pub fn is_mine_alone(folder: &Metadata) -> bool {
+    const OTHERS_WRITE: u32 = 0o022;
+    is_mine(folder) && folder.mode() & OTHERS_WRITE == 0
+}
+
+/// Makes an open file private. Returns the mode it had, if that was another.
+///
+/// # Errors
+/// The operating system refuses, or the file system keeps another mode.
+pub fn make_private(file: &File) -> io::Result<Option<u32>> {
+    let mode = |metadata: &Metadata| metadata.mode() & 0o7777;
+    let before = mode(&file.metadata()?);
+    if before == PRIVATE {
+        return Ok(None);
+    }
+    file.set_permissions(Permissions::from_mode(PRIVATE))?;
+    let after = mode(&file.metadata()?);
+    if after == PRIVATE {
+        Ok(Some(before))
+    } else {
+        Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            format!("its mode stays {after:04o}"),
+        ))
+    }
+}
+
+/// Makes a new file beside `path`, under a name that nobody can foresee. It is removed again unless it takes the place of
+/// `path`. The user's mask may narrow `mode`.
+///
+/// # Errors
+/// The operating system refuses.
+pub fn beside(path: &Path, mode: u32) -> io::Result<NamedTempFile> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let mut name: OsString = path.file_name().unwrap_or_default().to_owned();
+    name.push(".");
+    tempfile::Builder::new()
+        .prefix(&name)
+        .suffix(".part")
+        .permissions(Permissions::from_mode(mode))
+        .tempfile_in(folder.unwrap_or(Path::new(".")))
+}
+
+/// Replaces `path` by a file of this content, which is on the disk before it takes the place. A link under that name is
+/// replaced itself; where it leads, nothing changes.
+///
+/// # Errors
+/// The operating system refuses; then `path` is as it was.
+pub fn replace(path: &Path, mode: u32, content: &[u8]) -> io::Result<File> {
+    let mut fresh = beside(path, mode)?;
+    io::Write::write_all(&mut fresh, content)?;
+    fresh.as_file().sync_all()?;
+    Ok(fresh.persist(path)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        let metadata = fs::symlink_metadata(path).expect("it is there");
+        metadata.mode() & 0o7777
+    }
+
+    #[test]
+    fn only_a_regular_file_is_opened_and_nothing_is_waited_for() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("file"), "text").expect("written");
+        symlink(path("file"), path("link")).expect("linked");
+        mknodat(
+            CWD,
+            path("fifo"),
+            FileType::Fifo,
+            Mode::RUSR | Mode::WUSR,
+            0,
+        )
+        .expect("a FIFO");
+        let open = |name| super::open(&path(name), OpenOptions::new().read(true).append(true));
+        open("file").expect("a regular file");
+        for (name, why) in [
+            ("link", "a symbolic link"),
+            ("fifo", "not a regular file"),
+            (".", "not a regular file"),
+            ("/dev/null", "not a regular file"),
+        ] {
+            let error = open(name).expect_err("refused").to_string();
+            assert!(error.contains(why), "{name}: {error}");
+        }
+        let error = open("absent").expect_err("refused");
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_name_that_is_taken_is_not_created() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name);
+        create(&path("file")).expect("created");
+        assert_eq!(mode(&path("file")), PRIVATE);
+        symlink(path("elsewhere"), path("dangling")).expect("linked");
+        for name in ["file", "dangling"] {
+            let error = create(&path(name)).expect_err("refused");
+            assert_eq!(error.kind(), io::ErrorKind::AlreadyExists, "{name}");
+        }
+        assert!(!path("elsewhere").exists());
+    }
+
+    #[test]
+    fn a_link_is_replaced_and_what_it_leads_to_is_left() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("precious"), "theirs").expect("written");
+        symlink(path("precious"), path("ours")).expect("linked");
+        let file = replace(&path("ours"), PRIVATE, b"ours").expect("replaced");
+        assert_eq!(fs::read(path("ours")).expect("a file"), b"ours");
+        assert_eq!(fs::read(path("precious")).expect("a file"), b"theirs");
+        assert_eq!(mode(&path("ours")), PRIVATE);
+        let there = fs::symlink_metadata(path("ours")).expect("it is there");
+        let id = FileId::of(&file.metadata().expect("metadata"));
+        assert_eq!(FileId::of(&there), id);
+        // Nothing of the way there is left.
+        assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 2);
+        replace(&path("no/folder"), PRIVATE, b"").expect_err("refused");
+    }
+
+    #[test]
+    fn a_file_that_others_can_read_is_made_private() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        assert_eq!(make_private(file.as_file()).expect("ours"), None);
+        let open = Permissions::from_mode(0o664);
+        file.as_file().set_permissions(open).expect("ours");
+        assert_eq!(make_private(file.as_file()).expect("ours"), Some(0o664));
+        assert_eq!(mode(file.path()), PRIVATE);
+        assert!(is_mine(&file.as_file().metadata().expect("metadata")));
+    }
+
+    #[test]
+    fn a_folder_that_others_may_write_to_is_not_mine_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (mode, alone) in [
+            (0o700, true),
+            (0o755, true),
+            (0o775, false),
+            (0o1777, false),
+        ] {
+            let permissions = Permissions::from_mode(mode);
+            fs::set_permissions(folder.path(), permissions).expect("ours");
+            let metadata = fs::metadata(folder.path()).expect("metadata");
+            assert_eq!(is_mine_alone(&metadata), alone, "{mode:o}");
+        }
+    }
+}
