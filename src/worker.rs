@@ -94,7 +94,7 @@ pub struct HaltingAnswer {
     pub position: Position,
     /// Its pool.
     pub identity_pool_id: String,
-    /// What was said, without any user identifier.
+    /// The reply, as it may be shown: see [`Facts::shown`].
     pub facts: Facts,
 }
 
@@ -292,8 +292,8 @@ async fn attempt_until_settled<C: Unlink>(
                 .next(class, asked, known, &context.policy, region.clock(), chance);
         tracing::debug!(
             row = %position, attempt = progress.history.attempts(), class = ?class,
-            code = progress.facts.code.as_deref(), status = progress.facts.http_status,
-            request_id = progress.facts.request_id.as_deref(),
+            code = progress.facts.shown().code, status = progress.facts.http_status,
+            request_id = progress.facts.shown().request_id,
             latency_ms = millis(now - started), "called"
         );
         match next {
@@ -303,7 +303,7 @@ async fn attempt_until_settled<C: Unlink>(
                     cause,
                     position: position.clone(),
                     identity_pool_id: link.identity_pool_id.clone(),
-                    facts: without_user(&progress.facts, &link.developer_user_identifier),
+                    facts: progress.facts.shown(),
                 };
                 return (
                     progress.when_stopped(),
@@ -315,7 +315,7 @@ async fn attempt_until_settled<C: Unlink>(
                 drop(progress.place.take());
                 tracing::info!(
                     row = %position, attempt = progress.history.attempts(),
-                    code = progress.facts.code.as_deref(), wait_ms = millis(delay),
+                    code = progress.facts.shown().code, wait_ms = millis(delay),
                     "trying again"
                 );
                 tokio::select! {
@@ -460,15 +460,6 @@ impl Counters {
             signature_refused,
             unheard_for: Duration::ZERO,
         }
-    }
-}
-
-/// Facts that may be shown: a message that quotes the user is left out.
-fn without_user(facts: &Facts, user: &str) -> Facts {
-    let quotes = |message: &String| message.contains(user);
-    Facts {
-        message: facts.message.clone().filter(|message| !quotes(message)),
-        ..facts.clone()
     }
 }
 

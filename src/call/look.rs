@@ -112,7 +112,7 @@ impl fmt::Display for Untold {
             message,
             http_status,
             ..
-        } = &self.facts;
+        } = &self.facts.shown();
         match (code, http_status) {
             (Some(code), _) => f.write_str(code)?,
             (None, Some(status)) => write!(f, "HTTP {status}")?,

@@ -179,7 +179,7 @@ impl Preflight {
                     cause,
                     position: row.row.position.clone(),
                     identity_pool_id: id,
-                    facts: untold.facts,
+                    facts: untold.facts.shown(),
                 };
                 return Some(Err(Reason::Halted(Halt::Answer(Box::new(answer)))));
             }
@@ -243,7 +243,7 @@ async fn look_up<C: Look + Unlink>(calls: &C, id: &str, policy: Policy, news: &N
             Ok(pool) => return Found::Pool(pool),
             Err(untold) => untold,
         };
-        tracing::debug!(pool = id, why = ?untold.why, code = untold.facts.code.as_deref(), "not looked up");
+        tracing::debug!(pool = id, why = ?untold.why, code = untold.facts.shown().code, "not looked up");
         answered += u32::from(untold.why != Why::Unreachable);
         match untold.why {
             Why::Missing => return Found::Halting(Cause::PoolMissing, untold),
