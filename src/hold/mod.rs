@@ -1,16 +1,19 @@
 //! Who must not be unlinked, whatever the input says: hold lists, read again whenever they change.
 //!
-//! A thread looks at the files four times a second, and a call starts only on a list that was looked at within the last
-//! second. Additions count at once, and what a list has lost counts at the next run: whoever saves a file may empty it first,
+//! A thread looks at the files four times a second, and a call starts only on lists that were looked at within the last
+//! second; where the last look had to read a list, so much longer ago as that reading took: a list that grows faster than it can
+//! be read would stop all calls. A file that has only grown is read from where the last reading ended. Additions count at once, and what a list has lost counts at the next run: whoever saves a file may empty it first,
 //! and nobody can tell for how long. A file in which the same is wrong at two looks in a row ends the run; at one, it may be
 //! half written.
 
 mod list;
+mod reading;
 mod watched;
 
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -20,13 +23,16 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 pub use list::Print;
 
-use list::List;
-use watched::Watched;
+use reading::Sha;
+use watched::{Held, Watched};
 
 /// From one look at the files to the next.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
-/// No call starts on lists that were looked at longer ago: then the process was stopped, or the file system does not answer.
+/// No call starts on lists that were looked at longer ago, unless the last look had to read one: then the process was stopped, or
+/// the file system does not answer.
 const FRESH: Duration = Duration::from_secs(1);
+/// Calls that wait longer for the lists are told of.
+const UNTOLD: Duration = Duration::from_secs(2);
 /// A file system that takes longer to answer does not.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -50,6 +56,14 @@ impl HoldError {
         ))
     }
 
+    fn not_planned(path: &Path, difference: &str) -> Self {
+        Self(format!(
+            "the hold list {} is not what was planned: {difference}. Nothing was called. A list may only have grown by lines since \
+             the plan was made: put back what was planned, or make another plan",
+            path.display()
+        ))
+    }
+
     fn no_answer() -> Self {
         Self("the file system of the hold list does not answer".to_owned())
     }
@@ -63,11 +77,23 @@ impl fmt::Display for HoldError {
 
 impl std::error::Error for HoldError {}
 
+/// The content of a list, by which a plan knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fingerprint {
+    /// Bytes.
+    pub size: u64,
+    /// SHA-256, in hexadecimal.
+    pub sha256: String,
+}
+
 /// What the lists say at one moment.
 #[derive(Debug)]
 struct Now {
-    lists: Vec<Arc<List>>,
+    /// One for each file.
+    lists: Vec<Held>,
+    /// When the last look began, and how long it had to read.
     looked: Instant,
+    took: Duration,
     /// Set once and for good: whom the lists hold is not known any more.
     trouble: Option<HoldError>,
 }
@@ -84,6 +110,8 @@ pub struct Holds {
     now: watch::Sender<Now>,
     /// What is to be said about the lists.
     news: Mutex<Vec<String>>,
+    /// Whether it was said that calls wait for the lists.
+    wait_told: AtomicBool,
 }
 
 impl Holds {
@@ -92,22 +120,60 @@ impl Holds {
     /// # Errors
     /// One cannot be read, or has a line that is none of a hold list.
     pub fn read(paths: &[PathBuf]) -> Result<(Self, Files), HoldError> {
+        Self::read_as_planned(paths, &[])
+    }
+
+    /// Reads the lists for the first time, and takes note of what each of them holds, in the order of `paths`.
+    ///
+    /// # Errors
+    /// One cannot be read, or has a line that is none of a hold list.
+    pub fn read_for_plan(paths: &[PathBuf]) -> Result<(Self, Vec<Fingerprint>), HoldError> {
         let looked = Instant::now();
-        let files: Vec<Watched> = paths
-            .iter()
-            .map(|path| Watched::read(path, SystemTime::now()))
-            .collect::<Result<_, _>>()?;
+        let mut found = Vec::new();
+        let files = paths.iter().map(|path| {
+            let (file, sha) = Watched::read_hashed(path, SystemTime::now(), Sha::of_all())?;
+            found.push(sha.fingerprint());
+            Ok(file)
+        });
+        let files = files.collect::<Result<Vec<_>, _>>()?;
+        Ok((Self::of(&files, looked), found))
+    }
+
+    /// Reads the lists for the first time, and compares what is read of those that were planned.
+    ///
+    /// # Errors
+    /// One cannot be read, has a line that is none of a hold list, or does not begin with the lines that were planned.
+    pub fn read_as_planned(
+        paths: &[PathBuf],
+        planned: &[(PathBuf, Fingerprint)],
+    ) -> Result<(Self, Files), HoldError> {
+        let looked = Instant::now();
+        let files = paths.iter().map(|path| {
+            let planned = planned.iter().find(|(of, _)| of == path);
+            let sha = planned.map_or_else(Sha::default, |(_, planned)| Sha::of_first(planned.size));
+            let (file, sha) = Watched::read_hashed(path, SystemTime::now(), sha)?;
+            match planned.and_then(|(_, planned)| sha.differs(planned)) {
+                Some(difference) => Err(HoldError::not_planned(path, &difference)),
+                None => Ok(file),
+            }
+        });
+        let files = files.collect::<Result<Vec<_>, _>>()?;
+        Ok((Self::of(&files, looked), Files(files)))
+    }
+
+    fn of(files: &[Watched], looked: Instant) -> Self {
         let lists = files.iter().map(Watched::held).collect();
         let news = files.iter().filter_map(Watched::warning).collect();
-        let holds = Self {
+        Self {
             now: watch::Sender::new(Now {
                 lists,
                 looked,
+                took: Duration::ZERO,
                 trouble: None,
             }),
             news: Mutex::new(news),
-        };
-        Ok((holds, Files(files)))
+            wait_told: AtomicBool::new(false),
+        }
     }
 
     /// Whether the user is held, as far as the last look has told.
@@ -116,20 +182,67 @@ impl Holds {
         self.now.borrow().holds(user)
     }
 
+    /// The lists that hold the user, by their place in the paths.
+    #[must_use]
+    pub fn held_by(&self, user: Print) -> Vec<usize> {
+        let now = self.now.borrow();
+        let lists = now.lists.iter().enumerate();
+        lists
+            .filter(|(_, list)| list.holds(user))
+            .map(|(nth, _)| nth)
+            .collect()
+    }
+
+    /// Whether the user is held now, right before a call. Never waits: nothing if the lists were looked at too long ago to tell.
+    #[must_use]
+    pub fn check(&self, user: Print) -> Option<Result<bool, HoldError>> {
+        self.now.borrow().told(user)
+    }
+
+    /// Waits until the lists are fresh enough that [`Holds::check`] answers. Says once if that takes long.
+    ///
+    /// # Errors
+    /// Whom the lists hold is not known any more.
+    pub async fn fresh(&self) -> Result<(), HoldError> {
+        if let Some(fresh) = self.now.borrow().is_fresh() {
+            return fresh;
+        }
+        let mut looks = self.now.subscribe();
+        let mut looked = Box::pin(looks.wait_for(|now| now.is_fresh().is_some()));
+        let looked = if let Ok(looked) = timeout(UNTOLD, &mut looked).await {
+            looked
+        } else {
+            self.tell_of_waiting();
+            looked.await
+        };
+        match looked.ok().and_then(|now| now.is_fresh()) {
+            Some(fresh) => fresh,
+            // It was fresh when it was looked at, and is not when it is asked: this task has waited for the processor.
+            None => Ok(()),
+        }
+    }
+
     /// Whether the user is held now, right before a call. Waits for a look if the last one is too long ago.
     ///
     /// # Errors
     /// Whom the lists hold is not known any more.
     pub async fn hold_now(&self, user: Print) -> Result<bool, HoldError> {
-        if let Some(told) = self.now.borrow().told(user) {
-            return told;
+        loop {
+            if let Some(told) = self.check(user) {
+                return told;
+            }
+            self.fresh().await?;
         }
-        let mut looks = self.now.subscribe();
-        let looked = looks.wait_for(|now| now.told(user).is_some()).await;
-        match looked.ok().and_then(|now| now.told(user)) {
-            Some(told) => told,
-            // The sender is ours.
-            None => std::future::pending().await,
+    }
+
+    fn tell_of_waiting(&self) {
+        if !self.wait_told.swap(true, Ordering::Relaxed) {
+            let mut news = self.news.lock().unwrap_or_else(PoisonError::into_inner);
+            news.push(format!(
+                "Calls wait for the hold lists: they have changed, and have been read for more than {} s. Calls go on once it is \
+                 known who is held.",
+                UNTOLD.as_secs()
+            ));
         }
     }
 
@@ -181,6 +294,7 @@ impl Holds {
             let over = look.trouble.is_some();
             self.now.send_modify(|now| {
                 now.looked = looked;
+                now.took = look.took;
                 now.trouble = look.trouble;
                 if let Some(lists) = look.lists {
                     now.lists = lists;
@@ -200,9 +314,15 @@ impl Holds {
 impl Now {
     /// Whether the user is held; nothing if the lists were looked at too long ago to tell.
     fn told(&self, user: Print) -> Option<Result<bool, HoldError>> {
+        let fresh = self.is_fresh()?;
+        Some(fresh.map(|()| self.holds(user)))
+    }
+
+    /// Whether the lists tell who is held; nothing if they were looked at too long ago.
+    fn is_fresh(&self) -> Option<Result<(), HoldError>> {
         match &self.trouble {
             Some(trouble) => Some(Err(trouble.clone())),
-            None => (self.looked.elapsed() <= FRESH).then(|| Ok(self.holds(user))),
+            None => (self.looked.elapsed() <= FRESH + self.took).then_some(Ok(())),
         }
     }
 }
@@ -215,7 +335,9 @@ pub struct Files(Vec<Watched>);
 #[derive(Debug, Default)]
 struct Look {
     /// Whom the lists hold from now on, if that is more people.
-    lists: Option<Vec<Arc<List>>>,
+    lists: Option<Vec<Held>>,
+    /// How long it took to read what had changed.
+    took: Duration,
     news: Vec<String>,
     trouble: Option<HoldError>,
 }
@@ -225,7 +347,7 @@ impl Files {
         let mut look = Look::default();
         let mut grown = false;
         for file in &mut self.0 {
-            match file.look(SystemTime::now()) {
+            match file.look(SystemTime::now(), &mut look.took) {
                 Ok(news) => {
                     grown |= news.grown;
                     look.news.extend(news.told);

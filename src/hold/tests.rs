@@ -33,7 +33,7 @@ impl Fixture {
     }
 
     fn look(&mut self) -> Result<watched::News, HoldError> {
-        self.watched.look(later())
+        self.watched.look(later(), &mut Duration::default())
     }
 
     fn held(&self) -> String {
@@ -170,7 +170,8 @@ fn a_change_within_a_step_of_the_clock_is_not_missed() {
     let file = fs::File::options().write(true).open(fixture.path());
     file.and_then(|file| file.set_modified(modified))
         .expect("put back");
-    assert!(watched.look(now).expect("readable").grown);
+    let news = watched.look(now, &mut Duration::default());
+    assert!(news.expect("readable").grown);
 }
 
 #[test]
