@@ -32,6 +32,7 @@ pub async fn serve(
     let listen = args.listen;
     let emulator = Emulator::spawn(Settings {
         listen,
+        hosts: args.hosts,
         links: args.links.map(links).transpose()?,
         provider: args.provider,
         quota: args.quota.map(|rate| (rate, burst(rate, args.burst))),

@@ -29,7 +29,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     (
         "settings",
         &[
-            "admit", "call", "cli", "config", "error", "input", "quotas", "record", "report",
+            "admit", "call", "cli", "config", "error", "hold", "input", "quotas", "record", "report",
             "retry", "row", "run", "terminal",
         ],
     ),

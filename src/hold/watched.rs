@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use super::HoldError;
 use super::list::{Doubtful, List, Met, Print};
 use super::reading::{Mark, ReadLines, Reading, Sha};
-use super::{Fingerprint, HoldError};
 
 /// File systems tell the time of a change in steps of some milliseconds: of a file that changed this short a time ago, a
 /// further change may leave the same time.
@@ -335,7 +335,8 @@ impl<'a> Gathered<'a> {
     }
 }
 
-/// As much as the lines so far lead to expect: a vector that doubles takes three times its memory for a moment.
+/// Half as much again as the lines so far lead to expect: what is not used stays virtual, and a vector that grows is copied and
+/// stands in memory twice for a moment.
 fn make_room(prints: &mut Vec<Print>, taken: u64, size: u64) {
     let so_far = prints.len();
     let share = size.max(taken) as f64 / taken as f64;
@@ -345,7 +346,8 @@ fn make_room(prints: &mut Vec<Print>, taken: u64, size: u64) {
         reason = "an estimate of a number of lines"
     )]
     let expected = (so_far as f64 * share.min(1e4)) as usize;
-    prints.reserve_exact(expected.saturating_sub(so_far) + so_far / 16 + AT_FIRST);
+    let most = expected + expected / 2 + AT_FIRST;
+    prints.reserve_exact(most - so_far);
 }
 
 /// Nothing if the stamp would not tell the next change.
