@@ -164,7 +164,10 @@ impl Settings {
     pub fn new(mut args: RunArgs, command: Vec<String>) -> Result<Self, Error> {
         let endpoint = args.endpoint_url.as_deref();
         if endpoint.is_some_and(aws::has_credentials) {
-            return Err(Error::usage(format!("--endpoint-url {}", aws::CREDENTIALS_IN_URL)));
+            return Err(Error::usage(format!(
+                "--endpoint-url {}",
+                aws::CREDENTIALS_IN_URL
+            )));
         }
         let config = Config::find(args.config.as_deref())?;
         let sources = take_defaults(&mut args, &config);

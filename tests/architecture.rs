@@ -29,8 +29,8 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     (
         "settings",
         &[
-            "admit", "call", "cli", "config", "error", "hold", "input", "quotas", "record", "report",
-            "retry", "row", "run", "terminal",
+            "admit", "call", "cli", "config", "error", "hold", "input", "quotas", "record",
+            "report", "retry", "row", "run", "terminal",
         ],
     ),
     (

@@ -50,7 +50,9 @@ impl Hosts {
             .chain(of_header.map(|host| host.to_str().ok()))
             .peekable();
         let is_named = hosts.peek().is_some();
-        if !is_proxied && !(is_named && hosts.all(|host| host.is_some_and(|host| self.is_own(host)))) {
+        if !is_proxied
+            && !(is_named && hosts.all(|host| host.is_some_and(|host| self.is_own(host))))
+        {
             return Some(NOT_ITS_HOST);
         }
         let mut origins = head.headers.get_all(ORIGIN).iter();
@@ -76,7 +78,9 @@ impl Hosts {
         let is_own_name = match name.parse::<IpAddr>() {
             _ if self.names.iter().any(named) => return true,
             // An address is no name that somebody else lets point here. One that others reach has as many as its machine.
-            Ok(ip) => ip.is_loopback() || ip == self.listen.ip() || self.listen.ip().is_unspecified(),
+            Ok(ip) => {
+                ip.is_loopback() || ip == self.listen.ip() || self.listen.ip().is_unspecified()
+            }
             Err(_) => name.eq_ignore_ascii_case("localhost"),
         };
         // Where other machines call, a forwarded port may stand before this one.
@@ -135,7 +139,12 @@ mod tests {
             assert_eq!(refused("127.0.0.1:8000", host), Some(421), "{host}");
         }
         assert_eq!(refused("127.0.0.1:80", "localhost"), None);
-        for host in ["192.0.2.7:9000", "192.0.2.7", "localhost:1", "[2001:db8::1]:9"] {
+        for host in [
+            "192.0.2.7:9000",
+            "192.0.2.7",
+            "localhost:1",
+            "[2001:db8::1]:9",
+        ] {
             assert_eq!(refused("0.0.0.0:8000", host), None, "{host}");
         }
         assert_eq!(refused("0.0.0.0:8000", "attacker.example:8000"), Some(421));
@@ -161,7 +170,13 @@ mod tests {
         };
         assert_eq!(with("http://localhost:8000"), None);
         assert_eq!(with("http://127.0.0.1:8000"), None);
-        for origin in ["http://attacker.example", "https://localhost:8000", "http://localhost:3000", "null", ""] {
+        for origin in [
+            "http://attacker.example",
+            "https://localhost:8000",
+            "http://localhost:3000",
+            "null",
+            "",
+        ] {
             assert_eq!(with(origin), Some(403), "{origin}");
         }
     }

@@ -1,8 +1,7 @@
 //! Who must not be unlinked, whatever the input says: hold lists, read again whenever they change.
 //!
-//! A thread looks at the files four times a second, and a call starts only on lists that were looked at within the last
-//! second; where the last look had to read a list, so much longer ago as that reading took: a list that grows faster than it can
-//! be read would stop all calls. A file that has only grown is read from where the last reading ended. Additions count at once, and what a list has lost counts at the next run: whoever saves a file may empty it first,
+//! A thread looks at the files four times a second, and a call starts only on lists at which a look began no longer ago than a
+//! second and the time that this look took: else a list that grows faster than it can be read would stop all calls. A file that has only grown is read from where the last reading ended. Additions count at once, and what a list has lost counts at the next run: whoever saves a file may empty it first,
 //! and nobody can tell for how long. A file in which the same is wrong at two looks in a row ends the run; at one, it may be
 //! half written.
 
@@ -28,9 +27,11 @@ use watched::{Held, Watched};
 
 /// From one look at the files to the next.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
-/// No call starts on lists that were looked at longer ago, unless the last look had to read one: then the process was stopped, or
+/// No call starts on lists at which the last look began longer ago, beside the time that it took: then the process was stopped, or
 /// the file system does not answer.
 const FRESH: Duration = Duration::from_secs(1);
+/// The time that a look takes is measured in steps of this.
+const BEAT: Duration = Duration::from_millis(100);
 /// Calls that wait longer for the lists are told of.
 const UNTOLD: Duration = Duration::from_secs(2);
 /// A file system that takes longer to answer does not.
@@ -91,7 +92,7 @@ pub struct Fingerprint {
 struct Now {
     /// One for each file.
     lists: Vec<Held>,
-    /// When the last look began, and how long it had to read.
+    /// When the last look began, and how long it took.
     looked: Instant,
     took: Duration,
     /// Set once and for good: whom the lists hold is not known any more.
@@ -286,7 +287,22 @@ impl Holds {
                 asks.send(tell).await.ok()?;
                 told.await.ok()
             };
+            // By the beat: a process that was stopped meanwhile must not take an old list for a fresh one.
+            let mut beats = interval(BEAT);
+            beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let mut took = Duration::ZERO;
+            let told = async {
+                tokio::pin!(told);
+                loop {
+                    tokio::select! {
+                        biased;
+                        look = &mut told => return look,
+                        _ = beats.tick() => took += BEAT,
+                    }
+                }
+            };
             let look = timeout(PATIENCE, told).await.ok().flatten();
+            let took = took.min(looked.elapsed());
             let look = look.unwrap_or_else(|| Look {
                 trouble: Some(HoldError::no_answer()),
                 ..Look::default()
@@ -294,7 +310,7 @@ impl Holds {
             let over = look.trouble.is_some();
             self.now.send_modify(|now| {
                 now.looked = looked;
-                now.took = look.took;
+                now.took = took;
                 now.trouble = look.trouble;
                 if let Some(lists) = look.lists {
                     now.lists = lists;
@@ -336,8 +352,6 @@ pub struct Files(Vec<Watched>);
 struct Look {
     /// Whom the lists hold from now on, if that is more people.
     lists: Option<Vec<Held>>,
-    /// How long it took to read what had changed.
-    took: Duration,
     news: Vec<String>,
     trouble: Option<HoldError>,
 }
@@ -347,7 +361,7 @@ impl Files {
         let mut look = Look::default();
         let mut grown = false;
         for file in &mut self.0 {
-            match file.look(SystemTime::now(), &mut look.took) {
+            match file.look(SystemTime::now()) {
                 Ok(news) => {
                     grown |= news.grown;
                     look.news.extend(news.told);

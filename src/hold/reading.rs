@@ -4,7 +4,6 @@ use std::fs::File;
 use std::hash::Hasher as _;
 use std::io::{self, BufRead, BufReader, Read, Seek as _, SeekFrom};
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 use siphasher::sip128::{Hasher128, SipHasher13};
@@ -14,9 +13,6 @@ use super::{Fingerprint, HoldError};
 
 /// Bytes that are read at a time.
 const BLOCK: usize = 1 << 20;
-/// The most that one block counts for in the time that a reading took. A process that was stopped meanwhile, or a file system
-/// that did not answer, must not make an old list pass for a fresh one.
-const MOST_A_BLOCK: Duration = Duration::from_secs(1);
 
 /// The lines that were read so far and are ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -124,13 +120,11 @@ impl Reading {
             hashed: 0,
             unhashed: 0,
             sha256,
-            took: Took::begin(),
         };
         let from = match mark {
-            Some(mark) if mark.ended.bytes > 0 && mark.hashed <= about.len() => source
-                .resume(mark)
-                .map_err(unreadable)?
-                .unwrap_or_default(),
+            Some(mark) if mark.ended.bytes > 0 && mark.hashed <= about.len() => {
+                source.resume(mark).map_err(unreadable)?.unwrap_or_default()
+            }
             _ => Lines::default(),
         };
         Ok(Self {
@@ -150,15 +144,15 @@ impl Reading {
         read_lines(&mut self.text, self.from, take)
     }
 
-    /// Ends the reading: what the next one may begin behind, how long this one took, and what was hashed for a plan.
-    pub(super) fn end(self, ended: Lines) -> (Mark, Duration, Sha) {
+    /// Ends the reading: what the next one may begin behind, and what was hashed for a plan.
+    pub(super) fn end(self, ended: Lines) -> (Mark, Sha) {
         let source = self.text.into_inner();
         let mark = Mark {
             hash: source.hash,
             hashed: source.hashed,
             ended,
         };
-        (mark, source.took.end(), source.sha256)
+        (mark, source.sha256)
     }
 }
 
@@ -171,7 +165,6 @@ struct Hashing {
     /// Bytes to come that are in the hash already.
     unhashed: u64,
     sha256: Sha,
-    took: Took,
 }
 
 impl Hashing {
@@ -188,7 +181,6 @@ impl Hashing {
                     left -= read as u64;
                 }
             }
-            self.took.lap();
         }
         if left == 0 && self.hash.finish128() == mark.hash.finish128() {
             self.file.seek(SeekFrom::Start(mark.ended.bytes))?;
@@ -211,35 +203,7 @@ impl Read for Hashing {
         self.hash.write(&read_bytes[skipped..]);
         self.hashed += (read - skipped) as u64;
         self.sha256.update(read_bytes);
-        self.took.lap();
         Ok(read)
-    }
-}
-
-/// How long a reading took, as far as it was at work.
-#[derive(Debug)]
-struct Took {
-    last: Instant,
-    so_far: Duration,
-}
-
-impl Took {
-    fn begin() -> Self {
-        Self {
-            last: Instant::now(),
-            so_far: Duration::ZERO,
-        }
-    }
-
-    fn lap(&mut self) {
-        let now = Instant::now();
-        self.so_far += (now - self.last).min(MOST_A_BLOCK);
-        self.last = now;
-    }
-
-    fn end(mut self) -> Duration {
-        self.lap();
-        self.so_far
     }
 }
 
@@ -293,7 +257,11 @@ impl Sha {
         let prefix = self.0.as_ref();
         Fingerprint {
             size: prefix.map_or(0, |prefix| prefix.size.min(prefix.most)),
-            sha256: hex::encode(prefix.map_or_else(Sha256::new, |prefix| prefix.sha256.clone()).finalize()),
+            sha256: hex::encode(
+                prefix
+                    .map_or_else(Sha256::new, |prefix| prefix.sha256.clone())
+                    .finalize(),
+            ),
         }
     }
 
@@ -303,10 +271,7 @@ impl Sha {
         let prefix = self.0.as_ref()?;
         let found = self.fingerprint();
         if prefix.size < planned.size {
-            return Some(format!(
-                "{} bytes, planned {}",
-                prefix.size, planned.size
-            ));
+            return Some(format!("{} bytes, planned {}", prefix.size, planned.size));
         }
         if found.sha256 != planned.sha256 {
             let first = if prefix.size == planned.size {
@@ -375,17 +340,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_block_that_took_long_counts_for_a_second() {
-        let mut took = Took::begin();
-        let Some(long_ago) = Instant::now().checked_sub(Duration::from_secs(50)) else {
-            return;
-        };
-        took.last = long_ago;
-        let took = took.end();
-        assert_eq!(took, MOST_A_BLOCK);
-    }
-
     proptest! {
         #[test]
         fn a_resumed_reading_takes_what_is_new_and_no_less(
@@ -400,7 +354,7 @@ mod tests {
             let mut prints = Vec::new();
             let read = reading.read(|print, _| prints.push(print));
             prop_assume!(read.wrong.is_none());
-            let (mark, ..) = reading.end(read.ended);
+            let (mark, _) = reading.end(read.ended);
             let now = format!("{}{before}{behind}", if other { "c\n" } else { "" });
             std::fs::write(&path, &now).expect("written");
             let mut reading = Reading::begin(&path, Some(&mark), Sha::default()).expect("a file");
@@ -409,7 +363,7 @@ mod tests {
                 prints.clear();
             }
             let read = reading.read(|print, _| prints.push(print));
-            let (mark, ..) = reading.end(read.ended);
+            let (mark, _) = reading.end(read.ended);
             let mut whole = Vec::new();
             let expected = read_lines(now.as_bytes(), Lines::default(), |print, _| whole.push(print));
             prop_assert_eq!((read.wrong, read.ended), (expected.wrong, expected.ended));

@@ -33,7 +33,7 @@ impl Fixture {
     }
 
     fn look(&mut self) -> Result<watched::News, HoldError> {
-        self.watched.look(later(), &mut Duration::default())
+        self.watched.look(later())
     }
 
     fn held(&self) -> String {
@@ -170,8 +170,7 @@ fn a_change_within_a_step_of_the_clock_is_not_missed() {
     let file = fs::File::options().write(true).open(fixture.path());
     file.and_then(|file| file.set_modified(modified))
         .expect("put back");
-    let news = watched.look(now, &mut Duration::default());
-    assert!(news.expect("readable").grown);
+    assert!(watched.look(now).expect("readable").grown);
 }
 
 #[test]
@@ -259,4 +258,111 @@ async fn a_look_tells_of_the_moment_at_which_it_began() {
     assert_eq!(holds.now.borrow().told(user), None);
     answered.send(Look::default()).expect("somebody waits");
     assert_eq!(holds.hold_now(user).await, Ok(false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn lists_that_take_long_to_read_are_fresh_for_as_much_longer() {
+    let holds = Arc::new(nobody());
+    let (asks, mut asked) = mpsc::channel::<oneshot::Sender<Look>>(1);
+    let looking = Arc::clone(&holds);
+    let _looking = Watching(tokio::spawn(
+        async move { looking.keep_looking(asks).await },
+    ));
+    let user = Print::of("a");
+    let reading = Duration::from_secs(5);
+    let mut tell = asked.recv().await.expect("a look");
+    for _ in 0..3 {
+        tokio::time::sleep(reading).await;
+        tell.send(Look::default()).expect("somebody waits");
+        // As long as the reading took and a second more, since it began.
+        holds.fresh().await.expect("no trouble");
+        assert_eq!(holds.check(user), Some(Ok(false)));
+        tell = asked.recv().await.expect("the next look");
+        assert_eq!(holds.check(user), Some(Ok(false)));
+        tokio::time::advance(FRESH).await;
+        assert_eq!(holds.check(user), None);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_wait_long_for_the_lists_are_told_of_once() {
+    let holds = Arc::new(nobody());
+    tokio::time::advance(FRESH * 2).await;
+    for _ in 0..2 {
+        let waits = timeout(UNTOLD - BEAT, holds.fresh()).await;
+        assert!(waits.is_err(), "{waits:?}");
+        assert!(holds.news().is_empty());
+    }
+    let all = async { tokio::join!(holds.fresh(), holds.fresh(), holds.hold_now(Print::of("a"))) };
+    let waits = timeout(UNTOLD * 2, all).await;
+    assert!(waits.is_err(), "{waits:?}");
+    let news = holds.news();
+    assert_eq!(news.len(), 1, "{news:?}");
+    assert!(
+        news[0].contains("Calls wait for the hold lists"),
+        "{news:?}"
+    );
+}
+
+#[test]
+fn a_list_that_grows_is_read_from_where_it_ended() {
+    let mut fixture = Fixture::new("x\ny\n");
+    for (text, told, held) in [
+        ("x\ny\na\n", "3 holds.", "a"),
+        // The last line is not ended yet.
+        ("x\ny\na\nb", "4 holds.", "ab"),
+        ("x\ny\na\nb\nc\n", "5 holds.", "abc"),
+        // Other lines stand before it, and one is taken out.
+        (
+            "z\ny\na\nb\nc\n",
+            "5 holds; 1 taken out of it stays held until the next run.",
+            "abc",
+        ),
+        (
+            "z\ny\na\nb\nc\nd\n",
+            "6 holds; 1 taken out of it stays held until the next run.",
+            "abc",
+        ),
+        ("z\nx\ny\na\nb\nc\nd\n", "7 holds.", "abc"),
+    ] {
+        fixture.write(text);
+        let news = fixture.look().expect("readable");
+        let said = news.told.expect("news");
+        assert!(said.ends_with(told), "{text:?}: {said}");
+        assert_eq!(fixture.held(), held, "{text:?}");
+    }
+}
+
+#[test]
+fn a_line_that_goes_on_is_another_user_and_the_first_stays_held() {
+    let mut fixture = Fixture::new("a\nb");
+    fixture.write("a\nbc\nc\n");
+    let said = fixture.look().expect("readable").told.expect("news");
+    assert!(
+        said.ends_with("3 holds; 1 taken out of it stays held until the next run."),
+        "{said}"
+    );
+    assert_eq!(fixture.held(), "abc");
+    assert!(fixture.watched.held().holds(Print::of("bc")));
+}
+
+#[test]
+fn a_long_list_that_is_rewritten_holds_everyone_of_both() {
+    let list = |from: usize, to: usize| {
+        (from..to).fold(String::new(), |list, n| list + &format!("user-{n}\n"))
+    };
+    let mut fixture = Fixture::new(&list(0, 3000));
+    for to in [10_000, 10_001, 12_000] {
+        fixture.write(&list(1000, to));
+        let said = fixture.look().expect("readable").told.expect("news");
+        let words = format!(
+            "{} holds; 1000 taken out of it stay held until the next run.",
+            to - 1000
+        );
+        assert!(said.ends_with(&words), "{said}");
+    }
+    let held = fixture.watched.held();
+    assert_eq!(held.len(), 12_000);
+    assert!((0..12_000).all(|n| held.holds(Print::of(&format!("user-{n}")))));
+    assert!(!held.holds(Print::of("user-12000")));
 }

@@ -142,7 +142,7 @@ impl Watched {
             }
             prints.push(print);
         });
-        let (mark, _, sha) = reading.end(read.ended);
+        let (mark, sha) = reading.end(read.ended);
         if let Some((line, why)) = read.wrong {
             return Err(HoldError::at_line(path, line, &why));
         }
@@ -176,11 +176,11 @@ impl Watched {
         ))
     }
 
-    /// Looks whether the file has changed since the last look, and reads it if so. Adds to `took` how long reading it took.
+    /// Looks whether the file has changed since the last look, and reads it if so.
     ///
     /// # Errors
     /// It cannot be read, or is no hold list, and the same was wrong at the last look already.
-    pub(super) fn look(&mut self, now: SystemTime, took: &mut Duration) -> Result<News, HoldError> {
+    pub(super) fn look(&mut self, now: SystemTime) -> Result<News, HoldError> {
         let seen = stamp(&self.path, now);
         if seen.is_some() && seen == self.seen {
             return match &self.wrong {
@@ -191,9 +191,9 @@ impl Watched {
         self.seen = seen;
         let before = self.held.len();
         // Behind the last reading, if the file has only grown; a user whose line has become another's is not there any more.
-        let mut read = self.read_again(self.all_there, took);
+        let mut read = self.read_again(self.all_there);
         if read.as_ref().is_ok_and(|read| read.is_none()) {
-            read = self.read_again(false, took);
+            read = self.read_again(false);
         }
         let grown = self.held.len() > before;
         let (says, read) = match read {
@@ -227,11 +227,7 @@ impl Watched {
     ///
     /// # Errors
     /// It cannot be read, or has a wrong line; whoever stands before that is held.
-    fn read_again(
-        &mut self,
-        resume: bool,
-        took: &mut Duration,
-    ) -> Result<Option<(usize, Doubtful)>, HoldError> {
+    fn read_again(&mut self, resume: bool) -> Result<Option<(usize, Doubtful)>, HoldError> {
         let mark = resume.then_some(&self.mark);
         let mut reading = Reading::begin(&self.path, mark, Sha::default())?;
         let is_resumed = reading.is_resumed();
@@ -246,8 +242,7 @@ impl Watched {
             doubtful,
             wrong,
         } = read;
-        let (mark, spent, _) = reading.end(ended);
-        *took += spent;
+        let (mark, _) = reading.end(ended);
         self.mark = mark;
         let known = self.held.len();
         for list in added {

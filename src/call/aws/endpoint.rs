@@ -215,17 +215,31 @@ mod tests {
         ] {
             assert!(has_credentials(url), "{url}");
         }
-        for url in ["http://h", "https://h:1/a@b", "http://h?a=@", "http://[::1]:1/#@", "h", ""] {
+        for url in [
+            "http://h",
+            "https://h:1/a@b",
+            "http://h?a=@",
+            "http://[::1]:1/#@",
+            "h",
+            "",
+        ] {
             assert!(!has_credentials(url), "{url}");
         }
     }
 
     #[test]
     fn credentials_in_an_endpoint_are_refused_and_not_quoted() {
-        for url in ["http://operator:hunter2@h", "ftp://operator:hunter2@h", "operator:hunter2@h"] {
+        for url in [
+            "http://operator:hunter2@h",
+            "ftp://operator:hunter2@h",
+            "operator:hunter2@h",
+        ] {
             let error = checked(url.to_owned()).expect_err(url).to_string();
             assert!(error.contains("user name or password"), "{error}");
-            assert!(!error.contains("hunter2") && !error.contains("operator"), "{error}");
+            assert!(
+                !error.contains("hunter2") && !error.contains("operator"),
+                "{error}"
+            );
         }
     }
 
