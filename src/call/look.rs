@@ -187,7 +187,11 @@ mod tests {
     #[test]
     fn what_was_heard_is_said_on_one_line() {
         let said = |code, message| untold(Heard::NoReply, code, message).to_string();
-        assert_eq!(said(Some("Code"), "Why so.\nmore"), "Code: Why so");
-        assert_eq!(said(None, "m"), "HTTP 400: m");
+        let code = "InternalErrorException";
+        let message = "Rate exceeded.\nToo many requests";
+        assert_eq!(said(Some(code), message), format!("{code}: Rate exceeded"));
+        assert_eq!(said(None, "Rate exceeded"), "HTTP 400: Rate exceeded");
+        // It may be anybody's name.
+        assert_eq!(said(Some("acct-7"), "acct-7 denied"), "…: … denied");
     }
 }
