@@ -23,8 +23,8 @@ pub(super) type Refusal = (StatusCode, &'static str);
 
 const NOT_ITS_HOST: Refusal = (
     StatusCode::MISDIRECTED_REQUEST,
-    "The emulator answers only where Host is the address it listens on, localhost or a loopback address, with its port, or a name \
-     that --host gives it.\n",
+    "The emulator answers only where Host is the address it listens on, a loopback address, localhost, or a name that --host \
+     gives it.\n",
 );
 
 const NOT_ITS_ORIGIN: Refusal = (
@@ -44,28 +44,29 @@ impl Hosts {
         let is_proxied = head.version <= Version::HTTP_11 && head.uri.authority().is_some();
         let of_uri = head.uri.authority().map(Authority::as_str);
         let of_header = head.headers.get_all(HOST).iter();
-        let mut hosts = of_uri
+        let hosts: Option<Vec<&str>> = of_uri
             .map(Some)
             .into_iter()
             .chain(of_header.map(|host| host.to_str().ok()))
-            .peekable();
-        let is_named = hosts.peek().is_some();
-        if !is_proxied
-            && !(is_named && hosts.all(|host| host.is_some_and(|host| self.is_own(host))))
-        {
+            .collect();
+        let hosts = hosts.unwrap_or_default();
+        let is_own = !hosts.is_empty() && hosts.iter().all(|host| self.is_own(host));
+        if !is_proxied && !is_own {
             return Some(NOT_ITS_HOST);
         }
-        let mut origins = head.headers.get_all(ORIGIN).iter();
+        // Of its own origin is only what names the host that it calls.
         let is_own_origin = |origin: &str| {
             origin
                 .strip_prefix("http://")
-                .is_some_and(|host| self.is_own(host))
+                .is_some_and(|origin| hosts.iter().any(|host| host.eq_ignore_ascii_case(origin)))
         };
+        let mut origins = head.headers.get_all(ORIGIN).iter();
         let is_foreign = origins.any(|origin| !origin.to_str().is_ok_and(is_own_origin));
         is_foreign.then_some(NOT_ITS_ORIGIN)
     }
 
-    /// Whether a host and port are those of the emulator.
+    /// Whether a host is the emulator's, whatever its port: a tunnel or a container may have given it another, and no browser
+    /// names a port that it does not call.
     fn is_own(&self, host: &str) -> bool {
         let Ok(host) = host.parse::<Authority>() else {
             return false;
@@ -75,18 +76,14 @@ impl Hosts {
         }
         let name = host.host().trim_start_matches('[').trim_end_matches(']');
         let named = |own: &String| own.eq_ignore_ascii_case(name);
-        let is_own_name = match name.parse::<IpAddr>() {
-            _ if self.names.iter().any(named) => return true,
-            // An address is no name that somebody else lets point here. One that others reach has as many as its machine.
+        match name.parse::<IpAddr>() {
+            _ if self.names.iter().any(named) => true,
+            // An address is no name that somebody else lets point here. Where others call, the machine may have many.
             Ok(ip) => {
                 ip.is_loopback() || ip == self.listen.ip() || self.listen.ip().is_unspecified()
             }
             Err(_) => name.eq_ignore_ascii_case("localhost"),
-        };
-        // Where other machines call, a forwarded port may stand before this one.
-        let has_its_port =
-            host.port_u16().unwrap_or(80) == self.listen.port() || !self.listen.ip().is_loopback();
-        is_own_name && has_its_port
+        }
     }
 }
 
@@ -118,15 +115,15 @@ mod tests {
             "[::1]:8000",
             "cognito.test",
             "Cognito.Test:80",
+            // Through a tunnel.
+            "localhost:9000",
+            "127.0.0.1",
         ] {
             assert_eq!(refused("127.0.0.1:8000", host), None, "{host}");
         }
         for host in [
             "attacker.example",
             "attacker.example:8000",
-            "127.0.0.1",
-            "127.0.0.1:8001",
-            "localhost",
             "localhost.attacker.example:8000",
             "127.0.0.1.attacker.example:8000",
             "10.0.0.1:8000",
@@ -169,11 +166,11 @@ mod tests {
             refused("127.0.0.1:8000", "/", &headers)
         };
         assert_eq!(with("http://localhost:8000"), None);
-        assert_eq!(with("http://127.0.0.1:8000"), None);
         for origin in [
             "http://attacker.example",
             "https://localhost:8000",
             "http://localhost:3000",
+            "http://127.0.0.1:8000",
             "null",
             "",
         ] {

@@ -23,7 +23,7 @@ use crate::run::unreadable;
 use crate::settings::Settings;
 
 /// The version of the file's form. A reader refuses a later one.
-const VERSION: u64 = 2;
+const VERSION: u64 = 1;
 
 /// A plan as it stands in its file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,8 +35,8 @@ pub(super) struct Saved {
     /// RFC 3339, UTC.
     pub(super) made_at: String,
     pub(super) inputs: Vec<SavedInput>,
-    /// Plans of version 1 have none, whatever hold lists they name.
-    #[serde(default)]
+    /// Earlier programs left them out, whatever hold lists the plan names, and take no plan that has some.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) hold_lists: Vec<SavedList>,
     /// The options, defaults included, as on a command line. Files are named from the folder of the plan.
     pub(super) options: Vec<String>,
@@ -292,7 +292,7 @@ pub(super) fn read(path: &Path) -> Result<Saved, Error> {
         let made_by = plan["made_by"].as_str().unwrap_or("a later version");
         return Err(Error::usage(format!(
             "--plan {name} was made by {made_by}, in version {version} of the form; this is cognito-unlink {}, which reads \
-             versions up to {VERSION}",
+             version {VERSION}",
             env!("CARGO_PKG_VERSION")
         ))
         .hint("Run it with that version, or make another plan with this one."));

@@ -134,7 +134,7 @@ fn settle_account(saved: &Saved, path: &Path, settings: &mut Settings) -> Result
 /// What the plan knows of its hold lists. Whether they are that still is decided on what the run itself reads of them.
 ///
 /// # Errors
-/// It knows nothing of one that it names, as a plan of version 1 does: whoever was held at the review might not be any more.
+/// It knows nothing of one that it names, as a plan of an earlier program does: whoever was held at the review might not be any more.
 fn planned_holds(
     saved: &Saved,
     path: &Path,

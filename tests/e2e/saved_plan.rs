@@ -209,7 +209,7 @@ fn a_plan_of_a_later_version_or_that_was_edited_is_refused() {
         sandbox.write("plan.json", text.replace(from, to));
         refused(&sandbox, &[], &[why]);
     };
-    edited("\"version\": 2", "\"version\": 3", "version 3 of the form");
+    edited("\"version\": 1", "\"version\": 2", "version 2 of the form");
     edited("--max-failures=1", "--max-failures=9", "was edited");
     edited("\"rows\": 3", "\"rows\": 4", "was edited");
     edited(POOL, OTHER_POOL, "was edited");
@@ -218,7 +218,7 @@ fn a_plan_of_a_later_version_or_that_was_edited_is_refused() {
         "\"account\": \"123456789012\"",
         "was edited",
     );
-    edited("\"version\": 2", "\"version\": \"2\"", "this is no plan");
+    edited("\"version\": 1", "\"version\": \"1\"", "this is no plan");
     sandbox.write("plan.json", "{}");
     refused(&sandbox, &[], &["this is no plan"]);
     // Indented otherwise it is the same plan.
@@ -491,14 +491,13 @@ fn a_hold_list_that_lost_or_changed_a_line_is_refused() {
     assert!(!called.contains_key("acct-2") && !called.contains_key("acct-3"));
 }
 
-/// A plan as version 1 of the form had it.
-fn as_version_1(sandbox: &Sandbox) {
+/// The plan as earlier programs saved it.
+fn without_hold_lists(sandbox: &Sandbox) {
     use sha2::Digest as _;
     let mut plan: Value = serde_json::from_str(&sandbox.read("plan.json")).expect("JSON");
     let object = plan.as_object_mut().expect("an object");
     object.remove("hold_lists");
     object.remove("sha256");
-    object.insert("version".to_owned(), 1.into());
     let seal = sha2::Sha256::digest(plan.to_string());
     plan["sha256"] = seal
         .iter()
@@ -514,14 +513,14 @@ fn an_older_plan_is_run_unless_it_names_hold_lists_that_it_does_not_know() {
     sandbox.write("people.csv", people(2));
     sandbox.write("holds.txt", "acct-2\n");
     save(&sandbox, &["people.csv", "--hold", "holds.txt"]);
-    as_version_1(&sandbox);
+    without_hold_lists(&sandbox);
     let why = [
         "did not save what the hold list holds.txt held",
         "Make another plan",
     ];
     refused(&sandbox, &[], &why);
     save(&sandbox, &["people.csv"]);
-    as_version_1(&sandbox);
+    without_hold_lists(&sandbox);
     let ran = run_plan(&sandbox, &["--hold", "holds.txt", "--json"]).exits(0);
     assert_eq!(ran.counts(&["unlinked", "held"]), [1, 1]);
 }
