@@ -15,7 +15,7 @@ use crate::row::{Field, region_of};
 /// Name of the file that is looked for in the working directory.
 pub const NAME: &str = "cognito-unlink.toml";
 
-/// Longer is no configuration.
+/// Longer is no configuration, and is refused: a part of it would leave out what the team allows, and whom it holds.
 const LONGEST: u64 = 1 << 20;
 /// Names that are this much alike, by Jaro, are taken for a slip of the pen.
 const ALIKE: f64 = 0.7;
@@ -214,10 +214,21 @@ impl Config {
 
 fn read(path: &Path) -> std::io::Result<String> {
     use std::io::Read as _;
-    let mut text = String::new();
+    let mut text = Vec::new();
     let file = std::fs::File::open(path)?;
-    file.take(LONGEST).read_to_string(&mut text)?;
-    Ok(text)
+    let size = file.metadata()?.len();
+    // Whatever the size is told to be: a pipe has none, and a file may grow.
+    file.take(LONGEST + 1).read_to_end(&mut text)?;
+    let read = text.len() as u64;
+    if read <= LONGEST {
+        return String::from_utf8(text)
+            .map_err(|_| std::io::Error::new(ErrorKind::InvalidData, "it is not UTF-8"));
+    }
+    Err(std::io::Error::other(format!(
+        "it has {}{} bytes, and a configuration has {LONGEST} at most. It is read whole or not at all; is this the right file?",
+        if size > LONGEST { "" } else { "more than " },
+        size.max(LONGEST)
+    )))
 }
 
 /// A string, or an array of some, each of which keeps to a rule.
@@ -322,6 +333,24 @@ mod tests {
         assert!(refused("eu-west-1:1").is_some_and(|why| why.contains("allowed-regions")));
         assert_eq!(config.allowed.refuses_account("123456789012"), None);
         assert!(config.allowed.refuses_account("000000000000").is_some());
+    }
+
+    #[test]
+    fn a_file_is_read_whole_or_not_at_all() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join(NAME);
+        let most = usize::try_from(LONGEST).expect("a size");
+        let setting = "rate = 5\n";
+        let fill = |size: usize| "#".repeat(size - setting.len() - 1) + "\n" + setting;
+        std::fs::write(&path, fill(most)).expect("written");
+        let config = Config::find(Some(&path)).expect("it is read");
+        assert_eq!(config.rate, Some(Rate::PerSecond(5.0)));
+        for size in [most + 1, most + 9, most * 2] {
+            std::fs::write(&path, fill(size)).expect("written");
+            let error = Config::find(Some(&path)).expect_err("it is longer");
+            let told = format!("it has {size} bytes, and a configuration has {LONGEST} at most");
+            assert!(error.message.contains(&told), "{}", error.message);
+        }
     }
 
     #[test]

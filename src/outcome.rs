@@ -3,8 +3,12 @@
 //! An [`Answer`] is what was heard, unjudged. [`Class`] is what it means for the row and for the Region. What follows
 //! from a class after earlier attempts is for [`crate::retry`] to say.
 
+mod shown;
+
 use std::fmt;
 use std::time::Duration;
+
+pub use shown::{shown_code, shown_message, shown_request_id};
 
 /// The final state of a row, as results name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -211,7 +215,7 @@ impl Cause {
                 "Check the profile or the AWS_* variables, and this machine's clock."
             }
             Self::AccessDenied => {
-                "Allow cognito-identity:UnlinkDeveloperIdentity on the pool for this caller."
+                "Allow cognito-identity:UnlinkDeveloperIdentity on the pool for this caller; `aws sts get-caller-identity` names it."
             }
             Self::PoolMissing => "Check the pool ids in the input, the account and the profile.",
             Self::ProviderNotSupported => {

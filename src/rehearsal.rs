@@ -28,6 +28,7 @@ pub fn start(args: EmulatorArgs) -> Result<Emulator, Error> {
     let listen = args.listen;
     Emulator::spawn(Settings {
         listen,
+        hosts: args.hosts,
         links: args.links.map(links).transpose()?,
         provider: args.provider,
         quota: args.quota.map(|rate| (rate, burst(rate, args.burst))),

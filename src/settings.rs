@@ -10,6 +10,7 @@ use crate::call::aws;
 use crate::cli::{AtMost, InputArgs, LogFormat, NotLinked, OnExpiry, ProgressStyle, RunArgs};
 use crate::config::{Allowed, Config};
 use crate::error::Error;
+use crate::hold::Fingerprint;
 use crate::input::{self, Fill, Header, Input};
 use crate::quotas::Quotas;
 use crate::record;
@@ -90,6 +91,8 @@ pub struct Settings {
 pub struct Guards {
     /// Lists of users that must not be unlinked.
     pub holds: Vec<PathBuf>,
+    /// What a plan knows of some of them: the run takes no other.
+    pub planned_holds: Vec<(PathBuf, Fingerprint)>,
     /// The only account whose credentials will do.
     pub expected_account: Option<String>,
     /// What the configuration allows.
@@ -159,6 +162,13 @@ impl Settings {
     /// # Errors
     /// They contradict each other, or what they name.
     pub fn new(mut args: RunArgs, command: Vec<String>) -> Result<Self, Error> {
+        let endpoint = args.endpoint_url.as_deref();
+        if endpoint.is_some_and(aws::has_credentials) {
+            return Err(Error::usage(format!(
+                "--endpoint-url {}",
+                aws::CREDENTIALS_IN_URL
+            )));
+        }
         let config = Config::find(args.config.as_deref())?;
         let sources = take_defaults(&mut args, &config);
         let mode = match (args.dry_run, args.rehearse) {
@@ -239,6 +249,7 @@ impl Settings {
             },
             guards: Guards {
                 holds: args.hold,
+                planned_holds: Vec::new(),
                 expected_account: args.expect_account,
                 allowed: config.allowed,
                 preflight: !args.no_preflight,

@@ -104,7 +104,7 @@ pub struct HaltingAnswer {
     pub position: Position,
     /// Its pool.
     pub identity_pool_id: String,
-    /// What was said, without any user identifier.
+    /// The reply, as it may be shown: see [`Facts::shown`].
     pub facts: Facts,
 }
 

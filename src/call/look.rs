@@ -115,7 +115,7 @@ impl fmt::Display for Untold {
             message,
             http_status,
             ..
-        } = &self.facts;
+        } = &self.facts.shown();
         match (code, http_status) {
             (Some(code), _) => f.write_str(code)?,
             (None, Some(status)) => write!(f, "HTTP {status}")?,
@@ -190,7 +190,11 @@ mod tests {
     #[test]
     fn what_was_heard_is_said_on_one_line() {
         let said = |code, message| untold(Heard::NoReply, code, message).to_string();
-        assert_eq!(said(Some("Code"), "Why so.\nmore"), "Code: Why so");
-        assert_eq!(said(None, "m"), "HTTP 400: m");
+        let code = "InternalErrorException";
+        let message = "Rate exceeded.\nToo many requests";
+        assert_eq!(said(Some(code), message), format!("{code}: Rate exceeded"));
+        assert_eq!(said(None, "Rate exceeded"), "HTTP 400: Rate exceeded");
+        // It may be anybody's name.
+        assert_eq!(said(Some("acct-7"), "acct-7 denied"), "…: … denied");
     }
 }

@@ -17,6 +17,9 @@ pub struct EmulatorArgs {
     /// Address to listen on; port 0 picks a free one. Whoever reaches it can call it
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     pub listen: std::net::SocketAddr,
+    /// Another name under which it is called, as in a container network; repeatable. Requests with any other Host are refused
+    #[arg(long = "host", value_name = "NAME")]
+    pub hosts: Vec<String>,
     /// Links that exist, in the input format of `run` [default: every well-formed link, until it is unlinked]
     #[arg(long, value_name = "FILE")]
     pub links: Option<OsString>,

@@ -169,8 +169,12 @@ impl FromStr for Expression {
     }
 }
 
-/// An endpoint as the AWS CLI takes it.
+/// An endpoint as the AWS CLI takes it. One that may have a password in it is let pass, since a refusal would quote it: the
+/// command refuses it.
 pub(super) fn any_endpoint(url: &str) -> Result<String, String> {
+    if url.contains('@') {
+        return Ok(url.to_owned());
+    }
     let Some((scheme, rest)) = url.split_once(':').filter(|(scheme, _)| !scheme.is_empty()) else {
         return Err(
             "scheme is missing. Must be of the form http://<hostname>/ or https://<hostname>/"

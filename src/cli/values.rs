@@ -118,7 +118,11 @@ pub(super) fn account(text: &str) -> Result<String, String> {
     }
 }
 
+/// An endpoint. One that may have a password in it is let pass here, since a refusal would quote it: the settings refuse it.
 pub(super) fn endpoint(text: &str) -> Result<String, String> {
+    if text.contains('@') {
+        return Ok(text.to_owned());
+    }
     let is_url = ["http://", "https://"].iter().any(|scheme| {
         text.strip_prefix(scheme)
             .is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))

@@ -17,6 +17,7 @@ use super::sts;
 pub(super) type Answer = Response<Either<Full<Bytes>, Torn>>;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/x-amz-json-1.1");
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain");
 const XML: HeaderValue = HeaderValue::from_static("text/xml");
 const HTML: HeaderValue = HeaderValue::from_static("text/html");
 
@@ -37,6 +38,11 @@ impl RequestNumber {
             answer.headers_mut().insert("x-amzn-requestid", id);
         }
         answer
+    }
+
+    /// With a sentence for people. Without a code, so that no client takes it for Cognito's.
+    pub(super) fn text(self, status: StatusCode, sentence: &str) -> Answer {
+        self.with(status, TEXT, sentence.to_owned())
     }
 
     pub(super) fn json(self, status: StatusCode, body: String) -> Answer {

@@ -1,7 +1,7 @@
 //! A server on loopback that answers as the Cognito Identity API does, for rehearsals and tests. It is no Cognito.
 //!
 //! ```text
-//! socket → server (hyper) → service: sigv4 → fault / quota → model → answer
+//! socket → server (hyper) → service: host → sigv4 → fault / quota → model → answer
 //!                                     all noted in the journal
 //! ```
 //!
@@ -11,6 +11,7 @@
 mod answer;
 mod casing;
 mod fault;
+mod host;
 mod journal;
 mod model;
 mod quota;
@@ -40,6 +41,7 @@ pub use sigv4::AccessKey;
 
 use answer::RequestNumber;
 use fault::Faults;
+use host::Hosts;
 use journal::Journal;
 use sigv4::Keys;
 
@@ -48,6 +50,8 @@ use sigv4::Keys;
 pub struct Settings {
     /// Where it listens; port 0 picks a free one.
     pub listen: SocketAddr,
+    /// Names under which it is called, beside its address and localhost.
+    pub hosts: Vec<String>,
     /// The links that exist; without, every well-formed link does until it is unlinked.
     pub links: Option<Vec<Link>>,
     /// Developer provider name of every pool; without, that of the pool's links, or any.
@@ -76,6 +80,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            hosts: Vec::new(),
             links: None,
             provider: None,
             quota: None,
@@ -96,7 +101,7 @@ pub async fn serve_connection(
     stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
     settings: Settings,
 ) {
-    server::serve_connection(stream, Arc::new(Shared::new(settings))).await;
+    server::serve_connection(stream, Arc::new(Shared::new(settings, None))).await;
 }
 
 /// A running emulator. Dropping it ends it.
@@ -121,6 +126,8 @@ struct Shared {
     jitter: Duration,
     account: String,
     keys: Keys,
+    /// Under which names it answers; under any where it has no address.
+    hosts: Option<Hosts>,
     error_status: ErrorStatus,
 }
 
@@ -134,7 +141,8 @@ struct State {
 }
 
 impl Shared {
-    fn new(settings: Settings) -> Self {
+    /// Answers at `address`, if it has one: nobody but its owner reaches a pipe in memory.
+    fn new(settings: Settings, address: Option<SocketAddr>) -> Self {
         let model = Model::new(settings.links, settings.provider, settings.undocumented);
         Self {
             state: Mutex::new(State {
@@ -151,6 +159,7 @@ impl Shared {
             jitter: settings.jitter,
             account: settings.account,
             keys: Keys::new(settings.access_keys),
+            hosts: address.map(|address| Hosts::new(address, settings.hosts)),
             error_status: settings.undocumented.error_status,
         }
     }
@@ -185,7 +194,7 @@ impl Emulator {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let shared = Arc::new(Shared::new(settings));
+        let shared = Arc::new(Shared::new(settings, Some(address)));
         let serving = Arc::clone(&shared);
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::Builder::new()

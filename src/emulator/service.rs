@@ -41,6 +41,9 @@ pub(super) async fn answer(
     request: Request<Incoming>,
 ) -> Result<Answer, HungUp> {
     let (head, body) = request.into_parts();
+    if let Some((status, why)) = shared.hosts.as_ref().and_then(|hosts| hosts.refuse(&head)) {
+        return Ok(shared.number().text(status, why));
+    }
     let body = Limited::new(body, LONGEST_REQUEST).collect();
     let body = match tokio::time::timeout(BODY_WITHIN, body).await {
         Ok(Ok(body)) => body.to_bytes(),

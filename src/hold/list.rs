@@ -1,12 +1,8 @@
-//! One hold list as a file says it: who must not be unlinked.
+//! The users that a hold list names, and what a line of one may say.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
-
-use super::HoldError;
 
 /// What a user is held under: the first half of the SHA-256 of the developer user identifier.
 ///
@@ -72,7 +68,7 @@ pub(super) struct Doubtful {
 }
 
 impl Doubtful {
-    fn look_at(&mut self, line: &[u8], number: u64) {
+    pub(super) fn look_at(&mut self, line: &[u8], number: u64) {
         let text = line.trim_ascii();
         let blanks = text.len() != line.len();
         let quoted = matches!(text, [b'"', .., b'"'] | [b'\'', .., b'\'']);
@@ -107,50 +103,30 @@ impl Doubtful {
 /// What stands before a hashed identifier. An identifier that begins with this itself has to be given hashed.
 const HASHED: &[u8] = b"sha256:";
 /// In UTF-8, an identifier takes four bytes a character at most.
-const LONGEST: usize = 4 * 1024;
-/// Holds that a list makes room for before its file has told how long its lines are.
-const AT_FIRST: usize = 1 << 16;
+pub(super) const LONGEST: usize = 4 * 1024;
 
 impl List {
-    /// Whom the file holds; where it cannot be read, or has a line that is none of a hold list, whom it holds up to there,
-    /// and what is wrong.
-    pub(super) fn read(path: &Path) -> (Self, Result<Doubtful, HoldError>) {
-        match Self::open(path) {
-            Err(error) => (Self::default(), Err(error)),
-            Ok((file, size)) => {
-                let mut list = Self::default();
-                let read = list.fill(BufReader::with_capacity(1 << 20, file), size);
-                let wrong = |(line, why): (u64, String)| HoldError::at_line(path, line, &why);
-                (list, read.map_err(wrong))
-            }
-        }
-    }
-
-    fn open(path: &Path) -> Result<(File, u64), HoldError> {
-        let unreadable = |error: std::io::Error| HoldError::unreadable(path, error);
-        let file = File::open(path).map_err(unreadable)?;
-        let about = file.metadata().map_err(unreadable)?;
-        if !about.is_file() {
-            return Err(HoldError::unreadable(
-                path,
-                "it is no regular file, and must be read again whenever it changes",
-            ));
-        }
-        Ok((file, about.len()))
-    }
-
-    /// Takes what stands before the first line that is wrong. `size` is that of the whole text, as far as it is known.
-    fn fill(&mut self, text: impl BufRead, size: u64) -> Result<Doubtful, (u64, String)> {
-        let prints = &mut self.0;
-        let read = push_lines(prints, text, size);
+    /// Sorts prints as they were read.
+    pub(super) fn of(mut prints: Vec<Print>) -> Self {
         prints.sort_unstable();
         prints.dedup();
-        prints.shrink_to_fit();
-        read
+        Self(prints)
+    }
+
+    /// Gives back the room that it does not need.
+    pub(super) fn shrunk(mut self) -> Self {
+        self.0.shrink_to_fit();
+        self
     }
 
     /// Drops whoever the other list holds.
     pub(super) fn leave_out(&mut self, other: &Self) {
+        // A search in a long list costs as much as passing about so many prints, which stand one after the other in memory.
+        const SEARCH: usize = 128;
+        if self.len().saturating_mul(SEARCH) < other.len() {
+            self.0.retain(|print| !other.holds(*print));
+            return;
+        }
         let mut others = other.0.iter().peekable();
         self.0.retain(|print| {
             while others.next_if(|other| *other < print).is_some() {}
@@ -181,51 +157,43 @@ impl List {
     }
 }
 
-fn push_lines(
-    prints: &mut Vec<Print>,
-    mut text: impl BufRead,
-    size: u64,
-) -> Result<Doubtful, (u64, String)> {
-    prints.reserve_exact(AT_FIRST);
-    let (mut line, mut number, mut taken) = (Vec::new(), 0, 0);
-    let mut doubtful = Doubtful::default();
-    loop {
-        line.clear();
-        // A line that is too long is not read to its end, however far that is.
-        let most = LONGEST as u64 + 4;
-        let read = text.by_ref().take(most).read_until(b'\n', &mut line);
-        let read = read.map_err(|error| (number + 1, error.to_string()))?;
-        if read == 0 {
-            return Ok(doubtful);
+/// A bit for each print of a list: those that a reading of the file has met.
+#[derive(Debug)]
+pub(super) struct Met(Vec<u64>);
+
+impl Met {
+    pub(super) fn none_of(list: &List) -> Self {
+        Self(vec![0; list.len().div_ceil(64)])
+    }
+
+    /// Notes those of `list` that are also among `read`.
+    pub(super) fn note(&mut self, list: &List, read: &List) {
+        if read.len().saturating_mul(128) < list.len() {
+            for print in &read.0 {
+                if let Ok(at) = list.0.binary_search(print) {
+                    self.0[at / 64] |= 1 << (at % 64);
+                }
+            }
+            return;
         }
-        number += 1;
-        taken += read as u64;
-        let line = without_end(&line);
-        let print = print(line, number == 1).map_err(|why| (number, why.to_owned()))?;
-        let Some(print) = print else { continue };
-        doubtful.look_at(line, number);
-        if prints.len() == prints.capacity() {
-            make_room(prints, taken, size);
+        let mut read = read.0.iter().peekable();
+        for (at, print) in list.0.iter().enumerate() {
+            while read.next_if(|read| *read < print).is_some() {}
+            match read.peek() {
+                Some(read) if *read == print => self.0[at / 64] |= 1 << (at % 64),
+                Some(_) => {}
+                None => return,
+            }
         }
-        prints.push(print);
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.0.iter().map(|bits| bits.count_ones() as usize).sum()
     }
 }
 
-/// As much as the lines so far lead to expect: a vector that doubles takes three times its memory for a moment.
-fn make_room(prints: &mut Vec<Print>, taken: u64, size: u64) {
-    let so_far = prints.len();
-    let share = size.max(taken) as f64 / taken as f64;
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "an estimate of a number of lines"
-    )]
-    let expected = (so_far as f64 * share.min(1e4)) as usize;
-    prints.reserve_exact(expected.saturating_sub(so_far) + so_far / 16 + AT_FIRST);
-}
-
 /// A line as it stands, before its line feed, or carriage return and line feed.
-fn without_end(line: &[u8]) -> &[u8] {
+pub(super) fn without_end(line: &[u8]) -> &[u8] {
     match line.strip_suffix(b"\n") {
         Some(ended) => ended.strip_suffix(b"\r").unwrap_or(ended),
         None => line,
@@ -233,7 +201,7 @@ fn without_end(line: &[u8]) -> &[u8] {
 }
 
 /// What a line holds; nothing if it is blank.
-fn print(line: &[u8], is_first: bool) -> Result<Option<Print>, &'static str> {
+pub(super) fn print(line: &[u8], is_first: bool) -> Result<Option<Print>, &'static str> {
     let line = match line.strip_prefix(b"\xef\xbb\xbf") {
         Some(behind) if is_first => behind,
         _ => line,
@@ -297,14 +265,24 @@ mod tests {
 
     use super::*;
 
+    use crate::hold::reading::{Lines, read_lines};
+
+    /// The list that stands before the first wrong line, and what was read.
+    fn read(text: &[u8]) -> (List, Doubtful, Option<(u64, String)>) {
+        let mut prints = Vec::new();
+        let read = read_lines(text, Lines::default(), |print, _| prints.push(print));
+        (List::of(prints), read.doubtful, read.wrong)
+    }
+
     fn parse(text: &[u8]) -> Result<List, (u64, String)> {
-        let mut list = List::default();
-        list.fill(text, text.len() as u64).map(|_| list)
+        let (list, _, wrong) = read(text);
+        wrong.map_or(Ok(list), Err)
     }
 
     fn doubtful(text: &[u8]) -> Doubtful {
-        let mut list = List::default();
-        list.fill(text, text.len() as u64).expect("a hold list")
+        let (_, doubtful, wrong) = read(text);
+        assert_eq!(wrong, None);
+        doubtful
     }
 
     #[test]
@@ -430,9 +408,8 @@ mod tests {
 
     #[test]
     fn what_stands_before_a_wrong_line_is_taken() {
-        let mut list = List::default();
-        let text = &b"b\na\nsha256:12\nc\n"[..];
-        assert!(list.fill(text, text.len() as u64).is_err());
+        let (list, _, wrong) = read(b"b\na\nsha256:12\nc\n");
+        assert_eq!(wrong.map(|(line, _)| line), Some(3));
         assert_eq!(list, self::list(b"a\nb\n"));
     }
 
@@ -446,6 +423,9 @@ mod tests {
             let mut rest = list(others.as_bytes());
             let others = list(others.as_bytes());
             rest.leave_out(&some);
+            let mut met = Met::none_of(&some);
+            met.note(&some, &others);
+            prop_assert_eq!(met.count(), some.0.iter().filter(|print| others.holds(**print)).count());
             let all = some.with(&rest);
             prop_assert!(all.0.is_sorted_by(|print, next| print < next));
             for user in ["a", "b", "c", "d", "e", "f", "g", "h"].map(Print::of) {

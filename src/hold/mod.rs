@@ -1,16 +1,19 @@
 //! Who must not be unlinked, whatever the input says: hold lists, read again whenever they change.
 //!
-//! A thread looks at the files four times a second, and a call starts only on a list that was looked at within the last
-//! second. Additions count at once, and what a list has lost counts at the next run: whoever saves a file may empty it first,
-//! and nobody can tell for how long. A file in which the same is wrong at two looks in a row ends the run; at one, it may be
+//! A thread looks at the files four times a second, and a call starts only on lists at which a look began no longer ago than a
+//! second and the time that this look took: else a list that grows faster than it can be read would stop all calls. A file that has only
+//! grown is read from where the last reading ended. Additions count at once, and what a list has lost counts at the next run: a
+//! file that is being saved may be empty for a while. A file in which the same is wrong at two looks in a row ends the run; at one, it may be
 //! half written.
 
 mod list;
+mod reading;
 mod watched;
 
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -20,13 +23,18 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 pub use list::Print;
 
-use list::List;
-use watched::Watched;
+use reading::Sha;
+use watched::{Held, Watched};
 
 /// From one look at the files to the next.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
-/// No call starts on lists that were looked at longer ago: then the process was stopped, or the file system does not answer.
+/// No call starts on lists at which the last look began longer ago, beside the time that it took: then the process was stopped, or
+/// the file system does not answer.
 const FRESH: Duration = Duration::from_secs(1);
+/// The time that a look takes is measured in steps of this.
+const BEAT: Duration = Duration::from_millis(100);
+/// Calls that wait longer for the lists are told of.
+const UNTOLD: Duration = Duration::from_secs(2);
 /// A file system that takes longer to answer does not.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -50,6 +58,14 @@ impl HoldError {
         ))
     }
 
+    fn not_planned(path: &Path, difference: &str) -> Self {
+        Self(format!(
+            "the hold list {} is not what was planned: {difference}. Nothing was called. A list may only have grown by lines since \
+             the plan was made: put back what was planned, or make another plan",
+            path.display()
+        ))
+    }
+
     fn no_answer() -> Self {
         Self("the file system of the hold list does not answer".to_owned())
     }
@@ -63,11 +79,23 @@ impl fmt::Display for HoldError {
 
 impl std::error::Error for HoldError {}
 
+/// The content of a list, by which a plan knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fingerprint {
+    /// Bytes.
+    pub size: u64,
+    /// SHA-256, in hexadecimal.
+    pub sha256: String,
+}
+
 /// What the lists say at one moment.
 #[derive(Debug)]
 struct Now {
-    lists: Vec<Arc<List>>,
+    /// One for each file.
+    lists: Vec<Held>,
+    /// When the last look began, and how long it took.
     looked: Instant,
+    took: Duration,
     /// Set once and for good: whom the lists hold is not known any more.
     trouble: Option<HoldError>,
 }
@@ -84,6 +112,8 @@ pub struct Holds {
     now: watch::Sender<Now>,
     /// What is to be said about the lists.
     news: Mutex<Vec<String>>,
+    /// Whether it was said that calls wait for the lists.
+    wait_told: AtomicBool,
 }
 
 impl Holds {
@@ -92,22 +122,60 @@ impl Holds {
     /// # Errors
     /// One cannot be read, or has a line that is none of a hold list.
     pub fn read(paths: &[PathBuf]) -> Result<(Self, Files), HoldError> {
+        Self::read_as_planned(paths, &[])
+    }
+
+    /// Reads the lists for the first time, and takes note of what each of them holds, in the order of `paths`.
+    ///
+    /// # Errors
+    /// One cannot be read, or has a line that is none of a hold list.
+    pub fn read_for_plan(paths: &[PathBuf]) -> Result<(Self, Vec<Fingerprint>), HoldError> {
         let looked = Instant::now();
-        let files: Vec<Watched> = paths
-            .iter()
-            .map(|path| Watched::read(path, SystemTime::now()))
-            .collect::<Result<_, _>>()?;
+        let mut found = Vec::new();
+        let files = paths.iter().map(|path| {
+            let (file, sha) = Watched::read_hashed(path, SystemTime::now(), Sha::of_all())?;
+            found.push(sha.fingerprint());
+            Ok(file)
+        });
+        let files = files.collect::<Result<Vec<_>, _>>()?;
+        Ok((Self::of(&files, looked), found))
+    }
+
+    /// Reads the lists for the first time, and compares what is read of those that were planned.
+    ///
+    /// # Errors
+    /// One cannot be read, has a line that is none of a hold list, or does not begin with the lines that were planned.
+    pub fn read_as_planned(
+        paths: &[PathBuf],
+        planned: &[(PathBuf, Fingerprint)],
+    ) -> Result<(Self, Files), HoldError> {
+        let looked = Instant::now();
+        let files = paths.iter().map(|path| {
+            let planned = planned.iter().find(|(of, _)| of == path);
+            let sha = planned.map_or_else(Sha::default, |(_, planned)| Sha::of_first(planned.size));
+            let (file, sha) = Watched::read_hashed(path, SystemTime::now(), sha)?;
+            match planned.and_then(|(_, planned)| sha.differs(planned)) {
+                Some(difference) => Err(HoldError::not_planned(path, &difference)),
+                None => Ok(file),
+            }
+        });
+        let files = files.collect::<Result<Vec<_>, _>>()?;
+        Ok((Self::of(&files, looked), Files(files)))
+    }
+
+    fn of(files: &[Watched], looked: Instant) -> Self {
         let lists = files.iter().map(Watched::held).collect();
         let news = files.iter().filter_map(Watched::warning).collect();
-        let holds = Self {
+        Self {
             now: watch::Sender::new(Now {
                 lists,
                 looked,
+                took: Duration::ZERO,
                 trouble: None,
             }),
             news: Mutex::new(news),
-        };
-        Ok((holds, Files(files)))
+            wait_told: AtomicBool::new(false),
+        }
     }
 
     /// Whether the user is held, as far as the last look has told.
@@ -116,35 +184,55 @@ impl Holds {
         self.now.borrow().holds(user)
     }
 
-    /// Whether the user is held now, right before a call. Waits for a look if the last one is too long ago.
-    ///
-    /// # Errors
-    /// Whom the lists hold is not known any more.
-    pub async fn hold_now(&self, user: Print) -> Result<bool, HoldError> {
-        if let Some(told) = self.now.borrow().told(user) {
-            return told;
-        }
-        let mut looks = self.now.subscribe();
-        let looked = looks.wait_for(|now| now.told(user).is_some()).await;
-        match looked.ok().and_then(|now| now.told(user)) {
-            Some(told) => told,
-            // The sender is ours.
-            None => std::future::pending().await,
-        }
+    /// The lists that hold the user, by their place in the paths.
+    #[must_use]
+    pub fn held_by(&self, user: Print) -> Vec<usize> {
+        let now = self.now.borrow();
+        let lists = now.lists.iter().enumerate();
+        lists
+            .filter(|(_, list)| list.holds(user))
+            .map(|(nth, _)| nth)
+            .collect()
     }
 
-    /// INTERIM
+    /// Whether the user is held now, right before a call. Never waits: nothing if the lists were looked at too long ago to tell.
     #[must_use]
     pub fn check(&self, user: Print) -> Option<Result<bool, HoldError>> {
         self.now.borrow().told(user)
     }
 
-    /// INTERIM
+    /// Waits until the lists are fresh enough that [`Holds::check`] answers. Says once if that takes long.
     ///
     /// # Errors
-    /// interim
+    /// Whom the lists hold is not known any more.
     pub async fn fresh(&self) -> Result<(), HoldError> {
-        self.hold_now(Print::of("")).await.map(|_| ())
+        if let Some(fresh) = self.now.borrow().is_fresh() {
+            return fresh;
+        }
+        let mut looks = self.now.subscribe();
+        let mut looked = Box::pin(looks.wait_for(|now| now.is_fresh().is_some()));
+        let looked = if let Ok(looked) = timeout(UNTOLD, &mut looked).await {
+            looked
+        } else {
+            self.tell_of_waiting();
+            looked.await
+        };
+        match looked.ok().and_then(|now| now.is_fresh()) {
+            Some(fresh) => fresh,
+            // It was fresh when it was looked at, and is not when it is asked: this task has waited for the processor.
+            None => Ok(()),
+        }
+    }
+
+    fn tell_of_waiting(&self) {
+        if !self.wait_told.swap(true, Ordering::Relaxed) {
+            let mut news = self.news.lock().unwrap_or_else(PoisonError::into_inner);
+            news.push(format!(
+                "Calls wait for the hold lists: they have changed, and have been read for more than {} s. Calls go on once it is \
+                 known who is held.",
+                UNTOLD.as_secs()
+            ));
+        }
     }
 
     /// Why it is not known any more whom the lists hold, if it is not.
@@ -187,7 +275,22 @@ impl Holds {
                 asks.send(tell).await.ok()?;
                 told.await.ok()
             };
+            // By the beat: a process that was stopped meanwhile must not take an old list for a fresh one.
+            let mut beats = interval(BEAT);
+            beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let mut took = Duration::ZERO;
+            let told = async {
+                tokio::pin!(told);
+                loop {
+                    tokio::select! {
+                        biased;
+                        look = &mut told => return look,
+                        _ = beats.tick() => took += BEAT,
+                    }
+                }
+            };
             let look = timeout(PATIENCE, told).await.ok().flatten();
+            let took = took.min(looked.elapsed());
             let look = look.unwrap_or_else(|| Look {
                 trouble: Some(HoldError::no_answer()),
                 ..Look::default()
@@ -195,6 +298,7 @@ impl Holds {
             let over = look.trouble.is_some();
             self.now.send_modify(|now| {
                 now.looked = looked;
+                now.took = took;
                 now.trouble = look.trouble;
                 if let Some(lists) = look.lists {
                     now.lists = lists;
@@ -214,9 +318,15 @@ impl Holds {
 impl Now {
     /// Whether the user is held; nothing if the lists were looked at too long ago to tell.
     fn told(&self, user: Print) -> Option<Result<bool, HoldError>> {
+        let fresh = self.is_fresh()?;
+        Some(fresh.map(|()| self.holds(user)))
+    }
+
+    /// Whether the lists tell who is held; nothing if they were looked at too long ago.
+    fn is_fresh(&self) -> Option<Result<(), HoldError>> {
         match &self.trouble {
             Some(trouble) => Some(Err(trouble.clone())),
-            None => (self.looked.elapsed() <= FRESH).then(|| Ok(self.holds(user))),
+            None => (self.looked.elapsed() <= FRESH + self.took).then_some(Ok(())),
         }
     }
 }
@@ -229,7 +339,7 @@ pub struct Files(Vec<Watched>);
 #[derive(Debug, Default)]
 struct Look {
     /// Whom the lists hold from now on, if that is more people.
-    lists: Option<Vec<Arc<List>>>,
+    lists: Option<Vec<Held>>,
     news: Vec<String>,
     trouble: Option<HoldError>,
 }

@@ -6,6 +6,16 @@ use std::time::{Duration, SystemTime};
 use super::*;
 
 /// Long after every change, so that stamps tell.
+/// Whether the user is held now; waits until that is known.
+async fn held_now(holds: &Holds, user: Print) -> Result<bool, HoldError> {
+    loop {
+        if let Some(told) = holds.check(user) {
+            return told;
+        }
+        holds.fresh().await?;
+    }
+}
+
 fn later() -> SystemTime {
     SystemTime::now() + Duration::from_secs(3600)
 }
@@ -201,10 +211,10 @@ async fn no_call_starts_on_lists_that_nobody_looks_at() {
     let fixture = Fixture::new("a\n");
     let (holds, _files) = Holds::read(&[fixture.path()]).expect("a hold list");
     let [a, b] = ["a", "b"].map(Print::of);
-    assert_eq!(holds.hold_now(a).await, Ok(true));
-    assert_eq!(holds.hold_now(b).await, Ok(false));
+    assert_eq!(held_now(&holds, a).await, Ok(true));
+    assert_eq!(held_now(&holds, b).await, Ok(false));
     tokio::time::advance(FRESH + Duration::from_millis(1)).await;
-    let waits = timeout(Duration::from_secs(3600), holds.hold_now(b)).await;
+    let waits = timeout(Duration::from_secs(3600), held_now(&holds, b)).await;
     assert!(waits.is_err(), "{waits:?}");
     assert!(holds.hold(a), "what is held is held");
 }
@@ -222,7 +232,7 @@ async fn whoever_waits_for_a_look_gets_one() {
     fs::remove_file(fixture.path()).expect("removed");
     let trouble = looks.wait_for(|now| now.trouble.is_some()).await;
     assert!(trouble.map(drop).is_ok());
-    assert!(holds.hold_now(Print::of("a")).await.is_err());
+    assert!(held_now(&holds, Print::of("a")).await.is_err());
     assert!(!holds.news().is_empty());
 }
 
@@ -238,7 +248,7 @@ async fn a_file_system_that_does_not_answer_ends_the_looking() {
     holds.keep_looking(asks).await;
     assert_eq!(holds.trouble(), Some(HoldError::no_answer()));
     let user = Print::of("a");
-    assert_eq!(holds.hold_now(user).await, Err(HoldError::no_answer()));
+    assert_eq!(held_now(&holds, user).await, Err(HoldError::no_answer()));
 }
 
 #[tokio::test(start_paused = true)]
@@ -257,5 +267,118 @@ async fn a_look_tells_of_the_moment_at_which_it_began() {
     let user = Print::of("a");
     assert_eq!(holds.now.borrow().told(user), None);
     answered.send(Look::default()).expect("somebody waits");
-    assert_eq!(holds.hold_now(user).await, Ok(false));
+    assert_eq!(held_now(&holds, user).await, Ok(false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn lists_that_take_long_to_read_are_fresh_for_as_much_longer() {
+    let holds = Arc::new(nobody());
+    let (asks, mut asked) = mpsc::channel::<oneshot::Sender<Look>>(1);
+    let looking = Arc::clone(&holds);
+    let _looking = Watching(tokio::spawn(
+        async move { looking.keep_looking(asks).await },
+    ));
+    let user = Print::of("a");
+    let reading = Duration::from_secs(5);
+    let mut tell = asked.recv().await.expect("a look");
+    for _ in 0..3 {
+        tokio::time::sleep(reading).await;
+        tell.send(Look::default()).expect("somebody waits");
+        // As long as the reading took and a second more, since it began.
+        holds.fresh().await.expect("no trouble");
+        assert_eq!(holds.check(user), Some(Ok(false)));
+        tell = asked.recv().await.expect("the next look");
+        assert_eq!(holds.check(user), Some(Ok(false)));
+        tokio::time::advance(FRESH + BEAT).await;
+        assert_eq!(holds.check(user), None);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_wait_long_for_the_lists_are_told_of_once() {
+    let holds = Arc::new(nobody());
+    tokio::time::advance(FRESH * 2).await;
+    for _ in 0..2 {
+        let waits = timeout(UNTOLD - BEAT, holds.fresh()).await;
+        assert!(waits.is_err(), "{waits:?}");
+        assert!(holds.news().is_empty());
+    }
+    let all = async {
+        tokio::join!(
+            holds.fresh(),
+            holds.fresh(),
+            held_now(&holds, Print::of("a"))
+        )
+    };
+    let waits = timeout(UNTOLD * 2, all).await;
+    assert!(waits.is_err(), "{waits:?}");
+    let news = holds.news();
+    assert_eq!(news.len(), 1, "{news:?}");
+    assert!(
+        news[0].contains("Calls wait for the hold lists"),
+        "{news:?}"
+    );
+}
+
+#[test]
+fn a_list_that_grows_is_read_from_where_it_ended() {
+    let mut fixture = Fixture::new("x\ny\n");
+    for (text, told, held) in [
+        ("x\ny\na\n", "3 holds.", "a"),
+        // The last line is not ended yet.
+        ("x\ny\na\nb", "4 holds.", "ab"),
+        ("x\ny\na\nb\nc\n", "5 holds.", "abc"),
+        // Other lines stand before it, and one is taken out.
+        (
+            "z\ny\na\nb\nc\n",
+            "5 holds; 1 taken out of it stays held until the next run.",
+            "abc",
+        ),
+        (
+            "z\ny\na\nb\nc\nd\n",
+            "6 holds; 1 taken out of it stays held until the next run.",
+            "abc",
+        ),
+        ("z\nx\ny\na\nb\nc\nd\n", "7 holds.", "abc"),
+    ] {
+        fixture.write(text);
+        let news = fixture.look().expect("readable");
+        let said = news.told.expect("news");
+        assert!(said.ends_with(told), "{text:?}: {said}");
+        assert_eq!(fixture.held(), held, "{text:?}");
+    }
+}
+
+#[test]
+fn a_line_that_goes_on_is_another_user_and_the_first_stays_held() {
+    let mut fixture = Fixture::new("a\nb");
+    fixture.write("a\nbc\nc\n");
+    let said = fixture.look().expect("readable").told.expect("news");
+    assert!(
+        said.ends_with("3 holds; 1 taken out of it stays held until the next run."),
+        "{said}"
+    );
+    assert_eq!(fixture.held(), "abc");
+    assert!(fixture.watched.held().holds(Print::of("bc")));
+}
+
+#[test]
+fn a_long_list_that_is_rewritten_holds_everyone_of_both() {
+    let list = |from: usize, to: usize| {
+        (from..to).fold(String::new(), |list, n| list + &format!("user-{n}\n"))
+    };
+    let mut fixture = Fixture::new(&list(0, 3000));
+    for to in [10_000, 10_001, 12_000] {
+        fixture.write(&list(1000, to));
+        let said = fixture.look().expect("readable").told.expect("news");
+        let words = format!(
+            "{} holds; 1000 taken out of it stay held until the next run.",
+            to - 1000
+        );
+        assert!(said.ends_with(&words), "{said}");
+    }
+    let held = fixture.watched.held();
+    assert_eq!(held.len(), 12_000);
+    assert!((0..12_000).all(|n| held.holds(Print::of(&format!("user-{n}")))));
+    assert!(!held.holds(Print::of("user-12000")));
 }

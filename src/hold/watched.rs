@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::HoldError;
-use super::list::{Doubtful, List};
+use super::list::{Doubtful, List, Met, Print};
+use super::reading::{Mark, ReadLines, Reading, Sha};
 
 /// File systems tell the time of a change in steps of some milliseconds: of a file that changed this short a time ago, a
 /// further change may leave the same time.
@@ -51,6 +52,43 @@ impl Stamp {
     }
 }
 
+/// Prints that are sorted at a time when a list is read again, 4 MB of them: a second copy of the list would take twice its
+/// memory.
+const BATCH: usize = 1 << 18;
+/// Holds that a list makes room for before its file has told how long its lines are.
+const AT_FIRST: usize = 1 << 16;
+
+/// Users who are held, in sorted lists of which no two hold the same: the first reading of a file, and what was added since.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Held(Vec<Arc<List>>);
+
+impl Held {
+    /// More than these are not merged: the merged list stands beside its parts for a moment.
+    const MOST_MERGED: usize = 1 << 20;
+
+    pub(super) fn holds(&self, user: Print) -> bool {
+        self.0.iter().any(|list| list.holds(user))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.iter().map(|list| list.len()).sum()
+    }
+
+    /// Adds users of whom none is held yet. Lists of about the same length are merged, so that there are few, and each user is
+    /// copied a few times only.
+    fn add(&mut self, list: List) {
+        let mut list = Arc::new(list);
+        while let Some(last) = self.0.pop() {
+            if last.len() > list.len() * 2 || last.len() + list.len() > Self::MOST_MERGED {
+                self.0.push(last);
+                break;
+            }
+            list = Arc::new(last.with(&list));
+        }
+        self.0.push(list);
+    }
+}
+
 /// A file of holds, and whom it has held.
 #[derive(Debug)]
 pub(super) struct Watched {
@@ -58,7 +96,12 @@ pub(super) struct Watched {
     /// As it was when it was last looked at: there, or why not. Nothing if it has to be read again in any case.
     seen: Option<Result<Stamp, ErrorKind>>,
     /// Whoever it has held since it was first read: nobody is released by what a writer has done so far.
-    held: Arc<List>,
+    held: Held,
+    /// Where the last reading ended, and the user of a line that had no end then.
+    mark: Mark,
+    unended: Option<Print>,
+    /// Whether everyone who is held stood in the file at the last reading.
+    all_there: bool,
     /// How many holds it said when it was last told about, and how many it had said by then.
     told: (usize, usize),
     /// What was wrong with it at the last look: it may have been written just then.
@@ -77,23 +120,49 @@ pub(super) struct News {
 }
 
 impl Watched {
+    #[cfg(test)]
     pub(super) fn read(path: &Path, now: SystemTime) -> Result<Self, HoldError> {
+        Self::read_hashed(path, now, Sha::default()).map(|(watched, _)| watched)
+    }
+
+    /// Reads a file for the first time, and hashes what it reads.
+    pub(super) fn read_hashed(
+        path: &Path,
+        now: SystemTime,
+        sha: Sha,
+    ) -> Result<(Self, Sha), HoldError> {
         // Before it is read, so that what changes meanwhile is seen.
         let seen = stamp(path, now);
-        let (list, read) = List::read(path);
-        let doubtful = read?;
-        Ok(Self {
-            doubtful,
+        let mut reading = Reading::begin(path, None, sha)?;
+        let size = reading.size;
+        let mut prints = Vec::new();
+        let read = reading.read(|print, taken| {
+            if prints.len() == prints.capacity() {
+                make_room(&mut prints, taken, size);
+            }
+            prints.push(print);
+        });
+        let (mark, sha) = reading.end(read.ended);
+        if let Some((line, why)) = read.wrong {
+            return Err(HoldError::at_line(path, line, &why));
+        }
+        let list = List::of(prints).shrunk();
+        let watched = Self {
+            doubtful: read.doubtful,
             path: path.to_owned(),
             seen,
             told: (list.len(), list.len()),
-            held: Arc::new(list),
+            held: Held(vec![Arc::new(list)]),
+            mark,
+            unended: read.unended,
+            all_there: true,
             wrong: None,
-        })
+        };
+        Ok((watched, sha))
     }
 
-    pub(super) fn held(&self) -> Arc<List> {
-        Arc::clone(&self.held)
+    pub(super) fn held(&self) -> Held {
+        self.held.clone()
     }
 
     /// What is to be said about a list that holds nobody, or perhaps others than were meant.
@@ -120,13 +189,18 @@ impl Watched {
             };
         }
         self.seen = seen;
-        let (mut list, read) = List::read(&self.path);
-        let says = list.len();
-        list.leave_out(&self.held);
-        let grown = list.len() > 0;
-        if grown {
-            self.held = Arc::new(self.held.with(&list));
+        let before = self.held.len();
+        // Behind the last reading, if the file has only grown; a user whose line has become another's is not there any more.
+        let mut read = self.read_again(self.all_there);
+        if read.as_ref().is_ok_and(|read| read.is_none()) {
+            read = self.read_again(false);
         }
+        let grown = self.held.len() > before;
+        let (says, read) = match read {
+            Ok(Some((says, read))) => (says, Ok(read)),
+            Ok(None) => (0, Ok(Doubtful::default())),
+            Err(wrong) => (0, Err(wrong)),
+        };
         let doubtful = match read {
             Ok(doubtful) => doubtful,
             Err(wrong) if self.wrong.as_ref() == Some(&wrong) => return Err(wrong),
@@ -148,6 +222,44 @@ impl Watched {
         Ok(News { grown, told })
     }
 
+    /// Reads the file, and holds whoever stands in it from now on. Says how many the file names; nothing if what was read before
+    /// does not stand there any more.
+    ///
+    /// # Errors
+    /// It cannot be read, or has a wrong line; whoever stands before that is held.
+    fn read_again(&mut self, resume: bool) -> Result<Option<(usize, Doubtful)>, HoldError> {
+        let mark = resume.then_some(&self.mark);
+        let mut reading = Reading::begin(&self.path, mark, Sha::default())?;
+        let is_resumed = reading.is_resumed();
+        let mut gathered = Gathered::beside(&self.held);
+        let read = reading.read(|print, _| gathered.take(print));
+        let Gathered {
+            first, met, added, ..
+        } = gathered.end();
+        let ReadLines {
+            ended,
+            unended,
+            doubtful,
+            wrong,
+        } = read;
+        let (mark, _) = reading.end(ended);
+        self.mark = mark;
+        let known = self.held.len();
+        for list in added {
+            self.held.add(list);
+        }
+        if is_resumed && self.unended.is_some() && self.unended != first {
+            return Ok(None);
+        }
+        self.unended = unended;
+        let says = if is_resumed { known } else { met } + self.held.len() - known;
+        self.all_there = says == self.held.len();
+        match wrong {
+            Some((line, why)) => Err(HoldError::at_line(&self.path, line, &why)),
+            None => Ok(Some((says, doubtful))),
+        }
+    }
+
     /// What is to be said of the file as it was read again.
     fn tell(&self, says: usize) -> String {
         let stay = match self.held.len() - says {
@@ -161,6 +273,76 @@ impl Watched {
             self.path.display()
         )
     }
+}
+
+/// What a reading finds in a file, beside those who are held already.
+struct Gathered<'a> {
+    held: &'a Held,
+    /// Of each list that is held, who was met.
+    met_of: Vec<Met>,
+    batch: Vec<Print>,
+    /// The first print of all.
+    first: Option<Print>,
+    /// Who is held and was met.
+    met: usize,
+    /// Who is not held yet, in lists of which no two hold the same.
+    added: Vec<List>,
+}
+
+impl<'a> Gathered<'a> {
+    fn beside(held: &'a Held) -> Self {
+        Self {
+            held,
+            met_of: held.0.iter().map(|list| Met::none_of(list)).collect(),
+            batch: Vec::new(),
+            first: None,
+            met: 0,
+            added: Vec::new(),
+        }
+    }
+
+    fn take(&mut self, print: Print) {
+        self.first.get_or_insert(print);
+        self.batch.push(print);
+        if self.batch.len() == BATCH {
+            self.sort_in();
+        }
+    }
+
+    fn sort_in(&mut self) {
+        let mut batch = List::of(std::mem::take(&mut self.batch));
+        for (list, met) in self.held.0.iter().zip(&mut self.met_of) {
+            met.note(list, &batch);
+            batch.leave_out(list);
+        }
+        for list in &self.added {
+            batch.leave_out(list);
+        }
+        if batch.len() > 0 {
+            self.added.push(batch.shrunk());
+        }
+    }
+
+    fn end(mut self) -> Self {
+        self.sort_in();
+        self.met = self.met_of.iter().map(Met::count).sum();
+        self
+    }
+}
+
+/// Half as much again as the lines so far lead to expect: what is not used stays virtual, and a vector that grows is copied and
+/// stands in memory twice for a moment.
+fn make_room(prints: &mut Vec<Print>, taken: u64, size: u64) {
+    let so_far = prints.len();
+    let share = size.max(taken) as f64 / taken as f64;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "an estimate of a number of lines"
+    )]
+    let expected = (so_far as f64 * share.min(1e4)) as usize;
+    let most = expected + expected / 2 + AT_FIRST;
+    prints.reserve_exact(most - so_far);
 }
 
 /// Nothing if the stamp would not tell the next change.

@@ -28,7 +28,7 @@ pub use take_over::take_over;
 use crate::call::aws::AwsCalls;
 use crate::cli::{Argument, PlanArgs, RunArgs};
 use crate::error::Error;
-use crate::hold::Holds;
+use crate::hold::{Fingerprint, HoldError, Holds};
 use crate::input::Input;
 use crate::quotas::Quotas;
 use crate::report::notice;
@@ -58,7 +58,7 @@ pub async fn plan(
     if endpoint.as_deref().is_some_and(is_loopback) {
         settings.stays_local();
     }
-    let holds = holds(&settings)?;
+    let (holds, lists) = holds(&settings, out.is_some())?;
     let draft = out
         .as_deref()
         .map(|out| saved::Draft::begin(out, &mut settings))
@@ -136,7 +136,7 @@ pub async fn plan(
     if !plan.problems.is_empty() {
         plan.out = None;
     } else if let Some(draft) = draft {
-        plan.replaced = draft.save(&plan, &settings, options, endpoint)?;
+        plan.replaced = draft.save(&plan, &settings, &lists, options, endpoint)?;
     }
     plan.next = next(&plan, &settings);
     Ok(plan)
@@ -156,13 +156,19 @@ fn settle(mut run: RunArgs, command: Vec<String>) -> Result<Settings, Error> {
     Settings::new(run, command)
 }
 
-fn holds(settings: &Settings) -> Result<Option<Holds>, Error> {
+/// The hold lists, and what a plan that is saved is to know of each.
+fn holds(settings: &Settings, is_saved: bool) -> Result<(Option<Holds>, Vec<Fingerprint>), Error> {
     let paths = &settings.guards.holds;
+    let unusable = |error: HoldError| Error::usage(error.to_string());
     if paths.is_empty() {
-        return Ok(None);
+        Ok((None, Vec::new()))
+    } else if is_saved {
+        let (holds, found) = Holds::read_for_plan(paths).map_err(unusable)?;
+        Ok((Some(holds), found))
+    } else {
+        let (holds, _) = Holds::read(paths).map_err(unusable)?;
+        Ok((Some(holds), Vec::new()))
     }
-    let read = Holds::read(paths).map_err(|error| Error::usage(error.to_string()))?;
-    Ok(Some(read.0))
 }
 
 /// The command that is due next, and what it does.

@@ -17,6 +17,7 @@ use crate::admit::Rate;
 use crate::cli::Argument;
 use crate::error::Error;
 use crate::files;
+use crate::hold::Fingerprint;
 use crate::input::{Content, Input, InputError, Pins};
 use crate::run::unreadable;
 use crate::settings::Settings;
@@ -34,6 +35,9 @@ pub(super) struct Saved {
     /// RFC 3339, UTC.
     pub(super) made_at: String,
     pub(super) inputs: Vec<SavedInput>,
+    /// Earlier programs left them out, whatever hold lists the plan names, and take no plan that has some.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) hold_lists: Vec<SavedList>,
     /// The options, defaults included, as on a command line. Files are named from the folder of the plan.
     pub(super) options: Vec<String>,
     /// The endpoint that stands in for AWS's.
@@ -55,6 +59,17 @@ pub(super) struct SavedInput {
     pub(super) path: String,
     pub(super) size: u64,
     pub(super) sha256: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SavedList {
+    /// From the folder of the plan.
+    pub(super) path: String,
+    pub(super) size: u64,
+    pub(super) sha256: String,
+    /// Rows that it held: a list that holds others is another plan.
+    pub(super) rows_held: u64,
 }
 
 /// The key of the hash over everything else in the file.
@@ -135,7 +150,7 @@ impl Draft {
         })
     }
 
-    /// Writes the plan, and tells when the one was made whose place it takes.
+    /// Writes the plan, with what was read of the hold lists, and tells when the one was made whose place it takes.
     ///
     /// # Errors
     /// A name is no UTF-8, or the file cannot be written.
@@ -143,6 +158,7 @@ impl Draft {
         self,
         plan: &Plan,
         settings: &Settings,
+        lists: &[Fingerprint],
         options: &[Argument],
         endpoint: Option<String>,
     ) -> Result<Option<String>, Error> {
@@ -187,8 +203,16 @@ impl Draft {
                 .iter()
                 .map(|name| option("carry", name)),
         );
-        for list in &settings.guards.holds {
-            kept.push(option("hold", &named_from(&folder, list)?));
+        let mut hold_lists = Vec::new();
+        for (nth, (list, content)) in settings.guards.holds.iter().zip(lists).enumerate() {
+            let path = named_from(&folder, list)?;
+            kept.push(option("hold", &path));
+            hold_lists.push(SavedList {
+                path,
+                size: content.size,
+                sha256: content.sha256.clone(),
+                rows_held: plan.survey.held_by.get(nth).copied().unwrap_or_default(),
+            });
         }
         let made_at = humantime::format_rfc3339_seconds(plan.now).to_string();
         let saved = Saved {
@@ -196,6 +220,7 @@ impl Draft {
             made_by: concat!("cognito-unlink ", env!("CARGO_PKG_VERSION")).to_owned(),
             made_at,
             inputs,
+            hold_lists,
             options: kept,
             endpoint,
             account: plan.account().map(str::to_owned),

@@ -32,6 +32,8 @@ pub struct Survey {
     pub already_done: u64,
     /// Rows whose users are on a hold list, so that they are not called.
     pub held: u64,
+    /// The same for each hold list, up to the last that holds any.
+    pub held_by: Vec<u64>,
     /// Rows that remain to be called.
     pub left: u64,
     /// The pools by their id.
@@ -203,8 +205,17 @@ impl<'a> Count<'a> {
         group.rows += 1;
         if known {
             self.survey.already_done += 1;
-        } else if self.holds.is_some_and(|holds| holds.hold(Print::of(user))) {
+        } else if let Some(holds) = self.holds
+            && let print = Print::of(user)
+            && holds.hold(print)
+        {
             self.survey.held += 1;
+            for list in holds.held_by(print) {
+                if self.survey.held_by.len() <= list {
+                    self.survey.held_by.resize(list + 1, 0);
+                }
+                self.survey.held_by[list] += 1;
+            }
         } else {
             group.left += 1;
             if self.taken < self.limit {

@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::json::{Counts, Pool};
-use super::saved::{FILES, NOT_PLANNED, Saved, folder_of, hold, read};
+use super::saved::{FILES, NOT_PLANNED, Saved, SavedList, folder_of, hold, read};
 use super::survey::Survey;
 use crate::cli::{Argument, Cli, RunArgs};
 use crate::error::Error;
+use crate::hold::Fingerprint;
 use crate::input::{Content, Input, Pins};
 use crate::run::endpoint;
 use crate::settings::{Mode, Settings};
@@ -94,6 +95,7 @@ pub async fn take_over(
         ))
         .hint("Make another plan with them, or run it with another --config."));
     }
+    settings.guards.planned_holds = planned_holds(&saved, path, folder)?;
     hold_to(&saved, path, &mut settings)?;
     settings.agreed = true;
     settings.rows = Some(saved.counts.rows);
@@ -127,6 +129,39 @@ fn settle_account(saved: &Saved, path: &Path, settings: &mut Settings) -> Result
             Ok(())
         }
     }
+}
+
+/// What the plan knows of its hold lists. Whether they are that still is decided on what the run itself reads of them.
+///
+/// # Errors
+/// It knows nothing of one that it names, as a plan of an earlier program does: whoever was held at the review might not be any more.
+fn planned_holds(
+    saved: &Saved,
+    path: &Path,
+    folder: &Path,
+) -> Result<Vec<(PathBuf, Fingerprint)>, Error> {
+    let begun = format!("--{HOLD}=");
+    let mut named = saved
+        .options
+        .iter()
+        .filter_map(|option| option.strip_prefix(&begun));
+    let is_known = |name: &str| saved.hold_lists.iter().any(|list| list.path == name);
+    if let Some(unknown) = named.find(|name| !is_known(name)) {
+        return Err(Error::usage(format!(
+            "--plan {}: it was made by {}, which did not save what the hold list {unknown} held",
+            path.display(),
+            saved.made_by
+        ))
+        .hint("Nothing was called. Make another plan with this version, so that everyone who is held at the review stays held."));
+    }
+    let known = |list: &SavedList| {
+        let content = Fingerprint {
+            size: list.size,
+            sha256: list.sha256.clone(),
+        };
+        (found_from(folder, &list.path), content)
+    };
+    Ok(saved.hold_lists.iter().map(known).collect())
 }
 
 /// The arguments of the run that was planned, with what is given anew.

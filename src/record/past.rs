@@ -170,6 +170,10 @@ impl Past {
     /// Whether what would be cut off as a torn last line holds whole lines: then it was not torn but damaged.
     fn cuts_off_lines(&self, mut file: &File, settings: &Settings) -> io::Result<bool> {
         let columns = COLUMNS.len() + settings.carry.len();
+        // No line that broke off is so long, and what is not read might be lines.
+        if file.metadata()?.len().saturating_sub(self.length) > LONGEST_TAIL {
+            return Ok(true);
+        }
         file.seek(SeekFrom::Start(self.length))?;
         let mut lines = BufReader::new(file.take(LONGEST_TAIL));
         // The line that broke off may have line ends in its fields, but none of its pieces is a line of its own.

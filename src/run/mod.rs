@@ -139,7 +139,9 @@ impl Holding {
         if paths.is_empty() {
             return Ok(None);
         }
-        let (holds, files) = Holds::read(paths).map_err(|error| Error::usage(error.to_string()))?;
+        let planned = &settings.guards.planned_holds;
+        let (holds, files) = Holds::read_as_planned(paths, planned)
+            .map_err(|error| Error::usage(error.to_string()))?;
         for warning in holds.news() {
             notice(&warning);
         }

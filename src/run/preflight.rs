@@ -180,7 +180,7 @@ impl Preflight {
                     cause,
                     position: row.row.position.clone(),
                     identity_pool_id: id,
-                    facts: untold.facts,
+                    facts: untold.facts.shown(),
                 };
                 return Some(Err(Reason::Halted(Halt::Answer(Box::new(answer)))));
             }
@@ -270,7 +270,7 @@ async fn look_up<C: Look + Unlink>(
         if untold.why != Why::Throttled {
             throttled = None;
         }
-        tracing::debug!(pool = id, why = ?untold.why, code = untold.facts.code.as_deref(), "not looked up");
+        tracing::debug!(pool = id, why = ?untold.why, code = untold.facts.shown().code, "not looked up");
         answered += u32::from(!matches!(untold.why, Why::Unreachable | Why::Throttled));
         match untold.why {
             Why::Missing => return Found::Halting(Cause::PoolMissing, untold),

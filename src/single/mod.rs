@@ -9,6 +9,7 @@ mod values;
 
 use std::path::PathBuf;
 
+use crate::call::aws;
 use crate::call::aws::single::{Asked, Files, OneCall, Reply, Silence};
 use crate::cli::{SingleArgs, Skeleton};
 use crate::error::{Error, Exit};
@@ -48,6 +49,14 @@ pub async fn run(args: SingleArgs) -> Result<String, Error> {
     )?;
     log.say(|| retries.to_string());
     let endpoint_url = args.endpoint_url.clone().or_else(|| files.endpoint_url());
+    if endpoint_url.as_deref().is_some_and(aws::has_credentials) {
+        let endpoint = if args.endpoint_url.is_some() {
+            "--endpoint-url"
+        } else {
+            "The endpoint that the environment or the AWS files name"
+        };
+        return Err(failed(format!("{endpoint} {}", aws::CREDENTIALS_IN_URL)));
+    }
     let asked = Asked {
         region,
         ca_bundle: ca_bundle(&args, &files, endpoint_url.as_deref()),

@@ -114,7 +114,7 @@ impl AttemptLog {
     fn again(&mut self, row: &Row, delay: Duration) -> Next {
         tracing::info!(
             row = %row.position, attempt = self.history.attempts(),
-            code = self.facts.code.as_deref(), wait_ms = millis(delay),
+            code = self.facts.shown().code, wait_ms = millis(delay),
             "trying again"
         );
         // A row in back-off holds no place among the calls in flight.
@@ -349,8 +349,8 @@ fn decide<C: Unlink>(
         .next(class, asked, known, &context.policy, region.clock(), chance);
     tracing::debug!(
         row = %of.position, attempt = log.history.attempts(), class = ?class,
-        code = log.facts.code.as_deref(), status = log.facts.http_status,
-        request_id = log.facts.request_id.as_deref(),
+        code = log.facts.shown().code, status = log.facts.http_status,
+        request_id = log.facts.shown().request_id,
         latency_ms = log.latency.map(millis), "called"
     );
     match verdict {
@@ -360,7 +360,7 @@ fn decide<C: Unlink>(
                 cause,
                 position: of.position.clone(),
                 identity_pool_id: of.link.identity_pool_id.clone(),
-                facts: without_user(&log.facts, &of.link.developer_user_identifier),
+                facts: log.facts.shown(),
             };
             Next::Over(log.when_stopped(), Some(Halt::Answer(Box::new(answer))))
         }
@@ -430,15 +430,6 @@ async fn ends(region: &Region, at: Option<Instant>) {
     match at {
         Some(time) => region.reaches(time).await,
         None => std::future::pending().await,
-    }
-}
-
-/// Facts that may be shown: a message that quotes the user is left out.
-fn without_user(facts: &Facts, user: &str) -> Facts {
-    let quotes = |message: &String| message.contains(user);
-    Facts {
-        message: facts.message.clone().filter(|message| !quotes(message)),
-        ..facts.clone()
     }
 }
 

@@ -586,3 +586,145 @@ fn a_configuration_that_is_not_understood_is_refused() {
     let ran = sandbox.run(&["people.csv"]).exits(0);
     assert_eq!(ran.stderr, "Taken from cognito-unlink.toml: nothing.\n");
 }
+
+#[test]
+fn a_configuration_that_is_too_long_is_refused_and_not_cut() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(2));
+    sandbox.write("holds.txt", "acct-1\n");
+    let filler = "#".repeat(1 << 20);
+    sandbox.write(
+        "cognito-unlink.toml",
+        format!("{filler}\nhold = \"holds.txt\"\n"),
+    );
+    for args in [&["people.csv"][..], &["people.csv", "--dry-run"]] {
+        let ran = sandbox.run(args).exits(2);
+        says(
+            &ran,
+            "it has 1048596 bytes, and a configuration has 1048576 at most",
+        );
+    }
+    assert_eq!(sandbox.emulator.counters().connections, 0);
+}
+
+#[test]
+fn a_password_in_an_endpoint_is_refused_and_never_printed() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(1));
+    let with_password = sandbox.emulator.url().replace("//", "//operator:hunter2@");
+    let config = format!("[default]\nendpoint_url = {with_password}\n");
+    sandbox.write("aws-config", config);
+    let single = [
+        "unlink-developer-identity",
+        "--identity-id=us-east-1:1",
+        "--identity-pool-id=us-east-1:1",
+        "--developer-provider-name=p",
+        "--developer-user-identifier=u",
+        "--region=us-east-1",
+    ];
+    for (args, code) in [
+        (&["run", "people.csv"][..], 2),
+        (&["run", "people.csv", "--dry-run"], 2),
+        (&["plan", "people.csv"], 2),
+        (&["plan", "people.csv", "--online"], 2),
+        (&single, 255),
+    ] {
+        let refused = |command: &mut Command| {
+            let ran = start(command.args(args)).ended().exits(code);
+            says(&ran, "user name or password in its URL");
+            let all = format!("{}{}", ran.stdout, ran.stderr);
+            assert!(!all.contains("hunter2"), "{all}");
+        };
+        let mut option = sandbox.program();
+        refused(
+            option
+                .args(&args[..1])
+                .args(["--endpoint-url", &with_password])
+                .args(&args[1..]),
+        );
+        for variable in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_COGNITO_IDENTITY"] {
+            refused(sandbox.program().env(variable, &with_password).args(args));
+        }
+        refused(
+            sandbox
+                .program()
+                .env("AWS_CONFIG_FILE", sandbox.path("aws-config"))
+                .args(args),
+        );
+    }
+    let ran = sandbox
+        .run(&["people.csv", "--endpoint-url", "ftp://operator:hunter2@h"])
+        .exits(2);
+    assert!(!ran.stderr.contains("hunter2"), "{}", ran.stderr);
+    assert_eq!(sandbox.emulator.counters().connections, 0);
+}
+
+#[test]
+fn the_password_of_a_proxy_is_used_and_never_printed() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(1));
+    let nobody = crate::sandbox::Closed::new();
+    for url in [sandbox.emulator.url(), nobody.url().to_owned()] {
+        let proxy = url.replace("//", "//operator:hunter2@");
+        for endpoint in ["http://cognito.example", "https://cognito.example"] {
+            let mut command = sandbox.program();
+            command.args([
+                "run",
+                "people.csv",
+                "--yes",
+                "-vv",
+                "--endpoint-url",
+                endpoint,
+            ]);
+            command.args(["--give-up-after", "1s", "--max-attempts", "1"]);
+            command.env("HTTP_PROXY", &proxy).env("HTTPS_PROXY", &proxy);
+            let ran = start(&mut command).ended();
+            for said in [&ran.stdout, &ran.stderr] {
+                assert!(
+                    !said.contains("hunter2") && !said.contains("operator"),
+                    "{said}"
+                );
+            }
+        }
+    }
+    assert_eq!(sandbox.emulator.counters().unlinks, 1, "through the proxy");
+}
+
+#[test]
+fn a_message_that_names_the_user_of_another_row_is_not_repeated() {
+    use cognito_unlink::emulator::Canned;
+    let quoting = "User: arn:aws:iam::123456789012:user/acct-2 is not authorized to perform: \
+                   cognito-identity:UnlinkDeveloperIdentity on resource: acct-3, for acct-2's link of 'acct-4'";
+    let code = "AccessDeniedException";
+    for about in ["UnlinkDeveloperIdentity", "DescribeIdentityPool"] {
+        let sandbox = Sandbox::new();
+        sandbox.write("people.csv", people(4));
+        sandbox.emulator.add_rule(Rule {
+            when: When::Operation(about),
+            then: Then::Answer(Canned {
+                status: 400,
+                headers: vec![("x-amzn-requestid".into(), "acct-2".into())],
+                body: serde_json::json!({"__type": code, "message": quoting}).to_string(),
+            }),
+            times: None,
+        });
+        for results in ["a.csv", "b.csv"] {
+            let args = ["people.csv", "-vv", "--results", results];
+            let json = if results == "b.csv" {
+                &["--json"][..]
+            } else {
+                &[]
+            };
+            let ran = sandbox.run(&[&args, json].concat());
+            let all = format!("{}{}", ran.stdout, ran.stderr);
+            assert!(all.contains(code), "{all}");
+            assert!(
+                all.contains("arn:aws:iam::123456789012:user/… is not authorized to perform: cognito-identity:UnlinkDeveloperIdentity"),
+                "{all}"
+            );
+            for other in 1..=4 {
+                assert!(!all.contains(&format!("acct-{other}")), "{all}");
+            }
+        }
+    }
+}

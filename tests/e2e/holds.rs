@@ -221,3 +221,25 @@ fn a_list_that_may_mean_others_is_warned_of_and_nobody_held_is_told() {
     );
     assert_eq!(ran.stdout.matches("held").count(), 1, "{ran:?}");
 }
+
+#[test]
+fn a_list_that_grows_all_the_time_holds_whom_it_gains_and_stops_nobody_else() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(60));
+    let mut list = (100..20_000).fold(String::new(), |list, n| list + &format!("acct-{n}\n"));
+    sandbox.write("holds.txt", &list);
+    let running = four_under_way(&sandbox);
+    for n in 50..=60 {
+        // Appended, and with a line that is not ended yet.
+        list += &format!("acct-{n}\nacct-9");
+        sandbox.write("holds.txt", &list);
+        running.says(&format!("was read again: {} holds", 19_902 + n - 50));
+        list.truncate(list.len() - "acct-9".len());
+        list += "acct-9\n";
+    }
+    sandbox.emulator.clear_rules();
+    let ran = running.ended().exits(0);
+    assert_eq!(ran.counts(&["rows", "held"]), [60, 12]);
+    let held: Vec<usize> = [9].into_iter().chain(50..=60).collect();
+    assert_eq!(with(&sandbox, "held"), held);
+}

@@ -282,7 +282,9 @@ fn a_message_cannot_command_the_terminal() {
         then: cognito_unlink::emulator::Then::Answer(cognito_unlink::emulator::Canned {
             status: 400,
             headers: vec![("content-type".into(), "application/x-amz-json-1.1".into())],
-            body: r#"{"__type":"AccessDeniedException","message":"\u001b[2Jgone\u0007"}"#.into(),
+            body:
+                r#"{"__type":"AccessDeniedException","message":"\u001b[2J access denied \u0007"}"#
+                    .into(),
         }),
         times: None,
     });
@@ -290,5 +292,5 @@ fn a_message_cannot_command_the_terminal() {
     for said in [&ran.stderr, &ran.stdout] {
         assert!(!said.contains(['\u{1b}', '\u{7}']), "{said:?}");
     }
-    assert!(ran.stdout.contains("gone"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("access denied"), "{}", ran.stdout);
 }

@@ -446,3 +446,81 @@ fn a_plan_stands_for_the_confirmation() {
     through_proxy(&mut run_plan_command(&sandbox, &[])).exits(0);
     assert_eq!(sandbox.emulator.counters().unlinks, 3);
 }
+
+#[test]
+fn a_hold_list_that_lost_or_changed_a_line_is_refused() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(4));
+    sandbox.write("holds.txt", "acct-2\nacct-9");
+    save(&sandbox, &["people.csv", "--hold", "holds.txt"]);
+    let plan: Value = serde_json::from_str(&sandbox.read("plan.json")).expect("JSON");
+    let list = &plan["hold_lists"][0];
+    // printf 'acct-2\nacct-9' | sha256sum
+    assert_eq!(list["path"], "holds.txt");
+    assert_eq!((&list["size"], &list["rows_held"]), (&13.into(), &1.into()));
+    assert_eq!(list["sha256"].as_str().map(str::len), Some(64));
+    for (text, why) in [
+        ("acct-9\n", "7 bytes, planned 13"),
+        ("", "0 bytes, planned 13"),
+        ("acct-3\nacct-9", "13 bytes, planned 13; SHA-256"),
+        ("acct-1\nacct-2\nacct-9\n", "SHA-256 of its first 13 bytes"),
+        // Another user is held in the place of acct-9.
+        (
+            "acct-2\nacct-99\n",
+            "the last line that was planned goes on",
+        ),
+    ] {
+        sandbox.write("holds.txt", text);
+        let names = ["the hold list holds.txt is not what was planned", why];
+        for args in [
+            &[][..],
+            &["--rehearse"],
+            &["--dry-run"],
+            &["--hold", "holds.txt"],
+        ] {
+            refused(&sandbox, args, &names);
+        }
+    }
+    fs::remove_file(sandbox.path("holds.txt")).expect("removed");
+    refused(&sandbox, &[], &["the hold list holds.txt cannot be read"]);
+    // Who was added is held as well.
+    sandbox.write("holds.txt", "acct-2\nacct-9\nacct-3\n");
+    let ran = run_plan(&sandbox, &["--json"]).exits(0);
+    assert_eq!(ran.counts(&["unlinked", "held"]), [2, 2]);
+    let called = sandbox.calls_by_user();
+    assert!(!called.contains_key("acct-2") && !called.contains_key("acct-3"));
+}
+
+/// The plan as earlier programs saved it.
+fn without_hold_lists(sandbox: &Sandbox) {
+    use sha2::Digest as _;
+    let mut plan: Value = serde_json::from_str(&sandbox.read("plan.json")).expect("JSON");
+    let object = plan.as_object_mut().expect("an object");
+    object.remove("hold_lists");
+    object.remove("sha256");
+    let seal = sha2::Sha256::digest(plan.to_string());
+    plan["sha256"] = seal
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect::<String>()
+        .into();
+    sandbox.write("plan.json", plan.to_string());
+}
+
+#[test]
+fn an_older_plan_is_run_unless_it_names_hold_lists_that_it_does_not_know() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(2));
+    sandbox.write("holds.txt", "acct-2\n");
+    save(&sandbox, &["people.csv", "--hold", "holds.txt"]);
+    without_hold_lists(&sandbox);
+    let why = [
+        "did not save what the hold list holds.txt held",
+        "Make another plan",
+    ];
+    refused(&sandbox, &[], &why);
+    save(&sandbox, &["people.csv"]);
+    without_hold_lists(&sandbox);
+    let ran = run_plan(&sandbox, &["--hold", "holds.txt", "--json"]).exits(0);
+    assert_eq!(ran.counts(&["unlinked", "held"]), [1, 1]);
+}

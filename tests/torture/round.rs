@@ -295,8 +295,9 @@ impl Round {
             TcpStream::connect(&address)
                 .and_then(|mut stream| {
                     stream.set_read_timeout(Some(PATIENCE))?;
-                    stream.write_all(
-                        b"GET / HTTP/1.1\r\nhost: emulator\r\nconnection: close\r\n\r\n",
+                    write!(
+                        stream,
+                        "GET / HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n"
                     )?;
                     stream.read_to_end(&mut answer)
                 })

@@ -61,7 +61,25 @@ impl Endpoints {
     }
 }
 
+/// Whether a URL may have a user name or password in it: an `@` before the path, or before anything that a typing error has put
+/// in the place of one.
+#[must_use]
+pub fn has_credentials(url: &str) -> bool {
+    let behind = url.split_once("//").map_or(url, |(_, behind)| behind);
+    let authority = behind.split(['/', '?', '#']).next().unwrap_or_default();
+    authority.contains('@') || (url.contains('@') && !url.contains("//"))
+}
+
+/// What to say of an endpoint with credentials, without quoting it.
+pub const CREDENTIALS_IN_URL: &str = "has a user name or password in its URL. Calls are signed with AWS credentials, and what stands in a \
+     URL ends up in logs: take it out";
+
 fn checked(url: String) -> Result<String, SettingsError> {
+    if has_credentials(&url) {
+        return Err(SettingsError(format!(
+            "the endpoint that the environment or the AWS files name {CREDENTIALS_IN_URL}"
+        )));
+    }
     let is_url = url.starts_with("http://") || url.starts_with("https://");
     if is_url && !url.contains(|c: char| c.is_whitespace() || c.is_control()) {
         return Ok(url);
@@ -181,6 +199,47 @@ mod tests {
             let found = [&COGNITO, &STS].map(|service| configured(&profiles, variable, service));
             let expected = [cognito, sts].map(|url| url.map(str::to_owned));
             assert_eq!(found, expected, "{variables:?} {config}");
+        }
+    }
+
+    #[test]
+    fn credentials_in_a_url_are_seen() {
+        for url in [
+            "http://u:p@h",
+            "https://u@h:1/x",
+            "https://:p@h",
+            "http://u:p@h@i",
+            "u:p@h",
+            "ftp://u:p@h?x",
+            "http:u:p@h",
+        ] {
+            assert!(has_credentials(url), "{url}");
+        }
+        for url in [
+            "http://h",
+            "https://h:1/a@b",
+            "http://h?a=@",
+            "http://[::1]:1/#@",
+            "h",
+            "",
+        ] {
+            assert!(!has_credentials(url), "{url}");
+        }
+    }
+
+    #[test]
+    fn credentials_in_an_endpoint_are_refused_and_not_quoted() {
+        for url in [
+            "http://operator:hunter2@h",
+            "ftp://operator:hunter2@h",
+            "operator:hunter2@h",
+        ] {
+            let error = checked(url.to_owned()).expect_err(url).to_string();
+            assert!(error.contains("user name or password"), "{error}");
+            assert!(
+                !error.contains("hunter2") && !error.contains("operator"),
+                "{error}"
+            );
         }
     }
 

@@ -91,6 +91,8 @@ impl Settings {
     }
 }
 
+pub use endpoint::{CREDENTIALS_IN_URL, has_credentials};
+
 /// The endpoint that [`AwsCalls`] with these settings would call in place of AWS's. Calls nobody.
 ///
 /// # Errors
