@@ -177,14 +177,7 @@ impl Settings {
             _ => Mode::Real,
         };
         let inputs: Vec<Input> = args.inputs.into_iter().map(Input::from).collect();
-        if inputs
-            .iter()
-            .filter(|input| **input == Input::Stdin)
-            .count()
-            > 1
-        {
-            return Err(Error::usage("standard input (-) can be read only once"));
-        }
+        check_inputs(&inputs)?;
         let started = SystemTime::now();
         let run_id = new_run_id(started)?;
         let open_rows = args.concurrency.get() * 2 + OPEN_BEYOND_FLIGHT;
@@ -324,6 +317,14 @@ fn take_defaults(args: &mut RunArgs, config: &Config) -> Vec<Sourced> {
         note("carry", config.carry.join(", "), file());
     }
     sources
+}
+
+fn check_inputs(inputs: &[Input]) -> Result<(), Error> {
+    let standard = inputs.iter().filter(|input| **input == Input::Stdin);
+    if standard.count() > 1 {
+        return Err(Error::usage("standard input (-) can be read only once"));
+    }
+    Ok(())
 }
 
 fn reading(args: InputArgs) -> input::Settings {
