@@ -282,7 +282,9 @@ fn a_message_cannot_command_the_terminal() {
         then: cognito_unlink::emulator::Then::Answer(cognito_unlink::emulator::Canned {
             status: 400,
             headers: vec![("content-type".into(), "application/x-amz-json-1.1".into())],
-            body: r#"{"__type":"AccessDeniedException","message":"\u001b[2J access denied \u0007"}"#.into(),
+            body:
+                r#"{"__type":"AccessDeniedException","message":"\u001b[2J access denied \u0007"}"#
+                    .into(),
         }),
         times: None,
     });
