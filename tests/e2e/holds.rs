@@ -227,8 +227,8 @@ fn a_list_that_grows_all_the_time_holds_whom_it_gains_and_stops_nobody_else() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(60));
     let people_of = |numbers: &[usize]| {
-        let line = |list, n: &usize| list + "acct-" + &n.to_string() + "\n";
-        numbers.iter().fold(String::new(), line)
+        let lines: Vec<String> = numbers.iter().map(|n| format!("acct-{n}\n")).collect();
+        lines.concat()
     };
     let mut list = people_of(&(100..20_000).collect::<Vec<_>>());
     sandbox.write("holds.txt", &list);
