@@ -162,13 +162,7 @@ impl Settings {
     /// # Errors
     /// They contradict each other, or what they name.
     pub fn new(mut args: RunArgs, command: Vec<String>) -> Result<Self, Error> {
-        let endpoint = args.endpoint_url.as_deref();
-        if endpoint.is_some_and(aws::has_credentials) {
-            return Err(Error::usage(format!(
-                "--endpoint-url {}",
-                aws::CREDENTIALS_IN_URL
-            )));
-        }
+        check_endpoint(args.endpoint_url.as_deref())?;
         let config = Config::find(args.config.as_deref())?;
         let sources = take_defaults(&mut args, &config);
         let mode = match (args.dry_run, args.rehearse) {
@@ -381,6 +375,14 @@ fn new_run_id(now: SystemTime) -> Result<String, Error> {
     })?;
     let [a, b, c] = chance;
     Ok(format!("{time}-{a:02x}{b:02x}{c:02x}"))
+}
+
+fn check_endpoint(url: Option<&str>) -> Result<(), Error> {
+    if url.is_some_and(aws::has_credentials) {
+        let why = aws::CREDENTIALS_IN_URL;
+        return Err(Error::usage(format!("--endpoint-url {why}")));
+    }
+    Ok(())
 }
 
 fn check_carried(carry: &[String]) -> Result<(), Error> {

@@ -192,7 +192,7 @@ impl Watched {
         let before = self.held.len();
         // Behind the last reading, if the file has only grown; a user whose line has become another's is not there any more.
         let mut read = self.read_again(self.all_there);
-        if read.as_ref().is_ok_and(|read| read.is_none()) {
+        if read.as_ref().is_ok_and(Option::is_none) {
             read = self.read_again(false);
         }
         let grown = self.held.len() > before;

@@ -226,12 +226,17 @@ fn a_list_that_may_mean_others_is_warned_of_and_nobody_held_is_told() {
 fn a_list_that_grows_all_the_time_holds_whom_it_gains_and_stops_nobody_else() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(60));
-    let mut list = (100..20_000).fold(String::new(), |list, n| list + &format!("acct-{n}\n"));
+    let people_of = |numbers: &[usize]| {
+        let lines: Vec<String> = numbers.iter().map(|n| format!("acct-{n}\n")).collect();
+        lines.concat()
+    };
+    let mut list = people_of(&(100..20_000).collect::<Vec<_>>());
     sandbox.write("holds.txt", &list);
     let running = four_under_way(&sandbox);
     for n in 50..=60 {
         // Appended, and with a line that is not ended yet.
-        list += &format!("acct-{n}\nacct-9");
+        list += &people_of(&[n]);
+        list += "acct-9";
         sandbox.write("holds.txt", &list);
         running.says(&format!("was read again: {} holds", 19_902 + n - 50));
         list.truncate(list.len() - "acct-9".len());

@@ -499,11 +499,7 @@ fn without_hold_lists(sandbox: &Sandbox) {
     object.remove("hold_lists");
     object.remove("sha256");
     let seal = sha2::Sha256::digest(plan.to_string());
-    plan["sha256"] = seal
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect::<String>()
-        .into();
+    plan["sha256"] = hex::encode(seal).into();
     sandbox.write("plan.json", plan.to_string());
 }
 
