@@ -211,7 +211,13 @@ fn admit_and_answer(bencher: Bencher<'_, '_>, rate: &str) {
         .bench_local(|| {
             runtime.block_on(async {
                 for _ in 0..ADMISSIONS {
-                    drop(region.admit().await.answered(Feedback::Taken));
+                    drop(
+                        region
+                            .admit()
+                            .await
+                            .expect("open")
+                            .answered(Feedback::Taken),
+                    );
                 }
             });
         });

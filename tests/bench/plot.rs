@@ -68,8 +68,7 @@ async fn run(nth: usize, joins: Duration, began: Instant, service: Arc<Mutex<Ser
         leave: 0.0,
     };
     let region = Admission::new(limits, HashMap::new()).region(REGION);
-    loop {
-        let permit = region.admit().await;
+    while let Some(permit) = region.admit().await {
         let (feedback, latency) = lock(&service).call(nth, began.elapsed());
         tokio::spawn(async move {
             sleep(latency).await;

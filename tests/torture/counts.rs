@@ -31,6 +31,10 @@ pub(crate) struct Counts {
     pub(crate) kills: u64,
     pub(crate) signals: u64,
     pub(crate) cuts: u64,
+    /// Side files that were damaged, cut or exchanged.
+    pub(crate) tampered: u64,
+    /// Lines of rows that were on the hold list.
+    pub(crate) held: u64,
     /// Lines that cuts took.
     pub(crate) lost: u64,
     /// Of the rows of those: told `not_linked`, since nobody knew any more that they had been unlinked.
@@ -73,6 +77,8 @@ impl Counts {
             ("kills", self.kills),
             ("signals", self.signals),
             ("cuts of the results' tail", self.cuts),
+            ("side files tampered with", self.tampered),
+            ("lines told held", self.held),
             ("rows", self.rows),
             ("  told unlinked", self.unlinked),
             ("  told unlinked_reply_lost", self.reply_lost),
@@ -111,6 +117,8 @@ impl Counts {
             kills: self.kills + other.kills,
             signals: self.signals + other.signals,
             cuts: self.cuts + other.cuts,
+            tampered: self.tampered + other.tampered,
+            held: self.held + other.held,
             lost: self.lost + other.lost,
             lost_not_linked: self.lost_not_linked + other.lost_not_linked,
             rows: self.rows + other.rows,

@@ -1,12 +1,14 @@
 //! One run of the executable.
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::io::{self, PipeReader, PipeWriter, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 use std::time::Duration;
 
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 /// Nothing takes half as long, even on a busy machine; what does is stuck.
@@ -16,29 +18,54 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Program {
     child: Child,
     ended: Receiver<()>,
+    /// The end of its standard error that nobody reads.
+    _unread: Option<PipeReader>,
+}
+
+/// What makes a run hard, beside faults and kills.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hardship {
+    None,
+    /// Its standard error is full, and nobody reads it.
+    BlockedStandardError,
+    /// Its credentials come from a command that takes its time, again and again.
+    SlowCredentials,
 }
 
 impl Program {
     /// Starts `run` with `args` in `directory`, with an environment that holds nothing of the machine's.
-    pub(crate) fn start(directory: &Path, name: &str, args: &[String]) -> Self {
+    pub(crate) fn start(directory: &Path, name: &str, args: &[String], hardship: Hardship) -> Self {
         let said = |stream: &str| {
             let path = directory.join(format!("{name}.{stream}"));
             Stdio::from(File::create(path).expect("a file"))
         };
-        let child = Command::new(env!("CARGO_BIN_EXE_cognito-unlink"))
+        let mut stderr = (said("stderr"), None);
+        if hardship == Hardship::BlockedStandardError {
+            let (unread, full) = full_pipe();
+            stderr = (Stdio::from(full), Some(unread));
+        }
+        let (stderr, unread) = stderr;
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cognito-unlink"));
+        command
             .current_dir(directory)
             .env_clear()
             .env("HOME", directory)
             .env("AWS_EC2_METADATA_DISABLED", "true")
-            .env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
-            .env("AWS_SECRET_ACCESS_KEY", "secret")
             .arg("run")
             .args(args)
             .stdin(Stdio::null())
             .stdout(said("stdout"))
-            .stderr(said("stderr"))
-            .spawn()
-            .expect("the program starts");
+            .stderr(stderr);
+        if hardship == Hardship::SlowCredentials {
+            command
+                .env("AWS_CONFIG_FILE", slow_credentials(directory))
+                .env("PATH", "/usr/bin:/bin");
+        } else {
+            command
+                .env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+                .env("AWS_SECRET_ACCESS_KEY", "secret");
+        }
+        let child = command.spawn().expect("the program starts");
         let pid = Pid::from_child(&child);
         let (tell, ended) = sync_channel(1);
         thread::spawn(move || {
@@ -49,7 +76,11 @@ impl Program {
             {}
             let _ = tell.send(());
         });
-        Self { child, ended }
+        Self {
+            child,
+            ended,
+            _unread: unread,
+        }
     }
 
     /// Whether it has ended. Once it has, it need not be asked again.
@@ -71,7 +102,29 @@ impl Program {
     }
 }
 
-/// What a run said on one of its streams.
+/// A pipe into which nothing more goes.
+fn full_pipe() -> (PipeReader, PipeWriter) {
+    let (reader, mut writer) = io::pipe().expect("a pipe");
+    let flags = fcntl_getfl(&writer).expect("flags");
+    fcntl_setfl(&writer, flags | OFlags::NONBLOCK).expect("flags");
+    while writer.write(&[b'.'; 4096]).is_ok() {}
+    fcntl_setfl(&writer, flags).expect("flags");
+    (reader, writer)
+}
+
+/// An AWS configuration whose credentials are good for seconds only, and take a while to come.
+fn slow_credentials(directory: &Path) -> PathBuf {
+    let (config, command) = (directory.join("config"), directory.join("vend"));
+    let vend = "#!/bin/sh\nsleep 0.05\nt=$(date -u -d '+4 seconds' +%Y-%m-%dT%H:%M:%SZ)\n\
+                echo '{\"Version\":1,\"AccessKeyId\":\"AKIDEXAMPLE\",\"SecretAccessKey\":\"secret\",\"SessionToken\":\"t\",\"Expiration\":\"'$t'\"}'\n";
+    fs::write(&command, vend).expect("written");
+    let command = command.display();
+    let text = format!("[default]\ncredential_process = /bin/sh {command}\n");
+    fs::write(&config, text).expect("written");
+    config
+}
+
+/// What a run said on one of its streams; nothing where nobody could hear it.
 pub(crate) fn said(directory: &Path, name: &str, stream: &str) -> String {
     let bytes = fs::read(directory.join(format!("{name}.{stream}"))).expect("a file");
     String::from_utf8_lossy(&bytes).into_owned()

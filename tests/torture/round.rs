@@ -1,6 +1,7 @@
 //! One round: runs that are stopped at random moments, and a last one that is not.
 
-use std::fs;
+use std::collections::HashSet;
+use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::PathBuf;
@@ -9,16 +10,24 @@ use std::time::Duration;
 use cognito_unlink::emulator::{Call, Counters, Emulator, Settings};
 use fastrand::Rng;
 use rustix::process::Signal;
+use sha2::{Digest, Sha256};
 
 use crate::book::{self, Format, Line};
 use crate::counts::{self, Counts};
 use crate::people::People;
-use crate::program::{PATIENCE, Program, said};
+use crate::program::{Hardship, PATIENCE, Program, said};
 use crate::verdict::{End, Verdict};
 
 /// Runs that are stopped.
 const STOPS: usize = 60;
+/// The hold list.
+const HOLDS: &str = "holds.txt";
 pub(crate) const CONCURRENCY: u64 = 16;
+
+/// A line of a hold list for any user, line ends in its identifier or not.
+fn hold(user: &str) -> String {
+    format!("sha256:{}\n", hex::encode(Sha256::digest(user)))
+}
 
 struct Round {
     rng: Rng,
@@ -31,6 +40,12 @@ struct Round {
     verdict: Verdict,
     runs: usize,
     calls_known: usize,
+    hardship: Hardship,
+    /// Those on the hold list, as far as it was written when the last run began, and since.
+    held: HashSet<String>,
+    held_since: HashSet<String>,
+    /// A side file of an earlier run.
+    old_side_file: Option<Vec<u8>>,
 }
 
 /// How a run is stopped.
@@ -84,6 +99,10 @@ impl Round {
             inputs,
             runs: 0,
             calls_known: 0,
+            hardship: Hardship::None,
+            held: HashSet::new(),
+            held_since: HashSet::new(),
+            old_side_file: None,
         }
     }
 
@@ -94,11 +113,13 @@ impl Round {
             if self.rng.u8(..4) == 0 {
                 self.cut_tail()?;
             }
+            self.tamper_with_side_file();
             if self.rng.bool() {
                 self.people.insert(self.rng.usize(..50));
                 self.inputs = self.people.write(&self.directory, &mut self.rng);
             }
         }
+        self.release_all();
         self.people.insert(usize::MAX);
         self.inputs = self.people.write(&self.directory, &mut self.rng);
         // Faults fly on, but with so many attempts none of them is the last word.
@@ -121,8 +142,22 @@ impl Round {
         };
         let attempts = self.rng.u32(1..4).to_string();
         let torn = self.torn();
-        let program = self.start(&["--max-attempts", &attempts]);
-        let ended = self.reach_a_moment(&program)?;
+        self.hardship = match self.rng.u8(..8) {
+            0 => Hardship::BlockedStandardError,
+            1 => Hardship::SlowCredentials,
+            _ => Hardship::None,
+        };
+        self.hold_some();
+        let mut more = vec!["--max-attempts", &attempts, "--hold", HOLDS];
+        if self.hardship == Hardship::BlockedStandardError {
+            more.push("-vv");
+        }
+        let program = self.start(&more);
+        let mut ended = self.reach_a_moment(&program)?;
+        if !ended && self.rng.u8(..4) == 0 {
+            self.grow_list();
+            ended = self.reach_a_moment(&program)?;
+        }
         if !ended {
             match stop {
                 Stop::Kill => program.signal(Signal::KILL),
@@ -180,6 +215,7 @@ impl Round {
 
     fn run_to_the_end(&mut self) -> Result<(), String> {
         let torn = self.torn();
+        self.hardship = Hardship::None;
         let done = self.count_present(|round, user| round.verdict.is_done(user));
         let code = self.start(&["--max-attempts", "100"]).end(false)?.code();
         if code != Some(0) {
@@ -234,7 +270,7 @@ impl Round {
             .chain(more.iter().copied())
             .map(str::to_owned)
             .collect::<Vec<_>>();
-        Program::start(&self.directory, &self.name(), &args)
+        Program::start(&self.directory, &self.name(), &args, self.hardship)
     }
 
     /// The last run's name, under which it speaks.
@@ -252,12 +288,15 @@ impl Round {
         let cuts = stderr.contains("torn last line");
         // A person is told 1,239 bytes.
         let told_bytes = stderr.replace(',', "").contains(&format!("of {torn} byte"));
-        if cuts != (torn > 0) || cuts && !told_bytes {
+        let is_heard = self.hardship != Hardship::BlockedStandardError;
+        if is_heard && (cuts != (torn > 0) || cuts && !told_bytes) {
             return Err(self.told(&format!(
                 "{torn} bytes of a torn line were told as {stderr:?}"
             )));
         }
-        self.verdict.run(&calls, lines, end);
+        let since = std::mem::take(&mut self.held_since);
+        self.verdict.run(&calls, lines, end, &self.held, &since);
+        self.held.extend(since);
         Ok(())
     }
 
@@ -266,8 +305,11 @@ impl Round {
         let all = self.people.present().len() as u64;
         let done = self.count_present(|round, user| round.verdict.is_done(user));
         let told = self.count_present(|round, user| round.verdict.is_told(user));
+        // Who is held keeps nobody from being done.
+        let held = self
+            .count_present(|round, user| round.held.contains(user) && !round.verdict.is_done(user));
         let right = match code {
-            Some(0) => done == all,
+            Some(0) => done + held == all,
             Some(1) => told == all && done < all,
             _ => true,
         };
@@ -308,6 +350,64 @@ impl Round {
             .wait_until(PATIENCE, |seen| seen.in_flight == 0);
         over.then_some(())
             .ok_or_else(|| "calls go on after the program's end".to_owned())
+    }
+
+    /// Puts some of those that are present on the hold list, before a run.
+    fn hold_some(&mut self) {
+        if self.rng.u8(..3) == 0 {
+            let user = self.anybody();
+            self.held.insert(user);
+        }
+        let list: Vec<_> = self.held.iter().map(|user| hold(user)).collect();
+        fs::write(self.directory.join(HOLDS), list.concat()).expect("written");
+    }
+
+    /// Puts some more on the list, in the middle of a run.
+    fn grow_list(&mut self) {
+        let mut list = File::options()
+            .append(true)
+            .open(self.directory.join(HOLDS))
+            .expect("a list");
+        for _ in 0..3 {
+            let user = self.anybody();
+            list.write_all(hold(&user).as_bytes()).expect("written");
+            self.held_since.insert(user);
+        }
+    }
+
+    fn anybody(&mut self) -> String {
+        let present = self.people.present();
+        let person = &present[self.rng.usize(..present.len())];
+        person.link.developer_user_identifier.clone()
+    }
+
+    /// The last run has no list.
+    fn release_all(&mut self) {
+        self.held.clear();
+    }
+
+    /// A side file that is damaged, cut, or another run's. Whom it named is not known any more, so all are in doubt, and nobody is
+    /// told not to have been linked.
+    fn tamper_with_side_file(&mut self) {
+        let path = self.directory.join(self.results.clone() + ".inflight");
+        let Ok(mut bytes) = fs::read(&path) else {
+            return;
+        };
+        let whole = bytes.clone();
+        match self.rng.u8(..16) {
+            0 => bytes.truncate(self.rng.usize(..bytes.len())),
+            1 => {
+                let at = self.rng.usize(..bytes.len());
+                bytes[at] ^= 1 << self.rng.u8(..8);
+            }
+            2 => bytes = self.old_side_file.clone().unwrap_or(bytes),
+            _ => {}
+        }
+        if bytes != whole {
+            self.verdict.counts.tampered += 1;
+            fs::write(&path, bytes).expect("written");
+        }
+        self.old_side_file = Some(whole);
     }
 
     /// Calls since the last time.

@@ -1,6 +1,6 @@
 //! What must hold after every run, and at the end: the emulator's record against the results, row by row.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use cognito_unlink::emulator::Call;
 
@@ -129,14 +129,34 @@ impl Verdict {
         }
     }
 
-    /// A run has made `calls`, and left these `lines`.
-    pub(crate) fn run(&mut self, calls: &[Call], lines: Vec<Line>, end: End) {
+    /// A run has made `calls`, and left these `lines`. Nobody of the `held` may have been called in it; who is `held_since` was put
+    /// on the list while it went on.
+    pub(crate) fn run(
+        &mut self,
+        calls: &[Call],
+        lines: Vec<Line>,
+        end: End,
+        held: &HashSet<String>,
+        held_since: &HashSet<String>,
+    ) {
         let old = self.lines.len();
         if lines.get(..old) != Some(&self.lines[..]) {
             self.disagree("a run has changed lines of earlier runs".to_owned());
             return;
         }
         self.hold_apart(calls);
+        for call in calls {
+            if held.contains(&call.developer_user_identifier) {
+                self.disagree(format!("who is held was called: {call:?}"));
+            }
+        }
+        for line in &lines[old..] {
+            let is_held = held.contains(&line.user) || held_since.contains(&line.user);
+            if line.outcome == "held" && !is_held {
+                self.disagree(format!("{line:?} is on no list"));
+            }
+            self.counts.held += u64::from(line.outcome == "held");
+        }
         let mut parts: HashMap<&str, Part<'_>> = HashMap::new();
         for call in calls {
             let part = parts.entry(&call.developer_user_identifier).or_default();
@@ -229,7 +249,7 @@ impl Verdict {
             }
             row.outcome = Some(line.outcome.clone());
             row.done = line.is_done();
-            if line.outcome != "failed" {
+            if !matches!(line.outcome.as_str(), "failed" | "held") {
                 (row.killed, row.cut) = (false, false);
             }
         } else if gone_now {
@@ -295,8 +315,9 @@ fn fits(line: &Line, row: &Known, part: &Part<'_>) -> Result<(), &'static str> {
             .then_some(())
             .ok_or("no answer said that there is nothing"),
         "failed" if part.took_effect() || (row.gone && !row.cut) => Err("its link is gone"),
+        "held" if part.took_effect() => Err("it was called"),
         // Doubts may be groundless.
-        "failed" | "in_doubt" => Ok(()),
+        "failed" | "in_doubt" | "held" => Ok(()),
         _ => Err("no row can end like this"),
     }
 }
