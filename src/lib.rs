@@ -13,7 +13,7 @@
 //! - [`run`] owns the tasks and threads and ends them; [`report`] shows what happens.
 //! - [`plan`] tells beforehand what a run would do, and keeps it in a file that a run is held to.
 //! - [`hold`] knows who must not be called, [`config`] what a team allows its runs.
-//! - [`files`] opens, makes and replaces files of our own.
+//! - [`files`] opens, makes and replaces files of our own, and [`clock`] writes times.
 //! - [`quotas`] remembers from run to run what a Region bears.
 //! - [`single`] makes one call as the AWS CLI does, beside all this.
 //! - [`cli`] is text, [`settings`] what the text means; [`error`], [`signal`] and [`terminal`] are what they say.
@@ -23,6 +23,7 @@
 pub mod admit;
 pub mod call;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod emulator;
 pub mod error;

@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use crate::clock;
 use crate::files;
 use etcetera::BaseStrategy;
 use etcetera::base_strategy::Xdg;
@@ -116,7 +117,7 @@ impl Quotas {
     ) -> io::Result<()> {
         // What cannot be read is worth nothing to anybody.
         let mut all = Self::read(path).unwrap_or_default();
-        let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+        let now = clock::rfc3339_seconds(SystemTime::now()).to_string();
         for (region, calls) in measured {
             let same = |quota: &Quota| {
                 (&*quota.endpoint, &*quota.account, &*quota.region) == (endpoint, account, region)

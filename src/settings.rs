@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use crate::admit::{Limits, Rate};
 use crate::call::aws;
 use crate::cli::{AtMost, InputArgs, LogFormat, NotLinked, OnExpiry, ProgressStyle, RunArgs};
+use crate::clock;
 use crate::config::{Allowed, Config};
 use crate::error::Error;
 use crate::hold::Fingerprint;
@@ -365,7 +366,7 @@ fn style(asked: ProgressStyle, log: LogFormat) -> Style {
 
 /// Sorts by time, and is told apart by chance: `20261123T093000Z-5f3a9c`.
 fn new_run_id(now: SystemTime) -> Result<String, Error> {
-    let time = humantime::format_rfc3339_seconds(now).to_string();
+    let time = clock::rfc3339_seconds(now).to_string();
     let time: String = time.chars().filter(|c| !matches!(c, '-' | ':')).collect();
     let mut chance = [0; 3];
     getrandom::fill(&mut chance).map_err(|error| {

@@ -31,29 +31,30 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     (
         "settings",
         &[
-            "admit", "call", "cli", "config", "error", "hold", "input", "quotas", "record",
-            "report", "retry", "row", "run", "terminal",
+            "admit", "call", "clock", "cli", "config", "error", "hold", "input", "quotas",
+            "record", "report", "retry", "row", "run", "terminal",
         ],
     ),
     (
         "run",
         &[
-            "admit", "call", "config", "emulator", "error", "hold", "input", "outcome", "quotas",
-            "record", "report", "retry", "row", "settings", "signal", "stderr", "terminal",
-            "worker",
+            "admit", "call", "clock", "config", "emulator", "error", "hold", "input", "outcome",
+            "quotas", "record", "report", "retry", "row", "settings", "signal", "stderr",
+            "terminal", "worker",
         ],
     ),
     // It reads what a run would read, and calls nothing.
     (
         "plan",
         &[
-            "admit", "call", "cli", "error", "files", "hold", "input", "quotas", "record",
+            "admit", "call", "clock", "cli", "error", "files", "hold", "input", "quotas", "record",
             "report", "row", "run", "settings", "terminal",
         ],
     ),
     ("config", &["admit", "error", "row"]),
     ("hold", &[]),
-    ("quotas", &["files"]),
+    ("quotas", &["clock", "files"]),
+    ("clock", &[]),
     ("files", &[]),
     ("row", &[]),
     ("input", &["row"]),
@@ -67,10 +68,12 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "admit", "call", "hold", "outcome", "record", "retry", "row", "signal",
         ],
     ),
-    ("record", &["files", "outcome", "row"]),
+    ("record", &["clock", "files", "outcome", "row"]),
     (
         "report",
-        &["admit", "error", "outcome", "signal", "stderr", "terminal"],
+        &[
+            "admit", "clock", "error", "outcome", "signal", "stderr", "terminal",
+        ],
     ),
     ("single", &["call", "cli", "error", "report", "row"]),
     ("signal", &["error"]),

@@ -12,6 +12,7 @@ use super::online::{Looked, Told};
 use super::repeats::Pair;
 use super::report::Plan;
 use super::survey::{self, Survey};
+use crate::clock;
 use crate::row::region_of;
 use crate::settings::Sourced;
 
@@ -160,7 +161,7 @@ impl<'a> Json<'a> {
             seconds_at_learned_rate: plan.forecast.seconds_at_learned_rate().map(rounded),
             finish_at: plan
                 .finish()
-                .map(|time| humantime::format_rfc3339_seconds(time).to_string()),
+                .map(|time| clock::rfc3339_seconds(time).to_string()),
             held: survey.held,
             results: path(&plan.results),
             first_invalid: survey.first_invalid.iter().map(invalid).collect(),

@@ -10,6 +10,7 @@ use super::online::{Looked, Told};
 use super::repeats::{Pair, SHOWN};
 use super::survey::Survey;
 use crate::admit::Rate;
+use crate::clock;
 use crate::error::Exit;
 use crate::report::{counted, grouped, paced, spoken};
 use crate::row::region_of;
@@ -282,7 +283,7 @@ impl Plan {
             );
             return;
         };
-        let finish = humantime::format_rfc3339_seconds(finish).to_string();
+        let finish = clock::rfc3339_seconds(finish).to_string();
         let _ = writeln!(
             text,
             "Begun now, a run takes at least {} and ends about {} UTC.",

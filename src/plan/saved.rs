@@ -15,6 +15,7 @@ use super::json::{Counts, Pool};
 use super::report::Plan;
 use crate::admit::Rate;
 use crate::cli::Argument;
+use crate::clock;
 use crate::error::Error;
 use crate::files;
 use crate::hold::Fingerprint;
@@ -214,7 +215,7 @@ impl Draft {
                 rows_held: plan.survey.held_by.get(nth).copied().unwrap_or_default(),
             });
         }
-        let made_at = humantime::format_rfc3339_seconds(plan.now).to_string();
+        let made_at = clock::rfc3339_seconds(plan.now).to_string();
         let saved = Saved {
             version: VERSION,
             made_by: concat!("cognito-unlink ", env!("CARGO_PKG_VERSION")).to_owned(),

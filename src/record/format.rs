@@ -7,6 +7,7 @@ use std::path::Path;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::Entry;
+use crate::clock;
 use crate::row::{Carried, Field};
 
 /// The columns of a results file, before the carried ones.
@@ -185,12 +186,9 @@ impl Format {
         number(writer, facts.http_status.as_ref().map(|status| status as _))?;
         text_cell(writer, facts.request_id.as_deref().unwrap_or_default())?;
         number(writer, Some(&entry.attempts))?;
-        let started_at = entry.started_at.map(humantime::format_rfc3339_millis);
+        let started_at = entry.started_at.map(clock::rfc3339_millis);
         number(writer, started_at.as_ref().map(|time| time as _))?;
-        number(
-            writer,
-            Some(&humantime::format_rfc3339_millis(entry.finished_at)),
-        )?;
+        number(writer, Some(&clock::rfc3339_millis(entry.finished_at)))?;
         let latency = entry.latency.map(|latency| latency.as_millis());
         number(writer, latency.as_ref().map(|latency| latency as _))?;
         writer.write_field(run_id)?;
@@ -241,7 +239,7 @@ impl Serialize for JsonLine<'_> {
         map.serialize_entry("http_status", &facts.http_status)?;
         map.serialize_entry("request_id", &facts.request_id)?;
         map.serialize_entry("attempts", &self.entry.attempts)?;
-        let time = |time| humantime::format_rfc3339_millis(time).to_string();
+        let time = |time| clock::rfc3339_millis(time).to_string();
         map.serialize_entry("started_at", &self.entry.started_at.map(time))?;
         map.serialize_entry("finished_at", &time(self.entry.finished_at))?;
         let latency = self.entry.latency.map(|latency| latency.as_millis());

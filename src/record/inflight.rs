@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::side_file::{HEADER, Header, Mark, SLOT, Stage, VERSION, boot, tail};
 use super::{Past, Settings};
+use crate::clock;
 use crate::files::{self, FileId, PRIVATE};
 use crate::row::RowKey;
 
@@ -117,7 +118,7 @@ impl InFlight {
             holder: Holder {
                 pid: std::process::id(),
                 host: host(),
-                started: humantime::format_rfc3339_seconds(settings.started).to_string(),
+                started: clock::rfc3339_seconds(settings.started).to_string(),
                 run_id: settings.run_id.clone(),
             },
             key: format!("{:032x}", u128::from_le_bytes(key)),

@@ -12,6 +12,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, filter};
 
 use super::counted;
+use crate::clock;
 use crate::stderr::{self, Kind};
 use crate::terminal::{printable, printable_json};
 
@@ -39,7 +40,7 @@ fn dropped(messages: u64) -> String {
 
 /// The same as a line of a log in JSON.
 fn dropped_in_json(messages: u64) -> String {
-    let now = humantime::format_rfc3339_micros(SystemTime::now()).to_string();
+    let now = clock::rfc3339_micros(SystemTime::now()).to_string();
     let line = serde_json::json!({"timestamp": now, "level": "WARN", "message": dropped(messages)});
     line.to_string()
 }

@@ -15,6 +15,7 @@ use super::lookups::LookUps;
 use super::{not_allowed, peek, unreadable};
 use crate::call::aws::AwsCalls;
 use crate::call::look::{Caller, Look, Pool, Untold, Why};
+use crate::clock;
 use crate::error::{Error, Exit};
 use crate::hold::{Holds, Print};
 use crate::input::{self, Input, Patience, Read};
@@ -318,7 +319,7 @@ impl Survey {
             Some(_) if !self.complete => format!("At {rate}."),
             Some(calls) => {
                 let takes = Duration::from_secs_f64((most as f64 / calls).min(1e9));
-                let ends = humantime::format_rfc3339_seconds(SystemTime::now() + takes).to_string();
+                let ends = clock::rfc3339_seconds(SystemTime::now() + takes).to_string();
                 let at = ends.get(..16).unwrap_or_default().replace('T', " ");
                 format!("At {rate} that takes {}, until {at} UTC.", spoken(takes))
             }

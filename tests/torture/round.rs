@@ -354,7 +354,7 @@ impl Round {
 
     /// Puts some of those that are present on the hold list, before a run.
     fn hold_some(&mut self) {
-        if self.rng.u8(..3) == 0 {
+        for _ in 0..self.rng.usize(..4) {
             let user = self.anybody();
             self.held.insert(user);
         }

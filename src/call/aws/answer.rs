@@ -2,7 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_cognitoidentity::config::interceptors::{
@@ -12,7 +12,9 @@ use aws_sdk_cognitoidentity::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_cognitoidentity::error::{BoxError, ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint;
 use aws_smithy_runtime_api::client::orchestrator::{HttpResponse, Metadata};
+use aws_smithy_types::DateTime;
 use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::date_time::Format;
 use http_body_util::Limited;
 use serde_json::{Map, Value};
 
@@ -230,13 +232,22 @@ fn facts_of(response: &HttpResponse) -> Facts {
     };
     let retry_after = header("x-amz-retry-after")
         .map(Duration::from_millis)
-        .or_else(|| header("retry-after").map(Duration::from_secs));
+        .or_else(|| header("retry-after").map(Duration::from_secs))
+        .or_else(|| until(response.headers().get("retry-after")?));
     Facts {
         http_status: Some(response.status().as_u16()),
         request_id: request_id(response).map(str::to_owned),
         retry_after,
         ..Facts::default()
     }
+}
+
+/// How long it is until an HTTP date, which may stand in place of seconds (RFC 9110, section 10.2.3).
+fn until(date: &str) -> Option<Duration> {
+    let date = DateTime::from_str(date, Format::HttpDate).ok()?;
+    let date = SystemTime::try_from(date).ok()?;
+    // One that is over asks for nothing.
+    Some(date.duration_since(SystemTime::now()).unwrap_or_default())
 }
 
 /// `Code` of `name.space#Code:details`.
@@ -415,6 +426,10 @@ mod tests {
         assert_eq!(asked(&[coarse]), Some(Duration::from_secs(3)));
         assert_eq!(asked(&[coarse, fine]), Some(Duration::from_millis(250)));
         assert_eq!(asked(&[("retry-after", "soon")]), None);
+        let date = ("retry-after", "Fri, 31 Dec 1999 23:59:59 GMT");
+        assert_eq!(asked(&[date]), Some(Duration::ZERO));
+        let date = asked(&[("retry-after", "Fri, 31 Dec 9999 23:59:59 GMT")]);
+        assert!(date > Some(Duration::from_secs(1_000_000_000)), "{date:?}");
         assert_eq!(asked(&[]), None);
     }
 

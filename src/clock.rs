@@ -1,0 +1,50 @@
+//! Times as people and other programs read them. RFC 3339 has years of four digits, and `humantime` panics outside of 1970 to 9999:
+//! a clock that is set to such a time must not end a run.
+
+use std::time::{Duration, SystemTime};
+
+use humantime::Rfc3339Timestamp;
+
+/// 9999-12-31T23:59:59Z, since 1970.
+const LAST: Duration = Duration::from_secs(253_402_300_799);
+
+fn within_range(time: SystemTime) -> SystemTime {
+    time.clamp(SystemTime::UNIX_EPOCH, SystemTime::UNIX_EPOCH + LAST)
+}
+
+/// Returns the time to the second, as in `2026-11-28T16:31:32Z`.
+#[must_use]
+pub fn rfc3339_seconds(time: SystemTime) -> Rfc3339Timestamp {
+    humantime::format_rfc3339_seconds(within_range(time))
+}
+
+/// Returns the time to the millisecond.
+#[must_use]
+pub fn rfc3339_millis(time: SystemTime) -> Rfc3339Timestamp {
+    humantime::format_rfc3339_millis(within_range(time))
+}
+
+/// Returns the time to the microsecond.
+#[must_use]
+pub fn rfc3339_micros(time: SystemTime) -> Rfc3339Timestamp {
+    humantime::format_rfc3339_micros(within_range(time))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_clock_can_be_read() {
+        let day = Duration::from_secs(86_400);
+        for (time, text) in [
+            (SystemTime::UNIX_EPOCH - day, "1970-01-01T00:00:00Z"),
+            (SystemTime::UNIX_EPOCH + day, "1970-01-02T00:00:00Z"),
+            (SystemTime::UNIX_EPOCH + LAST + day, "9999-12-31T23:59:59Z"),
+        ] {
+            assert_eq!(rfc3339_seconds(time).to_string(), text);
+            assert_eq!(rfc3339_millis(time).to_string()[..19], text[..19]);
+            assert_eq!(rfc3339_micros(time).to_string()[..19], text[..19]);
+        }
+    }
+}
