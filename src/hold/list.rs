@@ -56,7 +56,7 @@ const VALUES: [u8; 256] = {
 };
 
 /// Sorted, and nobody twice: 16 bytes a hold.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct List(Vec<Print>);
 
 /// Lines that hold somebody, and look as if somebody else had been meant: nothing is trimmed or taken apart.
@@ -111,6 +111,12 @@ impl List {
         prints.sort_unstable();
         prints.dedup();
         Self(prints)
+    }
+
+    /// Its room, to be used again.
+    pub(super) fn emptied(mut self) -> Vec<Print> {
+        self.0.clear();
+        self.0
     }
 
     /// Gives back the room that it does not need.

@@ -303,6 +303,11 @@ impl<'a> Gathered<'a> {
 
     fn take(&mut self, print: Print) {
         self.first.get_or_insert(print);
+        if self.batch.len() == self.batch.capacity() {
+            // Only a few lines were added, or it is read from the start.
+            let more = if self.batch.is_empty() { 64 } else { BATCH };
+            self.batch.reserve_exact(more - self.batch.len());
+        }
         self.batch.push(print);
         if self.batch.len() == BATCH {
             self.sort_in();
@@ -319,8 +324,10 @@ impl<'a> Gathered<'a> {
             batch.leave_out(list);
         }
         if batch.len() > 0 {
-            self.added.push(batch.shrunk());
+            self.added.push(batch.clone());
         }
+        // Its room is used again: what the allocator keeps of one freed batch after another would add up.
+        self.batch = batch.emptied();
     }
 
     fn end(mut self) -> Self {

@@ -137,7 +137,7 @@ impl StdError for NotReleased {}
 mod tests {
     use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};
-    use std::sync::Mutex;
+    use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
     use tokio::time::Instant;
@@ -146,7 +146,6 @@ mod tests {
     use crate::call::{LastCheck, Release, Unlink};
     use crate::outcome::{Answer, Heard};
     use crate::row::Link;
-    use std::sync::Arc;
 
     /// Says each of these in turn.
     struct Script(Mutex<Vec<Release>>);
@@ -210,21 +209,21 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(30);
 
-    #[tokio::test]
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_request_that_is_released_leaves_whole() {
         let (answer, came) = called(vec![Release::Now], true, LONG).await;
         assert_eq!(answer.heard, Heard::Success);
         assert!(came.contains("someone"), "{came}");
     }
 
-    #[tokio::test]
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_request_that_is_not_released_has_no_body() {
         let (answer, came) = called(vec![Release::Never], true, LONG).await;
         assert_ne!(answer.heard, Heard::Success);
         assert!(!came.contains("someone"), "{came}");
     }
 
-    #[tokio::test]
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_request_leaves_not_before_its_time_and_its_bound_counts_from_there() {
         let wait = Duration::from_millis(300);
         let begin = Instant::now();
