@@ -2,14 +2,20 @@
 //! is no doubt.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Duration;
 
-use cognito_unlink::emulator::{Call, Rule, Then, When};
+use cognito_unlink::emulator::{Rule, Then, When};
 use rustix::fs::{CWD, Mode, mkfifoat};
 use rustix::process::Signal;
 
+use tokio::time::Instant;
+
 use crate::sandbox::{PATIENCE, Running, Sandbox, people, start};
+use crate::single_call::tls;
 
 /// A `credential_process` whose first credentials are good for two seconds, so that each row asks for the next ones; these it
 /// gives when it is let.
@@ -59,11 +65,106 @@ impl<'a> SlowCredentials<'a> {
     }
 }
 
+/// A server over TLS that lets callers wait for their connections until it is told to take them, and then answers every call with
+/// a success.
+#[derive(Default)]
+struct SlowToConnect {
+    state: Mutex<Connections>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Connections {
+    waiting: usize,
+    taken: bool,
+    /// When each call arrived, since the first connection.
+    calls: Vec<Duration>,
+}
+
+impl SlowToConnect {
+    fn start() -> (Arc<Self>, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let server = Arc::new(Self::default());
+        let serving = Arc::clone(&server);
+        thread::spawn(move || {
+            let began = Instant::now();
+            for stream in listener.incoming().flatten() {
+                let server = Arc::clone(&serving);
+                // A caller that hangs up ends its thread.
+                thread::spawn(move || server.serve(stream, began));
+            }
+        });
+        (server, format!("https://localhost:{port}"))
+    }
+
+    fn state(&self) -> MutexGuard<'_, Connections> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn serve(&self, stream: TcpStream, began: Instant) -> Option<()> {
+        let mut state = self.state();
+        state.waiting += 1;
+        self.changed.notify_all();
+        drop(self.changed.wait_while(state, |state| !state.taken));
+        let session = rustls::ServerConnection::new(tls()).ok()?;
+        let mut stream = BufReader::new(rustls::StreamOwned::new(session, stream));
+        loop {
+            let (mut length, mut line) = (0, String::new());
+            if stream.read_line(&mut line).ok()? == 0 {
+                return None;
+            }
+            while stream.read_line(&mut line).ok()? > 2 {
+                let lower = line.to_ascii_lowercase();
+                if let Some(told) = lower.strip_prefix("content-length: ") {
+                    length = told.trim().parse().ok()?;
+                }
+                line.clear();
+            }
+            let mut body = vec![0; length];
+            stream.read_exact(&mut body).ok()?;
+            self.state().calls.push(began.elapsed());
+            let answer = b"HTTP/1.1 200 OK\r\nx-amzn-requestid: 1\r\ncontent-length: 0\r\n\r\n";
+            stream.get_mut().write_all(answer).ok()?;
+        }
+    }
+
+    /// Waits until so many connections are being set up.
+    fn wait_for(&self, connections: usize) {
+        let few = |state: &mut Connections| state.waiting < connections;
+        let (state, waited) = self
+            .changed
+            .wait_timeout_while(self.state(), PATIENCE, few)
+            .unwrap_or_else(PoisonError::into_inner);
+        assert!(!waited.timed_out(), "{} connections", state.waiting);
+    }
+
+    fn take(&self) {
+        self.state().taken = true;
+        self.changed.notify_all();
+    }
+
+    fn calls(&self) -> Vec<Duration> {
+        self.state().calls.clone()
+    }
+}
+
+/// A run whose connections are being set up.
+fn connecting(sandbox: &Sandbox, url: &str, args: &[&str]) -> Running {
+    let authority = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tls/authority.pem");
+    let mut command = sandbox.program();
+    command.args(["run", "people.csv", "--json", "--yes", "--no-preflight"]);
+    command.args(["--endpoint-url", url, "--ca-bundle", authority]);
+    command.args(["--connect-timeout", "60s", "--timeout", "60s"]);
+    start(command.args(args))
+}
+
 /// In no time more calls arrived than the rate allows, but for a tenth of a second that one may take longer than another on
 /// its way.
 #[track_caller]
-fn keeps_to_rate(calls: &[Call], rate: f64) {
-    let began: Vec<f64> = calls.iter().map(|call| call.began.as_secs_f64()).collect();
+fn keeps_to_rate(calls: impl IntoIterator<Item = Duration>, rate: f64) {
+    let mut began: Vec<f64> = calls.into_iter().map(|at| at.as_secs_f64()).collect();
+    began.sort_unstable_by(f64::total_cmp);
     for (first, from) in began.iter().enumerate() {
         for (last, to) in began.iter().enumerate().skip(first) {
             let count = (last - first + 1) as f64;
@@ -75,6 +176,52 @@ fn keeps_to_rate(calls: &[Call], rate: f64) {
             );
         }
     }
+}
+
+fn arrivals(sandbox: &Sandbox) -> Vec<Duration> {
+    let calls = sandbox.emulator.calls();
+    calls.iter().map(|call| call.began).collect()
+}
+
+#[test]
+fn nobody_is_called_who_is_held_while_a_connection_is_set_up() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(8));
+    sandbox.write("holds.txt", "nobody\n");
+    let (server, url) = SlowToConnect::start();
+    let hold = [
+        "--hold",
+        "holds.txt",
+        "--rate",
+        "unlimited",
+        "--concurrency",
+        "4",
+    ];
+    let running = connecting(&sandbox, &url, &hold);
+    server.wait_for(4);
+    let held: Vec<_> = (1..=8).map(|n| format!("acct-{n}")).collect();
+    sandbox.write("new.txt", held.join("\n"));
+    fs::rename(sandbox.path("new.txt"), sandbox.path("holds.txt")).expect("renamed");
+    running.says("holds.txt was read again: 8 holds");
+    server.take();
+    let ran = running.ended().exits(0);
+    assert_eq!(ran.counts(&["held", "unlinked", "calls"]), [8, 0, 0]);
+    assert!(server.calls().is_empty());
+}
+
+#[test]
+fn the_rate_holds_after_connections_have_held_calls_up() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(12));
+    let (server, url) = SlowToConnect::start();
+    let running = connecting(&sandbox, &url, &["--rate", "10", "--concurrency", "8"]);
+    server.wait_for(8);
+    server.take();
+    let ran = running.ended().exits(0);
+    assert_eq!(ran.counts(&["unlinked", "calls"]), [12, 12]);
+    let calls = server.calls();
+    assert_eq!(calls.len(), 12);
+    keeps_to_rate(calls, 10.0);
 }
 
 #[test]
@@ -105,7 +252,7 @@ fn the_rate_holds_after_credentials_have_held_calls_up() {
     credentials.give();
     let ran = running.ended().exits(0);
     assert_eq!(ran.counts(&["unlinked"]), [30]);
-    keeps_to_rate(&sandbox.emulator.calls(), 20.0);
+    keeps_to_rate(arrivals(&sandbox), 20.0);
     for line in sandbox.results("people.results.csv") {
         let latency: u64 = line["latency_ms"].parse().expect("a number");
         assert!(latency < 1000, "the call alone counts: {line:?}");
@@ -149,7 +296,7 @@ fn the_rate_holds_after_the_process_was_stopped() {
     sandbox.emulator.clear_rules();
     let ran = running.ended().exits(0);
     assert_eq!(ran.counts(&["unlinked"]), [60]);
-    keeps_to_rate(&sandbox.emulator.calls(), 40.0);
+    keeps_to_rate(arrivals(&sandbox), 40.0);
 }
 
 #[test]

@@ -456,7 +456,7 @@ fn serve(
 }
 
 /// The side of the server, by the keys in `tests/tls`.
-fn tls() -> Arc<rustls::ServerConfig> {
+pub(crate) fn tls() -> Arc<rustls::ServerConfig> {
     let chain = CertificateDer::pem_file_iter(format!("{TESTS}/tls/server.pem")).expect("a file");
     let chain = chain.collect::<Result<Vec<_>, _>>().expect("certificates");
     let key = PrivateKeyDer::from_pem_file(format!("{TESTS}/tls/server-key.pem")).expect("a key");
