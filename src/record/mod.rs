@@ -270,49 +270,52 @@ impl Results {
     }
 }
 
-/// Opens the results for reading and appending, or begins them, private to the user: the file names people. Returns it with
-/// the path of its own that it has, which leads through no link.
+/// Begins the results, or opens those that are there, for reading and appending, private to the user: the file names people.
+/// Returns the file with the path of its own that it has, which leads through no link.
 fn open_or_create(path: &Path) -> Result<(File, PathBuf), OpenError> {
     let failed = |error| OpenError::Io(path.to_owned(), error);
-    let refused = |why: String| OpenError::Refused(path.to_owned(), why);
-    let named = fs::symlink_metadata(path);
-    let is_free = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
-    let (file, home) = if named.as_ref().is_err_and(is_free) {
-        let file = files::create(path).map_err(failed)?;
-        (file, fs::canonicalize(path).map_err(failed)?)
-    } else {
-        let named = named.map_err(failed)?;
-        let home = match fs::canonicalize(path) {
-            Err(error) if is_free(&error) => {
-                return Err(refused(
-                    "it is a symbolic link to a file that does not exist. Name that file itself with --results"
-                        .to_owned(),
-                ));
-            }
-            home => home.map_err(failed)?,
-        };
-        let mut options = OpenOptions::new();
-        let file = match files::open(&home, options.read(true).append(true)) {
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
-                return Err(refused(format!("{error}. Name another with --results")));
-            }
-            file => file.map_err(failed)?,
-        };
-        let is_empty = file.metadata().map_err(failed)?.len() == 0;
-        if named.is_symlink() && is_empty && !may_begin_behind(path, &named).map_err(failed)? {
-            return Err(refused(
-                "it is a symbolic link to an empty file, in a folder where others may have put it. Name that file itself with --results"
-                    .to_owned(),
-            ));
-        }
-        (file, home)
+    let (file, home) = match files::create(path) {
+        Ok(file) => (file, fs::canonicalize(path).map_err(failed)?),
+        // Perhaps since a moment: another run may have begun it meanwhile.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => open_existing(path)?,
+        Err(error) => return Err(failed(error)),
     };
     let metadata = file.metadata().map_err(failed)?;
     if !files::is_mine(&metadata) {
-        return Err(refused(format!(
+        let why = format!(
             "it belongs to another user (uid {}). Run as that user, or name another file with --results",
             metadata.uid()
-        )));
+        );
+        return Err(OpenError::Refused(path.to_owned(), why));
+    }
+    Ok((file, home))
+}
+
+fn open_existing(path: &Path) -> Result<(File, PathBuf), OpenError> {
+    let failed = |error| OpenError::Io(path.to_owned(), error);
+    let refused = |why: String| OpenError::Refused(path.to_owned(), why);
+    let named = fs::symlink_metadata(path).map_err(failed)?;
+    let home = match fs::canonicalize(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(refused(
+                "it is a symbolic link to a file that does not exist. Name that file itself with --results".to_owned(),
+            ));
+        }
+        home => home.map_err(failed)?,
+    };
+    let mut options = OpenOptions::new();
+    let file = match files::open(&home, options.read(true).append(true)) {
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+            return Err(refused(format!("{error}. Name another with --results")));
+        }
+        file => file.map_err(failed)?,
+    };
+    let is_empty = file.metadata().map_err(failed)?.len() == 0;
+    if named.is_symlink() && is_empty && !may_begin_behind(path, &named).map_err(failed)? {
+        return Err(refused(
+            "it is a symbolic link to an empty file, in a folder where others may have put it. Name that file itself with --results"
+                .to_owned(),
+        ));
     }
     Ok((file, home))
 }
