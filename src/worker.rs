@@ -149,13 +149,20 @@ pub async fn work<C: Unlink>(
 
 impl Counters {
     /// Counts the answer to a call that `started` then; gives back what was known before of all answers.
-    fn note(&self, class: Class, started: Instant, now: Instant) -> Known {
+    fn note(&self, class: Class, is_sent: bool, started: Instant, now: Instant) -> Known {
         let mut refused = self
             .signature_refused
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let signature_refused = refused.is_some_and(|refused| started > refused);
         match class {
+            _ if !is_sent => {
+                return Known {
+                    cognito_heard: self.cognito_heard.load(Ordering::Relaxed),
+                    signature_refused,
+                    unheard_for: Duration::ZERO,
+                };
+            }
             Class::Lost
             | Class::NotSent
             | Class::Foreign

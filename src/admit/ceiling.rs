@@ -107,7 +107,7 @@ pub(super) struct Ceiling {
     given_back: Mutex<Vec<Instant>>,
 }
 
-/// A token may be used for this long, or for a tenth of the time between two calls where that is longer. Longer, and calls
+/// A token may be used for this long, or for a quarter of the time between two calls where that is longer. Longer, and calls
 /// that were held up together leave together; shorter, and a slow connection costs a token.
 const GOOD_FOR: Duration = Duration::from_millis(50);
 
@@ -130,7 +130,7 @@ impl Ceiling {
             limiter: RateLimiter::direct_with_clock(quota, clock.clone()),
             clock,
             cells,
-            good_for: GOOD_FOR.max(spacing / 10),
+            good_for: GOOD_FOR.max(spacing / 4),
             given_back: Mutex::default(),
         }
     }
@@ -253,7 +253,7 @@ mod tests {
         let ceiling = Ceiling::new(1.0, NonZeroU32::MIN, Instant::now());
         let taken = ceiling.take(Instant::now()).expect("one");
         ceiling.give_back(taken);
-        tokio::time::advance(Duration::from_millis(100)).await;
+        tokio::time::advance(Duration::from_millis(250)).await;
         assert!(ceiling.is_good(taken, Instant::now()));
         assert_eq!(ceiling.take(Instant::now()), Ok(taken));
         assert!(ceiling.take(Instant::now()).is_err());

@@ -148,9 +148,9 @@ impl Silence {
         };
     }
 
-    /// Whether the Region has answered, and no call has been without an answer since.
+    /// Whether the Region has answered, and is not taken for silent since.
     pub(super) fn is_answering(&self) -> bool {
-        self.has_answered && self.since.is_none()
+        self.has_answered && self.gate.shut_since().is_none()
     }
 
     /// The Region did not answer a call for `row`, or `None` if the call cannot have been sent, which is no row's doing.

@@ -20,6 +20,7 @@ mod span;
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -133,6 +134,7 @@ impl Admission {
             queue: tokio::sync::Mutex::default(),
             places: Arc::clone(&self.places),
             credentials: Arc::clone(&self.credentials),
+            before_admission: AtomicU32::new(0),
             ceiling: rate.map(|rate| Ceiling::new(rate, self.limits.burst, now)),
             state: Mutex::new(State {
                 controller: Controller::new(
@@ -239,9 +241,14 @@ pub struct Region {
     queue: tokio::sync::Mutex<()>,
     places: Arc<Semaphore>,
     credentials: Arc<Lock>,
+    /// Admitted calls that wait for a newer token: they come before those that are not admitted yet.
+    before_admission: AtomicU32,
     ceiling: Option<Ceiling>,
     state: Mutex<State>,
 }
+
+/// From one look whether admitted calls still wait for tokens to the next.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 
 #[derive(Debug)]
 struct State {
@@ -251,6 +258,13 @@ struct State {
     asked: Gate,
     /// Given up for this run.
     closed: bool,
+}
+
+impl State {
+    fn is_blocked(&self) -> bool {
+        let asked = self.asked.shut_since();
+        self.closed || asked.or(self.silence.gate.shut_since()).is_some()
+    }
 }
 
 /// Why no attempt starts yet.
@@ -360,6 +374,9 @@ impl Region {
         if due > now {
             return Err(NotYet::Until(due));
         }
+        if self.before_admission.load(Ordering::Relaxed) > 0 {
+            return Err(NotYet::Until(now + BETWEEN_LOOKS));
+        }
         let token = match &self.ceiling {
             Some(ceiling) => ceiling
                 .take(now)
@@ -395,6 +412,29 @@ impl Region {
         }
     }
 
+    /// Notes that a call waits for a newer token.
+    pub fn go_before_admission(&self) {
+        self.before_admission.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Notes that such a call has one, or needs none any more.
+    pub fn went_before_admission(&self) {
+        self.before_admission.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Waits until calls to this Region are in vain, or are no more admitted.
+    pub async fn blocked(&self) {
+        loop {
+            let changed = self.credentials.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if self.state().is_blocked() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
     /// Starts no more calls for so long, as the Region has asked: no row ages meanwhile.
     pub fn wait_as_asked(&self, time: Duration) {
         let now = Instant::now();
@@ -403,6 +443,8 @@ impl Region {
         if until.is_none_or(|until| until < now + time) {
             state.asked.shut(now, time);
         }
+        drop(state);
+        self.credentials.changed.notify_waiters();
     }
 }
 

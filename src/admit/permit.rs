@@ -46,12 +46,15 @@ impl Permit {
         self.started = at;
     }
 
-    /// Gives everything back: no byte has left, and it is as if the attempt had not been admitted.
-    pub fn give_back(self) {
+    /// Gives everything back, with the token that was taken then: no byte has left, and it is as if the attempt had not been
+    /// admitted.
+    pub fn give_back(self, token: Instant) {
         if let Some(ceiling) = &self.region.ceiling {
-            ceiling.give_back(self.token);
+            ceiling.give_back(token);
         }
         self.region.state().controller.not_started();
+        // The head of the queue may be waiting for the next token.
+        self.region.credentials.changed.notify_waiters();
     }
 
     /// Whether the call is to find out if the credentials are accepted again.

@@ -1,8 +1,8 @@
 //! Marks rows in flight in the side file beside the results, which says who holds them and what may have taken effect without
 //! a record.
 //!
-//! A row's slot is written before its first attempt starts and stands until another row takes the slot: the results
-//! themselves say whether the row was recorded since, because a slot notes how long they were when it was written. A `write`
+//! A row's slot is written before its first attempt starts and stands until another row takes the slot, or the row is left
+//! uncalled: the results themselves say whether the row was recorded since, because a slot notes how long they were when it was written. A `write`
 //! survives the death of the process; power failure may take the last second of it, as it may of the results.
 
 use std::fmt;
@@ -180,8 +180,8 @@ impl InFlight {
         Ok(())
     }
 
-    /// Notes that the first bytes of the call that was [reserved](Self::reserve) for the row are about to leave. This waits
-    /// for nothing.
+    /// Notes that the first bytes of the call that was [reserved](Self::reserve) for the row are about to leave. It is
+    /// not synced; only a disk that takes long for a write holds it up.
     ///
     /// # Errors
     /// The note cannot be written: then the call must not be made.

@@ -122,9 +122,10 @@ impl<'a, C: Unlink> Engine<'a, C> {
                 _ = ticks.tick() => {
                     tick += 1;
                     self.context.admission.look();
-                    if tick % TICKS_PER_SYNC == 0 {
-                        // A full queue is a busy recorder: it syncs with a later tick.
-                        let _ = self.wires.recording.orders.try_send(ToRecord::Sync);
+                    let orders = &self.wires.recording.orders;
+                    // A full queue is a busy recorder: it syncs with a later tick, and lines come first.
+                    if tick % TICKS_PER_SYNC == 0 && orders.capacity() > orders.max_capacity() / 2 {
+                        let _ = orders.try_send(ToRecord::Sync);
                     }
                     self.tell(began);
                     if let Some(error) = self.context.holds.as_ref().and_then(|holds| holds.trouble()) {
@@ -324,12 +325,20 @@ impl<'a, C: Unlink> Engine<'a, C> {
         }
         let order = ToRecord::Settled(std::mem::take(&mut self.settled));
         if let Err(error) = self.wires.recording.orders.try_send(order) {
+            // What was recorded before it failed is.
+            while let Ok(recorded) = self.wires.recording.done.try_recv() {
+                self.recorded(Some(recorded));
+            }
             self.recorder_failed(io::Error::other(error.to_string()));
         }
     }
 
     /// Lines were handed to the operating system, or cannot be any more.
     fn recorded(&mut self, recorded: Option<Recorded>) {
+        if self.recorder_gone {
+            // Its rows are counted as left.
+            return;
+        }
         match recorded {
             Some(Recorded::Lines(lines)) => {
                 for (entry, held) in lines {
@@ -360,6 +369,9 @@ impl<'a, C: Unlink> Engine<'a, C> {
     }
 
     fn recorder_failed(&mut self, error: io::Error) {
+        if self.recorder_gone {
+            return;
+        }
         self.recorder_gone = true;
         self.settled.clear();
         self.halt(Reason::NotRecorded(error));

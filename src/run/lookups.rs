@@ -5,6 +5,10 @@
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use crate::admit::{Admission, Feedback, Limits};
 use crate::call::Unlink;
@@ -14,11 +18,15 @@ use crate::row::region_of;
 /// Look-ups in flight at most. Doubled, a run of a thousand pools begins sooner and takes more connections from its calls.
 const PLACES: NonZeroU32 = NonZeroU32::new(4).expect("not zero");
 
+/// Many look-ups find out at once that the credentials have expired; new ones are looked for once in this time.
+const BETWEEN_RENEWALS: Duration = Duration::from_secs(5);
+
 /// Looks pools up for a run.
 #[derive(Debug)]
 pub struct LookUps<C> {
     calls: Arc<C>,
     admission: Admission,
+    renewed: Mutex<Option<Instant>>,
 }
 
 impl<C: Look + Unlink> LookUps<C> {
@@ -32,6 +40,7 @@ impl<C: Look + Unlink> LookUps<C> {
         Self {
             calls,
             admission: Admission::new(limits, HashMap::new()),
+            renewed: Mutex::default(),
         }
     }
 
@@ -48,9 +57,13 @@ impl<C: Look + Unlink> LookUps<C> {
         looked
     }
 
-    /// Looks for credentials anew.
+    /// Looks for credentials anew, unless another look-up has just done so.
     pub(super) async fn renew(&self) {
-        self.calls.renew().await;
+        let mut renewed = self.renewed.lock().await;
+        if renewed.is_none_or(|at| at.elapsed() >= BETWEEN_RENEWALS) {
+            self.calls.renew().await;
+            *renewed = Some(Instant::now());
+        }
     }
 }
 

@@ -256,7 +256,7 @@ async fn look_up<C: Look + Unlink>(
         news.push(text);
     };
     // What is not answered, or throttled, is borne for as long as a row may live, from its first time on.
-    let (mut unanswered, mut throttled) = (None, None);
+    let (mut unanswered, mut throttled, mut in_a_row) = (None, None, 0);
     let lasts = |since: &mut Option<Instant>| {
         let since = *since.get_or_insert_with(Instant::now);
         policy.give_up_after.saturating_sub(since.elapsed())
@@ -267,8 +267,11 @@ async fn look_up<C: Look + Unlink>(
             Ok(pool) => return Found::Pool(pool),
             Err(untold) => untold,
         };
-        if untold.why != Why::Throttled {
-            throttled = None;
+        if untold.why == Why::Throttled {
+            throttled.get_or_insert_with(Instant::now);
+            in_a_row += 1;
+        } else {
+            (throttled, in_a_row) = (None, 0);
         }
         tracing::debug!(pool = id, why = ?untold.why, code = untold.facts.shown().code, "not looked up");
         answered += u32::from(!matches!(untold.why, Why::Unreachable | Why::Throttled));
@@ -289,7 +292,7 @@ async fn look_up<C: Look + Unlink>(
             Why::Signature if answered >= TRIES => {
                 return Found::Halting(Cause::BadCredentials, untold);
             }
-            Why::Throttled if lasts(&mut throttled).is_zero() => {
+            Why::Throttled if in_a_row >= TRIES && lasts(&mut throttled).is_zero() => {
                 return Found::Halting(Cause::LookUpsThrottled, untold);
             }
             // Admission slows all look-ups of the Region down; this one need only not be the next.

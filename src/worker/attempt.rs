@@ -24,7 +24,7 @@ use tokio::time::{Instant, sleep};
 
 use super::last_check::{Check, HeldBack, Left, Mark, Sending};
 use super::{Context, Ended, Halt, HaltingAnswer, Job, OpenRow};
-use crate::admit::{Feedback, Permit, Place, Region};
+use crate::admit::{Admission, Feedback, Permit, Place, Region};
 use crate::call::{LastCheck, Unlink};
 use crate::hold::{Holds, Print};
 use crate::outcome::{Cause, Class, Facts, Outcome, classify};
@@ -187,36 +187,36 @@ async fn attempt<C: Unlink>(
     let heeds = row.log.heeds();
     let ends_at = row.log.history.ends_at(&context.policy);
 
-    let prepared = unless(&region, stop, heeds, ends_at, prepare(context, row, user)).await;
+    // No row fails for what all have to wait for.
+    let prepared = unless(&region, stop, heeds, None, prepare(context, row, user)).await;
     match prepared {
         Waited::Done(Ok(())) => {}
         Waited::Done(Err(why)) => return row.log.when_held_back(why),
         Waited::Stopped => return Next::Over(row.log.when_stopped(), None),
         Waited::TooLong => return Next::Over(Some(row.log.history.gave_up()), None),
     }
-    let permit = match unless(&region, stop, heeds, ends_at, region.admit()).await {
+    let admitted = admitted(&context.admission, &region, link.region(), &mut row.queued);
+    let permit = match unless(&region, stop, heeds, ends_at, admitted).await {
         Waited::Done(Some(permit)) => permit,
         // The Region is given up: the row is left as it is.
         Waited::Done(None) | Waited::Stopped => return Next::Over(row.log.when_stopped(), None),
         Waited::TooLong => return Next::Over(Some(row.log.history.gave_up()), None),
     };
     drop(row.queued.take());
-    if permit.tries_credentials() {
-        let renewed = async {
+    // Admission may have taken hours. Where this takes long, the last check takes a newer token.
+    let refreshed = async {
+        if permit.tries_credentials() {
             context.calls.renew().await;
-            context.calls.ready().await;
-        };
-        tokio::select! {
-            biased;
-            () = renewed => {}
-            () = told(stop, Stop::Drain) => return Next::Over(row.log.when_stopped(), None),
         }
-    }
-    // Admission may have taken hours.
-    let is_fresh = |holds: &Arc<Holds>| user.is_none_or(|user| holds.check(user).is_some());
-    if !context.calls.is_ready() || !context.holds.as_ref().is_none_or(is_fresh) {
-        permit.give_back();
-        return Next::Again(Duration::ZERO);
+        if !context.calls.is_ready() {
+            context.calls.ready().await;
+        }
+        fresh(context.holds.as_deref()).await
+    };
+    match unless(&region, stop, heeds, None, refreshed).await {
+        Waited::Done(Ok(())) => {}
+        Waited::Done(Err(why)) => return row.log.when_held_back(why),
+        Waited::Stopped | Waited::TooLong => return Next::Over(row.log.when_stopped(), None),
     }
     let check = Check::new(context, &region, permit.token(), user, heeds, row.mark);
     call(context, row, stop, permit, Arc::new(check)).await
@@ -238,19 +238,46 @@ async fn prepare<C: Unlink>(
             slot: row.slot,
             key: row.open.key,
             recorded: context.recorded.load(Ordering::Acquire),
+            is_sent: false,
         };
         in_flight
             .reserve(mark.slot, mark.key, mark.recorded)
             .map_err(|error| HeldBack::Halting(Halt::Mark(error)))?;
         row.mark = Some(mark);
     }
+    fresh(context.holds.as_deref()).await
+}
+
+/// Waits until the hold lists tell who is held now.
+async fn fresh(holds: Option<&Holds>) -> Result<(), HeldBack> {
     match holds {
-        Some((holds, _)) => holds
+        Some(holds) => holds
             .fresh()
             .await
             .map_err(|error| HeldBack::Halting(Halt::Hold(error))),
         None => Ok(()),
     }
+}
+
+/// Waits for admission. A row whose Region is not called at present lets others into the queue, where other Regions answer. Where
+/// none does it stays: each further row in the queue would be one more to try with, and to be in doubt.
+async fn admitted(
+    admission: &Admission,
+    region: &Arc<Region>,
+    name: &str,
+    queued: &mut Option<OwnedSemaphorePermit>,
+) -> Option<Permit> {
+    let admitted = region.admit();
+    tokio::pin!(admitted);
+    tokio::select! {
+        biased;
+        permit = &mut admitted => return permit,
+        () = region.blocked() => {}
+    }
+    if admission.others_answer(name) {
+        drop(queued.take());
+    }
+    admitted.await
 }
 
 /// Makes the call that `check` releases, and says what follows.
@@ -288,10 +315,13 @@ async fn call<C: Unlink>(
             },
         }
     };
+    if let Some(mark) = &mut row.mark {
+        mark.is_sent = check.is_marked();
+    }
     let left = match check.sending() {
-        Sending::HeldBack(why) => {
+        Sending::HeldBack(token, why) => {
             log.history = before;
-            permit.give_back();
+            permit.give_back(token);
             return log.when_held_back(why);
         }
         Sending::NotSent => None,
@@ -310,15 +340,22 @@ async fn call<C: Unlink>(
     let (started, time) = left.map_or(begun, |Left { at, time }| (at, time));
     permit.left(started);
     log.started_at.get_or_insert(time);
-    let class = match classify(&answer) {
-        // What has not left cannot be lost.
-        Class::Lost if left.is_none() => Class::NotSent,
-        class => class,
+    let class = match (classify(&answer), left) {
+        // Whatever is said of half a request, none of it is about the row.
+        (class @ (Class::Refused | Class::Fatal(_)), None) => class,
+        (_, None) => Class::NotSent,
+        (class, Some(_)) => class,
     };
     let now = Instant::now();
-    let known = context.counters.note(class, started, now);
+    // A signature is as old as the request.
+    let known = context.counters.note(class, left.is_some(), begun.0, now);
     let locked = context.policy.locks(class, known);
-    log.place = Some(permit.answered(feedback(class, row.open.key, locked)));
+    let feedback = match class {
+        // No request could be made: that says nothing about the Region.
+        Class::Refused if left.is_none() => Feedback::Foreign,
+        class => feedback(class, row.open.key, locked),
+    };
+    log.place = Some(permit.answered(feedback));
     log.latency = Some(now - started);
     log.facts = answer.facts;
     decide(context, row, &region, class, known)

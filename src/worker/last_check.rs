@@ -1,6 +1,6 @@
 //! The last check of an attempt, behind everything that may wait and right before its first byte.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -24,6 +24,9 @@ pub(super) struct Mark {
     pub(super) key: RowKey,
     /// Bytes of results when it was reserved.
     pub(super) recorded: u64,
+    /// It says *sent* already. It does so after an attempt that was held back for a slow disk, too: that errs on doubt, and the next
+    /// attempt need not write.
+    pub(super) is_sent: bool,
 }
 
 /// Checks one attempt.
@@ -35,6 +38,10 @@ pub(super) struct Check<C> {
     heeds: Stop,
     mark: Option<Mark>,
     progress: Mutex<Progress>,
+    /// It stands before calls that have not been admitted yet.
+    waits: AtomicBool,
+    /// The mark says *sent*.
+    is_marked: AtomicBool,
 }
 
 /// How far the attempt has come.
@@ -42,8 +49,8 @@ pub(super) struct Check<C> {
 enum Progress {
     /// No byte has left. Its token was taken then.
     Waiting(Instant),
-    /// No byte leaves any more.
-    HeldBack(Option<HeldBack>),
+    /// No byte leaves any more. What its token was, and why.
+    HeldBack(Instant, Option<HeldBack>),
     /// The bytes have left, and the attempt may have taken effect.
     Left(Left),
 }
@@ -72,8 +79,8 @@ pub(super) struct Left {
 pub(super) enum Sending {
     /// No byte has left: no answer can be the service's.
     NotSent,
-    /// It was held back.
-    HeldBack(HeldBack),
+    /// It was held back, with a token of this time.
+    HeldBack(Instant, HeldBack),
     /// It may have taken effect.
     Sent(Left),
 }
@@ -94,6 +101,8 @@ impl<C: Unlink> Check<C> {
             heeds,
             mark,
             progress: Mutex::new(Progress::Waiting(token)),
+            waits: AtomicBool::new(false),
+            is_marked: AtomicBool::new(mark.is_some_and(|mark| mark.is_sent)),
         }
     }
 
@@ -109,22 +118,30 @@ impl<C: Unlink> Check<C> {
     /// Holds the attempt back, unless its bytes have left. Returns whether it is held back.
     pub(super) fn hold_back(&self) -> bool {
         let mut progress = self.progress();
-        if let Progress::Waiting(_) = *progress {
-            *progress = Progress::HeldBack(Some(HeldBack::Stopped));
+        if let Progress::Waiting(token) = *progress {
+            *progress = Progress::HeldBack(token, Some(HeldBack::Stopped));
         }
-        matches!(*progress, Progress::HeldBack(_))
+        matches!(*progress, Progress::HeldBack(..))
     }
 
     /// Says how the attempt ended, and lets no byte leave from here on.
     pub(super) fn sending(&self) -> Sending {
         match &mut *self.progress() {
-            progress @ Progress::Waiting(_) => {
-                *progress = Progress::HeldBack(None);
+            progress @ &mut Progress::Waiting(token) => {
+                *progress = Progress::HeldBack(token, None);
                 Sending::NotSent
             }
-            Progress::HeldBack(why) => why.take().map_or(Sending::NotSent, Sending::HeldBack),
+            Progress::HeldBack(token, why) => match why.take() {
+                Some(why) => Sending::HeldBack(*token, why),
+                None => Sending::NotSent,
+            },
             Progress::Left(left) => Sending::Sent(*left),
         }
+    }
+
+    /// Whether the mark says *sent*.
+    pub(super) fn is_marked(&self) -> bool {
+        self.is_marked.load(Ordering::Relaxed)
     }
 
     /// In this order, for what comes later must not make what came before too old:
@@ -134,22 +151,26 @@ impl<C: Unlink> Check<C> {
     /// 3. the hold lists, so that nobody is called who is on one by now;
     /// 4. the mark, so that a run that is killed from here on leaves a doubt and no lie. Written but not synced: a disk that
     ///    takes long all the same means to begin again.
-    fn may_leave(&self, token: Instant) -> Result<Left, NotNow> {
+    fn may_leave(&self, token: &mut Instant) -> Result<Left, NotNow> {
         let context = &self.context;
         if *context.stop.borrow() >= self.heeds {
             return Err(HeldBack::Stopped.into());
         }
-        self.region.renew_token(token).map_err(NotNow::Until)?;
+        *token = self.region.renew_token(*token).map_err(NotNow::Until)?;
         if let Some((holds, user)) = context.holds.as_ref().zip(self.user) {
             match holds.check(user) {
                 Some(Ok(false)) => {}
                 Some(Ok(true)) => return Err(HeldBack::Held.into()),
                 Some(Err(error)) => return Err(HeldBack::Halting(Halt::Hold(error)).into()),
-                None => return Err(HeldBack::TooLate.into()),
+                // A look at the lists is under way.
+                None => return Err(NotNow::Until(Instant::now() + PROMPT)),
             }
         }
         let checked = Instant::now();
-        if let Some((in_flight, mark)) = context.in_flight.as_ref().zip(self.mark) {
+        if let Some((in_flight, mark)) = context.in_flight.as_ref().zip(self.mark)
+            && !mark.is_sent
+        {
+            self.is_marked.store(true, Ordering::Relaxed);
             mark.sent(in_flight)
                 .map_err(|error| HeldBack::Halting(Halt::Mark(error)))?;
         }
@@ -183,21 +204,36 @@ impl From<HeldBack> for NotNow {
 impl<C: Unlink> LastCheck for Check<C> {
     fn check(&self) -> Release {
         let mut progress = self.progress();
-        let Progress::Waiting(token) = *progress else {
+        let Progress::Waiting(mut token) = *progress else {
             // A request leaves once.
             return Release::Never;
         };
-        match self.may_leave(token) {
+        let may_leave = self.may_leave(&mut token);
+        *progress = Progress::Waiting(token);
+        match may_leave {
             Ok(left) => {
                 self.context.counters.calls.fetch_add(1, Ordering::Relaxed);
                 *progress = Progress::Left(left);
                 Release::Now
             }
-            Err(NotNow::Until(time)) => Release::NotBefore(time),
+            Err(NotNow::Until(time)) => {
+                if !self.waits.swap(true, Ordering::Relaxed) {
+                    self.region.go_before_admission();
+                }
+                Release::NotBefore(time)
+            }
             Err(NotNow::HeldBack(why)) => {
-                *progress = Progress::HeldBack(Some(why));
+                *progress = Progress::HeldBack(token, Some(why));
                 Release::Never
             }
+        }
+    }
+}
+
+impl<C> Drop for Check<C> {
+    fn drop(&mut self) {
+        if *self.waits.get_mut() {
+            self.region.went_before_admission();
         }
     }
 }

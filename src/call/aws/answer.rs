@@ -18,6 +18,7 @@ use aws_smithy_types::date_time::Format;
 use http_body_util::Limited;
 use serde_json::{Map, Value};
 
+use super::at_hand::NotLoaded;
 use super::guarded::Unfit;
 use crate::outcome::{Answer, Facts, Heard};
 
@@ -164,6 +165,7 @@ where
         }
         let (heard, code) = match error {
             SdkError::TimeoutError(_) => (Heard::NoReply, "Timeout"),
+            _ if find::<NotLoaded>(error).is_some() => (Heard::NotSent, "CredentialsNotLoaded"),
             _ if is_for_want_of_credentials(error) => (Heard::NoCredentials, "NoCredentials"),
             SdkError::DispatchFailure(_) if never_sent(error) => {
                 (Heard::NotSent, "ConnectionFailed")

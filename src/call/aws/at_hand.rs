@@ -149,7 +149,7 @@ impl error::Error for Failed {
 
 /// The credentials ended between loading and signing: the attempt begins again.
 #[derive(Debug)]
-struct NotLoaded;
+pub(super) struct NotLoaded;
 
 impl fmt::Display for NotLoaded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

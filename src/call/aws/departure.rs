@@ -1,8 +1,10 @@
 //! The last check before the bytes of a request, at the only place behind which nothing waits.
 //!
 //! The HTTP client takes a request's body when the connection is there and the head is in its buffer; head and body leave
-//! in one go. So the body asks: where the check does not release it, the request stays without a body, which no server can
-//! carry out, and the connection is closed.
+//! in one go. So the body asks. Where it has to wait, the head goes ahead, and the body follows right behind its own check. Where the
+//! check does not release it, the request stays without a body, which no server can carry out, and the connection is closed.
+//!
+//! All this is so on HTTP/1.1, which Cognito speaks. On HTTP/2 a released body may still wait for the peer to take it.
 
 use std::cell::Cell;
 use std::error::Error as StdError;
@@ -46,6 +48,9 @@ pub(super) fn held_back<F: Future>(
     (DEPARTURE.scope(departure, call), leaves)
 }
 
+/// How the name of the operation ends that must be held back.
+const UNLINK: &str = ".UnlinkDeveloperIdentity";
+
 /// Holds the requests of [`held_back`] calls back.
 #[derive(Debug)]
 pub(super) struct HoldBack;
@@ -63,7 +68,12 @@ impl Intercept for HoldBack {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let Ok(Some(departure)) = DEPARTURE.try_with(Cell::take) else {
-            return Ok(());
+            let target = context.request().headers().get("x-amz-target");
+            return match target {
+                // Nothing that unlinks leaves unchecked.
+                Some(target) if target.ends_with(UNLINK) => Err(NotReleased.into()),
+                _ => Ok(()),
+            };
         };
         let body = context.request_mut().body_mut();
         let bytes = body.bytes().ok_or(NotReleased)?;
