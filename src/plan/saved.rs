@@ -81,6 +81,7 @@ pub(super) const NOT_PLANNED: &[&str] = &[
     "online",
     "invalid",
     "out",
+    "force",
     "yes",
     "json",
     "progress",
@@ -91,6 +92,7 @@ pub(super) const NOT_PLANNED: &[&str] = &[
     "rehearse",
     "ca-bundle",
     "config",
+    "no-config",
 ];
 
 /// What to do where there is no plan.
@@ -114,8 +116,8 @@ impl Draft {
     /// Has the inputs hashed while they are read.
     ///
     /// # Errors
-    /// An input cannot be read twice, or the file is there and is no plan.
-    pub(super) fn begin(path: &Path, settings: &mut Settings) -> Result<Self, Error> {
+    /// An input cannot be read twice; or the file is there and is no plan, or is one and is not to be replaced by `force`.
+    pub(super) fn begin(path: &Path, force: bool, settings: &mut Settings) -> Result<Self, Error> {
         let replaces = match fs::read(path) {
             Ok(text) if !is_plan(&text) => {
                 return Err(Error::usage(format!(
@@ -123,6 +125,14 @@ impl Draft {
                     path.display()
                 ))
                 .hint("Name another file."));
+            }
+            Ok(text) if !force => {
+                return Err(Error::usage(format!(
+                    "--out {}: the plan of {} stands there already",
+                    path.display(),
+                    made_at(&text)
+                ))
+                .hint("Name another file, or replace that plan with --force."));
             }
             Ok(text) => Some(made_at(&text)),
             Err(error) if error.kind() == ErrorKind::NotFound => None,

@@ -9,7 +9,7 @@ mod tally;
 use std::time::Duration;
 
 pub use progress::{Progress, Reading, Style, Totals};
-pub use summary::{Born, Report, conclusion};
+pub use summary::{Born, NEAR, Report, conclusion, unmatched};
 pub use tally::Tally;
 
 use crate::admit::{Rate, Vain};

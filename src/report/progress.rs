@@ -230,7 +230,7 @@ impl Progress {
 
     /// Rows dealt with, and how many there are: exactly once all are read, before that as far as the bytes tell.
     fn extent(&self, now: &Snapshot) -> (u64, Option<u64>) {
-        let done = now.tally.settled() + now.tally.skipped;
+        let done = now.tally.settled() + now.tally.known();
         let read = now.tally.read;
         let rows = self.totals.reading.rows.load(Ordering::Relaxed);
         let bytes_read = self.totals.reading.bytes.load(Ordering::Relaxed);
@@ -249,7 +249,7 @@ impl Progress {
             _ => None,
         };
         let uncalled =
-            now.tally.skipped + now.tally.of(Outcome::Invalid) + now.tally.of(Outcome::Held);
+            now.tally.known() + now.tally.of(Outcome::Invalid) + now.tally.of(Outcome::Held);
         let limited = self.totals.limit.map(|limit| limit + uncalled);
         match (total, limited) {
             (Some(total), Some(limited)) => (done, Some(total.min(limited))),
@@ -283,7 +283,7 @@ impl Progress {
                 Outcome::Failed | Outcome::InDoubt | Outcome::Invalid
             )
         };
-        let told = |outcome| part(now.tally.of(outcome), &outcome.as_str().replace('_', " "));
+        let told = |outcome| part(now.tally.in_all(outcome), &outcome.as_str().replace('_', " "));
         let (well, unwell): (Vec<_>, Vec<_>) = Outcome::ALL.into_iter().partition(is_well);
         parts.extend(unwell.into_iter().filter_map(told));
         let left = total.map_or(0, |total| total.saturating_sub(done));

@@ -31,6 +31,8 @@ pub struct Report {
     pub quotas: Vec<Born>,
     /// Whether hold lists were read: then it is told, too, if nobody of the rows is on them.
     pub holds: bool,
+    /// Lines of the hold lists that match no row, where all rows were read.
+    pub unmatched_holds: Option<u64>,
     /// How long it took.
     pub elapsed: Duration,
     /// Whether the inputs were read or counted to their end: otherwise there may be more rows left.
@@ -70,6 +72,19 @@ impl Born {
     }
 }
 
+/// What is said of rows that are held by near matches.
+pub const NEAR: &str = "near matches of the hold list, never sent: a person must decide (error_code NearHold)";
+
+/// Says how many lines of the hold lists match no row.
+#[must_use]
+pub fn unmatched(lines: u64) -> String {
+    let (lines, matches) = (
+        counted(lines, "line"),
+        if lines == 1 { "matches" } else { "match" },
+    );
+    format!("{lines} of the hold lists {matches} no row of the input.")
+}
+
 /// The exit code of a run that read all its input.
 #[must_use]
 pub fn conclusion(tally: &Tally, not_linked_fails: bool) -> Exit {
@@ -107,9 +122,11 @@ impl Serialize for Report {
         map.serialize_entry("rows", &tally.read)?;
         map.serialize_entry("skipped", &tally.skipped)?;
         for outcome in Outcome::ALL {
-            map.serialize_entry(outcome.as_str(), &tally.of(outcome))?;
+            map.serialize_entry(outcome.as_str(), &tally.in_all(outcome))?;
         }
         map.serialize_entry("left", &tally.left)?;
+        map.serialize_entry("near_holds", &tally.near_holds)?;
+        map.serialize_entry("hold_lines_without_a_row", &self.unmatched_holds)?;
         map.serialize_entry("counted_to_end", &self.counted_to_end)?;
         map.serialize_entry("calls", &self.calls)?;
         map.serialize_entry("throttled", &self.throttled)?;
@@ -175,13 +192,18 @@ impl Report {
             ),
             (
                 tally.of(Outcome::UnlinkedReplyLost),
-                "unlinked",
-                "told by a second attempt, the first reply being lost",
+                "unlinked, reply lost",
+                "an attempt got no reply, and a later one found nothing to unlink",
             ),
             (
                 tally.of(Outcome::Failed),
                 "failed",
                 "error_code and error_message in the results tell why",
+            ),
+            (
+                tally.failed_earlier,
+                "failed",
+                "in an earlier run; --skip-failed leaves them alone",
             ),
             (
                 tally.of(Outcome::InDoubt),
@@ -194,10 +216,15 @@ impl Report {
                 line(rows, name, note);
             }
         }
-        match tally.of(Outcome::Held) {
-            0 if self.holds => line(0, "held", "no row read is of a user on the hold list"),
+        match tally.of(Outcome::Held) - tally.near_holds {
+            0 if self.holds && tally.near_holds == 0 => {
+                line(0, "held", "no row read is of a user on the hold list");
+            }
             0 => {}
             held => line(held, "held", "on the hold list, never sent"),
+        }
+        if tally.near_holds > 0 {
+            line(tally.near_holds, "held", NEAR);
         }
         if tally.left > 0 || !self.counted_to_end {
             let note = match (self.mode, self.counted_to_end) {
@@ -211,6 +238,10 @@ impl Report {
                 (_, false) => "for the next run, and more that were not read",
             };
             line(tally.left, "left", note);
+        }
+        if let Some(lines @ 1..) = self.unmatched_holds {
+            text.push_str(&unmatched(lines));
+            text.push('\n');
         }
         if self.calls > 0 {
             let throttled = match self.throttled {

@@ -16,8 +16,9 @@ use super::{not_allowed, peek, unreadable};
 use crate::call::aws::AwsCalls;
 use crate::call::look::{Caller, Look, Pool, Untold, Why};
 use crate::error::{Error, Exit};
-use crate::hold::{Holds, Print};
+use crate::hold::{Holds, UserHashes};
 use crate::input::{self, Input, Patience, Read};
+use crate::record::Skipped;
 use crate::report::{grouped, spoken};
 use crate::row::region_of;
 use crate::settings::Settings;
@@ -197,6 +198,7 @@ struct Survey {
     /// Those of them that the run takes before it stops at `--limit`, by Region.
     taken: BTreeMap<String, u64>,
     done: u64,
+    failed: u64,
     invalid: u64,
     held: u64,
     complete: bool,
@@ -209,11 +211,12 @@ impl Survey {
             pools: BTreeMap::new(),
             taken: BTreeMap::new(),
             done: 0,
+            failed: 0,
             invalid: 0,
             held: 0,
             complete: true,
         };
-        let held = |user: &str| holds.is_some_and(|holds| holds.hold(Print::of(user)));
+        let held = |user: &str| holds.is_some_and(|holds| holds.hold(&UserHashes::of(user)).is_some());
         let mut to_take = settings.bounds.limit.unwrap_or(u64::MAX);
         let (past, keyer) = peek(settings)?;
         // The numbers that are shown are of this moment.
@@ -228,7 +231,10 @@ impl Survey {
             }
             for read in input::open(input, &reading).map_err(|error| unreadable(&error))? {
                 match read.map_err(|error| unreadable(&error))? {
-                    Read::Row(row) if past.skips(keyer.key(&row.link)) => survey.done += 1,
+                    Read::Row(row) if let Some(why) = past.skips(keyer.key(&row.link)) => match why {
+                        Skipped::Done => survey.done += 1,
+                        Skipped::Failed => survey.failed += 1,
+                    },
                     Read::Row(row) if held(&row.link.developer_user_identifier) => survey.held += 1,
                     Read::Row(row) => {
                         let pool = row.link.identity_pool_id;
@@ -289,6 +295,7 @@ impl Survey {
         }
         for (rows, why) in [
             (self.done, "done already"),
+            (self.failed, "failed in an earlier run, left alone (--skip-failed)"),
             (self.held, "on the hold list"),
             (self.invalid, "invalid"),
         ] {

@@ -34,7 +34,7 @@ pub use agreement::is_loopback;
 pub use breaker::Breaker;
 pub use ending::quoted;
 pub use engine::drive;
-pub use feeder::{Fed, Feeder};
+pub use feeder::{Fed, Feeder, Known};
 pub use lookups::LookUps;
 pub use preflight::Preflight;
 pub use reason::{Reason, Summary};
@@ -360,7 +360,9 @@ async fn call_all(
     let skips_failed = past.skips_failed();
     let reading = Arc::new(Reading::default());
     let (recording, recorder) = writer.start(settings.bounds.open_rows).map_err(no_thread)?;
-    let fed = feeder(settings, past, keyer, Arc::clone(&reading))
+    let lists = stage.holds.as_ref();
+    let lists = lists.map(|holding| Arc::clone(&holding.holds));
+    let fed = feeder(settings, past, keyer, lists.clone(), Arc::clone(&reading))
         .start()
         .map_err(no_thread)?;
 
@@ -418,6 +420,9 @@ async fn call_all(
     let quotas = context.admission.quotas();
     memory.keep(&context.calls, &quotas).await;
     let mut report = ending::report(settings, &summary, &context.counters, began.elapsed());
+    report.unmatched_holds = lists
+        .filter(|_| summary.counted_to_end)
+        .map(|holds| holds.unmatched());
     let born = |(region, calls_per_second): (String, f64)| Born {
         is_earlier: memory.knew(&region, calls_per_second),
         region,
@@ -427,12 +432,19 @@ async fn call_all(
     Ok(report)
 }
 
-fn feeder(settings: &Settings, past: Past, keyer: Keyer, reading: Arc<Reading>) -> Feeder {
+fn feeder(
+    settings: &Settings,
+    past: Past,
+    keyer: Keyer,
+    holds: Option<Arc<Holds>>,
+    reading: Arc<Reading>,
+) -> Feeder {
     Feeder {
         inputs: settings.inputs.clone(),
         settings: settings.input.clone(),
         past,
         keyer,
+        holds,
         reading,
         room: Room::new(ROOM),
     }
