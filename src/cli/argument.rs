@@ -1,11 +1,14 @@
 //! The options as text, so that a plan can keep them and a run can take them from it.
 
 use std::ffi::OsString;
+use std::path::Path;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches, Parser};
 
 use super::{Cli, RunArgs};
+use crate::input::Format;
 
 /// An option as it stands, given or by default.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +38,10 @@ impl Cli {
     pub fn told(words: Vec<OsString>) -> (Self, Vec<Argument>) {
         let mut definitions = Self::command();
         let parsed = definitions.try_get_matches_from_mut(words);
-        let matches = parsed.unwrap_or_else(|error| error.exit());
+        let matches = parsed.unwrap_or_else(|mut error| {
+            name_the_command(&mut error);
+            error.exit()
+        });
         let parsed = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
         (parsed, of(&definitions, &matches))
     }
@@ -56,6 +62,26 @@ impl Cli {
             _ => unreachable!("the first word says run"),
         }
     }
+}
+
+/// Where a file is named in place of a command, the command that takes it was meant.
+fn name_the_command(error: &mut clap::Error) {
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else {
+        return;
+    };
+    if is_input(word) {
+        let meant = format!("run {word}");
+        error.insert(
+            ContextKind::SuggestedSubcommand,
+            ContextValue::Strings(vec![meant]),
+        );
+    }
+}
+
+/// Returns whether a word is the name of an input rather than a misspelt command.
+fn is_input(word: &str) -> bool {
+    let path = Path::new(word);
+    word == "-" || word.contains('/') || Format::of_name(path).is_some() || path.exists()
 }
 
 /// The options of the command that `matches` names.

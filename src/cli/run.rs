@@ -37,6 +37,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILE")]
     pub plan: Option<PathBuf>,
 
+    /// The plan that is taken over: a configuration beside it counts like one beside the inputs.
+    #[arg(skip)]
+    pub beside: Option<PathBuf>,
+
     /// How the inputs are to be read, and which columns are which.
     #[command(flatten)]
     pub input: InputArgs,

@@ -32,7 +32,7 @@ use crate::hold::{Fingerprint, HoldError, Holds};
 use crate::input::Input;
 use crate::quotas::Quotas;
 use crate::report::notice;
-use crate::run::{endpoint, is_loopback, quoted};
+use crate::run::{endpoint, is_loopback, quoted, tell_passed_over};
 use crate::settings::Settings;
 use refused::Refused;
 pub use refused::remove_unfinished;
@@ -55,6 +55,7 @@ pub async fn plan(
     } = args;
     let quotas = Quotas::path().filter(|_| !run.no_state);
     let mut settings = settle(run, command)?;
+    tell_passed_over(&settings);
     let endpoint = endpoint(&settings).await?;
     if endpoint.as_deref().is_some_and(is_loopback) {
         settings.stays_local();

@@ -29,6 +29,8 @@ pub struct Report {
     pub throttled: u64,
     /// Calls a second that Regions were found to bear.
     pub quotas: Vec<Born>,
+    /// Regions of which that is not known, as calls were throttled at random.
+    pub random: Vec<String>,
     /// Whether hold lists were read: then it is told, too, if nobody of the rows is on them.
     pub holds: bool,
     /// Lines of the hold lists that match no row, where all rows were read.
@@ -259,6 +261,13 @@ impl Report {
         }
         for born in &self.quotas {
             let _ = writeln!(text, "{}", born.text());
+        }
+        for region in &self.random {
+            let region = printable(region);
+            let _ = writeln!(
+                text,
+                "{region}: calls were throttled whatever the pace, so that its quota is not known."
+            );
         }
         if let Some(results) = &self.results {
             let _ = writeln!(text, "Results: {}", printable(&results.to_string_lossy()));

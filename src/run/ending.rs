@@ -83,6 +83,7 @@ fn blank(settings: &Settings, tally: Tally, elapsed: Duration) -> Report {
         calls: 0,
         throttled: 0,
         quotas: Vec::new(),
+        random: Vec::new(),
         holds: !settings.guards.holds.is_empty(),
         unmatched_holds: None,
         elapsed,

@@ -109,8 +109,19 @@ pub async fn prepare(mut settings: Settings) -> Result<Prepared, Error> {
     })))
 }
 
+/// Says which configuration beside the input does not count, if one does not.
+pub fn tell_passed_over(settings: &Settings) {
+    if let Some(path) = &settings.passed_over {
+        notice(&format!(
+            "Warning: {} stands beside the input or the plan and is not in effect, since --config names another.",
+            path.display()
+        ));
+    }
+}
+
 /// Says which configuration counts, and for what.
 fn tell_config(settings: &Settings) {
+    tell_passed_over(settings);
     let Some(path) = &settings.config else {
         return;
     };
@@ -428,6 +439,7 @@ async fn call_all(
         region,
         calls_per_second,
     };
+    report.random = context.admission.throttled_at_random();
     report.quotas = quotas.into_iter().map(born).collect();
     Ok(report)
 }
