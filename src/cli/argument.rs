@@ -1,14 +1,12 @@
 //! The options as text, so that a plan can keep them and a run can take them from it.
 
 use std::ffi::OsString;
-use std::path::Path;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches, Parser};
 
 use super::{Cli, RunArgs};
-use crate::input::Format;
 
 /// An option as it stands, given or by default.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,18 +68,18 @@ fn name_the_command(error: &mut clap::Error) {
         return;
     };
     if is_input(word) {
-        let meant = format!("run {word}");
+        let meant = format!("did you mean 'cognito-unlink run {word}'?");
+        error.remove(ContextKind::SuggestedSubcommand);
         error.insert(
-            ContextKind::SuggestedSubcommand,
-            ContextValue::Strings(vec![meant]),
+            ContextKind::Suggested,
+            ContextValue::StyledStrs(vec![meant.into()]),
         );
     }
 }
 
-/// Returns whether a word is the name of an input rather than a misspelt command.
+/// Returns whether a word names an input: no command has a dot or a slash in its name.
 fn is_input(word: &str) -> bool {
-    let path = Path::new(word);
-    word == "-" || word.contains('/') || Format::of_name(path).is_some() || path.exists()
+    word == "-" || word.contains(['.', '/'])
 }
 
 /// The options of the command that `matches` names.
@@ -136,6 +134,26 @@ mod tests {
             .try_get_matches_from_mut(words)
             .expect("well formed");
         of(&definitions, &matches)
+    }
+
+    #[test]
+    fn a_file_in_place_of_a_command_is_run() {
+        let tip = |word: &str| {
+            let parsed = Cli::try_parse_from(["cognito-unlink", word]);
+            let mut error = parsed.expect_err("no command");
+            name_the_command(&mut error);
+            assert_eq!(error.exit_code(), 2);
+            error.to_string()
+        };
+        for word in ["people.csv", "./people", "data/people.jsonl.gz", "people.xlsx", "-"] {
+            let said = tip(word);
+            let meant = format!("did you mean 'cognito-unlink run {word}'?");
+            assert!(said.contains(&meant), "{said}");
+        }
+        for word in ["rum", "emulate"] {
+            let said = tip(word);
+            assert!(!said.contains("did you mean"), "{said}");
+        }
     }
 
     #[test]
