@@ -280,8 +280,8 @@ impl Plan {
         }
         if self.survey.calls() == 0 {
             text.push_str(match (self.survey.left, self.survey.invalid) {
-                (0, 0) => "There is nothing left to do.\n",
-                (0, _) => "There is nothing left to do but to mend the invalid rows.\n",
+                (0, 0) if self.survey.rows > 0 => "There is nothing left to do.\n",
+                (0, 1..) => "There is nothing left to do but to mend the invalid rows.\n",
                 _ => "There is nothing to call.\n",
             });
             return;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use console::Term;
@@ -232,19 +232,11 @@ impl Progress {
     fn extent(&self, now: &Snapshot) -> (u64, Option<u64>) {
         let done = now.tally.settled() + now.tally.known();
         let read = now.tally.read;
-        let rows = self.totals.reading.rows.load(Ordering::Relaxed);
-        let bytes_read = self.totals.reading.bytes.load(Ordering::Relaxed);
         let total = match self.totals.bytes {
             _ if now.all_read => Some(read),
             _ if self.totals.rows.is_some() => self.totals.rows,
-            Some(bytes) if bytes_read > 0 && rows > 0 => {
-                #[expect(
-                    clippy::cast_possible_truncation,
-                    clippy::cast_sign_loss,
-                    reason = "an estimate of a number of rows"
-                )]
-                let estimate = (rows as f64 * (bytes as f64 / bytes_read as f64)) as u64;
-                Some(estimate.max(read))
+            Some(bytes) => {
+                Totals::estimate(bytes, &self.totals.reading).map(|rows| rows.max(read))
             }
             _ => None,
         };

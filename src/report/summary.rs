@@ -39,6 +39,8 @@ pub struct Report {
     pub elapsed: Duration,
     /// Whether the inputs were read or counted to their end: otherwise there may be more rows left.
     pub counted_to_end: bool,
+    /// Rows that were not read and are not counted, where they were not and it is known how many these are, or about how many.
+    pub unread: Option<Unread>,
     /// Whether some of the rows left may have been called without a record.
     pub unrecorded: bool,
     /// The exit code.
@@ -49,6 +51,31 @@ pub struct Report {
     pub message: Option<String>,
     /// The next command, where one is due, and what it does.
     pub next: Option<(String, String)>,
+}
+
+/// Rows that were not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unread {
+    /// So many, as a plan has counted them.
+    Rows(u64),
+    /// About so many, as far as the bytes tell.
+    About(u64),
+}
+
+impl Unread {
+    fn rows(self) -> u64 {
+        let (Self::Rows(rows) | Self::About(rows)) = self;
+        rows
+    }
+
+    /// As in `about 1,234 more that were not read`.
+    fn text(unread: Option<Self>) -> String {
+        match unread {
+            None | Some(Self::Rows(0) | Self::About(0)) => "more that were not read".to_owned(),
+            Some(Self::Rows(rows)) => format!("{} more that were not read", grouped(rows)),
+            Some(Self::About(rows)) => format!("about {} more that were not read", grouped(rows)),
+        }
+    }
 }
 
 /// What a Region bears.
@@ -130,6 +157,8 @@ impl Serialize for Report {
         map.serialize_entry("near_holds", &tally.near_holds)?;
         map.serialize_entry("hold_lines_without_a_row", &self.unmatched_holds)?;
         map.serialize_entry("counted_to_end", &self.counted_to_end)?;
+        let unread = self.unread.map(Unread::rows);
+        map.serialize_entry("not_read_about", &unread)?;
         map.serialize_entry("calls", &self.calls)?;
         map.serialize_entry("throttled", &self.throttled)?;
         let quotas: Vec<_> = self.quotas.iter().map(Quota::of).collect();
@@ -229,6 +258,7 @@ impl Report {
             line(tally.near_holds, "held", NEAR);
         }
         if tally.left > 0 || !self.counted_to_end {
+            let unread = Unread::text(self.unread);
             let note = match (self.mode, self.counted_to_end) {
                 ("dry_run", true) => "to be called",
                 _ if self.unrecorded => {
@@ -236,8 +266,8 @@ impl Report {
                 }
                 // Not "untouched": an earlier run may have left some in doubt.
                 (_, true) => "for the next run",
-                (_, false) if tally.left == 0 => "but more that were not read",
-                (_, false) => "for the next run, and more that were not read",
+                (_, false) if tally.left == 0 => &format!("but {unread}"),
+                (_, false) => &format!("for the next run, and {unread}"),
             };
             line(tally.left, "left", note);
         }

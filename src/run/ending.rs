@@ -88,6 +88,7 @@ fn blank(settings: &Settings, tally: Tally, elapsed: Duration) -> Report {
         unmatched_holds: None,
         elapsed,
         counted_to_end: true,
+        unread: None,
         unrecorded: false,
         exit: Exit::Done,
         reason: "finished",

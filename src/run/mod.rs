@@ -51,7 +51,7 @@ use crate::error::{Error, Exit};
 use crate::hold::{Files, Holds};
 use crate::input::{self, Input, InputError, Patience};
 use crate::record::{OpenError, Past, Results};
-use crate::report::{Born, Progress, Reading, Report, Totals, counted, notice};
+use crate::report::{Born, Progress, Reading, Report, Totals, Unread, counted, notice};
 use crate::row::{Keyer, Position, ROOM, Room};
 use crate::settings::{Mode, Origin, Settings};
 use crate::signal::{Signal, Stop};
@@ -397,7 +397,9 @@ async fn call_all(
         chance: Mutex::new(fastrand::Rng::new()),
         counters: Counters::default(),
     });
-    let mut progress = Progress::new(settings.progress, totals(settings, reading));
+    let totals = totals(settings, Arc::clone(&reading));
+    let bytes = totals.bytes;
+    let mut progress = Progress::new(settings.progress, totals);
     let summary = drive(
         Arc::clone(&context),
         settings.bounds,
@@ -431,6 +433,15 @@ async fn call_all(
     let quotas = context.admission.quotas();
     memory.keep(&context.calls, &quotas).await;
     let mut report = ending::report(settings, &summary, &context.counters, began.elapsed());
+    if !summary.counted_to_end {
+        let read = summary.tally.read;
+        report.unread = match (settings.rows, bytes) {
+            (Some(rows), _) => Some(Unread::Rows(rows.saturating_sub(read))),
+            (None, Some(bytes)) => Totals::estimate(bytes, &reading)
+                .map(|rows| Unread::About(rows.saturating_sub(read))),
+            (None, None) => None,
+        };
+    }
     report.unmatched_holds = lists
         .filter(|_| summary.counted_to_end)
         .map(|holds| holds.unmatched());
