@@ -176,7 +176,9 @@ impl Config {
         let beside = |file: &Path| {
             let real = fs::canonicalize(file).ok();
             let names = [Some(file.to_owned()), real].into_iter().flatten();
-            names.map(|file| file.with_file_name(NAME)).collect::<Vec<_>>()
+            names
+                .map(|file| file.with_file_name(NAME))
+                .collect::<Vec<_>>()
         };
         // A link that leads nowhere is a guard that is missed.
         let is_there = |path: &PathBuf| fs::symlink_metadata(path).is_ok();
@@ -407,10 +409,16 @@ mod tests {
         ] {
             let passed_over = config.passed_over([&*path(file)]);
             let real = |path: PathBuf| {
-                let folder = path.parent().and_then(|folder| fs::canonicalize(folder).ok());
+                let folder = path
+                    .parent()
+                    .and_then(|folder| fs::canonicalize(folder).ok());
                 folder.expect("a folder").join(NAME)
             };
-            assert_eq!(passed_over.map(real), found.map(|name| real(path(name))), "{file}");
+            assert_eq!(
+                passed_over.map(real),
+                found.map(|name| real(path(name))),
+                "{file}"
+            );
         }
     }
 

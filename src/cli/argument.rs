@@ -145,7 +145,13 @@ mod tests {
             assert_eq!(error.exit_code(), 2);
             error.to_string()
         };
-        for word in ["people.csv", "./people", "data/people.jsonl.gz", "people.xlsx", "-"] {
+        for word in [
+            "people.csv",
+            "./people",
+            "data/people.jsonl.gz",
+            "people.xlsx",
+            "-",
+        ] {
             let said = tip(word);
             let meant = format!("did you mean 'cognito-unlink run {word}'?");
             assert!(said.contains(&meant), "{said}");

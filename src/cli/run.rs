@@ -144,7 +144,11 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILE", help_heading = "Before the first call")]
     pub config: Option<PathBuf>,
     /// Take no cognito-unlink.toml, wherever one stands
-    #[arg(long, conflicts_with = "config", help_heading = "Before the first call")]
+    #[arg(
+        long,
+        conflicts_with = "config",
+        help_heading = "Before the first call"
+    )]
     pub no_config: bool,
     /// Do not ask before calling AWS
     #[arg(long, short = 'y', help_heading = "Before the first call")]

@@ -68,7 +68,13 @@ pub(super) fn is_unseen(c: char) -> bool {
 /// Typographic quotes and dashes as the plain ones that a mail program makes them of.
 fn plain(c: char) -> char {
     match c {
-        '`' | '´' | '\u{2bc}' | '\u{2018}'..='\u{201b}' | '\u{2032}' | '\u{275b}' | '\u{275c}'
+        '`'
+        | '´'
+        | '\u{2bc}'
+        | '\u{2018}'..='\u{201b}'
+        | '\u{2032}'
+        | '\u{275b}'
+        | '\u{275c}'
         | '\u{ff07}' => '\'',
         '\u{201c}'..='\u{201f}'
         | '\u{2033}'
@@ -85,14 +91,8 @@ fn plain(c: char) -> char {
 pub(super) fn is_quote(c: char) -> bool {
     matches!(
         plain(c),
-        '"' | '\''
-            | '«'
-            | '»'
-            | '\u{2039}'
-            | '\u{203a}'
-            | '\u{300c}'..='\u{300f}'
-            | '\u{ff62}'
-            | '\u{ff63}'
+        '"' | '\'' | '«' | '»' | '\u{2039}' | '\u{203a}' | '\u{300c}'
+            ..='\u{300f}' | '\u{ff62}' | '\u{ff63}'
     )
 }
 

@@ -265,7 +265,11 @@ pub(super) struct Met(Vec<AtomicU64>);
 
 impl Met {
     pub(super) fn none_of(list: &List) -> Self {
-        Self((0..list.len().div_ceil(64)).map(|_| AtomicU64::new(0)).collect())
+        Self(
+            (0..list.len().div_ceil(64))
+                .map(|_| AtomicU64::new(0))
+                .collect(),
+        )
     }
 
     pub(super) fn mark(&self, at: usize) {
@@ -353,7 +357,9 @@ pub(super) fn parse(line: &[u8]) -> Result<Line<'_>, &'static str> {
             "it holds a carriage return and would hold nobody: end lines with a line feed, or with both",
         ),
         // In quotes, or with other blanks around it than ASCII's.
-        Ok(user) if line.len() > 64 && folded(user).is_some_and(|user| is_hash(user.as_bytes())) => {
+        Ok(user)
+            if line.len() > 64 && folded(user).is_some_and(|user| is_hash(user.as_bytes())) =>
+        {
             Err(LOOKS_LIKE_A_HASH)
         }
         Ok(user) => Ok(Line::Plain(user, LineHash::of(user))),
@@ -474,7 +480,11 @@ mod tests {
                 assert_eq!(how(&list, user), Some(Hold::Exact), "{user:?} of {text:?}");
             }
             for other in ["b", "A", "a ", "", "\u{feff}a", "a\r", "#"] {
-                assert_ne!(how(&list, other), Some(Hold::Exact), "{other:?} of {text:?}");
+                assert_ne!(
+                    how(&list, other),
+                    Some(Hold::Exact),
+                    "{other:?} of {text:?}"
+                );
             }
         }
         assert_eq!(list(b"").len(), 0);
@@ -532,7 +542,11 @@ mod tests {
             &format!("user-{hash}"),
             &format!("shard-{hash}"),
         ] {
-            assert_eq!(how(&list(user.as_bytes()), user), Some(Hold::Exact), "{user:?}");
+            assert_eq!(
+                how(&list(user.as_bytes()), user),
+                Some(Hold::Exact),
+                "{user:?}"
+            );
         }
     }
 

@@ -227,7 +227,9 @@ async fn whoever_waits_for_a_look_gets_one() {
     fixture.write("a\nb\n");
     let _watching = holds.watch(files).expect("a thread");
     let mut looks = holds.now.subscribe();
-    let seen = looks.wait_for(|now| now.holds(&UserHashes::of("b")).is_some()).await;
+    let seen = looks
+        .wait_for(|now| now.holds(&UserHashes::of("b")).is_some())
+        .await;
     assert!(seen.map(drop).is_ok());
     fs::remove_file(fixture.path()).expect("removed");
     let trouble = looks.wait_for(|now| now.trouble.is_some()).await;
@@ -359,7 +361,13 @@ fn a_line_that_goes_on_is_another_user_and_the_first_stays_held() {
         "{said}"
     );
     assert_eq!(fixture.held(), "abc");
-    assert!(fixture.watched.held().holds(&UserHashes::of("bc")).is_some());
+    assert!(
+        fixture
+            .watched
+            .held()
+            .holds(&UserHashes::of("bc"))
+            .is_some()
+    );
 }
 
 #[test]

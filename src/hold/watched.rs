@@ -52,7 +52,7 @@ impl Stamp {
     }
 }
 
-/// LineHashs that are sorted at a time when a list is read again, 4 MB of them: a second copy of the list would take twice its
+/// Lines that are sorted at a time when a list is read again, 4 MB of them: a second copy of the list would take twice its
 /// memory.
 const BATCH: usize = 1 << 18;
 /// Holds that a list makes room for before its file has told how long its lines are.

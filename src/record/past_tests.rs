@@ -415,7 +415,10 @@ fn no_cell_for_a_spreadsheet_is_a_formula() {
         for column in [6, 9, 17] {
             assert_eq!(record[column], format!("'{user}"));
         }
-        assert!(scan_safe(&bytes, &["note"]).skips(key(user)).is_some(), "{user}");
+        assert!(
+            scan_safe(&bytes, &["note"]).skips(key(user)).is_some(),
+            "{user}"
+        );
     }
 }
 
@@ -443,7 +446,11 @@ fn no_name_of_a_column_for_a_spreadsheet_is_a_formula() {
     let old = Format::SpreadsheetCsv.unguarded_header(&carry);
     let new = Format::SpreadsheetCsv.header(&carry);
     let lines = &guarded[new.len()..];
-    assert!(scan_safe(&[&old, lines].concat(), &names).skips(key("u")).is_some());
+    assert!(
+        scan_safe(&[&old, lines].concat(), &names)
+            .skips(key("u"))
+            .is_some()
+    );
     // Other names are told as they were given.
     let settings = settings(Format::SpreadsheetCsv, &["other"], false);
     let keyer = Keyer::new(KEYER);

@@ -235,9 +235,7 @@ impl Progress {
         let total = match self.totals.bytes {
             _ if now.all_read => Some(read),
             _ if self.totals.rows.is_some() => self.totals.rows,
-            Some(bytes) => {
-                Totals::estimate(bytes, &self.totals.reading).map(|rows| rows.max(read))
-            }
+            Some(bytes) => Totals::estimate(bytes, &self.totals.reading).map(|rows| rows.max(read)),
             _ => None,
         };
         let uncalled =
@@ -275,7 +273,12 @@ impl Progress {
                 Outcome::Failed | Outcome::InDoubt | Outcome::Invalid
             )
         };
-        let told = |outcome| part(now.tally.in_all(outcome), &outcome.as_str().replace('_', " "));
+        let told = |outcome| {
+            part(
+                now.tally.in_all(outcome),
+                &outcome.as_str().replace('_', " "),
+            )
+        };
         let (well, unwell): (Vec<_>, Vec<_>) = Outcome::ALL.into_iter().partition(is_well);
         parts.extend(unwell.into_iter().filter_map(told));
         let left = total.map_or(0, |total| total.saturating_sub(done));

@@ -102,7 +102,8 @@ impl Born {
 }
 
 /// What is said of rows that are held by near matches.
-pub const NEAR: &str = "near matches of the hold list, never sent: a person must decide (error_code NearHold)";
+pub const NEAR: &str =
+    "near matches of the hold list, never sent: a person must decide (error_code NearHold)";
 
 /// Says how many lines of the hold lists match no row.
 #[must_use]
@@ -195,6 +196,49 @@ impl Report {
         } else if self.mode == "dry_run" {
             text.push_str("Dry run: nothing was called and nothing was written.\n");
         }
+        self.counts(&mut text);
+        if let Some(lines @ 1..) = self.unmatched_holds {
+            text.push_str(&unmatched(lines));
+            text.push('\n');
+        }
+        if self.calls > 0 {
+            let throttled = match self.throttled {
+                0 => String::new(),
+                calls => format!(", {} of them throttled", grouped(calls)),
+            };
+            let seconds = self.elapsed.as_secs_f64().max(0.001);
+            let _ = writeln!(
+                text,
+                "{} in {} ({:.1}/s){throttled}.",
+                counted(self.calls, "call"),
+                spoken(self.elapsed),
+                self.calls as f64 / seconds
+            );
+        }
+        for born in &self.quotas {
+            let _ = writeln!(text, "{}", born.text());
+        }
+        for region in &self.random {
+            let region = printable(region);
+            let _ = writeln!(
+                text,
+                "{region}: calls were throttled whatever the pace, so that its quota is not known."
+            );
+        }
+        if let Some(results) = &self.results {
+            let _ = writeln!(text, "Results: {}", printable(&results.to_string_lossy()));
+        }
+        if let Some(message) = &self.message {
+            let _ = writeln!(text, "\n{}", printable_lines(message));
+        }
+        if let Some((command, does)) = &self.next {
+            let _ = writeln!(text, "\n{does}\n  {}", printable(command));
+        }
+        text
+    }
+
+    /// The rows by what became of them.
+    fn counts(&self, text: &mut String) {
         let mut line = |rows: u64, name: &str, note: &str| {
             let note = if note.is_empty() {
                 String::new()
@@ -271,44 +315,6 @@ impl Report {
             };
             line(tally.left, "left", note);
         }
-        if let Some(lines @ 1..) = self.unmatched_holds {
-            text.push_str(&unmatched(lines));
-            text.push('\n');
-        }
-        if self.calls > 0 {
-            let throttled = match self.throttled {
-                0 => String::new(),
-                calls => format!(", {} of them throttled", grouped(calls)),
-            };
-            let seconds = self.elapsed.as_secs_f64().max(0.001);
-            let _ = writeln!(
-                text,
-                "{} in {} ({:.1}/s){throttled}.",
-                counted(self.calls, "call"),
-                spoken(self.elapsed),
-                self.calls as f64 / seconds
-            );
-        }
-        for born in &self.quotas {
-            let _ = writeln!(text, "{}", born.text());
-        }
-        for region in &self.random {
-            let region = printable(region);
-            let _ = writeln!(
-                text,
-                "{region}: calls were throttled whatever the pace, so that its quota is not known."
-            );
-        }
-        if let Some(results) = &self.results {
-            let _ = writeln!(text, "Results: {}", printable(&results.to_string_lossy()));
-        }
-        if let Some(message) = &self.message {
-            let _ = writeln!(text, "\n{}", printable_lines(message));
-        }
-        if let Some((command, does)) = &self.next {
-            let _ = writeln!(text, "\n{does}\n  {}", printable(command));
-        }
-        text
     }
 }
 

@@ -234,7 +234,8 @@ impl Survey {
             held: 0,
             complete: true,
         };
-        let held = |user: &str| holds.is_some_and(|holds| holds.hold(&UserHashes::of(user)).is_some());
+        let held =
+            |user: &str| holds.is_some_and(|holds| holds.hold(&UserHashes::of(user)).is_some());
         let mut to_take = settings.bounds.limit.unwrap_or(u64::MAX);
         let (past, keyer) = peek(settings)?;
         // The numbers that are shown are of this moment.
@@ -306,7 +307,10 @@ impl Survey {
         }
         for (rows, why) in [
             (self.done, "done already"),
-            (self.failed, "failed in an earlier run, left alone (--skip-failed)"),
+            (
+                self.failed,
+                "failed in an earlier run, left alone (--skip-failed)",
+            ),
             (self.held, "on the hold list"),
             (self.invalid, "invalid"),
         ] {

@@ -428,9 +428,18 @@ mod tests {
     fn a_rehearsals_rate_is_not_taken_along() {
         for (typed, real) in [
             ("run p.csv --rehearse --rate 1000", "run p.csv"),
-            ("run --rate=unlimited --rehearse p.csv --yes", "run p.csv --yes"),
-            ("run --rate 5/m --burst 2 p.csv --rehearse", "run --burst 2 p.csv"),
-            ("run --rehearse -- --rate=1.csv --rate", "run -- --rate=1.csv --rate"),
+            (
+                "run --rate=unlimited --rehearse p.csv --yes",
+                "run p.csv --yes",
+            ),
+            (
+                "run --rate 5/m --burst 2 p.csv --rehearse",
+                "run --burst 2 p.csv",
+            ),
+            (
+                "run --rehearse -- --rate=1.csv --rate",
+                "run -- --rate=1.csv --rate",
+            ),
         ] {
             let words: Vec<_> = typed.split(' ').map(str::to_owned).collect();
             assert_eq!(real_command(&words), real, "{typed}");

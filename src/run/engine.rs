@@ -333,7 +333,9 @@ impl<'a, C: Unlink> Engine<'a, C> {
                 for (entry, held) in lines {
                     self.open -= 1;
                     self.tally.settle(entry.outcome);
-                    if entry.outcome == Outcome::Held && entry.facts.code.as_deref() == Some(NEAR_HOLD) {
+                    if entry.outcome == Outcome::Held
+                        && entry.facts.code.as_deref() == Some(NEAR_HOLD)
+                    {
                         self.tally.near_holds += 1;
                     }
                     if let Some(key) = entry.key {

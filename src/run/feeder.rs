@@ -8,8 +8,8 @@ use std::sync::atomic::Ordering;
 
 use tokio::sync::mpsc;
 
-use crate::input::{self, Input, InputError, Read};
 use crate::hold::{Holds, UserHashes};
+use crate::input::{self, Input, InputError, Read};
 use crate::record::{Past, Skipped};
 use crate::report::Reading;
 use crate::row::{InvalidRow, Keyer, Room, Taken};

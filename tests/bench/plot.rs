@@ -69,7 +69,7 @@ async fn run(nth: usize, joins: Duration, began: Instant, service: Arc<Mutex<Ser
     };
     let region = Admission::new(limits, HashMap::new()).region(REGION);
     loop {
-        let permit = region.admit().await;
+        let permit = region.admit().await.expect("the Region is not closed");
         let (feedback, latency) = lock(&service).call(nth, began.elapsed());
         tokio::spawn(async move {
             sleep(latency).await;

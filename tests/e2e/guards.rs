@@ -598,10 +598,17 @@ fn a_configuration_beside_the_input_is_in_effect_or_refused() {
     sandbox.write("job/cognito-unlink.toml", "hold = \"holds.txt\"");
     sandbox.write("job/holds.txt", "acct-1\n");
     symlink(sandbox.path("job/people.csv"), sandbox.path("link.csv")).expect("linked");
-    for inputs in [&["job/people.csv"][..], &["other/more.csv", "job/people.csv"], &["link.csv"]] {
+    for inputs in [
+        &["job/people.csv"][..],
+        &["other/more.csv", "job/people.csv"],
+        &["link.csv"],
+    ] {
         for more in [&[][..], &["--dry-run"], &["--rehearse"]] {
             let ran = sandbox.run(&[inputs, more].concat()).exits(2);
-            says(&ran, "job/cognito-unlink.toml stands beside the input or the plan and is not in effect");
+            says(
+                &ran,
+                "job/cognito-unlink.toml stands beside the input or the plan and is not in effect",
+            );
             says(&ran, "or take none with --no-config");
         }
     }
@@ -612,16 +619,36 @@ fn a_configuration_beside_the_input_is_in_effect_or_refused() {
     assert_eq!(sandbox.emulator.counters().connections, 0);
 
     // What is named counts, and what it leaves out is said.
-    let named = ["job/people.csv", "--config", "cognito-unlink.toml", "--dry-run", "--json"];
+    let named = [
+        "job/people.csv",
+        "--config",
+        "cognito-unlink.toml",
+        "--dry-run",
+        "--json",
+    ];
     let ran = sandbox.run(&named).exits(0);
-    says(&ran, "Warning: job/cognito-unlink.toml stands beside the input");
+    says(
+        &ran,
+        "Warning: job/cognito-unlink.toml stands beside the input",
+    );
     assert_eq!(ran.counts(&["held"]), [0]);
-    let named = ["job/people.csv", "--config", "job/cognito-unlink.toml", "--json"];
+    let named = [
+        "job/people.csv",
+        "--config",
+        "job/cognito-unlink.toml",
+        "--json",
+    ];
     let ran = sandbox.run(&named).exits(0);
     assert_eq!(ran.counts(&["held", "unlinked"]), [1, 1]);
-    let ran = sandbox.run(&["job/people.csv", "--no-config", "--json"]).exits(0);
+    let ran = sandbox
+        .run(&["job/people.csv", "--no-config", "--json"])
+        .exits(0);
     assert_eq!(ran.counts(&["skipped", "unlinked"]), [1, 1]);
-    assert!(!ran.stderr.contains("cognito-unlink.toml"), "{}", ran.stderr);
+    assert!(
+        !ran.stderr.contains("cognito-unlink.toml"),
+        "{}",
+        ran.stderr
+    );
 }
 
 #[test]

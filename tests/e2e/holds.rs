@@ -228,7 +228,16 @@ fn a_list_that_may_mean_others_is_warned_of_and_nobody_held_is_told() {
 #[test]
 fn near_matches_are_held_for_a_person_to_decide() {
     let sandbox = Sandbox::new();
-    let users = ["alice", "bob", "carol", "Dave", "jos\u{e9}", "erin", "frank", "grace"];
+    let users = [
+        "alice",
+        "bob",
+        "carol",
+        "Dave",
+        "jos\u{e9}",
+        "erin",
+        "frank",
+        "grace",
+    ];
     let links: Vec<_> = (1..).zip(users).map(|(n, user)| link_of(n, user)).collect();
     sandbox.write("people.csv", csv(&links));
     // As pasted from a mail, exported on another system, and joined with `cat`; the last one is as it stands.
@@ -313,8 +322,14 @@ fn lines_that_match_no_row_are_counted_and_never_named() {
     let ran = plan(&sandbox, &args).exits(1);
     assert!(ran.stdout.contains(said), "{}", ran.stdout);
     // What was not read may match.
-    let ran = sandbox.run(&[&args[..], &["--json", "--limit", "1"]].concat()).exits(4);
-    assert_eq!(ran.counts(&["hold_lines_without_a_row"]), [2], "it was counted to its end");
+    let ran = sandbox
+        .run(&[&args[..], &["--json", "--limit", "1"]].concat())
+        .exits(4);
+    assert_eq!(
+        ran.counts(&["hold_lines_without_a_row"]),
+        [2],
+        "it was counted to its end"
+    );
     let ran = sandbox.run(&args).exits(1);
     assert!(ran.stdout.contains(said), "{}", ran.stdout);
     assert!(!(ran.stdout + &ran.stderr).contains("acct-"));

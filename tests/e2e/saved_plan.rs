@@ -76,9 +76,17 @@ fn a_plan_takes_the_place_of_another_only_if_it_is_told_to() {
     let time = saved["made_at"].as_str().expect("a time");
     let refused = plan(&sandbox, &args).exits(2).stderr;
     let why = format!("--out plan.json: the plan of {time} stands there already");
-    assert!(refused.contains(&why) && refused.contains("--force"), "{refused}");
-    assert_eq!(saved, serde_json::from_str::<Value>(&sandbox.read("plan.json")).expect("JSON"));
-    let again = plan(&sandbox, &[&args[..], &["--force"]].concat()).exits(0).stdout;
+    assert!(
+        refused.contains(&why) && refused.contains("--force"),
+        "{refused}"
+    );
+    assert_eq!(
+        saved,
+        serde_json::from_str::<Value>(&sandbox.read("plan.json")).expect("JSON")
+    );
+    let again = plan(&sandbox, &[&args[..], &["--force"]].concat())
+        .exits(0)
+        .stdout;
     run_plan(&sandbox, &["--rehearse"]).exits(0);
     let says = format!("Saved: plan.json (replaced the plan of {time})\n");
     assert!(again.contains(&says), "{again}");
@@ -359,9 +367,15 @@ fn a_job_that_is_done_is_told_as_done() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(3));
     sandbox.run(&["people.csv"]).exits(0);
-    for args in [&["people.csv"][..], &["people.csv", "--out", "plan.json"]] {
-        let ran = plan(&sandbox, args).exits(0);
-        assert!(ran.stdout.contains("There is nothing left to do.\n"), "{}", ran.stdout);
+    let url = sandbox.emulator.url();
+    for more in [&[][..], &["--out", "plan.json"]] {
+        let args = ["people.csv", "--endpoint-url", &url];
+        let ran = plan(&sandbox, &[&args[..], more].concat()).exits(0);
+        assert!(
+            ran.stdout.contains("There is nothing left to do.\n"),
+            "{}",
+            ran.stdout
+        );
         assert!(!ran.stdout.contains("cognito-unlink run"), "{}", ran.stdout);
     }
 }
@@ -378,7 +392,9 @@ fn a_configuration_beside_the_plan_is_in_effect_or_refused() {
     sandbox.write("job/holds.txt", "acct-1\n");
     let run = |more: &[&str]| {
         let mut command = sandbox.program();
-        command.args(["run", "--plan", "job/plan.json", "--json"]).args(more);
+        command
+            .args(["run", "--plan", "job/plan.json", "--json"])
+            .args(more);
         start(&mut command).ended()
     };
     let ran = run(&[]).exits(2);
