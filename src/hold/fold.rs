@@ -13,6 +13,18 @@ pub(super) fn folded(text: &str) -> Option<String> {
     if is_folded_ascii(text.as_bytes()) {
         return None;
     }
+    if text.is_ascii() {
+        let visible = text
+            .bytes()
+            .filter(|byte| !matches!(byte, b'\0'..=b' ' | b'\x7f'));
+        let plain = visible.map(|byte| match byte {
+            b'`' => '\'',
+            other => char::from(other.to_ascii_lowercase()),
+        });
+        let whole: String = plain.collect();
+        let folded = whole.trim_matches(['"', '\'']);
+        return (folded != text).then(|| folded.to_owned());
+    }
     // Two texts are equal in NFC just when they are in NFD.
     let nfd = const { DecomposingNormalizerBorrowed::new_nfd() };
     let visible = text.chars().filter(|c| !is_unseen(*c));

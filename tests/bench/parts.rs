@@ -211,7 +211,8 @@ fn admit_and_answer(bencher: Bencher<'_, '_>, rate: &str) {
         .bench_local(|| {
             runtime.block_on(async {
                 for _ in 0..ADMISSIONS {
-                    drop(region.admit().await.answered(Feedback::Taken));
+                    let permit = region.admit().await.expect("the Region is not closed");
+                    drop(permit.answered(Feedback::Taken));
                 }
             });
         });
