@@ -1,8 +1,10 @@
 //! Defaults that a team keeps beside its runs, in `cognito-unlink.toml`: what a run may touch, its rate, its hold lists.
 
 use std::fmt;
+use std::fs;
 use std::io::ErrorKind;
 use std::ops::Range;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -166,6 +168,27 @@ impl Config {
         }
     }
 
+    /// Returns a configuration that stands beside one of these files and is not this one. Where a file is a link, the folder of what it leads
+    /// to counts as well.
+    #[must_use]
+    pub fn passed_over<'a>(&self, files: impl IntoIterator<Item = &'a Path>) -> Option<PathBuf> {
+        let in_effect = self.path.as_deref().and_then(file_id);
+        let beside = |file: &Path| {
+            let real = fs::canonicalize(file).ok();
+            let names = [Some(file.to_owned()), real].into_iter().flatten();
+            names
+                .map(|file| file.with_file_name(NAME))
+                .collect::<Vec<_>>()
+        };
+        // A link that leads nowhere is a guard that is missed.
+        let is_there = |path: &PathBuf| fs::symlink_metadata(path).is_ok();
+        let is_other = |path: &PathBuf| in_effect.is_none() || file_id(path) != in_effect;
+        files
+            .into_iter()
+            .flat_map(beside)
+            .find(|path| is_there(path) && is_other(path))
+    }
+
     fn parse(text: &str, path: &Path) -> Result<Self, Error> {
         let wrong = |at: Option<Range<usize>>, why: String| {
             let before = at.and_then(|at| text.get(..at.start)).unwrap_or_default();
@@ -210,6 +233,12 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// What tells whether two names are of one file.
+fn file_id(path: &Path) -> Option<(u64, u64)> {
+    let metadata = fs::metadata(path).ok()?;
+    Some((metadata.dev(), metadata.ino()))
 }
 
 fn read(path: &Path) -> std::io::Result<String> {
@@ -350,6 +379,46 @@ mod tests {
             let error = Config::find(Some(&path)).expect_err("it is longer");
             let told = format!("it has {size} bytes, and a configuration has {LONGEST} at most");
             assert!(error.message.contains(&told), "{}", error.message);
+        }
+    }
+
+    #[test]
+    fn a_configuration_beside_a_file_is_passed_over_unless_it_is_in_effect() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = |name: &str| directory.path().join(name);
+        for folder in ["job", "other", "none"] {
+            fs::create_dir(path(folder)).expect("created");
+        }
+        fs::write(path("job/people.csv"), "").expect("written");
+        fs::write(path("job/cognito-unlink.toml"), "rate = 1").expect("written");
+        std::os::unix::fs::symlink("/nowhere", path("other/cognito-unlink.toml")).expect("a link");
+        std::os::unix::fs::symlink(path("job/people.csv"), path("none/link.csv")).expect("a link");
+        std::os::unix::fs::symlink(path("job"), path("alias")).expect("a link");
+        let none = Config::default();
+        let job = Config::find(Some(&path("alias/cognito-unlink.toml"))).expect("a configuration");
+        for (config, file, found) in [
+            (&none, "job/people.csv", Some("job/cognito-unlink.toml")),
+            (&none, "job/absent.csv", Some("job/cognito-unlink.toml")),
+            (&none, "none/link.csv", Some("job/cognito-unlink.toml")),
+            (&none, "none/people.csv", None),
+            (&none, "absent/people.csv", None),
+            (&none, "other/people.csv", Some("other/cognito-unlink.toml")),
+            (&job, "job/people.csv", None),
+            (&job, "none/link.csv", None),
+            (&job, "other/people.csv", Some("other/cognito-unlink.toml")),
+        ] {
+            let passed_over = config.passed_over([&*path(file)]);
+            let real = |path: PathBuf| {
+                let folder = path
+                    .parent()
+                    .and_then(|folder| fs::canonicalize(folder).ok());
+                folder.expect("a folder").join(NAME)
+            };
+            assert_eq!(
+                passed_over.map(real),
+                found.map(|name| real(path(name))),
+                "{file}"
+            );
         }
     }
 

@@ -18,7 +18,7 @@ use crate::record;
 use crate::report::Style;
 use crate::retry::Policy;
 use crate::row::Field;
-use crate::run::{Bounds, Breaker};
+use crate::run::{Bounds, Breaker, quoted};
 use crate::terminal;
 
 /// What a run does with its rows.
@@ -83,6 +83,8 @@ pub struct Settings {
     pub command: Vec<String>,
     /// The configuration file that was taken, if there is one.
     pub config: Option<PathBuf>,
+    /// A configuration beside the input that another one was named in place of.
+    pub passed_over: Option<PathBuf>,
     /// What a team may keep in such a file, and where it came from in this run.
     pub sources: Vec<Sourced>,
 }
@@ -164,7 +166,12 @@ impl Settings {
     /// They contradict each other, or what they name.
     pub fn new(mut args: RunArgs, command: Vec<String>) -> Result<Self, Error> {
         check_endpoint(args.endpoint_url.as_deref())?;
-        let config = Config::find(args.config.as_deref())?;
+        let config = if args.no_config {
+            Config::default()
+        } else {
+            Config::find(args.config.as_deref())?
+        };
+        let passed_over = passed_over(&args, &config)?;
         let sources = take_defaults(&mut args, &config);
         let mode = match (args.dry_run, args.rehearse) {
             (true, _) => Mode::DryRun,
@@ -250,6 +257,7 @@ impl Settings {
             rows: None,
             command,
             config: config.path,
+            passed_over,
             sources,
         })
     }
@@ -312,6 +320,37 @@ fn take_defaults(args: &mut RunArgs, config: &Config) -> Vec<Sourced> {
         note("carry", config.carry.join(", "), file());
     }
     sources
+}
+
+/// Finds a configuration that stands beside an input or the plan and does not count. Where one is named with --config that was chosen, and is
+/// merely said: a team may keep another one for this job.
+///
+/// # Errors
+/// Nothing was chosen: its guards are off by the working directory alone.
+fn passed_over(args: &RunArgs, config: &Config) -> Result<Option<PathBuf>, Error> {
+    if args.no_config {
+        return Ok(None);
+    }
+    let inputs = args.inputs.iter().filter(|input| *input != "-");
+    let files = inputs.map(Path::new).chain(args.beside.as_deref());
+    let found = config.passed_over(files);
+    match found {
+        Some(path) if args.config.is_none() => {
+            let name = path.display();
+            let in_effect = config.path.as_ref().map_or_else(
+                || "none is, in the working directory".to_owned(),
+                |path| format!("{} in the working directory is", path.display()),
+            );
+            Err(Error::usage(format!(
+                "{name} stands beside the input or the plan and is not in effect: {in_effect}"
+            ))
+            .hint(format!(
+                "Nothing was called. Name the one to take with --config {}, or take none with --no-config.",
+                quoted(&path.to_string_lossy())
+            )))
+        }
+        found => Ok(found),
+    }
 }
 
 fn check_inputs(inputs: &[Input]) -> Result<(), Error> {

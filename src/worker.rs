@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::admit::{Admission, Place};
 use crate::call::Unlink;
-use crate::hold::{HoldError, Holds, Print};
+use crate::hold::{HoldError, Holds, UserHashes};
 use crate::outcome::{Cause, Class, Facts};
 use crate::record::{Entry, Held, InFlight};
 use crate::retry::{Known, Policy};
@@ -46,9 +46,9 @@ pub struct Context<C> {
 
 impl<C> Context<C> {
     /// What the hold lists know the row's user by, if there are any.
-    fn print(&self, link: &Link) -> Option<Print> {
+    fn hashes(&self, link: &Link) -> Option<UserHashes> {
         let holds = self.holds.as_ref();
-        holds.map(|_| Print::of(&link.developer_user_identifier))
+        holds.map(|_| UserHashes::of(&link.developer_user_identifier))
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) struct Chance {
     from: f64,
     high: Share,
     /// Answers below half of it.
-    below: u32,
+    below: Share,
     /// The last look at a low pace, and the one that is being taken.
     before: Share,
     low: Share,
@@ -68,7 +68,7 @@ impl Chance {
         if self.borne > 0.0 {
             return self.bear(throttled, quota.is_some_and(|quota| pace < quota));
         }
-        if pace > self.from || self.below > FORGOTTEN {
+        if pace > self.from || self.below.answers > FORGOTTEN {
             *self = Self {
                 from: pace,
                 ..Self::default()
@@ -78,7 +78,7 @@ impl Chance {
             self.high.count(throttled);
             return false;
         }
-        self.below += 1;
+        self.below.count(throttled);
         if pace <= self.from * DEEP {
             self.low.count(throttled);
         }
@@ -86,6 +86,13 @@ impl Chance {
             self.look();
         }
         false
+    }
+
+    /// Returns whether the pace may not be what calls are throttled for: some are tolerated, or a descent has come to half of its pace and as
+    /// large a share is throttled there as before. What was measured then is no quota.
+    pub(super) fn is_suspected(&self) -> bool {
+        let as_before = self.below.part() >= self.high.part() / AS_LARGE;
+        self.borne > 0.0 || self.below.throttled >= THROTTLED && as_before
     }
 
     fn look(&mut self) {
@@ -147,6 +154,27 @@ mod tests {
         assert_eq!(answers(&mut chance, 400, 150.0, 20), 20);
         answers(&mut chance, 1000, 150.0, u32::MAX);
         assert_eq!(answers(&mut chance, 20, 150.0, 20), 0);
+    }
+
+    #[test]
+    fn what_is_the_same_at_half_the_pace_is_suspected() {
+        let mut chance = Chance::default();
+        answers(&mut chance, 400, 199.0, 20);
+        assert!(!chance.is_suspected());
+        answers(&mut chance, 100, 90.0, 20);
+        assert!(chance.is_suspected());
+        // Below a quota calls are hardly throttled.
+        let mut chance = Chance::default();
+        answers(&mut chance, 400, 199.0, 20);
+        answers(&mut chance, 400, 90.0, 80);
+        assert!(!chance.is_suspected());
+        // Tolerated, it stays so while it goes on.
+        let mut chance = Chance::default();
+        answers(&mut chance, 400, 199.0, 20);
+        answers(&mut chance, 240, 29.0, 20);
+        assert!(chance.is_suspected());
+        answers(&mut chance, 1000, 150.0, u32::MAX);
+        assert!(!chance.is_suspected());
     }
 
     #[test]

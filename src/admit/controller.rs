@@ -167,6 +167,11 @@ impl Controller {
         self.quota
     }
 
+    /// Returns whether calls may be throttled at random: then what has been found is no quota.
+    pub(super) fn is_random(&self) -> bool {
+        self.chance.is_suspected()
+    }
+
     /// Calls in flight that the pace comes to (Little's law), once an answer has told how long one takes.
     pub(super) fn calls_in_flight(&self) -> Option<f64> {
         (self.latency > 0.0).then_some(self.pace * self.latency)

@@ -167,17 +167,30 @@ impl Admission {
             .min_by(f64::total_cmp)
     }
 
-    /// Calls a second that each Region bears, as far as that is known, in the order of their names.
+    /// Calls a second that each Region bears, as far as that is known, in the order of their names. Where calls may be throttled at random
+    /// it is not known.
     #[must_use]
     pub fn quotas(&self) -> Vec<(String, f64)> {
         let regions = self.regions();
         let known = regions.iter().filter_map(|(name, region)| {
-            let quota = region.state().controller.quota()?;
-            Some((name.clone(), quota))
+            let state = region.state();
+            let quota = state.controller.quota()?;
+            (!state.controller.is_random()).then(|| (name.clone(), quota))
         });
         let mut quotas: Vec<_> = known.collect();
         quotas.sort_by(|a, b| a.0.cmp(&b.0));
         quotas
+    }
+
+    /// The Regions where calls may be throttled at random, in the order of their names.
+    #[must_use]
+    pub fn throttled_at_random(&self) -> Vec<String> {
+        let regions = self.regions();
+        let is_random = |region: &Region| region.state().controller.is_random();
+        let random = regions.iter().filter(|(_, region)| is_random(region));
+        let mut names: Vec<_> = random.map(|(name, _)| name.clone()).collect();
+        names.sort_unstable();
+        names
     }
 
     /// Calls in flight that the pace of all Regions comes to, by Little's law from their latency.

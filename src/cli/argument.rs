@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches, Parser};
 
@@ -35,7 +36,10 @@ impl Cli {
     pub fn told(words: Vec<OsString>) -> (Self, Vec<Argument>) {
         let mut definitions = Self::command();
         let parsed = definitions.try_get_matches_from_mut(words);
-        let matches = parsed.unwrap_or_else(|error| error.exit());
+        let matches = parsed.unwrap_or_else(|mut error| {
+            name_the_command(&mut error);
+            error.exit()
+        });
         let parsed = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
         (parsed, of(&definitions, &matches))
     }
@@ -56,6 +60,26 @@ impl Cli {
             _ => unreachable!("the first word says run"),
         }
     }
+}
+
+/// Where a file is named in place of a command, the command that takes it was meant.
+fn name_the_command(error: &mut clap::Error) {
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else {
+        return;
+    };
+    if is_input(word) {
+        let meant = format!("did you mean 'cognito-unlink run {word}'?");
+        error.remove(ContextKind::SuggestedSubcommand);
+        error.insert(
+            ContextKind::Suggested,
+            ContextValue::StyledStrs(vec![meant.into()]),
+        );
+    }
+}
+
+/// Returns whether a word names an input: no command has a dot or a slash in its name.
+fn is_input(word: &str) -> bool {
+    word == "-" || word.contains(['.', '/'])
 }
 
 /// The options of the command that `matches` names.
@@ -110,6 +134,32 @@ mod tests {
             .try_get_matches_from_mut(words)
             .expect("well formed");
         of(&definitions, &matches)
+    }
+
+    #[test]
+    fn a_file_in_place_of_a_command_is_run() {
+        let tip = |word: &str| {
+            let parsed = Cli::try_parse_from(["cognito-unlink", word]);
+            let mut error = parsed.expect_err("no command");
+            name_the_command(&mut error);
+            assert_eq!(error.exit_code(), 2);
+            error.to_string()
+        };
+        for word in [
+            "people.csv",
+            "./people",
+            "data/people.jsonl.gz",
+            "people.xlsx",
+            "-",
+        ] {
+            let said = tip(word);
+            let meant = format!("did you mean 'cognito-unlink run {word}'?");
+            assert!(said.contains(&meant), "{said}");
+        }
+        for word in ["rum", "emulate"] {
+            let said = tip(word);
+            assert!(!said.contains("did you mean"), "{said}");
+        }
     }
 
     #[test]

@@ -21,7 +21,7 @@ use crate::row::Field;
     reason = "each is a flag of its own on the command line"
 )]
 #[command(after_help = "\
-Exit codes: 0 every row is done; 1 some rows are failed, in doubt or invalid; 2 wrong usage, nothing was called; \
+Exit codes: 0 every row is done; 1 some rows are failed, in doubt or invalid, or near matches of a hold list; 2 wrong usage, nothing was called; \
 3 the input cannot be read to its end; 4 stopped early as asked; 5 halted, something needs attention first; \
 6 another run holds the results file; 129, 130, 143 stopped by a signal.
 Running the same command again goes on where the last run stopped.")]
@@ -37,6 +37,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILE")]
     pub plan: Option<PathBuf>,
 
+    /// The plan that is taken over: a configuration beside it counts like one beside the inputs.
+    #[arg(skip)]
+    pub beside: Option<PathBuf>,
+
     /// How the inputs are to be read, and which columns are which.
     #[command(flatten)]
     pub input: InputArgs,
@@ -44,7 +48,7 @@ pub struct RunArgs {
     /// Results file, .csv or .jsonl [default: beside the first input, as people.csv → people.results.csv]
     #[arg(long, value_name = "FILE", help_heading = "Results")]
     pub results: Option<PathBuf>,
-    /// Leave rows alone whose last outcome is `failed`
+    /// Leave rows alone whose last outcome is `failed`; they still count as failed
     #[arg(long, help_heading = "Results")]
     pub skip_failed: bool,
     /// Sync to the disk before each call and each count: even a power failure forgets nothing. Slow
@@ -126,7 +130,8 @@ pub struct RunArgs {
     pub max_invalid: Option<AtMost>,
 
     /// Developer user identifiers that must not be unlinked, one a line, plain or as sha256:<hex>; repeatable.
-    /// Read again whenever the file changes
+    /// Read again whenever the file changes. Rows that match only without regard to case, white space, invisible characters, quotes and
+    /// the Unicode form are held too, with code `NearHold` and exit code 1
     #[arg(long, value_name = "FILE", help_heading = "Before the first call")]
     pub hold: Vec<PathBuf>,
     /// Refuse to run with the credentials of any other account
@@ -138,6 +143,13 @@ pub struct RunArgs {
     /// Defaults, in TOML [default: cognito-unlink.toml in the working directory, if there is one]
     #[arg(long, value_name = "FILE", help_heading = "Before the first call")]
     pub config: Option<PathBuf>,
+    /// Take no cognito-unlink.toml, wherever one stands
+    #[arg(
+        long,
+        conflicts_with = "config",
+        help_heading = "Before the first call"
+    )]
+    pub no_config: bool,
     /// Do not ask before calling AWS
     #[arg(long, short = 'y', help_heading = "Before the first call")]
     pub yes: bool,

@@ -5,7 +5,10 @@
 //! grown is read from where the last reading ended. Additions count at once, and what a list has lost counts at the next run: a
 //! file that is being saved may be empty for a while. A file in which the same is wrong at two looks in a row ends the run; at one, it may be
 //! half written.
+//!
+//! A list errs on holding: a row whose user is equal to a line only in a folded form ([`fold`]) is never called, and a person must decide.
 
+mod fold;
 mod list;
 mod reading;
 mod watched;
@@ -21,8 +24,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-pub use list::Print;
+pub use list::{Hold, NEAR_HOLD, UserHashes};
 
+use list::{List, Met};
 use reading::Sha;
 use watched::{Held, Watched};
 
@@ -101,15 +105,26 @@ struct Now {
 }
 
 impl Now {
-    fn holds(&self, user: Print) -> bool {
-        self.lists.iter().any(|list| list.holds(user))
+    fn holds(&self, user: &UserHashes) -> Option<Hold> {
+        self.lists.iter().filter_map(|list| list.holds(user)).max()
     }
+}
+
+/// The lines that stood in a list at the first reading, and which of them a row of the input has matched. Lines that come later say
+/// nothing of rows that were read before.
+#[derive(Debug)]
+struct FirstLines {
+    list: Arc<List>,
+    hashed: bool,
+    matched: Met,
 }
 
 /// The hold lists of a run.
 #[derive(Debug)]
 pub struct Holds {
     now: watch::Sender<Now>,
+    /// The lines that stood in the lists at first, for each list.
+    first: Vec<FirstLines>,
     /// What is to be said about the lists.
     news: Mutex<Vec<String>>,
     /// Whether it was said that calls wait for the lists.
@@ -166,7 +181,17 @@ impl Holds {
     fn of(files: &[Watched], looked: Instant) -> Self {
         let lists = files.iter().map(Watched::held).collect();
         let news = files.iter().filter_map(Watched::warning).collect();
+        let first = files.iter().filter_map(|file| {
+            let (list, hashed) = file.held().first()?;
+            let matched = Met::none_of(&list);
+            Some(FirstLines {
+                list,
+                hashed,
+                matched,
+            })
+        });
         Self {
+            first: first.collect(),
             now: watch::Sender::new(Now {
                 lists,
                 looked,
@@ -178,26 +203,45 @@ impl Holds {
         }
     }
 
-    /// Whether the user is held, as far as the last look has told.
+    /// Returns how the user is held, as far as the last look has told.
     #[must_use]
-    pub fn hold(&self, user: Print) -> bool {
+    pub fn hold(&self, user: &UserHashes) -> Option<Hold> {
         self.now.borrow().holds(user)
+    }
+
+    /// Takes note of a row of the input: returns how its user was held at the first reading, and marks the lines that match.
+    pub fn see(&self, user: &UserHashes) -> Option<Hold> {
+        let lists = self.first.iter();
+        lists
+            .filter_map(|first| {
+                first
+                    .list
+                    .find(user, first.hashed, |at| first.matched.mark(at))
+            })
+            .max()
+    }
+
+    /// Returns how many lines of the lists, as they stood at first, match no row that was seen. Lines that are equal count once a list.
+    #[must_use]
+    pub fn unmatched(&self) -> u64 {
+        let unmatched = |first: &FirstLines| first.list.len() - first.matched.count();
+        self.first.iter().map(unmatched).sum::<usize>() as u64
     }
 
     /// The lists that hold the user, by their place in the paths.
     #[must_use]
-    pub fn held_by(&self, user: Print) -> Vec<usize> {
+    pub fn held_by(&self, user: &UserHashes) -> Vec<usize> {
         let now = self.now.borrow();
         let lists = now.lists.iter().enumerate();
         lists
-            .filter(|(_, list)| list.holds(user))
+            .filter(|(_, list)| list.holds(user).is_some())
             .map(|(nth, _)| nth)
             .collect()
     }
 
-    /// Whether the user is held now, right before a call. Never waits: nothing if the lists were looked at too long ago to tell.
+    /// Returns how the user is held now, right before a call. Never waits: nothing if the lists were looked at too long ago to tell.
     #[must_use]
-    pub fn check(&self, user: Print) -> Option<Result<bool, HoldError>> {
+    pub fn check(&self, user: &UserHashes) -> Option<Result<Option<Hold>, HoldError>> {
         self.now.borrow().told(user)
     }
 
@@ -316,8 +360,8 @@ impl Holds {
 }
 
 impl Now {
-    /// Whether the user is held; nothing if the lists were looked at too long ago to tell.
-    fn told(&self, user: Print) -> Option<Result<bool, HoldError>> {
+    /// Returns how the user is held; nothing if the lists were looked at too long ago to tell.
+    fn told(&self, user: &UserHashes) -> Option<Result<Option<Hold>, HoldError>> {
         let fresh = self.is_fresh()?;
         Some(fresh.map(|()| self.holds(user)))
     }

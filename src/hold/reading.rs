@@ -8,7 +8,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-use super::list::{Doubtful, LONGEST, Print, print, without_end};
+use super::list::{Doubtful, LONGEST, Line, LineHash, parse, without_end};
 use super::{Fingerprint, HoldError};
 
 /// Bytes that are read at a time.
@@ -27,21 +27,24 @@ pub(super) struct Lines {
 pub(super) struct ReadLines {
     pub(super) ended: Lines,
     /// The user of a last line that has no end yet.
-    pub(super) unended: Option<Print>,
+    pub(super) unended: Option<LineHash>,
     /// That of all lines, ended or not.
     pub(super) doubtful: Doubtful,
+    /// Whether a line is hashed.
+    pub(super) hashed: bool,
     pub(super) wrong: Option<(u64, String)>,
 }
 
-/// Reads lines that stand behind `ended`. `take` is given each print, and the bytes of all lines up to it.
+/// Reads lines that stand behind `ended`. `take` is given what each line holds, and the bytes of all lines up to it.
 pub(super) fn read_lines(
     mut text: impl BufRead,
     mut ended: Lines,
-    mut take: impl FnMut(Print, u64),
+    mut take: impl FnMut(LineHash, u64),
 ) -> ReadLines {
     let mut line = Vec::new();
     let mut unended = None;
     let mut doubtful = ended.doubtful;
+    let mut hashed = false;
     let wrong = loop {
         line.clear();
         // A line that is too long is not read to its end, however far that is. A byte order mark and a line end may stand
@@ -54,16 +57,20 @@ pub(super) fn read_lines(
             Err(error) => break Some((number, error.to_string())),
         };
         let text = without_end(&line);
-        let print = match print(text, number == 1) {
-            Ok(print) => print,
+        let said = match parse(text) {
+            Ok(said) => said,
             Err(why) => break Some((number, why.to_owned())),
         };
-        if let Some(print) = print {
-            doubtful.look_at(text, number);
-            take(print, ended.bytes + read);
+        match said {
+            Line::Plain(user, _) => doubtful.look_at(user, number),
+            Line::Hashed(_) => hashed = true,
+            Line::Blank => {}
+        }
+        if let Some(hash) = said.hash() {
+            take(hash, ended.bytes + read);
         }
         if !line.ends_with(b"\n") {
-            unended = print;
+            unended = said.hash();
             break None;
         }
         ended = Lines {
@@ -76,6 +83,7 @@ pub(super) fn read_lines(
         ended,
         unended,
         doubtful,
+        hashed,
         wrong,
     }
 }
@@ -140,7 +148,7 @@ impl Reading {
     }
 
     /// Reads to the end, or to the first wrong line.
-    pub(super) fn read(&mut self, take: impl FnMut(Print, u64)) -> ReadLines {
+    pub(super) fn read(&mut self, take: impl FnMut(LineHash, u64)) -> ReadLines {
         read_lines(&mut self.text, self.from, take)
     }
 

@@ -5,17 +5,17 @@ use std::time::{Duration, SystemTime};
 
 use super::*;
 
-/// Long after every change, so that stamps tell.
 /// Whether the user is held now; waits until that is known.
-async fn held_now(holds: &Holds, user: Print) -> Result<bool, HoldError> {
+async fn held_now(holds: &Holds, user: UserHashes) -> Result<bool, HoldError> {
     loop {
-        if let Some(told) = holds.check(user) {
-            return told;
+        if let Some(told) = holds.check(&user) {
+            return told.map(|hold| hold.is_some());
         }
         holds.fresh().await?;
     }
 }
 
+/// Long after every change, so that stamps tell.
 fn later() -> SystemTime {
     SystemTime::now() + Duration::from_secs(3600)
 }
@@ -48,7 +48,7 @@ impl Fixture {
 
     fn held(&self) -> String {
         let list = self.watched.held();
-        let held = |user: &&str| list.holds(Print::of(user));
+        let held = |user: &&str| list.holds(&UserHashes::of(user)).is_some();
         ["a", "b", "c"]
             .iter()
             .filter(|user| held(user))
@@ -210,13 +210,13 @@ fn a_list_without_holds_is_warned_of() {
 async fn no_call_starts_on_lists_that_nobody_looks_at() {
     let fixture = Fixture::new("a\n");
     let (holds, _files) = Holds::read(&[fixture.path()]).expect("a hold list");
-    let [a, b] = ["a", "b"].map(Print::of);
+    let [a, b] = ["a", "b"].map(UserHashes::of);
     assert_eq!(held_now(&holds, a).await, Ok(true));
     assert_eq!(held_now(&holds, b).await, Ok(false));
     tokio::time::advance(FRESH + Duration::from_millis(1)).await;
     let waits = timeout(Duration::from_secs(3600), held_now(&holds, b)).await;
     assert!(waits.is_err(), "{waits:?}");
-    assert!(holds.hold(a), "what is held is held");
+    assert_eq!(holds.hold(&a), Some(Hold::Exact), "what is held is held");
 }
 
 #[tokio::test]
@@ -227,12 +227,14 @@ async fn whoever_waits_for_a_look_gets_one() {
     fixture.write("a\nb\n");
     let _watching = holds.watch(files).expect("a thread");
     let mut looks = holds.now.subscribe();
-    let seen = looks.wait_for(|now| now.holds(Print::of("b"))).await;
+    let seen = looks
+        .wait_for(|now| now.holds(&UserHashes::of("b")).is_some())
+        .await;
     assert!(seen.map(drop).is_ok());
     fs::remove_file(fixture.path()).expect("removed");
     let trouble = looks.wait_for(|now| now.trouble.is_some()).await;
     assert!(trouble.map(drop).is_ok());
-    assert!(held_now(&holds, Print::of("a")).await.is_err());
+    assert!(held_now(&holds, UserHashes::of("a")).await.is_err());
     assert!(!holds.news().is_empty());
 }
 
@@ -247,7 +249,7 @@ async fn a_file_system_that_does_not_answer_ends_the_looking() {
     let (asks, _asked) = mpsc::channel(1);
     holds.keep_looking(asks).await;
     assert_eq!(holds.trouble(), Some(HoldError::no_answer()));
-    let user = Print::of("a");
+    let user = UserHashes::of("a");
     assert_eq!(held_now(&holds, user).await, Err(HoldError::no_answer()));
 }
 
@@ -264,8 +266,8 @@ async fn a_look_tells_of_the_moment_at_which_it_began() {
     tell.send(Look::default()).expect("somebody waits");
     let answered = asked.recv().await.expect("the next look");
     // It has told of two seconds ago: too long ago for a call that starts now.
-    let user = Print::of("a");
-    assert_eq!(holds.now.borrow().told(user), None);
+    let user = UserHashes::of("a");
+    assert_eq!(holds.now.borrow().told(&user), None);
     answered.send(Look::default()).expect("somebody waits");
     assert_eq!(held_now(&holds, user).await, Ok(false));
 }
@@ -278,7 +280,7 @@ async fn lists_that_take_long_to_read_are_fresh_for_as_much_longer() {
     let _looking = Watching(tokio::spawn(
         async move { looking.keep_looking(asks).await },
     ));
-    let user = Print::of("a");
+    let user = UserHashes::of("a");
     let reading = Duration::from_secs(5);
     let mut tell = asked.recv().await.expect("a look");
     for _ in 0..3 {
@@ -286,11 +288,11 @@ async fn lists_that_take_long_to_read_are_fresh_for_as_much_longer() {
         tell.send(Look::default()).expect("somebody waits");
         // As long as the reading took and a second more, since it began.
         holds.fresh().await.expect("no trouble");
-        assert_eq!(holds.check(user), Some(Ok(false)));
+        assert_eq!(holds.check(&user), Some(Ok(None)));
         tell = asked.recv().await.expect("the next look");
-        assert_eq!(holds.check(user), Some(Ok(false)));
+        assert_eq!(holds.check(&user), Some(Ok(None)));
         tokio::time::advance(FRESH + BEAT).await;
-        assert_eq!(holds.check(user), None);
+        assert_eq!(holds.check(&user), None);
     }
 }
 
@@ -307,7 +309,7 @@ async fn calls_that_wait_long_for_the_lists_are_told_of_once() {
         tokio::join!(
             holds.fresh(),
             holds.fresh(),
-            held_now(&holds, Print::of("a"))
+            held_now(&holds, UserHashes::of("a"))
         )
     };
     let waits = timeout(UNTOLD * 2, all).await;
@@ -359,7 +361,13 @@ fn a_line_that_goes_on_is_another_user_and_the_first_stays_held() {
         "{said}"
     );
     assert_eq!(fixture.held(), "abc");
-    assert!(fixture.watched.held().holds(Print::of("bc")));
+    assert!(
+        fixture
+            .watched
+            .held()
+            .holds(&UserHashes::of("bc"))
+            .is_some()
+    );
 }
 
 #[test]
@@ -379,6 +387,6 @@ fn a_long_list_that_is_rewritten_holds_everyone_of_both() {
     }
     let held = fixture.watched.held();
     assert_eq!(held.len(), 12_000);
-    assert!((0..12_000).all(|n| held.holds(Print::of(&format!("user-{n}")))));
-    assert!(!held.holds(Print::of("user-12000")));
+    assert!((0..12_000).all(|n| held.holds(&UserHashes::of(&format!("user-{n}"))).is_some()));
+    assert!(held.holds(&UserHashes::of("user-12000")).is_none());
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::HoldError;
-use super::list::{Doubtful, List, Met, Print};
+use super::list::{Doubtful, Hold, LineHash, List, Met, UserHashes};
 use super::reading::{Mark, ReadLines, Reading, Sha};
 
 /// File systems tell the time of a change in steps of some milliseconds: of a file that changed this short a time ago, a
@@ -52,7 +52,7 @@ impl Stamp {
     }
 }
 
-/// Prints that are sorted at a time when a list is read again, 4 MB of them: a second copy of the list would take twice its
+/// Lines that are sorted at a time when a list is read again, 4 MB of them: a second copy of the list would take twice its
 /// memory.
 const BATCH: usize = 1 << 18;
 /// Holds that a list makes room for before its file has told how long its lines are.
@@ -60,32 +60,46 @@ const AT_FIRST: usize = 1 << 16;
 
 /// Users who are held, in sorted lists of which no two hold the same: the first reading of a file, and what was added since.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Held(Vec<Arc<List>>);
+pub(super) struct Held {
+    lists: Vec<Arc<List>>,
+    /// Whether a line of the file is, or was, hashed.
+    hashed: bool,
+}
 
 impl Held {
     /// More than these are not merged: the merged list stands beside its parts for a moment.
     const MOST_MERGED: usize = 1 << 20;
 
-    pub(super) fn holds(&self, user: Print) -> bool {
-        self.0.iter().any(|list| list.holds(user))
+    /// Returns how the user is held, if so.
+    pub(super) fn holds(&self, user: &UserHashes) -> Option<Hold> {
+        let lists = self.lists.iter();
+        lists
+            .filter_map(|list| list.find(user, self.hashed, |_| {}))
+            .max()
+    }
+
+    /// Returns the lines of the first reading, and whether there may be hashed ones among them.
+    pub(super) fn first(&self) -> Option<(Arc<List>, bool)> {
+        let list = self.lists.first()?;
+        Some((Arc::clone(list), self.hashed))
     }
 
     pub(super) fn len(&self) -> usize {
-        self.0.iter().map(|list| list.len()).sum()
+        self.lists.iter().map(|list| list.len()).sum()
     }
 
     /// Adds users of whom none is held yet. Lists of about the same length are merged, so that there are few, and each user is
     /// copied a few times only.
     fn add(&mut self, list: List) {
         let mut list = Arc::new(list);
-        while let Some(last) = self.0.pop() {
+        while let Some(last) = self.lists.pop() {
             if last.len() > list.len() * 2 || last.len() + list.len() > Self::MOST_MERGED {
-                self.0.push(last);
+                self.lists.push(last);
                 break;
             }
             list = Arc::new(last.with(&list));
         }
-        self.0.push(list);
+        self.lists.push(list);
     }
 }
 
@@ -99,7 +113,7 @@ pub(super) struct Watched {
     held: Held,
     /// Where the last reading ended, and the user of a line that had no end then.
     mark: Mark,
-    unended: Option<Print>,
+    unended: Option<LineHash>,
     /// Whether everyone who is held stood in the file at the last reading.
     all_there: bool,
     /// How many holds it said when it was last told about, and how many it had said by then.
@@ -152,7 +166,10 @@ impl Watched {
             path: path.to_owned(),
             seen,
             told: (list.len(), list.len()),
-            held: Held(vec![Arc::new(list)]),
+            held: Held {
+                lists: vec![Arc::new(list)],
+                hashed: read.hashed,
+            },
             mark,
             unended: read.unended,
             all_there: true,
@@ -240,8 +257,10 @@ impl Watched {
             ended,
             unended,
             doubtful,
+            hashed,
             wrong,
         } = read;
+        self.held.hashed |= hashed;
         let (mark, _) = reading.end(ended);
         self.mark = mark;
         let known = self.held.len();
@@ -280,9 +299,9 @@ struct Gathered<'a> {
     held: &'a Held,
     /// Of each list that is held, who was met.
     met_of: Vec<Met>,
-    batch: Vec<Print>,
+    batch: Vec<LineHash>,
     /// The first print of all.
-    first: Option<Print>,
+    first: Option<LineHash>,
     /// Who is held and was met.
     met: usize,
     /// Who is not held yet, in lists of which no two hold the same.
@@ -293,7 +312,7 @@ impl<'a> Gathered<'a> {
     fn beside(held: &'a Held) -> Self {
         Self {
             held,
-            met_of: held.0.iter().map(|list| Met::none_of(list)).collect(),
+            met_of: held.lists.iter().map(|list| Met::none_of(list)).collect(),
             batch: Vec::new(),
             first: None,
             met: 0,
@@ -301,7 +320,7 @@ impl<'a> Gathered<'a> {
         }
     }
 
-    fn take(&mut self, print: Print) {
+    fn take(&mut self, print: LineHash) {
         self.first.get_or_insert(print);
         if self.batch.len() == self.batch.capacity() {
             // Only a few lines were added, or it is read from the start.
@@ -316,7 +335,7 @@ impl<'a> Gathered<'a> {
 
     fn sort_in(&mut self) {
         let mut batch = List::of(std::mem::take(&mut self.batch));
-        for (list, met) in self.held.0.iter().zip(&mut self.met_of) {
+        for (list, met) in self.held.lists.iter().zip(&self.met_of) {
             met.note(list, &batch);
             batch.leave_out(list);
         }
@@ -339,7 +358,7 @@ impl<'a> Gathered<'a> {
 
 /// Half as much again as the lines so far lead to expect: what is not used stays virtual, and a vector that grows is copied and
 /// stands in memory twice for a moment.
-fn make_room(prints: &mut Vec<Print>, taken: u64, size: u64) {
+fn make_room(prints: &mut Vec<LineHash>, taken: u64, size: u64) {
     let so_far = prints.len();
     let share = size.max(taken) as f64 / taken as f64;
     #[expect(

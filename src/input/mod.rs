@@ -315,15 +315,18 @@ impl Reader {
     /// from the first on, are those of known rows. Such rows are neither made whole nor judged, which takes most of the
     /// time that reading takes: whoever knows a row has seen it judged before.
     ///
+    /// `see` is shown the user of each row that is asked about; that may be some rows more than are passed over.
+    ///
     /// A row that is not passed over may be known all the same. Only rows that are plain to read are asked about.
     pub fn skip_known(
         &mut self,
         most: usize,
         keyer: &Keyer,
+        see: impl Fn(&[u8]),
         known: impl Fn(&[RowKey]) -> usize,
     ) -> usize {
         let skipped = match &mut self.rows {
-            Rows::Csv(records) if !self.ended => records.skip_known(most, keyer, known),
+            Rows::Csv(records) if !self.ended => records.skip_known(most, keyer, see, known),
             _ => 0,
         };
         self.row += skipped as u64;

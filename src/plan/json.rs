@@ -27,7 +27,10 @@ pub(super) struct Json<'a> {
     regions: Vec<JsonRegion<'a>>,
     seconds_at_learned_rate: Option<f64>,
     finish_at: Option<String>,
+    failed_earlier: u64,
     held: u64,
+    near_holds: u64,
+    hold_lines_without_a_row: Option<u64>,
     results: Option<Cow<'a, str>>,
     first_invalid: Vec<JsonInvalid<'a>>,
     first_duplicates: Vec<JsonPair<'a>>,
@@ -162,7 +165,10 @@ impl<'a> Json<'a> {
             finish_at: plan
                 .finish()
                 .map(|time| clock::rfc3339_seconds(time).to_string()),
+            failed_earlier: survey.failed_earlier,
             held: survey.held,
+            near_holds: survey.near_holds,
+            hold_lines_without_a_row: survey.unmatched_holds,
             results: path(&plan.results),
             first_invalid: survey.first_invalid.iter().map(invalid).collect(),
             first_duplicates: pairs(&survey.repeats.first_duplicates),

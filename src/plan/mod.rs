@@ -32,7 +32,7 @@ use crate::hold::{Fingerprint, HoldError, Holds};
 use crate::input::Input;
 use crate::quotas::Quotas;
 use crate::report::notice;
-use crate::run::{endpoint, is_loopback, quoted};
+use crate::run::{endpoint, is_loopback, quoted, tell_passed_over};
 use crate::settings::Settings;
 use refused::Refused;
 pub use refused::remove_unfinished;
@@ -49,11 +49,13 @@ pub async fn plan(
     let PlanArgs {
         invalid,
         out,
+        force,
         online,
         run,
     } = args;
     let quotas = Quotas::path().filter(|_| !run.no_state);
     let mut settings = settle(run, command)?;
+    tell_passed_over(&settings);
     let endpoint = endpoint(&settings).await?;
     if endpoint.as_deref().is_some_and(is_loopback) {
         settings.stays_local();
@@ -61,7 +63,7 @@ pub async fn plan(
     let (holds, lists) = holds(&settings, out.is_some())?;
     let draft = out
         .as_deref()
-        .map(|out| saved::Draft::begin(out, &mut settings))
+        .map(|out| saved::Draft::begin(out, force, &mut settings))
         .transpose()?;
     let mut refused = invalid
         .as_deref()
@@ -161,18 +163,25 @@ fn holds(settings: &Settings, is_saved: bool) -> Result<(Option<Holds>, Vec<Fing
     let paths = &settings.guards.holds;
     let unusable = |error: HoldError| Error::usage(error.to_string());
     if paths.is_empty() {
-        Ok((None, Vec::new()))
-    } else if is_saved {
-        let (holds, found) = Holds::read_for_plan(paths).map_err(unusable)?;
-        Ok((Some(holds), found))
+        return Ok((None, Vec::new()));
+    }
+    let (holds, found) = if is_saved {
+        Holds::read_for_plan(paths).map_err(unusable)?
     } else {
         let (holds, _) = Holds::read(paths).map_err(unusable)?;
-        Ok((Some(holds), Vec::new()))
+        (holds, Vec::new())
+    };
+    for warning in holds.news() {
+        notice(&warning);
     }
+    Ok((Some(holds), found))
 }
 
 /// The command that is due next, and what it does.
 fn next(plan: &Plan, settings: &Settings) -> Option<(String, &'static str)> {
+    if plan.survey.left == 0 {
+        return None;
+    }
     if let Some(out) = &plan.out {
         let command = format!(
             "cognito-unlink run --plan {} --rehearse",
@@ -180,8 +189,7 @@ fn next(plan: &Plan, settings: &Settings) -> Option<(String, &'static str)> {
         );
         return Some((command, "Next, rehearse exactly this:"));
     }
-    if !plan.problems.is_empty() || plan.survey.left == 0 || settings.inputs.contains(&Input::Stdin)
-    {
+    if !plan.problems.is_empty() || settings.inputs.contains(&Input::Stdin) {
         return None;
     }
     let mut words = Vec::new();
@@ -190,7 +198,7 @@ fn next(plan: &Plan, settings: &Settings) -> Option<(String, &'static str)> {
         match word.as_str() {
             "plan" if words.len() == 1 => words.push("run".to_owned()),
             "--invalid" | "--out" => _ = typed.next(),
-            "--online" | "--dry-run" | "--rehearse" => {}
+            "--online" | "--force" | "--dry-run" | "--rehearse" => {}
             word if word.starts_with("--invalid=") || word.starts_with("--out=") => {}
             word => words.push(quoted(word)),
         }

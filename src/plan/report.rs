@@ -12,7 +12,7 @@ use super::survey::Survey;
 use crate::admit::Rate;
 use crate::clock;
 use crate::error::Exit;
-use crate::report::{counted, grouped, paced, spoken};
+use crate::report::{NEAR, counted, grouped, paced, spoken, unmatched};
 use crate::row::region_of;
 use crate::settings::{Origin, Sourced};
 use crate::terminal::{printable, printable_json};
@@ -51,10 +51,10 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// 0 when every row is valid, 1 when some are not, 5 when a run would be stopped.
+    /// 0 when every row is valid, 1 when some are not or near matches of a hold list are for a person to decide, 5 when a run would be stopped.
     #[must_use]
     pub fn exit(&self) -> Exit {
-        match self.survey.invalid {
+        match self.survey.invalid + self.survey.near_holds {
             _ if !self.problems.is_empty() => Exit::Halted,
             0 => Exit::Done,
             _ => Exit::NotAllDone,
@@ -159,10 +159,22 @@ impl Plan {
             let what = format!("done already  in {}", printable(&results.to_string_lossy()));
             line(text, survey.already_done, &what);
         }
-        match survey.held {
-            0 if self.holds => line(text, 0, "held  no row is of a user on the hold list"),
+        if survey.failed_earlier > 0 {
+            let what = "failed  in an earlier run; --skip-failed leaves them alone";
+            line(text, survey.failed_earlier, what);
+        }
+        match survey.held - survey.near_holds {
+            0 if self.holds && survey.near_holds == 0 => {
+                line(text, 0, "held  no row is of a user on the hold list");
+            }
             0 => {}
             held => line(text, held, "held  on the hold list, never sent"),
+        }
+        if survey.near_holds > 0 {
+            line(text, survey.near_holds, &format!("held  {NEAR}"));
+        }
+        if let Some(lines @ 1..) = survey.unmatched_holds {
+            finding(text, &unmatched(lines));
         }
         line(text, survey.left, "left");
     }
@@ -268,7 +280,11 @@ impl Plan {
             let _ = writeln!(text, "A run takes no more rows after {}.", spoken(time));
         }
         if self.survey.calls() == 0 {
-            text.push_str("There is nothing to call.\n");
+            text.push_str(match (self.survey.left, self.survey.invalid) {
+                (0, 0) if self.survey.rows > 0 => "There is nothing left to do.\n",
+                (0, 1..) => "There is nothing left to do but to mend the invalid rows.\n",
+                _ => "There is nothing to call.\n",
+            });
             return;
         }
         let (Some(seconds), Some(finish)) = (self.forecast.seconds(), self.finish()) else {

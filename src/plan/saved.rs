@@ -82,6 +82,7 @@ pub(super) const NOT_PLANNED: &[&str] = &[
     "online",
     "invalid",
     "out",
+    "force",
     "yes",
     "json",
     "progress",
@@ -92,6 +93,7 @@ pub(super) const NOT_PLANNED: &[&str] = &[
     "rehearse",
     "ca-bundle",
     "config",
+    "no-config",
 ];
 
 /// What to do where there is no plan.
@@ -115,8 +117,8 @@ impl Draft {
     /// Has the inputs hashed while they are read.
     ///
     /// # Errors
-    /// An input cannot be read twice, or the file is there and is no plan.
-    pub(super) fn begin(path: &Path, settings: &mut Settings) -> Result<Self, Error> {
+    /// An input cannot be read twice; or the file is there and is no plan, or is one and is not to be replaced by `force`.
+    pub(super) fn begin(path: &Path, force: bool, settings: &mut Settings) -> Result<Self, Error> {
         let replaces = match fs::read(path) {
             Ok(text) if !is_plan(&text) => {
                 return Err(Error::usage(format!(
@@ -124,6 +126,14 @@ impl Draft {
                     path.display()
                 ))
                 .hint("Name another file."));
+            }
+            Ok(text) if !force => {
+                return Err(Error::usage(format!(
+                    "--out {}: the plan of {} stands there already",
+                    path.display(),
+                    made_at(&text)
+                ))
+                .hint("Name another file, or replace that plan with --force."));
             }
             Ok(text) => Some(made_at(&text)),
             Err(error) if error.kind() == ErrorKind::NotFound => None,

@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use super::repeats::{Place, Prefix, Repeats, Rows, SHOWN};
 use crate::error::Error;
-use crate::hold::{Holds, Print};
+use crate::hold::{Hold, Holds, UserHashes};
 use crate::input::{self, InputError, Read, Reader};
-use crate::record::Past;
+use crate::record::{Past, Skipped};
 use crate::row::{InvalidRow, Keyer, region_of};
 use crate::run::{peek, unreadable};
 use crate::settings::Settings;
 
 /// What stands in the inputs, and what is left to do.
 ///
-/// `rows = valid + invalid`, and `valid = already_done + held + left`. A row that repeats an earlier one is valid, and counted
+/// `rows = valid + invalid`, and `valid = already_done + failed_earlier + held + left`. A row that repeats an earlier one is valid, and counted
 /// like any other: a run calls it again.
 #[derive(Debug, Clone, Default)]
 pub struct Survey {
@@ -28,11 +28,17 @@ pub struct Survey {
     pub first_invalid: Vec<(Arc<str>, u64, String)>,
     /// Rows that stand more than once, and users under several identities.
     pub repeats: Repeats,
-    /// Rows that this run leaves alone, as an earlier one has settled them.
+    /// Rows that an earlier run has done.
     pub already_done: u64,
+    /// Rows that have failed in an earlier run, and that this one leaves alone.
+    pub failed_earlier: u64,
     /// Rows whose users are on a hold list, so that they are not called.
     pub held: u64,
-    /// The same for each hold list, up to the last that holds any.
+    /// Those of them that are near matches.
+    pub near_holds: u64,
+    /// Lines of the hold lists that match no row; nothing without lists.
+    pub unmatched_holds: Option<u64>,
+    /// Rows that are held by each hold list, up to the last that holds any.
     pub held_by: Vec<u64>,
     /// Rows that remain to be called.
     pub left: u64,
@@ -196,37 +202,52 @@ impl<'a> Count<'a> {
     fn valid(&mut self, place: Place, values: [&str; 4]) {
         let [identity, pool, provider, user] = values;
         self.survey.rows += 1;
-        let known = self.knows && {
+        let known = if self.knows {
             let key = self.keyer.key_of(values.map(str::as_bytes));
             self.past.skips(key)
+        } else {
+            None
         };
+        let hold = self.look_up(user, known.is_none());
         let number = self.group(pool, provider);
         let group = &mut self.groups[number];
         group.rows += 1;
-        if known {
-            self.survey.already_done += 1;
-        } else if let Some(holds) = self.holds
-            && let print = Print::of(user)
-            && holds.hold(print)
-        {
-            self.survey.held += 1;
-            for list in holds.held_by(print) {
-                if self.survey.held_by.len() <= list {
-                    self.survey.held_by.resize(list + 1, 0);
-                }
-                self.survey.held_by[list] += 1;
+        match (known, hold) {
+            (Some(Skipped::Done), _) => self.survey.already_done += 1,
+            (Some(Skipped::Failed), _) => self.survey.failed_earlier += 1,
+            (None, Some(hold)) => {
+                self.survey.held += 1;
+                self.survey.near_holds += u64::from(hold == Hold::Near);
             }
-        } else {
-            group.left += 1;
-            if self.taken < self.limit {
-                self.taken += 1;
-                group.taken += 1;
+            (None, None) => {
+                group.left += 1;
+                if self.taken < self.limit {
+                    self.taken += 1;
+                    group.taken += 1;
+                }
             }
         }
         self.seen.see(&group.prefix, user, identity, place);
     }
 
+    /// Shows the hold lists a row's user; counts which of them hold a row that `counts`.
+    fn look_up(&mut self, user: &str, counts: bool) -> Option<Hold> {
+        let holds = self.holds?;
+        let user = UserHashes::of(user);
+        let hold = holds.see(&user)?;
+        for list in holds.held_by(&user).into_iter().filter(|_| counts) {
+            if self.survey.held_by.len() <= list {
+                self.survey.held_by.resize(list + 1, 0);
+            }
+            self.survey.held_by[list] += 1;
+        }
+        Some(hold)
+    }
+
     fn invalid(&mut self, row: InvalidRow) {
+        if !row.link.developer_user_identifier.is_empty() {
+            self.look_up(&row.link.developer_user_identifier, false);
+        }
         self.survey.rows += 1;
         self.survey.invalid += 1;
         if self.survey.first_invalid.len() < SHOWN {
@@ -260,7 +281,8 @@ impl<'a> Count<'a> {
     fn into_survey(self) -> Survey {
         let mut survey = self.survey;
         survey.valid = survey.rows - survey.invalid;
-        survey.left = survey.valid - survey.already_done - survey.held;
+        survey.left = survey.valid - survey.already_done - survey.failed_earlier - survey.held;
+        survey.unmatched_holds = self.holds.map(Holds::unmatched);
         for group in self.groups {
             survey.pools.entry(group.pool).or_default().add(Pool {
                 developer_provider_names: [group.provider].into(),

@@ -58,7 +58,7 @@ pub async fn take_over(
     // Behind a link the plan's own folder is meant: the link may stand anywhere.
     let behind = std::fs::read_link(path).and_then(|_| std::fs::canonicalize(path));
     let folder = folder_of(behind.as_deref().unwrap_or(path));
-    let run = planned_args(
+    let mut run = planned_args(
         &saved,
         folder,
         given().filter(|option| option.name != "plan"),
@@ -69,6 +69,7 @@ pub async fn take_over(
             path.display()
         ))
     })?;
+    run.beside = Some(path.to_owned());
     let mut settings = Settings::new(run, command)?;
     if settings.mode == Mode::Real {
         let endpoint = endpoint(&settings).await?;

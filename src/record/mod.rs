@@ -19,7 +19,7 @@ use std::time::{Duration, SystemTime};
 
 pub use format::{COLUMNS, Format};
 pub use inflight::{Holder, InFlight};
-pub use past::Past;
+pub use past::{Past, Skipped};
 pub use writer::{Held, Recorded, Recording, Settled, ToRecord, Writer};
 
 use side_file::LeftBehind;

@@ -14,6 +14,15 @@ use super::{LOCAL, OpenError, Settings, from_start, random_key};
 use crate::outcome::Outcome;
 use crate::row::{Field, Keyer, RowKey};
 
+/// Why a run leaves a row alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Skipped {
+    /// It is done.
+    Done,
+    /// It has failed, and failed rows are to be left alone. It is still not done.
+    Failed,
+}
+
 /// What earlier runs have settled.
 #[derive(Debug, Default)]
 pub struct Past {
@@ -94,17 +103,22 @@ impl<'a> Followers<'a> {
 }
 
 impl Past {
-    /// Whether this run leaves the row alone.
+    /// Returns why this run leaves the row alone, if it does.
     #[must_use]
-    pub fn skips(&self, key: RowKey) -> bool {
-        self.done.contains(key) || self.failed.contains(&key)
+    pub fn skips(&self, key: RowKey) -> Option<Skipped> {
+        if self.done.contains(key) {
+            Some(Skipped::Done)
+        } else {
+            self.failed.contains(&key).then_some(Skipped::Failed)
+        }
     }
 
-    /// How many of these rows, from the first on, this run leaves alone.
+    /// Returns how many of these rows, from the first on, are done.
     #[must_use]
-    pub fn skips_first(&self, keys: &[RowKey]) -> usize {
+    pub fn done_first(&self, keys: &[RowKey]) -> usize {
         self.done.fetch(keys);
-        keys.iter().take_while(|key| self.skips(**key)).count()
+        let is_done = |key: &&RowKey| self.done.contains(**key);
+        keys.iter().take_while(is_done).count()
     }
 
     /// Whether an attempt of an earlier run may have taken effect without anybody knowing.

@@ -6,10 +6,11 @@ mod progress;
 mod summary;
 mod tally;
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 pub use progress::{Progress, Reading, Style, Totals};
-pub use summary::{Born, Report, conclusion};
+pub use summary::{Born, NEAR, Report, Unread, conclusion, unmatched};
 pub use tally::Tally;
 
 use crate::admit::{Rate, Vain};
@@ -44,6 +45,21 @@ pub struct Snapshot {
     pub stop: Stop,
     /// What is to be said, once.
     pub news: Vec<String>,
+}
+
+impl Totals {
+    /// Returns about how many rows there are, as far as what was read of them tells.
+    pub(crate) fn estimate(bytes: u64, reading: &Reading) -> Option<u64> {
+        let rows = reading.rows.load(Ordering::Relaxed);
+        let read = reading.bytes.load(Ordering::Relaxed);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "an estimate of a number of rows"
+        )]
+        let estimate = (rows as f64 * (bytes as f64 / read as f64)) as u64;
+        (rows > 0 && read > 0).then_some(estimate)
+    }
 }
 
 /// Writes a line for people to standard error, safe for a terminal; where the log is JSON, as an object of it.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use console::Term;
@@ -230,26 +230,16 @@ impl Progress {
 
     /// Rows dealt with, and how many there are: exactly once all are read, before that as far as the bytes tell.
     fn extent(&self, now: &Snapshot) -> (u64, Option<u64>) {
-        let done = now.tally.settled() + now.tally.skipped;
+        let done = now.tally.settled() + now.tally.known();
         let read = now.tally.read;
-        let rows = self.totals.reading.rows.load(Ordering::Relaxed);
-        let bytes_read = self.totals.reading.bytes.load(Ordering::Relaxed);
         let total = match self.totals.bytes {
             _ if now.all_read => Some(read),
             _ if self.totals.rows.is_some() => self.totals.rows,
-            Some(bytes) if bytes_read > 0 && rows > 0 => {
-                #[expect(
-                    clippy::cast_possible_truncation,
-                    clippy::cast_sign_loss,
-                    reason = "an estimate of a number of rows"
-                )]
-                let estimate = (rows as f64 * (bytes as f64 / bytes_read as f64)) as u64;
-                Some(estimate.max(read))
-            }
+            Some(bytes) => Totals::estimate(bytes, &self.totals.reading).map(|rows| rows.max(read)),
             _ => None,
         };
         let uncalled =
-            now.tally.skipped + now.tally.of(Outcome::Invalid) + now.tally.of(Outcome::Held);
+            now.tally.known() + now.tally.of(Outcome::Invalid) + now.tally.of(Outcome::Held);
         let limited = self.totals.limit.map(|limit| limit + uncalled);
         match (total, limited) {
             (Some(total), Some(limited)) => (done, Some(total.min(limited))),
@@ -283,7 +273,12 @@ impl Progress {
                 Outcome::Failed | Outcome::InDoubt | Outcome::Invalid
             )
         };
-        let told = |outcome| part(now.tally.of(outcome), &outcome.as_str().replace('_', " "));
+        let told = |outcome| {
+            part(
+                now.tally.in_all(outcome),
+                &outcome.as_str().replace('_', " "),
+            )
+        };
         let (well, unwell): (Vec<_>, Vec<_>) = Outcome::ALL.into_iter().partition(is_well);
         parts.extend(unwell.into_iter().filter_map(told));
         let left = total.map_or(0, |total| total.saturating_sub(done));

@@ -29,12 +29,18 @@ pub struct Report {
     pub throttled: u64,
     /// Calls a second that Regions were found to bear.
     pub quotas: Vec<Born>,
+    /// Regions of which that is not known, as calls were throttled at random.
+    pub random: Vec<String>,
     /// Whether hold lists were read: then it is told, too, if nobody of the rows is on them.
     pub holds: bool,
+    /// Lines of the hold lists that match no row, where all rows were read.
+    pub unmatched_holds: Option<u64>,
     /// How long it took.
     pub elapsed: Duration,
     /// Whether the inputs were read or counted to their end: otherwise there may be more rows left.
     pub counted_to_end: bool,
+    /// Rows that were not read and are not counted, where they were not and it is known how many these are, or about how many.
+    pub unread: Option<Unread>,
     /// Whether some of the rows left may have been called without a record.
     pub unrecorded: bool,
     /// The exit code.
@@ -45,6 +51,31 @@ pub struct Report {
     pub message: Option<String>,
     /// The next command, where one is due, and what it does.
     pub next: Option<(String, String)>,
+}
+
+/// Rows that were not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unread {
+    /// So many, as a plan has counted them.
+    Rows(u64),
+    /// About so many, as far as the bytes tell.
+    About(u64),
+}
+
+impl Unread {
+    fn rows(self) -> u64 {
+        let (Self::Rows(rows) | Self::About(rows)) = self;
+        rows
+    }
+
+    /// As in `about 1,234 more that were not read`.
+    fn text(unread: Option<Self>) -> String {
+        match unread {
+            None | Some(Self::Rows(0) | Self::About(0)) => "more that were not read".to_owned(),
+            Some(Self::Rows(rows)) => format!("{} more that were not read", grouped(rows)),
+            Some(Self::About(rows)) => format!("about {} more that were not read", grouped(rows)),
+        }
+    }
 }
 
 /// What a Region bears.
@@ -68,6 +99,20 @@ impl Born {
             format!("{region} bears about {quota}.")
         }
     }
+}
+
+/// What is said of rows that are held by near matches.
+pub const NEAR: &str =
+    "near matches of the hold list, never sent: a person must decide (error_code NearHold)";
+
+/// Says how many lines of the hold lists match no row.
+#[must_use]
+pub fn unmatched(lines: u64) -> String {
+    let (lines, matches) = (
+        counted(lines, "line"),
+        if lines == 1 { "matches" } else { "match" },
+    );
+    format!("{lines} of the hold lists {matches} no row of the input.")
 }
 
 /// The exit code of a run that read all its input.
@@ -107,10 +152,14 @@ impl Serialize for Report {
         map.serialize_entry("rows", &tally.read)?;
         map.serialize_entry("skipped", &tally.skipped)?;
         for outcome in Outcome::ALL {
-            map.serialize_entry(outcome.as_str(), &tally.of(outcome))?;
+            map.serialize_entry(outcome.as_str(), &tally.in_all(outcome))?;
         }
         map.serialize_entry("left", &tally.left)?;
+        map.serialize_entry("near_holds", &tally.near_holds)?;
+        map.serialize_entry("hold_lines_without_a_row", &self.unmatched_holds)?;
         map.serialize_entry("counted_to_end", &self.counted_to_end)?;
+        let unread = self.unread.map(Unread::rows);
+        map.serialize_entry("not_read_about", &unread)?;
         map.serialize_entry("calls", &self.calls)?;
         map.serialize_entry("throttled", &self.throttled)?;
         let quotas: Vec<_> = self.quotas.iter().map(Quota::of).collect();
@@ -147,6 +196,49 @@ impl Report {
         } else if self.mode == "dry_run" {
             text.push_str("Dry run: nothing was called and nothing was written.\n");
         }
+        self.counts(&mut text);
+        if let Some(lines @ 1..) = self.unmatched_holds {
+            text.push_str(&unmatched(lines));
+            text.push('\n');
+        }
+        if self.calls > 0 {
+            let throttled = match self.throttled {
+                0 => String::new(),
+                calls => format!(", {} of them throttled", grouped(calls)),
+            };
+            let seconds = self.elapsed.as_secs_f64().max(0.001);
+            let _ = writeln!(
+                text,
+                "{} in {} ({:.1}/s){throttled}.",
+                counted(self.calls, "call"),
+                spoken(self.elapsed),
+                self.calls as f64 / seconds
+            );
+        }
+        for born in &self.quotas {
+            let _ = writeln!(text, "{}", born.text());
+        }
+        for region in &self.random {
+            let region = printable(region);
+            let _ = writeln!(
+                text,
+                "{region}: calls were throttled whatever the pace, so that its quota is not known."
+            );
+        }
+        if let Some(results) = &self.results {
+            let _ = writeln!(text, "Results: {}", printable(&results.to_string_lossy()));
+        }
+        if let Some(message) = &self.message {
+            let _ = writeln!(text, "\n{}", printable_lines(message));
+        }
+        if let Some((command, does)) = &self.next {
+            let _ = writeln!(text, "\n{does}\n  {}", printable(command));
+        }
+        text
+    }
+
+    /// The rows by what became of them.
+    fn counts(&self, text: &mut String) {
         let mut line = |rows: u64, name: &str, note: &str| {
             let note = if note.is_empty() {
                 String::new()
@@ -175,13 +267,18 @@ impl Report {
             ),
             (
                 tally.of(Outcome::UnlinkedReplyLost),
-                "unlinked",
-                "told by a second attempt, the first reply being lost",
+                "unlinked, reply lost",
+                "an attempt got no reply, and a later one found nothing to unlink",
             ),
             (
                 tally.of(Outcome::Failed),
                 "failed",
                 "error_code and error_message in the results tell why",
+            ),
+            (
+                tally.failed_earlier,
+                "failed",
+                "in an earlier run; --skip-failed leaves them alone",
             ),
             (
                 tally.of(Outcome::InDoubt),
@@ -194,12 +291,18 @@ impl Report {
                 line(rows, name, note);
             }
         }
-        match tally.of(Outcome::Held) {
-            0 if self.holds => line(0, "held", "no row read is of a user on the hold list"),
+        match tally.of(Outcome::Held) - tally.near_holds {
+            0 if self.holds && tally.near_holds == 0 => {
+                line(0, "held", "no row read is of a user on the hold list");
+            }
             0 => {}
             held => line(held, "held", "on the hold list, never sent"),
         }
+        if tally.near_holds > 0 {
+            line(tally.near_holds, "held", NEAR);
+        }
         if tally.left > 0 || !self.counted_to_end {
+            let unread = Unread::text(self.unread);
             let note = match (self.mode, self.counted_to_end) {
                 ("dry_run", true) => "to be called",
                 _ if self.unrecorded => {
@@ -207,38 +310,11 @@ impl Report {
                 }
                 // Not "untouched": an earlier run may have left some in doubt.
                 (_, true) => "for the next run",
-                (_, false) if tally.left == 0 => "but more that were not read",
-                (_, false) => "for the next run, and more that were not read",
+                (_, false) if tally.left == 0 => &format!("but {unread}"),
+                (_, false) => &format!("for the next run, and {unread}"),
             };
             line(tally.left, "left", note);
         }
-        if self.calls > 0 {
-            let throttled = match self.throttled {
-                0 => String::new(),
-                calls => format!(", {} of them throttled", grouped(calls)),
-            };
-            let seconds = self.elapsed.as_secs_f64().max(0.001);
-            let _ = writeln!(
-                text,
-                "{} in {} ({:.1}/s){throttled}.",
-                counted(self.calls, "call"),
-                spoken(self.elapsed),
-                self.calls as f64 / seconds
-            );
-        }
-        for born in &self.quotas {
-            let _ = writeln!(text, "{}", born.text());
-        }
-        if let Some(results) = &self.results {
-            let _ = writeln!(text, "Results: {}", printable(&results.to_string_lossy()));
-        }
-        if let Some(message) = &self.message {
-            let _ = writeln!(text, "\n{}", printable_lines(message));
-        }
-        if let Some((command, does)) = &self.next {
-            let _ = writeln!(text, "\n{does}\n  {}", printable(command));
-        }
-        text
     }
 }
 

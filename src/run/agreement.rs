@@ -17,10 +17,11 @@ use crate::call::aws::AwsCalls;
 use crate::call::look::{Caller, Look, Pool, Untold, Why};
 use crate::clock;
 use crate::error::{Error, Exit};
-use crate::hold::{Holds, Print};
+use crate::hold::{Holds, UserHashes};
 use crate::input::{self, Input, Patience, Read};
+use crate::record::Skipped;
 use crate::report::{grouped, spoken};
-use crate::row::region_of;
+use crate::row::{Row, region_of};
 use crate::settings::Settings;
 use crate::stderr;
 use crate::terminal::{can_ask, printable};
@@ -198,23 +199,44 @@ struct Survey {
     /// Those of them that the run takes before it stops at `--limit`, by Region.
     taken: BTreeMap<String, u64>,
     done: u64,
+    failed: u64,
     invalid: u64,
     held: u64,
     complete: bool,
 }
 
 impl Survey {
+    /// Counts a row that is to be called.
+    fn take(&mut self, settings: &Settings, row: &Row, to_take: &mut u64) -> Result<(), Error> {
+        let pool = &row.link.identity_pool_id;
+        if let Some(why) = settings.guards.allowed.refuses_pool(pool) {
+            return Err(not_allowed(&why, &row.position));
+        }
+        if *to_take > 0 {
+            *to_take -= 1;
+            let region = region_of(pool).to_owned();
+            *self.taken.entry(region).or_default() += 1;
+        }
+        match self.pools.get_mut(pool) {
+            Some(rows) => *rows += 1,
+            None => _ = self.pools.insert(pool.clone(), 1),
+        }
+        Ok(())
+    }
+
     fn of(settings: &Settings, holds: Option<&Holds>) -> Result<Self, Error> {
         let until = Instant::now() + LOOKING;
         let mut survey = Self {
             pools: BTreeMap::new(),
             taken: BTreeMap::new(),
             done: 0,
+            failed: 0,
             invalid: 0,
             held: 0,
             complete: true,
         };
-        let held = |user: &str| holds.is_some_and(|holds| holds.hold(Print::of(user)));
+        let held =
+            |user: &str| holds.is_some_and(|holds| holds.hold(&UserHashes::of(user)).is_some());
         let mut to_take = settings.bounds.limit.unwrap_or(u64::MAX);
         let (past, keyer) = peek(settings)?;
         // The numbers that are shown are of this moment.
@@ -229,19 +251,15 @@ impl Survey {
             }
             for read in input::open(input, &reading).map_err(|error| unreadable(&error))? {
                 match read.map_err(|error| unreadable(&error))? {
-                    Read::Row(row) if past.skips(keyer.key(&row.link)) => survey.done += 1,
-                    Read::Row(row) if held(&row.link.developer_user_identifier) => survey.held += 1,
                     Read::Row(row) => {
-                        let pool = row.link.identity_pool_id;
-                        if let Some(why) = settings.guards.allowed.refuses_pool(&pool) {
-                            return Err(not_allowed(&why, &row.position));
+                        let known = past.skips(keyer.key(&row.link));
+                        let is_held = || held(&row.link.developer_user_identifier);
+                        match known {
+                            Some(Skipped::Done) => survey.done += 1,
+                            Some(Skipped::Failed) => survey.failed += 1,
+                            None if is_held() => survey.held += 1,
+                            None => survey.take(settings, &row, &mut to_take)?,
                         }
-                        if to_take > 0 {
-                            to_take -= 1;
-                            let region = region_of(&pool).to_owned();
-                            *survey.taken.entry(region).or_default() += 1;
-                        }
-                        *survey.pools.entry(pool).or_default() += 1;
                     }
                     Read::Invalid(_) => survey.invalid += 1,
                 }
@@ -290,6 +308,10 @@ impl Survey {
         }
         for (rows, why) in [
             (self.done, "done already"),
+            (
+                self.failed,
+                "failed in an earlier run, left alone (--skip-failed)",
+            ),
             (self.held, "on the hold list"),
             (self.invalid, "invalid"),
         ] {

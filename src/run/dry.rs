@@ -4,9 +4,10 @@ use tokio::time::Instant;
 
 use super::{Holding, ending, not_allowed, peek, unreadable};
 use crate::error::Error;
-use crate::hold::Print;
+use crate::hold::{Hold, Holds, UserHashes};
 use crate::input::{self, Read};
 use crate::outcome::Outcome;
+use crate::record::Skipped;
 use crate::report::{Report, Style, Tally, counted, notice};
 use crate::settings::Settings;
 
@@ -21,16 +22,26 @@ pub(super) fn run(settings: &Settings, holding: Option<&Holding>) -> Result<Repo
     let began = Instant::now();
     let (past, keyer) = peek(settings)?;
     let mut tally = Tally::default();
-    let held = |user: &str| holding.is_some_and(|holding| holding.holds.hold(Print::of(user)));
+    let holds = holding.map(|holding| &*holding.holds);
+    let see = |user: &str| holds.and_then(|holds| holds.see(&UserHashes::of(user)));
     for input in &settings.inputs {
         for read in input::open(input, &settings.input).map_err(|error| unreadable(&error))? {
             tally.read += 1;
             match read.map_err(|error| unreadable(&error))? {
-                Read::Row(row) if past.skips(keyer.key(&row.link)) => tally.skipped += 1,
-                Read::Row(row) if held(&row.link.developer_user_identifier) => {
-                    tally.settle(Outcome::Held);
-                }
                 Read::Row(row) => {
+                    let hold = see(&row.link.developer_user_identifier);
+                    match (past.skips(keyer.key(&row.link)), hold) {
+                        (Some(Skipped::Done), _) => tally.skipped += 1,
+                        (Some(Skipped::Failed), _) => tally.failed_earlier += 1,
+                        (None, Some(hold)) => {
+                            tally.settle(Outcome::Held);
+                            tally.near_holds += u64::from(hold == Hold::Near);
+                        }
+                        (None, None) => {}
+                    }
+                    if tally.adds_up() {
+                        continue;
+                    }
                     let pool = &row.link.identity_pool_id;
                     if let Some(why) = settings.guards.allowed.refuses_pool(pool) {
                         return Err(not_allowed(&why, &row.position));
@@ -38,6 +49,7 @@ pub(super) fn run(settings: &Settings, holding: Option<&Holding>) -> Result<Repo
                     tally.left += 1;
                 }
                 Read::Invalid(row) => {
+                    see(&row.link.developer_user_identifier);
                     tally.settle(Outcome::Invalid);
                     if settings.progress != Style::None && tally.of(Outcome::Invalid) <= SHOWN {
                         notice(&format!("{}: {}", row.position, row.fault.reason));
@@ -49,5 +61,7 @@ pub(super) fn run(settings: &Settings, holding: Option<&Holding>) -> Result<Repo
     if let more @ 1.. = tally.of(Outcome::Invalid).saturating_sub(SHOWN) {
         notice(&format!("and {}", counted(more, "more invalid row")));
     }
-    Ok(ending::dry_report(settings, tally, began.elapsed()))
+    let mut report = ending::dry_report(settings, tally, began.elapsed());
+    report.unmatched_holds = holds.map(Holds::unmatched);
+    Ok(report)
 }

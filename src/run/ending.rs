@@ -83,9 +83,12 @@ fn blank(settings: &Settings, tally: Tally, elapsed: Duration) -> Report {
         calls: 0,
         throttled: 0,
         quotas: Vec::new(),
+        random: Vec::new(),
         holds: !settings.guards.holds.is_empty(),
+        unmatched_holds: None,
         elapsed,
         counted_to_end: true,
+        unread: None,
         unrecorded: false,
         exit: Exit::Done,
         reason: "finished",
@@ -198,6 +201,9 @@ fn undone(settings: &Settings, tally: &Tally) -> Option<String> {
             "Invalid rows stand in the results with their line and reason ({invalid} of them). Mend them in the input, or in a file of their own."
         ));
     }
+    if tally.near_holds > 0 {
+        return Some(near_holds(tally.near_holds));
+    }
     let results = settings.results.as_ref()?;
     let is_known = settings.mode == Mode::Rehearsal && tally.skipped > 0 && tally.settled() == 0;
     is_known.then(|| {
@@ -206,6 +212,18 @@ fn undone(settings: &Settings, tally: &Tally) -> Option<String> {
             results.path.display()
         )
     })
+}
+
+/// Says what a person has to decide.
+fn near_holds(rows: u64) -> String {
+    format!(
+        "{} held by near matches of the hold list. Are they the people whom its lines mean? If so, write these lines as the rows \
+         have them; if not, have the line given as sha256:<hex> of the other identifier.",
+        match rows {
+            1 => "1 row is".to_owned(),
+            _ => format!("{rows} rows are"),
+        }
+    )
 }
 
 /// What is to be done about results that cannot be written.
@@ -280,16 +298,23 @@ fn halted(answer: &HaltingAnswer) -> String {
 
 /// The command that is due next, and what it does.
 fn next(settings: &Settings, tally: &Tally, exit: Exit) -> Option<(String, String)> {
-    let undone = tally.of(Outcome::Failed) + tally.of(Outcome::InDoubt);
+    let command = &settings.command;
+    let in_doubt = tally.of(Outcome::InDoubt);
+    let failed = tally.in_all(Outcome::Failed);
+    let skips_failed = command.iter().any(|word| word == SKIP_FAILED);
     let does = match exit {
         Exit::Done if settings.mode == Mode::Rehearsal => {
-            return Some((
-                command_without(&settings.command, &["--rehearse"], &[]),
-                "Next, for real:".to_owned(),
-            ));
+            return Some((real_command(command), "Next, for real:".to_owned()));
         }
         Exit::Done | Exit::Usage | Exit::Held | Exit::CallFailed => return None,
-        Exit::NotAllDone if undone == 0 => return to_be_mended(settings, tally),
+        Exit::NotAllDone if failed + in_doubt == 0 => return to_be_mended(settings, tally),
+        Exit::NotAllDone if skips_failed && in_doubt == 0 => {
+            return Some((
+                command_without(command, &[SKIP_FAILED], &[]),
+                "Next, without --skip-failed what has failed is tried again:".to_owned(),
+            ));
+        }
+        Exit::NotAllDone if skips_failed => "Next, the same command tries what is in doubt again:",
         Exit::NotAllDone => {
             "Next, the same command tries what is failed or in doubt again (--skip-failed leaves what failed):"
         }
@@ -299,10 +324,29 @@ fn next(settings: &Settings, tally: &Tally, exit: Exit) -> Option<(String, Strin
             "Next, the same command goes on where this run stopped:"
         }
     };
-    Some((
-        command_without(&settings.command, &[], &[]),
-        does.to_owned(),
-    ))
+    Some((command_without(command, &[], &[]), does.to_owned()))
+}
+
+const SKIP_FAILED: &str = "--skip-failed";
+
+/// The command that does for real what was rehearsed. Its rate is not taken along: a rehearsal is made fast to be short, and the
+/// quota of AWS is another.
+fn real_command(command: &[String]) -> String {
+    let mut words = Vec::new();
+    let mut typed = command.iter();
+    while let Some(word) = typed.next() {
+        match word.as_str() {
+            // What stands behind it names inputs.
+            "--" => {
+                words.push(word.clone());
+                words.extend(typed.by_ref().cloned());
+            }
+            "--rate" => _ = typed.next(),
+            rate if rate.starts_with("--rate=") => {}
+            _ => words.push(word.clone()),
+        }
+    }
+    command_without(&words, &["--rehearse"], &[])
 }
 
 /// The command that writes the invalid rows to a file, to be mended there. It takes none from a pipe, nor from a saved plan.
@@ -378,5 +422,27 @@ mod tests {
             command_without(&command, &["--rehearse"], &["--yes"]),
             r"cognito-unlink run 'it'\''s here.csv' '' --yes"
         );
+    }
+
+    #[test]
+    fn a_rehearsals_rate_is_not_taken_along() {
+        for (typed, real) in [
+            ("run p.csv --rehearse --rate 1000", "run p.csv"),
+            (
+                "run --rate=unlimited --rehearse p.csv --yes",
+                "run p.csv --yes",
+            ),
+            (
+                "run --rate 5/m --burst 2 p.csv --rehearse",
+                "run --burst 2 p.csv",
+            ),
+            (
+                "run --rehearse -- --rate=1.csv --rate",
+                "run -- --rate=1.csv --rate",
+            ),
+        ] {
+            let words: Vec<_> = typed.split(' ').map(str::to_owned).collect();
+            assert_eq!(real_command(&words), real, "{typed}");
+        }
     }
 }

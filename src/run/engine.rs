@@ -15,14 +15,15 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::{JoinError, yield_now};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
-use super::feeder::Fed;
+use super::feeder::{Fed, Known};
 use super::limit::{Limit, at};
 use super::preflight::Sight;
 use super::reason::{Reason, Summary};
 use super::wires::{Bounds, Wires};
 use super::workers::Workers;
 use crate::call::Unlink;
-use crate::outcome::Cause;
+use crate::hold::NEAR_HOLD;
+use crate::outcome::{Cause, Outcome};
 use crate::record::{self, Held, Recorded, Recording, Settled, ToRecord};
 use crate::report::{Snapshot, Tally};
 use crate::row::region_of;
@@ -198,10 +199,7 @@ impl<'a, C: Unlink> Engine<'a, C> {
     fn fed(&mut self, fed: Fed) {
         match fed {
             Fed::Unreadable(error) => self.stop_taking(Reason::Unreadable(error)),
-            Fed::Skipped(rows) => {
-                self.tally.read += rows;
-                self.tally.skipped += rows;
-            }
+            Fed::Skipped(known) => self.skip(known),
             Fed::Row(row) if self.given_up.contains_key(row.row.link.region()) => {
                 self.count(&Fed::Row(row));
             }
@@ -344,6 +342,11 @@ impl<'a, C: Unlink> Engine<'a, C> {
                 for (entry, held) in lines {
                     self.open -= 1;
                     self.tally.settle(entry.outcome);
+                    if entry.outcome == Outcome::Held
+                        && entry.facts.code.as_deref() == Some(NEAR_HOLD)
+                    {
+                        self.tally.near_holds += 1;
+                    }
                     if let Some(key) = entry.key {
                         self.wires.interrupted.remove(&key);
                     }
@@ -428,6 +431,13 @@ impl<'a, C: Unlink> Engine<'a, C> {
         self.reason.get_or_insert(reason);
     }
 
+    /// Counts rows that are left alone.
+    fn skip(&mut self, known: Known) {
+        self.tally.read += known.done + known.failed;
+        self.tally.skipped += known.done;
+        self.tally.failed_earlier += known.failed;
+    }
+
     /// Counts a row that is not taken.
     fn count(&mut self, fed: &Fed) {
         match fed {
@@ -435,10 +445,7 @@ impl<'a, C: Unlink> Engine<'a, C> {
                 self.tally.read += 1;
                 self.tally.left += 1;
             }
-            Fed::Skipped(rows) => {
-                self.tally.read += rows;
-                self.tally.skipped += rows;
-            }
+            Fed::Skipped(known) => self.skip(*known),
             Fed::Unreadable(_) => {}
         }
     }

@@ -8,8 +8,9 @@ use std::sync::atomic::Ordering;
 
 use tokio::sync::mpsc;
 
+use crate::hold::{Holds, UserHashes};
 use crate::input::{self, Input, InputError, Read};
-use crate::record::Past;
+use crate::record::{Past, Skipped};
 use crate::report::Reading;
 use crate::row::{InvalidRow, Keyer, Room, Taken};
 use crate::worker::OpenRow;
@@ -18,7 +19,7 @@ use crate::worker::OpenRow;
 const AHEAD: usize = 256;
 
 /// Skipped rows that are told at once: as many channel messages as rows would make a long resume slow.
-const SKIPPED_AT_ONCE: usize = 4096;
+const SKIPPED_AT_ONCE: u64 = 4096;
 
 /// What the feeder found.
 #[derive(Debug)]
@@ -27,10 +28,32 @@ pub enum Fed {
     Row(Box<OpenRow>),
     /// A row that is never called, and the room that it takes.
     Invalid(Box<InvalidRow>, Option<Taken>),
-    /// Rows that an earlier run has settled.
-    Skipped(u64),
+    /// Rows that are left alone.
+    Skipped(Known),
     /// An input that cannot be read on. Nothing follows.
     Unreadable(InputError),
+}
+
+/// Rows that an earlier run has settled, by what became of them.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Known {
+    /// Done.
+    pub done: u64,
+    /// Failed, and to be left alone.
+    pub failed: u64,
+}
+
+impl Known {
+    fn rows(self) -> u64 {
+        self.done + self.failed
+    }
+
+    fn count(&mut self, why: Skipped) {
+        match why {
+            Skipped::Done => self.done += 1,
+            Skipped::Failed => self.failed += 1,
+        }
+    }
 }
 
 /// The inputs of a run, and what is needed to know their rows again.
@@ -44,6 +67,8 @@ pub struct Feeder {
     pub past: Past,
     /// Makes the rows' keys.
     pub keyer: Keyer,
+    /// Take note of every row: which of their lines match none is told at the end.
+    pub holds: Option<Arc<Holds>>,
     /// How far it has come, for whoever watches.
     pub reading: Arc<Reading>,
     /// Room for large rows, from here to their record.
@@ -65,17 +90,17 @@ impl Feeder {
 
     /// Ends early when nobody listens any more.
     fn read_all(&self, engine: &mpsc::Sender<Fed>) {
-        let mut skipped = 0;
+        let mut skipped = Known::default();
         for input in &self.inputs {
             if !self.read(input, engine, &mut skipped) {
                 return;
             }
         }
-        let _ = engine.blocking_send(Fed::Skipped(skipped as u64));
+        let _ = engine.blocking_send(Fed::Skipped(skipped));
     }
 
     /// Whether reading goes on behind this input.
-    fn read(&self, input: &Input, engine: &mpsc::Sender<Fed>, skipped: &mut usize) -> bool {
+    fn read(&self, input: &Input, engine: &mpsc::Sender<Fed>, skipped: &mut Known) -> bool {
         let mut reader = match input::open(input, &self.settings) {
             Ok(reader) => reader,
             Err(error) => {
@@ -86,16 +111,21 @@ impl Feeder {
         let before = self.reading.bytes.load(Ordering::Relaxed);
         loop {
             let most = if self.past.done() > 0 {
-                SKIPPED_AT_ONCE.saturating_sub(*skipped)
+                SKIPPED_AT_ONCE.saturating_sub(skipped.rows())
             } else {
                 // At the beginning of a job no row need be looked at twice.
                 0
             };
-            let known = reader.skip_known(most, &self.keyer, |keys| self.past.skips_first(keys));
+            let known = reader.skip_known(
+                usize::try_from(most).unwrap_or(usize::MAX),
+                &self.keyer,
+                |user| self.see(user),
+                |keys| self.past.done_first(keys),
+            );
             self.reading.rows.fetch_add(known as u64, Ordering::Relaxed);
-            *skipped += known;
-            let found = if *skipped >= SKIPPED_AT_ONCE {
-                Fed::Skipped(std::mem::take(skipped) as u64)
+            skipped.done += known as u64;
+            let found = if skipped.rows() >= SKIPPED_AT_ONCE {
+                Fed::Skipped(std::mem::take(skipped))
             } else {
                 let Some(read) = reader.next() else {
                     return true;
@@ -104,8 +134,9 @@ impl Feeder {
                 match read {
                     Ok(Read::Row(row)) => {
                         let key = self.keyer.key(&row.link);
-                        if self.past.skips(key) {
-                            *skipped += 1;
+                        self.see(row.link.developer_user_identifier.as_bytes());
+                        if let Some(why) = self.past.skips(key) {
+                            skipped.count(why);
                             continue;
                         }
                         Fed::Row(Box::new(OpenRow {
@@ -117,6 +148,7 @@ impl Feeder {
                         }))
                     }
                     Ok(Read::Invalid(row)) => {
+                        self.see(row.link.developer_user_identifier.as_bytes());
                         let room = self.room.take(&row.link, &row.carried);
                         Fed::Invalid(Box::new(row), room)
                     }
@@ -127,9 +159,9 @@ impl Feeder {
                 .bytes
                 .store(before + reader.bytes_taken(), Ordering::Relaxed);
             let last = matches!(found, Fed::Unreadable(_));
-            if *skipped > 0
+            if skipped.rows() > 0
                 && engine
-                    .blocking_send(Fed::Skipped(std::mem::take(skipped) as u64))
+                    .blocking_send(Fed::Skipped(std::mem::take(skipped)))
                     .is_err()
             {
                 return false;
@@ -137,6 +169,18 @@ impl Feeder {
             if engine.blocking_send(found).is_err() || last {
                 return false;
             }
+        }
+    }
+}
+
+impl Feeder {
+    /// Shows the hold lists, if there are any, the user of a row that is done, called or invalid alike.
+    fn see(&self, user: &[u8]) {
+        if let Some(holds) = &self.holds
+            && let Ok(user) = std::str::from_utf8(user)
+            && !user.is_empty()
+        {
+            holds.see(&UserHashes::of(user));
         }
     }
 }

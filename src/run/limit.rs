@@ -2,7 +2,7 @@
 
 use tokio::time::{Instant, sleep_until};
 
-use crate::hold::{Holds, Print};
+use crate::hold::{Holds, UserHashes};
 use crate::worker::OpenRow;
 
 /// Counts the rows that need a call. Those that need none, as they are done, invalid or held, use up nothing: with a limit's worth
@@ -25,7 +25,7 @@ impl Limit {
             return true;
         };
         let user = &row.row.link.developer_user_identifier;
-        if holds.is_some_and(|holds| holds.hold(Print::of(user))) {
+        if holds.is_some_and(|holds| holds.hold(&UserHashes::of(user)).is_some()) {
             return true;
         }
         let passes = self.taken < most;

@@ -34,7 +34,7 @@ pub use agreement::is_loopback;
 pub use breaker::Breaker;
 pub use ending::quoted;
 pub use engine::drive;
-pub use feeder::{Fed, Feeder};
+pub use feeder::{Fed, Feeder, Known};
 pub use lookups::LookUps;
 pub use preflight::Preflight;
 pub use reason::{Reason, Summary};
@@ -51,7 +51,7 @@ use crate::error::{Error, Exit};
 use crate::hold::{Files, Holds};
 use crate::input::{self, Input, InputError, Patience};
 use crate::record::{OpenError, Past, Results};
-use crate::report::{Born, Progress, Reading, Report, Totals, counted, notice};
+use crate::report::{Born, Progress, Reading, Report, Totals, Unread, counted, notice};
 use crate::row::{Keyer, Position, ROOM, Room};
 use crate::settings::{Mode, Origin, Settings};
 use crate::signal::{Signal, Stop};
@@ -109,8 +109,19 @@ pub async fn prepare(mut settings: Settings) -> Result<Prepared, Error> {
     })))
 }
 
+/// Says which configuration beside the input does not count, if one does not.
+pub fn tell_passed_over(settings: &Settings) {
+    if let Some(path) = &settings.passed_over {
+        notice(&format!(
+            "Warning: {} stands beside the input or the plan and is not in effect, since --config names another.",
+            path.display()
+        ));
+    }
+}
+
 /// Says which configuration counts, and for what.
 fn tell_config(settings: &Settings) {
+    tell_passed_over(settings);
     let Some(path) = &settings.config else {
         return;
     };
@@ -360,7 +371,9 @@ async fn call_all(
     let skips_failed = past.skips_failed();
     let reading = Arc::new(Reading::default());
     let (recording, recorder) = writer.start(settings.bounds.open_rows).map_err(no_thread)?;
-    let fed = feeder(settings, past, keyer, Arc::clone(&reading))
+    let lists = stage.holds.as_ref();
+    let lists = lists.map(|holding| Arc::clone(&holding.holds));
+    let fed = feeder(settings, past, keyer, lists.clone(), Arc::clone(&reading))
         .start()
         .map_err(no_thread)?;
 
@@ -384,7 +397,9 @@ async fn call_all(
         chance: Mutex::new(fastrand::Rng::new()),
         counters: Counters::default(),
     });
-    let mut progress = Progress::new(settings.progress, totals(settings, reading));
+    let totals = totals(settings, Arc::clone(&reading));
+    let bytes = totals.bytes;
+    let mut progress = Progress::new(settings.progress, totals);
     let summary = drive(
         Arc::clone(&context),
         settings.bounds,
@@ -418,21 +433,41 @@ async fn call_all(
     let quotas = context.admission.quotas();
     memory.keep(&context.calls, &quotas).await;
     let mut report = ending::report(settings, &summary, &context.counters, began.elapsed());
+    if !summary.counted_to_end {
+        let read = summary.tally.read;
+        report.unread = match (settings.rows, bytes) {
+            (Some(rows), _) => Some(Unread::Rows(rows.saturating_sub(read))),
+            (None, Some(bytes)) => Totals::estimate(bytes, &reading)
+                .map(|rows| Unread::About(rows.saturating_sub(read))),
+            (None, None) => None,
+        };
+    }
+    report.unmatched_holds = lists
+        .filter(|_| summary.counted_to_end)
+        .map(|holds| holds.unmatched());
     let born = |(region, calls_per_second): (String, f64)| Born {
         is_earlier: memory.knew(&region, calls_per_second),
         region,
         calls_per_second,
     };
+    report.random = context.admission.throttled_at_random();
     report.quotas = quotas.into_iter().map(born).collect();
     Ok(report)
 }
 
-fn feeder(settings: &Settings, past: Past, keyer: Keyer, reading: Arc<Reading>) -> Feeder {
+fn feeder(
+    settings: &Settings,
+    past: Past,
+    keyer: Keyer,
+    holds: Option<Arc<Holds>>,
+    reading: Arc<Reading>,
+) -> Feeder {
     Feeder {
         inputs: settings.inputs.clone(),
         settings: settings.input.clone(),
         past,
         keyer,
+        holds,
         reading,
         room: Room::new(ROOM),
     }

@@ -26,7 +26,7 @@ use super::last_check::{Check, HeldBack, Left, Mark, Sending};
 use super::{Context, Ended, Halt, HaltingAnswer, Job, OpenRow};
 use crate::admit::{Admission, Feedback, Permit, Place, Region};
 use crate::call::{LastCheck, Unlink};
-use crate::hold::{Holds, Print};
+use crate::hold::{Hold, Holds, NEAR_HOLD, UserHashes};
 use crate::outcome::{Cause, Class, Facts, Outcome, classify};
 use crate::record::Entry;
 use crate::retry::{History, Known, Next as Verdict};
@@ -58,6 +58,10 @@ pub(super) async fn settle<C: Unlink>(context: &Arc<Context<C>>, job: Job) -> En
         halt,
     }
 }
+
+/// Why a row is held that no line of a hold list is equal to.
+const NEARLY_HELD: &str = "a line of the hold list is equal to the user but for case, white space, invisible characters, quotes or the Unicode \
+                           form; correct the line or the row if they are not the same";
 
 /// A row that a worker has.
 struct AtWork<'a> {
@@ -95,19 +99,30 @@ impl AttemptLog {
         }
     }
 
-    /// What a row is told as that is on the hold list. Where an attempt may have taken effect, the doubt is what matters.
-    fn when_held(&mut self) -> Outcome {
-        if !self.history.is_in_doubt() {
-            return Outcome::Held;
-        }
-        self.facts = Facts {
-            code: Some("Held".to_owned()),
-            message: Some(
-                "the user is on the hold list; an earlier attempt may have taken effect".to_owned(),
-            ),
-            ..Facts::default()
+    /// Returns the outcome of a row that is on the hold list. Where an attempt may have taken effect, the doubt is what matters.
+    fn when_held(&mut self, hold: Hold) -> Outcome {
+        let is_in_doubt = self.history.is_in_doubt();
+        let (code, how) = match hold {
+            Hold::Exact => ("Held", "the user is on the hold list"),
+            Hold::Near => (NEAR_HOLD, NEARLY_HELD),
         };
-        Outcome::InDoubt
+        if hold == Hold::Near || is_in_doubt {
+            let doubt = if is_in_doubt {
+                "; an earlier attempt may have taken effect"
+            } else {
+                ""
+            };
+            self.facts = Facts {
+                code: Some(code.to_owned()),
+                message: Some(format!("{how}{doubt}")),
+                ..Facts::default()
+            };
+        }
+        if is_in_doubt {
+            Outcome::InDoubt
+        } else {
+            Outcome::Held
+        }
     }
 
     /// What follows when the row is to be tried again.
@@ -126,7 +141,7 @@ impl AttemptLog {
     fn when_held_back(&mut self, why: HeldBack) -> Next {
         match why {
             HeldBack::Stopped => Next::Over(self.when_stopped(), None),
-            HeldBack::Held => Next::Over(Some(self.when_held()), None),
+            HeldBack::Held(hold) => Next::Over(Some(self.when_held(hold)), None),
             HeldBack::Halting(halt) => Next::Over(self.when_stopped(), Some(halt)),
             HeldBack::TooLate => Next::Again(Duration::ZERO),
         }
@@ -183,7 +198,7 @@ async fn attempt<C: Unlink>(
 ) -> Next {
     let link = &row.open.row.link;
     let region = context.admission.region(link.region());
-    let user = context.print(link);
+    let user = context.hashes(link);
     let heeds = row.log.heeds();
     let ends_at = row.log.history.ends_at(&context.policy);
 
@@ -226,11 +241,11 @@ async fn attempt<C: Unlink>(
 async fn prepare<C: Unlink>(
     context: &Arc<Context<C>>,
     row: &mut AtWork<'_>,
-    user: Option<Print>,
+    user: Option<UserHashes>,
 ) -> Result<(), HeldBack> {
     let holds = context.holds.as_ref().zip(user);
-    if holds.is_some_and(|(holds, user)| holds.hold(user)) {
-        return Err(HeldBack::Held);
+    if let Some(hold) = holds.and_then(|(holds, user)| holds.hold(&user)) {
+        return Err(HeldBack::Held(hold));
     }
     context.calls.ready().await;
     if let (Some(in_flight), None) = (&context.in_flight, row.mark) {

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{Context, Halt};
 use crate::admit::Region;
 use crate::call::{LastCheck, Release, Unlink};
-use crate::hold::Print;
+use crate::hold::{Hold, UserHashes};
 use crate::record::InFlight;
 use crate::row::RowKey;
 use crate::signal::Stop;
@@ -33,7 +33,7 @@ pub(super) struct Mark {
 pub(super) struct Check<C> {
     context: Arc<Context<C>>,
     region: Arc<Region>,
-    user: Option<Print>,
+    user: Option<UserHashes>,
     /// The order to stop that the row heeds.
     heeds: Stop,
     mark: Option<Mark>,
@@ -60,8 +60,8 @@ enum Progress {
 pub(super) enum HeldBack {
     /// The run starts no more calls.
     Stopped,
-    /// The user is on the hold list.
-    Held,
+    /// The user is on the hold list, exactly or nearly.
+    Held(Hold),
     /// No other call may start either.
     Halting(Halt),
     /// What was checked has become too old: the attempt begins again.
@@ -90,7 +90,7 @@ impl<C: Unlink> Check<C> {
         context: &Arc<Context<C>>,
         region: &Arc<Region>,
         token: Instant,
-        user: Option<Print>,
+        user: Option<UserHashes>,
         heeds: Stop,
         mark: Option<Mark>,
     ) -> Self {
@@ -158,9 +158,9 @@ impl<C: Unlink> Check<C> {
         }
         *token = self.region.renew_token(*token).map_err(NotNow::Until)?;
         if let Some((holds, user)) = context.holds.as_ref().zip(self.user) {
-            match holds.check(user) {
-                Some(Ok(false)) => {}
-                Some(Ok(true)) => return Err(HeldBack::Held.into()),
+            match holds.check(&user) {
+                Some(Ok(None)) => {}
+                Some(Ok(Some(hold))) => return Err(HeldBack::Held(hold).into()),
                 Some(Err(error)) => return Err(HeldBack::Halting(Halt::Hold(error)).into()),
                 // A look at the lists is under way.
                 None => return Err(NotNow::Until(Instant::now() + PROMPT)),

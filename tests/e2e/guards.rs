@@ -588,6 +588,70 @@ fn a_configuration_that_is_not_understood_is_refused() {
 }
 
 #[test]
+fn a_configuration_beside_the_input_is_in_effect_or_refused() {
+    let sandbox = Sandbox::new();
+    for folder in ["job", "other"] {
+        fs::create_dir(sandbox.path(folder)).expect("created");
+    }
+    sandbox.write("job/people.csv", people(2));
+    sandbox.write("other/more.csv", people(1));
+    sandbox.write("job/cognito-unlink.toml", "hold = \"holds.txt\"");
+    sandbox.write("job/holds.txt", "acct-1\n");
+    symlink(sandbox.path("job/people.csv"), sandbox.path("link.csv")).expect("linked");
+    for inputs in [
+        &["job/people.csv"][..],
+        &["other/more.csv", "job/people.csv"],
+        &["link.csv"],
+    ] {
+        for more in [&[][..], &["--dry-run"], &["--rehearse"]] {
+            let ran = sandbox.run(&[inputs, more].concat()).exits(2);
+            says(
+                &ran,
+                "job/cognito-unlink.toml stands beside the input or the plan and is not in effect",
+            );
+            says(&ran, "or take none with --no-config");
+        }
+    }
+    // One in the working directory is another.
+    sandbox.write("cognito-unlink.toml", "rate = 5");
+    let ran = sandbox.run(&["job/people.csv"]).exits(2);
+    says(&ran, "cognito-unlink.toml in the working directory is");
+    assert_eq!(sandbox.emulator.counters().connections, 0);
+
+    // What is named counts, and what it leaves out is said.
+    let named = [
+        "job/people.csv",
+        "--config",
+        "cognito-unlink.toml",
+        "--dry-run",
+        "--json",
+    ];
+    let ran = sandbox.run(&named).exits(0);
+    says(
+        &ran,
+        "Warning: job/cognito-unlink.toml stands beside the input",
+    );
+    assert_eq!(ran.counts(&["held"]), [0]);
+    let named = [
+        "job/people.csv",
+        "--config",
+        "job/cognito-unlink.toml",
+        "--json",
+    ];
+    let ran = sandbox.run(&named).exits(0);
+    assert_eq!(ran.counts(&["held", "unlinked"]), [1, 1]);
+    let ran = sandbox
+        .run(&["job/people.csv", "--no-config", "--json"])
+        .exits(0);
+    assert_eq!(ran.counts(&["skipped", "unlinked"]), [1, 1]);
+    assert!(
+        !ran.stderr.contains("cognito-unlink.toml"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
 fn a_configuration_that_is_too_long_is_refused_and_not_cut() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(2));

@@ -58,6 +58,24 @@ fn the_second_signal_waits_for_nothing() {
 }
 
 #[test]
+fn what_was_not_read_before_the_second_signal_is_said() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(60_000));
+    let running = sandbox.start_four_held(&["people.csv", "--json"]);
+    running.signal(Signal::INT);
+    running.says("waiting for 4 calls in flight");
+    running.signal(Signal::INT);
+    let ran = running.ended().exits(130);
+    let counts = ran.counts(&["rows", "in_doubt", "left", "not_read_about"]);
+    let [rows, in_doubt, left, not_read] = counts[..] else {
+        panic!("{counts:?}")
+    };
+    assert_eq!((rows, in_doubt), (in_doubt + left, 4));
+    assert_eq!(ran.summary()["counted_to_end"], false);
+    assert!((50_000..70_000).contains(&(rows + not_read)), "{counts:?}");
+}
+
+#[test]
 fn nobody_waits_for_a_row_in_back_off() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(1));

@@ -8,6 +8,7 @@ use std::path::Path;
 use cognito_unlink::emulator::{FaultKind, Rule, Settings, Then, When};
 use rustix::process::Signal;
 
+use crate::plan::plan;
 use crate::sandbox::{PATIENCE, Sandbox, csv, link, link_of, people, start};
 
 const HOLD: Rule = Rule {
@@ -157,8 +158,36 @@ fn failed_rows_are_tried_again_unless_they_are_to_be_skipped() {
     assert_eq!(ran.counts(&["unlinked", "failed"]), [9, 1]);
     let ran = sandbox
         .run(&[&args[..], &["--skip-failed"]].concat())
-        .exits(0);
-    assert_eq!(ran.counts(&["skipped", "calls"]), [10, 0]);
+        .exits(1);
+    assert_eq!(
+        ran.counts(&["rows", "skipped", "failed", "left", "calls"]),
+        [10, 9, 1, 0, 0]
+    );
+    let next = ran.summary()["next"].to_string();
+    assert!(!next.contains("--skip-failed"), "{next}");
+    let ran = sandbox.run(&["people.csv", "--skip-failed"]).exits(1);
+    for line in [
+        "9  skipped  done in an earlier run\n",
+        "1  failed  in an earlier run; --skip-failed leaves them alone\n",
+    ] {
+        assert!(ran.stdout.contains(line), "{}", ran.stdout);
+    }
+    let dry = ["people.csv", "--skip-failed", "--dry-run", "--json"];
+    let ran = sandbox.run(&dry).exits(1);
+    assert_eq!(ran.counts(&["skipped", "failed", "left"]), [9, 1, 0]);
+    let url = sandbox.emulator.url();
+    let planned = [
+        "people.csv",
+        "--skip-failed",
+        "--endpoint-url",
+        &url,
+        "--json",
+    ];
+    let ran = plan(&sandbox, &planned).exits(0);
+    assert_eq!(
+        ran.counts(&["already_done", "failed_earlier", "left"]),
+        [9, 1, 0]
+    );
     sandbox.emulator.clear_rules();
     let ran = sandbox.run(&args).exits(0);
     assert_eq!(ran.counts(&["skipped", "unlinked"]), [9, 1]);

@@ -26,6 +26,7 @@ fn save(sandbox: &Sandbox, args: &[&str]) {
         "unlimited",
         "--out",
         "plan.json",
+        "--force",
     ];
     plan(sandbox, &[args, &usual].concat()).exits(0);
 }
@@ -65,7 +66,7 @@ fn behind_a_link_the_folder_of_the_plan_itself_counts() {
 }
 
 #[test]
-fn a_plan_that_takes_the_place_of_another_says_so() {
+fn a_plan_takes_the_place_of_another_only_if_it_is_told_to() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(2));
     let args = ["people.csv", "--out", "plan.json"];
@@ -73,7 +74,20 @@ fn a_plan_that_takes_the_place_of_another_says_so() {
     assert!(first.contains("Saved: plan.json\n"), "{first}");
     let saved: Value = serde_json::from_str(&sandbox.read("plan.json")).expect("JSON");
     let time = saved["made_at"].as_str().expect("a time");
-    let again = plan(&sandbox, &args).exits(0).stdout;
+    let refused = plan(&sandbox, &args).exits(2).stderr;
+    let why = format!("--out plan.json: the plan of {time} stands there already");
+    assert!(
+        refused.contains(&why) && refused.contains("--force"),
+        "{refused}"
+    );
+    assert_eq!(
+        saved,
+        serde_json::from_str::<Value>(&sandbox.read("plan.json")).expect("JSON")
+    );
+    let again = plan(&sandbox, &[&args[..], &["--force"]].concat())
+        .exits(0)
+        .stdout;
+    run_plan(&sandbox, &["--rehearse"]).exits(0);
     let says = format!("Saved: plan.json (replaced the plan of {time})\n");
     assert!(again.contains(&says), "{again}");
 }
@@ -304,7 +318,7 @@ fn an_endpoint_that_the_aws_files_name_is_planned() {
     };
     for named in [&of_profile as &dyn Fn(&str) -> String, &of_section] {
         sandbox.write("config", named(&url));
-        let args = ["people.csv", "--out", "plan.json"];
+        let args = ["people.csv", "--out", "plan.json", "--force"];
         with(plan_command(&sandbox, &args), "a").exits(0);
         let saved: Value = serde_json::from_str(&sandbox.read("plan.json")).expect("JSON");
         assert_eq!(saved["endpoint"], url.as_str());
@@ -346,6 +360,49 @@ fn the_accounts_that_were_allowed_for_the_plan_stay_so() {
     refused(&sandbox, &anew, &["222222222222", "plan.json"]);
     sandbox.write("cognito-unlink.toml", "allowed-accounts = \"222222222222\"");
     refused(&sandbox, &[], &["none of the accounts"]);
+}
+
+#[test]
+fn a_job_that_is_done_is_told_as_done() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(3));
+    sandbox.run(&["people.csv"]).exits(0);
+    let url = sandbox.emulator.url();
+    for more in [&[][..], &["--out", "plan.json"]] {
+        let args = ["people.csv", "--endpoint-url", &url];
+        let ran = plan(&sandbox, &[&args[..], more].concat()).exits(0);
+        assert!(
+            ran.stdout.contains("There is nothing left to do.\n"),
+            "{}",
+            ran.stdout
+        );
+        assert!(!ran.stdout.contains("cognito-unlink run"), "{}", ran.stdout);
+    }
+}
+
+#[test]
+fn a_configuration_beside_the_plan_is_in_effect_or_refused() {
+    let sandbox = Sandbox::new();
+    fs::create_dir(sandbox.path("job")).expect("created");
+    sandbox.write("people.csv", people(2));
+    save(&sandbox, &["people.csv"]);
+    fs::rename(sandbox.path("people.csv"), sandbox.path("job/people.csv")).expect("moved");
+    fs::rename(sandbox.path("plan.json"), sandbox.path("job/plan.json")).expect("moved");
+    sandbox.write("job/cognito-unlink.toml", "hold = \"holds.txt\"");
+    sandbox.write("job/holds.txt", "acct-1\n");
+    let run = |more: &[&str]| {
+        let mut command = sandbox.program();
+        command
+            .args(["run", "--plan", "job/plan.json", "--json"])
+            .args(more);
+        start(&mut command).ended()
+    };
+    let ran = run(&[]).exits(2);
+    assert!(ran.stderr.contains("--no-config"), "{}", ran.stderr);
+    let ran = run(&["--config", "job/cognito-unlink.toml"]).exits(0);
+    assert_eq!(ran.counts(&["unlinked", "held"]), [1, 1]);
+    let ran = run(&["--no-config"]).exits(0);
+    assert_eq!(ran.counts(&["unlinked", "skipped"]), [1, 1]);
 }
 
 #[test]

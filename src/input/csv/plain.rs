@@ -34,11 +34,12 @@ impl Records {
         &mut self,
         most: usize,
         keyer: &Keyer,
+        see: impl Fn(&[u8]),
         known: impl Fn(&[RowKey]) -> usize,
     ) -> usize {
         let mut skipped = 0;
         while skipped < most && self.window.holds_line() {
-            self.look_ahead(most - skipped, keyer);
+            self.look_ahead(most - skipped, keyer, &see);
             let found = self.ahead.keys.len();
             let first = known(&self.ahead.keys);
             if first > 0 {
@@ -58,7 +59,7 @@ impl Records {
     }
 
     /// Makes the keys of the records that stand next, as far as they are held and are plain to read.
-    fn look_ahead(&mut self, most: usize, keyer: &Keyer) {
+    fn look_ahead(&mut self, most: usize, keyer: &Keyer, see: impl Fn(&[u8])) {
         let Ahead { keys, ends, far } = &mut self.ahead;
         keys.clear();
         ends.clear();
@@ -70,6 +71,7 @@ impl Records {
             && let Some(values) = self.rules.values(&view[at..at + end])
         {
             at += next;
+            see(values[3]);
             keys.push(keyer.key_of(values));
             ends.push(at);
         }

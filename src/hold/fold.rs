@@ -1,0 +1,207 @@
+//! The form of an identifier in which near matches are equal: without regard to what an editor, a mail or a spreadsheet changes unseen.
+//!
+//! A list that was pasted from a mail has other spaces, quotes and Unicode forms than the database that the rows come from. Identifiers
+//! that are equal in this form may be the same person, and nobody but a person can tell.
+
+use icu_normalizer::DecomposingNormalizerBorrowed;
+
+/// Returns the folded form of an identifier; nothing if it is that already, which is found without an allocation for lower-case ASCII.
+///
+/// Left out are white space and invisible characters anywhere, and quotes at either end. Typographic quotes and dashes count as
+/// the plain ones, and neither case nor the Unicode form (NFC, NFD) counts.
+pub(super) fn folded(text: &str) -> Option<String> {
+    if is_folded_ascii(text.as_bytes()) {
+        return None;
+    }
+    if text.is_ascii() {
+        let visible = text
+            .bytes()
+            .filter(|byte| !matches!(byte, b'\0'..=b' ' | b'\x7f'));
+        let plain = visible.map(|byte| match byte {
+            b'`' => '\'',
+            other => char::from(other.to_ascii_lowercase()),
+        });
+        let whole: String = plain.collect();
+        let folded = whole.trim_matches(['"', '\'']);
+        return (folded != text).then(|| folded.to_owned());
+    }
+    // Two texts are equal in NFC just when they are in NFD.
+    let nfd = const { DecomposingNormalizerBorrowed::new_nfd() };
+    let visible = text.chars().filter(|c| !is_unseen(*c));
+    // Through both cases: `ẞ`, `ß` and `SS`, and both forms of a Greek sigma, come to the same only so.
+    let cased = nfd
+        .normalize_iter(visible)
+        .flat_map(char::to_lowercase)
+        .flat_map(char::to_uppercase)
+        .flat_map(char::to_lowercase);
+    let whole: String = nfd.normalize_iter(cased).map(plain).collect();
+    let folded = whole.trim_matches(is_quote);
+    (folded != text).then(|| folded.to_owned())
+}
+
+/// Returns whether an ASCII identifier is its own folded form. Most are, so that no branch is taken on the way.
+fn is_folded_ascii(text: &[u8]) -> bool {
+    let is_kept = |byte: &u8| matches!(byte, b'!'..=b'@' | b'['..=b'_' | b'a'..=b'~');
+    let is_edge = |byte: Option<&u8>| byte.is_none_or(|byte| !matches!(byte, b'"' | b'\''));
+    text.iter().fold(true, |all, byte| all & is_kept(byte))
+        && is_edge(text.first())
+        && is_edge(text.last())
+}
+
+/// Returns whether a character is white space, or shows nothing where it stands: Unicode's `White_Space`, `Cc`, `Default_Ignorable_Code_Point`
+/// and the formats of `Cf` that have no glyph, with the blank of Braille and the placeholder of an object that was not pasted along.
+pub(super) fn is_unseen(c: char) -> bool {
+    c.is_whitespace()
+        || c.is_control()
+        || matches!(
+            c,
+            '\u{ad}'
+                | '\u{34f}'
+                | '\u{61c}'
+                | '\u{115f}'..='\u{1160}'
+                | '\u{17b4}'..='\u{17b5}'
+                | '\u{180b}'..='\u{180f}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{202a}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{2800}'
+                | '\u{3164}'
+                | '\u{fe00}'..='\u{fe0f}'
+                | '\u{feff}'
+                | '\u{ffa0}'
+                | '\u{fff0}'..='\u{fffc}'
+                | '\u{13430}'..='\u{1343f}'
+                | '\u{1bca0}'..='\u{1bca3}'
+                | '\u{1d173}'..='\u{1d17a}'
+                | '\u{e0000}'..='\u{e0fff}'
+        )
+}
+
+/// Typographic quotes and dashes as the plain ones that a mail program makes them of.
+fn plain(c: char) -> char {
+    match c {
+        '`'
+        | '´'
+        | '\u{2bc}'
+        | '\u{2018}'..='\u{201b}'
+        | '\u{2032}'
+        | '\u{275b}'
+        | '\u{275c}'
+        | '\u{ff07}' => '\'',
+        '\u{201c}'..='\u{201f}'
+        | '\u{2033}'
+        | '\u{275d}'
+        | '\u{275e}'
+        | '\u{301d}'..='\u{301f}'
+        | '\u{ff02}' => '"',
+        '\u{2010}'..='\u{2015}' | '\u{2212}' => '-',
+        other => other,
+    }
+}
+
+/// Returns whether a character is a quote, plain ones standing for their typographic forms ([`plain`]).
+pub(super) fn is_quote(c: char) -> bool {
+    matches!(
+        plain(c),
+        '"' | '\'' | '«' | '»' | '\u{2039}' | '\u{203a}' | '\u{300c}'
+            ..='\u{300f}' | '\u{ff62}' | '\u{ff63}'
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use icu_normalizer::ComposingNormalizerBorrowed;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn fold(text: &str) -> String {
+        folded(text).unwrap_or_else(|| text.to_owned())
+    }
+
+    #[test]
+    fn what_is_changed_unseen_makes_no_difference() {
+        for (one, other) in [
+            ("alice", "alice\u{a0}"),
+            ("bob", "\u{200b}bob"),
+            ("carol", "\u{201c}carol\u{201d}"),
+            ("dave", "dave\u{200e}"),
+            ("erin", "\u{feff}erin"),
+            ("frank", "FRANK"),
+            ("grace", " grace\t"),
+            ("heidi", "«heidi»"),
+            ("ivan", "\u{201a}ivan\u{2018}"),
+            ("judy", "ju\u{ad}dy"),
+            ("al ice", "alice"),
+            ("o'hara", "o\u{2019}hara"),
+            ("user-1", "user\u{2013}1"),
+            ("jos\u{e9}", "jose\u{301}"),
+            ("JOS\u{c9}", "jose\u{301}"),
+            ("stra\u{df}e", "STRASSE"),
+            ("\u{3b1}\u{3c3}", "\u{391}\u{3c2}"),
+            ("\u{212b}ngstr\u{f6}m", "a\u{30a}ngstro\u{308}m"),
+            ("\u{d55c}", "\u{1112}\u{1161}\u{11ab}"),
+            // A mark between two accents keeps them from being put into their order.
+            ("a\u{323}\u{301}", "a\u{301}\u{34f}\u{323}"),
+            ("mallory", "m\u{e0061}allory\u{fe0f}"),
+        ] {
+            assert_eq!(fold(one), fold(other), "{one:?} {other:?}");
+        }
+        for (one, other) in [
+            ("alice", "alicf"),
+            ("a", "\u{e1}"),
+            ("a.b", "ab"),
+            ("a_b", "a-b"),
+            ("o'hara", "ohara"),
+            ("1", "\u{661}"),
+            ("a", "\u{430}"),
+        ] {
+            assert_ne!(fold(one), fold(other), "{one:?} {other:?}");
+        }
+    }
+
+    #[test]
+    fn the_form_of_any_character_is_its_own_form() {
+        for c in '\0'..=char::MAX {
+            for text in [format!("x{c}x"), c.to_string()] {
+                let once = fold(&text);
+                assert_eq!(fold(&once), once, "{text:?}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn ascii_is_found_to_be_its_own_form_just_when_it_is(text in "[ -~]{0,6}") {
+            let slow: String = text
+                .chars()
+                .filter(|c| *c != ' ')
+                .map(|c| c.to_ascii_lowercase())
+                .map(plain)
+                .collect();
+            let slow = slow.trim_matches(['"', '\'']);
+            prop_assert_eq!(fold(&text), slow);
+            prop_assert_eq!(folded(&text).is_none(), slow == text);
+        }
+
+        #[test]
+        fn forms_cases_blanks_and_quotes_make_no_difference(
+            text in "[a-zA-Z0-9@.éÉüßçàñşİıǆкЩΣςή가힣]{1,12}",
+            blank in "[ \u{a0}\u{2003}\u{200b}-\u{200f}\u{2060}\u{feff}\t]{0,2}",
+            quotes in prop::sample::select(vec![("", ""), ("\"", "\""), ("\u{201e}", "\u{201c}"), ("'", "'"), ("\u{300c}", "\u{300d}")]),
+            at in any::<prop::sample::Index>(),
+        ) {
+            let form = fold(&text);
+            let composed = ComposingNormalizerBorrowed::new_nfc().normalize(&text);
+            let apart = DecomposingNormalizerBorrowed::new_nfd().normalize(&text);
+            prop_assert_eq!(fold(&composed), &*form);
+            prop_assert_eq!(fold(&apart), &*form);
+            prop_assert_eq!(fold(&text.to_uppercase()), &*form);
+            let at = at.index(text.chars().count());
+            let within: String = text.chars().take(at).chain(blank.chars()).chain(text.chars().skip(at)).collect();
+            prop_assert_eq!(fold(&within), &*form);
+            let (before, behind) = quotes;
+            prop_assert_eq!(fold(&format!("{blank}{before}{text}{behind}{blank}")), form);
+        }
+    }
+}
