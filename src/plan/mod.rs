@@ -25,13 +25,14 @@ pub use report::Plan;
 pub use survey::{Pool, Survey};
 pub use take_over::take_over;
 
-use crate::call::aws::AwsCalls;
+use crate::call::aws::{self, AwsCalls};
 use crate::cli::{Argument, PlanArgs, RunArgs};
 use crate::error::Error;
 use crate::hold::{Fingerprint, HoldError, Holds};
 use crate::input::Input;
 use crate::quotas::Quotas;
 use crate::report::notice;
+use crate::row::region_of;
 use crate::run::{endpoint, is_loopback, quoted};
 use crate::settings::Settings;
 use refused::Refused;
@@ -82,7 +83,12 @@ pub async fn plan(
         .filter_map(|id| settings.guards.allowed.refuses_pool(id))
         .collect();
     let looked = if online {
-        let calls = AwsCalls::new(&settings.calls)
+        let first = survey.pools.keys().next();
+        let calls = aws::Settings {
+            pool_region: first.map(|id| region_of(id).to_owned()),
+            ..settings.calls.clone()
+        };
+        let calls = AwsCalls::new(&calls)
             .await
             .map_err(|error| Error::usage(error.to_string()))?;
         let calls = Arc::new(calls);
