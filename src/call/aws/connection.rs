@@ -105,7 +105,11 @@ fn told(error: &(dyn StdError + 'static), host: &str, proxy: Option<&str>) -> St
     } else if said("timeout") || said("deadline has elapsed") || is(ErrorKind::TimedOut) {
         format!("{peer} did not answer in time")
     } else if said("dns error") || said("failed to lookup address") {
-        format!("could not resolve {name}: {last}")
+        let why = last.rsplit_once("address information: ");
+        format!(
+            "could not resolve {name}: {}",
+            why.map_or(last, |(_, why)| why)
+        )
     } else if let Some(proxy) = proxy.filter(|_| said("tunnel error") || said("proxy ")) {
         format!("the proxy {proxy} does not connect to {host}: {last}")
     } else if is(ErrorKind::ConnectionRefused) {
@@ -196,7 +200,10 @@ mod tests {
                 "sts.example:1 closed the connection without an answer",
             ),
             (
-                said(Layer("dns error", "Name or service not known".into())),
+                said(Layer(
+                    "dns error",
+                    "failed to lookup address information: Name or service not known".into(),
+                )),
                 "could not resolve sts.example: Name or service not known",
             ),
             (

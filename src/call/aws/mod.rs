@@ -339,7 +339,7 @@ fn explaining(shared: SdkConfig, chosen: &Chosen) -> SdkConfig {
         return shared;
     };
     let origin = Origin::of(chosen);
-    with_credentials(shared, Known { source, origin })
+    with_credentials(shared, Known::new(source, origin))
 }
 
 fn with_credentials(

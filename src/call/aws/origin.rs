@@ -5,6 +5,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
+use std::sync::{Mutex, PoisonError};
 
 use aws_config::profile::Profile;
 use aws_credential_types::Credentials;
@@ -108,26 +109,43 @@ impl Origin {
 /// Credentials of an [`Origin`].
 #[derive(Debug)]
 pub(super) struct Known {
-    pub(super) source: SharedCredentialsProvider,
-    pub(super) origin: Origin,
+    source: SharedCredentialsProvider,
+    origin: Origin,
+    /// The last failure: of a profile that cannot be used the SDK tells only once why.
+    failed: Mutex<Option<(String, String)>>,
 }
 
 impl Known {
+    pub(super) fn new(source: SharedCredentialsProvider, origin: Origin) -> Self {
+        Self {
+            source,
+            origin,
+            failed: Mutex::default(),
+        }
+    }
+
+    fn explained(&self, error: CredentialsError) -> CredentialsError {
+        let is_missing = matches!(error, CredentialsError::CredentialsNotLoaded(_));
+        let failure = Failure::of(&error);
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut explained = explain(&failure, &self.origin);
+        if failure.says("error already taken")
+            && let Some((what, remedy)) = failed.clone()
+        {
+            (explained.what, explained.remedy) = (what, remedy);
+        }
+        *failed = Some((explained.what.clone(), explained.remedy.clone()));
+        explained.source = Some(error);
+        if is_missing {
+            CredentialsError::not_loaded(explained)
+        } else {
+            CredentialsError::provider_error(explained)
+        }
+    }
+
     async fn checked(&self) -> provider::Result {
         let loaded = self.source.provide_credentials().await;
-        let credentials = loaded.map_err(|error| {
-            let is_missing = matches!(error, CredentialsError::CredentialsNotLoaded(_));
-            let explained = explain(&Failure::of(&error), &self.origin);
-            let explained = Box::new(Explained {
-                source: Some(error),
-                ..explained
-            });
-            if is_missing {
-                CredentialsError::not_loaded(explained)
-            } else {
-                CredentialsError::provider_error(explained)
-            }
-        })?;
+        let credentials = loaded.map_err(|error| self.explained(error))?;
         match unfit(&credentials) {
             None => Ok(credentials),
             Some(part) => Err(CredentialsError::provider_error(unsendable(
@@ -265,6 +283,8 @@ struct Failure {
     timed_out: bool,
     /// The causes, without the SDK's own layers.
     text: String,
+    /// STS was asked for a role.
+    assuming: bool,
     /// STS's code and message.
     refusal: Option<(String, String)>,
     /// A file that could not be read.
@@ -273,9 +293,8 @@ struct Failure {
 
 impl Failure {
     fn of(error: &CredentialsError) -> Self {
-        let assume_role = find::<SdkError<AssumeRoleError>>(error).and_then(refusal);
-        let web_identity =
-            || find::<SdkError<AssumeRoleWithWebIdentityError>>(error).and_then(refusal);
+        let role = find::<SdkError<AssumeRoleError>>(error);
+        let web_identity = find::<SdkError<AssumeRoleWithWebIdentityError>>(error);
         // Of a connection that failed there is one too, with other errors above it.
         let is_of_credentials = |error: &(dyn StdError + 'static)| error.is::<CredentialsError>();
         let first = causes(error).find(|&cause| !is_of_credentials(cause));
@@ -287,13 +306,20 @@ impl Failure {
                 matches!(cause, Some(CredentialsError::ProviderTimedOut(_)))
             }),
             text: told(error),
-            refusal: assume_role.or_else(web_identity),
+            assuming: role.is_some() || web_identity.is_some(),
+            refusal: role
+                .and_then(refusal)
+                .or_else(|| web_identity.and_then(refusal)),
             unreadable: unreadable.map(ToString::to_string),
         }
     }
 
     fn says(&self, words: &str) -> bool {
         self.text.contains(words)
+    }
+
+    fn lacks_region(&self) -> bool {
+        self.says("Missing Region") || self.says("A region must be set")
     }
 
     /// What stands behind `words`.
@@ -334,15 +360,23 @@ fn explain(failure: &Failure, origin: &Origin) -> Explained {
     if let Some((what, remedy)) = of_process(failure, origin) {
         return said(what, remedy);
     }
-    if let Some((code, message)) = &failure.refusal
+    if failure.assuming
         && let Some((role, named_by)) = origin.role()
+        && !failure.lacks_region()
     {
-        return said(
-            format!(
-                "the role {role} ({named_by}) cannot be assumed: STS says {}",
-                bounded(&format!("{code}: {message}"))
+        let (why, remedy) = match &failure.refusal {
+            Some((code, message)) => (
+                bounded(&format!("STS says {code}: {message}")),
+                "Check the role's trust policy and whose credentials ask for it.",
             ),
-            "Check the role's trust policy and whose credentials ask for it.".to_owned(),
+            None => (
+                bounded(&failure.text),
+                "Check the network, the proxy settings and the Region.",
+            ),
+        };
+        return said(
+            format!("the role {role} ({named_by}) cannot be assumed: {why}"),
+            remedy.to_owned(),
         );
     }
     if let (Some(why), Some((path, named_by))) = (&failure.unreadable, origin.token_file()) {
@@ -351,8 +385,9 @@ fn explain(failure: &Failure, origin: &Origin) -> Explained {
             format!("{named_by} names it; check whether it is mounted and may be read."),
         );
     }
-    let no_region = failure.says("Missing Region") || failure.says("A region must be set");
-    if no_region && let Some((role, named_by)) = origin.role() {
+    if failure.lacks_region()
+        && let Some((role, named_by)) = origin.role()
+    {
         return said(
             format!("no Region is set, and STS is asked in one for the role {role} ({named_by})"),
             "Set AWS_REGION or region in the profile, or name one with --region.".to_owned(),
@@ -654,6 +689,7 @@ mod tests {
     #[test]
     fn sts_is_quoted_with_the_role() {
         let failure = Failure {
+            assuming: true,
             refusal: Some((
                 "AccessDenied".to_owned(),
                 "User: u is not authorized.".to_owned(),
