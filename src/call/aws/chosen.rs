@@ -42,13 +42,14 @@ pub(super) struct Name {
     pub(super) by: By,
 }
 
-/// As it was given.
+/// As it was given, on one line.
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.name.replace(|c: char| c.is_control(), "\u{fffd}");
         match self.by {
-            By::Option => write!(f, "--profile {}", self.name),
-            By::Variable(variable) => write!(f, "{variable}={}", self.name),
-            By::Default => write!(f, "profile {}", self.name),
+            By::Option => write!(f, "--profile {name}"),
+            By::Variable(variable) => write!(f, "{variable}={name}"),
+            By::Default => write!(f, "profile {name}"),
         }
     }
 }
@@ -134,6 +135,7 @@ impl Chosen {
     /// # Errors
     /// One of them cannot be sent in a header, or the other half is missing.
     pub(super) fn check_keys(&self) -> Result<(), SettingsError> {
+        check_variables(|name| std::env::var_os(name))?;
         if self.has_keys_in_environment() {
             check_environment(|name| std::env::var_os(name))?;
         }
@@ -207,6 +209,26 @@ impl Chosen {
 
 fn is_set(name: &str) -> bool {
     std::env::var_os(name).is_some_and(|value| !value.to_string_lossy().trim().is_empty())
+}
+
+/// Checks the variables at which the SDK panics, or fails at every call.
+fn check_variables(variable: impl Fn(&str) -> Option<OsString>) -> Result<(), SettingsError> {
+    let value = |name| variable(name).map(|value| value.to_string_lossy().into_owned());
+    // It becomes a part of the user agent.
+    if value("AWS_EXECUTION_ENV").is_some_and(|value| value.contains(|c: char| c.is_control())) {
+        return Err(SettingsError(
+            "AWS_EXECUTION_ENV has a control character in it, and is sent with each call: set it again"
+                .to_owned(),
+        ));
+    }
+    let uri = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
+    let is_url = |value: &String| value.starts_with("http://") || value.starts_with("https://");
+    if value(uri).is_some_and(|value| !value.is_empty() && !is_url(&value)) {
+        return Err(SettingsError(format!(
+            "{uri} is no URL that begins with http:// or https://"
+        )));
+    }
+    Ok(())
 }
 
 fn check_environment(variable: impl Fn(&str) -> Option<OsString>) -> Result<(), SettingsError> {
@@ -373,6 +395,26 @@ mod tests {
         // A circle ends.
         let names: Vec<_> = lineage(&profiles, "r").iter().map(|p| p.name()).collect();
         assert_eq!(names, ["r", "s"]);
+    }
+
+    #[test]
+    fn variables_at_which_the_sdk_panics_are_refused() {
+        let checked = |name: &str, value: &str| {
+            check_variables(|variable| (variable == name).then(|| OsString::from(value))).is_ok()
+        };
+        for (name, value, is_fit) in [
+            ("AWS_EXECUTION_ENV", "AWS_Lambda_python3.9 (é)", true),
+            ("AWS_EXECUTION_ENV", "a\nb", false),
+            ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "", true),
+            (
+                "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+                "http://127.0.0.1:1/x",
+                true,
+            ),
+            ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "127.0.0.1:1", false),
+        ] {
+            assert_eq!(checked(name, value), is_fit, "{name}={value:?}");
+        }
     }
 
     #[test]

@@ -47,8 +47,16 @@ impl Endpoints {
     /// # Errors
     /// What is configured is no URL.
     pub(super) fn of(settings: &Settings, profiles: &ProfileSet) -> Result<Self, SettingsError> {
+        Self::found(settings, profiles, variable)
+    }
+
+    fn found(
+        settings: &Settings,
+        profiles: &ProfileSet,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, SettingsError> {
         let given = settings.endpoint_url.as_deref();
-        let configured = |service| configured(profiles, variable, service).map(checked);
+        let configured = |service| configured(profiles, &variable, service).map(checked);
         let local = given.filter(|url| is_loopback(url)).map(str::to_owned);
         let cognito = match given {
             Some(url) => Some(url.to_owned()),
@@ -240,6 +248,31 @@ mod tests {
             "localhost",
         ] {
             assert!(!is_loopback(url), "{url}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_that_is_given_is_cognitos_alone_unless_on_loopback() {
+        const FIPS: &str = "https://cognito-identity-fips.us-east-1.amazonaws.com";
+        const LOCAL: &str = "http://127.0.0.1:8000";
+        let none = parsed("").await;
+        let some = parsed(
+            "[profile p]\nservices = s\n[services s]\nsts =\n  endpoint_url = http://sts-section\n",
+        )
+        .await;
+        for (given, profiles, sts) in [
+            (FIPS, &none, None),
+            (FIPS, &some, Some("http://sts-section")),
+            (LOCAL, &none, Some(LOCAL)),
+            (LOCAL, &some, Some("http://sts-section")),
+        ] {
+            let settings = Settings {
+                endpoint_url: Some(given.to_owned()),
+                ..Settings::default()
+            };
+            let endpoints = Endpoints::found(&settings, profiles, |_| None).expect("URLs");
+            assert_eq!(endpoints.cognito.as_deref(), Some(given));
+            assert_eq!(endpoints.sts.as_deref(), sts, "{given}");
         }
     }
 

@@ -411,18 +411,13 @@ fn explain(failure: &Failure, origin: &Origin) -> Explained {
             "Find out what it waits for.".to_owned(),
         );
     }
-    if failure.says("IMDS") {
-        return said(
-            format!("instance metadata gives none: {}", bounded(&failure.text)),
-            "Check the instance's role and its metadata options, or name a profile with --profile."
-                .to_owned(),
-        );
-    }
     if failure.is_missing && !origin.only_profile {
         let metadata = if origin.metadata_is_off {
             "instance metadata is off (AWS_EC2_METADATA_DISABLED)"
+        } else if failure.says("could not communicate with IMDS") {
+            "instance metadata does not answer"
         } else {
-            "instance metadata does not answer or has no role"
+            "instance metadata has no role"
         };
         return Explained {
             what: format!("neither environment, AWS files nor container have any, and {metadata}"),
@@ -430,6 +425,13 @@ fn explain(failure: &Failure, origin: &Origin) -> Explained {
             is_missing: true,
             source: None,
         };
+    }
+    if failure.says("IMDS") {
+        return said(
+            format!("instance metadata gives none: {}", bounded(&failure.text)),
+            "Check the instance's role and its metadata options, or name a profile with --profile."
+                .to_owned(),
+        );
     }
     of_profile(failure, origin)
 }
@@ -720,11 +722,7 @@ mod tests {
         };
         let explained = explain(&failure, &origin);
         assert!(explained.is_missing);
-        assert!(
-            explained
-                .what
-                .ends_with("instance metadata does not answer or has no role")
-        );
+        assert!(explained.what.ends_with("instance metadata has no role"));
         origin.metadata_is_off = true;
         let explained = explain(&failure, &origin);
         assert!(explained.what.ends_with("(AWS_EC2_METADATA_DISABLED)"));
