@@ -38,6 +38,15 @@ use crate::settings::Settings;
 use refused::Refused;
 pub use refused::remove_unfinished;
 
+/// Returns how calls are made, with the Region of the first pool.
+fn in_region_of_pool(settings: &Settings, survey: &Survey) -> aws::Settings {
+    let first = survey.pools.keys().next();
+    aws::Settings {
+        pool_region: first.map(|id| region_of(id).to_owned()),
+        ..settings.calls.clone()
+    }
+}
+
 /// Plans a run, and calls nothing; asked to, it looks up caller and pools. `options` are those of the command line, in their own words.
 ///
 /// # Errors
@@ -83,12 +92,7 @@ pub async fn plan(
         .filter_map(|id| settings.guards.allowed.refuses_pool(id))
         .collect();
     let looked = if online {
-        let first = survey.pools.keys().next();
-        let calls = aws::Settings {
-            pool_region: first.map(|id| region_of(id).to_owned()),
-            ..settings.calls.clone()
-        };
-        let calls = AwsCalls::new(&calls)
+        let calls = AwsCalls::new(&in_region_of_pool(&settings, &survey))
             .await
             .map_err(|error| Error::usage(error.to_string()))?;
         let calls = Arc::new(calls);

@@ -215,7 +215,7 @@ fn what_fails_to_load_is_told_with_its_source_and_remedy() {
 fn refusing_sts() -> (String, mpsc::Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
-    let (tell, told) = mpsc::channel();
+    let (tell, told) = mpsc::sync_channel(1000);
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             let mut reader = BufReader::new(&stream);
@@ -227,7 +227,7 @@ fn refusing_sts() -> (String, mpsc::Receiver<String>) {
                 }
                 if let Some((_, credential)) = line.split_once("Credential=") {
                     let scope = credential.split(',').next().unwrap_or_default();
-                    let _ = tell.send(scope.to_owned());
+                    let _ = tell.try_send(scope.to_owned());
                 }
                 if let Some(bytes) = line.to_ascii_lowercase().strip_prefix("content-length: ") {
                     length = bytes.trim().parse().unwrap_or(0);
