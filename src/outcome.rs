@@ -88,6 +88,9 @@ pub struct Answer {
     pub facts: Facts,
 }
 
+/// Code of [`Heard::NoCredentials`] where some are configured and cannot be loaded: the message says why, and what to do.
+pub const CREDENTIALS_FAILED: &str = "CredentialsFailed";
+
 /// The kinds of [`Answer`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Heard {

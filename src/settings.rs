@@ -233,6 +233,7 @@ impl Settings {
             calls: aws::Settings {
                 profile: args.profile,
                 region: args.region,
+                pool_region: None,
                 endpoint_url: args.endpoint_url,
                 ca_bundle: args
                     .ca_bundle

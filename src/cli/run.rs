@@ -161,13 +161,13 @@ pub struct RunArgs {
     #[arg(long, help_heading = "Trying it out")]
     pub rehearse: bool,
 
-    /// Named profile
+    /// Named profile; it goes before keys in the environment, which go before `AWS_PROFILE`
     #[arg(long, help_heading = "AWS")]
     pub profile: Option<String>,
     /// Region for what the credentials themselves need; a row's own Region is the prefix of its pool id
     #[arg(long, help_heading = "AWS")]
     pub region: Option<String>,
-    /// Endpoint in place of AWS's
+    /// Endpoint in place of Cognito's; on this machine, in place of all of AWS's
     #[arg(long, value_name = "URL", value_parser = endpoint, help_heading = "AWS")]
     pub endpoint_url: Option<String>,
     /// PEM file of the authorities to trust in place of the system's [default: that of `AWS_CA_BUNDLE`]

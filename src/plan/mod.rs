@@ -25,17 +25,27 @@ pub use report::Plan;
 pub use survey::{Pool, Survey};
 pub use take_over::take_over;
 
-use crate::call::aws::AwsCalls;
+use crate::call::aws::{self, AwsCalls};
 use crate::cli::{Argument, PlanArgs, RunArgs};
 use crate::error::Error;
 use crate::hold::{Fingerprint, HoldError, Holds};
 use crate::input::Input;
 use crate::quotas::Quotas;
 use crate::report::notice;
+use crate::row::region_of;
 use crate::run::{endpoint, is_loopback, quoted, tell_passed_over};
 use crate::settings::Settings;
 use refused::Refused;
 pub use refused::remove_unfinished;
+
+/// Returns how calls are made, with the Region of the first pool.
+fn in_region_of_pool(settings: &Settings, survey: &Survey) -> aws::Settings {
+    let first = survey.pools.keys().next();
+    aws::Settings {
+        pool_region: first.map(|id| region_of(id).to_owned()),
+        ..settings.calls.clone()
+    }
+}
 
 /// Plans a run, and calls nothing; asked to, it looks up caller and pools. `options` are those of the command line, in their own words.
 ///
@@ -84,7 +94,7 @@ pub async fn plan(
         .filter_map(|id| settings.guards.allowed.refuses_pool(id))
         .collect();
     let looked = if online {
-        let calls = AwsCalls::new(&settings.calls)
+        let calls = AwsCalls::new(&in_region_of_pool(&settings, &survey))
             .await
             .map_err(|error| Error::usage(error.to_string()))?;
         let calls = Arc::new(calls);

@@ -2,6 +2,7 @@
 
 use crate::call::look::{Caller, Look, Untold};
 use crate::error::Error;
+use crate::outcome::CREDENTIALS_FAILED;
 use crate::settings::{Mode, Settings};
 
 /// Asks whose credentials these are, if that matters. A rehearsal has none.
@@ -37,8 +38,15 @@ fn another(caller: &Caller, but: &str) -> Error {
 }
 
 fn unknown(untold: &Untold) -> Error {
+    let facts = &untold.facts;
+    if facts.code.as_deref() == Some(CREDENTIALS_FAILED) {
+        let why = facts.message.as_deref().unwrap_or_default();
+        return Error::usage(format!(
+            "the AWS credentials cannot be loaded, and nothing was called: {why}"
+        ));
+    }
     Error::usage(format!(
         "it cannot be found out whose AWS credentials these are ({untold}); nothing was called"
     ))
-    .hint("The account is asked of STS, GetCallerIdentity, with the usual endpoint, proxy and Region settings; it needs no permission.")
+    .hint("The account is asked of STS, GetCallerIdentity, with the usual endpoint, proxy and Region settings; where no Region is configured, in that of the first pool. It needs no permission.")
 }

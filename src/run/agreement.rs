@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout};
 
 use super::lookups::LookUps;
 use super::{not_allowed, peek, unreadable};
-use crate::call::aws::AwsCalls;
+use crate::call::aws::{AwsCalls, is_loopback};
 use crate::call::look::{Caller, Look, Pool, Untold, Why};
 use crate::clock;
 use crate::error::{Error, Exit};
@@ -353,53 +353,5 @@ fn counted(rows: u64) -> String {
     match rows {
         1 => "1 row".to_owned(),
         _ => format!("{} rows", grouped(rows)),
-    }
-}
-
-/// Whether the URL's host is this machine.
-#[must_use]
-pub fn is_loopback(url: &str) -> bool {
-    let Some((_, rest)) = url.split_once("://") else {
-        return false;
-    };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let host_and_port = authority
-        .rsplit_once('@')
-        .map_or(authority, |(_, host)| host);
-    let host = match host_and_port.strip_prefix('[') {
-        Some(v6) => v6.split(']').next().unwrap_or_default(),
-        None => host_and_port.split(':').next().unwrap_or_default(),
-    };
-    host.eq_ignore_ascii_case("localhost")
-        || host
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_this_machine_is_loopback() {
-        for url in [
-            "http://127.0.0.1:8000",
-            "http://localhost",
-            "https://LOCALHOST:1/x",
-            "http://[::1]:80/",
-            "http://user@127.1.2.3/",
-        ] {
-            assert!(is_loopback(url), "{url}");
-        }
-        for url in [
-            "https://cognito-identity.us-east-1.amazonaws.com",
-            "http://127.0.0.1.example.com",
-            "http://localhost.example.com",
-            "http://127.0.0.1@example.com",
-            "http://10.0.0.1",
-            "localhost",
-        ] {
-            assert!(!is_loopback(url), "{url}");
-        }
     }
 }

@@ -11,7 +11,7 @@ use super::reason::{Reason, Summary};
 use super::wires::rows_judged;
 use crate::error::Exit;
 use crate::input::{self, Compression, Format, Input, InputError};
-use crate::outcome::{Cause, Outcome};
+use crate::outcome::{CREDENTIALS_FAILED, Cause, Outcome};
 use crate::report::{Report, Tally, conclusion};
 use crate::settings::{Mode, Settings};
 use crate::signal::Signal;
@@ -273,15 +273,19 @@ fn halted(answer: &HaltingAnswer) -> String {
         answer.position,
         answer.identity_pool_id
     );
+    if facts.code.as_deref() == Some(CREDENTIALS_FAILED) {
+        let why = facts.message.as_deref().unwrap_or_default();
+        return format!(
+            "Halted: the AWS credentials cannot be loaded (at {}, pool {}): {why}",
+            answer.position, answer.identity_pool_id
+        );
+    }
     let is_answered = answer.cause != Cause::NoCredentials;
     // Where no one was asked, the code is our own word.
     let code = facts.code.clone().filter(|_| is_answered);
     let status = facts.http_status.map(|status| format!("HTTP {status}"));
-    // The SDK lists all that it has tried on lines of their own.
-    let message = facts.message.as_deref().map(|message| {
-        let first = message.lines().next().unwrap_or_default();
-        first.trim_end_matches(" Attempted:").to_owned()
-    });
+    let message = facts.message.as_deref();
+    let message = message.and_then(|message| message.lines().next().map(str::to_owned));
     let said: Vec<String> = [code.or(status), message].into_iter().flatten().collect();
     let said = said.join(": ");
     let said = said.trim_end_matches('.');

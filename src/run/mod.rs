@@ -30,7 +30,6 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-pub use agreement::is_loopback;
 pub use breaker::Breaker;
 pub use ending::quoted;
 pub use engine::drive;
@@ -44,15 +43,16 @@ use agreement::Question;
 use memory::Memory;
 
 use crate::admit::Admission;
+pub use crate::call::aws::is_loopback;
 use crate::call::aws::{self, AwsCalls};
 use crate::call::look::Pool;
 use crate::emulator::{self, Emulator};
 use crate::error::{Error, Exit};
 use crate::hold::{Files, Holds};
-use crate::input::{self, Input, InputError, Patience};
+use crate::input::{self, Input, InputError, Patience, Read};
 use crate::record::{OpenError, Past, Results};
 use crate::report::{Born, Progress, Reading, Report, Totals, Unread, counted, notice};
-use crate::row::{Keyer, Position, ROOM, Room};
+use crate::row::{Keyer, Position, ROOM, Room, region_of};
 use crate::settings::{Mode, Origin, Settings};
 use crate::signal::{Signal, Stop};
 use crate::worker::{Context, Counters};
@@ -181,6 +181,7 @@ impl Stage {
         if settings.mode != Mode::Rehearsal {
             let calls = aws::Settings {
                 accounts: settings.guards.accounts(),
+                pool_region: first_region(settings),
                 ..settings.calls.clone()
             };
             let calls = AwsCalls::new(&calls).await.map_err(|e| unusable(&e))?;
@@ -256,6 +257,30 @@ fn check_inputs(settings: &Settings) -> Result<(), Error> {
     }
     Ok(())
 }
+
+/// Returns the Region of the first pool that the run comes to, as far as that can be known beforehand. What is wrong with the
+/// inputs is told elsewhere.
+fn first_region(settings: &Settings) -> Option<String> {
+    if let Some(id) = &settings.input.fill.identity_pool_id {
+        return Some(region_of(id).to_owned());
+    }
+    let first = settings.inputs.first()?;
+    if !first.can_be_read_again() {
+        return None;
+    }
+    let reading = input::Settings {
+        patience: Patience::none(),
+        ..settings.input.clone()
+    };
+    let rows = input::open(first, &reading).ok()?.take(FIRST_ROWS);
+    rows.map_while(Result::ok).find_map(|read| match read {
+        Read::Row(row) => Some(row.link.region().to_owned()),
+        Read::Invalid(_) => None,
+    })
+}
+
+/// Rows that are looked at for their Region; more, and a file of nothing but invalid rows is read twice.
+const FIRST_ROWS: usize = 1000;
 
 /// What tells whether two names are of one file.
 fn inode(path: &Path) -> Option<(u64, u64)> {

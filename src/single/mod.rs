@@ -211,24 +211,13 @@ fn region(args: &SingleArgs, files: &Files) -> Result<String, Error> {
         .ok_or_else(|| {
             failed("You must specify a region. You can also configure your region by running \"aws configure\".")
         })?;
-    if is_host_label(&region) {
+    if aws::is_region(&region) {
         Ok(region)
     } else {
         Err(failed(format!(
             "Provided region_name '{region}' doesn't match a supported format."
         )))
     }
-}
-
-/// A Region becomes a part of a host name, and nothing must become another host.
-fn is_host_label(region: &str) -> bool {
-    region.len() <= 63
-        && !region.starts_with('-')
-        && !region.ends_with('-')
-        && region
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'-')
-        && !region.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// A setting that is a variable of the environment or else in the profile.
@@ -258,22 +247,6 @@ impl Log {
     fn say(&self, text: impl FnOnce() -> String) {
         if self.0 {
             notice(&format!("DEBUG - {}", text()));
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_region_is_one_label_of_a_host_name() {
-        for region in ["us-east-1", "nowhere-1", "x", "1a"] {
-            assert!(is_host_label(region), "{region}");
-        }
-        let long = "a".repeat(64);
-        for region in ["-a", "a-", "12", "a.b", "a b", "file://x", "a/b", &long] {
-            assert!(!is_host_label(region), "{region}");
         }
     }
 }

@@ -24,6 +24,8 @@ fn against_aws(sandbox: &Sandbox, args: &[&str]) -> Command {
     let mut command = sandbox.program();
     command.args(["run", "people.csv"]).args(args);
     command.args(["--endpoint-url", "http://cognito.example"]);
+    // An endpoint that is not on this machine is Cognito's alone.
+    command.env("AWS_ENDPOINT_URL_STS", "http://sts.example");
     command.env("HTTP_PROXY", sandbox.emulator.url());
     command.env("TERM", "dumb");
     command

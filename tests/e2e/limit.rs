@@ -75,6 +75,7 @@ fn what_is_told_beforehand_is_what_the_run_does() {
     let mut command = sandbox.program();
     command.args(["run", "--rate", "2"]).args(ARGS);
     command.args(["--endpoint-url", "http://cognito.example"]);
+    command.env("AWS_ENDPOINT_URL_STS", "http://sts.example");
     command.env("HTTP_PROXY", sandbox.emulator.url());
     let running = start_on_terminal(command);
     running.says("Type yes to go on: ");

@@ -6,6 +6,7 @@ mod admission;
 mod agreement;
 mod answers;
 mod changing;
+mod credentials;
 mod disk;
 mod formats;
 mod gate;

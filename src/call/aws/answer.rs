@@ -19,7 +19,9 @@ use http_body_util::Limited;
 use serde_json::{Map, Value};
 
 use super::at_hand::NotLoaded;
+use super::connection::ConnectionError;
 use super::guarded::Unfit;
+use super::origin::Explained;
 use crate::outcome::{Answer, Facts, Heard};
 
 /// An answer to an unlink has a body of some hundred bytes at most. What is longer is not read to its end.
@@ -163,6 +165,9 @@ where
         if let Some(unfit) = find::<Unfit>(error) {
             return unfit.answer();
         }
+        if let Some(explained) = find::<Explained>(error) {
+            return explained.answer();
+        }
         let (heard, code) = match error {
             SdkError::TimeoutError(_) => (Heard::NoReply, "Timeout"),
             _ if find::<NotLoaded>(error).is_some() => (Heard::NotSent, "CredentialsNotLoaded"),
@@ -284,14 +289,41 @@ pub(super) fn find<'a, E: StdError + 'static>(
     causes(error).find_map(|error| error.downcast_ref::<E>())
 }
 
-/// The causes of an error, outermost first, each said once.
+/// What the SDK's layers say of themselves. It helps nobody: the reason is below.
+const LAYERS: &[&str] = &[
+    "an error occurred while loading credentials",
+    "dispatch failure",
+    "failed to construct request",
+    "io error",
+    "other",
+    "request has timed out",
+    "response error",
+    "service error",
+    "the credential provider was not enabled",
+    "the credentials provider was not properly configured",
+    "timeout",
+    "unexpected credentials error",
+    "unhandled error",
+    "user error",
+];
+
+/// Returns the causes of an error, outermost first, each said once, without the SDK's own layers. What is in our words already has
+/// all of its causes in them.
 pub(super) fn told(error: &(dyn StdError + 'static)) -> String {
     let mut parts: Vec<String> = Vec::new();
     for cause in causes(error) {
         let part = cause.to_string();
-        if !parts.iter().any(|told| told.contains(&part)) {
+        let is_layer = LAYERS.contains(&&*part) || part.starts_with("client error (");
+        if !is_layer && !parts.iter().any(|told| told.contains(&part)) {
             parts.push(part);
         }
+        if cause.is::<ConnectionError>() || cause.is::<Explained>() {
+            break;
+        }
+    }
+    if parts.is_empty() {
+        let last = causes(error).last();
+        return last.map_or_else(String::new, ToString::to_string);
     }
     parts.join(": ")
 }

@@ -214,7 +214,9 @@ mod tests {
         let last = Arc::new(Script(Mutex::new(script)));
         let answer = calls.unlink(&link, last).await;
         drop(calls);
-        (answer, server.join().expect("no panic"))
+        // The connection is closed by a task of this runtime, which must not be blocked meanwhile.
+        let came = tokio::task::spawn_blocking(|| server.join().expect("no panic"));
+        (answer, came.await.expect("no panic"))
     }
 
     const LONG: Duration = Duration::from_secs(30);

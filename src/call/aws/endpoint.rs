@@ -5,7 +5,7 @@
 use aws_config::profile::ProfileSet;
 use aws_runtime::env_config::property::PropertiesKey;
 
-use super::{Settings, SettingsError, profiles, told};
+use super::{Settings, SettingsError};
 
 /// A service, as it is called where endpoints are configured.
 pub(super) struct Service {
@@ -41,23 +41,29 @@ impl Endpoints {
         }
     }
 
-    /// Those of the option, or else those that are configured.
+    /// Returns those of the option and those that are configured. The option's is Cognito's: a FIPS, VPC or proxy endpoint does
+    /// not serve STS. One on this machine stands in for all of AWS, unless STS has one of its own.
     ///
     /// # Errors
-    /// The AWS files cannot be read, or what is configured is no URL.
-    pub(super) async fn of(settings: &Settings) -> Result<Self, SettingsError> {
-        // Also where they decide nothing here: with a file that is broken no credentials are found later, and it is not said why.
-        let profiles = profiles(settings.profile.clone()).await.map_err(|error| {
-            SettingsError(format!("the AWS files cannot be read: {}", told(&error)))
-        })?;
-        if let Some(url) = &settings.endpoint_url {
-            return Ok(Self::both(url));
-        }
-        let configured = |service| configured(&profiles, variable, service);
-        Ok(Self {
-            cognito: configured(&COGNITO).map(checked).transpose()?,
-            sts: configured(&STS).map(checked).transpose()?,
-        })
+    /// What is configured is no URL.
+    pub(super) fn of(settings: &Settings, profiles: &ProfileSet) -> Result<Self, SettingsError> {
+        Self::found(settings, profiles, variable)
+    }
+
+    fn found(
+        settings: &Settings,
+        profiles: &ProfileSet,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, SettingsError> {
+        let given = settings.endpoint_url.as_deref();
+        let configured = |service| configured(profiles, &variable, service).map(checked);
+        let local = given.filter(|url| is_loopback(url)).map(str::to_owned);
+        let cognito = match given {
+            Some(url) => Some(url.to_owned()),
+            None => configured(&COGNITO).transpose()?,
+        };
+        let sts = configured(&STS).transpose()?.or(local);
+        Ok(Self { cognito, sts })
     }
 }
 
@@ -68,6 +74,26 @@ pub fn has_credentials(url: &str) -> bool {
     let behind = url.split_once("//").map_or(url, |(_, behind)| behind);
     let authority = behind.split(['/', '?', '#']).next().unwrap_or_default();
     authority.contains('@') || (url.contains('@') && !url.contains("//"))
+}
+
+/// Whether the URL's host is this machine.
+#[must_use]
+pub fn is_loopback(url: &str) -> bool {
+    let Some((_, rest)) = url.split_once("://") else {
+        return false;
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host_and_port = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host);
+    let host = match host_and_port.strip_prefix('[') {
+        Some(v6) => v6.split(']').next().unwrap_or_default(),
+        None => host_and_port.split(':').next().unwrap_or_default(),
+    };
+    host.eq_ignore_ascii_case("localhost")
+        || host
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }
 
 /// What to say of an endpoint with credentials, without quoting it.
@@ -199,6 +225,54 @@ mod tests {
             let found = [&COGNITO, &STS].map(|service| configured(&profiles, variable, service));
             let expected = [cognito, sts].map(|url| url.map(str::to_owned));
             assert_eq!(found, expected, "{variables:?} {config}");
+        }
+    }
+
+    #[test]
+    fn only_this_machine_is_loopback() {
+        for url in [
+            "http://127.0.0.1:8000",
+            "http://localhost",
+            "https://LOCALHOST:1/x",
+            "http://[::1]:80/",
+            "http://user@127.1.2.3/",
+        ] {
+            assert!(is_loopback(url), "{url}");
+        }
+        for url in [
+            "https://cognito-identity.us-east-1.amazonaws.com",
+            "http://127.0.0.1.example.com",
+            "http://localhost.example.com",
+            "http://127.0.0.1@example.com",
+            "http://10.0.0.1",
+            "localhost",
+        ] {
+            assert!(!is_loopback(url), "{url}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_that_is_given_is_cognitos_alone_unless_on_loopback() {
+        const FIPS: &str = "https://cognito-identity-fips.us-east-1.amazonaws.com";
+        const LOCAL: &str = "http://127.0.0.1:8000";
+        let none = parsed("").await;
+        let some = parsed(
+            "[profile p]\nservices = s\n[services s]\nsts =\n  endpoint_url = http://sts-section\n",
+        )
+        .await;
+        for (given, profiles, sts) in [
+            (FIPS, &none, None),
+            (FIPS, &some, Some("http://sts-section")),
+            (LOCAL, &none, Some(LOCAL)),
+            (LOCAL, &some, Some("http://sts-section")),
+        ] {
+            let settings = Settings {
+                endpoint_url: Some(given.to_owned()),
+                ..Settings::default()
+            };
+            let endpoints = Endpoints::found(&settings, profiles, |_| None).expect("URLs");
+            assert_eq!(endpoints.cognito.as_deref(), Some(given));
+            assert_eq!(endpoints.sts.as_deref(), sts, "{given}");
         }
     }
 

@@ -10,7 +10,7 @@ use crate::call::Unlink as _;
 use crate::call::look::{Caller, Look, Pool, Untold, Why};
 use crate::outcome::Facts;
 
-/// Where STS is asked if no Region is configured: it answers for every Region of the partition `aws`.
+/// Where STS is asked if no Region is configured and no pool is known: it answers for every Region of the partition `aws`.
 const STS_REGION: &str = "us-east-1";
 
 impl Look for AwsCalls {

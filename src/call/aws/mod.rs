@@ -3,10 +3,15 @@
 mod account;
 mod answer;
 mod at_hand;
+mod chosen;
+mod connection;
 mod departure;
 mod endpoint;
+mod files;
 mod guarded;
 mod look;
+mod origin;
+mod region;
 pub mod single;
 mod unverified;
 
@@ -17,12 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
-use aws_config::environment::EnvironmentVariableRegionProvider;
-use aws_config::meta::region::RegionProviderChain;
-use aws_config::profile::{
-    self, ProfileFileCredentialsProvider, ProfileFileLoadError, ProfileFileRegionProvider,
-    ProfileSet,
-};
+use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -49,12 +49,15 @@ use super::{LastCheck, Unlink};
 use crate::outcome::{Answer, Facts, Heard};
 use crate::row::Link;
 use account::account_told;
-use answer::{OnlyCognito, answer_of, told};
+use answer::{OnlyCognito, answer_of, find};
 use at_hand::AtHand;
+use chosen::{By, Chosen};
+use connection::Telling;
 use departure::{HoldBack, held_back};
 use endpoint::Endpoints;
 use guarded::Guarded;
 use look::sts_config;
+use origin::{Explained, Known, Origin, Unusable};
 
 /// What the calls need to know. Unset, everything else is as in any AWS tool: environment, profile, container, instance.
 #[derive(Debug, Clone, Default)]
@@ -63,6 +66,8 @@ pub struct Settings {
     pub profile: Option<String>,
     /// Region for what the credential chain itself calls. A row's own Region is the prefix of its pool id.
     pub region: Option<String>,
+    /// Region of the first pool. Where no Region is configured, STS is asked there: credentials are known in one partition only.
+    pub pool_region: Option<String>,
     /// Endpoint in place of AWS's.
     pub endpoint_url: Option<String>,
     /// PEM file of the authorities to trust in place of the system's.
@@ -91,14 +96,16 @@ impl Settings {
     }
 }
 
-pub use endpoint::{CREDENTIALS_IN_URL, has_credentials};
+pub use endpoint::{CREDENTIALS_IN_URL, has_credentials, is_loopback};
+pub use region::is_region;
 
 /// The endpoint that [`AwsCalls`] with these settings would call in place of AWS's. Calls nobody.
 ///
 /// # Errors
-/// The AWS files cannot be read, or what they or the environment name is no URL.
+/// The AWS files cannot be read or have no profile of the name that is given, or what they or the environment name is no URL.
 pub async fn endpoint_url(settings: &Settings) -> Result<Option<String>, SettingsError> {
-    Ok(Endpoints::of(settings).await?.cognito)
+    let chosen = Chosen::of(settings.profile.as_deref()).await?;
+    Ok(Endpoints::of(settings, &chosen.profiles)?.cognito)
 }
 
 /// Credentials are fetched from instance metadata, SSO or another role; with retries off the SDK would allow 6 seconds.
@@ -129,13 +136,12 @@ struct Clients {
 }
 
 impl Clients {
-    async fn load(
+    fn of(
+        shared: SdkConfig,
         settings: &Settings,
-        http: SharedHttpClient,
         endpoints: &Endpoints,
         began_with: Arc<OnceLock<String>>,
     ) -> Self {
-        let shared = load(settings, http).await;
         let at_hand = shared.credentials_provider().map(|credentials| {
             let guarded = SharedCredentialsProvider::new(Guarded {
                 credentials,
@@ -154,46 +160,31 @@ impl Clients {
     }
 }
 
-/// The AWS files, seen from one profile: the one that is named, or that of `AWS_PROFILE`.
-async fn profiles(profile: Option<String>) -> Result<ProfileSet, ProfileFileLoadError> {
-    let (fs, env, files) = Default::default();
-    profile::load(&fs, &env, &files, profile.map(Into::into)).await
-}
-
-/// What is wrong with a profile that gives no credentials.
-async fn no_profile(name: &str, error: &CredentialsError) -> String {
-    let is_there = profiles(None).await.is_ok_and(|all| {
-        let mut names = all.profiles();
-        names.any(|there| there == name)
-    });
-    if is_there {
-        format!("--profile {name} has no credentials: {}", told(error))
-    } else {
-        format!(
-            "--profile {name}: the AWS files have no profile of that name; `aws configure list-profiles` lists those that they have"
-        )
-    }
-}
-
 impl AwsCalls {
     /// Resolves the settings as AWS tools do. Calls no Cognito yet.
     ///
     /// # Errors
-    /// The CA bundle or the AWS files cannot be read, the profile that is named is not there or has no credentials, or the
-    /// endpoint that is configured is no URL.
+    /// The CA bundle or the AWS files cannot be read, the profile that is named is not there or has no credentials, keys cannot be
+    /// sent, or the Region or endpoint that is configured is none.
     pub async fn new(settings: &Settings) -> Result<Self, SettingsError> {
-        let http = bounded_http_client(settings, ProxyConfig::from_env())?;
-        let endpoints = Endpoints::of(settings).await?;
+        let http = bounded_http_client(settings, Proxies::OfEnvironment)?;
+        let chosen = Chosen::of(settings.profile.as_deref()).await?;
+        chosen.check_keys()?;
+        let endpoints = Endpoints::of(settings, &chosen.profiles)?;
         let began_with = Arc::default();
-        let clients =
-            Clients::load(settings, http.clone(), &endpoints, Arc::clone(&began_with)).await;
-        if let (Some(name), Some(profile)) =
-            (&settings.profile, clients.shared.credentials_provider())
+        let shared = load(settings, http.clone(), &chosen).await?;
+        if chosen.name.by != By::Default
+            && chosen.gives_credentials()
+            && let Some(profile) = shared.credentials_provider()
             && let Err(error @ CredentialsError::CredentialsNotLoaded(_)) =
                 profile.provide_credentials().await
         {
-            return Err(SettingsError(no_profile(name, &error).await));
+            let explained = find::<Explained>(&error).map(ToString::to_string);
+            return Err(SettingsError(
+                explained.unwrap_or_else(|| error.to_string()),
+            ));
         }
+        let clients = Clients::of(shared, settings, &endpoints, Arc::clone(&began_with));
         Ok(Self {
             settings: settings.clone(),
             http,
@@ -213,7 +204,7 @@ impl AwsCalls {
             ca_bundle: None,
             ..settings.clone()
         };
-        let http = bounded_http_client(&settings, ProxyConfig::disabled())?;
+        let http = bounded_http_client(&settings, Proxies::None)?;
         let shared = SdkConfig::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
             .http_client(http.clone())
@@ -310,30 +301,56 @@ impl AwsCalls {
     }
 }
 
-async fn load(settings: &Settings, http: SharedHttpClient) -> SdkConfig {
+/// Resolves everything else than the endpoint, as `chosen` has it.
+///
+/// # Errors
+/// The Region that is configured is none.
+async fn load(
+    settings: &Settings,
+    http: SharedHttpClient,
+    chosen: &Chosen,
+) -> Result<SdkConfig, SettingsError> {
+    let configured = chosen.region(settings.region.as_deref())?;
+    let of_pool = || settings.pool_region.clone().filter(|name| is_region(name));
+    // With keys of the environment the chain calls nobody, so that any Region will do; left without one, the SDK asks instance
+    // metadata, and outside EC2 waits a second for it.
+    let any = || Some("us-east-1".to_owned()).filter(|_| chosen.has_keys_in_environment());
+    let region = configured.or_else(of_pool).or_else(any).map(Region::new);
     let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
         .http_client(http.clone())
+        .profile_name(&chosen.name.name)
         .identity_cache(identity_cache())
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         // Those of the credential providers. The SDK would read AWS_RETRY_MODE and retry_mode, and panics at `legacy`.
         .retry_config(RetryConfig::standard());
-    if let Some(profile) = &settings.profile {
-        // As in the AWS CLI, a profile that is named goes before keys in the environment: they may be another account's.
-        let region = settings.region.clone().map(Region::new);
-        let provider = profile_credentials(profile, region, http);
-        loader = loader.profile_name(profile).credentials_provider(provider);
+    if chosen.gives_credentials() {
+        let provider = profile_credentials(&chosen.name.name, region.clone(), http);
+        loader = loader.credentials_provider(provider);
     }
-    if let Some(region) = &settings.region {
-        loader = loader.region(Region::new(region.clone()));
-    } else if settings.profile.is_none() && std::env::var_os("AWS_ACCESS_KEY_ID").is_some() {
-        // With these the chain calls nobody, so that any Region will do; left without one, the SDK asks instance metadata, and
-        // outside EC2 waits a second for it.
-        let region = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
-            .or_else(ProfileFileRegionProvider::new())
-            .or_else("us-east-1");
+    if let Some(region) = region {
         loader = loader.region(region);
     }
-    loader.load().await
+    Ok(explaining(loader.load().await, chosen))
+}
+
+/// Has the credentials checked, and what keeps them from loading explained.
+fn explaining(shared: SdkConfig, chosen: &Chosen) -> SdkConfig {
+    let Some(source) = shared.credentials_provider() else {
+        return shared;
+    };
+    let origin = Origin::of(chosen);
+    with_credentials(shared, Known::new(source, origin))
+}
+
+fn with_credentials(
+    shared: SdkConfig,
+    credentials: impl ProvideCredentials + 'static,
+) -> SdkConfig {
+    let credentials = SharedCredentialsProvider::new(credentials);
+    shared
+        .into_builder()
+        .credentials_provider(credentials)
+        .build()
 }
 
 /// The call that unlinks a link.
@@ -391,13 +408,16 @@ impl Unlink for AwsCalls {
         if self.rehearsal {
             return;
         }
-        let clients = Clients::load(
-            &self.settings,
-            self.http.clone(),
-            &self.endpoints,
-            Arc::clone(&self.began_with),
-        )
-        .await;
+        let loaded = match Chosen::of(self.settings.profile.as_deref()).await {
+            Ok(chosen) => load(&self.settings, self.http.clone(), &chosen).await,
+            Err(error) => Err(error),
+        };
+        let shared = loaded.unwrap_or_else(|error| {
+            let clients = self.clients.read().unwrap_or_else(PoisonError::into_inner);
+            with_credentials(clients.shared.clone(), Unusable(error))
+        });
+        let began_with = Arc::clone(&self.began_with);
+        let clients = Clients::of(shared, &self.settings, &self.endpoints, began_with);
         *self.clients.write().unwrap_or_else(PoisonError::into_inner) = clients;
     }
 }
@@ -423,22 +443,33 @@ fn identity_cache() -> SharedIdentityCache {
         .build()
 }
 
+/// The proxies that calls go through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Proxies {
+    OfEnvironment,
+    None,
+}
+
 fn bounded_http_client(
     settings: &Settings,
-    proxy: ProxyConfig,
+    proxies: Proxies,
 ) -> Result<SharedHttpClient, SettingsError> {
     let connector = HttpConnectorSettings::builder()
         .connect_timeout(settings.connect_timeout)
         .build();
-    http_client(settings.ca_bundle.as_deref(), connector, proxy)
+    http_client(settings.ca_bundle.as_deref(), connector, proxies)
 }
 
 /// One connector, and so one pool of connections, for all Regions; the pool keeps hosts apart.
 fn http_client(
     ca_bundle: Option<&Path>,
     settings: HttpConnectorSettings,
-    proxy: ProxyConfig,
+    proxies: Proxies,
 ) -> Result<SharedHttpClient, SettingsError> {
+    let proxy = match proxies {
+        Proxies::OfEnvironment => ProxyConfig::from_env(),
+        Proxies::None => ProxyConfig::disabled(),
+    };
     let trust = match ca_bundle {
         Some(path) => TrustStore::empty().with_pem_certificate(read_ca_bundle(path)?),
         None => TrustStore::default(),
@@ -454,7 +485,10 @@ fn http_client(
         .connector_settings(settings)
         .enable_tcp_nodelay(true)
         .build();
-    let connector = SharedHttpConnector::new(connector);
+    let connector = SharedHttpConnector::new(Telling {
+        connector: SharedHttpConnector::new(connector),
+        uses_proxies: proxies == Proxies::OfEnvironment,
+    });
     Ok(http_client_fn(move |_, _| connector.clone()))
 }
 

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use aws_config::profile::ProfileSet;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region};
 use aws_credential_types::provider::error::CredentialsError;
@@ -19,24 +18,24 @@ use aws_sdk_cognitoidentity::config::{
 use aws_sdk_cognitoidentity::error::{BoxError, SdkError};
 use aws_sdk_cognitoidentity::operation::RequestId;
 use aws_sdk_cognitoidentity::operation::unlink_developer_identity::UnlinkDeveloperIdentityError;
-use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_runtime_api::client::http::HttpConnectorSettings;
 use aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint;
 
 use super::answer::{NotASuccess, OnlyCognito, causes, find, never_sent, told};
+use super::chosen::{By, Chosen, Name};
+use super::files::profiles;
+use super::origin::Explained;
 use super::{
-    SettingsError, endpoint, http_client, identity_cache, profile_credentials, profiles, request,
-    unverified,
+    Proxies, SettingsError, endpoint, explaining, http_client, identity_cache, profile_credentials,
+    request, unverified,
 };
 use crate::row::Link;
 
 /// The AWS files of this machine, as one profile has them.
 #[derive(Debug)]
 pub struct Files {
-    profile: Option<String>,
-    /// Whether the profile goes before keys in the environment: it does if the command line names it.
-    explicit: bool,
-    profiles: ProfileSet,
+    /// A profile that only the environment names leaves the other sources of credentials open, as in the AWS CLI.
+    chosen: Chosen,
 }
 
 impl Files {
@@ -52,9 +51,9 @@ impl Files {
                 .find_map(|name| std::env::var(name).ok())
         });
         let selected = named.clone().unwrap_or_else(|| "default".to_owned());
-        let profiles = profiles(Some(selected)).await.map_err(|error| {
-            SettingsError(format!("Unable to parse config file: {}", told(&error)))
-        })?;
+        let profiles = profiles(&selected)
+            .await
+            .map_err(|why| SettingsError(format!("Unable to parse config file: {why}")))?;
         if let Some(name) = &named
             && profiles.get_profile(name).is_none()
         {
@@ -62,23 +61,28 @@ impl Files {
                 "The config profile ({name}) could not be found"
             )));
         }
-        Ok(Self {
-            explicit: explicit.is_some(),
-            profile: named,
-            profiles,
-        })
+        let name = Name {
+            name: selected,
+            by: explicit.map_or(By::Default, |_| By::Option),
+        };
+        let chosen = Chosen::new(name, profiles);
+        Ok(Self { chosen })
     }
 
     /// A setting of the profile.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.profiles.get(key)
+        self.chosen.profiles.get(key)
     }
 
     /// The endpoint that they or the environment name in place of AWS's.
     #[must_use]
     pub fn endpoint_url(&self) -> Option<String> {
-        endpoint::configured(&self.profiles, endpoint::variable, &endpoint::COGNITO)
+        endpoint::configured(
+            &self.chosen.profiles,
+            endpoint::variable,
+            &endpoint::COGNITO,
+        )
     }
 
     /// Credentials that are there by half, in the environment or in the profile: nobody means that.
@@ -89,7 +93,8 @@ impl Files {
             )))
         };
         let is_set = |name: &str| std::env::var(name).is_ok_and(|value| !value.is_empty());
-        if !self.explicit && is_set("AWS_ACCESS_KEY_ID") {
+        let is_explicit = self.chosen.name.by == By::Option;
+        if !is_explicit && is_set("AWS_ACCESS_KEY_ID") {
             return if is_set("AWS_SECRET_ACCESS_KEY") {
                 None
             } else {
@@ -188,8 +193,9 @@ impl OneCall {
     /// # Errors
     /// Credentials are there by half, or a setting cannot be used.
     pub async fn new(files: &Files, asked: &Asked) -> Result<Self, SettingsError> {
-        if let Some(error) = files.half_credentials().filter(|_| asked.sign) {
-            return Err(error);
+        if asked.sign {
+            files.half_credentials().map_or(Ok(()), Err)?;
+            files.chosen.check_keys()?;
         }
         let mut connector = HttpConnectorSettings::builder();
         let mut timeouts = TimeoutConfig::builder();
@@ -206,7 +212,7 @@ impl OneCall {
         let http = http_client(
             asked.ca_bundle.as_deref(),
             connector.build(),
-            ProxyConfig::from_env(),
+            Proxies::OfEnvironment,
         )?;
         let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
             .http_client(http.clone())
@@ -214,17 +220,16 @@ impl OneCall {
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             // What stands in the environment and the files is for the AWS CLI, and the SDK panics at some of it.
             .retry_config(RetryConfig::standard())
-            .region(Region::new(asked.region.clone()));
-        if let Some(name) = &files.profile {
-            loader = loader.profile_name(name);
-        }
+            .region(Region::new(asked.region.clone()))
+            .profile_name(&files.chosen.name.name);
         if !asked.sign {
             loader = loader.no_credentials();
-        } else if let (true, Some(name)) = (files.explicit, &files.profile) {
+        } else if files.chosen.gives_credentials() {
             let region = Some(Region::new(asked.region.clone()));
+            let name = &files.chosen.name.name;
             loader = loader.credentials_provider(profile_credentials(name, region, http));
         }
-        let shared = loader.load().await;
+        let shared = explaining(loader.load().await, &files.chosen);
         let called = Called::new(asked.endpoint_url.clone());
         let mut config = aws_sdk_cognitoidentity::config::Builder::from(&shared)
             .retry_config(RetryConfig::disabled())
@@ -279,6 +284,13 @@ impl OneCall {
                     request_id,
                 },
                 (None, None) => self.silence(Silence::Closed, error),
+            };
+        }
+        if let Some(explained) = find::<Explained>(error) {
+            return if explained.is_missing {
+                Reply::NoCredentials
+            } else {
+                Reply::CredentialsFailed(explained.to_string())
             };
         }
         if let Some(error) = find::<CredentialsError>(error) {
