@@ -115,12 +115,13 @@ fn file(path: &Path) -> io::Result<Opened> {
     })
 }
 
-/// Decompresses a file to its end, if it is compressed: damage is seen only behind the rows that it has changed, and a
-/// changed row may be another person's. A file that merely breaks off holds whole rows up to there, and is well so far.
+/// Decompresses a file to its end, if it is compressed, and reads a JSON document to its end: damage is seen only behind the rows that
+/// it has changed, and a changed row may be another person's. A compressed file that merely breaks off holds whole rows up to there, and
+/// is well so far.
 ///
 /// # Errors
 /// The data is damaged, or the file cannot be read.
-pub fn verify(input: &Input) -> Result<(), InputError> {
+pub fn verify(input: &Input, settings: &Settings) -> Result<(), InputError> {
     let Input::File(path) = input else {
         return Ok(());
     };
@@ -141,13 +142,27 @@ pub fn verify(input: &Input) -> Result<(), InputError> {
             }
         }
     };
+    let damaged = |line, compression, error| InputError::Damaged {
+        source: input.name(),
+        line,
+        compression,
+        error,
+    };
     match read_through(&mut line, &mut compression) {
-        Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => Err(InputError::Damaged {
-            source: input.name(),
-            line,
-            compression,
-            error,
-        }),
+        Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
+            return Err(damaged(line, compression, error));
+        }
+        _ => {}
+    }
+    let mut reader = open(input, settings)?;
+    if !reader.is_document() {
+        return Ok(());
+    }
+    match reader.find_map(Result::err) {
+        // The grammar is at fault, and not the decompressor.
+        Some(InputError::Unreadable { line, error, .. }) if error.kind() == io::ErrorKind::InvalidData => {
+            Err(damaged(line, Compression::None, error))
+        }
         _ => Ok(()),
     }
 }
