@@ -5,7 +5,7 @@
 
 use std::io;
 
-use memchr::memchr_iter;
+use memchr::{memchr, memchr_iter};
 use serde::de::IgnoredAny;
 
 use super::json::Parser;
@@ -422,12 +422,17 @@ fn beginning(text: &[u8], is_field: impl Fn(&str) -> bool) -> Beginning {
     }
 }
 
-/// Returns where the object with which a line begins ends, if another one follows on the line, or a comma: several were joined.
-pub(super) fn first_of_several(line: &[u8]) -> Option<usize> {
+/// Returns whether the first line of a text begins with an object of no more than `bound` bytes, behind which another one follows, or a
+/// comma: several were joined.
+pub(super) fn has_several(text: &[u8], bound: usize) -> bool {
+    let line = &text[..memchr(b'\n', text).unwrap_or(text.len())];
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
     if !line.starts_with(b"{") {
-        return None;
+        return false;
     }
-    let end = Extent::default().end(line)?;
+    let Some(end) = Extent::default().end(line).filter(|end| *end <= bound) else {
+        return false;
+    };
     let is_space = |byte: &&u8| matches!(byte, b' ' | b'\t');
     let rest = &line[end..];
     let mut rest = rest.iter().skip_while(is_space).peekable();
@@ -436,5 +441,5 @@ pub(super) fn first_of_several(line: &[u8]) -> Option<usize> {
         None => has_comma,
         Some(byte) => *byte == b'{',
     };
-    (follows && serde_json::from_slice::<IgnoredAny>(&line[..end]).is_ok()).then_some(end)
+    follows && serde_json::from_slice::<IgnoredAny>(&line[..end]).is_ok()
 }

@@ -8,7 +8,7 @@ use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::columns::{FIELDS, Match, Sought, sought};
-use super::document::{Extent, first_of_several};
+use super::document::{Extent, has_several};
 use super::error::Wanted;
 use super::mistaken::Mistaken;
 use super::refused::Kept;
@@ -100,7 +100,7 @@ impl Lines {
             } else {
                 self.parser.found(text)
             };
-            if (too_long || is_bad(&found)) && first_of_several(line_of(self.window.view())).is_some() {
+            if (too_long || is_bad(&found)) && has_several(self.window.view(), self.window.bound()) {
                 self.within_line = true;
                 self.at_start = false;
                 continue;
