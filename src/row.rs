@@ -102,7 +102,9 @@ impl Field {
 
     /// Says that a value of this field is of this kind, without the value. An invisible character is named, or nobody would find it.
     fn unusual(self, value: &str, kind: Kind, advice: &str) -> Fault {
-        let mark = value.chars().find(|&c| kind == Kind::Invisible && is_invisible(c));
+        let mark = value
+            .chars()
+            .find(|&c| kind == Kind::Invisible && is_invisible(c));
         let mark = mark.map_or(String::new(), |c| format!(" (U+{:04X})", u32::from(c)));
         let reason = format!("{} {}{mark}{advice}", self.name(), kind.does());
         Fault::new(FaultCode::Unusual(kind), reason)
@@ -190,7 +192,9 @@ pub fn check(values: [&str; 4], trust: Trust) -> Result<(), Fault> {
     for (field, value) in Field::ALL.into_iter().zip(values) {
         field.check(value).map_err(|fault| {
             // Of what breaks a pattern, a kind says more than the pattern.
-            let kind = trust.refuses(value).filter(|_| fault.code == FaultCode::BadValue);
+            let kind = trust
+                .refuses(value)
+                .filter(|_| fault.code == FaultCode::BadValue);
             kind.map_or(fault, |kind| field.unusual(value, kind, ""))
         })?;
     }

@@ -449,10 +449,10 @@ fn results_path(
         (Some(path), _) => path,
         (None, Mode::DryRun) => return Ok(None),
         (None, _) => {
-            return Err(
-                Error::usage("standard input and pipes have no name to derive the results file from")
-                    .hint("Name one with --results FILE, ending in .csv or .jsonl."),
-            );
+            return Err(Error::usage(
+                "standard input and pipes have no name to derive the results file from",
+            )
+            .hint("Name one with --results FILE, ending in .csv or .jsonl."));
         }
     };
     Ok(Some(match mode {
@@ -548,5 +548,7 @@ mod tests {
         assert!(results_path(None, &stdin, Mode::Real).is_err());
         assert!(results_path(None, &stdin, Mode::Rehearsal).is_err());
         assert_eq!(results_path(None, &stdin, Mode::DryRun), Ok(None));
+        let substituted = [Input::File("/dev/fd/63".into())];
+        assert!(results_path(None, &substituted, Mode::Real).is_err());
     }
 }

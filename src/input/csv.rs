@@ -79,7 +79,9 @@ impl Records {
         settings: &Settings,
     ) -> Result<Self, NoRecords> {
         let marked = take_mark(&mut window);
-        let delimiter = marked.filter(|_| settings.delimiter.is_none()).unwrap_or(delimiter);
+        let delimiter = marked
+            .filter(|_| settings.delimiter.is_none())
+            .unwrap_or(delimiter);
         let mut splitter = Splitter::new(delimiter);
         let (line, names) = match &settings.header {
             Header::Columns(names) => (None, names.clone()),
@@ -305,11 +307,14 @@ fn is_blank(record: &[u8], delimiter: u8) -> bool {
 /// Takes a first line `sep=C`, with which spreadsheets name the delimiter, and returns that.
 fn take_mark(window: &mut Window) -> Option<u8> {
     const LONGEST: usize = b"\"sep=;\"\r\n".len();
-    while window.view().len() < LONGEST && memchr(b'\n', window.view()).is_none() && window.more() {}
+    while window.view().len() < LONGEST && memchr(b'\n', window.view()).is_none() && window.more() {
+    }
     let view = window.view();
     let feed = memchr(b'\n', &view[..view.len().min(LONGEST)])?;
     let line = view[..feed].strip_suffix(b"\r").unwrap_or(&view[..feed]);
-    let quoted = line.strip_prefix(b"\"").and_then(|line| line.strip_suffix(b"\""));
+    let quoted = line
+        .strip_prefix(b"\"")
+        .and_then(|line| line.strip_suffix(b"\""));
     let (name, delimiter) = quoted.unwrap_or(line).split_at_checked(b"sep=".len())?;
     let &[delimiter @ (b'\t' | b' '..=b'~')] = delimiter else {
         return None;
@@ -348,7 +353,11 @@ fn header(
                 let names = (0..fields.count)
                     .filter_map(|column| fields.get(column))
                     // Another mark stands before the names where files were joined.
-                    .map(|name| String::from_utf8_lossy(name).trim_start_matches('\u{feff}').to_owned())
+                    .map(|name| {
+                        String::from_utf8_lossy(name)
+                            .trim_start_matches('\u{feff}')
+                            .to_owned()
+                    })
                     .collect();
                 let feeds = memchr_iter(b'\n', record).count() as u64;
                 window.consume(next, feeds + 1);

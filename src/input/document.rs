@@ -64,7 +64,9 @@ pub(super) fn is_document(window: &mut Window) -> bool {
             Some(b'[') => return true,
             Some(b'{') => {
                 let rest = &text[1..];
-                let line_end = rest.iter().position(|byte| !matches!(byte, b' ' | b'\t' | b'\r'));
+                let line_end = rest
+                    .iter()
+                    .position(|byte| !matches!(byte, b' ' | b'\t' | b'\r'));
                 let behind = line_end.map(|at| rest[at]);
                 match behind {
                     Some(byte) => return byte == b'\n',
@@ -115,7 +117,10 @@ impl Documents {
                 (_, None) => return Err(self.cut_off()),
                 (Place::Outside, Some(b'[')) => {
                     self.window.consume(1, 0);
-                    self.place = Place::Array { in_object: false, comma_due: false };
+                    self.place = Place::Array {
+                        in_object: false,
+                        comma_due: false,
+                    };
                 }
                 (Place::Outside, Some(b'{')) => {
                     if let Some(found) = self.begin_object()? {
@@ -130,12 +135,30 @@ impl Documents {
                         Place::Outside
                     };
                 }
-                (Place::Array { in_object, comma_due: true }, Some(b',')) => {
+                (
+                    Place::Array {
+                        in_object,
+                        comma_due: true,
+                    },
+                    Some(b','),
+                ) => {
                     self.window.consume(1, 0);
-                    self.place = Place::Array { in_object, comma_due: false };
+                    self.place = Place::Array {
+                        in_object,
+                        comma_due: false,
+                    };
                 }
-                (Place::Array { in_object, comma_due: false }, Some(byte)) if begins_value(byte) => {
-                    self.place = Place::Array { in_object, comma_due: true };
+                (
+                    Place::Array {
+                        in_object,
+                        comma_due: false,
+                    },
+                    Some(byte),
+                ) if begins_value(byte) => {
+                    self.place = Place::Array {
+                        in_object,
+                        comma_due: true,
+                    };
                     let line = self.window.line();
                     let found = match self.hold_value()? {
                         Value::Held(end) => self.row(end),
@@ -169,7 +192,10 @@ impl Documents {
                 Beginning::Row(end) => return Ok(Some((line, self.row(end)))),
                 Beginning::Array(at) => {
                     consume(&mut self.window, at);
-                    self.place = Place::Array { in_object: true, comma_due: false };
+                    self.place = Place::Array {
+                        in_object: true,
+                        comma_due: false,
+                    };
                     return Ok(None);
                 }
                 Beginning::Empty(end) => {
@@ -247,7 +273,8 @@ impl Documents {
         }
         let bound = self.window.bound();
         let reason = format!("the object is longer than {bound} bytes");
-        self.parser.refused(Fault::new(FaultCode::RecordTooLong, reason))
+        self.parser
+            .refused(Fault::new(FaultCode::RecordTooLong, reason))
     }
 
     /// Holds the value with which the window begins.
@@ -290,7 +317,10 @@ fn damaged(why: &str) -> Stop {
 }
 
 fn begins_value(byte: u8) -> bool {
-    matches!(byte, b'{' | b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n')
+    matches!(
+        byte,
+        b'{' | b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n'
+    )
 }
 
 /// Lets go of `n` held bytes.
@@ -352,7 +382,9 @@ impl Extent {
                 }
                 continue;
             }
-            if self.bare && (byte.is_ascii_whitespace() || matches!(byte, b',' | b']' | b'}' | b':')) {
+            if self.bare
+                && (byte.is_ascii_whitespace() || matches!(byte, b',' | b']' | b'}' | b':'))
+            {
                 return Some(self.at - 1);
             }
             match byte {

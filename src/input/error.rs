@@ -354,12 +354,18 @@ fn lacks(
     if !other.is_empty() {
         advice.push(format!("name another with {other}"));
     }
-    if wanted.iter().any(|wanted| matches!(wanted, Wanted::Carried(_))) {
+    if wanted
+        .iter()
+        .any(|wanted| matches!(wanted, Wanted::Carried(_)))
+    {
         advice.push("name another with --carry COLUMN".to_owned());
     }
     for (field, option) in [
         (Field::IdentityPoolId, "--identity-pool-id ID"),
-        (Field::DeveloperProviderName, "--developer-provider-name NAME"),
+        (
+            Field::DeveloperProviderName,
+            "--developer-provider-name NAME",
+        ),
     ] {
         if wanted.contains(&Wanted::Field(field)) {
             advice.push(format!("fill it with {option}"));
@@ -369,7 +375,8 @@ fn lacks(
         advice = vec![format!("set --delimiter '{delimiter}'")];
     }
     if !columns.is_known && !are_named {
-        advice.push("if that line is a row, name the columns with --no-header --columns".to_owned());
+        advice
+            .push("if that line is a row, name the columns with --no-header --columns".to_owned());
     }
     write!(f, "; {}", advice.join(", or "))
 }

@@ -100,7 +100,8 @@ impl Lines {
             } else {
                 self.parser.found(text)
             };
-            if (too_long || is_bad(&found)) && has_several(self.window.view(), self.window.bound()) {
+            if (too_long || is_bad(&found)) && has_several(self.window.view(), self.window.bound())
+            {
                 self.within_line = true;
                 self.at_start = false;
                 continue;
@@ -140,9 +141,8 @@ impl Lines {
             }
         };
         let bound = self.window.bound();
-        let is_one = |end: &usize| {
-            *end <= bound && memchr(b'\n', &self.window.view()[..*end]).is_none()
-        };
+        let is_one =
+            |end: &usize| *end <= bound && memchr(b'\n', &self.window.view()[..*end]).is_none();
         let Some(end) = end.filter(is_one) else {
             self.within_line = false;
             return None;

@@ -138,33 +138,86 @@ impl Mistaken {
     pub(super) fn of_magic(head: &[u8]) -> Option<Self> {
         const SAVE: &str = "open it, and save its sheet as CSV in UTF-8";
         let kinds: [(&[u8], &str, &str); 15] = [
-            (b"PK\x03\x04", "a workbook (.xlsx) or another zip archive", "save the sheet as CSV in UTF-8, or unpack the archive with: unzip"),
+            (
+                b"PK\x03\x04",
+                "a workbook (.xlsx) or another zip archive",
+                "save the sheet as CSV in UTF-8, or unpack the archive with: unzip",
+            ),
             (b"\xd0\xcf\x11\xe0", "an old workbook (.xls)", SAVE),
-            (b"\xfd7zXZ\0", "xz data", "unpack it with: xz -dc FILE > people.csv"),
-            (b"BZh", "bzip2 data", "unpack it with: bzip2 -dc FILE > people.csv"),
-            (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "unpack it with: 7z x"),
-            (b"\x04\x22\x4d\x18", "lz4 data", "unpack it with: lz4 -dc FILE > people.csv"),
-            (b"\x1f\x8b", "gzip data that was compressed twice", "unpack it once with: gzip -dc FILE, and name that .gz"),
-            (b"\x28\xb5\x2f\xfd", "zstd data that was compressed twice", "unpack it once with: zstd -dc FILE, and name that .zst"),
+            (
+                b"\xfd7zXZ\0",
+                "xz data",
+                "unpack it with: xz -dc FILE > people.csv",
+            ),
+            (
+                b"BZh",
+                "bzip2 data",
+                "unpack it with: bzip2 -dc FILE > people.csv",
+            ),
+            (
+                b"7z\xbc\xaf\x27\x1c",
+                "a 7z archive",
+                "unpack it with: 7z x",
+            ),
+            (
+                b"\x04\x22\x4d\x18",
+                "lz4 data",
+                "unpack it with: lz4 -dc FILE > people.csv",
+            ),
+            (
+                b"\x1f\x8b",
+                "gzip data that was compressed twice",
+                "unpack it once with: gzip -dc FILE, and name that .gz",
+            ),
+            (
+                b"\x28\xb5\x2f\xfd",
+                "zstd data that was compressed twice",
+                "unpack it once with: zstd -dc FILE, and name that .zst",
+            ),
             (b"PAR1", "a Parquet file", "export it as CSV or JSON lines"),
             (b"Obj\x01", "an Avro file", "export it as CSV or JSON lines"),
-            (b"SQLite format 3\0", "an SQLite database", "export its table as CSV"),
+            (
+                b"SQLite format 3\0",
+                "an SQLite database",
+                "export its table as CSV",
+            ),
             (b"%PDF", "a PDF document", "ask for the list as CSV"),
             (b"{\\rtf", "an RTF document", "save it as plain text"),
             (b"\x89PNG", "a picture", "ask for the list as CSV"),
-            (b"version https://git-lfs", "a pointer of Git LFS", "get the file itself with: git lfs pull"),
+            (
+                b"version https://git-lfs",
+                "a pointer of Git LFS",
+                "get the file itself with: git lfs pull",
+            ),
         ];
-        let text = head.strip_prefix("\u{feff}".as_bytes()).unwrap_or(head).trim_ascii_start();
-        let begins = |tag: &&str| text.get(..tag.len()).is_some_and(|text| text.eq_ignore_ascii_case(tag.as_bytes()));
-        if ["<?xml", "<!doctype", "<html", "<head", "<body", "<error>", "<!--"].iter().any(|tag| begins(&tag)) {
+        let text = head
+            .strip_prefix("\u{feff}".as_bytes())
+            .unwrap_or(head)
+            .trim_ascii_start();
+        let begins = |tag: &&str| {
+            text.get(..tag.len())
+                .is_some_and(|text| text.eq_ignore_ascii_case(tag.as_bytes()))
+        };
+        if [
+            "<?xml",
+            "<!doctype",
+            "<html",
+            "<head",
+            "<body",
+            "<error>",
+            "<!--",
+        ]
+        .iter()
+        .any(|tag| begins(&tag))
+        {
             return Some(Self::Other(
                 "XML or HTML, as a server sends in place of a file that it refuses",
                 "read what it says, and get the file anew",
             ));
         }
-        kinds
-            .into_iter()
-            .find_map(|(magic, what, advice)| head.starts_with(magic).then_some(Self::Other(what, advice)))
+        kinds.into_iter().find_map(|(magic, what, advice)| {
+            head.starts_with(magic).then_some(Self::Other(what, advice))
+        })
     }
 
     /// What the first bytes of a text say, if it is in an encoding without a byte order mark. A name of a column, an id or an object

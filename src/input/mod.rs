@@ -270,10 +270,12 @@ impl Reader {
         };
         let rows = match format {
             Format::Lines => return Err(InputError::List { source }),
-            Format::Jsonl if !document::is_document(&mut window) => match Lines::new(window, settings) {
-                Ok(lines) => Rows::Jsonl(Box::new(lines)),
-                Err(stop) => return Err(stopped(1, stop)),
-            },
+            Format::Jsonl if !document::is_document(&mut window) => {
+                match Lines::new(window, settings) {
+                    Ok(lines) => Rows::Jsonl(Box::new(lines)),
+                    Err(stop) => return Err(stopped(1, stop)),
+                }
+            }
             Format::Json | Format::Jsonl => match Documents::new(window, settings) {
                 Ok(documents) => Rows::Json(Box::new(documents)),
                 Err(stop) => return Err(stopped(1, stop)),
@@ -382,7 +384,10 @@ impl Reader {
         };
         let verdict = match fault {
             Some(fault) => Err(fault),
-            None => self.fill.complete(&mut link).and_then(|()| link.check(self.trust)),
+            None => self
+                .fill
+                .complete(&mut link)
+                .and_then(|()| link.check(self.trust)),
         };
         match verdict {
             Ok(()) => Read::Row(Row {

@@ -160,7 +160,9 @@ pub fn verify(input: &Input, settings: &Settings) -> Result<(), InputError> {
     }
     match reader.find_map(Result::err) {
         // The grammar is at fault, and not the decompressor.
-        Some(InputError::Unreadable { line, error, .. }) if error.kind() == io::ErrorKind::InvalidData => {
+        Some(InputError::Unreadable { line, error, .. })
+            if error.kind() == io::ErrorKind::InvalidData =>
+        {
             Err(damaged(line, Compression::None, error))
         }
         _ => Ok(()),

@@ -75,7 +75,13 @@ impl Reader {
         match &mut self.rows {
             Rows::Csv(records) => give_back_csv(records, &reason, most, into),
             Rows::Jsonl(lines) => {
-                give_back_json(lines.kept.as_ref(), |name| lines.looks_for(name), &reason, most, into);
+                give_back_json(
+                    lines.kept.as_ref(),
+                    |name| lines.looks_for(name),
+                    &reason,
+                    most,
+                    into,
+                );
             }
             Rows::Json(documents) => {
                 let looks_for = |name: &str| documents.looks_for(name);
@@ -136,7 +142,10 @@ fn give_back_json(
     let text = kept.text[..kept.text.len().min(most)].trim_ascii();
     // Of a document, an object may be on several lines. No string has a line end in it.
     let is_end = |byte: &u8| matches!(byte, b'\n' | b'\r');
-    let text: Vec<u8> = text.iter().map(|byte| if is_end(byte) { b' ' } else { *byte }).collect();
+    let text: Vec<u8> = text
+        .iter()
+        .map(|byte| if is_end(byte) { b' ' } else { *byte })
+        .collect();
     let text = &*text;
     let lossy = String::from_utf8_lossy(text);
     // What was too long would pass once it is shortened.

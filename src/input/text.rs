@@ -67,7 +67,9 @@ struct Members(Option<GzDecoder<BufReader<Bytes>>>);
 
 impl Members {
     fn new(source: Bytes) -> Self {
-        Self(Some(GzDecoder::new(BufReader::with_capacity(CHUNK, source))))
+        Self(Some(GzDecoder::new(BufReader::with_capacity(
+            CHUNK, source,
+        ))))
     }
 }
 
@@ -91,7 +93,11 @@ impl Read for Members {
             match next {
                 None => self.0 = None,
                 Some(0x1f) => {
-                    let zeros = source.buffer().iter().take_while(|byte| **byte == 0).count();
+                    let zeros = source
+                        .buffer()
+                        .iter()
+                        .take_while(|byte| **byte == 0)
+                        .count();
                     source.consume(zeros);
                     let member = self.0.take().map(GzDecoder::into_inner);
                     self.0 = member.map(GzDecoder::new);

@@ -132,7 +132,10 @@ impl Plan {
             more(text, survey.invalid);
         }
         for (kind, unusual) in &survey.unusual {
-            let what = format!("unusual  {}; --as-is {kind} sends them as they stand", kind.does());
+            let what = format!(
+                "unusual  {}; --as-is {kind} sends them as they stand",
+                kind.does()
+            );
             line(text, unusual.rows, &what);
             for (source, at) in &unusual.first {
                 finding(text, &format!("{source}:{at}"));

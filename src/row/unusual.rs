@@ -54,8 +54,12 @@ impl Kind {
     pub fn does(self) -> &'static str {
         match self {
             Self::Placeholder => "is what exports write for no value (NULL, nan, #N/A)",
-            Self::Float => "is a floating-point number, as an id becomes in a spreadsheet or data frame",
-            Self::SpreadsheetGuard => "is guarded against being a formula (=\"…\" or an apostrophe)",
+            Self::Float => {
+                "is a floating-point number, as an id becomes in a spreadsheet or data frame"
+            }
+            Self::SpreadsheetGuard => {
+                "is guarded against being a formula (=\"…\" or an apostrophe)"
+            }
             Self::DoubledBackslash => "holds doubled backslashes, as databases export them",
             Self::Invisible => "holds an invisible or control character",
             Self::WhiteSpace => "begins or ends with white space",
@@ -229,7 +233,8 @@ fn is_cell_error(text: &str) -> bool {
                 c.is_uppercase() || c.is_ascii_digit() || matches!(c, '/' | '_' | ' ' | '.')
             })
     };
-    ["N/A", "NA", "NV", "N/D", "ND", "N/A N/A", "GETTING_DATA"].contains(&text.to_uppercase().as_str())
+    ["N/A", "NA", "NV", "N/D", "ND", "N/A N/A", "GETTING_DATA"]
+        .contains(&text.to_uppercase().as_str())
         || text.strip_suffix(['!', '?']).is_some_and(is_upper)
         || (text.len() >= 2 && text.bytes().all(|byte| byte == b'#'))
 }
@@ -238,7 +243,10 @@ fn is_cell_error(text: &str) -> bool {
 /// The comma is the decimal point in much of Europe.
 fn is_float(value: &[u8]) -> bool {
     let digits = |text: &[u8]| text.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let rest = value.strip_prefix(b"-").or(value.strip_prefix(b"+")).unwrap_or(value);
+    let rest = value
+        .strip_prefix(b"-")
+        .or(value.strip_prefix(b"+"))
+        .unwrap_or(value);
     let whole = digits(rest);
     let rest = &rest[whole..];
     let (fraction, rest) = match rest {
@@ -304,33 +312,103 @@ mod tests {
             (
                 Kind::Placeholder,
                 &[
-                    "NULL", "null", "Null", "(null)", "<NULL>", "[NULL]", "\"null\"", "'NULL'", "None", "none", "nil",
-                    "<nil>", "undefined", "nan", "NaN", "NaT", "NA", "<NA>", "N/A", "n/a", r"\N", "#N/A", "#n/a", "#NAME?",
-                    "#REF!", "#DIV/0!", "#WERT!", "#NV", "########", "-", "----", "[object Object]", "{}", "NULL  ",
+                    "NULL",
+                    "null",
+                    "Null",
+                    "(null)",
+                    "<NULL>",
+                    "[NULL]",
+                    "\"null\"",
+                    "'NULL'",
+                    "None",
+                    "none",
+                    "nil",
+                    "<nil>",
+                    "undefined",
+                    "nan",
+                    "NaN",
+                    "NaT",
+                    "NA",
+                    "<NA>",
+                    "N/A",
+                    "n/a",
+                    r"\N",
+                    "#N/A",
+                    "#n/a",
+                    "#NAME?",
+                    "#REF!",
+                    "#DIV/0!",
+                    "#WERT!",
+                    "#NV",
+                    "########",
+                    "-",
+                    "----",
+                    "[object Object]",
+                    "{}",
+                    "NULL  ",
                     "\u{feff}NULL",
                 ],
             ),
             (
                 Kind::Float,
                 &[
-                    "1001.0", "1001.00", "1001.", "-1.0", "+1.0", "4.68769E+17", "4.68769e+17", "4,68769E+17", "1001,0",
-                    "1e+05", "4.68768768833943384E17", "1.5e-3", "1001.0 ",
+                    "1001.0",
+                    "1001.00",
+                    "1001.",
+                    "-1.0",
+                    "+1.0",
+                    "4.68769E+17",
+                    "4.68769e+17",
+                    "4,68769E+17",
+                    "1001,0",
+                    "1e+05",
+                    "4.68768768833943384E17",
+                    "1.5e-3",
+                    "1001.0 ",
                 ],
             ),
             (
                 Kind::SpreadsheetGuard,
-                &["=\"007\"", "=\"\"\"", "'+4917012345", "'=1", "'-x", "'@alice", "'007"],
+                &[
+                    "=\"007\"",
+                    "=\"\"\"",
+                    "'+4917012345",
+                    "'=1",
+                    "'-x",
+                    "'@alice",
+                    "'007",
+                ],
             ),
             (
                 Kind::Invisible,
                 &[
-                    "\u{feff}alice", "al\u{200b}ice", "alice\u{200e}", "a\0", "a\tb", "a\nb", "a\u{7f}", "a\u{85}b",
-                    "co\u{ad}op", "a\u{e0061}", "\u{202e}a", "a\u{2028}b", "a\u{fffd}b", "a\u{3164}", "a\u{fe0f}",
+                    "\u{feff}alice",
+                    "al\u{200b}ice",
+                    "alice\u{200e}",
+                    "a\0",
+                    "a\tb",
+                    "a\nb",
+                    "a\u{7f}",
+                    "a\u{85}b",
+                    "co\u{ad}op",
+                    "a\u{e0061}",
+                    "\u{202e}a",
+                    "a\u{2028}b",
+                    "a\u{fffd}b",
+                    "a\u{3164}",
+                    "a\u{fe0f}",
                 ],
             ),
             (
                 Kind::WhiteSpace,
-                &["alice ", " alice", "alice\u{a0}", "\u{3000}alice", "\u{2007}alice", " "],
+                &[
+                    "alice ",
+                    " alice",
+                    "alice\u{a0}",
+                    "\u{3000}alice",
+                    "\u{2007}alice",
+                    " ",
+                ],
             ),
         ];
         for (expected, values) in members {
@@ -343,11 +421,52 @@ mod tests {
     #[test]
     fn identifiers_that_look_alike_are_sent() {
         for value in [
-            "", "alice", "user-1", "user-0000001@example.com", "Nan", "Na", "nana", "nullable", "Nonette", "Undefined1",
-            "468768768833943384", "1001", "1e5", "12e4567", "1e-5", "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0",
-            "10.5", "1.2.3", "10.0.0.1", "192.168.0.0", "2026.01", "1,001", "+4917012345", "-alice", "=alice", "=", "'t Hooft", "'alice'",
-            "O'Brien", "#alice", "#1", "#", "alice smith", "CORP\\alice", "CORP\\\\alice", "Zoë", "山田太郎", "alice\u{a0}smith",
-            "\\\\server\\alice", "@alice", "a=b", "<alice>", "(1)", "[a]", "\u{1f600}", "e\u{301}",
+            "",
+            "alice",
+            "user-1",
+            "user-0000001@example.com",
+            "Nan",
+            "Na",
+            "nana",
+            "nullable",
+            "Nonette",
+            "Undefined1",
+            "468768768833943384",
+            "1001",
+            "1e5",
+            "12e4567",
+            "1e-5",
+            "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0",
+            "10.5",
+            "1.2.3",
+            "10.0.0.1",
+            "192.168.0.0",
+            "2026.01",
+            "1,001",
+            "+4917012345",
+            "-alice",
+            "=alice",
+            "=",
+            "'t Hooft",
+            "'alice'",
+            "O'Brien",
+            "#alice",
+            "#1",
+            "#",
+            "alice smith",
+            "CORP\\alice",
+            "CORP\\\\alice",
+            "Zoë",
+            "山田太郎",
+            "alice\u{a0}smith",
+            "\\\\server\\alice",
+            "@alice",
+            "a=b",
+            "<alice>",
+            "(1)",
+            "[a]",
+            "\u{1f600}",
+            "e\u{301}",
         ] {
             assert_eq!(kind(value), None, "{value:?}");
         }
@@ -355,7 +474,10 @@ mod tests {
 
     #[test]
     fn backslashes_are_doubled_by_what_writes_tabs() {
-        let tsv = Trust { is_tsv: true, ..Trust::default() };
+        let tsv = Trust {
+            is_tsv: true,
+            ..Trust::default()
+        };
         assert_eq!(tsv.refuses(r"CORP\\alice"), Some(Kind::DoubledBackslash));
         assert_eq!(tsv.refuses(r"CORP\alice"), None);
         assert_eq!(kind(r"CORP\\alice"), None);
@@ -364,7 +486,10 @@ mod tests {
     #[test]
     fn a_kind_that_is_sent_does_not_disarm_the_rest() {
         for kind in Kind::ALL {
-            let trust = Trust { as_is: kind.name().parse().expect("a kind"), is_tsv: true };
+            let trust = Trust {
+                as_is: kind.name().parse().expect("a kind"),
+                is_tsv: true,
+            };
             for (value, of) in [
                 ("NULL", Kind::Placeholder),
                 ("1.0", Kind::Float),
@@ -373,20 +498,60 @@ mod tests {
                 ("a\u{200b}b", Kind::Invisible),
                 ("a ", Kind::WhiteSpace),
             ] {
-                assert_eq!(trust.refuses(value), (of != kind).then_some(of), "{value:?} as {kind}");
+                assert_eq!(
+                    trust.refuses(value),
+                    (of != kind).then_some(of),
+                    "{value:?} as {kind}"
+                );
             }
         }
-        let padded = Trust { as_is: Kind::WhiteSpace.into(), is_tsv: false };
-        assert_eq!(padded.refuses("NULL   "), Some(Kind::Placeholder), "padded, and no value all the same");
-        assert!("nulls".parse::<AsIs>().expect_err("no kind").contains("placeholder"));
+        let padded = Trust {
+            as_is: Kind::WhiteSpace.into(),
+            is_tsv: false,
+        };
+        assert_eq!(
+            padded.refuses("NULL   "),
+            Some(Kind::Placeholder),
+            "padded, and no value all the same"
+        );
+        assert!(
+            "nulls"
+                .parse::<AsIs>()
+                .expect_err("no kind")
+                .contains("placeholder")
+        );
     }
 
     /// Pieces that kinds are made of, and any text.
     fn value() -> impl Strategy<Value = String> {
         let piece = prop_oneof![
             prop::sample::select(vec![
-                "NULL", "nan", "None", "#N/A", r"\N", "\\\\", "=\"", "\"", "'", "+", "-", "1001", ".0", "E+17", " ", "\u{a0}",
-                "\u{feff}", "\u{200b}", "\0", "\t", "#", "(", ")", "alice", "u", "undefined",
+                "NULL",
+                "nan",
+                "None",
+                "#N/A",
+                r"\N",
+                "\\\\",
+                "=\"",
+                "\"",
+                "'",
+                "+",
+                "-",
+                "1001",
+                ".0",
+                "E+17",
+                " ",
+                "\u{a0}",
+                "\u{feff}",
+                "\u{200b}",
+                "\0",
+                "\t",
+                "#",
+                "(",
+                ")",
+                "alice",
+                "u",
+                "undefined",
             ])
             .prop_map(str::to_owned),
             ".{0,3}",

@@ -2,6 +2,7 @@
 
 mod csv;
 mod json;
+mod left;
 mod mending;
 mod open;
 mod properties;
