@@ -487,7 +487,6 @@ fn default_results(input: &Path) -> PathBuf {
         (".jsonl", "jsonl"),
         (".ndjson", "jsonl"),
         (".json", "jsonl"),
-        (".txt", "csv"),
     ] {
         if let Some(at) = cut(stem, format) {
             stem = &stem[..at];

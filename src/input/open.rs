@@ -13,13 +13,13 @@ use super::{Compression, Format, Input, InputError, Mistaken, Reader, Settings};
 /// The format that the settings or the name of `input` tell.
 ///
 /// # Errors
-/// Neither tells one. Only then is the file looked at, for a better word.
+/// Neither tells one, or it is that of a list, which has no rows. Only where none is told is the file looked at, for a better word.
 pub fn format_of(input: &Input, settings: &Settings) -> Result<Format, InputError> {
     let of_name = match input {
         Input::Stdin => None,
         Input::File(path) => Format::of_name(path).map(|(format, _)| format),
     };
-    settings
+    let format = settings
         .format
         .or(of_name)
         .ok_or_else(|| InputError::UnknownFormat {
@@ -28,7 +28,12 @@ pub fn format_of(input: &Input, settings: &Settings) -> Result<Format, InputErro
                 Input::Stdin => None,
                 Input::File(path) => Mistaken::of_path(path),
             },
-        })
+        })?;
+    if format == Format::Lines {
+        let source = input.name();
+        return Err(InputError::List { source });
+    }
+    Ok(format)
 }
 
 /// Opens `input`, settles its format and reads its header.
