@@ -379,6 +379,14 @@ pub struct InvalidRow {
     pub fault: Fault,
 }
 
+impl InvalidRow {
+    /// Returns whether the row is whole and could have been called where its values were taken as they stand.
+    #[must_use]
+    pub fn is_unusual(&self) -> bool {
+        matches!(self.fault.code, FaultCode::Unusual(_))
+    }
+}
+
 /// What is wrong with a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::hold::{Holds, Print};
 use crate::input::{self, InputError, Read, Reader};
 use crate::record::Past;
-use crate::row::{FaultCode, InvalidRow, Keyer, Kind, Position, region_of};
+use crate::row::{FaultCode, Field, InvalidRow, Keyer, Kind, Position, region_of};
 use crate::run::{peek, unreadable};
 use crate::settings::Settings;
 
@@ -111,6 +111,10 @@ impl Survey {
                             &link.developer_provider_name,
                             &link.developer_user_identifier,
                         ];
+                        count.valid(Place::new(number, row.position.line), values);
+                    }
+                    Some(Read::Invalid(row)) if count.is_done(&row) => {
+                        let values = Field::ALL.map(|field| row.link.get(field));
                         count.valid(Place::new(number, row.position.line), values);
                     }
                     Some(Read::Invalid(row)) => {
@@ -235,6 +239,11 @@ impl<'a> Count<'a> {
             }
         }
         self.seen.see(&group.prefix, user, identity, place);
+    }
+
+    /// Returns whether an earlier run was told to call the row as it stands, and has.
+    fn is_done(&self, row: &InvalidRow) -> bool {
+        self.knows && row.is_unusual() && self.past.skips(self.keyer.key(&row.link))
     }
 
     fn invalid(&mut self, row: InvalidRow) {

@@ -242,6 +242,9 @@ impl Survey {
                         }
                         *survey.pools.entry(pool).or_default() += 1;
                     }
+                    Read::Invalid(row) if row.is_unusual() && past.skips(keyer.key(&row.link)) => {
+                        survey.done += 1;
+                    }
                     Read::Invalid(_) => survey.invalid += 1,
                 }
                 if Instant::now() > until {

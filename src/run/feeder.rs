@@ -116,6 +116,13 @@ impl Feeder {
                             row,
                         }))
                     }
+                    // It was called as it stands: what is done stays done.
+                    Ok(Read::Invalid(row))
+                        if row.is_unusual() && self.past.skips(self.keyer.key(&row.link)) =>
+                    {
+                        *skipped += 1;
+                        continue;
+                    }
                     Ok(Read::Invalid(row)) => {
                         let room = self.room.take(&row.link, &row.carried);
                         Fed::Invalid(Box::new(row), room)
