@@ -9,6 +9,7 @@ use crate::emulator::{Counters, Emulator, Link, Settings, Undocumented};
 use crate::error::{Error, Exit};
 use crate::input::{self, Input, Read};
 use crate::report::{counted, notice};
+use crate::row::AsIs;
 
 /// Starts an emulator, which serves until it is dropped.
 ///
@@ -95,7 +96,7 @@ fn links(file: OsString) -> Result<Vec<Link>, Error> {
         };
         Error::new(exit, error.to_string())
     };
-    let reader = input::open(&Input::from(file), &input::Settings::default())
+    let reader = input::open(&Input::from(file), &links_as_they_stand())
         .map_err(|error| unreadable(&error))?;
     reader
         .map(|read| match read.map_err(|error| unreadable(&error))? {
@@ -111,6 +112,14 @@ fn links(file: OsString) -> Result<Vec<Link>, Error> {
             )),
         })
         .collect()
+}
+
+/// A service holds whatever it was given.
+fn links_as_they_stand() -> input::Settings {
+    input::Settings {
+        as_is: AsIs::ALL,
+        ..input::Settings::default()
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! One row of the input: what it names, where it stands, and how it is known again.
 
 mod room;
+mod unusual;
 
 use std::fmt;
 use std::hash::Hasher;
@@ -10,6 +11,7 @@ use serde_json::value::RawValue;
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 pub use self::room::{ROOM, Room, Taken};
+pub use self::unusual::{AsIs, Kind, Trust, is_invisible};
 
 /// The four fields of a row, in the order in which results name them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -94,11 +96,18 @@ impl Field {
             (false, _) if is_modelled_id(value.as_bytes()) => {
                 fault(FaultCode::BadValue, &no_region(region_of(value)))
             }
-            (false, _) => fault(
-                FaultCode::BadValue,
-                "is not of the form REGION:GUID, as in us-east-1:0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0",
-            ),
+            (false, _) => fault(FaultCode::BadValue, &format!("{}{FORM}", likely_id(value))),
         }
+    }
+
+    /// Says that a value of this field is of this kind, without the value. An invisible character is named, or nobody would find it.
+    fn unusual(self, value: &str, kind: Kind, advice: &str) -> Fault {
+        let mark = value
+            .chars()
+            .find(|&c| kind == Kind::Invisible && is_invisible(c));
+        let mark = mark.map_or(String::new(), |c| format!(" (U+{:04X})", u32::from(c)));
+        let reason = format!("{} {}{mark}{advice}", self.name(), kind.does());
+        Fault::new(FaultCode::Unusual(kind), reason)
     }
 }
 
@@ -169,19 +178,33 @@ impl Link {
     ///
     /// # Errors
     /// The first rule that a value breaks.
-    pub fn check(&self) -> Result<(), Fault> {
-        check(Field::ALL.map(|field| self.get(field)))
+    pub fn check(&self, trust: Trust) -> Result<(), Fault> {
+        check(Field::ALL.map(|field| self.get(field)), trust)
     }
 }
 
 /// Holds the values of the fields, in the order of [`Field::ALL`], against the service model's own rules, and the Regions of
-/// identity and pool against each other.
+/// identity and pool against each other; then against what is usual.
 ///
 /// # Errors
 /// The first rule that a value breaks. The reason never quotes a value, since it may be a person's.
-pub fn check(values: [&str; 4]) -> Result<(), Fault> {
+pub fn check(values: [&str; 4], trust: Trust) -> Result<(), Fault> {
     for (field, value) in Field::ALL.into_iter().zip(values) {
-        field.check(value)?;
+        field.check(value).map_err(|fault| {
+            // Of what breaks a pattern, a kind says more than the pattern.
+            let kind = trust
+                .refuses(value)
+                .filter(|_| fault.code == FaultCode::BadValue);
+            kind.map_or(fault, |kind| field.unusual(value, kind, ""))
+        })?;
+    }
+    // An id that is well formed is of no unusual kind.
+    for field in [Field::DeveloperProviderName, Field::DeveloperUserIdentifier] {
+        let value = values[field as usize];
+        if let Some(kind) = trust.refuses(value) {
+            let advice = format!("; mend it, or send it as it stands with --as-is {kind}");
+            return Err(field.unusual(value, kind, &advice));
+        }
     }
     let [identity_id, identity_pool_id, ..] = values;
     if region_of(identity_id) == region_of(identity_pool_id) {
@@ -191,6 +214,31 @@ pub fn check(values: [&str; 4]) -> Result<(), Fault> {
             FaultCode::RegionMismatch,
             "identity_id and identity_pool_id name different Regions",
         ))
+    }
+}
+
+/// What an id looks like.
+const FORM: &str =
+    "is not of the form REGION:GUID, as in us-east-1:0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0";
+
+/// Says what was taken for an id of an identity or an identity pool, if it is seen, as the beginning of a sentence.
+fn likely_id(value: &str) -> &'static str {
+    let is_user_pool = value.split_once('_').is_some_and(|(region, id)| {
+        is_region(region.as_bytes())
+            && region.matches('-').count() >= 2
+            && (5..=55).contains(&id.len())
+            && id.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    });
+    if is_user_pool || value.contains(":userpool/") {
+        "is the id of a user pool, and not of an identity pool or identity; it "
+    } else if value.starts_with("arn:") {
+        "is an ARN, and only what stands behind its last slash is the id; it "
+    } else if value.len() == 36 && is_guid(value.to_ascii_lowercase().as_bytes()) {
+        "lacks the Region; it "
+    } else if is_id(value.to_ascii_lowercase().as_bytes()) {
+        "has capital letters; it "
+    } else {
+        ""
     }
 }
 
@@ -331,6 +379,14 @@ pub struct InvalidRow {
     pub fault: Fault,
 }
 
+impl InvalidRow {
+    /// Returns whether the row is whole and could have been called where its values were taken as they stand.
+    #[must_use]
+    pub fn is_unusual(&self) -> bool {
+        matches!(self.fault.code, FaultCode::Unusual(_))
+    }
+}
+
 /// What is wrong with a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
@@ -387,6 +443,8 @@ pub enum FaultCode {
     RecordTooLong,
     /// A last line without a line end, where it may be half of another.
     Torn,
+    /// A value of this kind, which something else than the user's own system seems to have written.
+    Unusual(Kind),
 }
 
 impl FaultCode {
@@ -408,6 +466,7 @@ impl FaultCode {
             Self::BadUtf8 => "BadUtf8",
             Self::RecordTooLong => "RecordTooLong",
             Self::Torn => "Torn",
+            Self::Unusual(_) => "Unusual",
         }
     }
 }
@@ -474,12 +533,12 @@ mod tests {
     fn fault(change: impl FnOnce(&mut Link)) -> FaultCode {
         let mut link = link();
         change(&mut link);
-        link.check().expect_err("the rule is broken").code
+        link.check(Trust::ALL).expect_err("the rule is broken").code
     }
 
     #[test]
     fn the_service_models_rules() {
-        assert_eq!(link().check(), Ok(()));
+        assert_eq!(link().check(Trust::ALL), Ok(()));
         assert_eq!(fault(|l| l.identity_id.clear()), FaultCode::MissingField);
         assert_eq!(
             fault(|l| l.identity_id = "us-east-1:ABC".into()),
@@ -564,9 +623,9 @@ mod tests {
     fn lengths_are_characters_and_not_bytes() {
         let mut link = link();
         link.developer_user_identifier = "\u{1f600}".repeat(1024);
-        assert_eq!(link.check(), Ok(()));
+        assert_eq!(link.check(Trust::ALL), Ok(()));
         link.identity_pool_id = format!("us-east-1:{}", "0".repeat(45));
-        assert_eq!(link.check(), Ok(()));
+        assert_eq!(link.check(Trust::ALL), Ok(()));
     }
 
     #[test]

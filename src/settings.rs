@@ -17,7 +17,7 @@ use crate::quotas::Quotas;
 use crate::record;
 use crate::report::Style;
 use crate::retry::Policy;
-use crate::row::Field;
+use crate::row::{Field, Trust};
 use crate::run::{Bounds, Breaker, quoted};
 use crate::terminal;
 
@@ -376,6 +376,7 @@ fn reading(args: InputArgs) -> input::Settings {
             identity_pool_id: args.identity_pool_id,
             developer_provider_name: args.developer_provider_name,
         },
+        as_is: args.as_is.into_iter().collect(),
         max_record: input::MAX_RECORD,
         pins: input::Pins::default(),
         patience: input::Patience::default(),
@@ -460,9 +461,14 @@ fn check_fill(input: &InputArgs) -> Result<(), Error> {
         (Field::DeveloperProviderName, &input.developer_provider_name),
     ] {
         if let Some(value) = value {
-            field.check(value).map_err(|fault| {
+            let usual = match Trust::default().refuses(value) {
+                Some(kind) => Err(format!("it {}", kind.does())),
+                None => Ok(()),
+            };
+            let checked = field.check(value).map_err(|fault| fault.reason);
+            checked.and(usual).map_err(|reason| {
                 let option = field.name().replace('_', "-");
-                Error::usage(format!("--{option}: {}", fault.reason))
+                Error::usage(format!("--{option}: {reason}"))
             })?;
         }
     }
@@ -476,23 +482,29 @@ fn results_path(
     mode: Mode,
 ) -> Result<Option<PathBuf>, Error> {
     let derived = || match inputs.first() {
-        Some(Input::File(path)) => Some(default_results(path)),
+        // As of `<(zcat people.csv.gz)`: what has a number for a name has no folder for results.
+        Some(Input::File(path)) if !is_descriptor(path) => Some(default_results(path)),
         _ => None,
     };
     let path = match (given.or_else(derived), mode) {
         (Some(path), _) => path,
         (None, Mode::DryRun) => return Ok(None),
         (None, _) => {
-            return Err(
-                Error::usage("standard input has no name to derive the results file from")
-                    .hint("Name one with --results FILE, ending in .csv or .jsonl."),
-            );
+            return Err(Error::usage(
+                "standard input and pipes have no name to derive the results file from",
+            )
+            .hint("Name one with --results FILE, ending in .csv or .jsonl."));
         }
     };
     Ok(Some(match mode {
         Mode::Real | Mode::DryRun => path,
         Mode::Rehearsal => rehearsal_results(&path),
     }))
+}
+
+/// Returns whether the path names something that the process has open.
+fn is_descriptor(path: &Path) -> bool {
+    path.starts_with("/dev") || path.starts_with("/proc")
 }
 
 fn default_results(input: &Path) -> PathBuf {
@@ -515,6 +527,7 @@ fn default_results(input: &Path) -> PathBuf {
         (".tsv", "csv"),
         (".jsonl", "jsonl"),
         (".ndjson", "jsonl"),
+        (".json", "jsonl"),
     ] {
         if let Some(at) = cut(stem, format) {
             stem = &stem[..at];
@@ -545,6 +558,7 @@ mod tests {
             ("people.tsv.zst", "people.results.csv"),
             ("people.jsonl", "people.results.jsonl"),
             ("people.NDJSON.GZ", "people.results.jsonl"),
+            ("people.json", "people.results.jsonl"),
             ("people", "people.results.csv"),
             ("people.2026.csv", "people.2026.results.csv"),
             ("é.csv", "é.results.csv"),
@@ -574,5 +588,7 @@ mod tests {
         assert!(results_path(None, &stdin, Mode::Real).is_err());
         assert!(results_path(None, &stdin, Mode::Rehearsal).is_err());
         assert_eq!(results_path(None, &stdin, Mode::DryRun), Ok(None));
+        let substituted = [Input::File("/dev/fd/63".into())];
+        assert!(results_path(None, &substituted, Mode::Real).is_err());
     }
 }

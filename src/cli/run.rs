@@ -12,7 +12,7 @@ use super::values::{
 };
 use crate::admit::Rate;
 use crate::input::Format;
-use crate::row::Field;
+use crate::row::{AsIs, Field};
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
@@ -26,7 +26,7 @@ Exit codes: 0 every row is done; 1 some rows are failed, in doubt or invalid, or
 6 another run holds the results file; 129, 130, 143 stopped by a signal.
 Running the same command again goes on where the last run stopped.")]
 pub struct RunArgs {
-    /// Files to read in turn: .csv, .tsv, .jsonl or .ndjson, each also .gz or .zst; - is standard input
+    /// Files to read in turn: .csv, .tsv, .jsonl or .ndjson, .json, each also .gz or .zst; - is standard input
     #[arg(
         required_unless_present = "plan",
         conflicts_with = "plan",
@@ -204,7 +204,7 @@ pub struct RunArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Input")]
 pub struct InputArgs {
-    /// Format of the inputs, whatever their names: csv, tsv or jsonl
+    /// Format of the inputs, whatever their names: csv, tsv, jsonl, json or lines
     #[arg(long, value_name = "FORMAT")]
     pub format: Option<Format>,
     /// What separates CSV fields: one character, or \t
@@ -227,6 +227,10 @@ pub struct InputArgs {
     /// Copy a column or key into the results; repeatable
     #[arg(long, value_name = "COLUMN")]
     pub carry: Vec<String>,
+    /// Send values of this kind exactly as they stand, which are invalid otherwise: placeholder (NULL), float (1001.0),
+    /// spreadsheet-guard, doubled-backslash, invisible, white-space, or all; repeatable
+    #[arg(long, value_name = "KIND")]
+    pub as_is: Vec<AsIs>,
     /// Pool of rows that name none; a row that names another is invalid
     #[arg(long, value_name = "ID")]
     pub identity_pool_id: Option<String>,

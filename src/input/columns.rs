@@ -2,7 +2,7 @@
 
 use super::error::{Columns, HeaderFault, Wanted};
 use super::{Fill, Found, Settings};
-use crate::row::{Carried, Fault, FaultCode, Field, Link, folded};
+use crate::row::{Carried, Fault, FaultCode, Field, Link, Trust, folded};
 
 /// Number of fields: places below it are fields, in the order of [`Field::ALL`]; the carried columns follow.
 pub(super) const FIELDS: usize = Field::ALL.len();
@@ -79,6 +79,7 @@ impl Layout {
         }
         let folded: Vec<String> = names.iter().map(|name| folded(name)).collect();
         let mut at = Vec::new();
+        let mut lacks = Vec::new();
         for sought in sought(settings) {
             let matches = |i: usize| sought.matches(&names[i], &folded[i]);
             let best = (0..names.len()).filter_map(matches).max();
@@ -92,9 +93,13 @@ impl Layout {
                 Wanted::Mapped(..) | Wanted::Carried(_) => false,
             };
             if hit.is_none() && !filled {
-                return Err(HeaderFault::Lacks(sought.wanted, Columns(names)));
+                lacks.push(sought.wanted.clone());
             }
             at.push((sought, hit));
+        }
+        if !lacks.is_empty() {
+            let is_known = at.iter().any(|(_, hit)| hit.is_some());
+            return Err(HeaderFault::Lacks(lacks, Columns { names, is_known }));
         }
         Ok(Self {
             width: names.len(),
@@ -163,7 +168,7 @@ impl Layout {
         } = self.pick(field);
         // A row that contradicts an option is a row all the same.
         let _conflict = fill.complete(&mut link);
-        fault.is_none() && link.check().is_ok()
+        fault.is_none() && link.check(Trust::ALL).is_ok()
     }
 }
 
@@ -253,16 +258,15 @@ mod tests {
     #[test]
     fn columns_are_missing_or_there_twice() {
         let user = Field::DeveloperUserIdentifier;
-        let lacks = |wanted, header: &str| {
-            Err(HeaderFault::Lacks(
-                wanted,
-                Columns(header.split(',').map(str::to_owned).collect()),
-            ))
+        let lack = |wanted: Vec<Wanted>, header: &str, is_known| {
+            let names = header.split(',').map(str::to_owned).collect();
+            Err(HeaderFault::Lacks(wanted, Columns { names, is_known }))
         };
+        let lacks = |wanted, header: &str| lack(vec![wanted], header, true);
         let twice = |wanted| Err(HeaderFault::Twice(wanted));
         assert_eq!(
             layout("id,pool", |_| ()),
-            lacks(Wanted::Field(Field::IdentityId), "id,pool")
+            lack(Field::ALL.map(Wanted::Field).to_vec(), "id,pool", false)
         );
         assert_eq!(
             layout(ALL, map(user, "who")),

@@ -16,7 +16,7 @@ use super::refused::Kept;
 use super::split::{Flaw, Scan, Scanner, Splitter};
 use super::window::Window;
 use super::{Fill, Found, Header, Settings, Stop};
-use crate::row::{Fault, FaultCode};
+use crate::row::{Fault, FaultCode, Trust};
 use plain::Ahead;
 
 /// The rows of a CSV file.
@@ -28,6 +28,8 @@ pub(super) struct Records {
     headerless_start: bool,
     /// The names of the columns, as they were given.
     pub(super) names: Vec<String>,
+    /// The first line names the delimiter, as spreadsheets write it.
+    pub(super) is_marked: bool,
     /// The text of the last record, if it is to be given back.
     pub(super) kept: Option<Kept>,
 }
@@ -41,6 +43,7 @@ struct Rules {
     splitter: Splitter,
     layout: Layout,
     fill: Fill,
+    trust: Trust,
 }
 
 /// Why there are no [`Records`].
@@ -75,6 +78,10 @@ impl Records {
         delimiter: u8,
         settings: &Settings,
     ) -> Result<Self, NoRecords> {
+        let marked = take_mark(&mut window);
+        let delimiter = marked
+            .filter(|_| settings.delimiter.is_none())
+            .unwrap_or(delimiter);
         let mut splitter = Splitter::new(delimiter);
         let (line, names) = match &settings.header {
             Header::Columns(names) => (None, names.clone()),
@@ -93,12 +100,17 @@ impl Records {
             splitter,
             layout,
             fill: settings.fill.clone(),
+            trust: Trust {
+                as_is: settings.as_is,
+                is_tsv: delimiter == b'\t',
+            },
         };
         Ok(Self {
             window,
             rules,
             ahead: Ahead::new(),
             names,
+            is_marked: marked.is_some(),
             kept: None,
             headerless_start: line.is_none(),
         })
@@ -107,6 +119,11 @@ impl Records {
     /// The line on which the next record begins, or on which reading broke off.
     pub(super) fn line(&self) -> u64 {
         self.window.line()
+    }
+
+    /// How values are taken.
+    pub(super) fn trust(&self) -> Trust {
+        self.rules.trust
     }
 
     /// What stands between two fields.
@@ -129,7 +146,9 @@ impl Records {
         loop {
             match frame(&mut self.window, self.rules.delimiter) {
                 Frame::Nothing => return self.window.finish(),
-                Frame::Record { end: 0, next } => self.window.consume(next, 1),
+                Frame::Record { end, next } if self.rules.is_blank(&self.window.view()[..end]) => {
+                    self.window.consume(next, 1);
+                }
                 Frame::Record { end, next } => {
                     if std::mem::take(&mut self.headerless_start)
                         && let Some(ours) = self.rules.header_of_ours(&self.window.view()[..end])
@@ -211,6 +230,11 @@ impl Records {
 }
 
 impl Rules {
+    /// Returns whether the record has separators at most, as spreadsheets export the empty rows below the data.
+    fn is_blank(&self, record: &[u8]) -> bool {
+        is_blank(record, self.delimiter)
+    }
+
     /// The file of our own that has this header.
     fn header_of_ours(&mut self, record: &[u8]) -> Option<Mistaken> {
         let fields = self.splitter.split(record, usize::MAX);
@@ -276,6 +300,32 @@ fn line_end(text: &[u8], at: usize) -> usize {
     memchr(b'\n', &text[at..]).map_or(text.len(), |feed| at + feed)
 }
 
+fn is_blank(record: &[u8], delimiter: u8) -> bool {
+    record.iter().all(|byte| *byte == delimiter)
+}
+
+/// Takes a first line `sep=C`, with which spreadsheets name the delimiter, and returns that.
+fn take_mark(window: &mut Window) -> Option<u8> {
+    const LONGEST: usize = b"\"sep=;\"\r\n".len();
+    while window.view().len() < LONGEST && memchr(b'\n', window.view()).is_none() && window.more() {
+    }
+    let view = window.view();
+    let feed = memchr(b'\n', &view[..view.len().min(LONGEST)])?;
+    let line = view[..feed].strip_suffix(b"\r").unwrap_or(&view[..feed]);
+    let quoted = line
+        .strip_prefix(b"\"")
+        .and_then(|line| line.strip_suffix(b"\""));
+    let (name, delimiter) = quoted.unwrap_or(line).split_at_checked(b"sep=".len())?;
+    let &[delimiter @ (b'\t' | b' '..=b'~')] = delimiter else {
+        return None;
+    };
+    let is_mark = name.eq_ignore_ascii_case(b"sep=") && delimiter != b'"';
+    is_mark.then(|| {
+        window.consume(feed + 1, 1);
+        delimiter
+    })
+}
+
 /// Reads the header: its line and the names of its columns.
 fn header(
     window: &mut Window,
@@ -291,7 +341,9 @@ fn header(
                     Err(stop) => NoRecords::Stopped(line, stop),
                 });
             }
-            Frame::Record { end: 0, next } => window.consume(next, 1),
+            Frame::Record { end, next } if is_blank(&window.view()[..end], delimiter) => {
+                window.consume(next, 1);
+            }
             Frame::Record { end, next } => {
                 if let Some(ours) = Mistaken::of_window(window) {
                     return Err(NoRecords::Stopped(line, Stop::Unreadable(ours.into())));
@@ -300,7 +352,12 @@ fn header(
                 let fields = splitter.split(record, usize::MAX);
                 let names = (0..fields.count)
                     .filter_map(|column| fields.get(column))
-                    .map(|name| String::from_utf8_lossy(name).into_owned())
+                    // Another mark stands before the names where files were joined.
+                    .map(|name| {
+                        String::from_utf8_lossy(name)
+                            .trim_start_matches('\u{feff}')
+                            .to_owned()
+                    })
                     .collect();
                 let feeds = memchr_iter(b'\n', record).count() as u64;
                 window.consume(next, feeds + 1);

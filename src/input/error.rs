@@ -1,12 +1,12 @@
 //! Why an input cannot be read, and what to do about it.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::io;
 use std::sync::Arc;
 
 use super::format::Compression;
 use super::mistaken::Mistaken;
-use crate::row::Field;
+use crate::row::{Field, is_invisible};
 
 /// An input that cannot be read, or not to its end. The sentence says what is wrong, where, and what to do.
 #[derive(Debug)]
@@ -25,6 +25,11 @@ pub enum InputError {
         source: Arc<str>,
         /// What it is.
         what: Mistaken,
+    },
+    /// A list, of which each line is one field of a row and no row.
+    List {
+        /// The input as the user named it.
+        source: Arc<str>,
     },
     /// A delimiter that CSV cannot have.
     Delimiter {
@@ -97,8 +102,8 @@ pub enum InputError {
 pub enum HeaderFault {
     /// There is no header.
     Missing,
-    /// A column is not there.
-    Lacks(Wanted, Columns),
+    /// These columns are not there.
+    Lacks(Vec<Wanted>, Columns),
     /// A column is there more than once.
     Twice(Wanted),
     /// The header is a row of data, or JSON. Its values may be a person's: they are not told.
@@ -122,7 +127,12 @@ pub enum Wanted {
 
 /// The columns that an input has.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Columns(pub Vec<String>);
+pub struct Columns {
+    /// The fields of the first line.
+    pub names: Vec<String>,
+    /// Some of them are names that were looked for. If none is, the line may be a row, and its values a person's.
+    pub is_known: bool,
+}
 
 impl InputError {
     /// Whether the command line is at fault, and not the input.
@@ -130,7 +140,10 @@ impl InputError {
     pub fn is_usage(&self) -> bool {
         matches!(
             self,
-            Self::UnknownFormat { .. } | Self::Delimiter { .. } | Self::Header { line: None, .. }
+            Self::UnknownFormat { .. }
+                | Self::Delimiter { .. }
+                | Self::List { .. }
+                | Self::Header { line: None, .. }
         ) || matches!(self, Self::Mistaken { what, .. } if what.is_ours())
     }
 }
@@ -145,7 +158,13 @@ impl fmt::Display for InputError {
             } => write!(f, "{}: {what}", called(source)),
             Self::UnknownFormat { source, what: None } => write!(
                 f,
-                "{}: the format cannot be told from the name; name it with --format csv, --format tsv or --format jsonl",
+                "{}: the format cannot be told from the name; name it with --format csv, tsv, jsonl or json",
+                called(source)
+            ),
+            Self::List { source } => write!(
+                f,
+                "{}: a list has one field of a row on each line, and a run needs identity_id and developer_user_identifier \
+                 together; name a file that has both, or add --format csv if it is one",
                 called(source)
             ),
             Self::Delimiter { delimiter } => write!(
@@ -260,26 +279,7 @@ impl HeaderFault {
                 "there is no header; begin the file with the names of its columns, or name them with \
                  --no-header --columns",
             ),
-            Self::Lacks(wanted, columns) => {
-                let (column, advice) = match wanted {
-                    Wanted::Field(field) => (
-                        field.name(),
-                        format!("name it with --map {}=COLUMN", field.name()),
-                    ),
-                    Wanted::Mapped(field, column) => (
-                        column.as_str(),
-                        format!("name another with --map {}=COLUMN", field.name()),
-                    ),
-                    Wanted::Carried(column) => {
-                        (column.as_str(), "name another with --carry COLUMN".to_owned())
-                    }
-                };
-                write!(f, "{header} has no column for {column} (columns: {columns}); {advice}")?;
-                match columns.likely_delimiter() {
-                    Some(delimiter) => write!(f, ", or set --delimiter '{delimiter}'"),
-                    None => Ok(()),
-                }
-            }
+            Self::Lacks(wanted, columns) => lacks(header, wanted, columns, line.is_none(), f),
             Self::Twice(wanted) => match wanted {
                 Wanted::Field(field) => write!(
                     f,
@@ -311,10 +311,80 @@ impl HeaderFault {
     }
 }
 
+/// Says which columns are missing, all at once, and how each is named or filled.
+fn lacks(
+    header: &str,
+    wanted: &[Wanted],
+    columns: &Columns,
+    are_named: bool,
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    let names: Vec<&str> = wanted
+        .iter()
+        .map(|wanted| match wanted {
+            Wanted::Field(field) => field.name(),
+            Wanted::Mapped(_, column) | Wanted::Carried(column) => column,
+        })
+        .collect();
+    write!(f, "{header} has no column for {}", names.join(", "))?;
+    if columns.is_known || are_named {
+        write!(f, " (columns: {columns})")?;
+    } else {
+        let number = columns.names.len();
+        let plural = if number == 1 { "" } else { "s" };
+        write!(f, " (it has {number} column{plural}, none of a known name)")?;
+    }
+    let named = |named: fn(&Wanted) -> bool| {
+        let fields = wanted.iter().filter(|wanted| named(wanted));
+        let fields: Vec<_> = fields
+            .filter_map(|wanted| match wanted {
+                Wanted::Field(field) | Wanted::Mapped(field, _) => Some(field.name()),
+                Wanted::Carried(_) => None,
+            })
+            .map(|name| format!("--map {name}=COLUMN"))
+            .collect();
+        fields.join(" ")
+    };
+    let mut advice = Vec::new();
+    let own = named(|wanted| matches!(wanted, Wanted::Field(_)));
+    if !own.is_empty() {
+        advice.push(format!("name it with {own}"));
+    }
+    let other = named(|wanted| matches!(wanted, Wanted::Mapped(..)));
+    if !other.is_empty() {
+        advice.push(format!("name another with {other}"));
+    }
+    if wanted
+        .iter()
+        .any(|wanted| matches!(wanted, Wanted::Carried(_)))
+    {
+        advice.push("name another with --carry COLUMN".to_owned());
+    }
+    for (field, option) in [
+        (Field::IdentityPoolId, "--identity-pool-id ID"),
+        (
+            Field::DeveloperProviderName,
+            "--developer-provider-name NAME",
+        ),
+    ] {
+        if wanted.contains(&Wanted::Field(field)) {
+            advice.push(format!("fill it with {option}"));
+        }
+    }
+    if let Some(delimiter) = columns.likely_delimiter() {
+        advice = vec![format!("set --delimiter '{delimiter}'")];
+    }
+    if !columns.is_known && !are_named {
+        advice
+            .push("if that line is a row, name the columns with --no-header --columns".to_owned());
+    }
+    write!(f, "; {}", advice.join(", or "))
+}
+
 impl Columns {
     /// What seems to separate the columns of a header that was read as one column.
     fn likely_delimiter(&self) -> Option<&'static str> {
-        let [only] = self.0.as_slice() else {
+        let [only] = self.names.as_slice() else {
             return None;
         };
         [(';', ";"), ('\t', "\\t"), ('|', "|"), (',', ",")]
@@ -327,11 +397,18 @@ impl fmt::Display for Columns {
     /// The first few of them, shortened: a file that is no CSV at all may have anything here.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN: usize = 12;
-        for (nth, column) in self.0.iter().take(SHOWN).enumerate() {
-            let comma = if nth == 0 { "" } else { ", " };
-            write!(f, "{comma}{column:.40}")?;
+        for (nth, column) in self.names.iter().take(SHOWN).enumerate() {
+            f.write_str(if nth == 0 { "" } else { ", " })?;
+            for c in column.chars().take(40) {
+                // What is not seen is what does not match.
+                if is_invisible(c) {
+                    write!(f, "{}", c.escape_unicode())?;
+                } else {
+                    f.write_char(c)?;
+                }
+            }
         }
-        match self.0.len().checked_sub(SHOWN) {
+        match self.names.len().checked_sub(SHOWN) {
             Some(more @ 1..) => write!(f, " and {more} more"),
             _ => Ok(()),
         }

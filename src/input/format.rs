@@ -12,6 +12,10 @@ pub enum Format {
     Tsv,
     /// One JSON object a line.
     Jsonl,
+    /// A JSON document: an array of objects, or an object that holds one, as AWS prints them.
+    Json,
+    /// A list with one value a line.
+    Lines,
 }
 
 impl Format {
@@ -27,6 +31,8 @@ impl Format {
             "csv" => Self::Csv,
             "tsv" => Self::Tsv,
             "jsonl" | "ndjson" => Self::Jsonl,
+            "json" => Self::Json,
+            "txt" => Self::Lines,
             _ => return None,
         };
         Some((format, compression))
@@ -39,6 +45,8 @@ impl Format {
             Self::Csv => "csv",
             Self::Tsv => "tsv",
             Self::Jsonl => "jsonl",
+            Self::Json => "json",
+            Self::Lines => "txt",
         }
     }
 
@@ -46,18 +54,18 @@ impl Format {
     pub(super) fn delimiter(self) -> u8 {
         match self {
             Self::Tsv => b'\t',
-            Self::Csv | Self::Jsonl => b',',
+            Self::Csv | Self::Jsonl | Self::Json | Self::Lines => b',',
         }
     }
 }
 
-/// Not one of `csv`, `tsv`, `jsonl`.
+/// Not one of `csv`, `tsv`, `jsonl`, `json`, `lines`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnknownFormat;
 
 impl std::fmt::Display for UnknownFormat {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the formats are csv, tsv and jsonl")
+        f.write_str("the formats are csv, tsv, jsonl, json and lines")
     }
 }
 
@@ -71,6 +79,8 @@ impl FromStr for Format {
             "csv" => Ok(Self::Csv),
             "tsv" => Ok(Self::Tsv),
             "jsonl" | "ndjson" => Ok(Self::Jsonl),
+            "json" => Ok(Self::Json),
+            "lines" | "txt" => Ok(Self::Lines),
             _ => Err(UnknownFormat),
         }
     }
@@ -140,7 +150,9 @@ mod tests {
             (".csv", Some((Format::Csv, Plain))),
             ("people.gz", None),
             ("people.csv.bz2", None),
-            ("people.txt", None),
+            ("people.json.gz", Some((Format::Json, Gzip))),
+            ("people.txt", Some((Format::Lines, Plain))),
+            ("people.doc", None),
             ("csv", None),
             ("-", None),
             ("..", None),
@@ -156,7 +168,9 @@ mod tests {
             ("csv", Ok(Format::Csv)),
             ("TSV", Ok(Format::Tsv)),
             ("ndjson", Ok(Format::Jsonl)),
-            ("json", Err(UnknownFormat)),
+            ("json", Ok(Format::Json)),
+            ("lines", Ok(Format::Lines)),
+            ("xml", Err(UnknownFormat)),
         ] {
             assert_eq!(text.parse(), expected, "{text}");
         }

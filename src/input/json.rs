@@ -8,6 +8,7 @@ use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::columns::{FIELDS, Match, Sought, sought};
+use super::document::{Extent, has_several};
 use super::error::Wanted;
 use super::mistaken::Mistaken;
 use super::refused::Kept;
@@ -20,12 +21,14 @@ pub(super) struct Lines {
     window: Window,
     parser: Parser,
     at_start: bool,
+    /// The window begins with an object within a line that has several, as they are delivered without line ends.
+    within_line: bool,
     /// The text of the last line, if it is to be given back.
     pub(super) kept: Option<Kept>,
 }
 
-/// How a line becomes a row.
-struct Parser {
+/// How an object becomes a row.
+pub(super) struct Parser {
     sought: Vec<Sought>,
     keys: Keys,
     /// What the line at hand says of each place.
@@ -41,15 +44,11 @@ impl Lines {
         if let Some(ours) = Mistaken::of_window(&mut window) {
             return Err(Stop::Unreadable(ours.into()));
         }
-        let parser = Parser {
-            sought: sought(settings),
-            keys: Keys::default(),
-            values: Vec::new(),
-        };
         Ok(Self {
             window,
-            parser,
+            parser: Parser::new(settings),
             at_start: true,
+            within_line: false,
             kept: None,
         })
     }
@@ -59,11 +58,9 @@ impl Lines {
         self.window.line()
     }
 
-    /// Whether a key of this name would be taken for a field or a carried one.
+    /// See [`Parser::looks_for`].
     pub(super) fn looks_for(&self, name: &str) -> bool {
-        let folded = folded(name);
-        let mut sought = self.parser.sought.iter();
-        sought.any(|sought| sought.matches(name, &folded).is_some())
+        self.parser.looks_for(name)
     }
 
     /// See [`Window::let_go`].
@@ -72,7 +69,15 @@ impl Lines {
     }
 
     pub(super) fn next(&mut self) -> Result<Option<(u64, Found)>, Stop> {
-        while self.window.holds_line() || !self.window.view().is_empty() {
+        loop {
+            if self.within_line
+                && let Some(found) = self.next_within_line()
+            {
+                return Ok(Some(found));
+            }
+            if !self.window.holds_line() && self.window.view().is_empty() {
+                break;
+            }
             let view = self.window.view();
             let feed = memchr(b'\n', view);
             if feed.is_none() && !self.window.is_full() && self.window.is_torn() {
@@ -80,6 +85,10 @@ impl Lines {
             }
             let text = line_of(view);
             let too_long = text.len() > self.window.bound();
+            let is_bad = |found: &Found| {
+                let fault = found.fault.as_ref();
+                fault.is_some_and(|fault| fault.code == FaultCode::BadJson)
+            };
             if !too_long && text.iter().all(|b| matches!(b, b' ' | b'\t' | b'\r')) {
                 self.window.skip_line();
                 continue;
@@ -91,6 +100,12 @@ impl Lines {
             } else {
                 self.parser.found(text)
             };
+            if (too_long || is_bad(&found)) && has_several(self.window.view(), self.window.bound())
+            {
+                self.within_line = true;
+                self.at_start = false;
+                continue;
+            }
             // An object that is closed is whole, whatever follows.
             if feed.is_none() && found.fault.is_some() && self.window.has_grown() {
                 continue;
@@ -110,17 +125,94 @@ impl Lines {
         }
         self.window.finish()
     }
+
+    /// The object with which the window begins, in the middle of a line or of several objects. None if there is no whole one: what
+    /// is there is a line like any other, then.
+    fn next_within_line(&mut self) -> Option<(u64, Found)> {
+        let mut extent = Extent::default();
+        let end = loop {
+            let view = self.window.view();
+            match extent.end(view) {
+                _ if !view.is_empty() && !view.starts_with(b"{") => break None,
+                Some(end) => break Some(end),
+                None if self.window.is_full() => break None,
+                None if !self.window.more() && !self.window.has_grown() => break None,
+                None => {}
+            }
+        };
+        let bound = self.window.bound();
+        let is_one =
+            |end: &usize| *end <= bound && memchr(b'\n', &self.window.view()[..*end]).is_none();
+        let Some(end) = end.filter(is_one) else {
+            self.within_line = false;
+            return None;
+        };
+        let line = self.window.line();
+        let text = &self.window.view()[..end];
+        let found = self.parser.found(text);
+        if let Some(kept) = &mut self.kept {
+            kept.keep(text, true);
+        }
+        self.window.consume(end, 0);
+        self.pass_separator();
+        Some((line, found))
+    }
+
+    /// Lets go of what stands between two objects on a line, or of the end of the line behind the last.
+    fn pass_separator(&mut self) {
+        let mut commas = 0;
+        loop {
+            match self.window.view().first().copied() {
+                Some(b' ' | b'\t' | b'\r') => self.window.consume(1, 0),
+                Some(b',') if commas == 0 => {
+                    commas = 1;
+                    self.window.consume(1, 0);
+                }
+                Some(b'\n') => {
+                    self.window.consume(1, 1);
+                    self.within_line = false;
+                    return;
+                }
+                Some(b'{') => return,
+                None if self.window.more() => {}
+                _ => {
+                    self.within_line = false;
+                    return;
+                }
+            }
+        }
+    }
 }
 
 /// The first line of `view`, without its end.
 fn line_of(view: &[u8]) -> &[u8] {
     let text = &view[..memchr(b'\n', view).unwrap_or(view.len())];
+    // Where files were joined, one may begin with a mark.
+    let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
     text.strip_suffix(b"\r").unwrap_or(text)
 }
 
 impl Parser {
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self {
+            sought: sought(settings),
+            keys: Keys::default(),
+            values: Vec::new(),
+        }
+    }
+
+    /// Whether a key of this name would be taken for a field or a carried one.
+    pub(super) fn looks_for(&self, name: &str) -> bool {
+        matches_any(&self.sought, name)
+    }
+
+    /// Whether a key of this name would be taken for a field.
+    pub(super) fn is_field(&self, name: &str) -> bool {
+        matches_any(&self.sought[..FIELDS], name)
+    }
+
     /// The row that a line is.
-    fn found(&mut self, text: &[u8]) -> Found {
+    pub(super) fn found(&mut self, text: &[u8]) -> Found {
         let Ok(text) = str::from_utf8(text) else {
             return self.refused(Fault::new(
                 FaultCode::BadUtf8,
@@ -156,7 +248,7 @@ impl Parser {
     }
 
     /// An invalid row of which nothing can be read.
-    fn refused(&self, fault: Fault) -> Found {
+    pub(super) fn refused(&self, fault: Fault) -> Found {
         Found {
             link: Link::default(),
             carried: vec![Carried::Absent; self.sought.len() - FIELDS],
@@ -192,6 +284,12 @@ impl Parser {
             )),
         }
     }
+}
+
+fn matches_any(sought: &[Sought], name: &str) -> bool {
+    let folded = folded(name);
+    let mut sought = sought.iter();
+    sought.any(|sought| sought.matches(name, &folded).is_some())
 }
 
 /// The value of a place from its JSON, which begins at byte `start` of its line.

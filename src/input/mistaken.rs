@@ -25,8 +25,8 @@ pub enum Mistaken {
     SideFile,
     /// `cognito-unlink.toml`.
     Config,
-    /// A JSON document, which has an array around its objects.
-    Json,
+    /// Something else than text, or than rows: its name, and what to do with it.
+    Other(&'static str, &'static str),
     /// Compressed by its name alone.
     NotCompressed(Compression),
     /// Compressed by its name, and of no length.
@@ -90,7 +90,7 @@ impl Mistaken {
             } else if has_ending("inflight") {
                 Some(Self::SideFile)
             } else {
-                has_ending("json").then_some(Self::Json)
+                Self::of_magic(&head)
             }
         })
     }
@@ -132,6 +132,92 @@ impl Mistaken {
             self,
             Self::Plan | Self::Results | Self::SideFile | Self::Config
         )
+    }
+
+    /// Returns what a file is whose first bytes name it, once it is decompressed.
+    pub(super) fn of_magic(head: &[u8]) -> Option<Self> {
+        const SAVE: &str = "open it, and save its sheet as CSV in UTF-8";
+        let kinds: [(&[u8], &str, &str); 15] = [
+            (
+                b"PK\x03\x04",
+                "a workbook (.xlsx) or another zip archive",
+                "save the sheet as CSV in UTF-8, or unpack the archive with: unzip",
+            ),
+            (b"\xd0\xcf\x11\xe0", "an old workbook (.xls)", SAVE),
+            (
+                b"\xfd7zXZ\0",
+                "xz data",
+                "unpack it with: xz -dc FILE > people.csv",
+            ),
+            (
+                b"BZh",
+                "bzip2 data",
+                "unpack it with: bzip2 -dc FILE > people.csv",
+            ),
+            (
+                b"7z\xbc\xaf\x27\x1c",
+                "a 7z archive",
+                "unpack it with: 7z x",
+            ),
+            (
+                b"\x04\x22\x4d\x18",
+                "lz4 data",
+                "unpack it with: lz4 -dc FILE > people.csv",
+            ),
+            (
+                b"\x1f\x8b",
+                "gzip data that was compressed twice",
+                "unpack it once with: gzip -dc FILE, and name that .gz",
+            ),
+            (
+                b"\x28\xb5\x2f\xfd",
+                "zstd data that was compressed twice",
+                "unpack it once with: zstd -dc FILE, and name that .zst",
+            ),
+            (b"PAR1", "a Parquet file", "export it as CSV or JSON lines"),
+            (b"Obj\x01", "an Avro file", "export it as CSV or JSON lines"),
+            (
+                b"SQLite format 3\0",
+                "an SQLite database",
+                "export its table as CSV",
+            ),
+            (b"%PDF", "a PDF document", "ask for the list as CSV"),
+            (b"{\\rtf", "an RTF document", "save it as plain text"),
+            (b"\x89PNG", "a picture", "ask for the list as CSV"),
+            (
+                b"version https://git-lfs",
+                "a pointer of Git LFS",
+                "get the file itself with: git lfs pull",
+            ),
+        ];
+        let text = head
+            .strip_prefix("\u{feff}".as_bytes())
+            .unwrap_or(head)
+            .trim_ascii_start();
+        let begins = |tag: &&str| {
+            text.get(..tag.len())
+                .is_some_and(|text| text.eq_ignore_ascii_case(tag.as_bytes()))
+        };
+        if [
+            "<?xml",
+            "<!doctype",
+            "<html",
+            "<head",
+            "<body",
+            "<error>",
+            "<!--",
+        ]
+        .iter()
+        .any(|tag| begins(&tag))
+        {
+            return Some(Self::Other(
+                "XML or HTML, as a server sends in place of a file that it refuses",
+                "read what it says, and get the file anew",
+            ));
+        }
+        kinds.into_iter().find_map(|(magic, what, advice)| {
+            head.starts_with(magic).then_some(Self::Other(what, advice))
+        })
     }
 
     /// What the first bytes of a text say, if it is in an encoding without a byte order mark. A name of a column, an id or an object
@@ -186,10 +272,7 @@ impl fmt::Display for Mistaken {
             Self::Config => {
                 f.write_str("this is a configuration of cognito-unlink, and no input; name it with --config")
             }
-            Self::Json => f.write_str(
-                "a JSON document is no input, which has one object on each line; turn it into one, for instance with: \
-                 jq -c '.[]', and name that .jsonl, or add --format jsonl if its lines are objects",
-            ),
+            Self::Other(what, advice) => write!(f, "this is {what}, whatever its name; {advice}"),
             Self::NotCompressed(compression) => write!(
                 f,
                 "by its name this is {} data, and it does not begin as such; take the ending off the name if the file is not \

@@ -9,6 +9,7 @@
 
 mod columns;
 mod csv;
+mod document;
 mod error;
 mod format;
 mod growing;
@@ -32,6 +33,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use self::csv::{NoRecords, Records};
+use self::document::Documents;
 pub use self::error::{Columns, HeaderFault, InputError, Wanted};
 pub use self::format::{Compression, Format, UnknownFormat};
 use self::json::Lines;
@@ -43,7 +45,7 @@ pub use self::rest::{AT_REST, Patience};
 use self::text::Counted;
 use self::window::Window;
 use crate::row::{
-    Carried, Fault, FaultCode, Field, InvalidRow, Keyer, Link, Position, Row, RowKey,
+    AsIs, Carried, Fault, FaultCode, Field, InvalidRow, Keyer, Link, Position, Row, RowKey, Trust,
 };
 
 /// The longest record, in bytes, unless the settings say otherwise: 1 MiB.
@@ -66,6 +68,8 @@ pub struct Settings {
     pub carry: Vec<String>,
     /// Values of fields that a row lacks.
     pub fill: Fill,
+    /// Unusual values that are taken for what they seem to be.
+    pub as_is: AsIs,
     /// The longest record, in bytes without its line end. About twice as much is held at most.
     pub max_record: usize,
     /// Files that are read only as far as they are what they were.
@@ -83,6 +87,7 @@ impl Default for Settings {
             map: Vec::new(),
             carry: Vec::new(),
             fill: Fill::default(),
+            as_is: AsIs::default(),
             max_record: MAX_RECORD,
             pins: Pins::default(),
             patience: Patience::default(),
@@ -215,6 +220,7 @@ pub struct Reader {
     compression: Compression,
     rows: Rows,
     fill: Fill,
+    trust: Trust,
     row: u64,
     ended: bool,
     read: Arc<AtomicU64>,
@@ -224,6 +230,7 @@ pub struct Reader {
 enum Rows {
     Csv(Box<Records>),
     Jsonl(Box<Lines>),
+    Json(Box<Documents>),
 }
 
 impl Reader {
@@ -255,15 +262,22 @@ impl Reader {
             text::utf8(text)
         });
         let stopped = |line, stop| stopped(&source, line, compression, stop);
-        let window = match text {
+        let mut window = match text {
             Ok(text) => {
                 Window::new(text, settings.max_record).with_origin(origin, &settings.patience)
             }
             Err(error) => return Err(stopped(1, Stop::Unreadable(error))),
         };
         let rows = match format {
-            Format::Jsonl => match Lines::new(window, settings) {
-                Ok(lines) => Rows::Jsonl(Box::new(lines)),
+            Format::Lines => return Err(InputError::List { source }),
+            Format::Jsonl if !document::is_document(&mut window) => {
+                match Lines::new(window, settings) {
+                    Ok(lines) => Rows::Jsonl(Box::new(lines)),
+                    Err(stop) => return Err(stopped(1, stop)),
+                }
+            }
+            Format::Json | Format::Jsonl => match Documents::new(window, settings) {
+                Ok(documents) => Rows::Json(Box::new(documents)),
                 Err(stop) => return Err(stopped(1, stop)),
             },
             Format::Csv | Format::Tsv => match Records::new(window, delimiter, settings) {
@@ -281,8 +295,15 @@ impl Reader {
         Ok(Self {
             source,
             compression,
-            rows,
             fill: settings.fill.clone(),
+            trust: match &rows {
+                Rows::Csv(records) => records.trust(),
+                Rows::Jsonl(_) | Rows::Json(_) => Trust {
+                    as_is: settings.as_is,
+                    is_tsv: false,
+                },
+            },
+            rows,
             row: 0,
             ended: false,
             read,
@@ -301,6 +322,7 @@ impl Reader {
         let let_go = match &self.rows {
             Rows::Csv(records) => records.let_go(),
             Rows::Jsonl(lines) => lines.let_go(),
+            Rows::Json(documents) => documents.let_go(),
         };
         (self.read.load(Ordering::Relaxed) as f64 * let_go) as u64
     }
@@ -309,6 +331,11 @@ impl Reader {
     #[must_use]
     pub fn total_bytes(&self) -> Option<u64> {
         self.total
+    }
+
+    /// Whether it is a JSON document, which is refused as a whole if it is damaged.
+    fn is_document(&self) -> bool {
+        matches!(self.rows, Rows::Json(_))
     }
 
     /// Passes over rows that stand next, at most `most` of them, and says how many: `known` says how many of these keys,
@@ -360,7 +387,10 @@ impl Reader {
         };
         let verdict = match fault {
             Some(fault) => Err(fault),
-            None => self.fill.complete(&mut link).and_then(|()| link.check()),
+            None => self
+                .fill
+                .complete(&mut link)
+                .and_then(|()| link.check(self.trust)),
         };
         match verdict {
             Ok(()) => Read::Row(Row {
@@ -388,6 +418,7 @@ impl Iterator for Reader {
         let found = match &mut self.rows {
             Rows::Csv(records) => records.next(),
             Rows::Jsonl(lines) => lines.next(),
+            Rows::Json(documents) => documents.next(),
         };
         match found {
             Ok(Some((line, found))) => return Some(Ok(self.judge(line, found))),
@@ -397,6 +428,7 @@ impl Iterator for Reader {
                 let line = match &self.rows {
                     Rows::Csv(records) => records.line(),
                     Rows::Jsonl(lines) => lines.line(),
+                    Rows::Json(documents) => documents.line(),
                 };
                 return Some(Err(stopped(&self.source, line, self.compression, stop)));
             }

@@ -13,13 +13,13 @@ use super::{Compression, Format, Input, InputError, Mistaken, Reader, Settings};
 /// The format that the settings or the name of `input` tell.
 ///
 /// # Errors
-/// Neither tells one. Only then is the file looked at, for a better word.
+/// Neither tells one, or it is that of a list, which has no rows. Only where none is told is the file looked at, for a better word.
 pub fn format_of(input: &Input, settings: &Settings) -> Result<Format, InputError> {
     let of_name = match input {
         Input::Stdin => None,
         Input::File(path) => Format::of_name(path).map(|(format, _)| format),
     };
-    settings
+    let format = settings
         .format
         .or(of_name)
         .ok_or_else(|| InputError::UnknownFormat {
@@ -28,7 +28,12 @@ pub fn format_of(input: &Input, settings: &Settings) -> Result<Format, InputErro
                 Input::Stdin => None,
                 Input::File(path) => Mistaken::of_path(path),
             },
-        })
+        })?;
+    if format == Format::Lines {
+        let source = input.name();
+        return Err(InputError::List { source });
+    }
+    Ok(format)
 }
 
 /// Opens `input`, settles its format and reads its header.
@@ -115,12 +120,13 @@ fn file(path: &Path) -> io::Result<Opened> {
     })
 }
 
-/// Decompresses a file to its end, if it is compressed: damage is seen only behind the rows that it has changed, and a
-/// changed row may be another person's. A file that merely breaks off holds whole rows up to there, and is well so far.
+/// Decompresses a file to its end, if it is compressed, and reads a JSON document to its end: damage is seen only behind the rows that
+/// it has changed, and a changed row may be another person's. A compressed file that merely breaks off holds whole rows up to there, and
+/// is well so far.
 ///
 /// # Errors
 /// The data is damaged, or the file cannot be read.
-pub fn verify(input: &Input) -> Result<(), InputError> {
+pub fn verify(input: &Input, settings: &Settings) -> Result<(), InputError> {
     let Input::File(path) = input else {
         return Ok(());
     };
@@ -141,13 +147,29 @@ pub fn verify(input: &Input) -> Result<(), InputError> {
             }
         }
     };
+    let damaged = |line, compression, error| InputError::Damaged {
+        source: input.name(),
+        line,
+        compression,
+        error,
+    };
     match read_through(&mut line, &mut compression) {
-        Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => Err(InputError::Damaged {
-            source: input.name(),
-            line,
-            compression,
-            error,
-        }),
+        Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
+            return Err(damaged(line, compression, error));
+        }
+        _ => {}
+    }
+    let mut reader = open(input, settings)?;
+    if !reader.is_document() {
+        return Ok(());
+    }
+    match reader.find_map(Result::err) {
+        // The grammar is at fault, and not the decompressor.
+        Some(InputError::Unreadable { line, error, .. })
+            if error.kind() == io::ErrorKind::InvalidData =>
+        {
+            Err(damaged(line, Compression::None, error))
+        }
         _ => Ok(()),
     }
 }

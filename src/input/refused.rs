@@ -5,7 +5,6 @@
 use serde_json::{Map, Value};
 
 use super::csv::Records;
-use super::json::Lines;
 use super::{Reader, Rows};
 use crate::row::{FaultCode, InvalidRow, folded};
 
@@ -40,6 +39,7 @@ impl Reader {
         match &mut self.rows {
             Rows::Csv(records) => records.kept = Some(Kept::default()),
             Rows::Jsonl(lines) => lines.kept = Some(Kept::default()),
+            Rows::Json(documents) => documents.kept = Some(Kept::default()),
         }
     }
 
@@ -53,9 +53,14 @@ impl Reader {
                     names.iter().any(|other| folded(other) == folded(name))
                 });
                 let all = std::iter::once(&*reason).chain(names.iter().map(String::as_str));
-                line(records.delimiter(), all.map(str::as_bytes))
+                let header = line(records.delimiter(), all.map(str::as_bytes));
+                if records.is_marked {
+                    [b"sep=", &[records.delimiter()][..], b"\n", &header].concat()
+                } else {
+                    header
+                }
             }
-            Rows::Jsonl(_) => Vec::new(),
+            Rows::Jsonl(_) | Rows::Json(_) => Vec::new(),
         }
     }
 
@@ -69,7 +74,19 @@ impl Reader {
         };
         match &mut self.rows {
             Rows::Csv(records) => give_back_csv(records, &reason, most, into),
-            Rows::Jsonl(lines) => give_back_json(lines, &reason, most, into),
+            Rows::Jsonl(lines) => {
+                give_back_json(
+                    lines.kept.as_ref(),
+                    |name| lines.looks_for(name),
+                    &reason,
+                    most,
+                    into,
+                );
+            }
+            Rows::Json(documents) => {
+                let looks_for = |name: &str| documents.looks_for(name);
+                give_back_json(documents.kept.as_ref(), looks_for, &reason, most, into);
+            }
         }
     }
 }
@@ -114,9 +131,22 @@ fn line<'a>(delimiter: u8, fields: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8
 }
 
 /// An object gets a key more; what is none becomes the value of one.
-fn give_back_json(lines: &Lines, reason: &str, most: usize, into: &mut Vec<u8>) {
-    let Some(kept) = &lines.kept else { return };
+fn give_back_json(
+    kept: Option<&Kept>,
+    looks_for: impl Fn(&str) -> bool,
+    reason: &str,
+    most: usize,
+    into: &mut Vec<u8>,
+) {
+    let Some(kept) = kept else { return };
     let text = kept.text[..kept.text.len().min(most)].trim_ascii();
+    // Of a document, an object may be on several lines. No string has a line end in it.
+    let is_end = |byte: &u8| matches!(byte, b'\n' | b'\r');
+    let text: Vec<u8> = text
+        .iter()
+        .map(|byte| if is_end(byte) { b' ' } else { *byte })
+        .collect();
+    let text = &*text;
     let lossy = String::from_utf8_lossy(text);
     // What was too long would pass once it is shortened.
     let object: Option<Map<String, Value>> = (most == usize::MAX)
@@ -124,7 +154,7 @@ fn give_back_json(lines: &Lines, reason: &str, most: usize, into: &mut Vec<u8>) 
         .flatten();
     let has = |name: &str| {
         let keys = object.iter().flat_map(Map::keys);
-        keys.map(|key| folded(key)).any(|key| key == folded(name)) || lines.looks_for(name)
+        keys.map(|key| folded(key)).any(|key| key == folded(name)) || looks_for(name)
     };
     let name = free_name(REASON, has);
     into.push(b'{');

@@ -1,10 +1,10 @@
 //! From the bytes of a file to its text: counted, decompressed, without its byte order mark, in UTF-8.
 
-use std::io::{self, BufReader, Cursor, Read};
+use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use flate2::bufread::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 use zstd::stream::read::Decoder;
 
 use super::format::Compression;
@@ -40,7 +40,7 @@ impl<R: Read> Read for Counted<R> {
 ///
 /// The first bytes go first: a compressed file without the ending is an operator's slip that costs nothing to absorb.
 pub(super) fn decompressed(source: Bytes, named: Compression) -> io::Result<(Bytes, Compression)> {
-    let (head, source) = peeked(source, 4)?;
+    let (head, source) = peeked(source, 6)?;
     let compression = match Compression::of_magic(&head) {
         Compression::None => named,
         magic => magic,
@@ -49,23 +49,74 @@ pub(super) fn decompressed(source: Bytes, named: Compression) -> io::Result<(Byt
         return Err(if head.is_empty() {
             Mistaken::Empty(compression)
         } else {
-            Mistaken::NotCompressed(compression)
+            Mistaken::of_magic(&head).unwrap_or(Mistaken::NotCompressed(compression))
         }
         .into());
     }
     let text: Bytes = match compression {
         Compression::None => source,
-        Compression::Gzip => Box::new(MultiGzDecoder::new(BufReader::with_capacity(CHUNK, source))),
+        Compression::Gzip => Box::new(Members::new(source)),
         Compression::Zstd => Box::new(Decoder::new(source)?),
     };
     Ok((text, compression))
+}
+
+/// Members of a gzip file, one behind the other. Zeros behind a member are padding, as of tapes and block devices; anything else
+/// that is no member is damage, however short it is.
+struct Members(Option<GzDecoder<BufReader<Bytes>>>);
+
+impl Members {
+    fn new(source: Bytes) -> Self {
+        Self(Some(GzDecoder::new(BufReader::with_capacity(
+            CHUNK, source,
+        ))))
+    }
+}
+
+impl Read for Members {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        while let Some(member) = &mut self.0 {
+            let n = member.read(into)?;
+            if n > 0 || into.is_empty() {
+                return Ok(n);
+            }
+            let source = member.get_mut();
+            let next = loop {
+                let held = source.fill_buf()?;
+                let zeros = held.iter().take_while(|byte| **byte == 0).count();
+                match held.get(zeros) {
+                    Some(byte) => break Some(*byte),
+                    None if held.is_empty() => break None,
+                    None => source.consume(zeros),
+                }
+            };
+            match next {
+                None => self.0 = None,
+                Some(0x1f) => {
+                    let zeros = source
+                        .buffer()
+                        .iter()
+                        .take_while(|byte| **byte == 0)
+                        .count();
+                    source.consume(zeros);
+                    let member = self.0.take().map(GzDecoder::into_inner);
+                    self.0 = member.map(GzDecoder::new);
+                }
+                Some(_) => {
+                    let why = "something else follows the compressed data";
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+                }
+            }
+        }
+        Ok(0)
+    }
 }
 
 /// Drops a UTF-8 byte order mark, and turns UTF-16 that begins with one into UTF-8. Another encoding is refused as a whole, before it
 /// makes every row invalid.
 pub(super) fn utf8(source: Bytes) -> io::Result<Bytes> {
     let (head, mut source) = peeked(source, HEAD)?;
-    if let Some(mistaken) = Mistaken::of_text(&head) {
+    if let Some(mistaken) = Mistaken::of_magic(&head).or_else(|| Mistaken::of_text(&head)) {
         return Err(mistaken.into());
     }
     let (mark, unit): (_, Option<Unit>) = match head.as_slice() {

@@ -13,7 +13,7 @@ use super::repeats::Pair;
 use super::report::Plan;
 use super::survey::{self, Survey};
 use crate::clock;
-use crate::row::region_of;
+use crate::row::{Kind, region_of};
 use crate::settings::Sourced;
 
 /// The keys of the contract, in its order, then more.
@@ -33,6 +33,7 @@ pub(super) struct Json<'a> {
     hold_lines_without_a_row: Option<u64>,
     results: Option<Cow<'a, str>>,
     first_invalid: Vec<JsonInvalid<'a>>,
+    unusual: Vec<JsonUnusual<'a>>,
     first_duplicates: Vec<JsonPair<'a>>,
     first_users_with_several_identities: Vec<JsonPair<'a>>,
     settings: Vec<JsonSetting<'a>>,
@@ -133,6 +134,19 @@ struct JsonInvalid<'a> {
 }
 
 #[derive(Serialize)]
+struct JsonUnusual<'a> {
+    kind: &'static str,
+    rows: u64,
+    first: Vec<JsonLine<'a>>,
+}
+
+#[derive(Serialize)]
+struct JsonLine<'a> {
+    source: &'a str,
+    line: u64,
+}
+
+#[derive(Serialize)]
 struct JsonPair<'a> {
     source: &'a str,
     line: u64,
@@ -171,6 +185,7 @@ impl<'a> Json<'a> {
             hold_lines_without_a_row: survey.unmatched_holds,
             results: path(&plan.results),
             first_invalid: survey.first_invalid.iter().map(invalid).collect(),
+            unusual: survey.unusual.iter().map(JsonUnusual::of).collect(),
             first_duplicates: pairs(&survey.repeats.first_duplicates),
             first_users_with_several_identities: pairs(&survey.repeats.first_users),
             settings: plan.sources.iter().map(JsonSetting::of).collect(),
@@ -180,6 +195,20 @@ impl<'a> Json<'a> {
             plan_file: path(&plan.out),
             next: plan.next.as_ref().map(|(next, _)| &**next),
             exit_code: plan.exit().code(),
+        }
+    }
+}
+
+impl<'a> JsonUnusual<'a> {
+    fn of((kind, unusual): (&Kind, &'a survey::Unusual)) -> Self {
+        let line = |(source, line): &'a (Arc<str>, u64)| JsonLine {
+            source,
+            line: *line,
+        };
+        Self {
+            kind: kind.name(),
+            rows: unusual.rows,
+            first: unusual.first.iter().map(line).collect(),
         }
     }
 }

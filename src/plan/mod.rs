@@ -22,7 +22,7 @@ pub use forecast::{Forecast, Region, learned};
 pub use online::{Looked, Told};
 pub use repeats::{Pair, Place, Prefix, Repeats, Rows};
 pub use report::Plan;
-pub use survey::{Pool, Survey};
+pub use survey::{Pool, Survey, Unusual};
 pub use take_over::take_over;
 
 use crate::call::aws::{self, AwsCalls};

@@ -132,6 +132,17 @@ impl Plan {
             }
             more(text, survey.invalid);
         }
+        for (kind, unusual) in &survey.unusual {
+            let what = format!(
+                "unusual  {}; --as-is {kind} sends them as they stand",
+                kind.does()
+            );
+            line(text, unusual.rows, &what);
+            for (source, at) in &unusual.first {
+                finding(text, &format!("{source}:{at}"));
+            }
+            more(text, unusual.rows);
+        }
         let pair = |pair: &Pair, between: &str| {
             let (source, line) = survey.at(pair.later);
             let (earlier, at) = survey.at(pair.earlier);

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::hold::{Hold, Holds, UserHashes};
 use crate::input::{self, InputError, Read, Reader};
 use crate::record::{Past, Skipped};
-use crate::row::{InvalidRow, Keyer, region_of};
+use crate::row::{FaultCode, Field, InvalidRow, Keyer, Kind, Position, region_of};
 use crate::run::{peek, unreadable};
 use crate::settings::Settings;
 
@@ -26,6 +26,8 @@ pub struct Survey {
     pub invalid: u64,
     /// The first of them: source, line and reason.
     pub first_invalid: Vec<(Arc<str>, u64, String)>,
+    /// Rows that are invalid as a value of theirs is of this kind.
+    pub unusual: BTreeMap<Kind, Unusual>,
     /// Rows that stand more than once, and users under several identities.
     pub repeats: Repeats,
     /// Rows that an earlier run has done.
@@ -46,6 +48,15 @@ pub struct Survey {
     pub pools: BTreeMap<String, Pool>,
     /// The names of the inputs, in their order.
     pub sources: Vec<Arc<str>>,
+}
+
+/// Rows with a value of one kind.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Unusual {
+    /// Their number.
+    pub rows: u64,
+    /// The first of them: source and line.
+    pub first: Vec<(Arc<str>, u64)>,
 }
 
 /// The rows of a pool.
@@ -106,6 +117,10 @@ impl Survey {
                             &link.developer_provider_name,
                             &link.developer_user_identifier,
                         ];
+                        count.valid(Place::new(number, row.position.line), values);
+                    }
+                    Some(Read::Invalid(row)) if count.is_done(&row) => {
+                        let values = Field::ALL.map(|field| row.link.get(field));
                         count.valid(Place::new(number, row.position.line), values);
                     }
                     Some(Read::Invalid(row)) => {
@@ -244,12 +259,25 @@ impl<'a> Count<'a> {
         Some(hold)
     }
 
+    /// Returns whether an earlier run was told to call the row as it stands, and has.
+    fn is_done(&self, row: &InvalidRow) -> bool {
+        self.knows && row.is_unusual() && self.past.is_done(self.keyer.key(&row.link))
+    }
+
     fn invalid(&mut self, row: InvalidRow) {
         if !row.link.developer_user_identifier.is_empty() {
             self.look_up(&row.link.developer_user_identifier, false);
         }
         self.survey.rows += 1;
         self.survey.invalid += 1;
+        if let FaultCode::Unusual(kind) = row.fault.code {
+            let unusual = self.survey.unusual.entry(kind).or_default();
+            unusual.rows += 1;
+            if unusual.first.len() < SHOWN {
+                let Position { source, line, .. } = &row.position;
+                unusual.first.push((Arc::clone(source), *line));
+            }
+        }
         if self.survey.first_invalid.len() < SHOWN {
             self.survey.first_invalid.push((
                 row.position.source,

@@ -113,6 +113,12 @@ impl Past {
         }
     }
 
+    /// Returns whether the row is done.
+    #[must_use]
+    pub fn is_done(&self, key: RowKey) -> bool {
+        self.done.contains(key)
+    }
+
     /// Returns how many of these rows, from the first on, are done.
     #[must_use]
     pub fn done_first(&self, keys: &[RowKey]) -> usize {

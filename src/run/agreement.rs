@@ -261,6 +261,11 @@ impl Survey {
                             None => survey.take(settings, &row, &mut to_take)?,
                         }
                     }
+                    Read::Invalid(row)
+                        if row.is_unusual() && past.is_done(keyer.key(&row.link)) =>
+                    {
+                        survey.done += 1;
+                    }
                     Read::Invalid(_) => survey.invalid += 1,
                 }
                 if Instant::now() > until {

@@ -48,6 +48,10 @@ pub(super) fn run(settings: &Settings, holding: Option<&Holding>) -> Result<Repo
                     }
                     tally.left += 1;
                 }
+                Read::Invalid(row) if row.is_unusual() && past.is_done(keyer.key(&row.link)) => {
+                    see(&row.link.developer_user_identifier);
+                    tally.skipped += 1;
+                }
                 Read::Invalid(row) => {
                     see(&row.link.developer_user_identifier);
                     tally.settle(Outcome::Invalid);

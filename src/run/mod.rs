@@ -249,7 +249,7 @@ fn check_inputs(settings: &Settings) -> Result<(), Error> {
             .hint("Name another results file with --results."));
         }
         let checked = if input.can_be_read_again() {
-            input::open(input, &reading).and_then(|_| input::verify(input))
+            input::open(input, &reading).and_then(|_| input::verify(input, &reading))
         } else {
             input::format_of(input, &reading).map(|_| ())
         };

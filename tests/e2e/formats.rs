@@ -103,7 +103,10 @@ fn every_format_is_read_to_the_last_character() {
     for (name, content, results) in files {
         let sandbox = Sandbox::new();
         sandbox.write(name, content);
-        let ran = sandbox.run(&[name, "--json"]).exits(0);
+        // Users are used as they stand where that is asked for, and not sent otherwise.
+        let ran = sandbox.run(&[name, "--json", "--dry-run"]).exits(1);
+        assert_eq!(ran.counts(&["invalid"]), [6], "{name}");
+        let ran = sandbox.run(&[name, "--json", "--as-is", "all"]).exits(0);
         assert_eq!(
             ran.counts(&["rows", "unlinked", "left"]),
             [12, 12, 0],

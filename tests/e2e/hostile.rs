@@ -362,7 +362,10 @@ fn nul_bytes_are_text_like_any_other() {
         "people.csv",
         people(1) + &nul_in_the_pool + &nul_in_the_user,
     );
-    let ran = sandbox.run(&["people.csv", "--json"]).exits(1);
+    let unasked = sandbox.run(&["people.csv", "--json", "--dry-run"]).exits(1);
+    assert_eq!(unasked.counts(&["invalid"]), [2]);
+    let as_is = ["people.csv", "--json", "--as-is", "invisible"];
+    let ran = sandbox.run(&as_is).exits(1);
     assert_eq!(ran.counts(&["unlinked", "invalid"]), [2, 1]);
     assert_eq!(
         invalid_of(&sandbox, "people.results.csv"),
@@ -377,7 +380,8 @@ fn nul_bytes_are_text_like_any_other() {
     let escaped = json(2, "").replace("acct-2", "acct\\u0000-2");
     let raw = json(3, "").replace("acct-3", "acct\0-3");
     sandbox.write("people.jsonl", escaped + &raw + "\0\n");
-    let ran = sandbox.run(&["people.jsonl", "--json"]).exits(1);
+    let as_is = ["people.jsonl", "--json", "--as-is", "invisible"];
+    let ran = sandbox.run(&as_is).exits(1);
     assert_eq!(ran.counts(&["unlinked", "invalid"]), [1, 2]);
     let bad = |line: &str| ("BadJson".to_owned(), line.to_owned());
     assert_eq!(

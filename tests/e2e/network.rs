@@ -304,6 +304,8 @@ fn a_call_goes_over_the_wire_as_the_service_model_has_it() {
         "run",
         "people.jsonl",
         "--no-preflight",
+        "--as-is",
+        "all",
         "--endpoint-url",
         &url,
     ]);

@@ -10,7 +10,7 @@ use cognito_unlink::emulator::{Emulator, Rule, Settings, Then, When};
 use serde_json::Value;
 
 use crate::plan::{OTHER_POOL, abroad, plan, plan_command};
-use crate::sandbox::{PATIENCE, POOL, Ran, Sandbox, csv, people, start};
+use crate::sandbox::{PATIENCE, POOL, Ran, Sandbox, csv, link_of, people, start};
 
 /// A host that is not this machine, behind a proxy that is the emulator.
 const ELSEWHERE: &str = "http://cognito.example";
@@ -576,4 +576,52 @@ fn an_older_plan_is_run_unless_it_names_hold_lists_that_it_does_not_know() {
     without_hold_lists(&sandbox);
     let ran = run_plan(&sandbox, &["--hold", "holds.txt", "--json"]).exits(0);
     assert_eq!(ran.counts(&["unlinked", "held"]), [1, 1]);
+}
+
+#[test]
+fn unusual_values_are_counted_by_kind_and_a_plan_keeps_which_are_sent() {
+    let sandbox = Sandbox::new();
+    let users = ["Null", "4.68769E+17", "ann", "1001.0"];
+    let links: Vec<_> = (1..).zip(users).map(|(n, user)| link_of(n, user)).collect();
+    sandbox.write("people.csv", csv(&links));
+    let args = ["people.csv", "--json", "--invalid", "bad.csv"];
+    let told = plan(&sandbox, &args).exits(1).summary();
+    assert_eq!(
+        told["unusual"],
+        serde_json::json!([
+            {"kind": "placeholder", "rows": 1, "first": [{"source": "people.csv", "line": 2}]},
+            {"kind": "float", "rows": 2, "first": [
+                {"source": "people.csv", "line": 3}, {"source": "people.csv", "line": 5},
+            ]},
+        ])
+    );
+    assert!(sandbox.read("bad.csv").contains("--as-is float"));
+    let ran = plan(&sandbox, &["people.csv"]).exits(1);
+    assert!(ran.stdout.contains("2  unusual  "), "{}", ran.stdout);
+    for user in ["Null", "4.68769E+17", "1001.0 "] {
+        assert!(!ran.stdout.contains(user), "{user}: {}", ran.stdout);
+    }
+
+    let url = sandbox.emulator.url();
+    let usual = [
+        "--endpoint-url",
+        &url,
+        "--rate",
+        "unlimited",
+        "--out",
+        "plan.json",
+    ];
+    plan(
+        &sandbox,
+        &[&["people.csv", "--as-is", "placeholder"], &usual[..]].concat(),
+    )
+    .exits(1);
+    assert!(sandbox.read("plan.json").contains("--as-is=placeholder"));
+    let ran = run_plan(&sandbox, &["--json"]).exits(1);
+    assert_eq!(ran.counts(&["unlinked", "invalid"]), [2, 2]);
+    assert!(!sandbox.emulator.is_linked(&links[0]));
+    assert!(
+        sandbox.emulator.is_linked(&links[1]),
+        "it was not asked for"
+    );
 }

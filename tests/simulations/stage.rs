@@ -8,7 +8,7 @@ use std::time::Duration;
 use cognito_unlink::admit::Admission;
 use cognito_unlink::outcome::Outcome;
 use cognito_unlink::record::{Entry, Recorded, Recording, ToRecord};
-use cognito_unlink::row::{Keyer, Link, Position, Row};
+use cognito_unlink::row::{Keyer, Link, Position, Row, Trust};
 use cognito_unlink::run::{Fed, Preflight, Summary, Wires, drive};
 use cognito_unlink::settings::Settings;
 use cognito_unlink::signal::{Signal, Stop};
@@ -182,7 +182,7 @@ fn links(run: &Run, nth: u64) -> Vec<(u64, Link)> {
                 developer_provider_name: "login.example".to_owned(),
                 developer_user_identifier: format!("user {row} of {nth}"),
             };
-            link.check().expect("a valid row");
+            link.check(Trust::ALL).expect("a valid row");
             (identity as u64, link)
         })
         .collect()

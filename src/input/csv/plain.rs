@@ -79,6 +79,7 @@ impl Records {
 
     /// See [`crate::input::Reader::take_valid`].
     pub(in crate::input) fn take_valid(&mut self, mut take: impl FnMut(u64, [&str; 4])) -> usize {
+        let trust = self.rules.trust;
         let mut taken = 0;
         while self.window.holds_line() {
             let (view, bound, line) = (self.window.view(), self.window.bound(), self.window.line());
@@ -89,7 +90,7 @@ impl Records {
                 && let Ok(record) = str::from_utf8(&view[at..at + end])
                 && let Some(values) = self.rules.values(record.as_bytes())
                 && let Some(values) = texts(values)
-                && check(values).is_ok()
+                && check(values, trust).is_ok()
             {
                 take(line + rows, values);
                 at += next;

@@ -27,7 +27,8 @@ fn rows_and_lines() {
         [
             "1 a",
             "2 BadJson",
-            "3 BadJson",
+            "3 a",
+            "3 a",
             "4 BadJson",
             "5 BadJson",
             "6 a"

@@ -2,6 +2,7 @@
 
 mod csv;
 mod json;
+mod left;
 mod mending;
 mod open;
 mod properties;
@@ -10,11 +11,14 @@ mod rest;
 use std::io::{self, Cursor, Write};
 
 use super::{Compression, Format, InputError, Opened, Read, Reader, Settings};
-use crate::row::{Carried, Link};
+use crate::row::{AsIs, Carried, Link};
 
-/// Settings under which a row needs two columns: `identity_id` and `developer_user_identifier`.
+/// Settings under which a row needs two columns: `identity_id` and `developer_user_identifier`, and any user will do.
 fn filled() -> Settings {
-    let mut settings = Settings::default();
+    let mut settings = Settings {
+        as_is: AsIs::ALL,
+        ..Settings::default()
+    };
     settings.fill.identity_pool_id = Some("r:1".into());
     settings.fill.developer_provider_name = Some("p".into());
     settings
