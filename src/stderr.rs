@@ -307,14 +307,18 @@ impl Queue {
         text.extend(lines);
         if draws {
             screen.has_bar = self.bar.is_some();
-            text.extend(self.bar.iter().flat_map(|bar| bar.bytes()));
+            if let Some(bar) = &self.bar {
+                text.extend(bar.bytes());
+                text.push(b'\r');
+            }
         }
         text
     }
 }
 
-/// To the first column, and all of the line away.
-const CLEAR_LINE: &[u8] = b"\r\x1b[2K";
+/// To the first column, and everything from there on away. The cursor waits where the bar begins: a terminal that has become
+/// narrower may have broken the bar into several lines, and these are all below it.
+const CLEAR_LINE: &[u8] = b"\r\x1b[J";
 
 /// What stands on the screen after everything so far.
 #[derive(Debug, Default)]

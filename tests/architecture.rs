@@ -15,6 +15,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         &[
             "cli",
             "error",
+            "limits",
             "plan",
             "rehearsal",
             "report",
@@ -38,8 +39,8 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     (
         "run",
         &[
-            "admit", "call", "config", "emulator", "error", "hold", "input", "outcome", "quotas",
-            "record", "report", "retry", "row", "settings", "signal", "stderr", "terminal",
+            "admit", "call", "config", "emulator", "error", "hold", "input", "limits", "outcome",
+            "quotas", "record", "report", "retry", "row", "settings", "signal", "stderr", "terminal",
             "worker",
         ],
     ),
@@ -64,7 +65,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     (
         "worker",
         &[
-            "admit", "call", "hold", "outcome", "record", "retry", "row", "signal",
+            "admit", "call", "hold", "limits", "outcome", "record", "retry", "row", "signal",
         ],
     ),
     ("record", &["files", "outcome", "row"]),
@@ -75,7 +76,8 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("single", &["call", "cli", "error", "report", "row"]),
     ("signal", &["error"]),
     ("stderr", &[]),
-    ("supervisor", &["error", "signal", "stderr"]),
+    ("supervisor", &["error", "limits", "signal", "stderr"]),
+    ("limits", &["error"]),
     ("terminal", &[]),
     ("error", &[]),
     (

@@ -50,6 +50,7 @@ use crate::emulator::{self, Emulator};
 use crate::error::{Error, Exit};
 use crate::hold::{Files, Holds};
 use crate::input::{self, Input, InputError, Patience};
+use crate::limits;
 use crate::record::{OpenError, Past, Results};
 use crate::report::{Born, Progress, Reading, Report, Totals, counted, notice};
 use crate::row::{Keyer, Position, ROOM, Room};
@@ -353,7 +354,7 @@ async fn call_all(
     results: Results,
     signals: mpsc::Receiver<Signal>,
 ) -> Result<Report, Error> {
-    let no_thread = |error| Error::usage(format!("a thread cannot be started: {error}"));
+    let no_thread = |_| limits::no_thread();
     let began = Instant::now();
     let (past, keyer, in_flight, writer) = results.into_parts();
     let interrupted: HashSet<_> = past.interrupted().collect();

@@ -27,6 +27,7 @@ use super::{Context, Ended, Halt, HaltingAnswer, Job, OpenRow};
 use crate::admit::{Feedback, Permit, Place, Region};
 use crate::call::{LastCheck, Unlink};
 use crate::hold::{Holds, Print};
+use crate::limits;
 use crate::outcome::{Cause, Class, Facts, Outcome, classify};
 use crate::record::Entry;
 use crate::retry::{History, Known, Next as Verdict};
@@ -315,11 +316,20 @@ async fn call<C: Unlink>(
         Class::Lost if left.is_none() => Class::NotSent,
         class => class,
     };
+    let class = match class {
+        Class::NotSent | Class::Fatal(Cause::NoCredentials)
+            if limits::lacks_files(answer.facts.message.as_deref()) =>
+        {
+            Class::Fatal(Cause::NoFiles)
+        }
+        class => class,
+    };
     let now = Instant::now();
     let known = context.counters.note(class, started, now);
     let locked = context.policy.locks(class, known);
     log.place = Some(permit.answered(feedback(class, row.open.key, locked)));
     log.latency = Some(now - started);
+    context.counters.hear(link.region(), class, &answer.facts);
     log.facts = answer.facts;
     decide(context, row, &region, class, known)
 }
@@ -388,7 +398,8 @@ fn feedback(class: Class, key: RowKey, locked: bool) -> Feedback {
         #[expect(clippy::cast_possible_truncation, reason = "half of a hash is one too")]
         Class::Lost => Feedback::Silent(key.0 as u64),
         Class::NotSent => Feedback::Unsent,
-        Class::Foreign | Class::Fatal(Cause::NoCredentials | Cause::OtherAccount) => {
+        Class::Foreign
+        | Class::Fatal(Cause::NoCredentials | Cause::OtherAccount | Cause::NoFiles) => {
             Feedback::Foreign
         }
         _ => Feedback::Taken,
