@@ -125,7 +125,10 @@ mod tests {
     fn want_of_open_files_is_no_fault_of_theirs() {
         for errno in [Errno::MFILE, Errno::NFILE] {
             let os = io::Error::from_raw_os_error(errno.raw_os_error());
-            let blamed = blame(Error::new(Exit::Input, format!("people.csv: {os}; mend it")));
+            let blamed = blame(Error::new(
+                Exit::Input,
+                format!("people.csv: {os}; mend it"),
+            ));
             assert_eq!(blamed, Error::new(Exit::Halted, NO_FILES));
             assert!(lacks_files(Some(&format!("ConnectionFailed: {os}"))));
         }

@@ -7,7 +7,8 @@ use std::process::ExitCode;
 
 use clap::CommandFactory;
 use cognito_unlink::cli::{
-    self, Argument, Cli, Command, EmulatorArgs, LogFormat, PlanArgs, RunArgs, SingleArgs, plain_words,
+    self, Argument, Cli, Command, EmulatorArgs, LogFormat, PlanArgs, RunArgs, SingleArgs,
+    plain_words,
 };
 use cognito_unlink::error::{Error, Exit};
 use cognito_unlink::limits;
@@ -45,9 +46,9 @@ fn main() -> ExitCode {
         Command::Plan(args) => supervised(|supervisor| plan_rows(supervisor, *args, options)),
         Command::Emulator(args) => supervised(|supervisor| emulate(supervisor, *args)),
         Command::UnlinkDeveloperIdentity(args) => unsupervised(|| unlink_one(*args)),
-        Command::Completions { shell } => unsupervised(|| {
-            print(|out| out.write_all(cli::completions(shell).as_bytes()))
-        }),
+        Command::Completions { shell } => {
+            unsupervised(|| print(|out| out.write_all(cli::completions(shell).as_bytes())))
+        }
         Command::Man { command } => unsupervised(|| manual(command.as_deref())),
     };
     ExitCode::from(exit.code())

@@ -136,7 +136,12 @@ impl Facts {
         let text = text.to_ascii_lowercase();
         let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
         let code = self.code.as_deref().unwrap_or_default();
-        if has(&["dns", "lookup address", "name resolution", "name or service"]) {
+        if has(&[
+            "dns",
+            "lookup address",
+            "name resolution",
+            "name or service",
+        ]) {
             "DNS: its name is not resolved"
         } else if has(&["connection refused"]) {
             "connection refused"
@@ -146,7 +151,9 @@ impl Facts {
             "network unreachable"
         } else if has(&["tunnel", "proxy"]) {
             "no way through the proxy"
-        } else if code == "Timeout" || has(&["timed out", "time-out", "timeout", "no answer within"]) {
+        } else if code == "Timeout"
+            || has(&["timed out", "time-out", "timeout", "no answer within"])
+        {
             "time-out"
         } else if code == "ConnectionFailed" {
             "no connection"
@@ -255,9 +262,7 @@ impl Cause {
             }
             Self::NotCognito => "Check --endpoint-url, AWS_ENDPOINT_URL and the proxy settings.",
             Self::Unreachable => "Check the network, the proxy settings and the endpoint.",
-            Self::NoFiles => {
-                "Raise the limit on open files (`ulimit -n`) or lower --concurrency."
-            }
+            Self::NoFiles => "Raise the limit on open files (`ulimit -n`) or lower --concurrency.",
             Self::AskedToWait => {
                 "Find out why (Retry-After is in its answer), and run the same command again after that time."
             }

@@ -68,8 +68,7 @@ impl Supervisor {
             let _within = control.enter();
             Signals::catch()
         };
-        let signals =
-            signals.map_err(|error| {
+        let signals = signals.map_err(|error| {
             Error::new(Exit::Halted, format!("signals cannot be caught: {error}"))
         })?;
         let workers = Builder::new_multi_thread()

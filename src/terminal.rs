@@ -86,8 +86,21 @@ mod tests {
     #[test]
     fn what_cannot_be_seen_is_shown() {
         for hidden in [
-            '\u{ad}', '\u{61c}', '\u{200b}', '\u{200d}', '\u{200f}', '\u{2028}', '\u{2060}', '\u{2064}', '\u{3164}',
-            '\u{fe00}', '\u{feff}', '\u{e0001}', '\u{e0041}', '\u{e007f}', '\u{e0100}',
+            '\u{ad}',
+            '\u{61c}',
+            '\u{200b}',
+            '\u{200d}',
+            '\u{200f}',
+            '\u{2028}',
+            '\u{2060}',
+            '\u{2064}',
+            '\u{3164}',
+            '\u{fe00}',
+            '\u{feff}',
+            '\u{e0001}',
+            '\u{e0041}',
+            '\u{e007f}',
+            '\u{e0100}',
         ] {
             let name = format!("a{hidden}b");
             assert_eq!(printable(&name), format!("a{}b", hidden.escape_unicode()));

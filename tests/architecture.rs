@@ -40,8 +40,8 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         "run",
         &[
             "admit", "call", "config", "emulator", "error", "hold", "input", "limits", "outcome",
-            "quotas", "record", "report", "retry", "row", "settings", "signal", "stderr", "terminal",
-            "worker",
+            "quotas", "record", "report", "retry", "row", "settings", "signal", "stderr",
+            "terminal", "worker",
         ],
     ),
     // It reads what a run would read, and calls nothing.

@@ -63,7 +63,12 @@ pub enum Command {
 #[must_use]
 pub fn completions(shell: clap_complete::Shell) -> String {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut <Cli as clap::CommandFactory>::command(), "cognito-unlink", &mut script);
+    clap_complete::generate(
+        shell,
+        &mut <Cli as clap::CommandFactory>::command(),
+        "cognito-unlink",
+        &mut script,
+    );
     let script = String::from_utf8_lossy(&script);
     // For bash a hyphen in the program's name is set as `__` where a command is found, and as that of a subcommand where it
     // is looked up: nothing behind the first word would be completed.

@@ -11,7 +11,9 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::Instant;
 
 use super::drawing::Drawing;
-use super::{NoAnswer, Snapshot, Tally, clock, counted, grouped, notice, spoken, warning, whole_rate};
+use super::{
+    NoAnswer, Snapshot, Tally, clock, counted, grouped, notice, spoken, warning, whole_rate,
+};
 use crate::admit::{CREDENTIALS_PAUSE, Rate, Vain};
 use crate::outcome::Outcome;
 use crate::signal::Stop;

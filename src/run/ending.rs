@@ -278,6 +278,15 @@ fn halted(answer: &HaltingAnswer) -> String {
         answer.position,
         answer.identity_pool_id
     );
+    if answer.cause == Cause::Unreachable {
+        let _ = write!(
+            text,
+            " {} The last call: {}.",
+            answer.cause.remedy(),
+            facts.how_unanswered()
+        );
+        return text;
+    }
     let is_answered = answer.cause != Cause::NoCredentials;
     // Where no one was asked, the code is our own word.
     let code = facts.code.clone().filter(|_| is_answered);

@@ -339,7 +339,11 @@ async fn look_up<C: Look + Unlink>(
             }
             Err(untold) => untold,
         };
-        if untold.why == Why::Unreachable {
+        let is_unreachable = untold.why == Why::Unreachable;
+        if is_unreachable && limits::lacks_files(untold.facts.message.as_deref()) {
+            return Found::Halting(Cause::NoFiles, untold);
+        }
+        if is_unreachable {
             hears.nothing(untold.facts.how_unanswered());
         } else {
             hears.an_answer();
@@ -387,9 +391,6 @@ async fn look_up<C: Look + Unlink>(
                 answered = 0;
             }
             Why::Credentials(cause) => return Found::Halting(cause, untold),
-            Why::Unreachable if limits::lacks_files(untold.facts.message.as_deref()) => {
-                return Found::Halting(Cause::NoFiles, untold);
-            }
             Why::Unreachable if lasts(&mut unanswered).is_zero() => {
                 return Found::Halting(Cause::Unreachable, untold);
             }
