@@ -205,7 +205,9 @@ mod tests {
         let last = Arc::new(Script(Mutex::new(script)));
         let answer = calls.unlink(&link, last).await;
         drop(calls);
-        (answer, server.join().expect("no panic"))
+        // Not on this thread: the connection is closed by a task of its runtime.
+        let came = tokio::task::spawn_blocking(|| server.join()).await;
+        (answer, came.expect("joined").expect("no panic"))
     }
 
     const LONG: Duration = Duration::from_secs(30);
