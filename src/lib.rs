@@ -17,6 +17,7 @@
 //! - [`quotas`] remembers from run to run what a Region bears.
 //! - [`single`] makes one call as the AWS CLI does, beside all this.
 //! - [`cli`] is text, [`settings`] what the text means; [`error`], [`signal`] and [`terminal`] are what they say.
+//! - [`limits`] is what the operating system grants: where it refuses a file or a thread, that is what is said.
 //! - [`supervisor`] heeds signals whatever else the program is doing; [`stderr`] writes what is said without anyone waiting.
 //! - [`emulator`] knows nothing of all this: what is measured against it must not share its mistakes.
 
@@ -30,6 +31,7 @@ pub mod error;
 pub mod files;
 pub mod hold;
 pub mod input;
+pub mod limits;
 pub mod outcome;
 pub mod plan;
 pub mod quotas;

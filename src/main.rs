@@ -7,10 +7,12 @@ use std::process::ExitCode;
 
 use clap::CommandFactory;
 use cognito_unlink::cli::{
-    Argument, Cli, Command, EmulatorArgs, LogFormat, PlanArgs, RunArgs, SingleArgs, plain_words,
+    self, Argument, Cli, Command, EmulatorArgs, LogFormat, PlanArgs, RunArgs, SingleArgs,
+    plain_words,
 };
 use cognito_unlink::error::{Error, Exit};
-use cognito_unlink::report::{complaint, log, notice};
+use cognito_unlink::limits;
+use cognito_unlink::report::{Report, complaint, log, notice, refusal};
 use cognito_unlink::settings::Settings;
 use cognito_unlink::stderr::{self, Kind};
 use cognito_unlink::supervisor::{Supervisor, end_unsupervised, write_out};
@@ -26,6 +28,7 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 fn main() -> ExitCode {
     panic::set_hook(Box::new(tell_panic));
     let _last = LastWords;
+    limits::raise_open_files();
     let words = match plain_words(std::env::args_os().collect()) {
         Ok(words) => words,
         Err(misread) => {
@@ -43,12 +46,9 @@ fn main() -> ExitCode {
         Command::Plan(args) => supervised(|supervisor| plan_rows(supervisor, *args, options)),
         Command::Emulator(args) => supervised(|supervisor| emulate(supervisor, *args)),
         Command::UnlinkDeveloperIdentity(args) => unsupervised(|| unlink_one(*args)),
-        Command::Completions { shell } => unsupervised(|| {
-            print(|out| {
-                clap_complete::generate(shell, &mut Cli::command(), "cognito-unlink", out);
-                Ok(())
-            })
-        }),
+        Command::Completions { shell } => {
+            unsupervised(|| print(|out| out.write_all(cli::completions(shell).as_bytes())))
+        }
         Command::Man { command } => unsupervised(|| manual(command.as_deref())),
     };
     ExitCode::from(exit.code())
@@ -59,7 +59,7 @@ fn supervised(command: impl FnOnce(&mut Supervisor) -> Result<Exit, Error>) -> E
     // Before the first file is opened.
     match Supervisor::new() {
         Ok(mut supervisor) => {
-            let exit = command(&mut supervisor).unwrap_or_else(|error| complain(&error));
+            let exit = command(&mut supervisor).unwrap_or_else(complain);
             supervisor.end();
             exit
         }
@@ -69,18 +69,27 @@ fn supervised(command: impl FnOnce(&mut Supervisor) -> Result<Exit, Error>) -> E
 
 /// Runs a command that a signal may end at any time.
 fn unsupervised(command: impl FnOnce() -> Result<Exit, Error>) -> Exit {
-    let exit = command().unwrap_or_else(|error| complain(&error));
+    let exit = command().unwrap_or_else(complain);
     end_unsupervised();
     exit
 }
 
-fn complain(error: &Error) -> Exit {
+fn complain(error: Error) -> Exit {
+    let error = limits::blame(error);
     complaint(&error.to_string());
     error.exit
 }
 
 /// As the standard library tells it, but handed over to be written: a thread that panics is not to block as well.
 fn tell_panic(panic: &panic::PanicHookInfo<'_>) {
+    if is_refused_thread(panic) {
+        // The runtime has no other way to tell. Unwinding would wait for threads that were never started, so this is the end; what
+        // is in flight is marked, as before any other sudden death.
+        let exit = complain(limits::no_thread());
+        end_unsupervised();
+        #[expect(clippy::exit, reason = "there is no thread to end in an orderly way")]
+        std::process::exit(exit.code().into());
+    }
     let thread = std::thread::current();
     let name = thread.name().unwrap_or("<unnamed>");
     let mut text = format!("thread '{name}' {panic}");
@@ -89,6 +98,14 @@ fn tell_panic(panic: &panic::PanicHookInfo<'_>) {
         text = format!("{text}\nstack backtrace:\n{trace}");
     }
     stderr::line(Kind::Notice, &text);
+}
+
+/// Returns whether tokio panics as the operating system refuses it a thread.
+fn is_refused_thread(panic: &panic::PanicHookInfo<'_>) -> bool {
+    let payload = panic.payload();
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
+    text.is_some_and(|text| text.starts_with("OS can't spawn worker thread"))
 }
 
 /// Waits, where the program ends by a panic, until that has been told.
@@ -144,6 +161,32 @@ fn run_rows(
 ) -> Result<Exit, Error> {
     let json = args.json;
     log::start(args.verbose, args.log_format == LogFormat::Json);
+    let report = match report_of(supervisor, args, options) {
+        Ok(report) => report,
+        Err(error) => {
+            let error = limits::blame(error);
+            if json {
+                supervisor.print(refusal(&error) + "\n")?;
+            }
+            return Err(error);
+        }
+    };
+    let text = if json {
+        report.json() + "\n"
+    } else {
+        report.text()
+    };
+    report.tell_why(json);
+    supervisor.print(text)?;
+    Ok(report.exit)
+}
+
+/// Makes a run, to its end.
+fn report_of(
+    supervisor: &mut Supervisor,
+    args: RunArgs,
+    options: Vec<Argument>,
+) -> Result<Report, Error> {
     let prepared = supervisor.prepare(move || async move {
         let command = command_line();
         let settings = match args.plan {
@@ -152,17 +195,10 @@ fn run_rows(
         };
         run::prepare(settings).await
     })?;
-    let report = match prepared {
-        run::Prepared::Told(report) => *report,
-        run::Prepared::Ready(ready) => supervisor.run(|signals| ready.call_all(signals))?,
-    };
-    let text = if json {
-        report.json() + "\n"
-    } else {
-        report.text()
-    };
-    supervisor.print(text)?;
-    Ok(report.exit)
+    match prepared {
+        run::Prepared::Told(report) => Ok(*report),
+        run::Prepared::Ready(ready) => supervisor.run(|signals| ready.call_all(signals)),
+    }
 }
 
 /// What was typed, to be shown. A file's name may be no text; the file itself is opened by what was typed.
@@ -174,7 +210,12 @@ fn command_line() -> Vec<String> {
 
 /// Its errors stand by themselves behind an empty line, as those of the AWS CLI do: scripts look for their beginnings.
 fn unlink_one(args: SingleArgs) -> Result<Exit, Error> {
-    // One call needs no second thread.
+    // Names are looked up, and standard error is written, by threads of their own.
+    limits::try_threads(2).map_err(|error| Error {
+        exit: Exit::CallFailed,
+        ..error
+    })?;
+    // One call needs no other.
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime =
         runtime.map_err(|error| Error::usage(format!("the runtime cannot start: {error}")))?;

@@ -130,6 +130,42 @@ pub struct Facts {
     pub retry_after: Option<Duration>,
 }
 
+impl Facts {
+    /// Returns how it was that nobody answered, in a word or two of the field's: never anything of the row's. Without an answer
+    /// the text is that of the operating system and of the HTTP client.
+    #[must_use]
+    pub fn how_unanswered(&self) -> &'static str {
+        let text = self.message.as_deref().unwrap_or_default();
+        let text = text.to_ascii_lowercase();
+        let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
+        let code = self.code.as_deref().unwrap_or_default();
+        if has(&[
+            "dns",
+            "lookup address",
+            "name resolution",
+            "name or service",
+        ]) {
+            "DNS: its name is not resolved"
+        } else if has(&["connection refused"]) {
+            "connection refused"
+        } else if has(&["certificate", "tls", "ssl", "handshake", "corruptmessage"]) {
+            "TLS: no secure connection"
+        } else if has(&["unreachable", "no route"]) {
+            "network unreachable"
+        } else if has(&["tunnel", "proxy"]) {
+            "no way through the proxy"
+        } else if code == "Timeout"
+            || has(&["timed out", "time-out", "timeout", "no answer within"])
+        {
+            "time-out"
+        } else if code == "ConnectionFailed" {
+            "no connection"
+        } else {
+            "connection lost"
+        }
+    }
+}
+
 /// What an answer means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Class {
@@ -176,6 +212,8 @@ pub enum Cause {
     NotCognito,
     /// Nothing has answered in a Region for as long as a row may live.
     Unreachable,
+    /// This process may open no more files, and so no connection either.
+    NoFiles,
     /// The service asks for a longer wait than the run waits on its own.
     AskedToWait,
     /// Look-ups of a pool have been throttled for as long as a row may live.
@@ -196,6 +234,7 @@ impl Cause {
             Self::ProviderNotSupported => "the identity pool has another developer provider name",
             Self::NotCognito => "the endpoint does not answer as Amazon Cognito does",
             Self::Unreachable => "the endpoint cannot be reached",
+            Self::NoFiles => "this process may open no more files",
             Self::AskedToWait => "the service asks to be left alone for more than an hour",
             Self::LookUpsThrottled => {
                 "the identity pool cannot be looked up, as look-ups are throttled"
@@ -226,6 +265,7 @@ impl Cause {
             }
             Self::NotCognito => "Check --endpoint-url, AWS_ENDPOINT_URL and the proxy settings.",
             Self::Unreachable => "Check the network, the proxy settings and the endpoint.",
+            Self::NoFiles => "Raise the limit on open files (`ulimit -n`) or lower --concurrency.",
             Self::AskedToWait => {
                 "Find out why (Retry-After is in its answer), and run the same command again after that time."
             }
@@ -341,6 +381,48 @@ mod tests {
             let unheeded = error(Some("ResourceNotFoundException"), "m", 200, false);
             let answer = Answer { heard, ..unheeded };
             assert_eq!(classify(&answer), class);
+        }
+    }
+
+    #[test]
+    fn how_nobody_answered_is_told_by_what_the_system_said() {
+        for (code, message, how) in [
+            (
+                "ConnectionFailed",
+                "client error (Connect): tcp connect error: Connection refused (os error 111)",
+                "connection refused",
+            ),
+            (
+                "ConnectionFailed",
+                "dns error: failed to lookup address information: Name or service not known",
+                "DNS: its name is not resolved",
+            ),
+            (
+                "ConnectionFailed",
+                "invalid peer certificate: UnknownIssuer",
+                "TLS: no secure connection",
+            ),
+            (
+                "ConnectionFailed",
+                "HTTP connect timeout occurred after 3s",
+                "time-out",
+            ),
+            (
+                "ConnectionFailed",
+                "Network is unreachable (os error 101)",
+                "network unreachable",
+            ),
+            ("ConnectionFailed", "", "no connection"),
+            ("Timeout", "no answer within 10s", "time-out"),
+            (
+                "ConnectionLost",
+                "Connection reset by peer (os error 104)",
+                "connection lost",
+            ),
+            ("TruncatedAnswer", "", "connection lost"),
+        ] {
+            let facts = error(Some(code), message, 0, false).facts;
+            assert_eq!(facts.how_unanswered(), how, "{code} {message}");
         }
     }
 

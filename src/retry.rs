@@ -47,9 +47,10 @@ impl Policy {
     }
 
     /// Whether it is the Region's fault, and no row's, that a row gets no answer: nobody in it has been answered for as long
-    /// as a row may live, or for most of that time while this row became too old.
-    fn is_unreachable(&self, unheard_for: Duration, too_old: bool) -> bool {
-        unheard_for >= self.give_up_after || (too_old && unheard_for * 2 >= self.give_up_after)
+    /// as a row may live, or for most of that time when this row's `last` wait, which it is too old for, would be over.
+    fn is_unreachable(&self, unheard_for: Duration, last: Option<Duration>) -> bool {
+        let is_most = |last| unheard_for.saturating_add(last) >= self.give_up_after / 2;
+        unheard_for >= self.give_up_after || (!unheard_for.is_zero() && last.is_some_and(is_most))
     }
 
     /// Full jitter: anywhere between nothing and a ceiling that doubles. `chance` is uniform in `[0, 1)`.
@@ -176,7 +177,7 @@ impl History {
         if self.counted >= policy.max_attempts {
             Next::Settle(self.gave_up())
         } else if matches!(class, Class::Lost | Class::NotSent)
-            && policy.is_unreachable(known.unheard_for, too_old)
+            && policy.is_unreachable(known.unheard_for, too_old.then_some(delay))
         {
             Next::Halt(Cause::Unreachable)
         } else if let Some(asked) = asked.filter(|_| too_old && !is_too_old(backoff)) {
@@ -307,6 +308,32 @@ mod tests {
         };
         assert_eq!(next(&mut history, 0.0), Next::Again(Duration::ZERO));
         assert_eq!(next(&mut history, 0.5), Next::Settle(Outcome::Failed));
+    }
+
+    #[test]
+    fn a_row_whose_region_is_silent_does_not_fail_for_the_wait_before_its_last_attempt() {
+        let policy = Policy {
+            give_up_after: Duration::from_secs(3),
+            ..POLICY
+        };
+        let begin = Instant::now();
+        let after = |unheard_millis, chance| {
+            let known = Known {
+                unheard_for: Duration::from_millis(unheard_millis),
+                ..KNOWN
+            };
+            let mut history = History::new(false);
+            for _ in 0..5 {
+                history.start(begin);
+            }
+            let now = begin + Duration::from_millis(1300);
+            history.next(Class::NotSent, None, known, &policy, now, chance)
+        };
+        // The longest wait of a fifth attempt is 3.2 s.
+        assert_eq!(after(1290, 0.9), Next::Halt(Cause::Unreachable));
+        assert!(matches!(after(1290, 0.5), Next::Again(_)));
+        // Others are answered.
+        assert_eq!(after(0, 0.9), Next::Settle(Outcome::Failed));
     }
 
     #[test]

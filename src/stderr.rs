@@ -307,14 +307,18 @@ impl Queue {
         text.extend(lines);
         if draws {
             screen.has_bar = self.bar.is_some();
-            text.extend(self.bar.iter().flat_map(|bar| bar.bytes()));
+            if let Some(bar) = &self.bar {
+                text.extend(bar.bytes());
+                text.push(b'\r');
+            }
         }
         text
     }
 }
 
-/// To the first column, and all of the line away.
-const CLEAR_LINE: &[u8] = b"\r\x1b[2K";
+/// To the first column, and everything from there on away. The cursor waits where the bar begins: a terminal that has become
+/// narrower may have broken the bar into several lines, and these are all below it.
+const CLEAR_LINE: &[u8] = b"\r\x1b[J";
 
 /// What stands on the screen after everything so far.
 #[derive(Debug, Default)]
@@ -454,21 +458,21 @@ mod tests {
     fn the_bar_stays_below_all_lines_and_only_its_latest_state_waits() {
         let (output, written, go_on) = blocked();
         output.bar(Some("1 of 9".into()));
-        assert_eq!(written.recv().as_deref(), Ok(&b"1 of 9"[..]));
+        assert_eq!(written.recv().as_deref(), Ok(&b"1 of 9\r"[..]));
         output.bar(Some("2 of 9".into()));
         output.line(Kind::Notice, "throttled");
         output.bar(Some("3 of 9".into()));
         output.line(Kind::Notice, "slower");
         go_on.send(()).expect("it waits");
         let mut next = String::new();
-        while !next.ends_with('9') {
+        while !next.ends_with("9\r") {
             let piece = written.recv().expect("more");
             next.push_str(std::str::from_utf8(&piece).expect("text"));
             go_on.send(()).expect("it waits");
         }
-        assert_eq!(next, "\r\x1b[2Kthrottled\nslower\n3 of 9");
+        assert_eq!(next, "\r\x1b[Jthrottled\nslower\n3 of 9\r");
         output.bar(None);
-        assert_eq!(all(&output, &written, go_on), "\r\x1b[2K");
+        assert_eq!(all(&output, &written, go_on), "\r\x1b[J");
     }
 
     #[test]

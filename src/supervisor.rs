@@ -8,6 +8,8 @@ use std::future::Future;
 use std::io::{self, Write};
 use std::mem::ManuallyDrop;
 use std::panic::resume_unwind;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
@@ -16,6 +18,7 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, sleep_until};
 
 use crate::error::{Error, Exit};
+use crate::limits;
 use crate::signal::{Signal, Signals};
 use crate::stderr;
 
@@ -27,6 +30,14 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const LITTLE_PATIENCE: Duration = Duration::from_millis(100);
 /// At the end, standard error is given up after this long: a slow terminal is still writing.
 const MOST: Duration = Duration::from_secs(10);
+
+/// Threads for what blocks, started with the program and kept: a thread that is refused later is waited for without end, as by
+/// the look-up of a name. What asks for more at once waits for one of these.
+const BLOCKING: usize = 4;
+/// As long as any program runs.
+const KEPT: Duration = Duration::from_secs(u32::MAX as u64);
+/// Threads that are started beside the runtime's: of standard error, results (2), input, hold lists, emulator.
+const OTHERS: usize = 6;
 
 /// The runtimes of a program whose signals are caught.
 #[derive(Debug)]
@@ -46,20 +57,29 @@ impl Supervisor {
     /// # Errors
     /// The operating system refuses a thread or a signal.
     pub fn new() -> Result<Self, Error> {
-        let no_runtime =
-            |error: io::Error| Error::usage(format!("the runtime cannot start: {error}"));
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        limits::try_threads(cores + BLOCKING + OTHERS)?;
+        let no_runtime = |error: io::Error| {
+            Error::new(Exit::Halted, format!("the runtime cannot start: {error}"))
+        };
         let control = Builder::new_current_thread().enable_all().build();
         let control = control.map_err(no_runtime)?;
         let signals = {
             let _within = control.enter();
             Signals::catch()
         };
-        let signals =
-            signals.map_err(|error| Error::usage(format!("signals cannot be caught: {error}")))?;
-        let workers = Builder::new_multi_thread().enable_all().build();
+        let signals = signals.map_err(|error| {
+            Error::new(Exit::Halted, format!("signals cannot be caught: {error}"))
+        })?;
+        let workers = Builder::new_multi_thread()
+            .enable_all()
+            .thread_keep_alive(KEPT)
+            .build();
+        let workers = ManuallyDrop::new(workers.map_err(no_runtime)?);
+        start_blocking(&workers)?;
         Ok(Self {
             control,
-            workers: ManuallyDrop::new(workers.map_err(no_runtime)?),
+            workers,
             signals,
             heard: 0,
         })
@@ -159,6 +179,30 @@ impl Supervisor {
                 ended = work => Ok(ended.unwrap_or_else(panicked)),
             }
         })
+    }
+}
+
+/// Starts the threads for what blocks.
+fn start_blocking(workers: &Runtime) -> Result<(), Error> {
+    let all = Arc::new((Mutex::new(0), Condvar::new()));
+    let wait = |(started, changed): &(Mutex<usize>, Condvar)| {
+        let started = started.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = changed.wait_timeout_while(started, PATIENCE, |started| *started < BLOCKING);
+        *waited.unwrap_or_else(PoisonError::into_inner).0 == BLOCKING
+    };
+    for _ in 0..BLOCKING {
+        let all = Arc::clone(&all);
+        // None of them ends before all have begun, so that each takes a thread of its own.
+        workers.spawn_blocking(move || {
+            *all.0.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+            all.1.notify_all();
+            wait(&all)
+        });
+    }
+    if wait(&all) {
+        Ok(())
+    } else {
+        Err(limits::no_thread())
     }
 }
 

@@ -16,8 +16,14 @@ pub fn can_redraw() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
+/// Returns whether standard output and standard error are the same screen to a person.
+#[must_use]
+pub fn is_one_screen() -> bool {
+    std::io::stdout().is_terminal() && std::io::stderr().is_terminal()
+}
+
 /// Text from outside, such as a file name or a server's message, without what moves the cursor, hides or reorders:
-/// control characters and bidirectional overrides stand as escapes.
+/// control characters, bidirectional overrides and what cannot be seen stand as escapes.
 #[must_use]
 pub fn printable(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_unsafe) {
@@ -40,7 +46,9 @@ pub fn printable_json(json: &str) -> String {
     let mut safe = String::with_capacity(json.len());
     for c in json.chars() {
         if is_unsafe(c) {
-            let _ = write!(safe, "\\u{:04x}", u32::from(c));
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(safe, "\\u{unit:04x}");
+            }
         } else {
             safe.push(c);
         }
@@ -48,9 +56,16 @@ pub fn printable_json(json: &str) -> String {
     safe
 }
 
+/// What commands the terminal, reorders text, or cannot be seen, so that two names would look the same. The variation selector of
+/// emoji (U+FE0F) is left alone: it only says how the character before it is drawn.
 fn is_unsafe(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0e}' | '\u{feff}' | '\u{ffa0}'
+            | '\u{fff9}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]
@@ -65,6 +80,35 @@ mod tests {
             printable("a\nb\u{9b}\u{202e}c"),
             "a\\u{a}b\\u{9b}\\u{202e}c"
         );
-        assert_eq!(printable("é 日本"), "é 日本");
+        assert_eq!(printable("é 日本 ❤\u{fe0f}"), "é 日本 ❤\u{fe0f}");
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_shown() {
+        for hidden in [
+            '\u{ad}',
+            '\u{61c}',
+            '\u{200b}',
+            '\u{200d}',
+            '\u{200f}',
+            '\u{2028}',
+            '\u{2060}',
+            '\u{2064}',
+            '\u{3164}',
+            '\u{fe00}',
+            '\u{feff}',
+            '\u{e0001}',
+            '\u{e0041}',
+            '\u{e007f}',
+            '\u{e0100}',
+        ] {
+            let name = format!("a{hidden}b");
+            assert_eq!(printable(&name), format!("a{}b", hidden.escape_unicode()));
+            let json = serde_json::Value::from(name).to_string();
+            let safe = printable_json(&json);
+            assert!(safe.is_ascii(), "{safe}");
+            let read: String = serde_json::from_str(&safe).expect("JSON");
+            assert_eq!(read, format!("a{hidden}b"));
+        }
     }
 }

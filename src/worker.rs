@@ -3,6 +3,7 @@
 mod attempt;
 mod last_check;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -63,6 +64,8 @@ pub struct Counters {
     pub cognito_heard: AtomicBool,
     /// When a signature was refused, none having been taken since.
     pub signature_refused: Mutex<Option<Instant>>,
+    /// How each Region last failed to answer.
+    pub unanswered: Mutex<HashMap<String, &'static str>>,
 }
 
 /// A row on its way, read and not yet recorded.
@@ -148,6 +151,23 @@ pub async fn work<C: Unlink>(
 }
 
 impl Counters {
+    /// Returns how a Region has last failed to answer.
+    #[must_use]
+    pub fn how_unanswered(&self, region: &str) -> &'static str {
+        let unanswered = self.unanswered.lock();
+        let unanswered = unanswered.unwrap_or_else(PoisonError::into_inner);
+        unanswered.get(region).copied().unwrap_or("no answer yet")
+    }
+
+    /// Notes how a Region has failed to answer, if it has.
+    fn hear(&self, region: &str, class: Class, facts: &Facts) {
+        if matches!(class, Class::Lost | Class::NotSent) {
+            let unanswered = self.unanswered.lock();
+            let mut unanswered = unanswered.unwrap_or_else(PoisonError::into_inner);
+            unanswered.insert(region.to_owned(), facts.how_unanswered());
+        }
+    }
+
     /// Counts the answer to a call that `started` then; gives back what was known before of all answers.
     fn note(&self, class: Class, is_sent: bool, started: Instant, now: Instant) -> Known {
         let mut refused = self
@@ -166,7 +186,7 @@ impl Counters {
             Class::Lost
             | Class::NotSent
             | Class::Foreign
-            | Class::Fatal(Cause::NoCredentials | Cause::OtherAccount) => {
+            | Class::Fatal(Cause::NoCredentials | Cause::OtherAccount | Cause::NoFiles) => {
                 return Known {
                     cognito_heard: self.cognito_heard.load(Ordering::Relaxed),
                     signature_refused,

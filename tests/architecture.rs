@@ -15,6 +15,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         &[
             "cli",
             "error",
+            "limits",
             "plan",
             "rehearsal",
             "report",
@@ -38,9 +39,9 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     (
         "run",
         &[
-            "admit", "call", "clock", "config", "emulator", "error", "hold", "input", "outcome",
-            "quotas", "record", "report", "retry", "row", "settings", "signal", "stderr",
-            "terminal", "worker",
+            "admit", "call", "clock", "config", "emulator", "error", "hold", "input", "limits",
+            "outcome", "quotas", "record", "report", "retry", "row", "settings", "signal",
+            "stderr", "terminal", "worker",
         ],
     ),
     // It reads what a run would read, and calls nothing.
@@ -65,7 +66,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     (
         "worker",
         &[
-            "admit", "call", "hold", "outcome", "record", "retry", "row", "signal",
+            "admit", "call", "hold", "limits", "outcome", "record", "retry", "row", "signal",
         ],
     ),
     ("record", &["clock", "files", "outcome", "row"]),
@@ -78,7 +79,8 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("single", &["call", "cli", "error", "report", "row"]),
     ("signal", &["error"]),
     ("stderr", &[]),
-    ("supervisor", &["error", "signal", "stderr"]),
+    ("supervisor", &["error", "limits", "signal", "stderr"]),
+    ("limits", &["error"]),
     ("terminal", &[]),
     ("error", &[]),
     (

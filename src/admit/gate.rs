@@ -112,6 +112,11 @@ impl Gate {
 const UNSENT: u32 = 5;
 /// The same for calls that may have been sent. Some are lost on any day, and each is one of its row's attempts.
 const UNANSWERED: u32 = 16;
+/// A Region is told as silent when nothing has been answered for so long after a call that reached nobody, or after the second
+/// that was not answered. Halved, one reply that is lost is told as an outage.
+const TOLD_AFTER: Duration = Duration::from_millis(1500);
+/// The same where the first calls of all are still under way.
+const TOLD_AT_FIRST_AFTER: Duration = Duration::from_secs(4);
 /// From one try to the next while nobody is reached, to begin with and at the most.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 /// The same while calls are taken and not answered; the attempt's time-out comes on top.
@@ -129,6 +134,8 @@ pub(super) struct Silence {
     /// Of the last unanswered call that may have been sent: one row alone may be what the service stumbles over.
     last_row: Option<u64>,
     tries: u32,
+    /// When the first call of all started.
+    first_call: Option<Instant>,
     /// An answer has come, ever.
     has_answered: bool,
 }
@@ -144,8 +151,27 @@ impl Silence {
         *self = Self {
             gate: std::mem::take(&mut self.gate),
             has_answered: true,
+            first_call: self.first_call,
             ..Self::default()
         };
+    }
+
+    /// A call starts.
+    pub(super) fn called(&mut self, now: Instant) {
+        self.first_call.get_or_insert(now);
+    }
+
+    /// Since when the Region is to be told as silent, if it is. The gate may still be open: with one row at work it is shut late.
+    pub(super) fn told_since(&self, now: Instant) -> Option<Instant> {
+        let lasts = |since: Instant, time| now.saturating_duration_since(since) >= time;
+        let is_telling = self.unsent > 0 || self.unanswered > 1;
+        let since = self.since.filter(|since| {
+            self.gate.shut_since().is_some() || is_telling && lasts(*since, TOLD_AFTER)
+        });
+        let first = self
+            .first_call
+            .filter(|first| !self.has_answered && lasts(*first, TOLD_AT_FIRST_AFTER));
+        since.or(first)
     }
 
     /// Whether the Region has answered, and is not taken for silent since.
@@ -252,6 +278,33 @@ mod tests {
             silence.gate.passage(now),
             Passage::NotBefore(now + PAUSE_UNANSWERED)
         );
+    }
+
+    #[test]
+    fn a_silence_is_told_within_five_seconds_whatever_its_kind() {
+        let begin = Instant::now();
+        let after = |millis| begin + Duration::from_millis(millis);
+        // Refused, with one row at work.
+        let mut silence = Silence::default();
+        silence.called(begin);
+        silence.unanswered(None, false, begin);
+        assert_eq!(silence.told_since(begin), None);
+        assert_eq!(silence.told_since(after(1500)), Some(begin));
+        assert_eq!(silence.gate.shut_since(), None);
+        // An answer ends it, and one lost reply is none.
+        silence.heard(after(1600));
+        silence.unanswered(Some(7), false, after(2000));
+        assert_eq!(silence.told_since(after(60_000)), None);
+        silence.unanswered(Some(8), false, after(2000));
+        assert_eq!(silence.told_since(after(3500)), Some(after(2000)));
+        // The first call is taken and not answered.
+        let mut silence = Silence::default();
+        assert_eq!(silence.told_since(after(60_000)), None);
+        silence.called(begin);
+        assert_eq!(silence.told_since(after(3999)), None);
+        assert_eq!(silence.told_since(after(4000)), Some(begin));
+        silence.heard(after(4100));
+        assert_eq!(silence.told_since(after(60_000)), None);
     }
 
     #[test]

@@ -209,10 +209,11 @@ impl Admission {
         if self.credentials.gate().shut_since().is_some() {
             return Some(Vain::Credentials);
         }
+        let now = Instant::now();
         let regions = self.regions();
         let mut silent: Vec<_> = regions
             .iter()
-            .filter(|(_, region)| region.state().silence.gate.shut_since().is_some())
+            .filter(|(_, region)| region.state().silence.told_since(now).is_some())
             .map(|(name, _)| name)
             .collect();
         silent.sort_unstable();
@@ -225,6 +226,14 @@ impl Admission {
         asked
             .max()
             .map(|(until, name)| Vain::Asked(name.clone(), until))
+    }
+
+    /// Since when this Region has not answered.
+    #[must_use]
+    pub fn silent_since(&self, name: &str) -> Option<Instant> {
+        let regions = self.regions();
+        let region = regions.get(name)?;
+        region.state().silence.told_since(Instant::now())
     }
 
     /// Returns whether another Region than this one answers: then what is wrong is wrong with this one alone.
@@ -406,6 +415,7 @@ impl Region {
         if tries.region {
             state.silence.gate.begin_try();
         }
+        state.silence.called(now);
         state.controller.start(now);
         Ok((tries, token))
     }

@@ -27,6 +27,12 @@ pub trait Unlink: Send + Sync + 'static {
         true
     }
 
+    /// The host that is called for a Region, with its port if that is not the usual one, where it is known.
+    fn host(&self, region: &str) -> Option<String> {
+        let _ = region;
+        None
+    }
+
     /// Looks for credentials anew, where they come from: those at hand are not accepted any more.
     fn renew(&self) -> impl Future<Output = ()> + Send {
         std::future::ready(())
@@ -44,6 +50,10 @@ impl<T: Unlink> Unlink for Arc<T> {
 
     fn is_ready(&self) -> bool {
         T::is_ready(self)
+    }
+
+    fn host(&self, region: &str) -> Option<String> {
+        T::host(self, region)
     }
 
     fn renew(&self) -> impl Future<Output = ()> + Send {

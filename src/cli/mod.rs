@@ -59,6 +59,22 @@ pub enum Command {
     },
 }
 
+/// Returns the completions for a shell, as a script.
+#[must_use]
+pub fn completions(shell: clap_complete::Shell) -> String {
+    let mut script = Vec::new();
+    clap_complete::generate(
+        shell,
+        &mut <Cli as clap::CommandFactory>::command(),
+        "cognito-unlink",
+        &mut script,
+    );
+    let script = String::from_utf8_lossy(&script);
+    // For bash a hyphen in the program's name is set as `__` where a command is found, and as that of a subcommand where it
+    // is looked up: nothing behind the first word would be completed.
+    script.replace("cognito__subcmd__unlink__", "cognito__unlink__")
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;

@@ -46,14 +46,14 @@ fn dropped_in_json(messages: u64) -> String {
 }
 
 /// Says it in the log; or returns false, as the log is for people or there is none.
-pub(super) fn said(text: &str, is_error: bool) -> bool {
+pub(super) fn said(text: &str, level: Level) -> bool {
     if !tracing::enabled!(target: SAID, Level::ERROR) {
         return false;
     }
-    if is_error {
-        tracing::error!(target: SAID, "{text}");
-    } else {
-        tracing::info!(target: SAID, "{text}");
+    match level {
+        Level::ERROR => tracing::error!(target: SAID, "{text}"),
+        Level::WARN => tracing::warn!(target: SAID, "{text}"),
+        _ => tracing::info!(target: SAID, "{text}"),
     }
     true
 }

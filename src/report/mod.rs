@@ -7,10 +7,12 @@ mod summary;
 mod tally;
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
+
+use tracing::Level;
 
 pub use progress::{Progress, Reading, Style, Totals};
-pub use summary::{Born, NEAR, Report, Unread, conclusion, unmatched};
+pub use summary::{Born, NEAR, Report, Unread, conclusion, refusal, unmatched};
 pub use tally::Tally;
 
 use crate::admit::{Rate, Vain};
@@ -39,6 +41,8 @@ pub struct Snapshot {
     pub throttled_to: Option<f64>,
     /// Why calling is in vain at present, if it is.
     pub in_vain: Option<Vain>,
+    /// How the Region that does not answer fails to.
+    pub no_answer: Option<NoAnswer>,
     /// Whether the input has been read to its end, so that the total is known.
     pub all_read: bool,
     /// How far the run has been told to stop.
@@ -62,16 +66,53 @@ impl Totals {
     }
 }
 
+/// How a Region fails to answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoAnswer {
+    /// The host that is called, where it is known.
+    pub host: Option<String>,
+    /// In a word or two: see [`Facts::how_unanswered`](crate::outcome::Facts::how_unanswered).
+    pub how: &'static str,
+    /// Until when it is tried, unless that is without end.
+    pub until: Option<SystemTime>,
+}
+
+/// A time as people read it, to the minute and with its date if that is not today's.
+fn time_of_day(time: SystemTime, now: SystemTime) -> String {
+    let text = crate::clock::rfc3339_seconds(time).to_string();
+    let today = crate::clock::rfc3339_seconds(now).to_string();
+    let (date, minute) = (&text[..10], &text[11..16]);
+    if today.starts_with(date) {
+        format!("{minute} UTC")
+    } else {
+        format!("{date} {minute} UTC")
+    }
+}
+
 /// Writes a line for people to standard error, safe for a terminal; where the log is JSON, as an object of it.
 pub fn notice(text: &str) {
-    if !log::said(text, false) {
+    let level = if text.starts_with("Warning: ") {
+        Level::WARN
+    } else {
+        Level::INFO
+    };
+    say(text, level);
+}
+
+/// The same for what a person should look at, though it does not begin with `Warning: `.
+pub fn warning(text: &str) {
+    say(text, Level::WARN);
+}
+
+fn say(text: &str, level: Level) {
+    if !log::said(text, level) {
         write_safely(text);
     }
 }
 
 /// The same for why the program ends without having done what it was asked to.
 pub fn complaint(text: &str) {
-    if !log::said(text, true) {
+    if !log::said(text, Level::ERROR) {
         write_safely(&format!("error: {text}"));
     }
 }

@@ -4,14 +4,16 @@ use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use console::Term;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::Instant;
 
 use super::drawing::Drawing;
-use super::{Snapshot, Tally, counted, grouped, notice, spoken, whole_rate};
+use super::{
+    NoAnswer, Snapshot, Tally, counted, grouped, notice, spoken, time_of_day, warning, whole_rate,
+};
 use crate::admit::{CREDENTIALS_PAUSE, Rate, Vain};
 use crate::outcome::Outcome;
 use crate::signal::Stop;
@@ -126,10 +128,18 @@ impl Progress {
         }
         if now.stop != self.stop {
             self.stop = now.stop;
-            notice(&self.stopping(now));
+            warning(&self.stopping(now));
         }
         if now.in_vain != self.in_vain {
-            notice(&in_vain(self.in_vain.as_ref(), now.in_vain.as_ref()));
+            let text = in_vain(
+                self.in_vain.as_ref(),
+                now.in_vain.as_ref(),
+                now.no_answer.as_ref(),
+            );
+            match now.in_vain {
+                Some(_) => warning(&text),
+                None => notice(&text),
+            }
             self.in_vain.clone_from(&now.in_vain);
         }
         self.warn_of_nothing(&now.tally);
@@ -305,7 +315,7 @@ impl Progress {
 
     /// What keeps the run from going faster.
     fn held_back_by(&self, now: &Snapshot) -> Option<&'static str> {
-        if now.stop != Stop::Go || now.all_read && now.queued == 0 {
+        if now.stop != Stop::Go {
             None
         } else if let Some(vain) = &now.in_vain {
             Some(match vain {
@@ -313,6 +323,8 @@ impl Progress {
                 Vain::Region(_) => "limit: no answer",
                 Vain::Asked(..) => "limit: Retry-After",
             })
+        } else if now.all_read && now.queued == 0 {
+            None
         } else if now.throttled_to.is_some()
             && now.wanted_in_flight < self.totals.concurrency as f64
         {
@@ -338,14 +350,22 @@ impl Progress {
 }
 
 /// What is said when calling is in vain from now on, or no more.
-fn in_vain(before: Option<&Vain>, now: Option<&Vain>) -> String {
+fn in_vain(before: Option<&Vain>, now: Option<&Vain>, no_answer: Option<&NoAnswer>) -> String {
     match (before, now) {
         (_, Some(Vain::Credentials)) => format!(
             "The AWS credentials have expired. Renew them and this run goes on: they are tried every {}.",
             spoken(CREDENTIALS_PAUSE)
         ),
         (_, Some(Vain::Region(region))) => {
-            format!("No answer from {region}. One call at a time tries again; no row fails for it.")
+            let who = no_answer.map_or(String::new(), |NoAnswer { host, how, .. }| {
+                host.as_ref()
+                    .map_or_else(|| format!(" ({how})"), |host| format!(" ({host}: {how})"))
+            });
+            let until = no_answer.and_then(|no_answer| no_answer.until);
+            let until = until.map_or(String::new(), |until| {
+                format!(" until {}", time_of_day(until, SystemTime::now()))
+            });
+            format!("No answer from {region}{who}. It is tried again{until}; no row fails for it.")
         }
         (_, Some(Vain::Asked(region, until))) => {
             let left = until.saturating_duration_since(Instant::now());
@@ -409,6 +429,7 @@ mod tests {
             queued: 0,
             throttled_to: None,
             in_vain: None,
+            no_answer: None,
             all_read: false,
             stop: Stop::Go,
             news: Vec::new(),
@@ -481,6 +502,36 @@ mod tests {
             (now.in_flight, now.wanted_in_flight) = (16, wanted);
             assert_eq!(joined(&progress.parts(&now)), told);
         }
+    }
+
+    #[test]
+    fn who_does_not_answer_is_told_with_how_and_until_when() {
+        let vain = Vain::Region("us-east-1".to_owned());
+        let at = |text| humantime::parse_rfc3339(text).expect("a time");
+        let until = at("2031-05-04T14:35:59Z");
+        let mut no_answer = NoAnswer {
+            host: Some("localhost:4000".to_owned()),
+            how: "connection refused",
+            until: Some(until),
+        };
+        let told = |no_answer: &NoAnswer| in_vain(None, Some(&vain), Some(no_answer));
+        assert_eq!(
+            told(&no_answer),
+            "No answer from us-east-1 (localhost:4000: connection refused). It is tried again until 2031-05-04 14:35 UTC; no \
+             row fails for it."
+        );
+        (no_answer.host, no_answer.until) = (None, None);
+        assert_eq!(
+            told(&no_answer),
+            "No answer from us-east-1 (connection refused). It is tried again; no row fails for it."
+        );
+        assert_eq!(time_of_day(until, at("2031-05-04T00:00:00Z")), "14:35 UTC");
+
+        let progress = shown(totals(None, None, Rate::PerSecond(10.0)));
+        let mut now = snapshot(Tally::default());
+        // All rows are at work, and the rate holds none of them back.
+        (now.all_read, now.in_vain) = (true, Some(vain));
+        assert_eq!(progress.held_back_by(&now), Some("limit: no answer"));
     }
 
     #[test]

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
+use tracing::Level;
 
-use super::{Tally, counted, grouped, paced, spoken};
-use crate::error::Exit;
+use super::{Tally, counted, grouped, log, paced, spoken, write_safely};
+use crate::error::{Error, Exit};
 use crate::outcome::Outcome;
-use crate::terminal::{printable, printable_json};
+use crate::terminal::{is_one_screen, printable, printable_json};
 
 /// Everything that the end of a run tells.
 #[derive(Debug, Clone)]
@@ -185,6 +186,33 @@ impl Report {
         printable_json(&String::from_utf8_lossy(&text))
     }
 
+    /// Says on standard error why a run ended before its rows did, and what to do next: a script may throw standard output away.
+    /// Where a person sees both on one screen, the summary says it; `json` tells that none for people follows.
+    pub fn tell_why(&self, json: bool) {
+        let Some(why) = self.why() else {
+            return;
+        };
+        let level = match self.exit {
+            Exit::Stopped | Exit::HungUp | Exit::Interrupted | Exit::Terminated => Level::WARN,
+            _ => Level::ERROR,
+        };
+        if !log::said(&why, level) && (json || !is_one_screen()) {
+            write_safely(&why);
+        }
+    }
+
+    /// Returns the reason and the next command, unless all rows were read and called.
+    fn why(&self) -> Option<String> {
+        if matches!(self.exit, Exit::Done | Exit::NotAllDone) {
+            return None;
+        }
+        let mut why = self.message.clone()?;
+        if let Some((command, does)) = &self.next {
+            let _ = write!(why, "\n{does}\n  {command}");
+        }
+        Some(why)
+    }
+
     /// For people.
     #[must_use]
     pub fn text(&self) -> String {
@@ -316,6 +344,24 @@ impl Report {
             line(tally.left, "left", note);
         }
     }
+}
+
+/// The end of a run that could not begin, as scripts read it.
+#[must_use]
+pub fn refusal(error: &Error) -> String {
+    let reason = match error.exit {
+        Exit::Input => "input",
+        Exit::Held => "locked",
+        Exit::HungUp | Exit::Interrupted | Exit::Terminated => "signal",
+        Exit::Halted => "halted",
+        _ => "usage",
+    };
+    let json = serde_json::json!({
+        "reason": reason,
+        "message": error.to_string(),
+        "exit_code": error.exit.code(),
+    });
+    printable_json(&json.to_string())
 }
 
 fn printable_lines(message: &str) -> String {

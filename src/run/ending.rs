@@ -11,6 +11,7 @@ use super::reason::{Reason, Summary};
 use super::wires::rows_judged;
 use crate::error::Exit;
 use crate::input::{self, Compression, Format, Input, InputError};
+use crate::limits::{NO_FILES, tells_of_no_files};
 use crate::outcome::{CREDENTIALS_FAILED, Cause, Outcome};
 use crate::report::{Report, Tally, conclusion};
 use crate::settings::{Mode, Settings};
@@ -105,6 +106,13 @@ struct Ending {
 
 impl Ending {
     fn of(settings: &Settings, summary: &Summary) -> Self {
+        if is_for_want_of_files(&summary.reason) {
+            return Self {
+                exit: Exit::Halted,
+                reason: "halted",
+                message: Some(format!("Halted: {NO_FILES}.")),
+            };
+        }
         let (exit, reason, message) = match &summary.reason {
             Reason::AllRead => (
                 conclusion(&summary.tally, settings.not_linked_fails),
@@ -190,6 +198,21 @@ impl Ending {
             reason,
             message,
         }
+    }
+}
+
+/// Returns whether the reason is that no more files may be opened. Neither what was opened nor a row is to blame then.
+fn is_for_want_of_files(reason: &Reason) -> bool {
+    match reason {
+        Reason::Unreadable(error) => tells_of_no_files(&error.to_string()),
+        Reason::NotRecorded(error) | Reason::Halted(Halt::Mark(error) | Halt::SideFile(error)) => {
+            tells_of_no_files(&error.to_string())
+        }
+        Reason::Halted(Halt::Hold(error)) => tells_of_no_files(&error.to_string()),
+        Reason::Halted(Halt::Answer(answer) | Halt::Region(answer)) => {
+            answer.cause == Cause::NoFiles
+        }
+        _ => false,
     }
 }
 
@@ -279,6 +302,15 @@ fn halted(answer: &HaltingAnswer) -> String {
             "Halted: the AWS credentials cannot be loaded (at {}, pool {}): {why}",
             answer.position, answer.identity_pool_id
         );
+    }
+    if answer.cause == Cause::Unreachable {
+        let _ = write!(
+            text,
+            " {} The last call: {}.",
+            answer.cause.remedy(),
+            facts.how_unanswered()
+        );
+        return text;
     }
     let is_answered = answer.cause != Cause::NoCredentials;
     // Where no one was asked, the code is our own word.

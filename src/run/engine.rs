@@ -21,11 +21,12 @@ use super::preflight::Sight;
 use super::reason::{Reason, Summary};
 use super::wires::{Bounds, Wires};
 use super::workers::Workers;
+use crate::admit::Vain;
 use crate::call::Unlink;
 use crate::hold::NEAR_HOLD;
 use crate::outcome::{Cause, Outcome};
 use crate::record::{self, Held, Recorded, Recording, Settled, ToRecord};
-use crate::report::{Snapshot, Tally};
+use crate::report::{NoAnswer, Snapshot, Tally};
 use crate::row::region_of;
 use crate::signal::{Signal, Stop};
 use crate::worker::{Context, Ended, Halt, HaltingAnswer, OpenRow};
@@ -481,6 +482,7 @@ impl<'a, C: Unlink> Engine<'a, C> {
         let counters = &self.context.counters;
         let queued = self.bounds.queued - self.queue.available_permits();
         let holds = self.context.holds.as_ref();
+        let (in_vain, no_answer) = self.in_vain();
         let mut news = std::mem::take(&mut self.news);
         news.extend(self.wires.preflight.news());
         news.extend(holds.map(|holds| holds.news()).unwrap_or_default());
@@ -493,11 +495,34 @@ impl<'a, C: Unlink> Engine<'a, C> {
             wanted_in_flight: self.context.admission.calls_in_flight(),
             queued,
             throttled_to: self.context.admission.throttled_to(),
-            in_vain: self.context.admission.in_vain(),
+            in_vain,
+            no_answer,
             all_read: matches!(self.reason, Some(Reason::AllRead)),
             stop: *self.wires.stop.borrow(),
             news,
         });
+    }
+
+    /// Why calling is in vain at present, and how, if it is as a Region does not answer.
+    fn in_vain(&self) -> (Option<Vain>, Option<NoAnswer>) {
+        let admission = &self.context.admission;
+        let (region, since, how) = match (admission.in_vain(), self.wires.preflight.silence()) {
+            (Some(Vain::Region(region)), _) => {
+                let how = self.context.counters.how_unanswered(&region);
+                let since = admission.silent_since(&region);
+                (region, since, how)
+            }
+            (None, Some(silence)) => (silence.region, Some(silence.since), silence.how),
+            (vain, _) => return (vain, None),
+        };
+        let give_up_after = self.context.policy.give_up_after;
+        let left = since.map(|since| give_up_after.saturating_sub(since.elapsed()));
+        let no_answer = NoAnswer {
+            host: self.context.calls.host(&region),
+            how,
+            until: left.and_then(|left| SystemTime::now().checked_add(left)),
+        };
+        (Some(Vain::Region(region)), Some(no_answer))
     }
 
     /// Lets the recorder bring everything to the disk.

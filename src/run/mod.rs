@@ -50,6 +50,7 @@ use crate::emulator::{self, Emulator};
 use crate::error::{Error, Exit};
 use crate::hold::{Files, Holds};
 use crate::input::{self, Input, InputError, Patience, Read};
+use crate::limits;
 use crate::record::{OpenError, Past, Results};
 use crate::report::{Born, Progress, Reading, Report, Totals, Unread, counted, notice};
 use crate::row::{Keyer, Position, ROOM, Room, region_of};
@@ -389,7 +390,7 @@ async fn call_all(
     results: Results,
     signals: mpsc::Receiver<Signal>,
 ) -> Result<Report, Error> {
-    let no_thread = |error| Error::usage(format!("a thread cannot be started: {error}"));
+    let no_thread = |_| limits::no_thread();
     let began = Instant::now();
     let (past, keyer, in_flight, writer) = results.into_parts();
     let interrupted: HashSet<_> = past.interrupted().collect();

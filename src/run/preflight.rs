@@ -4,11 +4,11 @@
 //! meanwhile. Where an answer can be had it is waited for: a throttled question is asked again. Where the question is not
 //! allowed, or the service fails at it, the run warns and goes on: what is wrong then is told by the first unlink.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -19,6 +19,7 @@ use super::reason::Reason;
 use crate::call::Unlink;
 use crate::call::look::{Look, Pool, Untold, Why};
 use crate::config::Allowed;
+use crate::limits;
 use crate::outcome::Cause;
 use crate::retry::Policy;
 use crate::row::region_of;
@@ -30,6 +31,8 @@ const TRIES: u32 = 4;
 const TRIES_OF_STRANGERS: u32 = 2;
 /// Before the second try; doubled before each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// A question is told as not answered when it has been open for so long.
+const TOLD_AFTER: Duration = Duration::from_secs(4);
 /// Between two tries at most, when nobody answers or the credentials have expired.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -48,7 +51,19 @@ pub struct Preflight {
     /// Rows that have waited for a look-up, and may be called.
     passed: Rows,
     news: News,
+    silent: Arc<Silent>,
 }
+
+/// A Region that does not answer the question what a pool is.
+#[derive(Debug, Clone)]
+pub(super) struct Silence {
+    pub(super) region: String,
+    pub(super) since: Instant,
+    pub(super) how: &'static str,
+}
+
+/// Pools whose look-up is not answered, by id.
+type Silent = Mutex<BTreeMap<String, Silence>>;
 
 /// What is known of a pool.
 enum Seen {
@@ -97,17 +112,25 @@ impl Preflight {
             looking: JoinSet::new(),
             passed: Rows::new(),
             news: News::default(),
+            silent: Arc::default(),
         }
     }
 
     /// Looks pools up.
     #[must_use]
     pub fn asking<C: Look + Unlink>(self, look_ups: Arc<LookUps<C>>, policy: Policy) -> Self {
-        let news = Arc::clone(&self.news);
+        let (news, silent) = (Arc::clone(&self.news), Arc::clone(&self.silent));
         Self {
             look_up: Some(Box::new(move |id| {
                 let (look_ups, news) = (Arc::clone(&look_ups), Arc::clone(&news));
-                Box::pin(async move { look_up(&look_ups, &id, policy, &news).await })
+                let silent = Arc::clone(&silent);
+                Box::pin(async move {
+                    let hears = Hears {
+                        id: &id,
+                        silent: &silent,
+                    };
+                    look_up(&look_ups, &id, policy, &news, &hears).await
+                })
             })),
             ..self
         }
@@ -224,6 +247,12 @@ impl Preflight {
         waiting.sum()
     }
 
+    /// A Region that does not answer, if there is one.
+    pub(super) fn silence(&self) -> Option<Silence> {
+        let silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+        silent.values().next().cloned()
+    }
+
     /// What is to be said since the last time.
     pub(super) fn news(&self) -> Vec<String> {
         std::mem::take(&mut *self.news.lock().unwrap_or_else(PoisonError::into_inner))
@@ -244,12 +273,40 @@ fn mismatch(pool: &Pool, row: &OpenRow) -> Option<Reason> {
     })
 }
 
+/// Notes for whoever watches whether the look-up of a pool is answered.
+struct Hears<'a> {
+    id: &'a str,
+    silent: &'a Silent,
+}
+
+impl Hears<'_> {
+    fn silent(&self) -> MutexGuard<'_, BTreeMap<String, Silence>> {
+        self.silent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn nothing(&self, how: &'static str) {
+        let mut silent = self.silent();
+        let silence = silent.entry(self.id.to_owned());
+        let silence = silence.or_insert_with(|| Silence {
+            region: region_of(self.id).to_owned(),
+            since: Instant::now(),
+            how,
+        });
+        silence.how = how;
+    }
+
+    fn an_answer(&self) {
+        self.silent().remove(self.id);
+    }
+}
+
 /// Looks a pool up, for as long as it takes, or as it makes sense.
 async fn look_up<C: Look + Unlink>(
     look_ups: &LookUps<C>,
     id: &str,
     policy: Policy,
     news: &News,
+    hears: &Hears<'_>,
 ) -> Found {
     let say = |text: String| {
         let mut news = news.lock().unwrap_or_else(PoisonError::into_inner);
@@ -263,8 +320,23 @@ async fn look_up<C: Look + Unlink>(
     };
     let (mut answered, mut pause, mut told) = (0, FIRST_PAUSE, None);
     loop {
-        let untold = match look_ups.pool(id).await {
-            Ok(pool) => return Found::Pool(pool),
+        let looked = {
+            let looking = look_ups.pool(id);
+            tokio::pin!(looking);
+            tokio::select! {
+                biased;
+                looked = &mut looking => looked,
+                () = sleep(TOLD_AFTER) => {
+                    hears.nothing("no answer yet");
+                    looking.await
+                }
+            }
+        };
+        let untold = match looked {
+            Ok(pool) => {
+                hears.an_answer();
+                return Found::Pool(pool);
+            }
             Err(untold) => untold,
         };
         if untold.why == Why::Throttled {
@@ -272,6 +344,15 @@ async fn look_up<C: Look + Unlink>(
             in_a_row += 1;
         } else {
             (throttled, in_a_row) = (None, 0);
+        }
+        let is_unreachable = untold.why == Why::Unreachable;
+        if is_unreachable && limits::lacks_files(untold.facts.message.as_deref()) {
+            return Found::Halting(Cause::NoFiles, untold);
+        }
+        if is_unreachable {
+            hears.nothing(untold.facts.how_unanswered());
+        } else {
+            hears.an_answer();
         }
         tracing::debug!(pool = id, why = ?untold.why, code = untold.facts.shown().code, "not looked up");
         answered += u32::from(!matches!(untold.why, Why::Unreachable | Why::Throttled));
@@ -317,12 +398,7 @@ async fn look_up<C: Look + Unlink>(
                 return Found::Halting(Cause::Unreachable, untold);
             }
             Why::Unreachable => {
-                told.get_or_insert_with(|| {
-                    say(format!(
-                        "No answer from {} to the question what pool {id} is ({untold}). It is asked again; no row fails for it.",
-                        region_of(id)
-                    ));
-                });
+                told.get_or_insert(());
                 pause = pause.min(lasts(&mut unanswered));
             }
         }

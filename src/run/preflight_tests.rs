@@ -75,9 +75,16 @@ async fn found(script: &Arc<Script>, policy: Policy) -> (Found, u32, Duration, V
         leave: 0.0,
     };
     let look_ups = LookUps::new(Arc::clone(script), limits);
-    let found = look_up(&look_ups, "us-east-1:1", policy, &news).await;
+    let silent = Silent::default();
+    let hears = Hears {
+        id: "us-east-1:1",
+        silent: &silent,
+    };
+    let found = look_up(&look_ups, "us-east-1:1", policy, &news, &hears).await;
     let asked = *script.asked.lock().expect("no panic");
-    let said = news.lock().expect("no panic").clone();
+    let mut said = news.lock().expect("no panic").clone();
+    let silent = silent.lock().expect("no panic");
+    said.extend(silent.values().map(|silence| silence.how.to_owned()));
     (found, asked, began.elapsed(), said)
 }
 

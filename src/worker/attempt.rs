@@ -27,6 +27,7 @@ use super::{Context, Ended, Halt, HaltingAnswer, Job, OpenRow};
 use crate::admit::{Admission, Feedback, Permit, Place, Region};
 use crate::call::{LastCheck, Unlink};
 use crate::hold::{Hold, Holds, NEAR_HOLD, UserHashes};
+use crate::limits;
 use crate::outcome::{Cause, Class, Facts, Outcome, classify};
 use crate::record::Entry;
 use crate::retry::{History, Known, Next as Verdict};
@@ -361,6 +362,14 @@ async fn call<C: Unlink>(
         (_, None) => Class::NotSent,
         (class, Some(_)) => class,
     };
+    let class = match class {
+        Class::NotSent | Class::Fatal(Cause::NoCredentials)
+            if limits::lacks_files(answer.facts.message.as_deref()) =>
+        {
+            Class::Fatal(Cause::NoFiles)
+        }
+        class => class,
+    };
     let now = Instant::now();
     // A signature is as old as the request.
     let known = context.counters.note(class, left.is_some(), begun.0, now);
@@ -372,6 +381,7 @@ async fn call<C: Unlink>(
     };
     log.place = Some(permit.answered(feedback));
     log.latency = Some(now - started);
+    context.counters.hear(link.region(), class, &answer.facts);
     log.facts = answer.facts;
     decide(context, row, &region, class, known)
 }
@@ -440,7 +450,8 @@ fn feedback(class: Class, key: RowKey, locked: bool) -> Feedback {
         #[expect(clippy::cast_possible_truncation, reason = "half of a hash is one too")]
         Class::Lost => Feedback::Silent(key.0 as u64),
         Class::NotSent => Feedback::Unsent,
-        Class::Foreign | Class::Fatal(Cause::NoCredentials | Cause::OtherAccount) => {
+        Class::Foreign
+        | Class::Fatal(Cause::NoCredentials | Cause::OtherAccount | Cause::NoFiles) => {
             Feedback::Foreign
         }
         _ => Feedback::Taken,

@@ -398,6 +398,23 @@ impl Unlink for AwsCalls {
         }
     }
 
+    fn host(&self, region: &str) -> Option<String> {
+        if let Some(url) = &self.endpoints.cognito {
+            let rest = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
+            let authority = rest.split(['/', '?', '#']).next()?;
+            return Some(authority.rsplit('@').next()?.to_owned());
+        }
+        let clients = self.clients.read().unwrap_or_else(PoisonError::into_inner);
+        let is_another = clients.shared.use_fips() == Some(true)
+            || clients.shared.use_dual_stack() == Some(true)
+            // The other partitions' domains are the SDK's to know.
+            || !["us-", "eu-", "ap-", "ca-", "sa-", "me-", "af-", "il-", "mx-"]
+                .iter()
+                .any(|of_aws| region.starts_with(of_aws))
+            || region.starts_with("us-iso");
+        (!is_another).then(|| format!("cognito-identity.{region}.amazonaws.com"))
+    }
+
     fn is_ready(&self) -> bool {
         self.at_hand().is_none_or(|at_hand| at_hand.is_ready())
     }

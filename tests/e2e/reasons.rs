@@ -1,0 +1,242 @@
+//! Why a run ends before its rows do stands on standard error, whatever becomes of standard output.
+
+use std::process::Command;
+
+use cognito_unlink::emulator::{FaultKind, Rule, Then, When};
+use rustix::process::Signal;
+
+use crate::sandbox::{Closed, Ran, Sandbox, people, start};
+
+fn always(then: Then) -> Rule {
+    Rule {
+        when: When::Always,
+        then,
+        times: None,
+    }
+}
+
+/// How a run ends: its arguments, a fault that it meets, the exit code, the reason for scripts, and the words for people.
+type Ending = (
+    &'static [&'static str],
+    Option<FaultKind>,
+    i32,
+    &'static str,
+    &'static str,
+);
+
+const ENDINGS: [Ending; 6] = [
+    (
+        &["--limit", "2"],
+        None,
+        4,
+        "limit",
+        "Stopped at --limit; rows remain.",
+    ),
+    (
+        &["--for", "300ms", "--rate", "5"],
+        None,
+        4,
+        "for",
+        "Stopped as --for is over; rows remain.",
+    ),
+    (
+        &[],
+        Some(FaultKind::AccessDenied),
+        5,
+        "halted",
+        "Allow cognito-identity:UnlinkDeveloperIdentity",
+    ),
+    (
+        &["--max-failures", "1", "--max-attempts", "1"],
+        Some(FaultKind::InternalError),
+        5,
+        "max_failures",
+        "more than --max-failures 1",
+    ),
+    (&["--no-header"], None, 2, "usage", "--columns"),
+    (
+        &["--carry", "ticket"],
+        None,
+        3,
+        "input",
+        "has no column for ticket",
+    ),
+];
+
+fn run(ending: &Ending, more: &[&str]) -> Ran {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(20));
+    if let Some(kind) = &ending.1 {
+        sandbox.emulator.add_rule(always(Then::Fault(kind.clone())));
+    }
+    let args = [&["people.csv"], ending.0, more].concat();
+    sandbox.run(&args).exits(ending.2)
+}
+
+#[test]
+fn every_reason_stands_on_standard_error() {
+    for ending in &ENDINGS {
+        let (args, _, code, reason, words) = ending;
+        for json in [&[][..], &["--json"]] {
+            let ran = run(ending, json);
+            assert!(ran.stderr.contains(words), "{args:?}: {ran:?}");
+            // What was called is gone on with.
+            let next = ran.stderr.contains("\n  ") && ran.stderr.contains(" run people.csv");
+            assert_eq!(next, *code > 3, "{args:?}: {ran:?}");
+            // What is wrong with the arguments alone is told by their parser, before there is any JSON.
+            if !json.is_empty() && *args != ["--no-header"] {
+                let summary = ran.summary();
+                assert_eq!(summary["reason"], *reason, "{summary}");
+                assert_eq!(summary["exit_code"], *code, "{summary}");
+                assert!(
+                    summary["message"]
+                        .as_str()
+                        .is_some_and(|text| text.contains(words))
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn reasons_have_their_level_in_a_log_in_json() {
+    for ending in &ENDINGS {
+        let (args, _, code, _, words) = ending;
+        if *args == ["--no-header"] {
+            continue;
+        }
+        let ran = run(ending, &["--log-format", "json"]);
+        let level = if *code == 4 { "WARN" } else { "ERROR" };
+        let said = ran.stderr.lines().any(|line| {
+            let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
+            let message = line["message"].as_str().unwrap_or_default();
+            line["level"] == level && message.contains(words)
+        });
+        assert!(said, "{args:?}: {ran:?}");
+    }
+}
+
+#[test]
+fn a_signal_is_a_reason_too() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(20));
+    let running = sandbox.start_four_held(&["people.csv"]);
+    running.signal(Signal::TERM);
+    running.says("waiting for 4 calls in flight");
+    sandbox.emulator.clear_rules();
+    let ran = running.ended().exits(143);
+    assert!(
+        ran.stderr
+            .contains("Stopped by SIGTERM; rows remain.\nNext,"),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn what_ends_with_all_rows_called_needs_no_reason() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(3) + "bad row\n");
+    assert_eq!(sandbox.run(&["people.csv"]).exits(1).stderr, "");
+}
+
+#[test]
+fn where_nobody_answers_it_is_told_who_how_and_until_when() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(1));
+    let closed = Closed::new();
+    let host = closed.url().trim_start_matches("http://").to_owned();
+    let absent = "http://nobody.invalid:80".to_owned();
+    for (url, told) in [
+        (
+            closed.url().to_owned(),
+            format!("({host}: connection refused)"),
+        ),
+        (
+            closed.url().replace("http:", "https:"),
+            format!("({host}: connection refused)"),
+        ),
+        (
+            absent,
+            "(nobody.invalid:80: DNS: its name is not resolved)".to_owned(),
+        ),
+        (
+            sandbox.emulator.url().replace("http:", "https:"),
+            format!(
+                "({}: TLS: no secure connection)",
+                &sandbox.emulator.url()[7..]
+            ),
+        ),
+    ] {
+        for preflight in [&[][..], &["--no-preflight"]] {
+            let mut command = sandbox.program();
+            command
+                .args(["run", "people.csv", "--yes", "--endpoint-url", &url])
+                .args(preflight);
+            let running = start(&mut command);
+            running.says(&format!(
+                "No answer from us-east-1 {told}. It is tried again until "
+            ));
+            running.says(" UTC; no row fails for it.");
+            running.signal(Signal::TERM);
+            running.ended().exits(143);
+        }
+    }
+}
+
+#[test]
+fn calls_that_are_taken_and_not_answered_are_told_before_their_time_is_up() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(1));
+    sandbox.emulator.add_rule(always(Then::Hold));
+    let running = sandbox.start(&["people.csv", "--timeout", "10m"]);
+    running.says(": no answer yet). It is tried again until ");
+    sandbox.emulator.clear_rules();
+    running.says("us-east-1 answers again.");
+    running.ended().exits(0);
+}
+
+#[test]
+fn a_line_is_completed_in_bash() {
+    let sandbox = Sandbox::new();
+    let script = start(sandbox.program().args(["completions", "bash"]))
+        .ended()
+        .exits(0);
+    sandbox.write("completions", script.stdout);
+    // As bash completes: it finds the function by the name of the command.
+    sandbox.write(
+        "complete.bash",
+        "source ./completions\n\
+         complete -F \"$(complete -p cognito-unlink | sed 's/.*-F \\([^ ]*\\).*/\\1/')\" cu\n\
+         COMP_WORDS=(\"$@\") COMP_CWORD=$(($# - 1))\n\
+         function=$(complete -p \"${1##*/}\" | sed 's/.*-F \\([^ ]*\\).*/\\1/')\n\
+         $function \"$1\" \"${COMP_WORDS[COMP_CWORD]}\" \"${COMP_WORDS[COMP_CWORD - 1]}\"\n\
+         echo \"${COMPREPLY[@]}\"\n",
+    );
+    for (line, completed) in [
+        (&["cognito-unlink", "ru"][..], "run"),
+        (&["cognito-unlink", "run", "--rat"], "--rate"),
+        (&["/opt/bin/cognito-unlink", "run", "--rat"], "--rate"),
+        (&["cu", "plan", "--onl"], "--online"),
+        (
+            &["cognito-unlink", "run", "people.csv", "--progress", ""],
+            "auto bar plain none",
+        ),
+        (&["cognito-unlink", "emulator", "--lat"], "--latency"),
+        (
+            &[
+                "cognito-unlink",
+                "unlink-developer-identity",
+                "--identity-i",
+            ],
+            "--identity-id",
+        ),
+        (&["cognito-unlink", "completions", "ba"], "bash"),
+        (&["cognito-unlink", "help", "pl"], "plan"),
+    ] {
+        let mut bash = Command::new("bash");
+        bash.arg("complete.bash").args(line);
+        bash.current_dir(sandbox.path("."));
+        let ran = start(&mut bash).ended().exits(0);
+        assert_eq!(ran.stdout.trim_end(), completed, "{line:?}: {ran:?}");
+    }
+}
