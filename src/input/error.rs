@@ -334,8 +334,8 @@ fn lacks(
         let plural = if number == 1 { "" } else { "s" };
         write!(f, " (it has {number} column{plural}, none of a known name)")?;
     }
-    let named = |named: fn(&Wanted) -> bool| {
-        let fields = wanted.iter().filter(|wanted| named(wanted));
+    let maps = |is_meant: fn(&Wanted) -> bool| {
+        let fields = wanted.iter().filter(|wanted| is_meant(wanted));
         let fields: Vec<_> = fields
             .filter_map(|wanted| match wanted {
                 Wanted::Field(field) | Wanted::Mapped(field, _) => Some(field.name()),
@@ -346,11 +346,11 @@ fn lacks(
         fields.join(" ")
     };
     let mut advice = Vec::new();
-    let own = named(|wanted| matches!(wanted, Wanted::Field(_)));
+    let own = maps(|wanted| matches!(wanted, Wanted::Field(_)));
     if !own.is_empty() {
         advice.push(format!("name it with {own}"));
     }
-    let other = named(|wanted| matches!(wanted, Wanted::Mapped(..)));
+    let other = maps(|wanted| matches!(wanted, Wanted::Mapped(..)));
     if !other.is_empty() {
         advice.push(format!("name another with {other}"));
     }

@@ -208,7 +208,7 @@ impl Mistaken {
             "<!--",
         ]
         .iter()
-        .any(|tag| begins(&tag))
+        .any(begins)
         {
             return Some(Self::Other(
                 "XML or HTML, as a server sends in place of a file that it refuses",

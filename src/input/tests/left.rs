@@ -315,7 +315,7 @@ fn zeros_behind_compressed_data_are_padding_and_all_else_is_damage() {
         let bytes = [&gzip(text.as_bytes())[..], behind].concat();
         told(Format::Csv, bytes, &filled())
     };
-    for behind in [&[0; 1][..], &[0; 512], &[0; 100_000]] {
+    for behind in [&[0; 1][..], &[0; 512], &vec![0; 100_000]] {
         assert_eq!(read(behind), ["2 a"]);
     }
     let more = [&[0; 512][..], &gzip(b"r:0,b\n")].concat();
