@@ -47,11 +47,11 @@ pub fn try_threads(threads: usize) -> Result<(), Error> {
     let mut started = Vec::with_capacity(threads);
     let mut refused = false;
     for _ in 0..threads {
-        let (hold, held) = mpsc::channel::<()>();
+        let (holder, end) = mpsc::sync_channel::<()>(0);
         // It lives until its holder is dropped: all of them live at once.
-        match thread::Builder::new().spawn(move || held.recv().is_ok()) {
+        match thread::Builder::new().spawn(move || end.recv().is_ok()) {
             Ok(thread) => {
-                holders.push(hold);
+                holders.push(holder);
                 started.push(thread);
             }
             Err(_) => refused = true,

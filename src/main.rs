@@ -165,10 +165,13 @@ fn run_rows(
         Ok(report) => report,
         Err(error) => {
             let error = limits::blame(error);
-            if json {
-                supervisor.print(refusal(&error) + "\n")?;
+            let refused = refusal(&error) + "\n";
+            let exit = complain(error);
+            // A signal ends what waits, and standard output may wait for its reader without end.
+            if json && !matches!(exit, Exit::HungUp | Exit::Interrupted | Exit::Terminated) {
+                supervisor.print(refused)?;
             }
-            return Err(error);
+            return Ok(exit);
         }
     };
     let text = if json {
