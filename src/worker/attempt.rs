@@ -356,11 +356,11 @@ async fn call<C: Unlink>(
     let (started, time) = left.map_or(begun, |Left { at, time }| (at, time));
     permit.left(started);
     log.started_at.get_or_insert(time);
-    let class = match (classify(&answer), left) {
+    let class = match classify(&answer) {
+        class @ (Class::Refused | Class::Fatal(_)) => class,
         // Whatever is said of half a request, none of it is about the row.
-        (class @ (Class::Refused | Class::Fatal(_)), None) => class,
-        (_, None) => Class::NotSent,
-        (class, Some(_)) => class,
+        _ if left.is_none() => Class::NotSent,
+        class => class,
     };
     let class = match class {
         Class::NotSent | Class::Fatal(Cause::NoCredentials)

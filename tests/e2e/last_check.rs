@@ -189,7 +189,7 @@ fn nobody_is_called_who_is_held_while_a_connection_is_set_up() {
     sandbox.write("people.csv", people(8));
     sandbox.write("holds.txt", "nobody\n");
     let (server, url) = SlowToConnect::start();
-    let hold = [
+    let options = [
         "--hold",
         "holds.txt",
         "--rate",
@@ -197,7 +197,7 @@ fn nobody_is_called_who_is_held_while_a_connection_is_set_up() {
         "--concurrency",
         "4",
     ];
-    let running = connecting(&sandbox, &url, &hold);
+    let running = connecting(&sandbox, &url, &options);
     server.wait_for(4);
     let held: Vec<_> = (1..=8).map(|n| format!("acct-{n}")).collect();
     sandbox.write("new.txt", held.join("\n"));
