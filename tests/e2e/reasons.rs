@@ -67,7 +67,7 @@ fn run(ending: &Ending, more: &[&str]) -> Ran {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(20));
     if let Some(kind) = &ending.1 {
-        sandbox.emulator.add_rule(always(Then::Fault(kind.clone())));
+        sandbox.emulator.add_rule(always(Then::Fault(*kind)));
     }
     let args = [&["people.csv"], ending.0, more].concat();
     sandbox.run(&args).exits(ending.2)
