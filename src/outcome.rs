@@ -132,31 +132,24 @@ pub struct Facts {
 
 impl Facts {
     /// Returns how it was that nobody answered, in a word or two of the field's: never anything of the row's. Without an answer
-    /// the text is that of the operating system and of the HTTP client.
+    /// the text is that of the connection's errors.
     #[must_use]
     pub fn how_unanswered(&self) -> &'static str {
         let text = self.message.as_deref().unwrap_or_default();
         let text = text.to_ascii_lowercase();
         let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
         let code = self.code.as_deref().unwrap_or_default();
-        if has(&[
-            "dns",
-            "lookup address",
-            "name resolution",
-            "name or service",
-        ]) {
-            "DNS: its name is not resolved"
-        } else if has(&["connection refused"]) {
-            "connection refused"
-        } else if has(&["certificate", "tls", "ssl", "handshake", "corruptmessage"]) {
-            "TLS: no secure connection"
-        } else if has(&["unreachable", "no route"]) {
-            "network unreachable"
-        } else if has(&["tunnel", "proxy"]) {
+        if has(&["the proxy "]) {
             "no way through the proxy"
-        } else if code == "Timeout"
-            || has(&["timed out", "time-out", "timeout", "no answer within"])
-        {
+        } else if has(&["could not resolve "]) {
+            "DNS: its name is not resolved"
+        } else if has(&[" refused the connection"]) {
+            "connection refused"
+        } else if has(&["no tls with "]) {
+            "TLS: no secure connection"
+        } else if has(&["unreachable", "no route to host"]) {
+            "network unreachable"
+        } else if code == "Timeout" || has(&[" in time", "no answer within"]) {
             "time-out"
         } else if code == "ConnectionFailed" {
             "no connection"
@@ -389,34 +382,39 @@ mod tests {
         for (code, message, how) in [
             (
                 "ConnectionFailed",
-                "client error (Connect): tcp connect error: Connection refused (os error 111)",
+                "127.0.0.1:1 refused the connection",
                 "connection refused",
             ),
             (
                 "ConnectionFailed",
-                "dns error: failed to lookup address information: Name or service not known",
+                "could not resolve sts.example: Name or service not known",
                 "DNS: its name is not resolved",
             ),
             (
                 "ConnectionFailed",
-                "invalid peer certificate: UnknownIssuer",
+                "no TLS with sts.example: invalid peer certificate: UnknownIssuer",
                 "TLS: no secure connection",
             ),
             (
                 "ConnectionFailed",
-                "HTTP connect timeout occurred after 3s",
+                "sts.example did not accept a connection in time",
                 "time-out",
             ),
             (
                 "ConnectionFailed",
-                "Network is unreachable (os error 101)",
+                "sts.example cannot be reached: Network is unreachable (os error 101)",
                 "network unreachable",
+            ),
+            (
+                "ConnectionFailed",
+                "the proxy 127.0.0.1:3128 refused the connection",
+                "no way through the proxy",
             ),
             ("ConnectionFailed", "", "no connection"),
             ("Timeout", "no answer within 10s", "time-out"),
             (
                 "ConnectionLost",
-                "Connection reset by peer (os error 104)",
+                "sts.example closed the connection without an answer",
                 "connection lost",
             ),
             ("TruncatedAnswer", "", "connection lost"),
