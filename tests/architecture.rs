@@ -80,7 +80,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("error", &[]),
     (
         "rehearsal",
-        &["cli", "emulator", "error", "input", "report"],
+        &["cli", "emulator", "error", "input", "report", "row"],
     ),
     ("emulator", &[]),
 ];
