@@ -122,6 +122,8 @@ pub struct Ended {
     pub halt: Option<Halt>,
     /// The place of its last call, to be held until the row is recorded: so many calls a kill repeats at most.
     pub place: Option<Place>,
+    /// The row is left, and its last call may have taken effect all the same: its mark stays for the next run.
+    pub is_doubtful: bool,
 }
 
 /// A row for a worker.

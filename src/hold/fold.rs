@@ -87,11 +87,14 @@ fn plain(c: char) -> char {
         | '\u{2032}'
         | '\u{275b}'
         | '\u{275c}'
+        | '\u{275f}'
         | '\u{ff07}' => '\'',
         '\u{201c}'..='\u{201f}'
         | '\u{2033}'
         | '\u{275d}'
         | '\u{275e}'
+        | '\u{2760}'
+        | '\u{2e42}'
         | '\u{301d}'..='\u{301f}'
         | '\u{ff02}' => '"',
         '\u{2010}'..='\u{2015}' | '\u{2212}' => '-',
@@ -104,7 +107,7 @@ pub(super) fn is_quote(c: char) -> bool {
     matches!(
         plain(c),
         '"' | '\'' | '«' | '»' | '\u{2039}' | '\u{203a}' | '\u{300c}'
-            ..='\u{300f}' | '\u{ff62}' | '\u{ff63}'
+            ..='\u{300f}' | '\u{276e}' | '\u{276f}' | '\u{fe41}'..='\u{fe44}' | '\u{ff62}' | '\u{ff63}'
     )
 }
 
@@ -125,6 +128,9 @@ mod tests {
             ("alice", "alice\u{a0}"),
             ("bob", "\u{200b}bob"),
             ("carol", "\u{201c}carol\u{201d}"),
+            ("carol", "\u{2e42}carol\u{2e42}"),
+            ("carol", "\u{276e}carol\u{276f}"),
+            ("carol", "\u{275f}carol\u{275f}"),
             ("dave", "dave\u{200e}"),
             ("erin", "\u{feff}erin"),
             ("frank", "FRANK"),

@@ -130,7 +130,15 @@ pub(super) struct Doubtful {
 impl Doubtful {
     pub(super) fn look_at(&mut self, line: &str, number: u64) {
         let text = line.trim_matches(is_unseen);
-        let is_hidden = text.len() != line.len() || !line.is_ascii() && line.contains(is_unseen);
+        // A blank within an ASCII line is nothing to warn of, and a control character is.
+        let is_odd = |line: &str| {
+            if line.is_ascii() {
+                line.bytes().any(|byte| byte.is_ascii_control())
+            } else {
+                line.contains(is_unseen)
+            }
+        };
+        let is_hidden = text.len() != line.len() || is_odd(line);
         let is_quoted = text.starts_with(is_quote) && text.ends_with(is_quote);
         if is_hidden
             || is_quoted

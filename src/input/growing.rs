@@ -3,6 +3,7 @@
 //! Whoever writes into a file anew while it is read, as many editors do, would have the end of a row follow the beginning of another. Its
 //! times tell that somebody has written; that what was read last is still there tells that he has only appended. A change before
 //! that is none of the reader's business any more, and one behind it is read as it is found.
+//! A file that has become smaller has lost rows: what stands at its end now may be half of one.
 
 use std::fmt;
 use std::fs::{File, Metadata};
@@ -17,6 +18,8 @@ pub(super) struct Growing {
     file: File,
     /// When it was written last, as far as is known.
     written: Written,
+    /// Its largest size so far.
+    size: u64,
     /// Bytes read.
     at: u64,
     /// The last [`KEPT`] of them, as they came.
@@ -43,6 +46,7 @@ impl Growing {
         Self {
             file,
             written: Written::of(metadata),
+            size: metadata.len(),
             at: 0,
             last: Vec::new(),
         }
@@ -62,7 +66,12 @@ impl Growing {
 impl Read for Growing {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let n = self.file.read(into)?;
-        let written = Written::of(&self.file.metadata()?);
+        let metadata = self.file.metadata()?;
+        if metadata.len() < self.size {
+            return Err(io::Error::other(Rewritten));
+        }
+        self.size = metadata.len();
+        let written = Written::of(&metadata);
         if written != self.written {
             if !self.stands()? {
                 return Err(io::Error::other(Rewritten));
@@ -151,8 +160,9 @@ mod tests {
             PEOPLE
         );
         // Where nothing stands that was read, everything may change.
-        let ahead = |path: &Path| fs::write(path, b"alice\nbob\nerin\n").expect("written");
-        assert_eq!(read_on(ahead).expect("not read yet"), b"alice\nbob\nerin\n");
+        let ahead = |path: &Path| fs::write(path, b"alice\nbob\nerika\n").expect("written");
+        let read = read_on(ahead).expect("not read yet");
+        assert_eq!(read, b"alice\nbob\nerika\n");
     }
 
     #[test]
@@ -162,6 +172,9 @@ mod tests {
             b"bob\ncarol\n",
             b"zoe\nalice\nbob\ncarol\n",
             b"alice\n",
+            // Cut behind what was read.
+            b"alice\nbob\n",
+            b"alice\nbob\ncar",
         ] {
             let error = read_on(|path| fs::write(path, other).expect("written"))
                 .expect_err("it is another");

@@ -72,6 +72,8 @@ struct Engine<'a, C> {
     tally: Tally,
     reason: Option<Reason>,
     recorder_gone: bool,
+    /// Rows are left whose calls may have taken effect: their marks stay.
+    has_doubtful: bool,
     /// Regions that are called no more, and why.
     given_up: BTreeMap<String, Box<HaltingAnswer>>,
     /// What is to be said, once.
@@ -98,6 +100,7 @@ impl<'a, C: Unlink> Engine<'a, C> {
             tally: Tally::default(),
             reason: None,
             recorder_gone: false,
+            has_doubtful: false,
             given_up: BTreeMap::new(),
             news: Vec::new(),
         }
@@ -263,7 +266,11 @@ impl<'a, C: Unlink> Engine<'a, C> {
             self.workers.keep(ended.held, ended.place);
             self.record(entry, Some(ended.held));
         } else {
-            self.workers.unmark(ended.held);
+            if ended.is_doubtful {
+                self.has_doubtful = true;
+            } else {
+                self.workers.unmark(ended.held);
+            }
             self.left(1);
             self.release(ended.held);
         }
@@ -541,6 +548,7 @@ impl<'a, C: Unlink> Engine<'a, C> {
         Summary {
             tally: self.tally,
             all_recorded: !self.recorder_gone
+                && !self.has_doubtful
                 && self.wires.interrupted.is_empty()
                 && !matches!(reason, Reason::Panicked(_)),
             reason,

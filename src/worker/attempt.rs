@@ -48,6 +48,7 @@ pub(super) async fn settle<C: Unlink>(context: &Arc<Context<C>>, job: Job) -> En
             latency: None,
             facts: Facts::default(),
             place: None,
+            is_doubtful: false,
         },
     };
     let (outcome, halt) = attempt_until_settled(context, &mut row).await;
@@ -55,6 +56,7 @@ pub(super) async fn settle<C: Unlink>(context: &Arc<Context<C>>, job: Job) -> En
     Ended {
         held,
         place: log.place.take(),
+        is_doubtful: log.is_doubtful,
         entry: outcome.map(|outcome| Box::new(log.entry(*open, outcome))),
         halt,
     }
@@ -81,6 +83,7 @@ struct AttemptLog {
     latency: Option<Duration>,
     facts: Facts,
     place: Option<Place>,
+    is_doubtful: bool,
 }
 
 impl AttemptLog {
@@ -418,6 +421,8 @@ fn decide<C: Unlink>(
     match verdict {
         Verdict::Settle(outcome) => Next::Over(Some(outcome), None),
         Verdict::Halt(cause) => {
+            // What answers with a page may stand before a service that has done its part.
+            log.is_doubtful = class == Class::Foreign;
             let answer = HaltingAnswer {
                 cause,
                 position: of.position.clone(),

@@ -277,6 +277,36 @@ fn a_message_that_quotes_the_user_is_not_repeated() {
 }
 
 #[test]
+fn a_row_that_a_page_was_answered_for_is_in_doubt_in_the_next_run() {
+    for status in [200, 502, 404] {
+        let sandbox = Sandbox::new();
+        sandbox.write("people.csv", people(3));
+        sandbox.emulator.add_rule(Rule {
+            when: When::Call(1),
+            then: Then::Answer(Canned {
+                status,
+                headers: vec![
+                    ("content-type".into(), "text/html".into()),
+                    ("x-amzn-requestid".into(), String::new()),
+                ],
+                body: "<html>".into(),
+            }),
+            times: Some(1),
+        });
+        let args = ["people.csv", "--concurrency", "1", "--json"];
+        let ran = sandbox.run(&args).exits(5);
+        assert_eq!(ran.counts(&["left", "calls"]), [3, 1], "{status}");
+        let ran = sandbox.run(&args).exits(0);
+        let told = ran
+            .stderr
+            .contains("1 row was in flight when the last run ended");
+        assert!(told, "{status}: {}", ran.stderr);
+        assert_eq!(ran.counts(&["unlinked"]), [3]);
+        assert!(!sandbox.exists("people.results.csv.inflight"));
+    }
+}
+
+#[test]
 fn foreign_pages_in_the_middle_of_a_run_are_borne() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(50));

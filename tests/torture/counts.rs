@@ -78,7 +78,7 @@ impl Counts {
             ("signals", self.signals),
             ("cuts of the results' tail", self.cuts),
             ("side files tampered with", self.tampered),
-            ("lines told held", self.held),
+            ("lines of rows that are held", self.held),
             ("rows", self.rows),
             ("  told unlinked", self.unlinked),
             ("  told unlinked_reply_lost", self.reply_lost),
