@@ -170,8 +170,6 @@ pub enum Class {
     Throttled,
     /// A fault of the service, which had no effect on the row.
     Transient,
-    /// A server's error without a code, from the service or from what stands before it: it may have taken effect.
-    Unclear,
     /// No answer that says whether the call took effect.
     Lost,
     /// The request never left.
@@ -334,7 +332,7 @@ fn classify_code(code: &str, facts: &Facts, html: bool) -> Class {
 fn classify_status(status: Option<u16>, html: bool) -> Class {
     match status {
         Some(429) => Class::Throttled,
-        Some(500..) if !html => Class::Unclear,
+        Some(500..) if !html => Class::Transient,
         _ => Class::Foreign,
     }
 }
@@ -505,8 +503,8 @@ mod tests {
     fn without_a_code_the_status_decides() {
         let class = |status, html| classify(&error(None, "", status, html));
         assert_eq!(class(429, false), Class::Throttled);
-        assert_eq!(class(500, false), Class::Unclear);
-        assert_eq!(class(504, false), Class::Unclear);
+        assert_eq!(class(500, false), Class::Transient);
+        assert_eq!(class(503, false), Class::Transient);
         assert_eq!(class(502, true), Class::Foreign);
         assert_eq!(class(404, false), Class::Foreign);
         assert_eq!(class(403, true), Class::Foreign);

@@ -161,7 +161,7 @@ impl History {
             }
             Class::Signature => self.signature_errors += 1,
             Class::Transient => self.counted += 1,
-            Class::Lost | Class::Unclear | Class::Foreign => {
+            Class::Lost | Class::Foreign => {
                 self.counted += 1;
                 self.in_doubt = true;
             }
@@ -254,7 +254,6 @@ mod tests {
         settles(&[NotSent, NothingThere], Outcome::NotLinked);
         settles(&[Lost, NothingThere], Outcome::UnlinkedReplyLost);
         settles(&[Foreign, NothingThere], Outcome::UnlinkedReplyLost);
-        settles(&[Class::Unclear, NothingThere], Outcome::UnlinkedReplyLost);
         settles(&[Lost, Transient, NothingThere], Outcome::UnlinkedReplyLost);
         assert_eq!(
             after(true, &[NothingThere]),

@@ -88,7 +88,7 @@ impl Untold {
                 Why::NotPermitted
             }
             Class::Throttled => Why::Throttled,
-            Class::Transient | Class::Unclear => Why::Busy,
+            Class::Transient => Why::Busy,
             Class::Signature => Why::Signature,
             Class::Fatal(
                 cause @ (Cause::NoCredentials
