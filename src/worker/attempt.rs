@@ -211,8 +211,8 @@ async fn attempt<C: Unlink>(
     match prepared {
         Waited::Done(Ok(())) => {}
         Waited::Done(Err(why)) => return row.log.when_held_back(why),
-        Waited::Stopped => return Next::Over(row.log.when_stopped(), None),
-        Waited::TooLong => return Next::Over(Some(row.log.history.gave_up()), None),
+        // Without an end it is never too long.
+        Waited::Stopped | Waited::TooLong => return Next::Over(row.log.when_stopped(), None),
     }
     let admitted = admitted(&context.admission, &region, link.region(), &mut row.queued);
     let permit = match unless(&region, stop, heeds, ends_at, admitted).await {
