@@ -19,7 +19,7 @@ pub enum Exit {
     /// Something outside the rows needs attention first.
     Halted = 5,
     /// Another run holds the results file.
-    Held = 6,
+    Locked = 6,
     /// Stopped by SIGHUP; rows remain.
     HungUp = 129,
     /// Stopped by SIGINT; rows remain.

@@ -10,13 +10,15 @@ use cognito_unlink::cli::{
     self, Argument, Cli, Command, EmulatorArgs, LogFormat, PlanArgs, RunArgs, SingleArgs,
     plain_words,
 };
+use cognito_unlink::emulator::command as rehearsal;
 use cognito_unlink::error::{Error, Exit};
-use cognito_unlink::limits;
+use cognito_unlink::jobs::unlink as run;
+use cognito_unlink::os_limits;
 use cognito_unlink::report::{Report, complaint, log, notice, refusal};
 use cognito_unlink::settings::Settings;
 use cognito_unlink::stderr::{self, Kind};
 use cognito_unlink::supervisor::{Supervisor, end_unsupervised, write_out};
-use cognito_unlink::{plan, rehearsal, run, single};
+use cognito_unlink::{aws_cli, plan};
 use mimalloc::MiMalloc;
 use tokio::runtime::Builder;
 
@@ -28,7 +30,7 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 fn main() -> ExitCode {
     panic::set_hook(Box::new(tell_panic));
     let _last = LastWords;
-    limits::raise_open_files();
+    os_limits::raise_open_files();
     let words = match plain_words(std::env::args_os().collect()) {
         Ok(words) => words,
         Err(misread) => {
@@ -75,7 +77,7 @@ fn unsupervised(command: impl FnOnce() -> Result<Exit, Error>) -> Exit {
 }
 
 fn complain(error: Error) -> Exit {
-    let error = limits::blame(error);
+    let error = os_limits::blame(error);
     complaint(&error.to_string());
     error.exit
 }
@@ -85,7 +87,7 @@ fn tell_panic(panic: &panic::PanicHookInfo<'_>) {
     if is_refused_thread(panic) {
         // The runtime has no other way to tell. Unwinding would wait for threads that were never started, so this is the end; what
         // is in flight is marked, as before any other sudden death.
-        let exit = complain(limits::no_thread());
+        let exit = complain(os_limits::no_thread());
         end_unsupervised();
         #[expect(clippy::exit, reason = "there is no thread to end in an orderly way")]
         std::process::exit(exit.code().into());
@@ -164,7 +166,7 @@ fn run_rows(
     let report = match report_of(supervisor, args, options) {
         Ok(report) => report,
         Err(error) => {
-            let error = limits::blame(error);
+            let error = os_limits::blame(error);
             let refused = refusal(&error) + "\n";
             let exit = complain(error);
             // A signal ends what waits, and standard output may wait for its reader without end.
@@ -214,7 +216,7 @@ fn command_line() -> Vec<String> {
 /// Its errors stand by themselves behind an empty line, as those of the AWS CLI do: scripts look for their beginnings.
 fn unlink_one(args: SingleArgs) -> Result<Exit, Error> {
     // Names are looked up, and standard error is written, by threads of their own.
-    limits::try_threads(2).map_err(|error| Error {
+    os_limits::try_threads(2).map_err(|error| Error {
         exit: Exit::CallFailed,
         ..error
     })?;
@@ -222,7 +224,7 @@ fn unlink_one(args: SingleArgs) -> Result<Exit, Error> {
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime =
         runtime.map_err(|error| Error::usage(format!("the runtime cannot start: {error}")))?;
-    match runtime.block_on(single::run(args)) {
+    match runtime.block_on(aws_cli::run(args)) {
         Ok(text) => print(|out| out.write_all(text.as_bytes())),
         Err(error) => {
             notice(&format!("\n{error}"));

@@ -408,7 +408,7 @@ mod tests {
         let (output, written, go_on) = blocked();
         output.line(Kind::Notice, "first");
         assert_eq!(written.recv().as_deref(), Ok(&b"first\n"[..]));
-        // Blocked in the middle of that.
+        // Vain in the middle of that.
         for _ in 0..LOG_ROOM.messages + 7 {
             output.line(Kind::Log, "log");
         }

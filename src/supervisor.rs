@@ -18,7 +18,7 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, sleep_until};
 
 use crate::error::{Error, Exit};
-use crate::limits;
+use crate::os_limits;
 use crate::signal::{Signal, Signals};
 use crate::stderr;
 
@@ -58,7 +58,7 @@ impl Supervisor {
     /// The operating system refuses a thread or a signal.
     pub fn new() -> Result<Self, Error> {
         let cores = thread::available_parallelism().map_or(1, usize::from);
-        limits::try_threads(cores + BLOCKING + OTHERS)?;
+        os_limits::try_threads(cores + BLOCKING + OTHERS)?;
         let no_runtime = |error: io::Error| {
             Error::new(Exit::Halted, format!("the runtime cannot start: {error}"))
         };
@@ -202,7 +202,7 @@ fn start_blocking(workers: &Runtime) -> Result<(), Error> {
     if wait(&all) {
         Ok(())
     } else {
-        Err(limits::no_thread())
+        Err(os_limits::no_thread())
     }
 }
 

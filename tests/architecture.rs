@@ -420,7 +420,7 @@ fn a_forbidden_name_is_found_however_it_is_written() {
         "use crate::{row::Row, call};",
         "use crate::{\n    row::{Field, Row},\n    call::{self, aws::AwsCalls},\n};",
         "pub use super::super::call;",
-        "fn f() { let x = 'a'; crate::call::aws::make(\"row\") }",
+        "fn f() { let x = 'a'; crate::aws::make(\"row\") }",
         "fn f<'a>(x: &'a str) -> crate::call::Call<'a> {}",
         "#[cfg(test)]\nmod tests {}\nuse crate::call;",
         "#[cfg(test)]\nuse crate::row::Key;\nuse crate::call;",

@@ -1,15 +1,14 @@
 //! One attempt: a link goes out, an answer comes back. What the answer means is not decided here.
 
-pub mod aws;
-pub mod look;
+pub mod lookup;
 
 use std::future::Future;
 use std::sync::Arc;
 
 use tokio::time::{Instant, sleep_until};
 
-use crate::outcome::Answer;
 use crate::row::Link;
+use crate::verdict::Answer;
 
 /// A client that makes one attempt at unlinking.
 pub trait Unlink: Send + Sync + 'static {

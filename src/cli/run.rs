@@ -10,7 +10,7 @@ use clap::{ArgAction, Args, ValueEnum};
 use super::values::{
     AtMost, account, at_most, concurrency, count, delimiter, endpoint, limit, mapping, share, time,
 };
-use crate::admit::Rate;
+use crate::admission::Rate;
 use crate::input::Format;
 use crate::row::{AsIs, Field};
 

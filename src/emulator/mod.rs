@@ -10,6 +10,7 @@
 
 mod answer;
 mod casing;
+pub mod command;
 mod fault;
 mod host;
 mod journal;

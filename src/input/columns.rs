@@ -5,11 +5,11 @@ use super::{Fill, Found, Settings};
 use crate::row::{Carried, Fault, FaultCode, Field, Link, Trust, folded};
 
 /// Number of fields: places below it are fields, in the order of [`Field::ALL`]; the carried columns follow.
-pub(super) const FIELDS: usize = Field::ALL.len();
+pub(crate) const FIELDS: usize = Field::ALL.len();
 
 /// How well a name matches. A better match goes before a worse one; two of the same kind contradict each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Match {
+pub(crate) enum Match {
     /// But for case, `_`, `-` and spaces.
     Folded,
     /// To the letter.
@@ -17,8 +17,8 @@ pub(super) enum Match {
 }
 
 /// A column or key that is looked for.
-pub(super) struct Sought {
-    pub(super) wanted: Wanted,
+pub(crate) struct Sought {
+    pub(crate) wanted: Wanted,
     folded: String,
 }
 
@@ -32,7 +32,7 @@ impl Sought {
     }
 
     /// How `name` matches. The four names of fields have no exact spelling: every one is as good.
-    pub(super) fn matches(&self, name: &str, name_folded: &str) -> Option<Match> {
+    pub(crate) fn matches(&self, name: &str, name_folded: &str) -> Option<Match> {
         match &self.wanted {
             Wanted::Mapped(_, column) | Wanted::Carried(column) if column == name => {
                 Some(Match::Exact)
@@ -43,7 +43,7 @@ impl Sought {
     }
 
     /// As it is called in a fault.
-    pub(super) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         match &self.wanted {
             Wanted::Field(field) | Wanted::Mapped(field, _) => field.name(),
             Wanted::Carried(column) => column,
@@ -52,7 +52,7 @@ impl Sought {
 }
 
 /// What is looked for: the four fields, then the carried columns.
-pub(super) fn sought(settings: &Settings) -> Vec<Sought> {
+pub(crate) fn sought(settings: &Settings) -> Vec<Sought> {
     let fields = Field::ALL.into_iter().map(|field| {
         let mapped = settings.map.iter().find(|(mapped, _)| *mapped == field);
         mapped.map_or(Wanted::Field(field), |(_, column)| {
@@ -64,16 +64,16 @@ pub(super) fn sought(settings: &Settings) -> Vec<Sought> {
 }
 
 /// Where in a CSV record everything stands.
-pub(super) struct Layout {
+pub(crate) struct Layout {
     /// Number of columns.
-    pub(super) width: usize,
+    pub(crate) width: usize,
     /// The column of all that is looked for; none for a field that is filled.
     at: Vec<(Sought, Option<usize>)>,
 }
 
 impl Layout {
     /// Finds what is looked for among `names`.
-    pub(super) fn new(names: Vec<String>, settings: &Settings) -> Result<Self, HeaderFault> {
+    pub(crate) fn new(names: Vec<String>, settings: &Settings) -> Result<Self, HeaderFault> {
         if names.iter().any(|name| is_data(name)) {
             return Err(HeaderFault::NotAHeader);
         }
@@ -108,7 +108,7 @@ impl Layout {
     }
 
     /// Takes a row from its fields. `field` gives them by column, as far as there are any.
-    pub(super) fn pick<'a>(&self, field: impl Fn(usize) -> Option<&'a [u8]>) -> Found {
+    pub(crate) fn pick<'a>(&self, field: impl Fn(usize) -> Option<&'a [u8]>) -> Found {
         let mut fault = None;
         let mut text = |place: usize| {
             let (sought, column) = &self.at[place];
@@ -139,7 +139,7 @@ impl Layout {
     }
 
     /// The values of the four fields after filling, as they stand; none if one contradicts what would fill it.
-    pub(super) fn values<'a>(
+    pub(crate) fn values<'a>(
         &self,
         fill: &'a Fill,
         field: impl Fn(usize) -> Option<&'a [u8]>,
@@ -158,7 +158,7 @@ impl Layout {
     }
 
     /// Whether these fields, taken alone, are a whole row that could be called.
-    pub(super) fn is_row<'a>(
+    pub(crate) fn is_row<'a>(
         &self,
         fill: &Fill,
         field: impl Fn(usize) -> Option<&'a [u8]>,

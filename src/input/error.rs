@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::format::Compression;
-use super::mistaken::Mistaken;
+use super::not_an_input::NotAnInput;
 use crate::row::{Field, is_invisible};
 
 /// An input that cannot be read, or not to its end. The sentence says what is wrong, where, and what to do.
@@ -17,14 +17,14 @@ pub enum InputError {
         /// The input as the user named it.
         source: Arc<str>,
         /// What it is, as far as that is seen.
-        what: Option<Mistaken>,
+        what: Option<NotAnInput>,
     },
     /// It was taken for something that it is not.
-    Mistaken {
+    NotAnInput {
         /// The input as the user named it.
         source: Arc<str>,
         /// What it is.
-        what: Mistaken,
+        what: NotAnInput,
     },
     /// A list, of which each line is one field of a row and no row.
     List {
@@ -144,14 +144,14 @@ impl InputError {
                 | Self::Delimiter { .. }
                 | Self::List { .. }
                 | Self::Header { line: None, .. }
-        ) || matches!(self, Self::Mistaken { what, .. } if what.is_ours())
+        ) || matches!(self, Self::NotAnInput { what, .. } if what.is_ours())
     }
 }
 
 impl fmt::Display for InputError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Mistaken { source, what }
+            Self::NotAnInput { source, what }
             | Self::UnknownFormat {
                 source,
                 what: Some(what),

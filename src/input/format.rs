@@ -51,7 +51,7 @@ impl Format {
     }
 
     /// What stands between two fields, unless an option says otherwise.
-    pub(super) fn delimiter(self) -> u8 {
+    pub(crate) fn delimiter(self) -> u8 {
         match self {
             Self::Tsv => b'\t',
             Self::Csv | Self::Jsonl | Self::Json | Self::Lines => b',',
@@ -98,7 +98,7 @@ pub enum Compression {
 }
 
 impl Compression {
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::None => "uncompressed",
             Self::Gzip => "gzip",
@@ -117,7 +117,7 @@ impl Compression {
     }
 
     /// What the first bytes of a file say.
-    pub(super) fn of_magic(head: &[u8]) -> Self {
+    pub(crate) fn of_magic(head: &[u8]) -> Self {
         match head {
             [0x1f, 0x8b, ..] => Self::Gzip,
             // The second is of a frame to be skipped, with which parallel compressors begin.

@@ -7,23 +7,18 @@
 //! A row that is wrong is a row: it is handed out as [`Read::Invalid`], and reading goes on. Only a file that cannot be
 //! read on ends before its end, with an [`InputError`].
 
+mod bytes;
 mod columns;
 mod csv;
-mod document;
 mod error;
+mod fingerprints;
 mod format;
-mod growing;
 mod json;
-mod mistaken;
+mod not_an_input;
 mod open;
-mod pins;
-mod refused;
-mod rest;
-mod split;
+mod rejects;
 #[cfg(test)]
 mod tests;
-mod text;
-mod window;
 
 use std::ffi::OsString;
 use std::io;
@@ -32,18 +27,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+pub use self::bytes::rest::{AT_REST, Patience};
+use self::bytes::text::Counted;
+use self::bytes::window::Window;
 use self::csv::{NoRecords, Records};
-use self::document::Documents;
 pub use self::error::{Columns, HeaderFault, InputError, Wanted};
+pub use self::fingerprints::{Content, Fingerprints};
 pub use self::format::{Compression, Format, UnknownFormat};
-use self::json::Lines;
-pub use self::mistaken::Mistaken;
+use self::json::document::Documents;
+use self::json::lines::Lines;
+pub use self::not_an_input::NotAnInput;
 use self::open::Opened;
 pub use self::open::{format_of, open, read, verify};
-pub use self::pins::{Content, Pins};
-pub use self::rest::{AT_REST, Patience};
-use self::text::Counted;
-use self::window::Window;
 use crate::row::{
     AsIs, Carried, Fault, FaultCode, Field, InvalidRow, Keyer, Link, Position, Row, RowKey, Trust,
 };
@@ -73,7 +68,7 @@ pub struct Settings {
     /// The longest record, in bytes without its line end. About twice as much is held at most.
     pub max_record: usize,
     /// Files that are read only as far as they are what they were.
-    pub pins: Pins,
+    pub pins: Fingerprints,
     /// For files that are still being written.
     pub patience: Patience,
 }
@@ -89,7 +84,7 @@ impl Default for Settings {
             fill: Fill::default(),
             as_is: AsIs::default(),
             max_record: MAX_RECORD,
-            pins: Pins::default(),
+            pins: Fingerprints::default(),
             patience: Patience::default(),
         }
     }
@@ -207,7 +202,7 @@ struct Found {
 }
 
 /// Why reading ends before the end.
-enum Stop {
+pub(crate) enum Stop {
     Unreadable(io::Error),
     CarriageReturns,
 }
@@ -257,9 +252,9 @@ impl Reader {
             count: Arc::clone(&read),
         });
         let mut compression = named;
-        let text = text::decompressed(counted, named).and_then(|(text, found)| {
+        let text = bytes::text::decompressed(counted, named).and_then(|(text, found)| {
             compression = found;
-            text::utf8(text)
+            bytes::text::utf8(text)
         });
         let stopped = |line, stop| stopped(&source, line, compression, stop);
         let mut window = match text {
@@ -270,7 +265,7 @@ impl Reader {
         };
         let rows = match format {
             Format::Lines => return Err(InputError::List { source }),
-            Format::Jsonl if !document::is_document(&mut window) => {
+            Format::Jsonl if !json::document::is_document(&mut window) => {
                 match Lines::new(window, settings) {
                     Ok(lines) => Rows::Jsonl(Box::new(lines)),
                     Err(stop) => return Err(stopped(1, stop)),
@@ -442,14 +437,16 @@ impl std::iter::FusedIterator for Reader {}
 fn stopped(source: &Arc<str>, line: u64, compression: Compression, stop: Stop) -> InputError {
     let source = Arc::clone(source);
     if let Stop::Unreadable(error) = &stop
-        && let Some(what) = Mistaken::of_error(error)
+        && let Some(what) = NotAnInput::of_error(error)
     {
-        return InputError::Mistaken { source, what };
+        return InputError::NotAnInput { source, what };
     }
     match stop {
         Stop::CarriageReturns => InputError::CarriageReturns { source, line },
-        Stop::Unreadable(error) if pins::is_change(&error) => InputError::Changed { source, line },
-        Stop::Unreadable(error) if growing::is_rewritten(&error) => {
+        Stop::Unreadable(error) if fingerprints::is_change(&error) => {
+            InputError::Changed { source, line }
+        }
+        Stop::Unreadable(error) if bytes::append_only::is_rewritten(&error) => {
             InputError::Rewritten { source, line }
         }
         Stop::Unreadable(error) => InputError::Unreadable {

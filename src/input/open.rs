@@ -5,10 +5,10 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::growing::Growing;
-use super::rest::Origin;
-use super::text;
-use super::{Compression, Format, Input, InputError, Mistaken, Reader, Settings};
+use super::bytes::append_only::AppendOnlyFile;
+use super::bytes::rest::Origin;
+use super::bytes::text;
+use super::{Compression, Format, Input, InputError, NotAnInput, Reader, Settings};
 
 /// The format that the settings or the name of `input` tell.
 ///
@@ -26,7 +26,7 @@ pub fn format_of(input: &Input, settings: &Settings) -> Result<Format, InputErro
             source: input.name(),
             what: match input {
                 Input::Stdin => None,
-                Input::File(path) => Mistaken::of_path(path),
+                Input::File(path) => NotAnInput::of_path(path),
             },
         })?;
     if format == Format::Lines {
@@ -57,8 +57,8 @@ pub fn open(input: &Input, settings: &Settings) -> Result<Reader, InputError> {
             (opened, Compression::of_name(path))
         }
     };
-    let opened = opened.map_err(|error| match Mistaken::of_error(&error) {
-        Some(what) => InputError::Mistaken {
+    let opened = opened.map_err(|error| match NotAnInput::of_error(&error) {
+        Some(what) => InputError::NotAnInput {
             source: Arc::clone(&source),
             what,
         },
@@ -71,16 +71,16 @@ pub fn open(input: &Input, settings: &Settings) -> Result<Reader, InputError> {
 }
 
 /// An input that is open, from where it is read.
-pub(super) struct Opened {
-    pub(super) bytes: text::Bytes,
+pub(crate) struct Opened {
+    pub(crate) bytes: text::Bytes,
     /// Size on disk of a regular file.
-    pub(super) total: Option<u64>,
-    pub(super) origin: Origin,
+    pub(crate) total: Option<u64>,
+    pub(crate) origin: Origin,
 }
 
 impl Opened {
     /// Bytes that are whole.
-    pub(super) fn in_memory(bytes: impl io::Read + Send + 'static) -> Self {
+    pub(crate) fn in_memory(bytes: impl io::Read + Send + 'static) -> Self {
         Self {
             bytes: Box::new(bytes),
             total: None,
@@ -102,13 +102,13 @@ fn file(path: &Path) -> io::Result<Opened> {
     let file = File::open(path)?;
     let metadata = file.metadata()?;
     if metadata.is_dir() {
-        return Err(Mistaken::Directory.into());
+        return Err(NotAnInput::Directory.into());
     }
     let origin = Origin::of(&file)?;
     Ok(if metadata.is_file() {
         Opened {
             total: Some(metadata.len()),
-            bytes: Box::new(Growing::new(file, &metadata)),
+            bytes: Box::new(AppendOnlyFile::new(file, &metadata)),
             origin,
         }
     } else {

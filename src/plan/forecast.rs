@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::admit::{Limits, Rate};
-use crate::quotas::Quotas;
+use crate::admission::{Limits, Rate};
+use crate::saved_quotas::Quotas;
 
 /// What a Region has to do, and how long that takes.
 #[derive(Debug, Clone, PartialEq)]

@@ -7,10 +7,10 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::survey::Survey;
-use crate::admit::Limits;
+use crate::admission::Limits;
 use crate::call::Unlink;
-use crate::call::look::{Caller, Look, Pool, Untold, Why};
-use crate::run::LookUps;
+use crate::call::lookup::{Caller, Lookup, LookupError, LookupErrorKind, Pool};
+use crate::jobs::unlink::LookUps;
 use crate::settings::Guards;
 
 /// How often a question is asked that the service is too busy to answer.
@@ -41,7 +41,7 @@ pub enum Told {
 }
 
 /// Looks up what the survey names, and adds to `problems` whatever a run would be stopped by.
-pub(super) async fn look<C: Look + Unlink>(
+pub(super) async fn look<C: Lookup + Unlink>(
     calls: &Arc<C>,
     limits: Limits,
     guards: &Guards,
@@ -72,8 +72,8 @@ pub(super) async fn look<C: Look + Unlink>(
                 }
                 Told::Is(pool)
             }
-            Err(untold) if untold.why == Why::NotPermitted => Told::NotPermitted,
-            Err(untold) if untold.why == Why::Missing => {
+            Err(untold) if untold.why == LookupErrorKind::NotPermitted => Told::NotPermitted,
+            Err(untold) if untold.why == LookupErrorKind::Missing => {
                 problems.push(format!(
                     "pool {id} does not exist in this Region and account ({untold})"
                 ));
@@ -101,12 +101,17 @@ fn wrong_account(caller: &Caller, guards: &Guards) -> Vec<String> {
         .collect()
 }
 
-async fn pool<C: Look + Unlink>(look_ups: &LookUps<C>, id: &str) -> Result<Pool, Untold> {
+async fn pool<C: Lookup + Unlink>(look_ups: &LookUps<C>, id: &str) -> Result<Pool, LookupError> {
     let mut pause = FIRST_PAUSE;
     for _ in 1..TRIES {
         match look_ups.pool(id).await {
             // Of skew the next signature takes account.
-            Err(untold) if matches!(untold.why, Why::Busy | Why::Throttled | Why::Signature) => {
+            Err(untold)
+                if matches!(
+                    untold.why,
+                    LookupErrorKind::Busy | LookupErrorKind::Throttled | LookupErrorKind::Signature
+                ) =>
+            {
                 sleep(pause).await;
                 pause *= 2;
             }

@@ -9,8 +9,8 @@ use tempfile::NamedTempFile;
 use crate::error::{Error, Exit};
 use crate::files;
 use crate::input::{self, Compression, Format, Reader};
+use crate::jobs::unlink::unreadable;
 use crate::row::InvalidRow;
-use crate::run::unreadable;
 use crate::settings::Settings;
 
 /// The file that is under way in this process, under the name that it has until then.

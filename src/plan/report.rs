@@ -9,7 +9,7 @@ use super::json::Json;
 use super::online::{Looked, Told};
 use super::repeats::{Pair, SHOWN};
 use super::survey::Survey;
-use crate::admit::Rate;
+use crate::admission::Rate;
 use crate::clock;
 use crate::error::Exit;
 use crate::report::{NEAR, counted, grouped, paced, spoken, unmatched};

@@ -13,14 +13,14 @@ use sha2::{Digest, Sha256};
 
 use super::json::{Counts, Pool};
 use super::report::Plan;
-use crate::admit::Rate;
+use crate::admission::Rate;
 use crate::cli::Argument;
 use crate::clock;
 use crate::error::Error;
 use crate::files;
-use crate::hold::Fingerprint;
-use crate::input::{Content, Input, InputError, Pins};
-use crate::run::unreadable;
+use crate::guard::hold::Fingerprint;
+use crate::input::{Content, Fingerprints, Input, InputError};
+use crate::jobs::unlink::unreadable;
 use crate::settings::Settings;
 
 /// The version of the file's form. A reader refuses a later one.
@@ -320,7 +320,7 @@ fn exactly(rate: Rate) -> String {
         .map_or_else(|| rate.to_string(), |calls| format!("{calls}/s"))
 }
 
-pub(super) fn hold(pins: &mut Pins, path: &Path) -> Result<Content, Error> {
+pub(super) fn hold(pins: &mut Fingerprints, path: &Path) -> Result<Content, Error> {
     pins.hold(path).map_err(|error| not_opened(path, error))
 }
 

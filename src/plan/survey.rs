@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use super::repeats::{Place, Prefix, Repeats, Rows, SHOWN};
 use crate::error::Error;
-use crate::hold::{Hold, Holds, UserHashes};
+use crate::guard::hold::{Hold, Holds, UserHashes};
 use crate::input::{self, InputError, Read, Reader};
-use crate::record::{Past, Skipped};
+use crate::jobs::unlink::{peek, unreadable};
+use crate::results::{CompletedRows, Skipped};
 use crate::row::{FaultCode, Field, InvalidRow, Keyer, Kind, Position, region_of};
-use crate::run::{peek, unreadable};
 use crate::settings::Settings;
 
 /// What stands in the inputs, and what is left to do.
@@ -161,7 +161,7 @@ impl Survey {
 struct Count<'a> {
     holds: Option<&'a Holds>,
     survey: Survey,
-    past: Past,
+    past: CompletedRows,
     keyer: Keyer,
     /// Whether any row is known, so that it is worth looking.
     knows: bool,
@@ -189,7 +189,7 @@ struct Group {
 impl<'a> Count<'a> {
     fn new(
         settings: &Settings,
-        past: Past,
+        past: CompletedRows,
         keyer: Keyer,
         holds: Option<&'a Holds>,
     ) -> Result<Self, Error> {

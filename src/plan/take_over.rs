@@ -8,9 +8,9 @@ use super::saved::{FILES, NOT_PLANNED, Saved, SavedList, folder_of, hold, read};
 use super::survey::Survey;
 use crate::cli::{Argument, Cli, RunArgs};
 use crate::error::Error;
-use crate::hold::Fingerprint;
-use crate::input::{Content, Input, Pins};
-use crate::run::endpoint;
+use crate::guard::hold::Fingerprint;
+use crate::input::{Content, Fingerprints, Input};
+use crate::jobs::unlink::endpoint;
 use crate::settings::{Mode, Settings};
 
 /// Options that are planned, and may all the same be given anew beside `--plan`: credentials have other names on another machine,
@@ -195,7 +195,7 @@ fn planned_args<'a>(
 
 /// Holds every input to what was planned, and tells the difference where there is one.
 fn hold_to(saved: &Saved, path: &Path, settings: &mut Settings) -> Result<(), Error> {
-    let mut pins = Pins::default();
+    let mut pins = Fingerprints::default();
     let mut differences = String::new();
     for (input, planned) in settings.inputs.iter().zip(&saved.inputs) {
         let Input::File(input) = input else {

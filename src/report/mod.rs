@@ -4,7 +4,6 @@ mod drawing;
 pub mod log;
 mod progress;
 mod summary;
-mod tally;
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
@@ -12,10 +11,10 @@ use std::time::{Duration, SystemTime};
 use tracing::Level;
 
 pub use progress::{Progress, Reading, Style, Totals};
-pub use summary::{Born, NEAR, Report, Unread, conclusion, refusal, unmatched};
-pub use tally::Tally;
+pub use summary::{LearnedQuota, NEAR, Report, Unread, conclusion, refusal, unmatched};
 
-use crate::admit::{Rate, Vain};
+use crate::admission::{Blocked, Rate};
+use crate::pipeline::Tally;
 use crate::signal::Stop;
 use crate::stderr::{self, Kind};
 use crate::terminal::printable;
@@ -40,7 +39,7 @@ pub struct Snapshot {
     /// The rate that throttling holds a Region to, if it does.
     pub throttled_to: Option<f64>,
     /// Why calling is in vain at present, if it is.
-    pub in_vain: Option<Vain>,
+    pub in_vain: Option<Blocked>,
     /// How the Region that does not answer fails to.
     pub no_answer: Option<NoAnswer>,
     /// Whether the input has been read to its end, so that the total is known.
@@ -71,7 +70,7 @@ impl Totals {
 pub struct NoAnswer {
     /// The host that is called, where it is known.
     pub host: Option<String>,
-    /// In a word or two: see [`Facts::how_unanswered`](crate::outcome::Facts::how_unanswered).
+    /// In a word or two: see [`Facts::how_unanswered`](crate::verdict::ReplyDetails::how_unanswered).
     pub how: &'static str,
     /// Until when it is tried, unless that is without end.
     pub until: Option<SystemTime>,

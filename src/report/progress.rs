@@ -14,10 +14,10 @@ use super::drawing::Drawing;
 use super::{
     NoAnswer, Snapshot, Tally, counted, grouped, notice, spoken, time_of_day, warning, whole_rate,
 };
-use crate::admit::{CREDENTIALS_PAUSE, Rate, Vain};
-use crate::outcome::Outcome;
+use crate::admission::{Blocked, CREDENTIALS_PAUSE, Rate};
 use crate::signal::Stop;
 use crate::stderr;
+use crate::verdict::Outcome;
 
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +81,7 @@ pub struct Progress {
     /// Elapsed time, rows settled and calls made, lately.
     recent: VecDeque<(Duration, u64, u64)>,
     stop: Stop,
-    in_vain: Option<Vain>,
+    in_vain: Option<Blocked>,
     /// Whether the first answers have been judged.
     judged: bool,
     /// The same of the first rows.
@@ -319,9 +319,9 @@ impl Progress {
             None
         } else if let Some(vain) = &now.in_vain {
             Some(match vain {
-                Vain::Credentials => "limit: credentials",
-                Vain::Region(_) => "limit: no answer",
-                Vain::Asked(..) => "limit: Retry-After",
+                Blocked::Credentials => "limit: credentials",
+                Blocked::Region(_) => "limit: no answer",
+                Blocked::Asked(..) => "limit: Retry-After",
             })
         } else if now.all_read && now.queued == 0 {
             None
@@ -350,13 +350,17 @@ impl Progress {
 }
 
 /// What is said when calling is in vain from now on, or no more.
-fn in_vain(before: Option<&Vain>, now: Option<&Vain>, no_answer: Option<&NoAnswer>) -> String {
+fn in_vain(
+    before: Option<&Blocked>,
+    now: Option<&Blocked>,
+    no_answer: Option<&NoAnswer>,
+) -> String {
     match (before, now) {
-        (_, Some(Vain::Credentials)) => format!(
+        (_, Some(Blocked::Credentials)) => format!(
             "The AWS credentials have expired. Renew them and this run goes on: they are tried every {}.",
             spoken(CREDENTIALS_PAUSE)
         ),
-        (_, Some(Vain::Region(region))) => {
+        (_, Some(Blocked::Region(region))) => {
             let who = no_answer.map_or(String::new(), |NoAnswer { host, how, .. }| {
                 host.as_ref()
                     .map_or_else(|| format!(" ({how})"), |host| format!(" ({host}: {how})"))
@@ -367,16 +371,16 @@ fn in_vain(before: Option<&Vain>, now: Option<&Vain>, no_answer: Option<&NoAnswe
             });
             format!("No answer from {region}{who}. It is tried again{until}; no row fails for it.")
         }
-        (_, Some(Vain::Asked(region, until))) => {
+        (_, Some(Blocked::Asked(region, until))) => {
             let left = until.saturating_duration_since(Instant::now());
             format!(
                 "{region} asks for a wait (Retry-After): no call goes there for {}, and no row fails for it.",
                 spoken(left)
             )
         }
-        (Some(Vain::Asked(region, _)), None) => format!("{region} is called again."),
-        (Some(Vain::Credentials), None) => "The AWS credentials are accepted again.".to_owned(),
-        (Some(Vain::Region(region)), None) => format!("{region} answers again."),
+        (Some(Blocked::Asked(region, _)), None) => format!("{region} is called again."),
+        (Some(Blocked::Credentials), None) => "The AWS credentials are accepted again.".to_owned(),
+        (Some(Blocked::Region(region)), None) => format!("{region} answers again."),
         (None, None) => String::new(),
     }
 }
@@ -506,7 +510,7 @@ mod tests {
 
     #[test]
     fn who_does_not_answer_is_told_with_how_and_until_when() {
-        let vain = Vain::Region("us-east-1".to_owned());
+        let vain = Blocked::Region("us-east-1".to_owned());
         let at = |text| humantime::parse_rfc3339(text).expect("a time");
         let until = at("2031-05-04T14:35:59Z");
         let mut no_answer = NoAnswer {

@@ -10,8 +10,8 @@ use tracing::Level;
 
 use super::{Tally, counted, grouped, log, paced, spoken, write_safely};
 use crate::error::{Error, Exit};
-use crate::outcome::Outcome;
 use crate::terminal::{is_one_screen, printable, printable_json};
+use crate::verdict::Outcome;
 
 /// Everything that the end of a run tells.
 #[derive(Debug, Clone)]
@@ -29,7 +29,7 @@ pub struct Report {
     /// Attempts answered with "too many".
     pub throttled: u64,
     /// Calls a second that Regions were found to bear.
-    pub quotas: Vec<Born>,
+    pub quotas: Vec<LearnedQuota>,
     /// Regions of which that is not known, as calls were throttled at random.
     pub random: Vec<String>,
     /// Whether hold lists were read: then it is told, too, if nobody of the rows is on them.
@@ -81,7 +81,7 @@ impl Unread {
 
 /// What a Region bears.
 #[derive(Debug, Clone)]
-pub struct Born {
+pub struct LearnedQuota {
     /// Its name.
     pub region: String,
     /// Calls a second.
@@ -90,7 +90,7 @@ pub struct Born {
     pub is_earlier: bool,
 }
 
-impl Born {
+impl LearnedQuota {
     fn text(&self) -> String {
         let region = printable(&self.region);
         let quota = paced(self.calls_per_second);
@@ -134,7 +134,7 @@ struct Quota<'a> {
 }
 
 impl<'a> Quota<'a> {
-    fn of(born: &'a Born) -> Self {
+    fn of(born: &'a LearnedQuota) -> Self {
         Self {
             region: &born.region,
             calls_per_second: (born.calls_per_second * 10.0).round() / 10.0,
@@ -351,7 +351,7 @@ impl Report {
 pub fn refusal(error: &Error) -> String {
     let reason = match error.exit {
         Exit::Input => "input",
-        Exit::Held => "locked",
+        Exit::Locked => "locked",
         Exit::HungUp | Exit::Interrupted | Exit::Terminated => "signal",
         Exit::Halted => "halted",
         _ => "usage",

@@ -7,12 +7,12 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use cognito_unlink::admit::{Admission, Feedback, Limits, Rate};
+use cognito_unlink::admission::{Admission, Feedback, Limits, Rate};
 use cognito_unlink::input::{self, Input, Read};
-use cognito_unlink::outcome::{Answer, Facts, Heard, Outcome, classify};
-use cognito_unlink::record::{Entry, Format};
-use cognito_unlink::retry::{History, Known, Policy};
+use cognito_unlink::results::{Entry, Format};
 use cognito_unlink::row::{Keyer, Link, Position};
+use cognito_unlink::verdict::retry::{History, Known, Policy};
+use cognito_unlink::verdict::{Answer, Outcome, ReplyDetails, ReplyKind, classify};
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 use tempfile::NamedTempFile;
@@ -138,10 +138,10 @@ fn record_write(bencher: Bencher<'_, '_>, format: &str) {
         carried: Vec::new(),
         key: None,
         outcome: Outcome::Unlinked,
-        facts: Facts {
+        facts: ReplyDetails {
             http_status: Some(200),
             request_id: Some("00000000-0000-4000-8000-000000000001".to_owned()),
-            ..Facts::default()
+            ..ReplyDetails::default()
         },
         attempts: 1,
         started_at: Some(SystemTime::UNIX_EPOCH),
@@ -162,12 +162,12 @@ fn record_write(bencher: Bencher<'_, '_>, format: &str) {
 
 fn throttled() -> Answer {
     Answer {
-        heard: Heard::Error { html: false },
-        facts: Facts {
+        heard: ReplyKind::Error { html: false },
+        facts: ReplyDetails {
             code: Some("TooManyRequestsException".to_owned()),
             message: Some("Rate exceeded".to_owned()),
             http_status: Some(400),
-            ..Facts::default()
+            ..ReplyDetails::default()
         },
     }
 }

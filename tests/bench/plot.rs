@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use cognito_unlink::admit::{Admission, Feedback, Limits, Rate};
+use cognito_unlink::admission::{Admission, Feedback, Limits, Rate};
 use cognito_unlink::emulator::Quota;
 use plotters::prelude::*;
 use tokio::time::{Instant, sleep, sleep_until};

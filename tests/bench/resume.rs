@@ -15,9 +15,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-use cognito_unlink::outcome::{Facts, Outcome};
-use cognito_unlink::record::{Entry, Format};
+use cognito_unlink::results::{Entry, Format};
 use cognito_unlink::row::{Link, Position};
+use cognito_unlink::verdict::{Outcome, ReplyDetails};
 use cost::{Cost, mebi, read};
 use emulator::Emulator;
 
@@ -205,10 +205,10 @@ fn entry(people: &Path, n: u64) -> Entry {
         carried: Vec::new(),
         key: None,
         outcome: Outcome::Unlinked,
-        facts: Facts {
+        facts: ReplyDetails {
             http_status: Some(200),
             request_id: Some(format!("5e0f7d9a-3f6c-4a10-9b5e-{n:012x}")),
-            ..Facts::default()
+            ..ReplyDetails::default()
         },
         attempts: 1,
         started_at: Some(finished_at - Duration::from_millis(35)),

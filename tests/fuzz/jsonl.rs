@@ -58,7 +58,7 @@ fuzz_target!(|data: &[u8]| {
     if !matches!(
         found[..],
         [Err(
-            InputError::Delimiter { .. } | InputError::Mistaken { .. }
+            InputError::Delimiter { .. } | InputError::NotAnInput { .. }
         )]
     ) {
         each_line_is_a_row(&case, &found);

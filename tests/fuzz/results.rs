@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
-use cognito_unlink::outcome::{Facts, Outcome};
-use cognito_unlink::record::{Entry, Format, OpenError, Results, Settings};
+use cognito_unlink::verdict::{ReplyDetails, Outcome};
+use cognito_unlink::results::{Entry, Format, OpenError, Results, Settings};
 use cognito_unlink::row::{Carried, Field, Keyer, Link, Position, RowKey};
 use libfuzzer_sys::fuzz_target;
 
@@ -378,7 +378,7 @@ fn entries(data: &[u8], carried: usize) -> Vec<Entry> {
                 carried: vec![ticket; carried],
                 key: None,
                 outcome,
-                facts: Facts {
+                facts: ReplyDetails {
                     code: texts.next(),
                     message,
                     http_status: Some(400),

@@ -1,6 +1,6 @@
 //! What a caller is told, as an answer and in a word.
 
-use cognito_unlink::outcome::{Answer, Facts, Heard};
+use cognito_unlink::verdict::{Answer, ReplyDetails, ReplyKind};
 
 /// What the caller was told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,36 +28,36 @@ pub(crate) struct Reply {
 
 impl Reply {
     pub(crate) fn success() -> Self {
-        Self::new(Told::Unlinked, Heard::Success, Some(200))
+        Self::new(Told::Unlinked, ReplyKind::Success, Some(200))
     }
 
     pub(crate) fn error(told: Told, code: &str, status: u16, message: &str) -> Self {
-        let mut reply = Self::new(told, Heard::Error { html: false }, Some(status));
+        let mut reply = Self::new(told, ReplyKind::Error { html: false }, Some(status));
         reply.answer.facts.code = Some(code.to_owned());
         reply.answer.facts.message = Some(message.to_owned());
         reply
     }
 
     pub(crate) fn page() -> Self {
-        Self::new(Told::Page, Heard::Error { html: true }, Some(500))
+        Self::new(Told::Page, ReplyKind::Error { html: true }, Some(500))
     }
 
     pub(crate) fn nothing() -> Self {
-        Self::new(Told::Nothing, Heard::NoReply, None)
+        Self::new(Told::Nothing, ReplyKind::NoReply, None)
     }
 
     pub(crate) fn not_sent() -> Self {
-        Self::new(Told::NotSent, Heard::NotSent, None)
+        Self::new(Told::NotSent, ReplyKind::NotSent, None)
     }
 
-    fn new(told: Told, heard: Heard, http_status: Option<u16>) -> Self {
+    fn new(told: Told, heard: ReplyKind, http_status: Option<u16>) -> Self {
         Self {
             told,
             answer: Answer {
                 heard,
-                facts: Facts {
+                facts: ReplyDetails {
                     http_status,
-                    ..Facts::default()
+                    ..ReplyDetails::default()
                 },
             },
         }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use clap::Parser;
 use cognito_unlink::cli::{Cli, Command};
 use cognito_unlink::emulator::{FaultShare, NotLinked};
-use cognito_unlink::outcome::Outcome;
-use cognito_unlink::run::Reason;
+use cognito_unlink::pipeline::Reason;
 use cognito_unlink::settings::Settings;
+use cognito_unlink::verdict::Outcome;
 use serde::Deserialize;
 
 /// A service, a run against it, and what must come of that for any seed.

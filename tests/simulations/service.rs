@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use cognito_unlink::call::{LastCheck, Unlink, released};
 use cognito_unlink::emulator::{self, FaultKind, Model, Quota, Undocumented};
-use cognito_unlink::outcome::Answer;
 use cognito_unlink::row::Link;
+use cognito_unlink::verdict::Answer;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::reply::{Reply, Told};

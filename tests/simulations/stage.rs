@@ -5,14 +5,15 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cognito_unlink::admit::Admission;
-use cognito_unlink::outcome::Outcome;
-use cognito_unlink::record::{Entry, Recorded, Recording, ToRecord};
+use cognito_unlink::admission::Admission;
+use cognito_unlink::guard::pools::Preflight;
+use cognito_unlink::pipeline::{Channels, ReadEvent, Summary, drive};
+use cognito_unlink::pipeline::{Context, Counters, OpenRow};
+use cognito_unlink::results::{Entry, Recorded, Recording, ToRecord};
 use cognito_unlink::row::{Keyer, Link, Position, Row, Trust};
-use cognito_unlink::run::{Fed, Preflight, Summary, Wires, drive};
 use cognito_unlink::settings::Settings;
 use cognito_unlink::signal::{Signal, Stop};
-use cognito_unlink::worker::{Context, Counters, OpenRow};
+use cognito_unlink::verdict::Outcome;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -133,7 +134,7 @@ async fn perform(calls: SimulatedService, run: &Run, seed: u64, nth: u64) -> Pla
     let summary = drive(
         Arc::clone(&context),
         settings.bounds,
-        Wires {
+        Channels {
             fed,
             preflight: Preflight::none(),
             input_ends: true,
@@ -188,7 +189,7 @@ fn links(run: &Run, nth: u64) -> Vec<(u64, Link)> {
         .collect()
 }
 
-fn feed(links: Vec<(u64, Link)>, fed: Arc<AtomicUsize>) -> mpsc::Receiver<Fed> {
+fn feed(links: Vec<(u64, Link)>, fed: Arc<AtomicUsize>) -> mpsc::Receiver<ReadEvent> {
     let (engine, rows) = mpsc::channel(AHEAD);
     let keyer = Keyer::new([7; 16]);
     let source: Arc<str> = "people.csv".into();
@@ -209,7 +210,7 @@ fn feed(links: Vec<(u64, Link)>, fed: Arc<AtomicUsize>) -> mpsc::Receiver<Fed> {
                     carried: Vec::new(),
                 },
             };
-            if engine.send(Fed::Row(Box::new(row))).await.is_err() {
+            if engine.send(ReadEvent::Row(Box::new(row))).await.is_err() {
                 return;
             }
             fed.fetch_add(1, Ordering::Relaxed);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
-use cognito_unlink::outcome::Outcome;
+use cognito_unlink::verdict::Outcome;
 
 use crate::reply::Told;
 use crate::scenario::{Expect, Range, Shared};

@@ -14,9 +14,9 @@ mod operation;
 mod page;
 mod pool;
 mod pools;
-mod print;
 mod shape;
 mod undocumented;
+mod user_hash;
 mod world;
 
 use serde::Deserialize;

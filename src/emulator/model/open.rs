@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::Link;
-use super::print::Printer;
+use super::user_hash::Printer;
 
 /// Where a user is linked.
 #[derive(Debug, Clone, PartialEq, Eq)]

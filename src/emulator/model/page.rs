@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::ApiError;
-use super::print::Printer;
+use super::user_hash::Printer;
 
 /// Length of the check that a token begins with.
 const CHECK: usize = 16;

@@ -1,7 +1,7 @@
 //! CSV: which rows come of which text.
 
 use super::*;
-use crate::input::split::SCANNED;
+use crate::input::csv::scanner::SCANNED;
 use crate::input::{Header, HeaderFault};
 
 const HEADER: &str = "identity_id,developer_user_identifier\n";

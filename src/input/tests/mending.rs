@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::input::Header;
-use crate::input::rest::Origin;
+use crate::input::bytes::rest::Origin;
 use crate::row::Field;
 
 /// Pieces of CSV files, sound and broken.

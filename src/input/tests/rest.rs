@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::*;
-use crate::input::rest::Origin;
+use crate::input::bytes::rest::Origin;
 use crate::input::{AT_REST, Input, Patience, open};
 
 const HEADER: &str = "identity_id,developer_user_identifier\n";

@@ -1,0 +1,217 @@
+//! Which replies are tried again, how often, and after what pause: as botocore does in each of its modes, but that a throttled
+//! call is tried again in all of them.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::{answer, failed};
+use crate::aws::single::Reply;
+use crate::error::Error;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Legacy,
+    Standard,
+    Adaptive,
+}
+
+/// How often, and what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Retries {
+    mode: Mode,
+    /// Attempts in all.
+    max_attempts: u32,
+}
+
+/// Too many calls, in every mode. botocore's legacy mode, which is the AWS CLI's default, makes one attempt at
+/// `TooManyRequestsException` with HTTP 400 and gives up: the link stays, and the script goes on.
+const THROTTLED: [&str; 9] = [
+    "TooManyRequestsException",
+    "Throttling",
+    "ThrottlingException",
+    "ThrottledException",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "RequestLimitExceeded",
+    "SlowDown",
+    "ProvisionedThroughputExceededException",
+];
+
+/// Tried again in the standard and the adaptive mode only.
+const STANDARD: [&str; 7] = [
+    "RequestTimeout",
+    "RequestTimeoutException",
+    "PriorRequestNotComplete",
+    "TransactionInProgressException",
+    "BandwidthLimitExceeded",
+    "LimitExceededException",
+    "EC2ThrottledException",
+];
+
+impl Retries {
+    /// From their settings.
+    ///
+    /// # Errors
+    /// They are none.
+    pub(super) fn new(mode: Option<&str>, max_attempts: Option<&str>) -> Result<Self, Error> {
+        let mode = match mode {
+            None | Some("legacy") => Mode::Legacy,
+            Some("standard") => Mode::Standard,
+            Some("adaptive") => Mode::Adaptive,
+            Some(other) => {
+                return Err(failed(format!(
+                    "Invalid value provided to \"mode\": \"{other}\" must be one of: ('legacy', 'standard', 'adaptive')"
+                )));
+            }
+        };
+        let max_attempts = match max_attempts.map(|text| text.trim().parse::<i64>()) {
+            None => match mode {
+                Mode::Legacy => 5,
+                Mode::Standard | Mode::Adaptive => 3,
+            },
+            Some(Ok(number @ 1..)) => u32::try_from(number).unwrap_or(u32::MAX),
+            Some(Ok(number)) => {
+                return Err(failed(format!(
+                    "Value provided to \"max_attempts\": {number} must be an integer greater than or equal to 1."
+                )));
+            }
+            Some(Err(_)) => {
+                return Err(failed(
+                    "AWS_MAX_ATTEMPTS or max_attempts: invalid literal for a whole number",
+                ));
+            }
+        };
+        Ok(Self { mode, max_attempts })
+    }
+
+    /// How long to wait for the next attempt after this reply to attempt number `attempt`, if there is one.
+    /// `chance` is uniform in `[0, 1)`.
+    pub(super) fn pause(self, attempt: u32, reply: &Reply, chance: f64) -> Option<Duration> {
+        if attempt >= self.max_attempts || !self.is_due(reply) {
+            return None;
+        }
+        let longest = 2_f64.powi(i32::try_from(attempt - 1).unwrap_or(i32::MAX));
+        Some(Duration::from_secs_f64(chance * longest.min(20.0)))
+    }
+
+    /// The number of retries, if the AWS CLI says that they are used up. In the modes after legacy it says so at every error.
+    pub(super) fn used_up(self, attempt: u32, reply: &Reply) -> Option<u32> {
+        let told = self.mode != Mode::Legacy || self.is_due(reply);
+        (attempt >= self.max_attempts && told).then(|| attempt - 1)
+    }
+
+    fn is_due(self, reply: &Reply) -> bool {
+        match reply {
+            Reply::None { .. } => true,
+            Reply::Refused { status, body, .. } => self.is_due_at(*status, body),
+            Reply::Success
+            | Reply::Foreign { .. }
+            | Reply::NoCredentials
+            | Reply::CredentialsFailed(_)
+            | Reply::NotMade(_) => false,
+        }
+    }
+
+    fn is_due_at(self, status: u16, body: &[u8]) -> bool {
+        let code = answer::read(status, body).code;
+        let throttled = status == 429 || THROTTLED.contains(&code.as_str());
+        throttled
+            || match self.mode {
+                Mode::Legacy => matches!(status, 500 | 502 | 503 | 504 | 509),
+                Mode::Standard | Mode::Adaptive => {
+                    matches!(status, 500 | 502 | 503 | 504) || STANDARD.contains(&code.as_str())
+                }
+            }
+    }
+}
+
+impl fmt::Display for Retries {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mode = match self.mode {
+            Mode::Legacy => "legacy",
+            Mode::Standard => "standard",
+            Mode::Adaptive => "adaptive",
+        };
+        write!(f, "retry mode {mode}, {} attempts", self.max_attempts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(status: u16, code: &str) -> Reply {
+        Reply::Refused {
+            status,
+            body: format!(r#"{{"__type":"{code}"}}"#).into_bytes(),
+            request_id: None,
+        }
+    }
+
+    #[test]
+    fn each_mode_retries_what_botocores_does() {
+        let [legacy, standard, adaptive] = ["legacy", "standard", "adaptive"]
+            .map(|mode| Retries::new(Some(mode), None).expect("a mode"));
+        assert_eq!(
+            [legacy, standard, adaptive].map(|retries| retries.max_attempts),
+            [5, 3, 3]
+        );
+        for (status, code, in_legacy, in_standard) in [
+            (500, "InternalErrorException", true, true),
+            (503, "X", true, true),
+            (509, "X", true, false),
+            (501, "X", false, false),
+            (400, "ResourceNotFoundException", false, false),
+            (400, "TooManyRequestsException", true, true),
+            (400, "ThrottlingException", true, true),
+            (400, "RequestLimitExceeded", true, true),
+            (429, "X", true, true),
+            (400, "RequestTimeout", false, true),
+            (400, "LimitExceededException", false, true),
+        ] {
+            let reply = refused(status, code);
+            let due =
+                [legacy, standard, adaptive].map(|retries| retries.pause(1, &reply, 0.5).is_some());
+            assert_eq!(
+                due,
+                [in_legacy, in_standard, in_standard],
+                "{status} {code}"
+            );
+        }
+        assert!(legacy.pause(1, &Reply::NoCredentials, 0.5).is_none());
+    }
+
+    #[test]
+    fn pauses_double_and_end() {
+        let retries = Retries::new(None, Some("9")).expect("a number");
+        let reply = refused(500, "X");
+        let pauses = [1, 2, 3, 8].map(|attempt| retries.pause(attempt, &reply, 0.5));
+        assert_eq!(
+            pauses.map(|pause| pause.map(|pause| pause.as_millis())),
+            [Some(500), Some(1000), Some(2000), Some(10_000)]
+        );
+        assert_eq!(retries.pause(9, &reply, 0.5), None);
+        assert_eq!(retries.used_up(9, &reply), Some(8));
+        assert_eq!(retries.used_up(8, &reply), None);
+        assert_eq!(retries.used_up(9, &refused(400, "X")), None);
+        let standard = Retries::new(Some("standard"), Some("1")).expect("a mode");
+        assert_eq!(standard.used_up(1, &refused(400, "X")), Some(0));
+    }
+
+    #[test]
+    fn settings_that_are_none_are_refused() {
+        for (mode, attempts) in [
+            (Some("STANDARD"), None),
+            (Some(""), None),
+            (None, Some("0")),
+            (None, Some("-1")),
+            (None, Some("")),
+            (None, Some("many")),
+        ] {
+            assert!(
+                Retries::new(mode, attempts).is_err(),
+                "{mode:?} {attempts:?}"
+            );
+        }
+    }
+}

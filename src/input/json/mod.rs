@@ -1,0 +1,4 @@
+//! JSON inputs: lines of objects, and documents as AWS prints them.
+
+pub(crate) mod document;
+pub(crate) mod lines;

@@ -1,0 +1,239 @@
+//! The last check of an attempt, behind everything that may wait and right before its first byte.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+use super::worker::{Context, Halt};
+use crate::admission::Region;
+use crate::call::{LastCheck, Release, Unlink};
+use crate::guard::hold::{Hold, UserHashes};
+use crate::results::InFlight;
+use crate::row::RowKey;
+use crate::signal::Stop;
+
+/// What was checked is too old for the bytes to leave after a note to the side file that took longer.
+const PROMPT: Duration = Duration::from_millis(50);
+
+/// A row's mark in the side file, which this check turns from *reserved* to *sent*.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Mark {
+    pub(crate) slot: usize,
+    pub(crate) key: RowKey,
+    /// Bytes of results when it was reserved.
+    pub(crate) recorded: u64,
+    /// It says *sent* already. It does so after an attempt that was held back for a slow disk, too: that errs on doubt, and the next
+    /// attempt need not write.
+    pub(crate) is_sent: bool,
+}
+
+/// Checks one attempt.
+pub(crate) struct Check<C> {
+    context: Arc<Context<C>>,
+    region: Arc<Region>,
+    user: Option<UserHashes>,
+    /// The order to stop that the row heeds.
+    heeds: Stop,
+    mark: Option<Mark>,
+    progress: Mutex<Progress>,
+    /// It stands before calls that have not been admitted yet.
+    waits: AtomicBool,
+    /// The mark says *sent*.
+    is_marked: AtomicBool,
+}
+
+/// How far the attempt has come.
+#[derive(Debug)]
+enum Progress {
+    /// No byte has left. Its token was taken then.
+    Waiting(Instant),
+    /// No byte leaves any more. What its token was, and why.
+    HeldBack(Instant, Option<HeldBack>),
+    /// The bytes have left, and the attempt may have taken effect.
+    Left(Left),
+}
+
+/// Why an attempt is over before a byte has left.
+#[derive(Debug)]
+pub(crate) enum HeldBack {
+    /// The run starts no more calls.
+    Stopped,
+    /// The user is on the hold list, exactly or nearly.
+    Held(Hold),
+    /// No other call may start either.
+    Halting(Halt),
+    /// What was checked has become too old: the attempt begins again.
+    TooLate,
+}
+
+/// When the bytes left.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Left {
+    pub(crate) at: Instant,
+    pub(crate) time: SystemTime,
+}
+
+/// How an attempt ended, as far as sending goes.
+pub(crate) enum Sending {
+    /// No byte has left: no answer can be the service's.
+    NotSent,
+    /// It was held back, with a token of this time.
+    HeldBack(Instant, HeldBack),
+    /// It may have taken effect.
+    Sent(Left),
+}
+
+impl<C: Unlink> Check<C> {
+    pub(crate) fn new(
+        context: &Arc<Context<C>>,
+        region: &Arc<Region>,
+        token: Instant,
+        user: Option<UserHashes>,
+        heeds: Stop,
+        mark: Option<Mark>,
+    ) -> Self {
+        Self {
+            context: Arc::clone(context),
+            region: Arc::clone(region),
+            user,
+            heeds,
+            mark,
+            progress: Mutex::new(Progress::Waiting(token)),
+            waits: AtomicBool::new(false),
+            is_marked: AtomicBool::new(mark.is_some_and(|mark| mark.is_sent)),
+        }
+    }
+
+    /// The order to stop that the row heeds.
+    pub(crate) fn heeds(&self) -> Stop {
+        self.heeds
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Holds the attempt back, unless its bytes have left. Returns whether it is held back.
+    pub(crate) fn hold_back(&self) -> bool {
+        let mut progress = self.progress();
+        if let Progress::Waiting(token) = *progress {
+            *progress = Progress::HeldBack(token, Some(HeldBack::Stopped));
+        }
+        matches!(*progress, Progress::HeldBack(..))
+    }
+
+    /// Says how the attempt ended, and lets no byte leave from here on.
+    pub(crate) fn sending(&self) -> Sending {
+        match &mut *self.progress() {
+            progress @ &mut Progress::Waiting(token) => {
+                *progress = Progress::HeldBack(token, None);
+                Sending::NotSent
+            }
+            Progress::HeldBack(token, why) => match why.take() {
+                Some(why) => Sending::HeldBack(*token, why),
+                None => Sending::NotSent,
+            },
+            Progress::Left(left) => Sending::Sent(*left),
+        }
+    }
+
+    /// Whether the mark says *sent*.
+    pub(crate) fn is_marked(&self) -> bool {
+        self.is_marked.load(Ordering::Relaxed)
+    }
+
+    /// In this order, for what comes later must not make what came before too old:
+    ///
+    /// 1. the order to stop, which costs nothing;
+    /// 2. the rate's token, as the only one that may have to be waited for;
+    /// 3. the hold lists, so that nobody is called who is on one by now;
+    /// 4. the mark, so that a run that is killed from here on leaves a doubt and no lie. Written but not synced: a disk that
+    ///    takes long all the same means to begin again.
+    fn may_leave(&self, token: &mut Instant) -> Result<Left, NotNow> {
+        let context = &self.context;
+        if *context.stop.borrow() >= self.heeds {
+            return Err(HeldBack::Stopped.into());
+        }
+        *token = self.region.renew_token(*token).map_err(NotNow::Until)?;
+        if let Some((holds, user)) = context.holds.as_ref().zip(self.user) {
+            match holds.check(&user) {
+                Some(Ok(None)) => {}
+                Some(Ok(Some(hold))) => return Err(HeldBack::Held(hold).into()),
+                Some(Err(error)) => return Err(HeldBack::Halting(Halt::Hold(error)).into()),
+                // A look at the lists is under way.
+                None => return Err(NotNow::Until(Instant::now() + PROMPT)),
+            }
+        }
+        let checked = Instant::now();
+        if let Some((in_flight, mark)) = context.in_flight.as_ref().zip(self.mark)
+            && !mark.is_sent
+        {
+            self.is_marked.store(true, Ordering::Relaxed);
+            mark.sent(in_flight)
+                .map_err(|error| HeldBack::Halting(Halt::Mark(error)))?;
+        }
+        let at = Instant::now();
+        if at - checked > PROMPT {
+            return Err(HeldBack::TooLate.into());
+        }
+        let time = SystemTime::now();
+        Ok(Left { at, time })
+    }
+}
+
+impl Mark {
+    fn sent(self, in_flight: &InFlight) -> std::io::Result<()> {
+        in_flight.sent(self.slot, self.key, self.recorded)
+    }
+}
+
+/// Why bytes do not leave now.
+enum NotNow {
+    Until(Instant),
+    HeldBack(HeldBack),
+}
+
+impl From<HeldBack> for NotNow {
+    fn from(why: HeldBack) -> Self {
+        Self::HeldBack(why)
+    }
+}
+
+impl<C: Unlink> LastCheck for Check<C> {
+    fn check(&self) -> Release {
+        let mut progress = self.progress();
+        let Progress::Waiting(mut token) = *progress else {
+            // A request leaves once.
+            return Release::Never;
+        };
+        let may_leave = self.may_leave(&mut token);
+        *progress = Progress::Waiting(token);
+        match may_leave {
+            Ok(left) => {
+                self.context.counters.calls.fetch_add(1, Ordering::Relaxed);
+                *progress = Progress::Left(left);
+                Release::Now
+            }
+            Err(NotNow::Until(time)) => {
+                if !self.waits.swap(true, Ordering::Relaxed) {
+                    self.region.go_before_admission();
+                }
+                Release::NotBefore(time)
+            }
+            Err(NotNow::HeldBack(why)) => {
+                *progress = Progress::HeldBack(token, Some(why));
+                Release::Never
+            }
+        }
+    }
+}
+
+impl<C> Drop for Check<C> {
+    fn drop(&mut self) {
+        if *self.waits.get_mut() {
+            self.region.went_before_admission();
+        }
+    }
+}

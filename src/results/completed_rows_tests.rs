@@ -1,0 +1,548 @@
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::results::Entry;
+use crate::row::{Carried, Link, Position};
+use crate::verdict::ReplyDetails;
+
+const KEYER: [u8; 16] = [3; 16];
+
+fn settings(format: Format, carry: &[&str], skip_failed: bool) -> Settings {
+    let name = match format {
+        Format::Csv | Format::SpreadsheetCsv => "people.results.csv",
+        Format::Jsonl => "people.results.jsonl",
+    };
+    Settings {
+        path: PathBuf::from(name),
+        carry: carry.iter().map(ToString::to_string).collect(),
+        run_id: "run-1".into(),
+        started: SystemTime::UNIX_EPOCH,
+        open_rows: 4,
+        skip_failed,
+        durable: false,
+        spreadsheet_safe: false,
+        calls_aws: false,
+    }
+}
+
+fn entry(user: &str, outcome: Outcome, carried: Vec<Carried>) -> Entry {
+    Entry {
+        position: Position {
+            source: "people.csv".into(),
+            row: 1,
+            line: 2,
+        },
+        link: Link {
+            identity_id: "us-east-1:1".into(),
+            identity_pool_id: "us-east-1:2".into(),
+            developer_provider_name: "login.example.com".into(),
+            developer_user_identifier: user.into(),
+        },
+        carried,
+        key: None,
+        outcome,
+        facts: ReplyDetails::default(),
+        attempts: 1,
+        started_at: Some(SystemTime::UNIX_EPOCH),
+        finished_at: SystemTime::UNIX_EPOCH,
+        latency: Some(Duration::from_millis(5)),
+        room: None,
+    }
+}
+
+fn file_of(format: Format, entries: &[Entry], carry: &[&str]) -> Vec<u8> {
+    let settings = settings(format, carry, false);
+    let mut bytes = format.header(&settings.carry);
+    format.write(entries, "run-1", &settings.carry, &mut bytes);
+    bytes
+}
+
+fn scan(
+    format: Format,
+    bytes: &[u8],
+    skip_failed: bool,
+    marks: Vec<Mark>,
+) -> Result<CompletedRows, String> {
+    let left = LeftBehind {
+        marks,
+        ..LeftBehind::default()
+    };
+    scan_with(left, format, bytes, skip_failed)
+}
+
+fn scan_with(
+    left: LeftBehind,
+    format: Format,
+    bytes: &[u8],
+    skip_failed: bool,
+) -> Result<CompletedRows, String> {
+    let settings = settings(format, &[], skip_failed);
+    CompletedRows::scan(
+        Gathered::default(),
+        bytes,
+        format,
+        &settings,
+        &Keyer::new(KEYER),
+        left,
+    )
+    .map_err(|error| match error {
+        ScanError::Io(error) => error.to_string(),
+        ScanError::Foreign(why) | ScanError::OnlyHeader(why) => why,
+    })
+}
+
+fn key(user: &str) -> RowKey {
+    Keyer::new(KEYER).key(&entry(user, Outcome::Failed, Vec::new()).link)
+}
+
+/// Text with everything that could end a line or a field early.
+fn any_text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[a-z'=+@\"\\\\,;\r\n\0\u{202e}\u{5d0}\u{1f600} ]{0,12}",
+        proptest::collection::vec(any::<char>(), 0..8)
+            .prop_map(|chars| chars.into_iter().collect()),
+    ]
+}
+
+fn any_format() -> impl Strategy<Value = Format> {
+    prop::sample::select(vec![Format::Csv, Format::SpreadsheetCsv, Format::Jsonl])
+}
+
+fn any_outcome() -> impl Strategy<Value = Outcome> {
+    prop::sample::select(Outcome::ALL.to_vec())
+}
+
+proptest! {
+    #[test]
+    fn any_prefix_resumes(
+        rows in proptest::collection::vec((any_text(), any_outcome()), 0..6),
+        cut in 0.0..=1.0_f64,
+        format in any_format(),
+    ) {
+        let entries: Vec<_> = rows.iter().map(|(user, outcome)| entry(user, *outcome, vec![])).collect();
+        // Where the file ends after each line.
+        let ends: Vec<_> = (0..=entries.len()).map(|n| file_of(format, &entries[..n], &[]).len()).collect();
+        let whole = file_of(format, &entries, &[]);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a length is one")]
+        let cut = (whole.len() as f64 * cut) as usize;
+
+        let past = scan(format, &whole[..cut], false, vec![]).expect("a prefix is a results file");
+        let lines = ends.iter().filter(|end| **end <= cut).count();
+        let kept = if lines == 0 { 0 } else { ends[lines - 1] };
+        prop_assert_eq!(past.length, kept as u64);
+        let kept_rows = &rows[..lines.saturating_sub(1)];
+        for (user, _) in &rows {
+            let done = kept_rows.iter().any(|(other, outcome)| other == user && outcome.is_done());
+            prop_assert_eq!(past.skips(key(user)), done.then_some(Skipped::Done));
+        }
+    }
+
+    #[test]
+    fn any_content_is_read_back_as_it_was_written(
+        user in any_text(), message in any_text(), carried in any_text(), format in any_format(),
+    ) {
+        let mut written = entry(&user, Outcome::Failed, vec![Carried::Text(carried.clone())]);
+        written.facts.message = Some(message.clone());
+        let bytes = file_of(format, &[written], &["ticket"]);
+        let read = match format {
+            Format::Csv | Format::SpreadsheetCsv => {
+                let mut reader = csv::Reader::from_reader(&bytes[..]);
+                let record = reader.byte_records().next().expect("a record").expect("valid");
+                [6, 9, 17].map(|column| {
+                    let cell = format.plain(&record[column]).to_vec();
+                    String::from_utf8(cell).expect("UTF-8")
+                })
+            }
+            Format::Jsonl => {
+                let line: serde_json::Value = serde_json::from_slice(&bytes).expect("valid");
+                ["developer_user_identifier", "error_message", "ticket"]
+                    .map(|name| line[name].as_str().unwrap_or_default().to_owned())
+            }
+        };
+        prop_assert_eq!(read, [user, message, carried]);
+    }
+
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200), format in any_format()) {
+        let mut file = file_of(format, &[entry("u", Outcome::Unlinked, vec![])], &[]);
+        file.extend(bytes);
+        if let Ok(past) = scan(format, &file, false, vec![]) {
+            prop_assert!(past.length <= file.len() as u64);
+        }
+    }
+}
+
+#[test]
+fn the_last_outcome_decides_but_done_is_done() {
+    let entries = [
+        entry("failed then done", Outcome::Failed, vec![]),
+        entry("failed then done", Outcome::Unlinked, vec![]),
+        entry("done then failed", Outcome::NotLinked, vec![]),
+        entry("done then failed", Outcome::Failed, vec![]),
+        entry("failed", Outcome::Failed, vec![]),
+        entry("in doubt", Outcome::InDoubt, vec![]),
+        entry("failed then in doubt", Outcome::Failed, vec![]),
+        entry("failed then in doubt", Outcome::InDoubt, vec![]),
+        entry("invalid", Outcome::Invalid, vec![]),
+        entry("held", Outcome::Held, vec![]),
+    ];
+    for format in [Format::Csv, Format::Jsonl] {
+        let bytes = file_of(format, &entries, &[]);
+        for skip_failed in [false, true] {
+            let past = scan(format, &bytes, skip_failed, vec![]).expect("a results file");
+            let done = Some(Skipped::Done);
+            let failed = skip_failed.then_some(Skipped::Failed);
+            for (user, skipped) in [
+                ("failed then done", done),
+                ("done then failed", done),
+                ("failed", failed),
+                ("in doubt", None),
+                ("failed then in doubt", None),
+                ("invalid", None),
+                ("held", None),
+                ("never seen", None),
+            ] {
+                assert_eq!(past.skips(key(user)), skipped, "{user}");
+            }
+            assert!(past.is_in_doubt(key("in doubt")));
+            assert!(!past.is_in_doubt(key("failed")));
+        }
+    }
+}
+
+#[test]
+fn a_row_in_flight_is_in_doubt_until_a_later_line_tells() {
+    let before = file_of(Format::Csv, &[entry("u", Outcome::Failed, vec![])], &[]);
+    let entries = [
+        entry("u", Outcome::Failed, vec![]),
+        entry("u", Outcome::Failed, vec![]),
+    ];
+    let after = file_of(Format::Csv, &entries, &[]);
+    let mark = |since: usize| {
+        vec![Mark {
+            key: key("u"),
+            since: since as u64,
+        }]
+    };
+    let in_doubt = |bytes: &[u8], since| {
+        scan(Format::Csv, bytes, false, mark(since))
+            .expect("a results file")
+            .is_in_doubt(key("u"))
+    };
+    assert!(in_doubt(&before, before.len()), "no line since");
+    assert!(!in_doubt(&after, before.len()), "a line since");
+    assert!(in_doubt(&[], 0), "the results are gone");
+
+    let done = file_of(Format::Csv, &[entry("u", Outcome::Unlinked, vec![])], &[]);
+    assert!(
+        !in_doubt(&done, done.len()),
+        "a done row needs no other run"
+    );
+}
+
+#[test]
+fn marks_are_heeded_only_where_the_lines_behind_their_origin_are_of_their_run() {
+    let entries: Vec<_> = ["a", "b", "c"]
+        .map(|user| entry(user, Outcome::Failed, vec![]))
+        .into();
+    for format in [Format::Csv, Format::SpreadsheetCsv, Format::Jsonl] {
+        let ends: Vec<_> = (0..=3)
+            .map(|n| file_of(format, &entries[..n], &[]).len())
+            .collect();
+        let doubt = |lines: usize, begun: usize, run_id: &str, same_file| {
+            let left = LeftBehind {
+                marks: vec![Mark {
+                    key: key("marked"),
+                    since: ends[begun] as u64,
+                }],
+                origin: Some(Origin {
+                    length: ends[begun] as u64,
+                    run_id: run_id.into(),
+                    same_file,
+                }),
+                ..LeftBehind::default()
+            };
+            let file = file_of(format, &entries[..lines], &[]);
+            let past = scan_with(left, format, &file, false).expect("a results file");
+            // A doubt about all is one about the marked row too, whose mark says nothing any more.
+            let all = past.doubt().is_some();
+            assert_eq!(past.is_in_doubt(key("never called")), all);
+            assert!(past.is_in_doubt(key("marked")));
+            assert_eq!(past.interrupted().count(), usize::from(!all));
+            all
+        };
+        // The run has appended two lines, in this file or in one that was copied.
+        assert!(!doubt(3, 1, "run-1", true));
+        assert!(!doubt(3, 1, "run-1", false));
+        // Another one has.
+        assert!(doubt(3, 1, "run-2", true));
+        // None has: then it has to be the very file.
+        assert!(!doubt(1, 1, "run-2", true));
+        assert!(doubt(1, 1, "run-2", false));
+    }
+}
+
+#[test]
+fn a_line_behind_a_carriage_return_follows_it() {
+    let file = |n: usize| {
+        let entries: Vec<_> = (0..n)
+            .map(|_| entry("u", Outcome::Failed, vec![]))
+            .collect();
+        String::from_utf8(file_of(Format::Csv, &entries, &[])).expect("it is text")
+    };
+    // Saved by an editor, and gone on with.
+    let saved = file(1).replace('\n', "\r\n");
+    let gone_on = saved.clone() + &file(2)[file(1).len()..];
+    let left = LeftBehind {
+        marks: vec![Mark {
+            key: key("u"),
+            since: saved.len() as u64,
+        }],
+        ..LeftBehind::default()
+    };
+    let past = scan_with(left, Format::Csv, gone_on.as_bytes(), false).expect("a results file");
+    assert!(
+        !past.is_in_doubt(key("u")),
+        "the line behind the mark says what became of it"
+    );
+}
+
+#[test]
+fn what_is_no_results_file_is_refused() {
+    let refused = |format, bytes: &[u8]| scan(format, bytes, false, vec![]).expect_err("refused");
+    assert!(refused(Format::Csv, b"identity_id,user\n1,2\n").contains("lacks row, source, line"));
+    assert!(refused(Format::Csv, b"people").contains("lacks"));
+    assert!(refused(Format::Csv, b"\"\"").contains("lacks"));
+    assert!(refused(Format::Jsonl, b"{\"IdentityId\":\"x\"}\n").contains("line 1"));
+    assert!(refused(Format::Jsonl, b"people").contains("begin"));
+    assert!(refused(Format::Jsonl, b"\n\npeople").contains("begin"));
+
+    let mut broken = file_of(Format::Csv, &[entry("u", Outcome::Unlinked, vec![])], &[]);
+    broken.extend(b"2,people.csv,3\n");
+    broken.extend(&file_of(
+        Format::Csv,
+        &[entry("u", Outcome::Unlinked, vec![])],
+        &[],
+    ));
+    assert!(refused(Format::Csv, &broken).contains("line 3"));
+
+    let torn = file_of(Format::Csv, &[], &["ticket"]);
+    let carried = file_of(
+        Format::Csv,
+        &[entry("u", Outcome::Failed, vec![Carried::Absent])],
+        &["ticket"],
+    );
+    for carried in [&carried[..], torn.trim_ascii_end()] {
+        assert!(refused(Format::Csv, carried).contains("carries the columns ticket; give"));
+    }
+}
+
+#[test]
+fn a_header_with_other_carried_columns_and_no_line_is_begun_anew() {
+    for format in [Format::Csv, Format::SpreadsheetCsv] {
+        let header = file_of(format, &[], &["ticket"]);
+        let past = scan(format, &header, false, vec![]).expect("nothing is lost");
+        assert!(past.other_header && past.length == 0);
+        // Any byte behind it may be somebody's.
+        for more in ["x", "\"", "1,people.csv,2\n"] {
+            let file = [&header[..], more.as_bytes()].concat();
+            scan(format, &file, false, vec![]).expect_err("refused");
+        }
+        let in_flight = Mark {
+            key: key("u"),
+            since: header.len() as u64,
+        };
+        scan(format, &header, false, vec![in_flight]).expect_err("its place would be another");
+    }
+    let lacking = file_of(Format::Csv, &[], &[]).split_off(4);
+    scan(Format::Csv, &lacking, false, vec![]).expect_err("it is no header of ours");
+}
+
+#[test]
+fn a_header_that_was_cut_off_is_begun_anew() {
+    // Cut off within a pair of quotes, its last column seems to be one without quotes.
+    let keyer = Keyer::new(KEYER);
+    for format in [Format::Csv, Format::SpreadsheetCsv] {
+        let settings = settings(format, &["the \"ticket\", or\nnone"], false);
+        let header = format.header(&settings.carry);
+        for cut in 0..header.len() {
+            let past = CompletedRows::scan(
+                Gathered::default(),
+                &header[..cut],
+                format,
+                &settings,
+                &keyer,
+                LeftBehind::default(),
+            );
+            assert_eq!(past.ok().map(|past| past.length), Some(0), "{cut}");
+        }
+    }
+}
+
+#[test]
+fn whole_lines_are_kept_to_their_last_byte() {
+    for format in [Format::Csv, Format::SpreadsheetCsv] {
+        let file = file_of(format, &[entry("u", Outcome::Unlinked, vec![])], &[]);
+        let file = String::from_utf8(file).expect("it is text");
+        let torn = file.clone() + "\"\"";
+        let past = scan(format, torn.as_bytes(), false, vec![]).expect("a results file");
+        assert_eq!(past.length, file.len() as u64);
+        // As a spreadsheet or an editor leaves them.
+        let marked = "\u{feff}".to_owned() + file.trim_start_matches('\u{feff}');
+        for file in [file.replace('\n', "\r\n"), marked, file + "\n\r\n\n"] {
+            let past = scan(format, file.as_bytes(), false, vec![]).expect("a results file");
+            assert_eq!(past.length, file.len() as u64, "{file:?}");
+            assert!(past.skips(key("u")).is_some());
+        }
+    }
+}
+
+#[test]
+fn no_cell_for_a_spreadsheet_is_a_formula() {
+    for user in [
+        "=1+1",
+        "+1",
+        "-1",
+        "@SUM(A1)",
+        "\t=1",
+        "\r=1",
+        "'=1",
+        "\u{ff1d}1",
+    ] {
+        let mut row = entry(user, Outcome::Unlinked, vec![Carried::Text(user.into())]);
+        row.facts.message = Some(user.into());
+        let bytes = file_of(Format::SpreadsheetCsv, &[row], &["note"]);
+        let mut reader = csv::Reader::from_reader(&bytes[..]);
+        let record = reader.records().next().expect("a record").expect("valid");
+        for column in [6, 9, 17] {
+            assert_eq!(record[column], format!("'{user}"));
+        }
+        assert!(
+            scan_safe(&bytes, &["note"]).skips(key(user)).is_some(),
+            "{user}"
+        );
+    }
+}
+
+#[test]
+fn no_name_of_a_column_for_a_spreadsheet_is_a_formula() {
+    let names = ["=HYPERLINK(\"x\")", "'plain", "+ticket", "note"];
+    let mut row = entry("u", Outcome::Unlinked, vec![]);
+    row.carried = names.map(|name| Carried::Text(name.into())).to_vec();
+    let guarded = file_of(Format::SpreadsheetCsv, &[row], &names);
+    let mut reader = csv::Reader::from_reader(&guarded[..]);
+    let header: Vec<_> = reader
+        .headers()
+        .expect("a header")
+        .iter()
+        .skip(17)
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(
+        header,
+        ["'=HYPERLINK(\"x\")", "''plain", "'+ticket", "note"]
+    );
+    assert!(scan_safe(&guarded, &names).skips(key("u")).is_some());
+    // As an earlier version has begun it.
+    let carry = names.map(str::to_owned);
+    let old = Format::SpreadsheetCsv.unguarded_header(&carry);
+    let new = Format::SpreadsheetCsv.header(&carry);
+    let lines = &guarded[new.len()..];
+    assert!(
+        scan_safe(&[&old, lines].concat(), &names)
+            .skips(key("u"))
+            .is_some()
+    );
+    // Other names are told as they were given.
+    let settings = settings(Format::SpreadsheetCsv, &["other"], false);
+    let keyer = Keyer::new(KEYER);
+    let scanned = CompletedRows::scan(
+        Gathered::default(),
+        &guarded[..],
+        Format::SpreadsheetCsv,
+        &settings,
+        &keyer,
+        LeftBehind::default(),
+    );
+    match scanned {
+        Err(ScanError::Foreign(why)) => {
+            assert!(
+                why.contains("carries the columns =HYPERLINK(\"x\"), 'plain, +ticket, note;"),
+                "{why}"
+            );
+        }
+        _ => panic!("it carries other columns"),
+    }
+}
+
+fn scan_safe(bytes: &[u8], carry: &[&str]) -> CompletedRows {
+    let settings = settings(Format::SpreadsheetCsv, carry, false);
+    let keyer = Keyer::new(KEYER);
+    CompletedRows::scan(
+        Gathered::default(),
+        bytes,
+        Format::SpreadsheetCsv,
+        &settings,
+        &keyer,
+        LeftBehind::default(),
+    )
+    .unwrap_or_else(|_| panic!("a results file"))
+}
+
+/// Reads a file whose whole content is this.
+fn read(format: Format, bytes: &[u8]) -> Result<CompletedRows, OpenError> {
+    let mut file = tempfile::tempfile().expect("a file");
+    std::io::Write::write_all(&mut file, bytes).expect("written");
+    let settings = settings(format, &[], false);
+    CompletedRows::read(
+        &file,
+        format,
+        &settings,
+        &Keyer::new(KEYER),
+        LeftBehind::default(),
+    )
+}
+
+#[test]
+fn only_what_holds_no_whole_line_is_cut_off() {
+    let format = Format::Csv;
+    let whole = file_of(format, &[entry("u", Outcome::Unlinked, vec![])], &[]);
+    let header = format.header(&[]).len();
+    let line = str::from_utf8(&whole[header..]).expect("it is text");
+    // A quote that is never closed, and what stands behind it.
+    let behind = |tail: &str| {
+        let bytes = [&whole[..], b"2,\"people\n", tail.as_bytes()].concat();
+        read(format, &bytes).map(|past| past.length)
+    };
+    for tail in [
+        "",
+        "a user,of two lines\n",
+        // As many fields as a line has, and as many bytes.
+        &line.replace(",unlinked,", ",u,"),
+        // An outcome at its place, in no line of ours.
+        &line.replace("run-1", "run-1,more"),
+        // The last one has not been written to its end.
+        line.trim_end(),
+    ] {
+        assert_eq!(behind(tail).ok(), Some(whole.len() as u64), "{tail:?}");
+    }
+    for tail in [line, &format!("people\n{line}people\n")] {
+        let error = behind(tail).expect_err("damage").to_string();
+        assert!(error.contains("a quote is never closed"), "{error}");
+    }
+}
+
+#[test]
+fn a_line_with_more_or_fewer_fields_is_no_result() {
+    for change in [",more\n", "\n"] {
+        let mut file = file_of(Format::Csv, &[entry("u", Outcome::Unlinked, vec![])], &[]);
+        let end = if change == "\n" { ",run-1\n" } else { "\n" };
+        file.truncate(file.len() - end.len());
+        file.extend(change.as_bytes());
+        let why = scan(Format::Csv, &file, false, vec![]).expect_err("refused");
+        assert!(why.contains("line 2 is no result"), "{why}");
+    }
+}
