@@ -5,7 +5,6 @@ use std::io::{self, Write};
 use std::panic;
 use std::process::ExitCode;
 
-use clap::CommandFactory;
 use cognito_unlink::cli::{
     self, Argument, Cli, Command, EmulatorArgs, LogFormat, PlanArgs, RunArgs, SingleArgs,
     plain_words,
@@ -119,19 +118,12 @@ impl Drop for LastWords {
     }
 }
 
-/// Prints a manual page: the program's, which names the commands' as `cognito-unlink-run(1)`, or that of a command.
+/// Prints a man page: the program's, which names the commands' as `cognito-unlink-run(1)`, or that of a command.
 fn manual(command: Option<&str>) -> Result<Exit, Error> {
-    let mut program = Cli::command();
-    // Only then do the commands know what they are called.
-    program.build();
-    let page = match command {
-        None => Some(program),
-        Some(name) => program.find_subcommand(name).cloned(),
-    };
-    let page = page.ok_or_else(|| {
+    let page = cli::man_page(command).ok_or_else(|| {
         Error::usage("there is no such command").hint("`cognito-unlink --help` lists them.")
     })?;
-    print(|out| clap_mangen::Man::new(page).render(out))
+    print(|out| out.write_all(page.as_bytes()))
 }
 
 fn plan_rows(
