@@ -78,13 +78,18 @@ pub fn man_page(command: Option<&str>) -> Option<String> {
         Some(_) => "",
     };
     let notes = notes(&definitions, page);
+    let usage = definitions.clone().render_usage().to_string();
+    let usage = usage.trim_start_matches("Usage: ").to_owned();
     // The page says itself what clap would put into a section EXTRA; the version stands in its foot.
     let definitions = definitions
         .after_help(Resettable::Reset)
         .after_long_help(Resettable::Reset)
-        .version(Resettable::Reset);
+        .version(Resettable::Reset)
+        .override_usage(usage);
     let mut roff = Vec::new();
     Man::new(definitions)
+        // An empty date would be left out, and what follows taken for it.
+        .date("\"\"")
         .source(source)
         .manual("User Commands")
         .render(&mut roff)

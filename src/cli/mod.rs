@@ -47,13 +47,11 @@ pub struct Cli {
 pub enum Command {
     /// Unlink every row of the inputs, and record the outcome of each
     #[command(
-        after_help = BRIEF,
         after_long_help = manual::help(manual::RUN, "run")
     )]
     Run(Box<RunArgs>),
     /// Check every row and forecast the run, without calling AWS
     #[command(
-        after_help = BRIEF,
         after_long_help = manual::help(manual::PLAN, "plan")
     )]
     Plan(Box<PlanArgs>),
@@ -61,7 +59,6 @@ pub enum Command {
     UnlinkDeveloperIdentity(Box<SingleArgs>),
     /// Serve a part of the Cognito Identity API on this machine, for rehearsals and tests
     #[command(
-        after_help = BRIEF,
         after_long_help = manual::help(manual::EMULATOR, "emulator")
     )]
     Emulator(Box<EmulatorArgs>),
@@ -76,9 +73,6 @@ pub enum Command {
         command: Option<String>,
     },
 }
-
-/// What `-h` says below the options.
-const BRIEF: &str = "`--help` says more, with exit codes and examples.";
 
 /// Returns the completions for a shell, as a script.
 #[must_use]
