@@ -37,7 +37,7 @@ pub use words::{Misread, plain_words};
 )]
 #[command(arg_required_else_help = true, subcommand_required = true)]
 pub struct Cli {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -46,11 +46,16 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Unlink every row of the inputs, and record the outcome of each
+    ///
+    /// Outcomes go to a results file beside the first input. The same command, run again, skips the rows that are done and goes on
+    /// with the others. On a terminal it asks before it calls AWS.
     #[command(
         after_long_help = manual::help(manual::RUN, "run")
     )]
     Run(Box<RunArgs>),
     /// Check every row and forecast the run, without calling AWS
+    ///
+    /// It takes the options of `run`, and tells which rows are invalid, duplicate, done or held, and how long the others take.
     #[command(
         after_long_help = manual::help(manual::PLAN, "plan")
     )]
@@ -58,6 +63,8 @@ pub enum Command {
     /// Unlink one user, as `aws cognito-identity unlink-developer-identity` does
     UnlinkDeveloperIdentity(Box<SingleArgs>),
     /// Serve a part of the Cognito Identity API on this machine, for rehearsals and tests
+    ///
+    /// It prints its URL and serves until a signal comes. It is not Cognito, keeps everything in memory, and forgets it at the end.
     #[command(
         after_long_help = manual::help(manual::EMULATOR, "emulator")
     )]

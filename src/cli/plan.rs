@@ -24,7 +24,7 @@ pub struct PlanArgs {
     #[arg(long, help_heading = "Plan")]
     pub online: bool,
 
-    /// What the run would be told.
+    /// Arguments of the run that is planned.
     #[command(flatten)]
     pub run: RunArgs,
 }

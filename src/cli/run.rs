@@ -32,11 +32,11 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILE")]
     pub plan: Option<PathBuf>,
 
-    /// The plan that is taken over: a configuration beside it counts like one beside the inputs.
+    /// Plan that is taken over: a configuration beside it counts like one beside the inputs.
     #[arg(skip)]
     pub beside: Option<PathBuf>,
 
-    /// How the inputs are to be read, and which columns are which.
+    /// Format and columns of the inputs.
     #[command(flatten)]
     pub input: InputArgs,
 
@@ -196,7 +196,7 @@ pub struct RunArgs {
     pub log_format: LogFormat,
 }
 
-/// How inputs are to be read.
+/// Format and columns of the inputs.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Input")]
 pub struct InputArgs {
@@ -235,7 +235,7 @@ pub struct InputArgs {
     pub developer_provider_name: Option<String>,
 }
 
-/// How `not_linked` counts for the exit code.
+/// Weight of `not_linked` for the exit code.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum NotLinked {
     /// As done
@@ -245,17 +245,17 @@ pub enum NotLinked {
     Fail,
 }
 
-/// What to do when the credentials expire.
+/// Reaction to credentials that expire.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum OnExpiry {
     /// End the run; the same command goes on once they are renewed
     #[default]
     Halt,
-    /// Keep the run alive and look for others every 30 seconds
+    /// Keep the run alive, and try to load others every 30 seconds
     Wait,
 }
 
-/// How progress is shown.
+/// Style of progress.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum ProgressStyle {
     /// A bar on a terminal, plain lines elsewhere
