@@ -52,7 +52,7 @@ pub struct RunArgs {
     /// Begin CSV results that are safe to open in a spreadsheet: no cell is taken for a formula
     #[arg(long, help_heading = "Results")]
     pub spreadsheet_safe: bool,
-    /// Count rows that were not linked in this way for the exit code
+    /// Count rows that were not linked as done (ok) or as failed for the exit code
     #[arg(
         long,
         value_name = "HOW",
@@ -87,7 +87,7 @@ pub struct RunArgs {
     /// Give a row up after this many attempts that had a server error or no answer. Throttled attempts do not count
     #[arg(long, allow_negative_numbers = true, value_name = "N", default_value = "8", value_parser = count::<NonZeroU32>, help_heading = "Retries")]
     pub max_attempts: NonZeroU32,
-    /// Wait at most this long for the answer to one attempt, e.g. 10s or 500ms
+    /// Wait at most this long for the answer to one attempt, e.g. 10s or 500ms. In times a bare number is seconds
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time, help_heading = "Retries")]
     pub timeout: Duration,
     /// Wait at most this long for a connection
@@ -125,7 +125,7 @@ pub struct RunArgs {
     #[arg(long, allow_negative_numbers = true, value_name = "N|P%", value_parser = at_most, help_heading = "Stopping early")]
     pub max_invalid: Option<AtMost>,
 
-    /// Do not unlink the developer user identifiers in this file, one a line, plain or as sha256:<hex>; repeatable.
+    /// Do not unlink the developer user identifiers in this file, one a line, plain or as sha256:HEX; repeatable.
     /// The file is read again when it changes. Near matches (case, white space, invisible characters, quotes, Unicode form) are held
     /// too, with code `NearHold` and exit code 1
     #[arg(long, value_name = "FILE", help_heading = "Before the first call")]
