@@ -18,7 +18,6 @@ use crate::settings::Settings;
 use crate::stderr::{self, Kind};
 use crate::supervisor::{Supervisor, end_unsupervised, write_out};
 use crate::{aws_cli, plan};
-use clap::CommandFactory;
 use tokio::runtime::Builder;
 
 /// Runs the program, and returns its exit code.
@@ -116,19 +115,12 @@ impl Drop for LastWords {
     }
 }
 
-/// Prints a manual page: the program's, which names the commands' as `cognito-unlink-run(1)`, or that of a command.
+/// Prints a man page: the program's, which names the commands' as `cognito-unlink-run(1)`, or that of a command.
 fn manual(command: Option<&str>) -> Result<Exit, Error> {
-    let mut program = Cli::command();
-    // Only then do the commands know what they are called.
-    program.build();
-    let page = match command {
-        None => Some(program),
-        Some(name) => program.find_subcommand(name).cloned(),
-    };
-    let page = page.ok_or_else(|| {
+    let page = cli::man_page(command).ok_or_else(|| {
         Error::usage("there is no such command").hint("`cognito-unlink --help` lists them.")
     })?;
-    print(|out| clap_mangen::Man::new(page).render(out))
+    print(|out| out.write_all(page.as_bytes()))
 }
 
 fn plan_rows(
