@@ -78,11 +78,11 @@ async fn a_connection_is_kept_and_requests_may_queue_up() {
         stream.write_all(both.as_bytes()).await.expect("written");
         let (head, body) = answer(&mut stream).await;
         assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
-        assert!(head.contains("\r\nx-amzn-RequestId: 00000000-0000-4000-8000-000000000001\r\n"));
+        assert!(head.contains("\r\nx-amzn-requestid: 00000000-0000-4000-8000-000000000001\r\n"));
         assert_eq!(body, "");
         let (head, body) = answer(&mut stream).await;
         assert!(
-            head.contains("\r\nx-amzn-ErrorType: ResourceNotFoundException:\r\n"),
+            head.contains("\r\nx-amzn-errortype: ResourceNotFoundException:\r\n"),
             "{head}"
         );
         assert!(head.contains("-000000000002\r\n"), "{head}");
@@ -216,7 +216,7 @@ async fn what_nobody_offers_is_unknown_signed_or_not() {
             .expect("written");
         let (head, _) = answer(&mut stream).await;
         assert!(
-            head.contains("x-amzn-ErrorType: MissingAuthenticationTokenException:"),
+            head.contains("x-amzn-errortype: MissingAuthenticationTokenException:"),
             "{head}"
         );
     })
