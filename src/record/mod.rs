@@ -24,7 +24,7 @@ pub use writer::{Held, Recorded, Recording, Settled, ToRecord, Writer};
 
 use side_file::LeftBehind;
 
-use crate::files::{self, FileId};
+use crate::files::{self, Identity};
 use crate::outcome::{Facts, Outcome};
 use crate::row::{Carried, InvalidRow, Keyer, Link, Position, RowKey, Taken};
 
@@ -329,7 +329,7 @@ fn may_begin_behind(path: &Path, link: &fs::Metadata) -> io::Result<bool> {
 /// Makes sure that the open file still is the one at `path`, and describes it.
 fn check_place(path: &Path, file: &File) -> io::Result<fs::Metadata> {
     let metadata = file.metadata()?;
-    if FileId::of(&metadata) == FileId::of(&fs::metadata(path)?) {
+    if Identity::of(&metadata) == Identity::at(path)? {
         Ok(metadata)
     } else {
         Err(io::Error::other("another file has taken its place"))

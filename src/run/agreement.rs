@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::io::{self, BufRead};
-use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -17,6 +16,7 @@ use crate::call::aws::{AwsCalls, is_loopback};
 use crate::call::look::{Caller, Look, Pool, Untold, Why};
 use crate::clock;
 use crate::error::{Error, Exit};
+use crate::files::Version;
 use crate::hold::{Holds, UserHashes};
 use crate::input::{self, Input, Patience, Read};
 use crate::record::Skipped;
@@ -60,7 +60,7 @@ impl Question<'_> {
             )
             .hint("Rehearse it with --rehearse, then confirm it with --yes, or run a reviewed plan with --plan."));
         }
-        let shown = stamps(&self.settings.inputs);
+        let shown = versions(&self.settings.inputs);
         let survey = Survey::of(self.settings, self.holds)?;
         let (account, pools) = self.look_up(&survey).await;
         for (id, looked) in &pools {
@@ -84,7 +84,7 @@ impl Question<'_> {
         if !answered(text, number).await {
             return Err(Error::usage("not confirmed; nothing was called"));
         }
-        if stamps(&self.settings.inputs) != shown {
+        if versions(&self.settings.inputs) != shown {
             return Err(Error::usage(
                 "an input was changed or replaced since it was looked at for the question; nothing was called",
             )
@@ -127,23 +127,16 @@ impl Question<'_> {
     }
 }
 
-/// What tells of each input file whether it is still the same; nothing for what cannot be read twice.
-fn stamps(inputs: &[Input]) -> Vec<Option<[i64; 6]>> {
-    let stamp = |input: &Input| match input {
+/// Returns the version of each input file; none for an input that cannot be read twice.
+fn versions(inputs: &[Input]) -> Vec<Option<Version>> {
+    let version = |input: &Input| match input {
         Input::File(path) if input.can_be_read_again() => {
             let metadata = std::fs::metadata(path).ok()?;
-            Some([
-                metadata.dev().cast_signed(),
-                metadata.ino().cast_signed(),
-                metadata.mtime(),
-                metadata.mtime_nsec(),
-                metadata.ctime(),
-                metadata.ctime_nsec(),
-            ])
+            Some(Version::of(&metadata))
         }
         _ => None,
     };
-    inputs.iter().map(stamp).collect()
+    inputs.iter().map(version).collect()
 }
 
 /// Asks, and says whether the answer was yes and, where a number is wanted, that number.

@@ -22,8 +22,6 @@ mod workers;
 
 use std::collections::{HashMap, HashSet};
 use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -48,6 +46,7 @@ use crate::call::aws::{self, AwsCalls};
 use crate::call::look::Pool;
 use crate::emulator::{self, Emulator};
 use crate::error::{Error, Exit};
+use crate::files::Identity;
 use crate::hold::{Files, Holds};
 use crate::input::{self, Input, InputError, Patience, Read};
 use crate::limits;
@@ -232,7 +231,7 @@ fn check_inputs(settings: &Settings) -> Result<(), Error> {
     let results = settings
         .results
         .as_ref()
-        .and_then(|named| inode(&named.path));
+        .and_then(|named| Identity::at(&named.path).ok());
     let reading = input::Settings {
         patience: Patience::none(),
         ..settings.input.clone()
@@ -240,7 +239,7 @@ fn check_inputs(settings: &Settings) -> Result<(), Error> {
     for input in &settings.inputs {
         if let Input::File(path) = input
             && results.is_some()
-            && inode(path) == results
+            && Identity::at(path).ok() == results
         {
             // Every line that is recorded would be read as one more row.
             return Err(Error::usage(format!(
@@ -282,12 +281,6 @@ fn first_region(settings: &Settings) -> Option<String> {
 
 /// Rows that are looked at for their Region; more, and a file of nothing but invalid rows is read twice.
 const FIRST_ROWS: usize = 1000;
-
-/// What tells whether two names are of one file.
-fn inode(path: &Path) -> Option<(u64, u64)> {
-    let metadata = std::fs::metadata(path).ok()?;
-    Some((metadata.dev(), metadata.ino()))
-}
 
 /// An input that cannot be read, as the end of a run or plan.
 #[must_use]
