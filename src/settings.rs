@@ -71,8 +71,6 @@ pub struct Settings {
     pub agreed: bool,
     /// Whether `not_linked` leaves an exit code of 1.
     pub not_linked_fails: bool,
-    /// Whether the summary is JSON.
-    pub json: bool,
     /// How progress is shown.
     pub progress: Style,
     /// Where quotas are kept from one run to the next, unless they are not.
@@ -252,7 +250,6 @@ impl Settings {
             },
             agreed: args.yes,
             not_linked_fails: args.not_linked == NotLinked::Fail,
-            json: args.json,
             progress: style(args.progress, args.log_format),
             quotas: Quotas::path().filter(|_| mode == Mode::Real && !args.no_state),
             rows: None,

@@ -29,8 +29,6 @@ pub struct Snapshot {
     pub elapsed: Duration,
     /// Attempts started.
     pub calls: u64,
-    /// Attempts answered with "too many".
-    pub throttled: u64,
     /// Calls in flight.
     pub in_flight: usize,
     /// Calls in flight that the pace comes to, by Little's law from the measured latency.

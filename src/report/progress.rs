@@ -423,7 +423,6 @@ mod tests {
             tally,
             elapsed: Duration::ZERO,
             calls: 0,
-            throttled: 0,
             in_flight: 0,
             wanted_in_flight: 0.0,
             queued: 0,

@@ -497,7 +497,6 @@ impl<'a, C: Unlink> Engine<'a, C> {
             tally: self.tally,
             elapsed: began.elapsed(),
             calls: counters.calls.load(Ordering::Relaxed),
-            throttled: counters.throttled.load(Ordering::Relaxed),
             in_flight: self.context.admission.in_flight(),
             wanted_in_flight: self.context.admission.calls_in_flight(),
             queued,

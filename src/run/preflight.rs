@@ -96,12 +96,6 @@ pub(super) enum Sight {
 }
 
 impl Preflight {
-    /// Lets everything pass.
-    #[must_use]
-    pub fn none() -> Self {
-        Self::new(Allowed::default())
-    }
-
     /// Lets pass what is allowed, and looks nothing up.
     #[must_use]
     pub fn new(allowed: Allowed) -> Self {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cognito_unlink::admit::Admission;
+use cognito_unlink::config::Allowed;
 use cognito_unlink::outcome::Outcome;
 use cognito_unlink::record::{Entry, Recorded, Recording, ToRecord};
 use cognito_unlink::row::{Keyer, Link, Position, Row, Trust};
@@ -135,7 +136,7 @@ async fn perform(calls: SimulatedService, run: &Run, seed: u64, nth: u64) -> Pla
         settings.bounds,
         Wires {
             fed,
-            preflight: Preflight::none(),
+            preflight: Preflight::new(Allowed::default()),
             input_ends: true,
             recording: Recording {
                 orders,
