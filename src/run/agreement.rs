@@ -20,7 +20,7 @@ use crate::files::Version;
 use crate::hold::{Holds, UserHashes};
 use crate::input::{self, Input, Patience, Read};
 use crate::record::Skipped;
-use crate::report::{grouped, spoken};
+use crate::report::{counted, spoken};
 use crate::row::{Row, region_of};
 use crate::settings::Settings;
 use crate::stderr;
@@ -296,7 +296,7 @@ impl Survey {
                 Some(Ok(pool)) => format!("{} ({id})", printable(&pool.name)),
                 _ => id.into_owned(),
             };
-            let _ = writeln!(text, "  {at_least}{} in pool {pool}", counted(*rows));
+            let _ = writeln!(text, "  {at_least}{} in pool {pool}", counted(*rows, "row"));
         }
         if let more @ 1.. = self.pools.len().saturating_sub(NAMED) {
             let _ = writeln!(text, "  and rows in {more} more pools");
@@ -314,11 +314,11 @@ impl Survey {
             (self.invalid, "invalid"),
         ] {
             if rows > 0 {
-                let _ = writeln!(text, "  {at_least}{} left out: {why}", counted(rows));
+                let _ = writeln!(text, "  {at_least}{} left out: {why}", counted(rows, "row"));
             }
         }
         if let Some(limit) = settings.bounds.limit {
-            let _ = writeln!(text, "It stops after {} (--limit).", counted(limit));
+            let _ = writeln!(text, "It stops after {} (--limit).", counted(limit, "row"));
         }
         let _ = writeln!(text, "{}", self.forecast(settings));
         text.push_str("\nAn unlink cannot simply be undone. ");
@@ -344,12 +344,5 @@ impl Survey {
                 format!("At {rate} that takes {}, until {at} UTC.", spoken(takes))
             }
         }
-    }
-}
-
-fn counted(rows: u64) -> String {
-    match rows {
-        1 => "1 row".to_owned(),
-        _ => format!("{} rows", grouped(rows)),
     }
 }
