@@ -18,6 +18,7 @@
 //! - [`single`] makes one call as the AWS CLI does, beside all this.
 //! - [`cli`] is text, [`settings`] what the text means; [`error`], [`signal`] and [`terminal`] are what they say.
 //! - [`limits`] is what the operating system grants: where it refuses a file or a thread, that is what is said.
+//! - [`url`] checks endpoints.
 //! - [`supervisor`] heeds signals whatever else the program is doing; [`stderr`] writes what is said without anyone waiting.
 //! - [`emulator`] knows nothing of all this: what is measured against it must not share its mistakes.
 
@@ -47,4 +48,5 @@ pub mod single;
 pub mod stderr;
 pub mod supervisor;
 pub mod terminal;
+pub mod url;
 pub mod worker;

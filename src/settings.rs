@@ -20,6 +20,7 @@ use crate::retry::Policy;
 use crate::row::{Field, Trust};
 use crate::run::{Bounds, Breaker, quoted};
 use crate::terminal;
+use crate::url::{CREDENTIALS_IN_URL, has_credentials};
 
 /// What a run does with its rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -417,8 +418,8 @@ fn new_run_id(now: SystemTime) -> Result<String, Error> {
 }
 
 fn check_endpoint(url: Option<&str>) -> Result<(), Error> {
-    if url.is_some_and(aws::has_credentials) {
-        let why = aws::CREDENTIALS_IN_URL;
+    if url.is_some_and(has_credentials) {
+        let why = CREDENTIALS_IN_URL;
         return Err(Error::usage(format!("--endpoint-url {why}")));
     }
     Ok(())

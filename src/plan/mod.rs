@@ -33,8 +33,9 @@ use crate::input::Input;
 use crate::quotas::Quotas;
 use crate::report::notice;
 use crate::row::region_of;
-use crate::run::{endpoint, is_loopback, quoted, tell_passed_over};
+use crate::run::{endpoint, quoted, tell_passed_over};
 use crate::settings::Settings;
+use crate::url::is_loopback;
 use refused::Refused;
 pub use refused::remove_unfinished;
 

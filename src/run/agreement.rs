@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout};
 
 use super::lookups::LookUps;
 use super::{not_allowed, peek, unreadable};
-use crate::call::aws::{AwsCalls, is_loopback};
+use crate::call::aws::AwsCalls;
 use crate::call::look::{Caller, Look, Pool, Untold, Why};
 use crate::clock;
 use crate::error::{Error, Exit};
@@ -25,6 +25,7 @@ use crate::row::{Row, region_of};
 use crate::settings::Settings;
 use crate::stderr;
 use crate::terminal::{can_ask, printable};
+use crate::url::is_loopback;
 
 /// How long the inputs are read before the question is asked.
 const LOOKING: Duration = Duration::from_secs(2);

@@ -41,7 +41,6 @@ use agreement::Question;
 use memory::Memory;
 
 use crate::admit::Admission;
-pub use crate::call::aws::is_loopback;
 use crate::call::aws::{self, AwsCalls};
 use crate::call::look::Pool;
 use crate::emulator::{self, Emulator};
@@ -55,6 +54,7 @@ use crate::report::{Born, Progress, Reading, Report, Totals, Unread, counted, no
 use crate::row::{Keyer, Position, ROOM, Room, region_of};
 use crate::settings::{Mode, Origin, Settings};
 use crate::signal::{Signal, Stop};
+use crate::url::is_loopback;
 use crate::worker::{Context, Counters};
 
 /// What comes before the first call is done.

@@ -96,7 +96,6 @@ impl Settings {
     }
 }
 
-pub use endpoint::{CREDENTIALS_IN_URL, has_credentials, is_loopback};
 pub use region::is_region;
 
 /// The endpoint that [`AwsCalls`] with these settings would call in place of AWS's. Calls nobody.
