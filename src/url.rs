@@ -17,6 +17,14 @@ pub fn is_http(url: &str) -> bool {
     })
 }
 
+/// Returns the host of a URL, with its port if that is given, and without a user name and password.
+#[must_use]
+pub fn host_and_port(url: &str) -> Option<String> {
+    let uri = url.parse::<Uri>().ok()?;
+    let host = uri.authority()?.as_str().rsplit('@').next()?;
+    Some(host.to_owned())
+}
+
 /// Returns whether the host of a URL is this machine.
 #[must_use]
 pub fn is_loopback(url: &str) -> bool {
@@ -69,6 +77,19 @@ mod tests {
             "http://h/\n",
         ] {
             assert!(!is_http(url), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_host_is_named_without_its_credentials() {
+        for (url, host) in [
+            ("http://u:p@h:1/x@y", Some("h:1")),
+            ("https://[::1]/?a=b", Some("[::1]")),
+            ("https://h", Some("h")),
+            ("/x", None),
+            ("http://u:p@h@i", Some("i")),
+        ] {
+            assert_eq!(host_and_port(url).as_deref(), host, "{url}");
         }
     }
 

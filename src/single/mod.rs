@@ -56,7 +56,7 @@ pub async fn run(args: SingleArgs) -> Result<String, Error> {
         } else {
             "The endpoint that the environment or the AWS files name"
         };
-        return Err(failed(format!("{endpoint} {}", CREDENTIALS_IN_URL)));
+        return Err(failed(format!("{endpoint} {CREDENTIALS_IN_URL}")));
     }
     let asked = Asked {
         region,

@@ -48,6 +48,7 @@ use tokio::time::sleep;
 use super::{LastCheck, Unlink};
 use crate::outcome::{Answer, Facts, Heard};
 use crate::row::Link;
+use crate::url::host_and_port;
 use account::account_told;
 use answer::{OnlyCognito, answer_of, find};
 use at_hand::AtHand;
@@ -399,9 +400,7 @@ impl Unlink for AwsCalls {
 
     fn host(&self, region: &str) -> Option<String> {
         if let Some(url) = &self.endpoints.cognito {
-            let rest = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
-            let authority = rest.split(['/', '?', '#']).next()?;
-            return Some(authority.rsplit('@').next()?.to_owned());
+            return host_and_port(url);
         }
         let clients = self.clients.read().unwrap_or_else(PoisonError::into_inner);
         let is_another = clients.shared.use_fips() == Some(true)
