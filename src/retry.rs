@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::outcome::{Cause, Class, Outcome};
 
 /// A service that asks for a longer wait (`Retry-After`) than this, and than a row lives, halts the run: somebody should look why.
-pub const LONGEST_ASKED: Duration = Duration::from_secs(60 * 60);
+pub const LONGEST_ASKED: Duration = Duration::from_hours(1);
 
 /// How long and how often a row is tried.
 #[derive(Debug, Clone, Copy)]
@@ -28,7 +28,7 @@ impl Policy {
     /// The contract's defaults.
     pub const DEFAULT: Self = Self {
         max_attempts: 8,
-        give_up_after: Duration::from_secs(15 * 60),
+        give_up_after: Duration::from_mins(15),
         first_backoff: Duration::from_millis(200),
         longest_backoff: Duration::from_secs(20),
         wait_for_credentials: false,
@@ -426,7 +426,7 @@ mod tests {
             };
             history.next(class, None, known, &POLICY, begin + age, 0.5)
         };
-        let (minute, life) = (Duration::from_secs(60), POLICY.give_up_after);
+        let (minute, life) = (Duration::from_mins(1), POLICY.give_up_after);
         for class in [Class::Lost, Class::NotSent] {
             assert!(matches!(after(class, minute, minute), Next::Again(_)));
             assert_eq!(after(class, minute, life), Next::Halt(Cause::Unreachable));

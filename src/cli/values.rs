@@ -67,7 +67,7 @@ pub(super) fn positive(text: &str) -> Result<f64, String> {
 }
 
 /// Longer is a mistake, and would not fit the clock.
-const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+const LONGEST: Duration = Duration::from_hours(10 * 365 * 24);
 
 pub(super) fn any_time(text: &str) -> Result<Duration, String> {
     // As the AWS CLI has it, a bare number is seconds.

@@ -323,7 +323,7 @@ impl Plan {
 }
 
 /// A run of a hundred years is a mistake, and no calendar need hold its end.
-const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+const LONGEST: Duration = Duration::from_hours(100 * 365 * 24);
 
 fn long(seconds: f64) -> String {
     Duration::try_from_secs_f64(seconds).map_or_else(|_| "for ever".to_owned(), spoken)
