@@ -364,7 +364,6 @@ impl<'a, J: Job> Drive<'a, J> {
             tally: self.dispatcher.tally(),
             elapsed: self.began.elapsed(),
             calls: counters.calls.load(Ordering::Relaxed),
-            throttled: counters.throttled.load(Ordering::Relaxed),
             in_flight: admission.in_flight(),
             wanted_in_flight: admission.calls_in_flight(),
             queued: self.queue_length - self.queue.available_permits(),

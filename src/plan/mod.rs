@@ -25,7 +25,6 @@ pub use report::Plan;
 pub use survey::{Pool, Survey, Unusual};
 pub use take_over::take_over;
 
-use crate::aws::is_loopback;
 use crate::aws::{self, AwsCalls};
 use crate::cli::{Argument, PlanArgs, RunArgs};
 use crate::command_line::quoted;
@@ -36,6 +35,7 @@ use crate::report::notice;
 use crate::row::region_of;
 use crate::saved_quotas::Quotas;
 use crate::settings::Settings;
+use crate::url::is_loopback;
 use refused::Refused;
 pub use refused::remove_unfinished;
 

@@ -26,6 +26,7 @@ use crate::row::{Field, Trust};
 use crate::saved_quotas::Quotas;
 use crate::scan::Scan;
 use crate::terminal;
+use crate::url::{CREDENTIALS_IN_URL, has_credentials};
 use crate::verdict::Outcome;
 use crate::verdict::Policy;
 use config::Config;
@@ -83,8 +84,6 @@ pub struct Settings {
     pub agreed: bool,
     /// Whether `not_linked` leaves an exit code of 1.
     pub not_linked_fails: bool,
-    /// Whether the summary is JSON.
-    pub json: bool,
     /// How progress is shown.
     pub progress: Style,
     /// Where quotas are kept from one run to the next, unless they are not.
@@ -278,7 +277,6 @@ impl Settings {
             },
             agreed: args.yes,
             not_linked_fails: args.not_linked == NotLinked::Fail,
-            json: args.json,
             progress: style(args.progress, args.log_format),
             quotas: Quotas::path().filter(|_| mode == Mode::Real && !args.no_state),
             rows: None,
@@ -501,8 +499,8 @@ fn new_run_id(now: SystemTime) -> Result<String, Error> {
 }
 
 fn check_endpoint(url: Option<&str>) -> Result<(), Error> {
-    if url.is_some_and(aws::has_credentials) {
-        let why = aws::CREDENTIALS_IN_URL;
+    if url.is_some_and(has_credentials) {
+        let why = CREDENTIALS_IN_URL;
         return Err(Error::usage(format!("--endpoint-url {why}")));
     }
     Ok(())
