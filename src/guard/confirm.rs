@@ -211,8 +211,8 @@ impl Preview {
                 continue;
             }
             let rows = input::open(input, &reading);
-            for read in rows.map_err(|error| exit_policy::unreadable(&error))? {
-                let read = read.map_err(|error| exit_policy::unreadable(&error))?;
+            for read in rows.map_err(exit_policy::unreadable)? {
+                let read = read.map_err(exit_policy::unreadable)?;
                 preview.count(settings, scan, read)?;
                 if Instant::now() > until {
                     preview.is_partial = true;

@@ -343,9 +343,7 @@ impl Settings {
     /// The results cannot be read, or are none.
     pub fn scan<O: Outcome>(&self, holds: Option<Arc<Holds>>) -> Result<Scan, Error> {
         let (completed, keyer) = match &self.results {
-            Some(named) => {
-                Results::peek::<O>(named).map_err(|error| exit_policy::not_opened(&error))?
-            }
+            Some(named) => Results::peek::<O>(named).map_err(exit_policy::not_opened)?,
             None => (CompletedRows::default(), Keyer::new([0; 16])),
         };
         Ok(Scan::new(

@@ -248,7 +248,7 @@ fn check_inputs(settings: &Settings) -> Result<(), Error> {
         } else {
             input::format_of(input, &reading).map(|_| ())
         };
-        checked.map_err(|error| exit_policy::unreadable(&error))?;
+        checked.map_err(exit_policy::unreadable)?;
     }
     Ok(())
 }
@@ -258,8 +258,7 @@ fn open_results(settings: &Settings) -> Result<Results, Error> {
         .results
         .as_ref()
         .ok_or_else(|| Error::usage("a run needs a results file; name one with --results"))?;
-    let results =
-        Results::open::<UnlinkOutcome>(named).map_err(|error| exit_policy::not_opened(&error))?;
+    let results = Results::open::<UnlinkOutcome>(named).map_err(exit_policy::not_opened)?;
     let name = named.path.display();
     if results.cut > 0 {
         notice(&format!(
