@@ -122,8 +122,8 @@ impl CredentialsRejected {
                 };
                 (ReplyKind::OtherAccount, facts)
             }
-            Self::Nobodys(untold) if matches!(untold.why, LookupErrorKind::Credentials(_)) => {
-                (ReplyKind::Error { html: false }, untold.facts.clone())
+            Self::Nobodys(untold) if matches!(untold.kind, LookupErrorKind::Credentials(_)) => {
+                (ReplyKind::Error { html: false }, untold.details.clone())
             }
             Self::Nobodys(_) => {
                 let facts = ReplyDetails {
@@ -171,7 +171,13 @@ mod tests {
             code: Some(code.to_owned()),
             ..ReplyDetails::default()
         };
-        classify(&CredentialsRejected::Nobodys(LookupError { why, facts }).answer())
+        classify(
+            &CredentialsRejected::Nobodys(LookupError {
+                kind: why,
+                details: facts,
+            })
+            .answer(),
+        )
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use aws_config::profile::ProfileSet;
 use aws_runtime::env_config::property::PropertiesKey;
 
-use super::{Settings, SettingsError};
+use super::{ClientSettings, SettingsError};
 
 /// A service, as it is called where endpoints are configured.
 pub(super) struct Service {
@@ -46,12 +46,15 @@ impl Endpoints {
     ///
     /// # Errors
     /// What is configured is no URL.
-    pub(super) fn of(settings: &Settings, profiles: &ProfileSet) -> Result<Self, SettingsError> {
+    pub(super) fn of(
+        settings: &ClientSettings,
+        profiles: &ProfileSet,
+    ) -> Result<Self, SettingsError> {
         Self::found(settings, profiles, variable)
     }
 
     fn found(
-        settings: &Settings,
+        settings: &ClientSettings,
         profiles: &ProfileSet,
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, SettingsError> {
@@ -266,9 +269,9 @@ mod tests {
             (LOCAL, &none, Some(LOCAL)),
             (LOCAL, &some, Some("http://sts-section")),
         ] {
-            let settings = Settings {
+            let settings = ClientSettings {
                 endpoint_url: Some(given.to_owned()),
-                ..Settings::default()
+                ..ClientSettings::default()
             };
             let endpoints = Endpoints::found(&settings, profiles, |_| None).expect("URLs");
             assert_eq!(endpoints.cognito.as_deref(), Some(given));

@@ -7,14 +7,14 @@ use tokio::time::timeout;
 use super::answer::answer_of;
 use super::{AwsCalls, PoisonError};
 use crate::call::Unlink as _;
-use crate::call::lookup::{Caller, Lookup, LookupError, LookupErrorKind, Pool};
+use crate::call::lookup::{Caller, IdentityPool, Lookup, LookupError, LookupErrorKind};
 use crate::verdict::ReplyDetails;
 
 /// Where STS is asked if no Region is configured and no pool is known: it answers for every Region of the partition `aws`.
 const STS_REGION: &str = "us-east-1";
 
 impl Lookup for AwsCalls {
-    async fn pool(&self, id: &str) -> Result<Pool, LookupError> {
+    async fn pool(&self, id: &str) -> Result<IdentityPool, LookupError> {
         let region = id.split(':').next().unwrap_or_default();
         self.ready().await;
         let client = self.client(region);
@@ -23,7 +23,7 @@ impl Lookup for AwsCalls {
             .await
             .map_err(|_| LookupError::of(self.no_answer_in_time()))?
             .map_err(|error| LookupError::of(answer_of(&error)))?;
-        Ok(Pool {
+        Ok(IdentityPool {
             name: described.identity_pool_name().to_owned(),
             developer_provider_name: described.developer_provider_name().map(str::to_owned),
         })
@@ -66,8 +66,8 @@ pub(super) async fn ask_for_caller(config: aws_sdk_sts::Config) -> Result<Caller
             arn: told.arn().unwrap_or_default().to_owned(),
         }),
         None => Err(LookupError {
-            why: LookupErrorKind::Foreign,
-            facts: ReplyDetails {
+            kind: LookupErrorKind::Foreign,
+            details: ReplyDetails {
                 message: Some("the answer names no account".to_owned()),
                 http_status: Some(200),
                 ..ReplyDetails::default()

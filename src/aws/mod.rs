@@ -61,7 +61,7 @@ use request_body::{HoldBack, held_back};
 
 /// What the calls need to know. Unset, everything else is as in any AWS tool: environment, profile, container, instance.
 #[derive(Debug, Clone, Default)]
-pub struct Settings {
+pub struct ClientSettings {
     /// Named profile.
     pub profile: Option<String>,
     /// Region for what the credential chain itself calls. A row's own Region is the prefix of its pool id.
@@ -80,7 +80,7 @@ pub struct Settings {
     pub accounts: Vec<String>,
 }
 
-impl Settings {
+impl ClientSettings {
     /// Of the look-ups. An unlink's bound counts from its first byte, which the SDK has no setting for.
     fn timeouts(&self) -> TimeoutConfig {
         TimeoutConfig::builder()
@@ -103,7 +103,7 @@ pub use region::is_region;
 ///
 /// # Errors
 /// The AWS files cannot be read or have no profile of the name that is given, or what they or the environment name is no URL.
-pub async fn endpoint_url(settings: &Settings) -> Result<Option<String>, SettingsError> {
+pub async fn endpoint_url(settings: &ClientSettings) -> Result<Option<String>, SettingsError> {
     let chosen = Chosen::of(settings.profile.as_deref()).await?;
     Ok(Endpoints::of(settings, &chosen.profiles)?.cognito)
 }
@@ -114,7 +114,7 @@ const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(30);
 /// Clients for every Region that rows name, over one set of settings and one source of credentials.
 #[derive(Debug)]
 pub struct AwsCalls {
-    settings: Settings,
+    settings: ClientSettings,
     http: SharedHttpClient,
     /// Settled once: credentials are renewed, endpoints are not.
     endpoints: Endpoints,
@@ -138,7 +138,7 @@ struct Clients {
 impl Clients {
     fn of(
         shared: SdkConfig,
-        settings: &Settings,
+        settings: &ClientSettings,
         endpoints: &Endpoints,
         began_with: Arc<OnceLock<String>>,
     ) -> Self {
@@ -166,7 +166,7 @@ impl AwsCalls {
     /// # Errors
     /// The CA bundle or the AWS files cannot be read, the profile that is named is not there or has no credentials, keys cannot be
     /// sent, or the Region or endpoint that is configured is none.
-    pub async fn new(settings: &Settings) -> Result<Self, SettingsError> {
+    pub async fn new(settings: &ClientSettings) -> Result<Self, SettingsError> {
         let http = bounded_http_client(settings, Proxies::OfEnvironment)?;
         let chosen = Chosen::of(settings.profile.as_deref()).await?;
         chosen.check_keys()?;
@@ -199,8 +199,8 @@ impl AwsCalls {
     ///
     /// # Errors
     /// None in practice; the HTTP client's settings are fixed.
-    pub fn rehearsal(settings: &Settings, url: &str) -> Result<Self, SettingsError> {
-        let settings = Settings {
+    pub fn rehearsal(settings: &ClientSettings, url: &str) -> Result<Self, SettingsError> {
+        let settings = ClientSettings {
             ca_bundle: None,
             ..settings.clone()
         };
@@ -306,7 +306,7 @@ impl AwsCalls {
 /// # Errors
 /// The Region that is configured is none.
 async fn load(
-    settings: &Settings,
+    settings: &ClientSettings,
     http: SharedHttpClient,
     chosen: &Chosen,
 ) -> Result<SdkConfig, SettingsError> {
@@ -468,7 +468,7 @@ enum Proxies {
 }
 
 fn bounded_http_client(
-    settings: &Settings,
+    settings: &ClientSettings,
     proxies: Proxies,
 ) -> Result<SharedHttpClient, SettingsError> {
     let connector = HttpConnectorSettings::builder()

@@ -152,7 +152,7 @@ mod tests {
 
     use tokio::time::Instant;
 
-    use super::super::{AwsCalls, Settings};
+    use super::super::{AwsCalls, ClientSettings};
     use crate::call::{LastCheck, Release, Unlink};
     use crate::row::Link;
     use crate::verdict::{Answer, ReplyKind};
@@ -199,10 +199,10 @@ mod tests {
             }
             request
         });
-        let settings = Settings {
+        let settings = ClientSettings {
             timeout,
             connect_timeout: Duration::from_secs(3),
-            ..Settings::default()
+            ..ClientSettings::default()
         };
         let calls = AwsCalls::rehearsal(&settings, &url).expect("settings");
         let link = Link {

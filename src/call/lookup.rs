@@ -9,14 +9,14 @@ use crate::verdict::{Answer, Cause, ReplyDetails, Verdict, classify};
 /// Whoever can be asked.
 pub trait Lookup: Send + Sync + 'static {
     /// Looks a pool up, once, in the Region of its id (`DescribeIdentityPool`).
-    fn pool(&self, id: &str) -> impl Future<Output = Result<Pool, LookupError>> + Send;
+    fn pool(&self, id: &str) -> impl Future<Output = Result<IdentityPool, LookupError>> + Send;
 
     /// Asks whose credentials these are (STS `GetCallerIdentity`), which needs no permission.
     fn caller(&self) -> impl Future<Output = Result<Caller, LookupError>> + Send;
 }
 
 impl<T: Lookup> Lookup for Arc<T> {
-    fn pool(&self, id: &str) -> impl Future<Output = Result<Pool, LookupError>> + Send {
+    fn pool(&self, id: &str) -> impl Future<Output = Result<IdentityPool, LookupError>> + Send {
         T::pool(self, id)
     }
 
@@ -27,7 +27,7 @@ impl<T: Lookup> Lookup for Arc<T> {
 
 /// An identity pool, as the service describes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Pool {
+pub struct IdentityPool {
     /// Its name, which people know it by.
     pub name: String,
     /// The one developer provider name that it has, and that can never change. An emulator may know of none.
@@ -47,9 +47,9 @@ pub struct Caller {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LookupError {
     /// Why.
-    pub why: LookupErrorKind,
+    pub kind: LookupErrorKind,
     /// The answer's particulars.
-    pub facts: ReplyDetails,
+    pub details: ReplyDetails,
 }
 
 /// Why a look-up told nothing.
@@ -79,7 +79,7 @@ impl LookupError {
     /// Says what `answer`, which is no success, means to whoever has asked. Codes decide, as they do for an unlink.
     #[must_use]
     pub fn of(answer: Answer) -> Self {
-        let why = match classify(&answer) {
+        let kind = match classify(&answer) {
             // The question names nothing else that could be missing.
             Verdict::Fatal(Cause::PoolMissing) | Verdict::NothingThere => LookupErrorKind::Missing,
             Verdict::Fatal(Cause::AccessDenied) => LookupErrorKind::NotPermitted,
@@ -101,8 +101,8 @@ impl LookupError {
             Verdict::Unlinked | Verdict::Refused | Verdict::Fatal(_) => LookupErrorKind::Other,
         };
         Self {
-            why,
-            facts: answer.facts,
+            kind,
+            details: answer.facts,
         }
     }
 }
@@ -115,7 +115,7 @@ impl fmt::Display for LookupError {
             message,
             http_status,
             ..
-        } = &self.facts.shown();
+        } = &self.details.shown();
         match (code, http_status) {
             (Some(code), _) => f.write_str(code)?,
             (None, Some(status)) => write!(f, "HTTP {status}")?,
@@ -173,13 +173,13 @@ mod tests {
             ("NewException", LookupErrorKind::Other),
         ] {
             let untold = untold(ReplyKind::Error { html: false }, Some(code), "m");
-            assert_eq!(untold.why, why, "{code}");
+            assert_eq!(untold.kind, why, "{code}");
         }
     }
 
     #[test]
     fn silence_and_strangers_are_told_apart() {
-        let why = |heard| untold(heard, None, "m").why;
+        let why = |heard| untold(heard, None, "m").kind;
         assert_eq!(why(ReplyKind::NoReply), LookupErrorKind::Unreachable);
         assert_eq!(why(ReplyKind::NotSent), LookupErrorKind::Unreachable);
         assert_eq!(why(ReplyKind::ForeignSuccess), LookupErrorKind::Foreign);

@@ -41,7 +41,7 @@ fn another(caller: &Caller, but: &str) -> Error {
 }
 
 fn unknown(untold: &LookupError) -> Error {
-    let facts = &untold.facts;
+    let facts = &untold.details;
     if facts.code.as_deref() == Some(CREDENTIALS_FAILED) {
         let why = facts.message.as_deref().unwrap_or_default();
         return Error::usage(format!(

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout};
 
 use super::pool_lookups::LookUps;
 use crate::aws::{AwsCalls, is_loopback};
-use crate::call::lookup::{Caller, Lookup, LookupError, LookupErrorKind, Pool};
+use crate::call::lookup::{Caller, IdentityPool, Lookup, LookupError, LookupErrorKind};
 use crate::clock;
 use crate::error::{Error, Exit};
 use crate::guard::hold::{Holds, UserHashes};
@@ -53,7 +53,7 @@ impl Question<'_> {
     ///
     /// # Errors
     /// Nobody can be asked, or the answer is no; or what the question would name cannot be unlinked.
-    pub(crate) async fn ask(self) -> Result<HashMap<String, Pool>, Error> {
+    pub(crate) async fn ask(self) -> Result<HashMap<String, IdentityPool>, Error> {
         if !can_ask() {
             return Err(Error::usage(
                 "a run against AWS cannot ask for confirmation here, since this is not a terminal",
@@ -65,7 +65,7 @@ impl Question<'_> {
         let (account, pools) = self.look_up(&survey).await;
         for (id, looked) in &pools {
             if let Err(untold) = looked
-                && untold.why == LookupErrorKind::Missing
+                && untold.kind == LookupErrorKind::Missing
             {
                 return Err(Error::new(
                     Exit::Halted,
@@ -100,7 +100,10 @@ impl Question<'_> {
     async fn look_up(
         &self,
         survey: &Survey,
-    ) -> (Option<String>, BTreeMap<String, Result<Pool, LookupError>>) {
+    ) -> (
+        Option<String>,
+        BTreeMap<String, Result<IdentityPool, LookupError>>,
+    ) {
         let mut looking = JoinSet::new();
         let preflight = self.settings.guards.preflight;
         for id in survey.pools.keys().take(NAMED).filter(|_| preflight) {
@@ -287,7 +290,7 @@ impl Survey {
         settings: &Settings,
         endpoint: Option<&str>,
         account: Option<&str>,
-        looked: &BTreeMap<String, Result<Pool, LookupError>>,
+        looked: &BTreeMap<String, Result<IdentityPool, LookupError>>,
     ) -> String {
         let at_least = if self.complete { "" } else { "at least " };
         let mut text = format!("This run unlinks, at {}", endpoint.unwrap_or("AWS"));

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::admission::{Admission, Feedback, Limits};
 use crate::call::Unlink;
-use crate::call::lookup::{Lookup, LookupError, LookupErrorKind, Pool};
+use crate::call::lookup::{IdentityPool, Lookup, LookupError, LookupErrorKind};
 use crate::row::region_of;
 
 /// Look-ups in flight at most. Doubled, a run of a thousand pools begins sooner and takes more connections from its calls.
@@ -48,7 +48,7 @@ impl<C: Lookup + Unlink> LookUps<C> {
     ///
     /// # Errors
     /// What was heard instead of a description.
-    pub async fn pool(&self, id: &str) -> Result<Pool, LookupError> {
+    pub async fn pool(&self, id: &str) -> Result<IdentityPool, LookupError> {
         self.calls.ready().await;
         let region = self.admission.region(region_of(id));
         let permit = region.admit().await.expect("no Region of these is closed");
@@ -67,8 +67,8 @@ impl<C: Lookup + Unlink> LookUps<C> {
     }
 }
 
-fn feedback(looked: &Result<Pool, LookupError>) -> Feedback {
-    match looked.as_ref().map_err(|untold| untold.why) {
+fn feedback(looked: &Result<IdentityPool, LookupError>) -> Feedback {
+    match looked.as_ref().map_err(|untold| untold.kind) {
         Err(LookupErrorKind::Throttled) => Feedback::Throttled,
         // Whoever asks makes a pause of its own.
         Err(

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 
 use super::pool_lookups::LookUps;
 use crate::call::Unlink;
-use crate::call::lookup::{Lookup, LookupError, LookupErrorKind, Pool};
+use crate::call::lookup::{IdentityPool, Lookup, LookupError, LookupErrorKind};
 use crate::os_limits;
 use crate::pipeline::Reason;
 use crate::pipeline::{Halt, HaltingAnswer, OpenRow};
@@ -70,7 +70,7 @@ enum Seen {
     /// It is being looked up, and these rows wait for it.
     Asked(Rows),
     /// It is as described.
-    Is(Pool),
+    Is(IdentityPool),
     /// Nobody has told.
     Unknown,
 }
@@ -78,7 +78,7 @@ enum Seen {
 /// What a look-up has found.
 #[derive(Debug, PartialEq, Eq)]
 enum Found {
-    Pool(Pool),
+    Pool(IdentityPool),
     /// The question is not answered, which is no reason not to go on.
     Nothing,
     /// No call would do any better.
@@ -138,7 +138,7 @@ impl Preflight {
 
     /// Takes over what has been looked up already.
     #[must_use]
-    pub fn knowing(mut self, pools: HashMap<String, Pool>) -> Self {
+    pub fn knowing(mut self, pools: HashMap<String, IdentityPool>) -> Self {
         let known = pools.into_iter().map(|(id, pool)| (id, Seen::Is(pool)));
         self.pools.extend(known);
         self
@@ -203,7 +203,7 @@ impl Preflight {
                     cause,
                     position: row.row.position.clone(),
                     identity_pool_id: id,
-                    facts: untold.facts.shown(),
+                    facts: untold.details.shown(),
                 };
                 return Some(Err(Reason::Halted(Halt::Answer(Box::new(answer)))));
             }
@@ -261,7 +261,7 @@ impl Preflight {
 
 /// Why the row must not be called in this pool, if it must not. Of a pool that names no provider the unlink tells: an
 /// emulator may know of none, and the service takes none for such a pool.
-fn mismatch(pool: &Pool, row: &OpenRow) -> Option<Reason> {
+fn mismatch(pool: &IdentityPool, row: &OpenRow) -> Option<Reason> {
     let link = &row.row.link;
     let theirs = pool.developer_provider_name.as_ref()?;
     (*theirs != link.developer_provider_name).then(|| {
@@ -339,27 +339,27 @@ async fn look_up<C: Lookup + Unlink>(
             }
             Err(untold) => untold,
         };
-        if untold.why == LookupErrorKind::Throttled {
+        if untold.kind == LookupErrorKind::Throttled {
             throttled.get_or_insert_with(Instant::now);
             in_a_row += 1;
         } else {
             (throttled, in_a_row) = (None, 0);
         }
-        let is_unreachable = untold.why == LookupErrorKind::Unreachable;
-        if is_unreachable && os_limits::lacks_files(untold.facts.message.as_deref()) {
+        let is_unreachable = untold.kind == LookupErrorKind::Unreachable;
+        if is_unreachable && os_limits::lacks_files(untold.details.message.as_deref()) {
             return Found::Halting(Cause::NoFiles, untold);
         }
         if is_unreachable {
-            hears.nothing(untold.facts.how_unanswered());
+            hears.nothing(untold.details.how_unanswered());
         } else {
             hears.an_answer();
         }
-        tracing::debug!(pool = id, why = ?untold.why, code = untold.facts.shown().code, "not looked up");
+        tracing::debug!(pool = id, why = ?untold.kind, code = untold.details.shown().code, "not looked up");
         answered += u32::from(!matches!(
-            untold.why,
+            untold.kind,
             LookupErrorKind::Unreachable | LookupErrorKind::Throttled
         ));
-        match untold.why {
+        match untold.kind {
             LookupErrorKind::Missing => return Found::Halting(Cause::PoolMissing, untold),
             LookupErrorKind::NotPermitted | LookupErrorKind::Other => {
                 say(unchecked(id, &untold));
@@ -407,14 +407,14 @@ async fn look_up<C: Lookup + Unlink>(
         }
         sleep(pause).await;
         pause = (pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
-        if matches!(untold.why, LookupErrorKind::Credentials(_)) {
+        if matches!(untold.kind, LookupErrorKind::Credentials(_)) {
             look_ups.renew().await;
         }
     }
 }
 
 fn unchecked(id: &str, untold: &LookupError) -> String {
-    let remedy = match untold.why {
+    let remedy = match untold.kind {
         LookupErrorKind::NotPermitted => {
             "Allow cognito-identity:DescribeIdentityPool on it, or leave this out with --no-preflight."
         }

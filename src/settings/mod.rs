@@ -67,7 +67,7 @@ pub struct Settings {
     /// When to stop early, and how much may be open.
     pub bounds: Bounds,
     /// How to call.
-    pub calls: aws::Settings,
+    pub calls: aws::ClientSettings,
     /// What is looked at before anything is called.
     pub guards: Guards,
     /// Whether the operator has agreed beforehand.
@@ -233,7 +233,7 @@ impl Settings {
                 max_not_linked: args.max_not_linked.map(breaker),
                 max_invalid: args.max_invalid.map(breaker),
             },
-            calls: aws::Settings {
+            calls: aws::ClientSettings {
                 profile: args.profile,
                 region: args.region,
                 pool_region: None,

@@ -31,7 +31,7 @@ use learned_quotas::Memory;
 use crate::admission::Admission;
 pub use crate::aws::is_loopback;
 use crate::aws::{self, AwsCalls};
-use crate::call::lookup::Pool;
+use crate::call::lookup::IdentityPool;
 use crate::emulator::{self, Emulator};
 use crate::error::{Error, Exit};
 use crate::guard::hold::{Files, Holds};
@@ -158,14 +158,14 @@ struct Stage {
     emulator: Option<Emulator>,
     holds: Option<Holding>,
     /// Pools that were looked up for the question.
-    pools: HashMap<String, Pool>,
+    pools: HashMap<String, IdentityPool>,
 }
 
 impl Stage {
     async fn set(settings: &Settings) -> Result<Self, Error> {
         let unusable = |error: &dyn std::fmt::Display| Error::usage(error.to_string());
         if settings.mode != Mode::Rehearsal {
-            let calls = aws::Settings {
+            let calls = aws::ClientSettings {
                 accounts: settings.guards.accounts(),
                 pool_region: first_region(settings),
                 ..settings.calls.clone()
