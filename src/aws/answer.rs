@@ -88,15 +88,15 @@ where
             refused.err().code().map(bare_code),
             refused.err().message().map(str::to_owned),
         ),
-        // The SDK drops a truncated body, and keeps an error page that is no JSON.
+        // The SDK drops a truncated body, and keeps an error page that is not JSON.
         _ if response.body().bytes().is_some() && !response.status().is_success() => {
             (ReplyKind::Error { html }, None, None)
         }
         _ => (ReplyKind::NoReply, Some("TruncatedAnswer".to_owned()), None),
     };
     let message = message.or_else(|| match reply {
-        ReplyKind::Error { html: true } => Some("it is no JSON".to_owned()),
-        ReplyKind::ForeignSuccess => Some("it bears no sign of Amazon Cognito".to_owned()),
+        ReplyKind::Error { html: true } => Some("the reply is not JSON".to_owned()),
+        ReplyKind::ForeignSuccess => Some("the reply is not from Cognito".to_owned()),
         ReplyKind::Error { html: false } => None,
         _ => Some(describe(error)),
     });

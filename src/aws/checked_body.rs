@@ -131,7 +131,7 @@ impl Body for CheckedBody {
 
 /// The last check did not release the request.
 #[derive(Debug, thiserror::Error)]
-#[error("the request was held back")]
+#[error("the last check did not release the request")]
 pub(super) struct NotReleased;
 
 #[cfg(test)]

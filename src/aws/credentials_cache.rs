@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout};
 
 /// Time-out of one load (30 s): instance metadata, SSO, another role. Half of it, and a slow `credential_process` halts the run;
 /// twice, and one that hangs goes unnoticed longer.
-const LOAD_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const LOAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Credentials with less time left (10 s) are loaded again before the next call, as in the SDK.
 const RENEW_BEFORE_EXPIRY: Duration = Duration::from_secs(10);
 /// Credentials without an expiry are loaded again after this long (15 min), as in the SDK.
@@ -154,7 +154,7 @@ impl StdError for LoadFailed {
 
 /// The credentials expired between loading and signing: the attempt is not sent, and tried again.
 #[derive(Debug, thiserror::Error)]
-#[error("the credentials have expired a moment ago")]
+#[error("the credentials expired before the request was signed")]
 pub(super) struct NotLoaded;
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use crate::verdict::{Answer, ReplyDetails, ReplyKind};
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CredentialsRejected {
     /// They belong to an account that the run may not touch.
-    #[error("they are those of account {}", .0.account)]
+    #[error("the AWS credentials are those of account {}", .0.account)]
     OtherAccount(Caller),
     /// They belong to another account than the first credentials of the run.
     #[error("account {account}, and the run began with account {first_account}")]

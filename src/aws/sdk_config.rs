@@ -1,7 +1,5 @@
 //! The SDK's configuration: credentials and Region of the active profile, without endpoints.
 
-use std::time::Duration;
-
 use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -13,14 +11,12 @@ use aws_sdk_cognitoidentity::config::{
 };
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
+use super::credentials_cache::LOAD_TIMEOUT;
 use super::credentials_origin::CredentialsOrigin;
 use super::credentials_source::DiagnosingProvider;
 use super::profile::ActiveProfile;
 use super::region::is_region;
 use super::settings::{ClientSettings, SettingsError};
-
-/// Time-out of loading credentials from instance metadata, SSO or another role (30 s). With retries off, the SDK's is 6 s.
-const LOAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Resolves credentials and Region.
 ///
@@ -101,6 +97,7 @@ pub(super) fn profile_credentials(
         .build()
 }
 
+/// Returns the SDK's own cache, with a time-out that instance metadata, SSO and roles need: the SDK's is 6 s with retries off.
 pub(super) fn identity_cache() -> SharedIdentityCache {
     IdentityCache::lazy().load_timeout(LOAD_TIMEOUT).build()
 }

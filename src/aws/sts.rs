@@ -41,7 +41,7 @@ pub(super) async fn get_caller_identity(
         None => Err(LookupError {
             kind: LookupErrorKind::Foreign,
             details: ReplyDetails {
-                message: Some("the answer names no account".to_owned()),
+                message: Some("the reply names no account".to_owned()),
                 http_status: Some(200),
                 ..ReplyDetails::default()
             },

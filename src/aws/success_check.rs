@@ -28,10 +28,10 @@ pub(super) struct SuccessCheck;
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum NotASuccess {
     /// It has no sign of Amazon Cognito.
-    #[error("the answer is not Amazon Cognito's")]
+    #[error("the reply is not from Cognito")]
     Foreign,
     /// It is an error, whatever its status.
-    #[error("the answer is the error {code}")]
+    #[error("the reply is the error {code}")]
     Error {
         /// Error code, without name space.
         code: String,
@@ -39,7 +39,7 @@ pub(super) enum NotASuccess {
         message: Option<String>,
     },
     /// It may be Cognito's, and does not show whether the call took effect.
-    #[error("the answer is not conclusive: {0}")]
+    #[error("the reply is not conclusive: {0}")]
     Inconclusive(&'static str),
 }
 
@@ -113,11 +113,11 @@ fn check_success(response: &HttpResponse, is_unlink: bool) -> Result<(), NotASuc
         });
     }
     Err(NotASuccess::Inconclusive(match object {
-        _ if error_type.is_some() => "it has the type of an error, and no code",
+        _ if error_type.is_some() => "it has an error type and no error code",
         _ if response.status().as_u16() != 200 => "its status is not 200",
         _ if id.is_none() => "it has no request id of Amazon Cognito",
-        None => "its body is broken",
-        Some(object) if is_unlink && !object.is_empty() => "it says more than a success does",
+        None => "its body is not valid JSON",
+        Some(object) if is_unlink && !object.is_empty() => "its body is not empty",
         Some(_) => return Ok(()),
     }))
 }
