@@ -26,7 +26,7 @@ pub(super) struct LoadFailure {
     timed_out: bool,
     /// The causes, without the SDK's own layers.
     text: String,
-    /// The call that failed was STS's AssumeRole or AssumeRoleWithWebIdentity.
+    /// The call that failed was STS's `AssumeRole` or `AssumeRoleWithWebIdentity`.
     assuming: bool,
     /// STS's error code and message.
     sts_error: Option<(String, String)>,
