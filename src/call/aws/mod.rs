@@ -13,7 +13,6 @@ mod look;
 mod origin;
 mod region;
 pub mod single;
-mod unverified;
 
 use std::collections::HashMap;
 use std::error::Error as StdError;
