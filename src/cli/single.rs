@@ -216,25 +216,28 @@ pub(super) fn hide_identifiers(error: &mut clap::Error, words: &[OsString]) {
     if !is_ours || error.kind() != ErrorKind::UnknownArgument {
         return;
     }
-    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidArg) else {
+    let Some(ContextValue::String(word)) = error.remove(ContextKind::InvalidArg) else {
         return;
     };
-    let is_name = word.strip_prefix("--").is_some_and(|name| {
+    let option = word.split('=').next().unwrap_or_default();
+    let is_name = option.strip_prefix("--").is_some_and(|name| {
         let in_names = |byte: u8| byte.is_ascii_lowercase() || byte == b'-';
         name.bytes().all(in_names)
     });
     let is_meant_as_value = words.windows(2).any(|pair| {
-        let [option, value] = [&pair[0], &pair[1]].map(|word| word.to_string_lossy());
-        option.starts_with("--developer-u") && value.starts_with(word)
+        let [before, value] = [&pair[0], &pair[1]].map(|word| word.to_string_lossy());
+        before.starts_with("--developer-u") && value.starts_with(option)
     });
-    if !is_name || is_meant_as_value {
-        error.remove(ContextKind::InvalidArg);
+    if is_name && !is_meant_as_value {
+        error.insert(
+            ContextKind::InvalidArg,
+            ContextValue::String(option.to_owned()),
+        );
+    } else {
         let hint =
             "quote a value with spaces, and write --option=VALUE for one that begins with a dash";
-        error.insert(
-            ContextKind::Suggested,
-            ContextValue::StyledStrs(vec![hint.into()]),
-        );
+        let hints = ContextValue::StyledStrs(vec![hint.into()]);
+        error.insert(ContextKind::Suggested, hints);
     }
 }
 
@@ -329,7 +332,8 @@ mod tests {
 
     #[test]
     fn unknown_options_are_named_and_no_value_is() {
-        assert!(refused(&["--foo=John"]).contains("'--foo'"));
+        let told = refused(&["--foo=John"]);
+        assert!(told.contains("'--foo'"), "{told}");
         for words in [
             &["--foo=John"][..],
             &["John"],

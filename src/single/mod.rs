@@ -32,8 +32,7 @@ pub async fn run(args: SingleArgs) -> Result<String, Error> {
     let log = Log(args.debug);
     if args.no_verify_ssl {
         return Err(Error::usage(
-            "--no-verify-ssl is refused: without verification, anybody on the way could read and answer the call. Name the \
-             authority to trust with --ca-bundle FILE.",
+            "--no-verify-ssl is refused: another server could read and answer the call. Name the authority to trust with --ca-bundle FILE.",
         ));
     }
     let files = Files::read(args.profile.as_deref())
