@@ -84,10 +84,6 @@ A broken AWS file: the AWS CLI crashes with exit code 1. Here exit code 255, or 
 
 /// Arguments of `unlink-developer-identity`.
 #[derive(Debug, Clone, Args)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a flag of its own on the command line"
-)]
 #[command(
     infer_long_args = true,
     args_override_self = true,
@@ -216,24 +212,19 @@ pub(super) fn hide_identifiers(error: &mut clap::Error, words: &[OsString]) {
     if !is_ours || error.kind() != ErrorKind::UnknownArgument {
         return;
     }
-    let Some(ContextValue::String(word)) = error.remove(ContextKind::InvalidArg) else {
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidArg) else {
         return;
     };
-    let option = word.split('=').next().unwrap_or_default();
-    let is_name = option.strip_prefix("--").is_some_and(|name| {
+    let is_name = word.strip_prefix("--").is_some_and(|name| {
         let in_names = |byte: u8| byte.is_ascii_lowercase() || byte == b'-';
         name.bytes().all(in_names)
     });
     let is_meant_as_value = words.windows(2).any(|pair| {
-        let [before, value] = [&pair[0], &pair[1]].map(|word| word.to_string_lossy());
-        before.starts_with("--developer-u") && value.starts_with(option)
+        let [option, value] = [&pair[0], &pair[1]].map(|word| word.to_string_lossy());
+        option.starts_with("--developer-u") && !option.contains('=') && value.starts_with(word)
     });
-    if is_name && !is_meant_as_value {
-        error.insert(
-            ContextKind::InvalidArg,
-            ContextValue::String(option.to_owned()),
-        );
-    } else {
+    if !is_name || is_meant_as_value {
+        error.remove(ContextKind::InvalidArg);
         let hint =
             "quote a value with spaces, and write --option=VALUE for one that begins with a dash";
         let hints = ContextValue::StyledStrs(vec![hint.into()]);
