@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, ValueEnum};
 
+use super::manual::{SINGLE, help};
 use super::values::endpoint;
 
 /// Name of the command.
@@ -18,77 +19,15 @@ const GLOBAL: &str = "Global options";
 /// Arguments that `--cli-input-json` and `--generate-cli-skeleton` make optional.
 const UNLESS: [&str; 2] = ["cli_input_json", "generate_cli_skeleton"];
 
-const SUMMARY: &str = "\
-A drop-in for `aws cognito-identity unlink-developer-identity` of AWS CLI version 1; global options follow the command.
-A value that is file://PATH or fileb://PATH is read from that file.
-Exit codes: 0 unlinked; 2 wrong usage; 255 everything else.";
-
-/// Every deliberate difference. `tests/single_call.toml` marks the same ones with `ours`.
-const DIFFERENCES: &str = "\
-Environment, AWS files, request, exit codes, retries and error messages are those of AWS CLI 1.45, but for these differences.
-
-Calls and answers
-
-TooManyRequestsException with HTTP 400, and RequestLimitExceeded: the AWS CLI fails at once in its default retry mode. Here they \
-are retried in every mode, up to AWS_MAX_ATTEMPTS.
-
-HTTP 200 that Cognito did not write (a captive portal): a success there. Here `An error occurred (NotCognito)`, exit code 255.
-
-Another 2xx, or HTTP 200 with an error or anything else in it: a success there. Here the error, or a retry and then exit code 255: \
-the service's success is 200 with its request id and no content.
-
-An error after an attempt without an answer: here the message adds that the earlier attempt may have unlinked the identity.
-
-Regions, endpoints and TLS
-
-AWS_REGION: ignored there. Here it applies after AWS_DEFAULT_REGION and before the profile's region.
-
---region \"\": signs for no Region there. Refused here: it is a script's unset variable.
-
-Trusted authorities: certifi's there, the system's here. --ca-bundle, AWS_CA_BUNDLE, REQUESTS_CA_BUNDLE and ca_bundle work as there.
-
---no-verify-ssl: refused, exit code 2. Name the authority to trust with --ca-bundle.
-
-A user name or password in the endpoint's URL: refused.
-
-A proxy that cannot be reached, a CA bundle that cannot be read: here the message names the endpoint, or the file.
-
-Output and logs
-
---query and --output: the answer is empty, so nothing is printed; the AWS CLI prints null for some expressions, and refuses those that \
-are no JMESPath. Output formats in the environment and the profile are ignored.
-
-User identifiers: --debug and error messages of this program do not show them. A message of the service is shown as it is.
-
-Control characters in a message of the service: escaped here.
-
-Arguments and files
-
-Wrong values: a timeout or an endpoint URL that makes no sense is wrong usage here, exit code 2; there 255. So are unknown options and \
-words that belong to no option. The wording of usage errors is this program's.
-
-Abbreviated options: all options count. --de may be --debug or --developer-user-identifier here, and is refused.
-
---cli-input-json=JSON and --generate-cli-skeleton=WHICH, in one word, and abbreviations of these options: here they make the four \
-parameters optional as well. So does `--generate-cli-skeleton output`, which then names the missing parameters, exit code 255.
-
-A value that begins with a dash, is no number and has a space in it: write --option=VALUE.
-
-A value that is an http:// or https:// URL: fetched there. Refused here, unless cli_follow_urlparam = false takes it as it is.
-
-An argument that is not UTF-8, or half of a surrogate pair in JSON: sent there, refused here.
-
-A broken AWS file: the AWS CLI crashes with exit code 1. Here exit code 255, or the last of two equal keys applies.
-
---help and --version: this program's. `help` as a word is unknown.";
-
 /// Arguments of `unlink-developer-identity`.
 #[derive(Debug, Clone, Args)]
 #[command(
     infer_long_args = true,
     args_override_self = true,
-    after_help = SUMMARY,
-    after_long_help = format!("{SUMMARY}\n\n{DIFFERENCES}")
+    about = "Unlink one developer user identifier, as the AWS CLI command of that name does",
+    long_about = "Unlink one developer user identifier: a drop-in for `aws cognito-identity unlink-developer-identity` of AWS CLI version 1.\n\nGlobal options follow the command. A value that is file://PATH or fileb://PATH is read from that file.",
+    after_help = "Exit codes: 0 unlinked; 2 wrong usage; 255 everything else.",
+    after_long_help = help(SINGLE, COMMAND)
 )]
 pub struct SingleArgs {
     /// The identity
