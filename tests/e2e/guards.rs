@@ -11,7 +11,7 @@ use std::thread;
 use cognito_unlink::emulator::{Emulator, Link, Rule, Settings, Then, When};
 use rustix::process::Signal;
 
-use crate::gate::{Gate, Instead, Told};
+use crate::pool_lookup_proxy::{Gate, Instead, Told};
 use crate::outages::{expires, keys, old_keys_expire};
 use crate::sandbox::{
     Closed, PATIENCE, POOL, PROVIDER, Ran, Running, Sandbox, csv, link, people, start,
