@@ -42,7 +42,7 @@ fn only_the_expected_account_is_called() {
 }
 
 #[test]
-fn an_account_that_nobody_tells_is_not_the_expected_one() {
+fn expect_account_fails_if_the_account_cannot_be_found_out() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(5));
     let mut command = sandbox.command();
@@ -117,7 +117,7 @@ fn start_waiting_for_renewal(sandbox: &Sandbox, sts: &str, args: &[&str]) -> (Ru
 }
 
 #[test]
-fn credentials_that_are_renewed_for_another_account_sign_nothing() {
+fn credentials_renewed_for_another_account_halt_the_run() {
     let sandbox = Sandbox::new();
     let sts = start_sts(|key| if key == "AKIDNEW" { OTHERS } else { OURS });
     let (running, renew) = start_waiting_for_renewal(&sandbox, &sts, &["--expect-account", OURS]);
@@ -138,7 +138,7 @@ const KEY_OF_OTHERS: &str = "ASIAWO645SY5AAAAAAAH";
 
 /// The account is read from the access key: STS is not asked.
 #[test]
-fn without_an_account_it_stays_the_one_that_the_run_began_with() {
+fn without_expect_account_the_first_account_stays() {
     let sandbox = Sandbox::new();
     let mut command = run_that_waits(&sandbox, KEY_OF_OURS);
     command.args(["--endpoint-url", &sandbox.emulator.url()]);
@@ -161,7 +161,7 @@ fn without_an_account_it_stays_the_one_that_the_run_began_with() {
 }
 
 #[test]
-fn a_renewal_brings_no_other_endpoint() {
+fn a_renewal_keeps_the_endpoint() {
     let sandbox = Sandbox::new();
     let elsewhere = Emulator::spawn(Settings::default()).expect("an emulator");
     let sts = start_sts(|_| OURS);
@@ -176,7 +176,7 @@ fn a_renewal_brings_no_other_endpoint() {
 
 /// The provider chain of the SDK refreshes these credentials by itself.
 #[test]
-fn credentials_that_refresh_themselves_stay_those_of_the_account() {
+fn credentials_refreshed_for_another_account_halt_the_run() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(40));
     sandbox.write(

@@ -40,7 +40,7 @@ fn a_retry_takes_a_token_too() {
 }
 
 #[test]
-fn no_more_calls_in_flight_than_allowed() {
+fn concurrency_limits_calls_in_flight() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(40));
     let running = sandbox.start_with_four_calls_held(&["people.csv"]);
@@ -51,7 +51,7 @@ fn no_more_calls_in_flight_than_allowed() {
 }
 
 #[test]
-fn one_call_at_a_time_for_one_identity() {
+fn an_identity_has_one_call_in_flight_at_most() {
     let latency = Duration::from_millis(5);
     let sandbox = Sandbox::with_settings(Settings {
         latency,

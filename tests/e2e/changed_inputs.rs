@@ -24,7 +24,7 @@ fn run_with_change(change: impl FnOnce(&Sandbox)) -> (Sandbox, Output) {
 }
 
 #[test]
-fn a_file_that_is_written_anew_is_read_no_further() {
+fn a_rewritten_file_is_read_no_further() {
     let (sandbox, ran) = run_with_change(|sandbox| {
         sandbox.write("people.csv", people(2 * ROWS).replace("acct-", "new-"));
     });
@@ -65,7 +65,7 @@ fn a_file_that_grows_is_read_to_its_new_end() {
 }
 
 #[test]
-fn a_file_that_is_replaced_is_read_as_it_was() {
+fn a_replaced_file_is_read_as_it_was() {
     let (_, ran) = run_with_change(|sandbox| {
         sandbox.write("new.csv", people(1));
         fs::rename(sandbox.path("new.csv"), sandbox.path("people.csv")).expect("renamed");

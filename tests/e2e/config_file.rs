@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use crate::sandbox::{OTHER_POOL, POOL, Sandbox, csv, link, link_in_other_pool, people};
 
 #[test]
-fn a_configuration_bounds_what_is_touched() {
+fn allowed_accounts_regions_and_pools_are_enforced() {
     let sandbox = Sandbox::new();
     let rows: Vec<_> = (1..=20).map(link).chain([link_in_other_pool(21)]).collect();
     sandbox.write("people.csv", csv(&rows));
@@ -58,7 +58,7 @@ fn a_configuration_bounds_what_is_touched() {
 }
 
 #[test]
-fn options_win_over_the_configuration_and_hold_lists_add_up() {
+fn options_override_the_configuration_and_hold_lists_add_up() {
     let sandbox = Sandbox::new();
     let mut text = people(6).replace('\n', ",T-1\n");
     text = text.replacen(",T-1\n", ",ticket\n", 1);
@@ -90,7 +90,7 @@ fn options_win_over_the_configuration_and_hold_lists_add_up() {
 }
 
 #[test]
-fn a_configuration_that_is_not_understood_is_refused() {
+fn an_invalid_configuration_is_refused() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(1));
     let ran = sandbox
@@ -131,7 +131,7 @@ fn a_configuration_that_is_not_understood_is_refused() {
 }
 
 #[test]
-fn a_configuration_beside_the_input_is_in_effect_or_refused() {
+fn a_configuration_beside_the_input_must_be_in_effect() {
     let sandbox = Sandbox::new();
     for folder in ["job", "other"] {
         fs::create_dir(sandbox.path(folder)).expect("created");
@@ -191,7 +191,7 @@ fn a_configuration_beside_the_input_is_in_effect_or_refused() {
 }
 
 #[test]
-fn a_configuration_that_is_too_long_is_refused_and_not_cut() {
+fn an_oversized_configuration_is_refused_and_not_truncated() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(2));
     sandbox.write("holds.txt", "acct-1\n");

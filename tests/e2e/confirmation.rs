@@ -23,7 +23,7 @@ fn run_against_aws(sandbox: &Sandbox, args: &[&str]) -> Command {
 }
 
 #[test]
-fn the_question_shows_what_is_about_to_happen() {
+fn the_confirmation_shows_pools_rows_and_duration() {
     let sandbox = Sandbox::with_settings(Settings {
         provider: Some(PROVIDER.to_owned()),
         ..Settings::default()
@@ -55,7 +55,7 @@ fn the_question_shows_what_is_about_to_happen() {
 }
 
 #[test]
-fn a_pool_that_the_question_has_looked_up_is_not_looked_up_again() {
+fn pools_looked_up_for_the_confirmation_are_not_looked_up_again() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(5));
     let running = start_on_terminal(run_against_aws(&sandbox, &["--rate", "unlimited"]));
@@ -68,7 +68,7 @@ fn a_pool_that_the_question_has_looked_up_is_not_looked_up_again() {
 }
 
 #[test]
-fn of_several_pools_the_number_has_to_be_typed() {
+fn several_pools_are_confirmed_by_their_number() {
     for (typed, code) in [
         (&["yes 2\n"][..], 0),
         (&["yes\n", "2\n"], 0),
@@ -100,7 +100,7 @@ fn of_several_pools_the_number_has_to_be_typed() {
 }
 
 #[test]
-fn yes_counts_for_the_rows_that_were_shown() {
+fn an_input_changed_during_the_confirmation_is_not_run() {
     type Change = fn(&Sandbox);
     let changes: [Change; 2] = [
         |sandbox| {
@@ -132,7 +132,7 @@ fn yes_counts_for_the_rows_that_were_shown() {
 }
 
 #[test]
-fn what_is_wrong_is_told_instead_of_asked() {
+fn a_run_that_cannot_succeed_is_refused_without_the_confirmation() {
     let sandbox = Sandbox::with_settings(Settings {
         links: Some(vec![link(1)]),
         ..Settings::default()
@@ -159,7 +159,7 @@ fn what_is_wrong_is_told_instead_of_asked() {
 }
 
 #[test]
-fn a_question_can_be_left_unanswered() {
+fn a_signal_ends_the_confirmation() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", csv(&[link(1), link_in_other_region(2)]));
     for answers in [&[][..], &["yes\n"]] {

@@ -25,7 +25,7 @@ fn sandbox_with_people() -> Sandbox {
 }
 
 #[test]
-fn a_profile_that_the_environment_names_must_exist() {
+fn a_profile_named_by_the_environment_must_exist() {
     let sandbox = sandbox_with_people();
     sandbox.write("config", "[profile purge]\nregion = us-east-1\n");
     sandbox.write(
@@ -89,7 +89,7 @@ fn aws_files_in_another_encoding_are_refused_and_named() {
 }
 
 #[test]
-fn keys_that_no_header_holds_are_refused_and_not_shown() {
+fn keys_that_cannot_be_sent_are_refused_and_not_shown() {
     let sandbox = sandbox_with_people();
     for (name, value) in [
         ("AWS_ACCESS_KEY_ID", "AKIDHUNTER\n"),
@@ -133,7 +133,7 @@ fn keys_that_no_header_holds_are_refused_and_not_shown() {
 }
 
 #[test]
-fn odd_variables_do_not_make_it_panic() {
+fn invalid_aws_variables_cause_no_panic() {
     let sandbox = sandbox_with_people();
     for (name, value) in [
         ("AWS_REGION", "a\nb"),
@@ -161,7 +161,7 @@ fn odd_variables_do_not_make_it_panic() {
 }
 
 #[test]
-fn what_fails_to_load_is_told_with_its_source_and_remedy() {
+fn credentials_that_fail_to_load_are_reported_with_source_and_remedy() {
     let sandbox = sandbox_with_people();
     let closed = ClosedPort::new();
     let sso = "sso_session = s\nsso_account_id = 123456789012\nsso_role_name = r\n\
@@ -274,7 +274,7 @@ fn sts_is_asked_in_the_region_of_the_first_pool() {
 }
 
 #[test]
-fn a_call_that_fails_says_who_was_asked_and_how_it_failed() {
+fn a_failed_sts_call_names_the_host_and_the_cause() {
     let sandbox = sandbox_with_people();
     let closed = ClosedPort::new();
     let mut command = sandbox.command();

@@ -115,7 +115,7 @@ fn slow_run_args(results: &str) -> [&str; 7] {
 }
 
 #[test]
-fn a_full_disk_halts_the_run_and_forgets_nobody() {
+fn a_full_disk_halts_the_run_and_loses_no_row() {
     for ending in ["csv", "jsonl"] {
         let sandbox = Sandbox::new();
         sandbox.write("people.csv", people(ROWS));
@@ -126,7 +126,7 @@ fn a_full_disk_halts_the_run_and_forgets_nobody() {
 }
 
 #[test]
-fn a_bounded_file_halts_the_run_and_forgets_nobody() {
+fn a_file_size_limit_halts_the_run_and_loses_no_row() {
     for ending in ["csv", "jsonl"] {
         let sandbox = Sandbox::new();
         sandbox.write("people.csv", people(ROWS));
@@ -137,7 +137,7 @@ fn a_bounded_file_halts_the_run_and_forgets_nobody() {
 }
 
 #[test]
-fn without_room_for_the_side_file_nothing_is_called() {
+fn a_disk_without_room_for_the_side_file_stops_the_run_before_any_call() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(ROWS));
     let args = ["people.csv", "--results", "small/people.results.csv"];
@@ -179,7 +179,7 @@ fn run_with_interference(sandbox: &Sandbox, interfere: impl FnOnce()) -> Output 
 }
 
 #[test]
-fn results_that_are_gone_halt_the_run() {
+fn removed_results_halt_the_run() {
     let sandbox = Sandbox::new();
     fs::create_dir(sandbox.path("out")).expect("a directory");
     let ran = run_with_interference(&sandbox, || {
@@ -213,7 +213,7 @@ fn results_that_are_gone_halt_the_run() {
 
 /// While no reply arrives nothing is appended, and the loss is still noticed.
 #[test]
-fn results_that_are_gone_are_missed_before_the_next_line() {
+fn removed_results_are_noticed_before_the_next_result() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(ROWS));
     let running = sandbox.start_with_four_calls_held(&["people.csv"]);
@@ -226,7 +226,7 @@ fn results_that_are_gone_are_missed_before_the_next_line() {
 }
 
 #[test]
-fn another_file_in_place_of_the_results_halts_the_run_and_is_left_as_it_is() {
+fn replaced_results_halt_the_run_and_are_left_alone() {
     let sandbox = Sandbox::new();
     fs::create_dir(sandbox.path("out")).expect("a directory");
     let results = sandbox.path("out/people.results.csv");
@@ -257,7 +257,7 @@ fn another_file_in_place_of_the_results_halts_the_run_and_is_left_as_it_is() {
 }
 
 #[test]
-fn what_stands_in_the_way_of_the_results_is_named_and_nothing_is_called() {
+fn folders_fifos_and_dangling_links_are_refused_for_results() {
     for in_the_way in ["people.results.csv", "people.results.csv.inflight"] {
         let folder = |path: &Path| fs::create_dir(path).expect("a directory");
         // Through a dangling link the results would be created at a path that the owner of the link chose.
@@ -282,7 +282,7 @@ fn what_stands_in_the_way_of_the_results_is_named_and_nothing_is_called() {
 
 /// Temporary files have random names: a file or link at a name that could be guessed is neither written nor removed.
 #[test]
-fn names_that_could_be_foreseen_are_not_used() {
+fn guessable_temporary_names_are_not_used() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(3));
     sandbox.write("precious", "theirs");
@@ -297,7 +297,7 @@ fn names_that_could_be_foreseen_are_not_used() {
 }
 
 #[test]
-fn results_are_begun_in_no_empty_file_that_others_may_have_chosen() {
+fn a_link_to_an_empty_file_is_refused_for_results() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(3));
     sandbox.write("empty", "");
@@ -323,7 +323,7 @@ fn results_are_begun_in_no_empty_file_that_others_may_have_chosen() {
 }
 
 #[test]
-fn results_of_another_user_are_refused_and_left() {
+fn results_of_another_owner_are_refused_and_left_alone() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(3));
     let results = sandbox.path("people.results.csv");
@@ -345,7 +345,7 @@ fn results_of_another_user_are_refused_and_left() {
 
 /// Without its side file a crash would forget the calls in flight.
 #[test]
-fn a_side_file_that_is_gone_or_another_halts_the_run() {
+fn a_removed_or_replaced_side_file_halts_the_run() {
     const SIDE_FILE: &str = "people.results.csv.inflight";
     for replaced in [false, true] {
         let sandbox = Sandbox::new();
@@ -369,7 +369,7 @@ fn a_side_file_that_is_gone_or_another_halts_the_run() {
 }
 
 #[test]
-fn results_go_to_no_device() {
+fn a_device_is_refused_for_results() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(3));
     symlink("/dev/null", sandbox.path("people.results.csv")).expect("linked");

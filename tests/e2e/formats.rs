@@ -76,7 +76,7 @@ fn utf16(text: &str) -> Vec<u8> {
 }
 
 #[test]
-fn every_format_is_read_to_the_last_character() {
+fn every_format_keeps_every_character() {
     let links = links_with_unusual_users();
     let (csv, tsv, jsonl) = (csv(&links), tsv(&links), jsonl(&links));
     let files: Vec<(&str, Vec<u8>, &str)> = vec![
@@ -156,7 +156,7 @@ fn standard_input_needs_a_format_and_a_name_for_the_results() {
 }
 
 #[test]
-fn columns_are_found_under_other_names_and_carried_along() {
+fn columns_are_mapped_and_carried() {
     let sandbox = Sandbox::new();
     let links = [link(1), link(2)];
     let mut text = "Ticket;Account;Identity-Id;note\n".to_owned();
@@ -208,7 +208,7 @@ fn columns_are_found_under_other_names_and_carried_along() {
 }
 
 #[test]
-fn files_without_a_header_name_their_columns_by_an_option() {
+fn columns_option_names_the_columns_of_a_file_without_a_header() {
     let sandbox = Sandbox::new();
     let text = people(2);
     let (_, rows) = text.split_once('\n').expect("a header");
@@ -224,7 +224,7 @@ fn files_without_a_header_name_their_columns_by_an_option() {
 }
 
 #[test]
-fn a_filled_in_skeleton_is_a_row() {
+fn a_filled_in_cli_skeleton_is_a_valid_row() {
     let sandbox = Sandbox::new();
     let link = link(1);
     sandbox.write(
@@ -307,7 +307,7 @@ fn a_bad_row_is_invalid_and_the_run_goes_on() {
 }
 
 #[test]
-fn json_that_names_a_field_twice_or_is_none_is_invalid() {
+fn bad_json_and_duplicate_fields_are_invalid() {
     let sandbox = Sandbox::new();
     let good = jsonl(&[link(1)]);
     let twice = good
@@ -325,7 +325,7 @@ fn json_that_names_a_field_twice_or_is_none_is_invalid() {
 }
 
 #[test]
-fn a_row_that_contradicts_an_option_is_a_conflict() {
+fn a_row_that_contradicts_an_option_is_invalid() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(2));
     let ran = sandbox
@@ -337,7 +337,7 @@ fn a_row_that_contradicts_an_option_is_a_conflict() {
 }
 
 #[test]
-fn a_torn_gzip_ends_the_run_behind_its_last_row() {
+fn a_truncated_gzip_stops_the_run_after_its_last_whole_row() {
     let sandbox = Sandbox::new();
     let whole = gzip(people(2000).as_bytes());
     sandbox.write("people.csv.gz", &whole[..whole.len() * 2 / 3]);
@@ -354,7 +354,7 @@ fn a_torn_gzip_ends_the_run_behind_its_last_row() {
 }
 
 #[test]
-fn what_is_no_table_is_refused_before_anything_is_called() {
+fn an_input_without_usable_columns_is_refused_before_any_call() {
     let sandbox = Sandbox::new();
     sandbox.write("empty.csv", "");
     sandbox.write("lacks.csv", "identity_id,identity_pool_id,user\n");
@@ -378,7 +378,7 @@ fn what_is_no_table_is_refused_before_anything_is_called() {
 }
 
 #[test]
-fn a_table_without_rows_is_a_run_of_nothing() {
+fn an_input_without_rows_succeeds() {
     let sandbox = Sandbox::new();
     sandbox.write("none.csv", people(0));
     sandbox.write("none.jsonl", "");
@@ -407,7 +407,7 @@ fn a_damaged_gzip_is_refused_before_anything_is_called() {
 }
 
 #[test]
-fn a_pipe_loses_no_row_to_the_checks_before_the_run() {
+fn checks_before_the_run_consume_no_row_of_a_pipe() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(3000));
     let args = ["--format", "csv", "--results", "r.csv", "--json"];
@@ -418,7 +418,7 @@ fn a_pipe_loses_no_row_to_the_checks_before_the_run() {
 }
 
 #[test]
-fn a_name_that_is_no_text_is_a_name() {
+fn a_file_name_that_is_not_utf_8_is_accepted() {
     let sandbox = Sandbox::new();
     let input = OsStr::from_bytes(b"caf\xe9.csv");
     if fs::write(sandbox.path(".").join(input), people(3)).is_err() {
@@ -433,7 +433,7 @@ fn a_name_that_is_no_text_is_a_name() {
 }
 
 #[test]
-fn a_field_from_two_columns_is_refused() {
+fn mapping_a_field_to_two_columns_is_refused() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(1));
     let user = "developer_user_identifier";
@@ -446,7 +446,7 @@ fn a_field_from_two_columns_is_refused() {
 }
 
 #[test]
-fn a_dry_run_of_standard_input_names_no_rehearsal_that_would_be_refused() {
+fn a_dry_run_of_standard_input_suggests_a_rehearsal_only_with_results() {
     let sandbox = Sandbox::new();
     let args = ["-", "--format", "csv", "--dry-run", "--json"];
     let next = |args: &[&str]| {

@@ -25,7 +25,7 @@ fn users_with(sandbox: &Sandbox, outcome: &str) -> Vec<usize> {
 }
 
 #[test]
-fn whoever_is_held_is_recorded_and_never_called() {
+fn held_rows_are_recorded_and_not_called() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(9));
     // `printf acct-1 | sha256sum`, in capitals.
@@ -54,7 +54,7 @@ fn whoever_is_held_is_recorded_and_never_called() {
 }
 
 #[test]
-fn a_list_that_cannot_be_read_at_the_start_is_wrong_usage() {
+fn an_unreadable_hold_list_is_a_usage_error() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(1));
     sandbox.write("holds.txt", "acct-1\nsha256:12\n");
@@ -87,7 +87,7 @@ fn a_list_that_cannot_be_read_at_the_start_is_wrong_usage() {
 }
 
 #[test]
-fn a_hold_that_arrives_stops_rows_that_wait() {
+fn a_hold_added_during_a_run_stops_waiting_rows() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(60));
     sandbox.write("holds.txt", "");
@@ -106,7 +106,7 @@ fn a_hold_that_arrives_stops_rows_that_wait() {
 }
 
 #[test]
-fn a_hold_that_arrives_in_a_back_off_stops_the_next_attempt() {
+fn a_hold_added_during_back_off_stops_the_next_attempt() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(2));
     sandbox.write("holds.txt", "acct-9\n");
@@ -155,7 +155,7 @@ fn a_hold_that_arrives_in_a_back_off_stops_the_next_attempt() {
 }
 
 #[test]
-fn a_list_that_is_taken_away_halts_the_run() {
+fn a_hold_list_removed_or_broken_during_a_run_halts_it() {
     for broken in [None, Some("acct-1\nsha256:half\n")] {
         let sandbox = Sandbox::new();
         sandbox.write("people.csv", people(60));
@@ -178,7 +178,7 @@ fn a_list_that_is_taken_away_halts_the_run() {
 }
 
 #[test]
-fn nobody_is_released_by_what_is_written_to_a_list_during_a_run() {
+fn users_removed_from_a_hold_list_stay_held_until_the_next_run() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(60));
     sandbox.write("holds.txt", "acct-59\nacct-60\n");
@@ -202,7 +202,7 @@ fn nobody_is_released_by_what_is_written_to_a_list_during_a_run() {
 }
 
 #[test]
-fn a_list_that_may_mean_others_is_warned_of_and_nobody_held_is_told() {
+fn suspicious_hold_lines_and_a_list_that_holds_no_row_are_reported() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(3));
     sandbox.write("holds.txt", "acct-99\n\"acct-1\"\n");
@@ -222,7 +222,7 @@ fn a_list_that_may_mean_others_is_warned_of_and_nobody_held_is_told() {
 }
 
 #[test]
-fn near_matches_are_held_for_a_person_to_decide() {
+fn near_matches_are_held() {
     let sandbox = Sandbox::new();
     let users = [
         "alice",
@@ -274,7 +274,7 @@ fn near_matches_are_held_for_a_person_to_decide() {
 }
 
 #[test]
-fn a_hash_of_a_line_holds_as_well() {
+fn a_hash_of_a_line_with_its_line_end_holds_too() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(3));
     // echo acct-1 | sha256sum
@@ -290,7 +290,7 @@ fn a_hash_of_a_line_holds_as_well() {
 }
 
 #[test]
-fn a_near_match_that_arrives_stops_rows_that_wait() {
+fn a_near_match_added_during_a_run_stops_waiting_rows() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(60));
     sandbox.write("holds.txt", "nobody\n");
@@ -309,7 +309,7 @@ fn a_near_match_that_arrives_stops_rows_that_wait() {
 }
 
 #[test]
-fn lines_that_match_no_row_are_counted_and_never_named() {
+fn hold_lines_without_a_row_are_counted_and_not_shown() {
     let sandbox = Sandbox::new();
     let people = people(5) + "torn,row,of,acct-7\n";
     sandbox.write("people.csv", people);
@@ -340,7 +340,7 @@ fn lines_that_match_no_row_are_counted_and_never_named() {
 }
 
 #[test]
-fn a_list_that_grows_all_the_time_holds_whom_it_gains_and_stops_nobody_else() {
+fn a_growing_hold_list_holds_added_users_and_no_others() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(60));
     let people_of = |numbers: &[usize]| {

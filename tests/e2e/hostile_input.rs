@@ -64,7 +64,7 @@ fn write_around_100_mb(sandbox: &Sandbox, name: &str, before: &str, after: &str)
 }
 
 #[test]
-fn a_line_of_100_mb_costs_only_itself() {
+fn a_line_of_100_mb_is_one_invalid_row() {
     for (name, line, before, after) in [
         ("bare.csv", "3", people(1), format!("\n{}", csv_row(2))),
         (
@@ -124,7 +124,7 @@ fn bomb(before: &str, filling: &[u8], times: usize, after: &str) -> Vec<u8> {
 }
 
 #[test]
-fn a_bomb_of_one_line_is_one_invalid_row() {
+fn a_compressed_line_of_2_gb_is_one_invalid_row() {
     let filling = vec![b'x'; 16 << 20];
     for (name, before, after) in [
         ("people.csv.gz", people(1), csv_row(2)),
@@ -142,7 +142,7 @@ fn a_bomb_of_one_line_is_one_invalid_row() {
 }
 
 #[test]
-fn a_bomb_of_blank_lines_is_no_row() {
+fn compressed_blank_lines_are_skipped() {
     let filling = vec![b'\n'; 1_000_000];
     for (name, before, after) in [
         ("people.csv.gz", people(1), csv_row(2)),
@@ -167,7 +167,7 @@ fn a_bomb_of_blank_lines_is_no_row() {
 }
 
 #[test]
-fn a_bomb_of_short_rows_is_told_row_by_row() {
+fn each_invalid_row_of_a_compression_bomb_is_recorded() {
     let sandbox = Sandbox::new();
     let filling = b"x\n".repeat(20_000);
     sandbox.write("people.csv.gz", bomb(&people(1), &filling, 5, &csv_row(2)));
@@ -178,7 +178,7 @@ fn a_bomb_of_short_rows_is_told_row_by_row() {
 }
 
 #[test]
-fn an_answer_of_100_mb_is_not_heard_out() {
+fn a_reply_of_100_mb_is_not_read_to_its_end() {
     let types = [
         (200, "application/x-amz-json-1.1"),
         (400, "application/x-amz-json-1.1"),
@@ -234,7 +234,7 @@ fn assert_safe_for_terminal(ran: &Output) {
 }
 
 #[test]
-fn names_cannot_command_the_terminal() {
+fn file_and_column_names_cannot_control_the_terminal() {
     let sandbox = Sandbox::new();
     let named = |name: &str| format!("{CONTROL_TEXT}{name}");
     let input = named("people.csv");
@@ -297,7 +297,7 @@ fn names_cannot_command_the_terminal() {
 }
 
 #[test]
-fn messages_cannot_command_the_terminal() {
+fn messages_of_the_service_cannot_control_the_terminal() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(2));
     let answer = |code: String, message: &str| Rule {
@@ -337,7 +337,7 @@ fn messages_cannot_command_the_terminal() {
 }
 
 #[test]
-fn nul_bytes_are_text_like_any_other() {
+fn nul_bytes_are_text_with_as_is() {
     let sandbox = Sandbox::new();
     let row = csv_row(2);
     let nul_in_the_pool = row.replacen(',', ",\0", 1);
@@ -381,7 +381,7 @@ fn nul_bytes_are_text_like_any_other() {
 }
 
 #[test]
-fn half_a_surrogate_pair_is_no_text() {
+fn unpaired_surrogates_are_invalid() {
     let sandbox = Sandbox::new();
     let user = |escape: &str| json_row(1, "").replace("acct-1", escape);
     let lines = [
@@ -407,7 +407,7 @@ fn half_a_surrogate_pair_is_no_text() {
 }
 
 #[test]
-fn deep_nests_break_nothing() {
+fn deeply_nested_json_is_accepted() {
     let nest = "[".repeat(100_000) + &"]".repeat(100_000);
     let objects = "{\"a\":".repeat(100_000) + "1" + &"}".repeat(100_000);
     let lines = [
@@ -448,7 +448,7 @@ fn deep_nests_break_nothing() {
 
 /// The bound on open rows counts their bytes too.
 #[test]
-fn rows_that_carry_megabytes_are_held_a_few_at_a_time() {
+fn rows_that_carry_a_megabyte_keep_memory_bounded() {
     let sandbox = Sandbox::new();
     let rows = 300;
     let mut file = File::create(sandbox.path("people.csv")).expect("created");

@@ -31,7 +31,7 @@ fn invalid_csv() -> (Vec<u8>, usize) {
 }
 
 #[test]
-fn invalid_rows_come_back_to_be_mended_as_csv() {
+fn invalid_csv_rows_can_be_corrected_and_run() {
     let sandbox = Sandbox::new();
     let (mut bytes, bad) = invalid_csv();
     // A valid row among them is not written.
@@ -129,7 +129,7 @@ fn invalid_rows_come_back_to_be_mended_as_csv() {
 }
 
 #[test]
-fn invalid_rows_come_back_to_be_mended_as_jsonl() {
+fn invalid_jsonl_rows_can_be_corrected_and_run() {
     let sandbox = Sandbox::new();
     let id = link(1).identity_id;
     let whole = format!(
@@ -214,7 +214,7 @@ fn invalid_rows_come_back_to_be_mended_as_jsonl() {
 }
 
 #[test]
-fn a_file_of_invalid_rows_takes_nothings_place() {
+fn invalid_rows_overwrite_no_file() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(2) + "x\n");
     sandbox.write(
@@ -262,7 +262,7 @@ fn a_file_of_invalid_rows_takes_nothings_place() {
 }
 
 #[test]
-fn rows_with_a_misspelt_region_stop_no_others() {
+fn rows_with_a_misspelt_region_are_invalid_and_the_run_goes_on() {
     let sandbox = Sandbox::new();
     let mut text = people(30);
     for (n, region) in [
@@ -311,7 +311,7 @@ fn rows_with_a_misspelt_region_stop_no_others() {
 }
 
 #[test]
-fn too_many_invalid_rows_halt_a_run_that_is_asked_to() {
+fn max_invalid_halts_the_run() {
     let sandbox = Sandbox::new();
     // The wrong pool id in two of three rows.
     let rows: Vec<_> = (1..=2400)

@@ -51,7 +51,7 @@ fn the_next_run_starts_near_the_quota_that_this_one_found() {
 }
 
 #[test]
-fn what_only_an_earlier_run_has_found_is_told_as_such() {
+fn a_quota_of_an_earlier_run_is_reported_as_such() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(2));
     let known = serde_json::json!({"version": 1, "quotas": [{
@@ -71,7 +71,7 @@ fn what_only_an_earlier_run_has_found_is_told_as_such() {
 }
 
 #[test]
-fn without_state_nothing_is_kept() {
+fn no_state_saves_nothing() {
     let sandbox = sandbox_with_quota(100.0);
     let ran = sandbox
         .run(&["people.csv", "--limit", "200", "--no-state", "--json"])
@@ -85,7 +85,7 @@ fn without_state_nothing_is_kept() {
 }
 
 #[test]
-fn a_state_file_that_is_none_is_told_and_replaced() {
+fn an_invalid_quota_file_is_reported_and_replaced() {
     let sandbox = sandbox_with_quota(100.0);
     std::fs::create_dir_all(sandbox.path(SAVED_QUOTAS).parent().expect("a folder")).expect("made");
     sandbox.write(SAVED_QUOTAS, "not JSON");
@@ -107,7 +107,7 @@ fn a_state_file_that_is_none_is_told_and_replaced() {
 }
 
 #[test]
-fn what_was_never_throttled_tells_no_quota() {
+fn a_run_without_throttling_learns_no_quota() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(50));
     let ran = sandbox.run(&["people.csv", "--json"]).expect_exit(0);

@@ -33,7 +33,7 @@ const SNAPSHOTS: [(&str, &[&str]); 14] = [
 ];
 
 #[test]
-fn help_and_man_pages_say_what_is_reviewed() {
+fn help_and_man_pages_match_their_snapshots() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/manual");
     let renew = std::env::var_os("RENEW_MANUAL").is_some();
     let sandbox = Sandbox::new();
@@ -69,7 +69,7 @@ fn help_and_man_pages_say_what_is_reviewed() {
 }
 
 #[test]
-fn every_text_belongs_to_a_command() {
+fn every_snapshot_belongs_to_a_command() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/manual");
     let mut kept: Vec<_> = fs::read_dir(folder)
         .expect("a folder")

@@ -39,7 +39,7 @@ fn endpoint_and_credentials_come_from_a_profile() {
 }
 
 #[test]
-fn a_profile_that_is_named_goes_before_keys_in_the_environment() {
+fn profile_option_takes_precedence_over_keys_in_the_environment() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(3));
     sandbox.write(
@@ -154,7 +154,7 @@ fn a_proxy_is_used_where_one_is_set() {
 /// An endpoint for the service alone yields to `--endpoint-url` and to the setting to ignore it, so the endpoint that the
 /// confirmation depends on is the one that the run calls.
 #[test]
-fn what_is_asked_about_is_what_is_called() {
+fn the_endpoint_that_is_confirmed_is_the_one_called() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(3));
     sandbox.write(
@@ -184,7 +184,7 @@ fn what_is_asked_about_is_what_is_called() {
 }
 
 #[test]
-fn a_local_run_is_known_as_one_whatever_else_the_environment_names() {
+fn a_local_run_is_marked_local_whatever_the_environment_names() {
     for value in ["", "http://cognito.example"] {
         let sandbox = Sandbox::new();
         sandbox.write("people.csv", people(3));
@@ -199,7 +199,7 @@ fn a_local_run_is_known_as_one_whatever_else_the_environment_names() {
 }
 
 #[test]
-fn an_endpoint_that_is_no_url_is_refused() {
+fn an_endpoint_that_is_not_a_url_is_refused() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(1));
     let mut command = sandbox.command();
@@ -210,7 +210,7 @@ fn an_endpoint_that_is_no_url_is_refused() {
 }
 
 #[test]
-fn a_run_against_aws_is_confirmed_first() {
+fn a_run_against_aws_needs_yes_off_a_terminal() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(3));
     let mut command = sandbox.command();
@@ -226,7 +226,7 @@ fn a_run_against_aws_is_confirmed_first() {
 }
 
 #[test]
-fn a_ca_bundle_that_is_none_is_refused() {
+fn an_invalid_ca_bundle_is_refused() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(1));
     sandbox.write("bundle.pem", "not a certificate");
@@ -243,7 +243,7 @@ fn a_ca_bundle_that_is_none_is_refused() {
 }
 
 #[test]
-fn a_refused_connection_is_no_attempt_of_its_row() {
+fn a_refused_connection_uses_up_no_attempt() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(2));
     let closed = ClosedPort::new();
@@ -266,7 +266,7 @@ fn a_refused_connection_is_no_attempt_of_its_row() {
 }
 
 #[test]
-fn a_call_goes_over_the_wire_as_the_service_model_has_it() {
+fn a_request_matches_the_service_model() {
     let sandbox = Sandbox::new();
     let pool = "eu-west-1:3f6c2a10-9b5e-4d7a-8c21-5e0f7d9a4b63";
     let user = "caf\u{e9} \"1\"\n";

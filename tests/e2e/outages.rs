@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use crate::sandbox::{ClosedPort, Running, Sandbox, TIMEOUT, always, link, people, rule, start};
 
 #[test]
-fn an_endpoint_that_nobody_serves_halts_the_run() {
+fn an_endpoint_that_refuses_connections_halts_the_run() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(200));
     let closed = ClosedPort::new();
@@ -30,7 +30,7 @@ fn an_endpoint_that_nobody_serves_halts_the_run() {
 }
 
 #[test]
-fn an_endpoint_that_takes_calls_and_never_answers_halts_the_run() {
+fn an_endpoint_that_never_replies_halts_the_run() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(200));
     sandbox
@@ -56,7 +56,7 @@ fn an_endpoint_that_takes_calls_and_never_answers_halts_the_run() {
 }
 
 #[test]
-fn an_outage_that_ends_is_outlived() {
+fn a_run_survives_an_outage() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(60));
     sandbox
@@ -125,7 +125,7 @@ fn renewed_credentials_are_found_while_the_run_waits() {
 }
 
 #[test]
-fn a_process_that_is_stopped_and_continued_keeps_its_limits_and_its_rows() {
+fn a_stopped_and_continued_process_keeps_its_rate_and_its_rows() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(60));
     sandbox.emulator.add_rule(Rule {
@@ -172,7 +172,7 @@ fn a_process_that_is_stopped_and_continued_keeps_its_limits_and_its_rows() {
 }
 
 #[test]
-fn what_is_done_already_is_warned_of_and_can_stop_the_run() {
+fn many_not_linked_rows_cause_a_warning_or_halt_the_run() {
     let links_of_others = Settings {
         links: Some(vec![link(1_000_000)]),
         ..Settings::default()

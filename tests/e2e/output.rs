@@ -11,7 +11,7 @@ fn run_without_credentials(sandbox: &Sandbox, args: &[&str]) -> Output {
 }
 
 #[test]
-fn wrong_usage_is_told_in_one_breath() {
+fn usage_errors_name_the_argument() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(1));
     let cases: [(&[&str], &str); 9] = [
@@ -42,7 +42,7 @@ fn wrong_usage_is_told_in_one_breath() {
 }
 
 #[test]
-fn help_version_completions_and_manual_are_there() {
+fn help_version_completions_and_man_pages_are_printed() {
     let sandbox = Sandbox::new();
     for (args, holds) in [
         (&["--help"][..], "cannot simply be undone"),
@@ -61,7 +61,7 @@ fn help_version_completions_and_manual_are_there() {
 }
 
 #[test]
-fn an_address_that_is_taken_is_named() {
+fn a_listen_address_in_use_is_reported() {
     let sandbox = Sandbox::new();
     let taken = sandbox.emulator.url().replace("http://", "");
     let ran = run_without_credentials(&sandbox, &["emulator", "--listen", &taken]).expect_exit(2);
@@ -152,7 +152,7 @@ fn users_never_appear_outside_the_results() {
 }
 
 #[test]
-fn each_call_and_each_retry_is_logged_if_asked() {
+fn verbose_logs_each_retry_and_each_call() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(4));
     sandbox.emulator.add_rule(Rule {
@@ -186,7 +186,7 @@ fn each_call_and_each_retry_is_logged_if_asked() {
 }
 
 #[test]
-fn in_json_every_line_of_standard_error_is_an_object() {
+fn every_line_of_a_json_log_is_an_object() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(4) + "acct-5\n");
     sandbox.write("people.results.csv", "");
@@ -238,7 +238,7 @@ fn in_json_every_line_of_standard_error_is_an_object() {
 }
 
 #[test]
-fn the_next_command_for_invalid_rows_gives_them_back() {
+fn the_next_command_writes_the_invalid_rows() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(2) + "bad row\n");
     let ran = sandbox.run(&["people.csv", "--json"]).expect_exit(1);
@@ -258,7 +258,7 @@ fn the_next_command_for_invalid_rows_gives_them_back() {
 }
 
 #[test]
-fn a_rehearsal_that_was_rehearsed_before_says_so() {
+fn a_repeated_rehearsal_says_how_to_start_anew() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(2));
     let rehearse = || {
@@ -277,7 +277,7 @@ fn a_rehearsal_that_was_rehearsed_before_says_so() {
 }
 
 #[test]
-fn a_message_cannot_command_the_terminal() {
+fn a_message_cannot_control_the_terminal() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(1));
     sandbox.emulator.add_rule(always(Then::Answer(Canned {
@@ -294,7 +294,7 @@ fn a_message_cannot_command_the_terminal() {
 }
 
 #[test]
-fn a_line_is_completed_in_bash() {
+fn bash_completes_commands_and_options() {
     let sandbox = Sandbox::new();
     let script = start(sandbox.command().args(["completions", "bash"]))
         .wait()

@@ -26,7 +26,7 @@ pub(crate) fn plan(sandbox: &Sandbox, args: &[&str]) -> Output {
 }
 
 #[test]
-fn everything_is_counted_and_named_by_line() {
+fn a_plan_counts_rows_and_names_lines() {
     let sandbox = Sandbox::new();
     let mut links: Vec<Link> = (1..=20).map(link).collect();
     links.push(link(4));
@@ -88,7 +88,7 @@ fn everything_is_counted_and_named_by_line() {
 }
 
 #[test]
-fn whatever_a_run_reads_can_be_planned() {
+fn a_plan_reads_every_input_that_a_run_reads() {
     let sandbox = Sandbox::new();
     let text = people(30);
     sandbox.write("people.csv.gz", gzip(text.as_bytes()));
@@ -156,7 +156,7 @@ fn whatever_a_run_reads_can_be_planned() {
 }
 
 #[test]
-fn how_long_it_takes_is_the_slowest_regions_time() {
+fn the_forecast_is_the_time_of_the_slowest_region() {
     let sandbox = Sandbox::new();
     let mut links: Vec<Link> = (1..=40).map(link).collect();
     links.extend((1..=10).map(link_in_other_region));
@@ -231,7 +231,7 @@ fn how_long_it_takes_is_the_slowest_regions_time() {
 }
 
 #[test]
-fn who_is_held_and_what_a_team_allows_is_told_beforehand() {
+fn a_plan_applies_hold_lists_and_the_configuration() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(10));
     sandbox.write("hold.txt", "acct-3\nacct-4\n");
@@ -290,7 +290,7 @@ fn the_readmes_show_the_plans_of_the_samples() {
 }
 
 #[test]
-fn online_pools_are_held_against_the_rows() {
+fn plan_online_checks_pools_and_the_account() {
     let sandbox = Sandbox::with_settings(Settings {
         provider: Some("login.other.example".to_owned()),
         ..Settings::default()

@@ -34,7 +34,7 @@ fn a_pool_is_looked_up_once() {
 }
 
 #[test]
-fn a_pool_that_is_not_there_is_not_called() {
+fn a_pool_that_does_not_exist_is_not_called() {
     let sandbox = Sandbox::with_settings(Settings {
         links: Some((1..=30).map(link).collect()),
         ..Settings::default()
@@ -80,7 +80,7 @@ fn a_pool_with_another_provider_is_not_called() {
 }
 
 #[test]
-fn whoever_may_not_ask_is_warned_and_goes_on() {
+fn without_permission_to_describe_the_pool_a_run_warns_and_continues() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(20));
     for code in ["AccessDeniedException", "NotAuthorizedException"] {
@@ -97,7 +97,7 @@ fn whoever_may_not_ask_is_warned_and_goes_on() {
 }
 
 #[test]
-fn an_answer_that_can_be_had_is_waited_for() {
+fn failed_pool_lookups_are_retried() {
     let sandbox = Sandbox::with_settings(Settings {
         provider: Some("login.other".to_owned()),
         ..Settings::default()
@@ -119,7 +119,7 @@ fn an_answer_that_can_be_had_is_waited_for() {
 }
 
 #[test]
-fn a_throttled_look_up_is_made_again_and_nothing_is_called_without_it() {
+fn throttled_pool_lookups_are_retried_before_the_first_call() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(5));
     let throttled = vec![Reply::Error("TooManyRequestsException"); 6];
@@ -133,7 +133,7 @@ fn a_throttled_look_up_is_made_again_and_nothing_is_called_without_it() {
 }
 
 #[test]
-fn a_service_that_fails_to_tell_does_not_stop_the_run() {
+fn a_pool_lookup_that_keeps_failing_warns_and_continues() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(5));
     let busy = vec![Reply::Error("InternalErrorException"); 9];
@@ -147,7 +147,7 @@ fn a_service_that_fails_to_tell_does_not_stop_the_run() {
 }
 
 #[test]
-fn a_pool_that_keeps_its_rows_waiting_holds_up_no_other() {
+fn rows_that_wait_for_their_pool_delay_no_other_pool() {
     let sandbox = Sandbox::new();
     let rows: Vec<_> = (1..=40)
         .map(link_in_other_pool)

@@ -91,7 +91,7 @@ fn the_password_of_a_proxy_is_used_and_never_printed() {
 }
 
 #[test]
-fn a_message_that_names_the_user_of_another_row_is_not_repeated() {
+fn users_of_other_rows_are_redacted_from_messages() {
     let quoting = "User: arn:aws:iam::123456789012:user/acct-2 is not authorized to perform: \
                    cognito-identity:UnlinkDeveloperIdentity on resource: acct-3, for acct-2's link of 'acct-4'";
     let code = "AccessDeniedException";

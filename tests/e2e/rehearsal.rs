@@ -23,7 +23,7 @@ fn rehearse(sandbox: &Sandbox, args: &[&str]) -> Output {
 }
 
 #[test]
-fn the_samples_rehearse_as_the_readme_says() {
+fn the_samples_rehearse_as_documented() {
     let sandbox = Sandbox::new();
     for name in ["purge.csv", "purge.jsonl", "bad-rows.csv"] {
         std::fs::copy(samples().join(name), sandbox.path(name)).expect("copied");
@@ -45,7 +45,7 @@ fn the_samples_rehearse_as_the_readme_says() {
 }
 
 #[test]
-fn a_rehearsal_needs_no_settings_and_heeds_none() {
+fn a_rehearsal_ignores_aws_settings() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(5));
     let mut command = sandbox.command_without_credentials();
@@ -118,7 +118,7 @@ fn the_emulator_serves_until_a_signal() {
 }
 
 #[test]
-fn signatures_are_verified_when_keys_are_known() {
+fn the_emulator_verifies_signatures_by_its_keys() {
     // The sandbox signs with the first of these keys.
     for (key, code) in [
         ("AKIDEXAMPLE:secret", 0),
@@ -142,7 +142,7 @@ fn signatures_are_verified_when_keys_are_known() {
 }
 
 #[test]
-fn rows_that_break_a_rule_are_refused_as_links() {
+fn the_emulator_refuses_invalid_links() {
     let sandbox = Sandbox::new();
     sandbox.write("links.csv", people(1) + "x,y,z,w\n");
     let mut command = sandbox.command_without_credentials();

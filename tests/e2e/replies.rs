@@ -15,7 +15,7 @@ fn error(code: &str, message: &str) -> Then {
 }
 
 #[test]
-fn what_is_not_linked_is_told_apart_from_what_was_unlinked() {
+fn not_linked_rows_are_counted_apart_from_unlinked_ones() {
     let sandbox = Sandbox::with_settings(Settings {
         links: Some((1..=5).map(link).collect()),
         ..Settings::default()
@@ -38,7 +38,7 @@ fn what_is_not_linked_is_told_apart_from_what_was_unlinked() {
 }
 
 #[test]
-fn throttling_slows_the_run_and_fails_nobody() {
+fn throttling_slows_the_run_and_fails_no_row() {
     let sandbox = Sandbox::with_settings(Settings {
         quota: Some((60.0, 1)),
         ..Settings::default()
@@ -56,7 +56,7 @@ fn throttling_slows_the_run_and_fails_nobody() {
 }
 
 #[test]
-fn faults_that_pass_are_borne() {
+fn transient_faults_are_retried() {
     let share = |kind, share| FaultShare { kind, share };
     let sandbox = Sandbox::with_settings(Settings {
         faults: vec![
@@ -94,7 +94,7 @@ fn faults_that_pass_are_borne() {
 }
 
 #[test]
-fn a_lost_reply_is_told_as_one() {
+fn a_lost_reply_is_recorded_as_unlinked_reply_lost() {
     for kind in [
         FaultKind::ResetAfter,
         FaultKind::Truncate,
@@ -126,7 +126,7 @@ fn a_lost_reply_is_told_as_one() {
 }
 
 #[test]
-fn attempts_used_up_without_an_answer_leave_the_row_in_doubt() {
+fn a_row_without_any_reply_is_in_doubt() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(2));
     sandbox.emulator.add_rule(rule(
@@ -144,7 +144,7 @@ fn attempts_used_up_without_an_answer_leave_the_row_in_doubt() {
 }
 
 #[test]
-fn a_refused_row_fails_alone() {
+fn a_row_that_is_not_authorized_fails_alone() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(20));
     sandbox.emulator.add_rule(rule(
@@ -159,7 +159,7 @@ fn a_refused_row_fails_alone() {
 }
 
 #[test]
-fn what_is_wrong_for_every_row_halts_the_run_and_blames_none() {
+fn errors_that_concern_every_row_halt_the_run_and_fail_none() {
     let pool = "IdentityPool 'us-east-1:0' not found.";
     let provider = "This identity pool does not support the specified developer provider";
     let cases = [
@@ -255,7 +255,7 @@ fn what_is_wrong_for_every_row_halts_the_run_and_blames_none() {
 }
 
 #[test]
-fn a_message_that_quotes_the_user_is_not_repeated() {
+fn a_message_that_quotes_the_user_is_redacted() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(1));
     let quoting = error("AccessDeniedException", "acct-1 may not be unlinked");
@@ -269,7 +269,7 @@ fn a_message_that_quotes_the_user_is_not_repeated() {
 }
 
 #[test]
-fn a_row_that_a_page_was_answered_for_is_in_doubt_in_the_next_run() {
+fn a_row_answered_with_a_foreign_page_was_in_flight_for_the_next_run() {
     for status in [200, 502, 404] {
         let sandbox = Sandbox::new();
         sandbox.write("people.csv", people(3));
@@ -299,7 +299,7 @@ fn a_row_that_a_page_was_answered_for_is_in_doubt_in_the_next_run() {
 }
 
 #[test]
-fn foreign_pages_in_the_middle_of_a_run_are_borne() {
+fn foreign_pages_in_the_middle_of_a_run_are_retried() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(50));
     for call in [20, 21] {
@@ -314,7 +314,7 @@ fn foreign_pages_in_the_middle_of_a_run_are_borne() {
 }
 
 #[test]
-fn no_credentials_halt_the_run_before_anything_is_sent() {
+fn missing_credentials_halt_the_run_before_any_call() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(5));
     let mut command = sandbox.run_command(&["people.csv", "--json"]);
@@ -328,7 +328,7 @@ fn no_credentials_halt_the_run_before_anything_is_sent() {
 }
 
 #[test]
-fn too_many_failures_stop_the_run() {
+fn too_many_failures_halt_the_run() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(500));
     sandbox
@@ -361,7 +361,7 @@ fn too_many_failures_stop_the_run() {
 }
 
 #[test]
-fn a_run_takes_no_more_rows_when_its_time_is_up() {
+fn for_stops_starting_rows_when_time_is_up() {
     let sandbox = Sandbox::with_settings(Settings {
         latency: Duration::from_millis(20),
         ..Settings::default()
@@ -377,7 +377,7 @@ fn a_run_takes_no_more_rows_when_its_time_is_up() {
 }
 
 #[test]
-fn unlinked_is_only_what_cognito_calls_so() {
+fn only_a_reply_of_cognito_counts_as_unlinked() {
     let json = || {
         (
             "content-type".to_owned(),
@@ -448,7 +448,7 @@ fn unlinked_is_only_what_cognito_calls_so() {
 }
 
 #[test]
-fn a_reply_that_says_nothing_may_have_been_a_success() {
+fn an_inconclusive_reply_may_have_been_a_success() {
     let sandbox = Sandbox::with_settings(Settings {
         links: Some(vec![link(1)]),
         ..Settings::default()
@@ -471,7 +471,7 @@ fn a_reply_that_says_nothing_may_have_been_a_success() {
 }
 
 #[test]
-fn an_error_in_a_success_halts_as_it_does_elsewhere() {
+fn an_access_denied_error_with_status_200_halts_the_run() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(2));
     sandbox.emulator.add_rule(always(Then::Answer(Canned {

@@ -44,7 +44,7 @@ fn sandbox_with_results() -> (Sandbox, Vec<&'static str>) {
 }
 
 #[test]
-fn results_are_no_input() {
+fn results_are_refused_as_input() {
     let (sandbox, names) = sandbox_with_results();
     for name in names {
         for args in [
@@ -74,7 +74,7 @@ fn results_are_no_input() {
 }
 
 #[test]
-fn results_from_a_pipe_are_found_out_by_their_header() {
+fn results_from_a_pipe_are_recognised_by_their_header() {
     let (sandbox, names) = sandbox_with_results();
     for name in names {
         let bytes = fs::read(sandbox.path(name)).expect("results");
@@ -107,7 +107,7 @@ fn results_from_a_pipe_are_found_out_by_their_header() {
 }
 
 #[test]
-fn results_behind_an_input_from_a_pipe_end_the_run_where_they_begin() {
+fn results_after_another_input_stop_the_run_where_they_begin() {
     let (sandbox, _) = sandbox_with_results();
     let mut command = sandbox.run_command(&["people.csv", "-", "--format", "csv", "--json"]);
     let results = File::open(sandbox.path("a.rehearsal.csv")).expect("opened");
@@ -117,7 +117,7 @@ fn results_behind_an_input_from_a_pipe_end_the_run_where_they_begin() {
 }
 
 #[test]
-fn a_saved_plan_is_named_with_its_option() {
+fn a_saved_plan_as_an_input_is_refused_and_its_option_named() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(3));
     for name in ["plan.json", "plan.csv", "plan.jsonl"] {

@@ -12,7 +12,7 @@ use crate::plan::plan;
 use crate::sandbox::{Sandbox, TIMEOUT, always, csv, link, link_of, people, rule, start};
 
 #[test]
-fn after_a_limit_whatever_became_of_the_input() {
+fn a_run_resumes_after_its_input_was_shuffled_extended_or_split() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(100));
     let ran = sandbox
@@ -58,7 +58,7 @@ fn after_a_limit_whatever_became_of_the_input() {
 }
 
 #[test]
-fn results_that_hold_no_row_yet_take_other_carried_columns() {
+fn results_without_a_row_accept_other_carried_columns() {
     let sandbox = Sandbox::new();
     sandbox.write(
         "people.csv",
@@ -103,7 +103,7 @@ fn results_that_hold_no_row_yet_take_other_carried_columns() {
 }
 
 #[test]
-fn results_are_no_input_of_their_own_run() {
+fn results_are_refused_as_an_input_of_their_own_run() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(3));
     sandbox.run(&["people.csv"]).expect_exit(0);
@@ -122,7 +122,7 @@ fn results_are_no_input_of_their_own_run() {
 }
 
 #[test]
-fn a_finished_run_is_confirmed_as_finished() {
+fn a_finished_run_calls_nothing_again() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(30));
     sandbox.run(&["people.csv"]).expect_exit(0);
@@ -137,7 +137,7 @@ fn a_finished_run_is_confirmed_as_finished() {
 }
 
 #[test]
-fn failed_rows_are_tried_again_unless_they_are_to_be_skipped() {
+fn failed_rows_are_called_again_unless_skip_failed() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(10));
     sandbox.emulator.add_rule(rule(
@@ -195,7 +195,7 @@ fn failed_rows_are_tried_again_unless_they_are_to_be_skipped() {
 }
 
 #[test]
-fn a_torn_last_line_is_cut_off_and_its_row_tried_again() {
+fn a_torn_last_result_is_truncated_and_its_row_called_again() {
     for name in ["people.results.csv", "people.results.jsonl"] {
         let sandbox = Sandbox::new();
         sandbox.write("people.csv", people(20));
@@ -222,7 +222,7 @@ fn rows_in_flight_at_a_kill_are_known_to_the_next_run() {
 }
 
 #[test]
-fn rows_in_flight_at_a_kill_are_known_on_a_durable_disk_too() {
+fn rows_in_flight_at_a_kill_are_known_with_durable() {
     kill_and_resume(&["--durable"]);
 }
 
@@ -270,7 +270,7 @@ fn kill_and_resume(options: &[&str]) {
 }
 
 #[test]
-fn a_row_in_doubt_that_is_not_called_again_is_left_as_it_is() {
+fn a_row_in_doubt_that_is_not_called_again_stays_in_doubt() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(2));
     sandbox
@@ -296,7 +296,7 @@ fn a_row_in_doubt_that_is_not_called_again_is_left_as_it_is() {
 }
 
 #[test]
-fn a_line_from_before_a_call_says_nothing_of_it() {
+fn a_recorded_failure_does_not_settle_a_later_call() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(1));
     let faulty = |fault| always(Then::Fault(fault));
@@ -317,7 +317,7 @@ fn a_line_from_before_a_call_says_nothing_of_it() {
 }
 
 #[test]
-fn a_row_that_was_left_before_a_kill_was_not_in_flight() {
+fn a_row_left_by_a_halt_was_not_in_flight() {
     let sandbox = Sandbox::new();
     sandbox.create_fifo("people.csv");
     for (user, then) in [
@@ -346,7 +346,7 @@ fn a_row_that_was_left_before_a_kill_was_not_in_flight() {
 }
 
 #[test]
-fn results_are_private_and_there_before_the_first_call() {
+fn results_are_private_and_created_before_the_first_call() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(2));
     sandbox.emulator.add_rule(always(Then::Hold));
@@ -364,7 +364,7 @@ fn results_are_private_and_there_before_the_first_call() {
 }
 
 #[test]
-fn a_second_run_is_refused_and_told_who_holds_the_results() {
+fn a_second_run_is_refused_and_names_the_process_that_has_the_lock() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(2));
     sandbox.emulator.add_rule(always(Then::Hold));
@@ -391,7 +391,7 @@ fn a_second_run_is_refused_and_told_who_holds_the_results() {
 }
 
 #[test]
-fn what_is_no_results_file_is_refused_and_left_as_it_was() {
+fn a_foreign_results_file_is_refused_and_left_alone() {
     let foreign = [
         "name,age\nx,1\n",
         "no header at all",
@@ -461,7 +461,7 @@ fn a_dry_run_calls_nothing_and_writes_nothing() {
 }
 
 #[test]
-fn a_dry_run_takes_nothing_of_this_machine_for_done_at_aws() {
+fn a_dry_run_for_aws_refuses_results_of_a_local_endpoint() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(3));
     for results in ["people.results.csv", "done.jsonl"] {
@@ -489,7 +489,7 @@ fn a_dry_run_takes_nothing_of_this_machine_for_done_at_aws() {
 }
 
 #[test]
-fn results_for_a_spreadsheet_hold_no_formula_and_resume() {
+fn spreadsheet_safe_results_have_no_formula_and_resume() {
     let sandbox = Sandbox::new();
     let users = ["=cmd|' /C calc'!A0", "+1", "-1", "@x", "'quoted", "plain"];
     let links: Vec<_> = users
@@ -537,7 +537,7 @@ fn results_for_a_spreadsheet_hold_no_formula_and_resume() {
 }
 
 #[test]
-fn what_was_called_on_this_machine_is_not_done_for_aws() {
+fn results_of_a_local_endpoint_are_refused_for_aws() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(3));
     sandbox.run(&["people.csv"]).expect_exit(0);
@@ -555,7 +555,7 @@ fn what_was_called_on_this_machine_is_not_done_for_aws() {
 }
 
 #[test]
-fn a_stray_quote_in_the_results_is_damage_and_cuts_off_nothing() {
+fn a_stray_quote_in_the_results_is_refused_and_nothing_truncated() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(25));
     sandbox.run(&["people.csv"]).expect_exit(0);
@@ -570,7 +570,7 @@ fn a_stray_quote_in_the_results_is_damage_and_cuts_off_nothing() {
 }
 
 #[test]
-fn results_saved_by_an_editor_are_gone_on_with() {
+fn results_saved_by_an_editor_resume() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(10));
     sandbox.run(&["people.csv", "--limit", "5"]).expect_exit(4);
@@ -588,7 +588,7 @@ fn results_saved_by_an_editor_are_gone_on_with() {
 }
 
 #[test]
-fn whoever_writes_to_the_results_meanwhile_halts_the_run() {
+fn another_writer_to_the_results_halts_the_run() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(40));
     sandbox.emulator.add_rule(rule(When::Call(10), Then::Hold));
@@ -651,7 +651,7 @@ fn kill_after_three_effects(sandbox: &Sandbox, results: &str) {
 type Damage<'a> = &'a dyn Fn(&Sandbox, &Path);
 
 #[test]
-fn a_side_file_that_cannot_be_relied_on_is_answered_with_doubt() {
+fn a_damaged_side_file_leaves_rows_in_doubt() {
     let flip = |path: &Path, at: usize| {
         let mut bytes = fs::read(path).expect("a side file");
         bytes[at] ^= 1;
@@ -705,7 +705,7 @@ fn a_side_file_that_cannot_be_relied_on_is_answered_with_doubt() {
 }
 
 #[test]
-fn a_refusal_of_a_row_that_may_have_been_called_is_in_doubt() {
+fn a_failure_without_a_side_file_is_in_doubt() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(10));
     kill_after_three_effects(&sandbox, "people.results.csv");
@@ -719,7 +719,7 @@ fn a_refusal_of_a_row_that_may_have_been_called_is_in_doubt() {
 }
 
 #[test]
-fn results_that_were_cut_meet_the_marks_of_the_rows_they_have_lost() {
+fn truncated_results_find_their_lost_rows_in_the_side_file() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(40));
     sandbox.emulator.add_rule(rule(When::Call(31), Then::Hold));
@@ -743,7 +743,7 @@ fn results_that_were_cut_meet_the_marks_of_the_rows_they_have_lost() {
 }
 
 #[test]
-fn results_that_others_could_read_are_made_private() {
+fn results_readable_by_others_are_made_private() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(3));
     sandbox.run(&["people.csv", "--limit", "1"]).expect_exit(4);

@@ -34,7 +34,7 @@ fn run_with_limit(sandbox: &Sandbox, command: &[&str]) -> Output {
 }
 
 #[test]
-fn rows_that_need_no_call_use_up_nothing() {
+fn rows_without_a_call_use_up_no_limit() {
     let sandbox = sandbox_with_other_rows();
     let ran = sandbox.run(&LIMIT_ARGS).expect_exit(4);
     assert_eq!(ran.counts(&COUNTS), [14, 0, 4, 3, 2, 5]);
@@ -50,7 +50,7 @@ fn rows_that_need_no_call_use_up_nothing() {
 }
 
 #[test]
-fn a_limit_that_is_just_enough_leaves_nothing() {
+fn a_limit_equal_to_the_rows_finishes_the_run() {
     let sandbox = sandbox_with_other_rows();
     let mut args = LIMIT_ARGS;
     args[4] = "6";
@@ -60,7 +60,7 @@ fn a_limit_that_is_just_enough_leaves_nothing() {
 }
 
 #[test]
-fn what_is_told_beforehand_is_what_the_run_does() {
+fn plan_dry_run_and_confirmation_forecast_the_limit() {
     let sandbox = sandbox_with_other_rows();
     let plan: Value =
         serde_json::from_str(&run_with_limit(&sandbox, &["plan", "--rate", "2"]).stdout)
@@ -97,7 +97,7 @@ fn what_is_told_beforehand_is_what_the_run_does() {
 
 /// All 300 rows are read and admitted to the queue long before the rate lets the second one start.
 #[test]
-fn when_time_is_up_nobody_is_begun() {
+fn rows_that_wait_for_the_rate_are_left_when_time_is_up() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(300));
     let args = ["people.csv", "--for", "1s", "--rate", "1/h", "--json"];
@@ -112,7 +112,7 @@ fn when_time_is_up_nobody_is_begun() {
 }
 
 #[test]
-fn a_limit_of_nothing_is_refused_with_what_would_do() {
+fn limit_zero_is_refused_and_dry_run_suggested() {
     let sandbox = sandbox_with_other_rows();
     for (limit, words) in [
         (

@@ -56,7 +56,7 @@ fn assert_refused(sandbox: &Sandbox, args: &[&str], messages: &[&str]) {
 }
 
 #[test]
-fn behind_a_link_the_folder_of_the_plan_itself_counts() {
+fn paths_of_a_linked_plan_start_at_the_folder_of_its_target() {
     let sandbox = Sandbox::new();
     fs::create_dir(sandbox.path("plans")).expect("created");
     sandbox.write("plans/people.csv", people(2));
@@ -69,7 +69,7 @@ fn behind_a_link_the_folder_of_the_plan_itself_counts() {
 }
 
 #[test]
-fn a_plan_takes_the_place_of_another_only_if_it_is_told_to() {
+fn replacing_a_plan_needs_force() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(2));
     let args = ["people.csv", "--out", "plan.json"];
@@ -96,7 +96,7 @@ fn a_plan_takes_the_place_of_another_only_if_it_is_told_to() {
 }
 
 #[test]
-fn exactly_the_plan_is_run_wherever_it_is_taken() {
+fn a_moved_plan_runs_unchanged() {
     let sandbox = Sandbox::new();
     fs::create_dir_all(sandbox.path("here/lists")).expect("created");
     sandbox.write(
@@ -172,7 +172,7 @@ fn exactly_the_plan_is_run_wherever_it_is_taken() {
 }
 
 #[test]
-fn an_input_that_has_changed_is_refused() {
+fn a_changed_input_is_refused() {
     let whole = people(30);
     let order = {
         let mut lines: Vec<&str> = whole.lines().collect();
@@ -224,7 +224,7 @@ fn an_input_that_has_changed_is_refused() {
 }
 
 #[test]
-fn a_plan_of_a_later_version_or_that_was_edited_is_refused() {
+fn a_plan_of_a_later_version_or_an_edited_plan_is_refused() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(3));
     // Options that bound the run are part of the plan.
@@ -318,7 +318,7 @@ fn another_account_or_endpoint_is_refused() {
 
 /// The endpoint is part of the plan wherever it comes from, and a run that would call another one is refused.
 #[test]
-fn an_endpoint_that_the_aws_files_name_is_planned() {
+fn a_plan_keeps_the_endpoint_of_the_aws_files() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(3));
     let url = sandbox.emulator.url();
@@ -357,7 +357,7 @@ fn an_endpoint_that_the_aws_files_name_is_planned() {
 }
 
 #[test]
-fn the_accounts_that_were_allowed_for_the_plan_stay_so() {
+fn accounts_allowed_for_a_plan_stay_the_only_ones() {
     let sandbox = Sandbox::with_settings(Settings {
         account: "222222222222".to_owned(),
         ..Settings::default()
@@ -381,7 +381,7 @@ fn the_accounts_that_were_allowed_for_the_plan_stay_so() {
 }
 
 #[test]
-fn a_job_that_is_done_is_told_as_done() {
+fn a_finished_job_has_nothing_left_to_do() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(3));
     sandbox.run(&["people.csv"]).expect_exit(0);
@@ -399,7 +399,7 @@ fn a_job_that_is_done_is_told_as_done() {
 }
 
 #[test]
-fn a_configuration_beside_the_plan_is_in_effect_or_refused() {
+fn a_configuration_beside_the_plan_must_be_in_effect() {
     let sandbox = Sandbox::new();
     fs::create_dir(sandbox.path("job")).expect("created");
     sandbox.write("people.csv", people(2));
@@ -424,7 +424,7 @@ fn a_configuration_beside_the_plan_is_in_effect_or_refused() {
 }
 
 #[test]
-fn whoever_was_held_for_the_plan_stays_so() {
+fn users_held_for_a_plan_stay_held() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(6));
     sandbox.write("mine.txt", "acct-2\n");
@@ -439,7 +439,7 @@ fn whoever_was_held_for_the_plan_stays_so() {
 }
 
 #[test]
-fn what_a_plan_cannot_hold_or_would_overwrite_is_refused() {
+fn a_plan_overwrites_no_other_file_and_needs_utf_8_names() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(1));
     sandbox.write("notes.json", "{}");
@@ -455,7 +455,7 @@ fn what_a_plan_cannot_hold_or_would_overwrite_is_refused() {
 }
 
 #[test]
-fn a_file_that_is_replaced_while_the_run_reads_it_is_not_run() {
+fn an_input_that_changes_during_a_planned_run_halts_it() {
     type Change = fn(&Sandbox, &str);
     // Many more rows than a run reads ahead of its calls.
     let planned = people(6000);
@@ -496,7 +496,7 @@ fn a_file_that_is_replaced_while_the_run_reads_it_is_not_run() {
 }
 
 #[test]
-fn a_plan_stands_for_the_confirmation() {
+fn a_saved_plan_replaces_the_confirmation() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(3));
     let out = [
@@ -519,7 +519,7 @@ fn a_plan_stands_for_the_confirmation() {
 }
 
 #[test]
-fn a_hold_list_that_lost_or_changed_a_line_is_refused() {
+fn a_plan_refuses_a_hold_list_that_lost_or_changed_a_line() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(4));
     sandbox.write("holds.txt", "acct-2\nacct-9");
@@ -574,7 +574,7 @@ fn remove_hold_lists(sandbox: &Sandbox) {
 }
 
 #[test]
-fn an_older_plan_is_run_unless_it_names_hold_lists_that_it_does_not_know() {
+fn an_older_plan_is_refused_if_it_names_hold_lists() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(2));
     sandbox.write("holds.txt", "acct-2\n");
@@ -592,7 +592,7 @@ fn an_older_plan_is_run_unless_it_names_hold_lists_that_it_does_not_know() {
 }
 
 #[test]
-fn unusual_values_are_counted_by_kind_and_a_plan_keeps_which_are_sent() {
+fn unusual_values_are_counted_by_kind_and_a_plan_keeps_as_is() {
     let sandbox = Sandbox::new();
     let users = ["Null", "4.68769E+17", "ann", "1001.0"];
     let links: Vec<_> = (1..).zip(users).map(|(n, user)| link_of(n, user)).collect();

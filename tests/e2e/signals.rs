@@ -41,7 +41,7 @@ fn the_first_signal_drains() {
 }
 
 #[test]
-fn the_second_signal_waits_for_nothing() {
+fn the_second_signal_aborts() {
     let sandbox = Sandbox::new();
     let running = start_40_rows(&sandbox);
     running.signal(Signal::INT);
@@ -59,7 +59,7 @@ fn the_second_signal_waits_for_nothing() {
 }
 
 #[test]
-fn what_was_not_read_before_the_second_signal_is_said() {
+fn an_abort_estimates_the_rows_it_has_not_read() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(60_000));
     let running = sandbox.start_with_four_calls_held(&["people.csv", "--json"]);
@@ -77,7 +77,7 @@ fn what_was_not_read_before_the_second_signal_is_said() {
 }
 
 #[test]
-fn nobody_waits_for_a_row_in_back_off() {
+fn a_drain_does_not_wait_for_rows_in_back_off() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(1));
     sandbox.emulator.add_rule(always(Then::Answer(Canned {
@@ -117,7 +117,7 @@ fn a_run_does_not_wait_for_standard_error() {
 }
 
 #[test]
-fn signals_are_heeded_while_standard_error_is_blocked() {
+fn signals_end_a_run_whose_standard_error_is_blocked() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(40));
     sandbox.emulator.add_rule(always(Then::Hold));
@@ -134,7 +134,7 @@ fn signals_are_heeded_while_standard_error_is_blocked() {
 }
 
 #[test]
-fn a_program_ends_although_its_last_words_cannot_be_written() {
+fn a_program_ends_although_standard_error_is_blocked() {
     let sandbox = Sandbox::new();
     let (_unread, full) = full_pipe();
     let ran = start_with_stderr(sandbox.run_command(&["absent.csv"]), full).wait();
@@ -177,7 +177,7 @@ fn assert_signals_end(sandbox: &Sandbox, fifo: &str, mut command: Command) {
 }
 
 #[test]
-fn signals_are_heeded_while_files_are_read_at_the_start() {
+fn signals_end_a_run_that_is_reading_its_files() {
     for (fifo, args) in [
         ("cognito-unlink.toml", &["people.csv"][..]),
         ("ca.pem", &["people.csv", "--ca-bundle", "ca.pem"]),
@@ -200,7 +200,7 @@ fn signals_are_heeded_while_files_are_read_at_the_start() {
 }
 
 #[test]
-fn signals_are_heeded_while_a_plan_is_made_or_taken_over() {
+fn signals_end_plan_and_run_while_they_read_a_fifo() {
     let sandbox = Sandbox::new();
     sandbox.create_fifo("fifo.csv");
     for args in [
@@ -231,7 +231,7 @@ fn signals_are_heeded_while_a_plan_is_made_or_taken_over() {
 }
 
 #[test]
-fn signals_are_heeded_while_a_file_is_opened() {
+fn a_signal_ends_a_run_that_is_opening_a_file() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(3));
     sandbox.write("cognito-unlink.toml", "hold = [\"holds\"]\n");
@@ -245,7 +245,7 @@ fn signals_are_heeded_while_a_file_is_opened() {
 }
 
 #[test]
-fn signals_that_were_ignored_stay_ignored() {
+fn ignored_signals_stay_ignored() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(40));
     sandbox.emulator.add_rule(always(Then::Hold));

@@ -99,7 +99,7 @@ impl OneOrMore {
 }
 
 #[test]
-fn every_call_of_the_table_comes_to_what_it_says() {
+fn every_invocation_of_the_table_has_its_expected_result() {
     let text = fs::read_to_string(format!("{TESTS}/single_call.toml")).expect("the table");
     let table: Table = toml::from_str(&text).expect("a table");
     let cases: Vec<Case> = table.case.into_iter().map(with_overrides).collect();
@@ -432,7 +432,7 @@ pub(crate) fn tls() -> Arc<rustls::ServerConfig> {
 }
 
 #[test]
-fn a_call_that_verifies_nobody_goes_through_no_proxy() {
+fn no_verify_ssl_is_refused_with_a_proxy() {
     let sandbox = Sandbox::new();
     let mut command = sandbox.command();
     command
@@ -501,7 +501,7 @@ fn a_run_reads_filled_in_skeletons() {
 }
 
 #[test]
-fn a_run_bears_the_retry_settings_of_the_aws_cli() {
+fn a_run_accepts_the_retry_settings_of_the_aws_cli() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", csv(&[link_of(1, "acct-1")]));
     let mut command = sandbox.run_command(&["people.csv"]);
@@ -512,7 +512,7 @@ fn a_run_bears_the_retry_settings_of_the_aws_cli() {
 }
 
 #[test]
-fn a_run_calls_the_endpoint_that_the_files_name_for_the_service() {
+fn a_run_calls_the_service_endpoint_of_the_aws_files() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", csv(&[link_of(1, "acct-1")]));
     fs::create_dir(sandbox.path(".aws")).expect("a folder");
@@ -530,7 +530,7 @@ fn a_run_calls_the_endpoint_that_the_files_name_for_the_service() {
 }
 
 #[test]
-fn completions_and_manual_know_the_command() {
+fn completions_and_man_page_have_the_command() {
     let sandbox = Sandbox::new();
     for (args, option) in [
         (&["completions", "bash"][..], "--cli-input-json"),

@@ -164,7 +164,7 @@ fn arrivals(sandbox: &Sandbox) -> Vec<Duration> {
 }
 
 #[test]
-fn nobody_is_called_who_is_held_while_a_connection_is_set_up() {
+fn a_hold_added_while_connecting_stops_the_call() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(8));
     sandbox.write("holds.txt", "nobody\n");
@@ -190,7 +190,7 @@ fn nobody_is_called_who_is_held_while_a_connection_is_set_up() {
 }
 
 #[test]
-fn the_rate_holds_after_connections_have_held_calls_up() {
+fn the_rate_holds_after_slow_connections() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(12));
     let (server, url) = SlowToConnect::start();
@@ -205,7 +205,7 @@ fn the_rate_holds_after_connections_have_held_calls_up() {
 }
 
 #[test]
-fn nobody_is_called_who_is_held_while_credentials_load() {
+fn a_hold_added_while_credentials_load_stops_the_call() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(30));
     sandbox.write("holds.txt", "nobody\n");
@@ -224,7 +224,7 @@ fn nobody_is_called_who_is_held_while_credentials_load() {
 }
 
 #[test]
-fn the_rate_holds_after_credentials_have_held_calls_up() {
+fn the_rate_holds_after_slow_credentials() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(30));
     let credentials = SlowCredentials::new(&sandbox);
@@ -240,7 +240,7 @@ fn the_rate_holds_after_credentials_have_held_calls_up() {
 }
 
 #[test]
-fn what_has_not_left_when_the_run_is_told_to_stop_at_once_is_no_doubt() {
+fn rows_that_were_not_sent_before_an_abort_are_not_in_doubt() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(30));
     let credentials = SlowCredentials::new(&sandbox);
@@ -276,7 +276,7 @@ fn the_rate_holds_after_the_process_was_stopped() {
 }
 
 #[test]
-fn look_ups_are_admitted_as_calls_are() {
+fn pool_lookups_keep_to_the_rate_and_to_four_in_flight() {
     let sandbox = Sandbox::new();
     let rows: Vec<_> = (1..=40)
         .map(|n| {

@@ -64,7 +64,7 @@ fn run(ending: &Ending, more: &[&str]) -> Output {
 }
 
 #[test]
-fn every_reason_stands_on_standard_error() {
+fn every_stop_reason_is_on_standard_error() {
     for ending in &ENDINGS {
         let (args, _, code, reason, words) = ending;
         for json in [&[][..], &["--json"]] {
@@ -89,7 +89,7 @@ fn every_reason_stands_on_standard_error() {
 }
 
 #[test]
-fn reasons_have_their_level_in_a_log_in_json() {
+fn stop_reasons_have_a_level_in_a_json_log() {
     for ending in &ENDINGS {
         let (args, _, code, _, words) = ending;
         if *args == ["--no-header"] {
@@ -107,7 +107,7 @@ fn reasons_have_their_level_in_a_log_in_json() {
 }
 
 #[test]
-fn a_signal_is_a_reason_too() {
+fn a_signal_is_reported_as_the_reason() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(20));
     let running = sandbox.start_with_four_calls_held(&["people.csv"]);
@@ -123,14 +123,14 @@ fn a_signal_is_a_reason_too() {
 }
 
 #[test]
-fn what_ends_with_all_rows_called_needs_no_reason() {
+fn a_run_that_called_all_rows_prints_no_reason() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(3) + "bad row\n");
     assert_eq!(sandbox.run(&["people.csv"]).expect_exit(1).stderr, "");
 }
 
 #[test]
-fn where_nobody_answers_it_is_told_who_how_and_until_when() {
+fn an_outage_names_host_cause_and_deadline() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(1));
     let closed = ClosedPort::new();
@@ -174,7 +174,7 @@ fn where_nobody_answers_it_is_told_who_how_and_until_when() {
 }
 
 #[test]
-fn calls_that_are_taken_and_not_answered_are_told_before_their_time_is_up() {
+fn calls_without_a_reply_are_reported_before_they_time_out() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(1));
     sandbox.emulator.add_rule(always(Then::Hold));

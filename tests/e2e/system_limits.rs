@@ -18,7 +18,7 @@ fn run_limited(limits: &str, command: &Command) -> Output {
 const MANY_CONNECTIONS: &[&str] = &["people.csv", "--concurrency", "64", "--burst", "64"];
 
 #[test]
-fn where_open_files_run_out_no_row_file_or_region_is_blamed() {
+fn too_few_open_files_are_blamed_on_the_limit() {
     let sandbox = Sandbox::with_settings(Settings {
         latency: TIMEOUT / 300,
         ..Settings::default()
@@ -45,7 +45,7 @@ fn where_open_files_run_out_no_row_file_or_region_is_blamed() {
 }
 
 #[test]
-fn the_soft_limit_on_open_files_binds_no_run() {
+fn a_run_raises_the_soft_limit_on_open_files() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(200));
     let ran = run_limited("ulimit -Sn 16;", &sandbox.run_command(MANY_CONNECTIONS)).expect_exit(0);
@@ -66,7 +66,7 @@ fn assert_refused(sandbox: &Sandbox, ran: Output) {
 }
 
 #[test]
-fn refused_threads_end_the_program_with_a_sentence() {
+fn refused_threads_are_reported_in_one_line() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(3));
     fs::set_permissions(sandbox.path("."), Permissions::from_mode(0o777)).expect("set");
@@ -84,7 +84,7 @@ fn refused_threads_end_the_program_with_a_sentence() {
 }
 
 #[test]
-fn refused_memory_ends_the_program_with_a_sentence() {
+fn refused_memory_is_reported_in_one_line() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(3));
     for kilobytes in [70_000, 90_000] {

@@ -37,7 +37,7 @@ fn called_users(sandbox: &Sandbox) -> Vec<String> {
 }
 
 #[test]
-fn a_row_is_read_whole_once_its_producer_has_written_it() {
+fn a_torn_row_is_read_once_its_producer_has_written_the_rest() {
     let sandbox = Sandbox::new();
     let (begun, rest) = torn_file();
     let mut producer = write_and_keep_open(&sandbox, "people.csv", &begun, Duration::ZERO);
@@ -50,7 +50,7 @@ fn a_row_is_read_whole_once_its_producer_has_written_it() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn half_a_row_calls_nobody() {
+fn a_torn_row_is_not_called() {
     let (begun, rest) = torn_file();
     let sandbox = Sandbox::new();
     let producer = write_and_keep_open(&sandbox, "people.csv", &begun, LONG_AGO);
@@ -81,7 +81,7 @@ fn half_a_row_calls_nobody() {
 }
 
 #[test]
-fn the_end_of_a_pipe_may_be_that_of_its_producer() {
+fn a_torn_row_at_the_end_of_a_pipe_is_invalid() {
     let (begun, rest) = torn_file();
     for whole in [false, true] {
         let text = if whole {
@@ -114,7 +114,7 @@ fn the_end_of_a_pipe_may_be_that_of_its_producer() {
 }
 
 #[test]
-fn a_file_on_standard_input_is_at_rest_like_any_other() {
+fn a_torn_file_on_standard_input_is_read_when_at_rest() {
     let sandbox = Sandbox::new();
     let (begun, _) = torn_file();
     drop(write_and_keep_open(
@@ -153,7 +153,7 @@ fn a_signal_ends_the_wait_for_a_line_end() {
 }
 
 #[test]
-fn a_plan_waits_for_the_last_row_and_holds_the_run_to_it() {
+fn a_plan_waits_for_a_torn_row_and_its_run_reads_the_same_rows() {
     let sandbox = Sandbox::new();
     let (begun, rest) = torn_file();
     let mut producer = write_and_keep_open(&sandbox, "people.csv", &begun, Duration::ZERO);

@@ -132,12 +132,12 @@ fn answer(case: &Case) -> Then {
 }
 
 #[test]
-fn every_answer_means_what_is_documented() {
+fn every_reply_has_its_documented_outcome() {
     assert_every_outcome(false, |case| case.first);
 }
 
 #[test]
-fn every_answer_means_what_is_documented_after_a_lost_reply() {
+fn every_reply_after_a_lost_one_has_its_documented_outcome() {
     assert_every_outcome(true, |case| case.after_a_lost_reply);
 }
 
