@@ -1,4 +1,4 @@
-//! How many calls start and how many are in flight, by the emulator's own count.
+//! The rate and the concurrency of calls, by the emulator's own count.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Which credentials a run takes, and how it reports those that cannot be loaded: with their source and a remedy.
+//! Credentials: where a run takes them from, and how it reports those that cannot be loaded, with their source and a remedy.
 
 use std::io::BufReader;
 use std::process::Command;

@@ -13,7 +13,7 @@ use crate::sandbox::{Output, Sandbox, TIMEOUT, create_fifo, in_shell, people, ru
 /// Rows of each run. The small disks have room for 50 to 150 results.
 const ROWS: usize = 400;
 
-/// Where the results are moved to once there is room, without their ending.
+/// The path, without its ending, to which the results are moved once there is room.
 const RESULTS_WITH_ROOM: &str = "out/people.results";
 
 /// Returns a shell in a mount namespace of its own, so that it may mount a file system.

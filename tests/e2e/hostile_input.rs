@@ -421,7 +421,7 @@ fn deeply_nested_json_is_accepted() {
         json_row(6, &format!(",\"ticket\":{}", "[".repeat(100_000))),
         json_row(7, ""),
     ];
-    // How each format writes a quote within a value.
+    // CSV doubles a quote within a value; JSON in JSON keeps it.
     for (results, quote) in [("r.jsonl", "\""), ("r.csv", "\"\"")] {
         let sandbox = Sandbox::new();
         sandbox.write("people.jsonl", lines.concat());

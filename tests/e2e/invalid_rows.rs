@@ -13,17 +13,17 @@ use crate::sandbox::{POOL, PROVIDER, Sandbox, csv, link, people, start};
 /// Returns a CSV file with one row for each way in which a row can be invalid, and their number.
 fn invalid_csv() -> (Vec<u8>, usize) {
     let id = link(1).identity_id;
-    let begun = format!("mine,{id},{POOL},{PROVIDER},");
+    let prefix = format!("mine,{id},{POOL},{PROVIDER},");
     let rows: [Vec<u8>; 9] = [
-        format!("{begun}\n").into(),
+        format!("{prefix}\n").into(),
         format!("mine,{id},{POOL},log in,acct\r\n").into(),
         format!("\"a,\nb\",ID,{POOL},{PROVIDER},\"acct,\"\"1\"\n").into(),
         format!("mine,{id},{POOL}\n").into(),
-        format!("{begun}acct,and,more\n").into(),
-        [begun.as_bytes(), b"caf\xe9\n"].concat(),
-        format!("{begun}\"quoted\" twice\n").into(),
+        format!("{prefix}acct,and,more\n").into(),
+        [prefix.as_bytes(), b"caf\xe9\n"].concat(),
+        format!("{prefix}\"quoted\" twice\n").into(),
         format!("mine,{id},eu{POOL},{PROVIDER},acct\n").into(),
-        format!("{begun}\"never closed\n").into(),
+        format!("{prefix}\"never closed\n").into(),
     ];
     let header =
         "reason,identity_id,Identity Pool Id,developer_provider_name,developer_user_identifier\n";
@@ -98,7 +98,7 @@ fn invalid_csv_rows_can_be_corrected_and_run() {
     assert!(records[8][1].ends_with(b"\"never closed"));
 
     // Correct what is wrong, and leave the rest.
-    let mut writer = csv::Writer::from_path(sandbox.path("mended.csv")).expect("created");
+    let mut writer = csv::Writer::from_path(sandbox.path("corrected.csv")).expect("created");
     writer.write_record(&header).expect("written");
     for (n, record) in records.iter().enumerate() {
         let link = link(n + 1);
@@ -109,7 +109,7 @@ fn invalid_csv_rows_can_be_corrected_and_run() {
             POOL.as_bytes(),
             PROVIDER.as_bytes(),
         ];
-        let user = format!("mended {n}");
+        let user = format!("corrected {n}");
         writer
             .write_record(fields.into_iter().chain([user.as_bytes()]))
             .expect("written");
@@ -117,7 +117,7 @@ fn invalid_csv_rows_can_be_corrected_and_run() {
     writer.flush().expect("written");
     let ran = start(sandbox.command_without_credentials().args([
         "run",
-        "mended.csv",
+        "corrected.csv",
         "--rehearse",
         "--json",
     ]))
@@ -172,7 +172,7 @@ fn invalid_jsonl_rows_can_be_corrected_and_run() {
         .filter(|line| !line.is_empty())
         .collect();
     assert_eq!(lines.len(), rows.len());
-    let mut mended = String::new();
+    let mut corrected = String::new();
     for (n, line) in lines.iter().enumerate() {
         let text = String::from_utf8_lossy(line);
         let mut object: serde_json::Map<String, Value> =
@@ -200,12 +200,12 @@ fn invalid_jsonl_rows_can_be_corrected_and_run() {
         ] {
             object.insert(key.to_owned(), value.into());
         }
-        let _ = writeln!(mended, "{}", Value::Object(object));
+        let _ = writeln!(corrected, "{}", Value::Object(object));
     }
-    sandbox.write("mended.jsonl", mended);
+    sandbox.write("corrected.jsonl", corrected);
     let ran = start(sandbox.command_without_credentials().args([
         "run",
-        "mended.jsonl",
+        "corrected.jsonl",
         "--rehearse",
         "--json",
     ]))
@@ -222,10 +222,10 @@ fn invalid_rows_overwrite_no_file() {
         people(2).replace("identity_id,", "IdentityId,"),
     );
     sandbox.write("people.jsonl", "");
-    sandbox.write("mended.csv", "half of it is mended");
+    sandbox.write("corrected.csv", "half of it is corrected");
     for (args, why) in [
         (
-            &["people.csv", "--invalid", "mended.csv"][..],
+            &["people.csv", "--invalid", "corrected.csv"][..],
             "is there already",
         ),
         (
@@ -251,7 +251,7 @@ fn invalid_rows_overwrite_no_file() {
         assert!(ran.stderr.contains(why), "{why}: {}", ran.stderr);
         assert!(!sandbox.exists("bad.csv"), "{args:?}");
     }
-    assert_eq!(sandbox.read("mended.csv"), "half of it is mended");
+    assert_eq!(sandbox.read("corrected.csv"), "half of it is corrected");
     // If an input cannot be read to its end, no partial file is left.
     plan(
         &sandbox,

@@ -1,4 +1,4 @@
-//! What users and scripts see: usage errors, the summary, logs, the next command, and shell completion.
+//! Output for users and scripts: usage errors, the summary, logs, the next command, and shell completion.
 
 use std::process::Command;
 

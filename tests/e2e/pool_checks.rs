@@ -1,8 +1,9 @@
 //! Identity pools are looked up before their first call: a pool that does not exist or has another developer provider is not called.
 
+use std::process::Command;
+
 use cognito_unlink::emulator::Settings;
 use rustix::process::Signal;
-use std::process::Command;
 
 use crate::pool_lookup_proxy::{PoolLookupProxy, Reply};
 use crate::sandbox::{

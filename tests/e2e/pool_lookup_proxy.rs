@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use crate::http_server::{Message, serve};
 use crate::sandbox::TIMEOUT;
 
-/// What the proxy does with a look-up instead of asking the emulator.
+/// A reply to a look-up that does not come from the emulator.
 #[derive(Debug, Clone)]
 pub(crate) enum Reply {
     /// Answers with an error of this code.

@@ -1,4 +1,4 @@
-//! What the program makes of each reply: it retries, settles the row, or halts the run.
+//! Retries, outcomes and halts, by the reply of the service.
 
 use std::time::Duration;
 

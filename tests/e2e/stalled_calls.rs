@@ -129,7 +129,7 @@ impl SlowToConnect {
     }
 }
 
-/// Starts a run against a server over TLS, with enough patience for its connections.
+/// Starts a run against a server over TLS, with timeouts long enough for its connections.
 fn start_over_tls(sandbox: &Sandbox, url: &str, args: &[&str]) -> Running {
     let authority = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tls/authority.pem");
     let mut command = sandbox.command();

@@ -5,7 +5,7 @@ use rustix::process::Signal;
 
 use crate::sandbox::{ClosedPort, Output, Sandbox, always, people, start};
 
-/// How a run ends: its arguments, a fault, the exit code, the `reason` in JSON, and words of the message.
+/// An early end of a run: its arguments, a fault, the exit code, the `reason` in JSON, and words of the message.
 type Ending = (
     &'static [&'static str],
     Option<FaultKind>,
