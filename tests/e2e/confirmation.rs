@@ -107,7 +107,7 @@ fn an_input_changed_during_the_confirmation_is_not_run() {
             sandbox.write(
                 "people.csv",
                 csv(&[link_in_other_region(1), link_in_other_region(2)]),
-            )
+            );
         },
         |sandbox| {
             sandbox.write("new.csv", csv(&[link(1), link(3)]));
