@@ -1,4 +1,5 @@
-//! `plan --invalid`: rows that are refused come back, to be mended and fed again.
+//! `plan --invalid` writes rows that are invalid to a file, to be corrected and run again; `--max-invalid` limits how many a run
+//! tolerates.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -7,22 +8,22 @@ use std::os::unix::fs::PermissionsExt;
 use serde_json::{Value, json};
 
 use crate::plan::plan;
-use crate::sandbox::{POOL, PROVIDER, Sandbox, link, people, start};
+use crate::sandbox::{POOL, PROVIDER, Sandbox, csv, link, people, start};
 
-/// Rows that are wrong in every way that a CSV row can be, under a header, and how many.
-fn bad_csv() -> (Vec<u8>, usize) {
+/// Returns a CSV file with one row for each way in which a row can be invalid, and their number.
+fn invalid_csv() -> (Vec<u8>, usize) {
     let id = link(1).identity_id;
-    let begun = format!("mine,{id},{POOL},{PROVIDER},");
+    let prefix = format!("mine,{id},{POOL},{PROVIDER},");
     let rows: [Vec<u8>; 9] = [
-        format!("{begun}\n").into(),
+        format!("{prefix}\n").into(),
         format!("mine,{id},{POOL},log in,acct\r\n").into(),
         format!("\"a,\nb\",ID,{POOL},{PROVIDER},\"acct,\"\"1\"\n").into(),
         format!("mine,{id},{POOL}\n").into(),
-        format!("{begun}acct,and,more\n").into(),
-        [begun.as_bytes(), b"caf\xe9\n"].concat(),
-        format!("{begun}\"quoted\" twice\n").into(),
+        format!("{prefix}acct,and,more\n").into(),
+        [prefix.as_bytes(), b"caf\xe9\n"].concat(),
+        format!("{prefix}\"quoted\" twice\n").into(),
         format!("mine,{id},eu{POOL},{PROVIDER},acct\n").into(),
-        format!("{begun}\"never closed\n").into(),
+        format!("{prefix}\"never closed\n").into(),
     ];
     let header =
         "reason,identity_id,Identity Pool Id,developer_provider_name,developer_user_identifier\n";
@@ -30,38 +31,42 @@ fn bad_csv() -> (Vec<u8>, usize) {
 }
 
 #[test]
-fn invalid_rows_come_back_to_be_mended_as_csv() {
+fn invalid_csv_rows_can_be_corrected_and_run() {
     let sandbox = Sandbox::new();
-    let (mut bytes, bad) = bad_csv();
-    // A good row among them is not given back.
+    let (mut bytes, bad) = invalid_csv();
+    // A valid row among them is not written.
     let at = bytes.iter().position(|&b| b == b'\n').expect("a header") + 1;
     let good = link(50);
     let row = format!("mine,{},{POOL},{PROVIDER},acct-50\n", good.identity_id);
     bytes.splice(at..at, row.into_bytes());
     sandbox.write("people.csv", &bytes);
-    let told = plan(&sandbox, &["people.csv", "--invalid", "bad.csv", "--json"])
-        .exits(1)
+    let summary = plan(&sandbox, &["people.csv", "--invalid", "bad.csv", "--json"])
+        .expect_exit(1)
         .summary();
-    assert_eq!((&told["invalid"], &told["valid"]), (&json!(bad), &json!(1)));
+    assert_eq!(
+        (&summary["invalid"], &summary["valid"]),
+        (&json!(bad), &json!(1))
+    );
     let mode = fs::metadata(sandbox.path("bad.csv"))
         .expect("there")
         .permissions()
         .mode();
     assert_eq!(mode & 0o777, 0o600);
 
-    // Before it is mended, no row of it passes.
-    let ran = start(
-        sandbox
-            .bare()
-            .args(["run", "bad.csv", "--rehearse", "--json"]),
-    )
-    .ended();
+    // Uncorrected, every row is invalid again.
+    let ran = start(sandbox.command_without_credentials().args([
+        "run",
+        "bad.csv",
+        "--rehearse",
+        "--json",
+    ]))
+    .wait();
     assert_eq!(
-        ran.exits(1).counts(&["rows", "invalid"]),
+        ran.expect_exit(1).counts(&["rows", "invalid"]),
         [bad as u64, bad as u64]
     );
 
-    // Any CSV library reads it row by row.
+    // A CSV library reads the file row by row.
     let mut reader = csv::ReaderBuilder::new()
         .flexible(true)
         .from_path(sandbox.path("bad.csv"))
@@ -92,8 +97,8 @@ fn invalid_rows_come_back_to_be_mended_as_csv() {
     assert!(records[6][1].ends_with(b"\"quoted\" twice"));
     assert!(records[8][1].ends_with(b"\"never closed"));
 
-    // Mended where it is wrong, and left as it is elsewhere.
-    let mut writer = csv::Writer::from_path(sandbox.path("mended.csv")).expect("created");
+    // Correct what is wrong, and leave the rest.
+    let mut writer = csv::Writer::from_path(sandbox.path("corrected.csv")).expect("created");
     writer.write_record(&header).expect("written");
     for (n, record) in records.iter().enumerate() {
         let link = link(n + 1);
@@ -104,26 +109,27 @@ fn invalid_rows_come_back_to_be_mended_as_csv() {
             POOL.as_bytes(),
             PROVIDER.as_bytes(),
         ];
-        let user = format!("mended {n}");
+        let user = format!("corrected {n}");
         writer
             .write_record(fields.into_iter().chain([user.as_bytes()]))
             .expect("written");
     }
     writer.flush().expect("written");
-    let ran = start(
-        sandbox
-            .bare()
-            .args(["run", "mended.csv", "--rehearse", "--json"]),
-    )
-    .ended();
+    let ran = start(sandbox.command_without_credentials().args([
+        "run",
+        "corrected.csv",
+        "--rehearse",
+        "--json",
+    ]))
+    .wait();
     assert_eq!(
-        ran.exits(0).counts(&["rows", "unlinked"]),
+        ran.expect_exit(0).counts(&["rows", "unlinked"]),
         [bad as u64, bad as u64]
     );
 }
 
 #[test]
-fn invalid_rows_come_back_to_be_mended_as_jsonl() {
+fn invalid_jsonl_rows_can_be_corrected_and_run() {
     let sandbox = Sandbox::new();
     let id = link(1).identity_id;
     let whole = format!(
@@ -151,21 +157,22 @@ fn invalid_rows_come_back_to_be_mended_as_jsonl() {
         bytes.push(b'\n');
     }
     sandbox.write("people.jsonl", &bytes);
-    plan(&sandbox, &["people.jsonl", "--invalid", "bad.jsonl"]).exits(1);
-    let ran = start(
-        sandbox
-            .bare()
-            .args(["run", "bad.jsonl", "--rehearse", "--json"]),
-    )
-    .ended();
-    assert_eq!(ran.exits(1).counts(&["rows", "invalid"]), [7, 7]);
+    plan(&sandbox, &["people.jsonl", "--invalid", "bad.jsonl"]).expect_exit(1);
+    let ran = start(sandbox.command_without_credentials().args([
+        "run",
+        "bad.jsonl",
+        "--rehearse",
+        "--json",
+    ]))
+    .wait();
+    assert_eq!(ran.expect_exit(1).counts(&["rows", "invalid"]), [7, 7]);
     let given = fs::read(sandbox.path("bad.jsonl")).expect("there");
     let lines: Vec<&[u8]> = given
         .split(|&b| b == b'\n')
         .filter(|line| !line.is_empty())
         .collect();
     assert_eq!(lines.len(), rows.len());
-    let mut mended = String::new();
+    let mut corrected = String::new();
     for (n, line) in lines.iter().enumerate() {
         let text = String::from_utf8_lossy(line);
         let mut object: serde_json::Map<String, Value> =
@@ -193,20 +200,21 @@ fn invalid_rows_come_back_to_be_mended_as_jsonl() {
         ] {
             object.insert(key.to_owned(), value.into());
         }
-        let _ = writeln!(mended, "{}", Value::Object(object));
+        let _ = writeln!(corrected, "{}", Value::Object(object));
     }
-    sandbox.write("mended.jsonl", mended);
-    let ran = start(
-        sandbox
-            .bare()
-            .args(["run", "mended.jsonl", "--rehearse", "--json"]),
-    )
-    .ended();
-    assert_eq!(ran.exits(0).counts(&["rows", "unlinked"]), [7, 7]);
+    sandbox.write("corrected.jsonl", corrected);
+    let ran = start(sandbox.command_without_credentials().args([
+        "run",
+        "corrected.jsonl",
+        "--rehearse",
+        "--json",
+    ]))
+    .wait();
+    assert_eq!(ran.expect_exit(0).counts(&["rows", "unlinked"]), [7, 7]);
 }
 
 #[test]
-fn a_file_of_invalid_rows_takes_nothings_place() {
+fn invalid_rows_overwrite_no_file() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(2) + "x\n");
     sandbox.write(
@@ -214,10 +222,10 @@ fn a_file_of_invalid_rows_takes_nothings_place() {
         people(2).replace("identity_id,", "IdentityId,"),
     );
     sandbox.write("people.jsonl", "");
-    sandbox.write("mended.csv", "half of it is mended");
+    sandbox.write("corrected.csv", "half of it is corrected");
     for (args, why) in [
         (
-            &["people.csv", "--invalid", "mended.csv"][..],
+            &["people.csv", "--invalid", "corrected.csv"][..],
             "is there already",
         ),
         (
@@ -239,16 +247,128 @@ fn a_file_of_invalid_rows_takes_nothings_place() {
             "cannot be written",
         ),
     ] {
-        let ran = plan(&sandbox, args).exits(2);
+        let ran = plan(&sandbox, args).expect_exit(2);
         assert!(ran.stderr.contains(why), "{why}: {}", ran.stderr);
         assert!(!sandbox.exists("bad.csv"), "{args:?}");
     }
-    assert_eq!(sandbox.read("mended.csv"), "half of it is mended");
-    // What cannot be read to its end leaves no half a file.
+    assert_eq!(sandbox.read("corrected.csv"), "half of it is corrected");
+    // If an input cannot be read to its end, no partial file is left.
     plan(
         &sandbox,
         &["people.csv", "absent.csv", "--invalid", "bad.csv"],
     )
-    .exits(3);
+    .expect_exit(3);
     assert!(!sandbox.exists("bad.csv"));
+}
+
+#[test]
+fn rows_with_a_misspelt_region_are_invalid_and_the_run_goes_on() {
+    let sandbox = Sandbox::new();
+    let mut text = people(30);
+    for (n, region) in [
+        (5, "us_east_1"),
+        (6, "-"),
+        (7, "US-EAST-1"),
+        (8, "us-east-1-"),
+    ] {
+        let row = csv(&[link(n)]);
+        let row = row.lines().nth(1).expect("a row");
+        text = text.replace(row, &row.replace("us-east-1", region));
+    }
+    sandbox.write("people.csv", text);
+    for args in [
+        &["people.csv", "--json"][..],
+        &["people.csv", "--json", "--no-preflight"],
+    ] {
+        let results = format!("r{}.csv", args.len());
+        let ran = sandbox
+            .run(&[args, &["--results", &results]].concat())
+            .expect_exit(1);
+        assert_eq!(ran.counts(&["rows", "invalid", "left"]), [30, 4, 0]);
+        let invalid: Vec<_> = sandbox
+            .results(&results)
+            .into_iter()
+            .filter(|line| line["outcome"] == "invalid")
+            .map(|line| (line["line"].clone(), line["error_code"].clone()))
+            .collect();
+        let expected = ["6", "7", "8", "9"].map(|line| (line.to_owned(), "BadValue".to_owned()));
+        assert_eq!(invalid, expected);
+        assert!(
+            sandbox
+                .read(&results)
+                .contains("identity_id names the Region us_east_1;")
+        );
+    }
+    let pool = "US-EAST-1:3f6c2a10-9b5e-4d7a-8c21-5e0f7d9a4b63";
+    let ran = sandbox
+        .run(&["people.csv", "--identity-pool-id", pool])
+        .expect_exit(2);
+    assert!(
+        ran.stderr.contains("--identity-pool-id: "),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn max_invalid_halts_the_run() {
+    let sandbox = Sandbox::new();
+    // The wrong pool id in two of three rows.
+    let rows: Vec<_> = (1..=2400)
+        .map(|n| {
+            let mut link = link(n);
+            if n % 3 > 0 {
+                link.identity_pool_id.push('!');
+            }
+            link
+        })
+        .collect();
+    sandbox.write("people.csv", csv(&rows));
+    for (most, exit) in [("50%", 5), ("99", 5), ("70%", 1), ("1600", 1)] {
+        let results = format!("{most}.csv");
+        let args = [
+            "people.csv",
+            "--json",
+            "--max-invalid",
+            most,
+            "--results",
+            &results,
+        ];
+        let ran = sandbox.run(&args).expect_exit(exit);
+        let [invalid, left] = ran.counts(&["invalid", "left"])[..] else {
+            panic!("two counts");
+        };
+        let reason = &ran.summary()["reason"];
+        if exit == 5 {
+            assert_eq!(reason, "max_invalid");
+            assert!(invalid > 60 && left > 0, "{invalid} and {left}");
+            assert!(
+                ran.stdout.contains(&format!("--max-invalid {most}")),
+                "{}",
+                ran.stdout
+            );
+        } else {
+            assert_eq!(
+                (reason.as_str(), invalid, left),
+                (Some("finished"), 1600, 0)
+            );
+        }
+    }
+    // Without the option one warning counts them.
+    let ran = sandbox
+        .run(&["people.csv", "--results", "r.csv"])
+        .expect_exit(1);
+    assert_eq!(
+        ran.stderr.matches("rows are invalid").count(),
+        1,
+        "{}",
+        ran.stderr
+    );
+    assert!(ran.stderr.contains("--max-invalid"), "{}", ran.stderr);
+    // A small share causes no warning.
+    sandbox.write("people.csv", people(1200) + "x\n");
+    let ran = sandbox
+        .run(&["people.csv", "--results", "s.csv"])
+        .expect_exit(1);
+    assert!(!ran.stderr.contains("rows are invalid"), "{}", ran.stderr);
 }

@@ -1,16 +1,18 @@
 //! End to end: the real executable, real files, real signals, and the emulator on a real socket.
 //!
-//! Processes are brought to a known point by a call that the emulator holds, never by waiting a while.
+//! A process is brought to a known state by a call that the emulator holds, never by sleeping.
 
+mod account;
 mod admission;
 mod changed_inputs;
+mod config_file;
 mod confirmation;
 mod credentials;
 mod disk;
 mod formats;
-mod guards;
 mod hold_list;
 mod hostile_input;
+mod http_server;
 mod invalid_rows;
 mod learned_quotas;
 mod manual;
@@ -18,7 +20,9 @@ mod network;
 mod outages;
 mod output;
 mod plan;
+mod pool_checks;
 mod pool_lookup_proxy;
+mod redaction;
 mod rehearsal;
 mod replies;
 mod results_as_input;

@@ -1,167 +1,141 @@
-//! What stands between the program and the emulator, and answers questions about pools itself as long as it is told to.
+//! A proxy in front of the emulator that answers look-ups of pools itself for as long as a test wants it to.
 
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread;
+use std::io::{BufReader, Write};
+use std::net::TcpStream;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::sandbox::PATIENCE;
+use crate::http_server::{Message, serve};
+use crate::sandbox::TIMEOUT;
 
-/// What happens to the next questions about pools that hold this text; every other request passes.
+/// A reply to a look-up that does not come from the emulator.
 #[derive(Debug, Clone)]
-pub(crate) struct Told {
-    pub(crate) about: String,
-    pub(crate) answers: VecDeque<Instead>,
-}
-
-/// What is done instead of asking the emulator.
-#[derive(Debug, Clone)]
-pub(crate) enum Instead {
-    /// An error of this code.
+pub(crate) enum Reply {
+    /// Answers with an error of this code.
     Error(&'static str),
-    /// The connection ends.
+    /// Closes the connection.
     HangUp,
-    /// Nothing, until the gate is opened.
+    /// Answers nothing until [`PoolLookupProxy::let_all_pass`].
     Wait,
 }
 
-pub(crate) struct Gate {
+pub(crate) struct PoolLookupProxy {
     url: String,
-    state: Arc<State>,
+    shared: Arc<Shared>,
 }
 
-#[derive(Default)]
-struct State {
-    told: Mutex<(Vec<Told>, u64)>,
+struct Shared {
+    pool_id: String,
+    state: Mutex<State>,
     changed: Condvar,
 }
 
-/// A request as it came.
-struct Request {
-    head: String,
-    body: Vec<u8>,
+struct State {
+    replies: VecDeque<Reply>,
+    /// Look-ups that were answered by a reply.
+    answered: u64,
+    let_all_pass: bool,
 }
 
-impl Gate {
-    pub(crate) fn before(emulator: &str, told: Vec<Told>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let url = format!("http://{}", listener.local_addr().expect("an address"));
-        let state = Arc::new(State::default());
-        state.told.lock().expect("nobody has it yet").0 = told;
-        let behind = emulator.trim_start_matches("http://").to_owned();
-        let keeper = Arc::clone(&state);
-        thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let (keeper, behind) = (Arc::clone(&keeper), behind.clone());
-                // A connection that ends is the caller's or the gate's doing.
-                thread::spawn(move || keeper.serve(&stream, &behind));
-            }
+impl PoolLookupProxy {
+    /// Starts a proxy that gives these replies to the first look-ups of one pool; every other request passes.
+    pub(crate) fn start(
+        emulator: &str,
+        pool_id: &str,
+        replies: impl Into<VecDeque<Reply>>,
+    ) -> Self {
+        let shared = Arc::new(Shared {
+            pool_id: pool_id.to_owned(),
+            state: Mutex::new(State {
+                replies: replies.into(),
+                answered: 0,
+                let_all_pass: false,
+            }),
+            changed: Condvar::new(),
         });
-        Self { url, state }
+        let emulator = emulator.trim_start_matches("http://").to_owned();
+        let serving = Arc::clone(&shared);
+        // A connection ends when the program closes it, or by a reply that says so.
+        let address = serve(move |stream| {
+            let _ = serving.forward(&stream, &emulator);
+        });
+        Self {
+            url: format!("http://{address}"),
+            shared,
+        }
     }
 
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
-    /// Lets every question pass from now on.
-    pub(crate) fn open(&self) {
-        self.state.told().0.clear();
-        self.state.changed.notify_all();
+    /// Lets every look-up pass from now on, and ends those that wait.
+    pub(crate) fn let_all_pass(&self) {
+        let mut state = self.shared.lock();
+        state.replies.clear();
+        state.let_all_pass = true;
+        self.shared.changed.notify_all();
     }
 
-    /// Waits until a question about a pool has come.
-    pub(crate) fn is_asked(&self) -> bool {
-        let told = self.state.told();
+    /// Waits for the first look-up that gets a reply, and returns false if there is none in time.
+    pub(crate) fn wait_for_lookup(&self) -> bool {
         let waited = self
-            .state
+            .shared
             .changed
-            .wait_timeout_while(told, PATIENCE, |(_, answered)| *answered == 0);
+            .wait_timeout_while(self.shared.lock(), TIMEOUT, |state| state.answered == 0);
         waited.is_ok_and(|(_, waited)| !waited.timed_out())
     }
 
-    /// Questions about pools that were answered here.
+    /// Counts the look-ups that got a reply.
     pub(crate) fn answered(&self) -> u64 {
-        self.state.told().1
+        self.shared.lock().answered
     }
 }
 
-impl State {
-    fn told(&self) -> std::sync::MutexGuard<'_, (Vec<Told>, u64)> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn serve(&self, stream: &TcpStream, behind: &str) -> Option<()> {
-        let mut reader = BufReader::new(stream);
-        let emulator = TcpStream::connect(behind).ok()?;
+    fn forward(&self, mut program: &TcpStream, emulator: &str) -> Option<()> {
+        let emulator = TcpStream::connect(emulator).ok()?;
+        let mut requests = BufReader::new(program);
         let mut answers = BufReader::new(&emulator);
         loop {
-            let request = Request::read(&mut reader)?;
-            match self.instead(&request) {
+            let request = Message::read(&mut requests).ok()?;
+            match self.next_reply(&request) {
                 None => {
-                    (&emulator).write_all(request.head.as_bytes()).ok()?;
-                    (&emulator).write_all(&request.body).ok()?;
-                    let answer = Request::read(&mut answers)?;
-                    (&*stream).write_all(answer.head.as_bytes()).ok()?;
-                    (&*stream).write_all(&answer.body).ok()?;
+                    request.write_to(&emulator).ok()?;
+                    Message::read(&mut answers).ok()?.write_to(program).ok()?;
                 }
-                Some(Instead::Error(code)) => {
-                    let body = format!("{{\"__type\":\"{code}\",\"message\":\"so it is told\"}}");
-                    let answer = format!(
+                Some(Reply::Error(code)) => {
+                    let body = format!("{{\"__type\":\"{code}\",\"message\":\"by the proxy\"}}");
+                    write!(
+                        program,
                         "HTTP/1.1 400 Bad Request\r\nContent-Type: application/x-amz-json-1.1\r\nContent-Length: {}\r\n\r\n{body}",
                         body.len()
-                    );
-                    (&*stream).write_all(answer.as_bytes()).ok()?;
+                    )
+                    .ok()?;
                 }
-                Some(Instead::HangUp | Instead::Wait) => return None,
+                Some(Reply::HangUp | Reply::Wait) => return None,
             }
         }
     }
 
-    fn instead(&self, request: &Request) -> Option<Instead> {
-        if !request
-            .head
-            .contains("AWSCognitoIdentityService.DescribeIdentityPool")
+    fn next_reply(&self, request: &Message) -> Option<Reply> {
+        let lookup = "AWSCognitoIdentityService.DescribeIdentityPool";
+        if request.header("x-amz-target") != Some(lookup)
+            || !String::from_utf8_lossy(&request.body).contains(&self.pool_id)
         {
             return None;
         }
-        let body = String::from_utf8_lossy(&request.body);
-        let mut state = self.told();
-        let about = |told: &Told| body.contains(&told.about) && !told.answers.is_empty();
-        let told = state.0.iter_mut().find(|told| about(told))?;
-        let instead = told.answers.pop_front()?;
-        state.1 += 1;
+        let mut state = self.lock();
+        let reply = state.replies.pop_front()?;
+        state.answered += 1;
         self.changed.notify_all();
-        if matches!(instead, Instead::Wait) {
-            let closed = |state: &mut (Vec<Told>, u64)| !state.0.is_empty();
-            drop(self.changed.wait_while(state, closed));
-            return None;
+        if matches!(reply, Reply::Wait) {
+            drop(self.changed.wait_while(state, |state| !state.let_all_pass));
         }
-        Some(instead)
-    }
-}
-
-impl Request {
-    /// A request or an answer, with a body whose length is told.
-    fn read(reader: &mut impl BufRead) -> Option<Self> {
-        let mut head = String::new();
-        let mut length = 0;
-        loop {
-            let from = head.len();
-            if reader.read_line(&mut head).ok()? == 0 {
-                return None;
-            }
-            let line = head[from..].trim().to_ascii_lowercase();
-            if let Some(told) = line.strip_prefix("content-length: ") {
-                length = told.parse().ok()?;
-            }
-            if line.is_empty() {
-                break;
-            }
-        }
-        let mut body = vec![0; length];
-        reader.read_exact(&mut body).ok()?;
-        Some(Self { head, body })
+        Some(reply)
     }
 }
