@@ -51,12 +51,12 @@ fn expect_account_fails_if_the_account_cannot_be_found_out() {
     let closed = ClosedPort::new();
     command.env("AWS_ENDPOINT_URL_STS", closed.url());
     let ran = start(&mut command).wait().expect_exit(2);
-    ran.assert_contains("it cannot be found out whose AWS credentials these are (ConnectionFailed");
+    ran.assert_contains("the account of the AWS credentials cannot be looked up (ConnectionFailed");
     let mut command = sandbox.command_without_credentials();
     command.args(["run", "people.csv", "--expect-account", "123456789012"]);
     command.env("AWS_ENDPOINT_URL", sandbox.emulator.url());
     let ran = start(&mut command).wait().expect_exit(2);
-    ran.assert_contains("it cannot be found out whose AWS credentials these are (NoCredentials");
+    ran.assert_contains("the account of the AWS credentials cannot be looked up (NoCredentials");
     let mut command = sandbox.command_without_credentials();
     command.args(["run", "people.csv"]);
     command.env("AWS_ENDPOINT_URL", sandbox.emulator.url());
