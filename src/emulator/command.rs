@@ -9,7 +9,7 @@ use crate::emulator::{Counters, Emulator, Link, Settings, Undocumented};
 use crate::error::{Error, Exit};
 use crate::input::{self, Input, Read};
 use crate::report::{counted, notice};
-use crate::row::AsIs;
+use crate::row::UnusualKinds;
 
 /// Starts an emulator, which serves until it is dropped.
 ///
@@ -108,7 +108,7 @@ fn links(file: OsString) -> Result<Vec<Link>, Error> {
             }),
             Read::Invalid(row) => Err(Error::new(
                 Exit::Input,
-                format!("{}: {}", row.position, row.fault.reason),
+                format!("{}: {}", row.position, row.error.message),
             )),
         })
         .collect()
@@ -117,7 +117,7 @@ fn links(file: OsString) -> Result<Vec<Link>, Error> {
 /// A service holds whatever it was given.
 fn links_as_they_stand() -> input::Settings {
     input::Settings {
-        as_is: AsIs::ALL,
+        as_is: UnusualKinds::ALL,
         ..input::Settings::default()
     }
 }

@@ -2,7 +2,7 @@
 
 use super::error::{Columns, HeaderFault, Wanted};
 use super::{Fill, Found, Settings};
-use crate::row::{Carried, Fault, FaultCode, Field, Link, Trust, folded};
+use crate::row::{Carried, Field, Link, RowError, RowErrorCode, UnusualPolicy, fold_name};
 
 /// Number of fields: places below it are fields, in the order of [`Field::ALL`]; the carried columns follow.
 pub(crate) const FIELDS: usize = Field::ALL.len();
@@ -24,7 +24,7 @@ pub(crate) struct Sought {
 
 impl Sought {
     fn new(wanted: Wanted) -> Self {
-        let folded = folded(match &wanted {
+        let folded = fold_name(match &wanted {
             Wanted::Field(field) => field.name(),
             Wanted::Mapped(_, column) | Wanted::Carried(column) => column,
         });
@@ -77,7 +77,7 @@ impl Layout {
         if names.iter().any(|name| is_data(name)) {
             return Err(HeaderFault::NotAHeader);
         }
-        let folded: Vec<String> = names.iter().map(|name| folded(name)).collect();
+        let folded: Vec<String> = names.iter().map(|name| fold_name(name)).collect();
         let mut at = Vec::new();
         let mut lacks = Vec::new();
         for sought in sought(settings) {
@@ -116,8 +116,8 @@ impl Layout {
             let text = str::from_utf8(bytes);
             if text.is_err() {
                 fault.get_or_insert_with(|| {
-                    Fault::new(
-                        FaultCode::BadUtf8,
+                    RowError::new(
+                        RowErrorCode::BadUtf8,
                         format!("{} is not valid UTF-8", sought.name()),
                     )
                 });
@@ -168,7 +168,7 @@ impl Layout {
         } = self.pick(field);
         // A row that contradicts an option is a row all the same.
         let _conflict = fill.complete(&mut link);
-        fault.is_none() && link.check(Trust::ALL).is_ok()
+        fault.is_none() && link.check(UnusualPolicy::ALLOW_ALL).is_ok()
     }
 }
 

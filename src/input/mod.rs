@@ -40,7 +40,8 @@ pub use self::not_an_input::NotAnInput;
 use self::open::Opened;
 pub use self::open::{format_of, open, read, verify};
 use crate::row::{
-    AsIs, Carried, Fault, FaultCode, Field, InvalidRow, Keyer, Link, Position, Row, RowKey, Trust,
+    Carried, Field, InvalidRow, Keyer, Link, Position, Row, RowError, RowErrorCode, RowKey,
+    UnusualKinds, UnusualPolicy,
 };
 
 /// The longest record, in bytes, unless the settings say otherwise: 1 MiB.
@@ -64,7 +65,7 @@ pub struct Settings {
     /// Values of fields that a row lacks.
     pub fill: Fill,
     /// Unusual values that are taken for what they seem to be.
-    pub as_is: AsIs,
+    pub as_is: UnusualKinds,
     /// The longest record, in bytes without its line end. About twice as much is held at most.
     pub max_record: usize,
     /// Files that are read only as far as they are what they were.
@@ -82,7 +83,7 @@ impl Default for Settings {
             map: Vec::new(),
             carry: Vec::new(),
             fill: Fill::default(),
-            as_is: AsIs::default(),
+            as_is: UnusualKinds::default(),
             max_record: MAX_RECORD,
             pins: Fingerprints::default(),
             patience: Patience::default(),
@@ -119,7 +120,7 @@ impl Fill {
     }
 
     /// Fills the empty fields of `link`. The fault: one of the others says something else.
-    fn complete(&self, link: &mut Link) -> Result<(), Fault> {
+    fn complete(&self, link: &mut Link) -> Result<(), RowError> {
         let mut result = Ok(());
         for field in Field::ALL {
             let Some(value) = self.value(field) else {
@@ -134,7 +135,7 @@ impl Fill {
                     field.name(),
                     field.name().replace('_', "-")
                 );
-                result = Err(Fault::new(FaultCode::Conflict, reason));
+                result = Err(RowError::new(RowErrorCode::Conflict, reason));
             }
         }
         result
@@ -198,7 +199,7 @@ pub enum Read {
 struct Found {
     link: Link,
     carried: Vec<Carried>,
-    fault: Option<Fault>,
+    fault: Option<RowError>,
 }
 
 /// Why reading ends before the end.
@@ -215,7 +216,7 @@ pub struct Reader {
     compression: Compression,
     rows: Rows,
     fill: Fill,
-    trust: Trust,
+    trust: UnusualPolicy,
     row: u64,
     ended: bool,
     read: Arc<AtomicU64>,
@@ -293,8 +294,8 @@ impl Reader {
             fill: settings.fill.clone(),
             trust: match &rows {
                 Rows::Csv(records) => records.trust(),
-                Rows::Jsonl(_) | Rows::Json(_) => Trust {
-                    as_is: settings.as_is,
+                Rows::Jsonl(_) | Rows::Json(_) => UnusualPolicy {
+                    allowed: settings.as_is,
                     is_tsv: false,
                 },
             },
@@ -393,11 +394,11 @@ impl Reader {
                 link,
                 carried,
             }),
-            Err(fault) => Read::Invalid(InvalidRow {
+            Err(error) => Read::Invalid(InvalidRow {
                 position,
                 link,
                 carried,
-                fault,
+                error,
             }),
         }
     }

@@ -10,7 +10,7 @@ use serde::de::IgnoredAny;
 
 use super::Compression;
 use super::bytes::window::Window;
-use crate::row::folded;
+use crate::row::fold_name;
 
 /// Something that holds no rows, or none that can be read as they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,8 +120,8 @@ impl NotAnInput {
 
     /// Returns whether a file with these columns is one of our own, in whatever order and case a spreadsheet has left them.
     pub(crate) fn of_columns<'a>(names: impl Iterator<Item = &'a str>) -> Option<Self> {
-        let names: Vec<_> = names.map(folded).collect();
-        let has = |column: &&str| names.contains(&folded(column));
+        let names: Vec<_> = names.map(fold_name).collect();
+        let has = |column: &&str| names.contains(&fold_name(column));
         RESULT_COLUMNS.iter().all(has).then_some(Self::Results)
     }
 

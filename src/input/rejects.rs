@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::csv::Records;
 use super::{Reader, Rows};
-use crate::row::{FaultCode, InvalidRow, folded};
+use crate::row::{InvalidRow, RowErrorCode, fold_name};
 
 /// So much is given back of a record that is too long: four fields as long as the service allows take less.
 const MOST: usize = 16 * 1024;
@@ -50,7 +50,9 @@ impl Reader {
             Rows::Csv(records) => {
                 let names = &records.names;
                 let reason = free_name(REASON, |name| {
-                    names.iter().any(|other| folded(other) == folded(name))
+                    names
+                        .iter()
+                        .any(|other| fold_name(other) == fold_name(name))
                 });
                 let all = std::iter::once(&*reason).chain(names.iter().map(String::as_str));
                 let header = line(records.delimiter(), all.map(str::as_bytes));
@@ -67,9 +69,9 @@ impl Reader {
     /// Appends `row` and why it is refused to `into`, in the format of this input and as a whole line. It is the row that
     /// came last, after [`Reader::keep_text`].
     pub fn give_back(&mut self, row: &InvalidRow, into: &mut Vec<u8>) {
-        let reason = format!("{}: {}", row.position, row.fault.reason);
-        let most = match row.fault.code {
-            FaultCode::RecordTooLong => MOST,
+        let reason = format!("{}: {}", row.position, row.error.message);
+        let most = match row.error.code {
+            RowErrorCode::RecordTooLong => MOST,
             _ => usize::MAX,
         };
         match &mut self.rows {
@@ -154,7 +156,9 @@ fn give_back_json(
         .flatten();
     let has = |name: &str| {
         let keys = object.iter().flat_map(Map::keys);
-        keys.map(|key| folded(key)).any(|key| key == folded(name)) || looks_for(name)
+        keys.map(|key| fold_name(key))
+            .any(|key| key == fold_name(name))
+            || looks_for(name)
     };
     let name = free_name(REASON, has);
     into.push(b'{');

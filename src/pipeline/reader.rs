@@ -13,7 +13,7 @@ use crate::guard::hold::{Holds, UserHashes};
 use crate::input::{self, Input, InputError, Read};
 use crate::report::Reading;
 use crate::results::{CompletedRows, Skipped};
-use crate::row::{InvalidRow, Keyer, Room, Taken};
+use crate::row::{InvalidRow, Keyer, MemoryBudget, MemoryReservation};
 
 /// Rows read ahead of the calls.
 const AHEAD: usize = 256;
@@ -27,7 +27,7 @@ pub enum ReadEvent {
     /// A row to be called.
     Row(Box<OpenRow>),
     /// A row that is never called, and the room that it takes.
-    Invalid(Box<InvalidRow>, Option<Taken>),
+    Invalid(Box<InvalidRow>, Option<MemoryReservation>),
     /// Rows that are left alone.
     Skipped(Known),
     /// An input that cannot be read on. Nothing follows.
@@ -72,7 +72,7 @@ pub struct RowReader {
     /// How far it has come, for whoever watches.
     pub reading: Arc<Reading>,
     /// Room for large rows, from here to their record.
-    pub room: Room,
+    pub room: MemoryBudget,
 }
 
 impl RowReader {
@@ -143,7 +143,7 @@ impl RowReader {
                             identity: hash(&row.link.identity_id),
                             in_doubt: self.past.is_in_doubt(key),
                             key,
-                            room: self.room.take(&row.link, &row.carried),
+                            room: self.room.reserve(&row.link, &row.carried),
                             row,
                         }))
                     }
@@ -157,7 +157,7 @@ impl RowReader {
                     }
                     Ok(Read::Invalid(row)) => {
                         self.see(row.link.developer_user_identifier.as_bytes());
-                        let room = self.room.take(&row.link, &row.carried);
+                        let room = self.room.reserve(&row.link, &row.carried);
                         ReadEvent::Invalid(Box::new(row), room)
                     }
                     Err(error) => ReadEvent::Unreadable(error),

@@ -14,7 +14,7 @@ use crate::admission::{Admission, InFlightPermit};
 use crate::call::Unlink;
 use crate::guard::hold::{HoldError, Holds, UserHashes};
 use crate::results::{Entry, InFlight, RowLease};
-use crate::row::{Link, Position, Row, RowKey, Taken};
+use crate::row::{Link, MemoryReservation, Position, Row, RowKey};
 use crate::signal::Stop;
 use crate::verdict::retry::{Known, Policy};
 use crate::verdict::{Cause, ReplyDetails, Verdict};
@@ -77,7 +77,7 @@ pub struct OpenRow {
     /// An attempt of an earlier run may have taken effect.
     pub in_doubt: bool,
     /// The room that it takes, if it is large.
-    pub room: Option<Taken>,
+    pub room: Option<MemoryReservation>,
 }
 
 /// Why no more calls may start.

@@ -9,7 +9,7 @@ use crate::guard::hold::{Hold, Holds, UserHashes};
 use crate::input::{self, InputError, Read, Reader};
 use crate::jobs::unlink::{peek, unreadable};
 use crate::results::{CompletedRows, Skipped};
-use crate::row::{FaultCode, Field, InvalidRow, Keyer, Kind, Position, region_of};
+use crate::row::{Field, InvalidRow, Keyer, Position, RowErrorCode, UnusualKind, region_of};
 use crate::settings::Settings;
 
 /// What stands in the inputs, and what is left to do.
@@ -27,7 +27,7 @@ pub struct Survey {
     /// The first of them: source, line and reason.
     pub first_invalid: Vec<(Arc<str>, u64, String)>,
     /// Rows that are invalid as a value of theirs is of this kind.
-    pub unusual: BTreeMap<Kind, Unusual>,
+    pub unusual: BTreeMap<UnusualKind, Unusual>,
     /// Rows that stand more than once, and users under several identities.
     pub repeats: Repeats,
     /// Rows that an earlier run has done.
@@ -270,7 +270,7 @@ impl<'a> Count<'a> {
         }
         self.survey.rows += 1;
         self.survey.invalid += 1;
-        if let FaultCode::Unusual(kind) = row.fault.code {
+        if let RowErrorCode::Unusual(kind) = row.error.code {
             let unusual = self.survey.unusual.entry(kind).or_default();
             unusual.rows += 1;
             if unusual.first.len() < SHOWN {
@@ -282,7 +282,7 @@ impl<'a> Count<'a> {
             self.survey.first_invalid.push((
                 row.position.source,
                 row.position.line,
-                row.fault.reason,
+                row.error.message,
             ));
         }
     }

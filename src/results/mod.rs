@@ -25,7 +25,7 @@ pub use writer::{Recorded, Recording, RowLease, Settled, ToRecord, Writer};
 use side_file::LeftBehind;
 
 use crate::files::{self, FileId};
-use crate::row::{Carried, InvalidRow, Keyer, Link, Position, RowKey, Taken};
+use crate::row::{Carried, InvalidRow, Keyer, Link, MemoryReservation, Position, RowKey};
 use crate::verdict::{Outcome, ReplyDetails};
 
 /// How the id of a run ends that called this machine and not AWS: its outcomes are nobody's.
@@ -55,13 +55,17 @@ pub struct Entry {
     /// Of the last attempt, waiting not counted.
     pub latency: Option<Duration>,
     /// The room that the row takes until it is recorded, if it is large.
-    pub room: Option<Taken>,
+    pub room: Option<MemoryReservation>,
 }
 
 impl Entry {
     /// The entry of a row that is never called.
     #[must_use]
-    pub fn invalid(row: InvalidRow, room: Option<Taken>, finished_at: SystemTime) -> Self {
+    pub fn invalid(
+        row: InvalidRow,
+        room: Option<MemoryReservation>,
+        finished_at: SystemTime,
+    ) -> Self {
         Self {
             position: row.position,
             link: row.link,
@@ -69,8 +73,8 @@ impl Entry {
             key: None,
             outcome: Outcome::Invalid,
             facts: ReplyDetails {
-                code: Some(row.fault.code.as_str().to_owned()),
-                message: Some(row.fault.reason),
+                code: Some(row.error.code.as_str().to_owned()),
+                message: Some(row.error.message),
                 ..ReplyDetails::default()
             },
             attempts: 0,

@@ -278,7 +278,7 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::row::{Fault, FaultCode, InvalidRow, Link, Position};
+    use crate::row::{InvalidRow, Link, Position, RowError, RowErrorCode};
 
     /// A file that takes every line and cannot be synced; its other end has to be kept.
     fn pipe() -> (io::PipeReader, File) {
@@ -314,7 +314,7 @@ mod tests {
             },
             link: Link::default(),
             carried: Vec::new(),
-            fault: Fault::new(FaultCode::FieldCount, "it is short"),
+            error: RowError::new(RowErrorCode::FieldCount, "it is short"),
         };
         let entry = Entry::invalid(row, None, SystemTime::UNIX_EPOCH);
         vec![(Box::new(entry), None)]

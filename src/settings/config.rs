@@ -311,7 +311,7 @@ fn region(text: &str) -> Result<(), String> {
 
 fn pool(text: &str) -> Result<(), String> {
     let checked = Field::IdentityPoolId.check(text);
-    checked.map_err(|fault| fault.reason)
+    checked.map_err(|error| error.message)
 }
 
 fn rate(value: &DeValue<'_>) -> Result<Rate, String> {

@@ -18,7 +18,7 @@ use crate::jobs::unlink::quoted;
 use crate::pipeline::{Bounds, FailureLimit};
 use crate::report::Style;
 use crate::results;
-use crate::row::{Field, Trust};
+use crate::row::{Field, UnusualPolicy};
 use crate::saved_quotas::Quotas;
 use crate::terminal;
 use crate::verdict::retry::Policy;
@@ -464,11 +464,11 @@ fn check_fill(input: &InputArgs) -> Result<(), Error> {
         (Field::DeveloperProviderName, &input.developer_provider_name),
     ] {
         if let Some(value) = value {
-            let usual = match Trust::default().refuses(value) {
-                Some(kind) => Err(format!("it {}", kind.does())),
+            let usual = match UnusualPolicy::default().rejects(value) {
+                Some(kind) => Err(format!("it {}", kind.description())),
                 None => Ok(()),
             };
-            let checked = field.check(value).map_err(|fault| fault.reason);
+            let checked = field.check(value).map_err(|error| error.message);
             checked.and(usual).map_err(|reason| {
                 let option = field.name().replace('_', "-");
                 Error::usage(format!("--{option}: {reason}"))

@@ -5,7 +5,7 @@
 mod rows;
 
 use cognito_unlink::input::{Format, InputError, Read};
-use cognito_unlink::row::FaultCode;
+use cognito_unlink::row::RowErrorCode;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 
@@ -97,7 +97,7 @@ fn each_line_is_a_row(case: &Case<'_>, found: &[Found]) {
             }
             Some(Ok(Read::Invalid(row))) => {
                 assert_eq!(row.position.line, number);
-                let too_long = row.fault.code == FaultCode::RecordTooLong;
+                let too_long = row.error.code == RowErrorCode::RecordTooLong;
                 assert_eq!(line.len() > bound, too_long);
             }
             Some(Err(InputError::CarriageReturns { line, .. })) => {

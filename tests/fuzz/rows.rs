@@ -3,7 +3,7 @@
 use std::io::{self, Cursor};
 
 use cognito_unlink::input::{self, Fill, Header, Input, InputError, MAX_RECORD, Read, Settings};
-use cognito_unlink::row::{Field, Link, Trust};
+use cognito_unlink::row::{Field, Link, UnusualPolicy};
 
 /// A compressed file may hold more rows than there is time or memory for.
 pub(crate) const MOST_ROWS: usize = 5_000;
@@ -144,12 +144,12 @@ impl<'a> Case<'a> {
             assert_eq!(carried.len(), self.settings.carry.len());
             // Of a row that is not whole, what could be seen may be its line end.
             let most = if let Ok(Read::Invalid(row)) = found {
-                reasons.check(&row.fault.reason, &self.settings);
+                reasons.check(&row.error.message, &self.settings);
                 self.settings.max_record + 2
             } else {
-                let trust = Trust {
+                let trust = UnusualPolicy {
                     is_tsv: self.settings.delimiter == Some(b'\t'),
-                    ..Trust::default()
+                    ..UnusualPolicy::default()
                 };
                 assert_eq!(link.check(trust), Ok(()));
                 self.settings.max_record

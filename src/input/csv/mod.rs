@@ -17,7 +17,7 @@ use crate::input::error::HeaderFault;
 use crate::input::not_an_input::NotAnInput;
 use crate::input::rejects::RawRecord;
 use crate::input::{Fill, Found, Header, Settings, Stop};
-use crate::row::{Fault, FaultCode, Trust};
+use crate::row::{RowError, RowErrorCode, UnusualPolicy};
 use fast_path::Ahead;
 
 /// The rows of a CSV file.
@@ -44,7 +44,7 @@ struct Rules {
     splitter: Splitter,
     layout: Layout,
     fill: Fill,
-    trust: Trust,
+    trust: UnusualPolicy,
 }
 
 /// Why there are no [`Records`].
@@ -65,7 +65,7 @@ enum Frame {
 
 /// Why there is no record.
 struct Trouble {
-    fault: Fault,
+    fault: RowError,
     /// The line with this byte is to blame, and reading goes on after it.
     blamed: usize,
     /// A carriage return that stands where lines might end shows it.
@@ -101,8 +101,8 @@ impl Records {
             splitter,
             layout,
             fill: settings.fill.clone(),
-            trust: Trust {
-                as_is: settings.as_is,
+            trust: UnusualPolicy {
+                allowed: settings.as_is,
                 is_tsv: delimiter == b'\t',
             },
         };
@@ -123,7 +123,7 @@ impl Records {
     }
 
     /// How values are taken.
-    pub(crate) fn trust(&self) -> Trust {
+    pub(crate) fn trust(&self) -> UnusualPolicy {
         self.rules.trust
     }
 
@@ -179,7 +179,7 @@ impl Records {
         let first_end = line_end(record, 0);
         if first_end < end && self.rules.has_row(&record[first_end + 1..], 0) {
             let reason = "the quote opened here seems to swallow following rows";
-            let fault = Fault::new(FaultCode::OpenQuote, reason);
+            let fault = RowError::new(RowErrorCode::OpenQuote, reason);
             let found = self.rules.refused(&record[..first_end], fault);
             if let Some(kept) = &mut self.kept {
                 kept.keep(&record[..first_end], false);
@@ -192,7 +192,7 @@ impl Records {
             None => self.rules.found(record),
             // The last field may be half of another person's.
             Some(torn) => {
-                let fault = Fault::new(FaultCode::Torn, torn.to_string());
+                let fault = RowError::new(RowErrorCode::Torn, torn.to_string());
                 self.rules.refused(record, fault)
             }
         };
@@ -255,7 +255,7 @@ impl Rules {
                 "the row has {} field{plural}, and there are {width} columns{nul}",
                 fields.count
             );
-            found.fault = Some(Fault::new(FaultCode::FieldCount, reason));
+            found.fault = Some(RowError::new(RowErrorCode::FieldCount, reason));
         }
         found
     }
@@ -270,7 +270,7 @@ impl Rules {
     }
 
     /// An invalid row with the fields of `text` that end before its flaw.
-    fn refused(&mut self, text: &[u8], fault: Fault) -> Found {
+    fn refused(&mut self, text: &[u8], fault: RowError) -> Found {
         let mut scanner = Scanner::new(self.delimiter);
         scanner.scan(text, true);
         let whole = scanner.field.checked_sub(1).map(|end| &text[..end]);
@@ -369,9 +369,9 @@ fn header(
             }
             Frame::Trouble(trouble) => {
                 let fault = match trouble.fault.code {
-                    FaultCode::RecordTooLong => HeaderFault::TooLong(window.bound()),
+                    RowErrorCode::RecordTooLong => HeaderFault::TooLong(window.bound()),
                     _ if window.view().starts_with(b"{") => HeaderFault::NotAHeader,
-                    _ => HeaderFault::Quote(trouble.fault.reason),
+                    _ => HeaderFault::Quote(trouble.fault.message),
                 };
                 if let Some(ours) = NotAnInput::of_window(window) {
                     return Err(NoRecords::Stopped(line, Stop::Unreadable(ours.into())));
@@ -455,8 +455,8 @@ fn bounded(window: &Window, end: usize, next: usize) -> Frame {
 
 fn too_long(window: &Window) -> Frame {
     Frame::Trouble(Trouble {
-        fault: Fault::new(
-            FaultCode::RecordTooLong,
+        fault: RowError::new(
+            RowErrorCode::RecordTooLong,
             format!("the record is longer than {} bytes", window.bound()),
         ),
         blamed: 0,
@@ -471,38 +471,38 @@ fn flawed(text: &[u8], flaw: Flaw, at: usize, opened: usize) -> Trouble {
     let lasts = |from: usize| memchr(b'\n', &text[from..at]).is_some();
     let (code, blamed, reason) = match flaw {
         Flaw::Open => (
-            FaultCode::OpenQuote,
+            RowErrorCode::OpenQuote,
             opened,
             "the quote opened here is never closed",
         ),
         Flaw::AfterQuote if lasts(opened) => (
-            FaultCode::OpenQuote,
+            RowErrorCode::OpenQuote,
             opened,
             "the quote opened here is not closed in this line, and the next quote does not end a field",
         ),
         _ if lasts(0) => (
-            FaultCode::OpenQuote,
+            RowErrorCode::OpenQuote,
             0,
             "a quote opened here is not closed in this line, and the quotes in the next lines do not match",
         ),
         Flaw::AfterQuote => (
-            FaultCode::BadQuote,
+            RowErrorCode::BadQuote,
             0,
             "something follows the closing quote of a field",
         ),
         Flaw::QuoteInside => (
-            FaultCode::BadQuote,
+            RowErrorCode::BadQuote,
             0,
             "a quote stands in a field that does not begin with one",
         ),
         Flaw::CarriageReturn => (
-            FaultCode::BadQuote,
+            RowErrorCode::BadQuote,
             0,
             "a carriage return that ends no line stands in a field without quotes",
         ),
     };
     Trouble {
-        fault: Fault::new(code, reason),
+        fault: RowError::new(code, reason),
         blamed,
         carriage_return: flaw == Flaw::CarriageReturn,
     }

@@ -12,7 +12,7 @@ use crate::input::bytes::window::Window;
 use crate::input::json::lines::Parser;
 use crate::input::rejects::RawRecord;
 use crate::input::{Found, Settings, Stop};
-use crate::row::{Fault, FaultCode};
+use crate::row::{RowError, RowErrorCode};
 
 /// The rows of a JSON document.
 pub(crate) struct Documents {
@@ -274,7 +274,7 @@ impl Documents {
         let bound = self.window.bound();
         let reason = format!("the object is longer than {bound} bytes");
         self.parser
-            .refused(Fault::new(FaultCode::RecordTooLong, reason))
+            .refused(RowError::new(RowErrorCode::RecordTooLong, reason))
     }
 
     /// Holds the value with which the window begins.

@@ -14,7 +14,7 @@ use crate::input::json::document::{Extent, has_several};
 use crate::input::not_an_input::NotAnInput;
 use crate::input::rejects::RawRecord;
 use crate::input::{Found, Settings, Stop};
-use crate::row::{Carried, Fault, FaultCode, Field, Link, folded};
+use crate::row::{Carried, Field, Link, RowError, RowErrorCode, fold_name};
 
 /// The rows of a JSONL file.
 pub(crate) struct Lines {
@@ -87,7 +87,7 @@ impl Lines {
             let too_long = text.len() > self.window.bound();
             let is_bad = |found: &Found| {
                 let fault = found.fault.as_ref();
-                fault.is_some_and(|fault| fault.code == FaultCode::BadJson)
+                fault.is_some_and(|fault| fault.code == RowErrorCode::BadJson)
             };
             if !too_long && text.iter().all(|b| matches!(b, b' ' | b'\t' | b'\r')) {
                 self.window.skip_line();
@@ -96,7 +96,7 @@ impl Lines {
             let found = if too_long {
                 let reason = format!("the line is longer than {} bytes", self.window.bound());
                 self.parser
-                    .refused(Fault::new(FaultCode::RecordTooLong, reason))
+                    .refused(RowError::new(RowErrorCode::RecordTooLong, reason))
             } else {
                 self.parser.found(text)
             };
@@ -214,8 +214,8 @@ impl Parser {
     /// The row that a line is.
     pub(crate) fn found(&mut self, text: &[u8]) -> Found {
         let Ok(text) = str::from_utf8(text) else {
-            return self.refused(Fault::new(
-                FaultCode::BadUtf8,
+            return self.refused(RowError::new(
+                RowErrorCode::BadUtf8,
                 "the line is not valid UTF-8",
             ));
         };
@@ -248,7 +248,7 @@ impl Parser {
     }
 
     /// An invalid row of which nothing can be read.
-    pub(crate) fn refused(&self, fault: Fault) -> Found {
+    pub(crate) fn refused(&self, fault: RowError) -> Found {
         Found {
             link: Link::default(),
             carried: vec![Carried::Absent; self.sought.len() - FIELDS],
@@ -257,7 +257,7 @@ impl Parser {
     }
 
     /// Finds the values in `text`, as far as it is JSON.
-    fn locate(&mut self, text: &str) -> Result<(), Fault> {
+    fn locate(&mut self, text: &str) -> Result<(), RowError> {
         self.values.clear();
         self.values.resize(self.sought.len(), None);
         let mut twice = None;
@@ -275,8 +275,8 @@ impl Parser {
             .map_err(|error| bad_json(&error, 0))?;
         match twice {
             None => Ok(()),
-            Some(place) => Err(Fault::new(
-                FaultCode::DuplicateField,
+            Some(place) => Err(RowError::new(
+                RowErrorCode::DuplicateField,
                 format!(
                     "the object names {} more than once",
                     self.sought[place].name()
@@ -287,13 +287,13 @@ impl Parser {
 }
 
 fn matches_any(sought: &[Sought], name: &str) -> bool {
-    let folded = folded(name);
+    let folded = fold_name(name);
     let mut sought = sought.iter();
     sought.any(|sought| sought.matches(name, &folded).is_some())
 }
 
 /// The value of a place from its JSON, which begins at byte `start` of its line.
-fn value(raw: &str, start: usize, sought: &Sought) -> Result<Carried, Fault> {
+fn value(raw: &str, start: usize, sought: &Sought) -> Result<Carried, RowError> {
     if raw.starts_with('"') {
         return string(raw, start).map(Carried::Text);
     }
@@ -307,7 +307,7 @@ fn value(raw: &str, start: usize, sought: &Sought) -> Result<Carried, Fault> {
 }
 
 /// A field from what is not a string: the digits of an integer.
-fn digits(raw: &str, field: Field) -> Result<String, Fault> {
+fn digits(raw: &str, field: Field) -> Result<String, RowError> {
     let kind = match raw.as_bytes() {
         [b'-' | b'0'..=b'9', digits @ ..] if digits.iter().all(u8::is_ascii_digit) => {
             return Ok(raw.to_owned());
@@ -319,11 +319,11 @@ fn digits(raw: &str, field: Field) -> Result<String, Fault> {
         _ => "a boolean",
     };
     let reason = format!("{} is {kind}, not a string", field.name());
-    Err(Fault::new(FaultCode::NotAString, reason))
+    Err(RowError::new(RowErrorCode::NotAString, reason))
 }
 
 /// The text of a JSON string that begins at byte `start` of its line.
-fn string(raw: &str, start: usize) -> Result<String, Fault> {
+fn string(raw: &str, start: usize) -> Result<String, RowError> {
     match raw.get(1..raw.len() - 1) {
         Some(text) if memchr(b'\\', text.as_bytes()).is_none() => Ok(text.to_owned()),
         _ => serde_json::from_str(raw).map_err(|error| bad_json(&error, start)),
@@ -331,7 +331,7 @@ fn string(raw: &str, start: usize) -> Result<String, Fault> {
 }
 
 /// What serde says of the text from byte `start` of a line. It quotes a value only where it finds one of another type.
-fn bad_json(error: &serde_json::Error, start: usize) -> Fault {
+fn bad_json(error: &serde_json::Error, start: usize) -> RowError {
     let reason = if error.is_data() {
         "the line is not a JSON object".to_owned()
     } else {
@@ -344,7 +344,7 @@ fn bad_json(error: &serde_json::Error, start: usize) -> Fault {
             start + error.column()
         )
     };
-    Fault::new(FaultCode::BadJson, reason)
+    RowError::new(RowErrorCode::BadJson, reason)
 }
 
 /// What the keys of the previous lines stand for, by their number in the object: most lines have the same ones.
@@ -371,7 +371,7 @@ impl Keys {
         let key = &mut self.0[nth];
         if key.name.as_deref() != Some(name) {
             key.name = (name.len() <= Self::LONGEST).then(|| name.to_owned());
-            let folded = folded(name);
+            let folded = fold_name(name);
             let matches =
                 |(place, sought): (usize, &Sought)| Some((place, sought.matches(name, &folded)?));
             key.places.clear();

@@ -1,12 +1,12 @@
 //! What spreadsheets, databases and tools leave in files: told, or read as what it is.
 
 use super::*;
-use crate::row::{FaultCode, Kind};
+use crate::row::{RowErrorCode, UnusualKind};
 
 /// Settings that believe nothing.
 fn strict() -> Settings {
     Settings {
-        as_is: AsIs::default(),
+        as_is: UnusualKinds::default(),
         ..filled()
     }
 }
@@ -17,12 +17,12 @@ fn object(n: u32) -> String {
     format!(r#"{{"identity_id":"r:{n}","developer_user_identifier":"u{n}"}}"#)
 }
 
-fn kinds(format: Format, text: &str, settings: &Settings) -> Vec<Option<Kind>> {
+fn kinds(format: Format, text: &str, settings: &Settings) -> Vec<Option<UnusualKind>> {
     let reads = read_all(format, text.as_bytes(), settings);
     let kind = |read| match read {
         Ok(Read::Row(_)) => None,
-        Ok(Read::Invalid(row)) => match row.fault.code {
-            FaultCode::Unusual(kind) => Some(kind),
+        Ok(Read::Invalid(row)) => match row.error.code {
+            RowErrorCode::Unusual(kind) => Some(kind),
             other => panic!("{other:?}"),
         },
         Err(error) => panic!("{error}"),
@@ -42,7 +42,7 @@ fn unusual_values_are_invalid_in_every_format_unless_they_are_asked_for() {
         "u",
     ];
     let expected = |is_tsv: bool| {
-        let mut kinds = Kind::ALL.map(Some).to_vec();
+        let mut kinds = UnusualKind::ALL.map(Some).to_vec();
         if !is_tsv {
             kinds[3] = None;
         }
@@ -68,7 +68,7 @@ fn unusual_values_are_invalid_in_every_format_unless_they_are_asked_for() {
     assert_eq!(kinds(Format::Jsonl, &text, &strict()), expected(false));
     // One person called Null does not let the rest pass.
     let one = Settings {
-        as_is: Kind::Placeholder.into(),
+        as_is: UnusualKind::Placeholder.into(),
         ..filled()
     };
     let mut rest = expected(false);

@@ -11,12 +11,12 @@ mod rest;
 use std::io::{self, Cursor, Write};
 
 use super::{Compression, Format, InputError, Opened, Read, Reader, Settings};
-use crate::row::{AsIs, Carried, Link};
+use crate::row::{Carried, Link, UnusualKinds};
 
 /// Settings under which a row needs two columns: `identity_id` and `developer_user_identifier`, and any user will do.
 fn filled() -> Settings {
     let mut settings = Settings {
-        as_is: AsIs::ALL,
+        as_is: UnusualKinds::ALL,
         ..Settings::default()
     };
     settings.fill.identity_pool_id = Some("r:1".into());
@@ -80,7 +80,7 @@ fn told(format: Format, text: impl AsRef<[u8]>, settings: &Settings) -> Vec<Stri
         Ok(Read::Invalid(row)) => {
             assert_eq!(row.position.row, nth as u64 + 1);
             assert_eq!(row.carried.len(), settings.carry.len());
-            format!("{} {}", row.position.line, row.fault.code.as_str())
+            format!("{} {}", row.position.line, row.error.code.as_str())
         }
         Err(error) => error.to_string(),
     };
@@ -98,7 +98,7 @@ fn only(
     assert_eq!(reads.len(), 1, "{reads:?}");
     match reads.pop() {
         Some(Ok(Read::Row(row))) => (row.link, row.carried, String::new()),
-        Some(Ok(Read::Invalid(row))) => (row.link, row.carried, row.fault.to_string()),
+        Some(Ok(Read::Invalid(row))) => (row.link, row.carried, row.error.to_string()),
         other => panic!("{other:?}"),
     }
 }

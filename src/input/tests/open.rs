@@ -23,7 +23,7 @@ fn users(reader: Reader) -> Vec<String> {
 fn users_of(rows: impl Iterator<Item = Result<Read, InputError>>) -> Vec<String> {
     rows.map(|read| match read {
         Ok(Read::Row(row)) => row.link.developer_user_identifier,
-        Ok(Read::Invalid(row)) => row.fault.code.as_str().to_owned(),
+        Ok(Read::Invalid(row)) => row.error.code.as_str().to_owned(),
         Err(error) => error
             .to_string()
             .split_once("people")

@@ -113,7 +113,7 @@ proptest! {
             1 => gzip(&text),
             _ => zstd(&text),
         };
-        let settings = Settings { carry: vec!["ticket".into()], as_is: AsIs::ALL, ..Settings::default() };
+        let settings = Settings { carry: vec!["ticket".into()], as_is: UnusualKinds::ALL, ..Settings::default() };
         let reader = reader(format, Chunked(Cursor::new(bytes), chunk), &settings);
         let mut read = Vec::new();
         for (nth, found) in reader.expect("it can be read").enumerate() {

@@ -31,7 +31,7 @@ fn users(reader: Reader) -> Vec<String> {
     reader
         .map(|read| match read.expect("readable") {
             Read::Row(row) => row.link.developer_user_identifier,
-            Read::Invalid(row) => row.fault.code.as_str().to_owned(),
+            Read::Invalid(row) => row.error.code.as_str().to_owned(),
         })
         .collect()
 }
@@ -167,7 +167,7 @@ fn a_torn_row_keeps_no_half_of_a_value_and_cannot_be_fed_again_as_it_stands() {
     };
     assert_eq!(row.link.identity_id, "r:0");
     assert_eq!(row.link.developer_user_identifier, "");
-    assert!(row.fault.reason.contains("no line end"), "{}", row.fault);
+    assert!(row.error.message.contains("no line end"), "{}", row.error);
     let mut mended = reader.refused_header();
     reader.give_back(&row, &mut mended);
     let again = told(Format::Csv, &mended, &filled());

@@ -57,7 +57,7 @@ pub(super) fn run(settings: &Settings, holding: Option<&Holding>) -> Result<Repo
                     see(&row.link.developer_user_identifier);
                     tally.settle(Outcome::Invalid);
                     if settings.progress != Style::None && tally.of(Outcome::Invalid) <= SHOWN {
-                        notice(&format!("{}: {}", row.position, row.fault.reason));
+                        notice(&format!("{}: {}", row.position, row.error.message));
                     }
                 }
             }

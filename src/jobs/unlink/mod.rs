@@ -39,7 +39,7 @@ use crate::input::{self, Input, InputError, Patience, Read};
 use crate::os_limits;
 use crate::report::{LearnedQuota, Progress, Reading, Report, Totals, Unread, counted, notice};
 use crate::results::{CompletedRows, OpenError, Results};
-use crate::row::{Keyer, Position, ROOM, Room, region_of};
+use crate::row::{Keyer, LARGE_ROW_BUDGET, MemoryBudget, Position, region_of};
 use crate::settings::{Mode, Origin, Settings};
 use crate::signal::{Signal, Stop};
 
@@ -480,7 +480,7 @@ fn feeder(
         keyer,
         holds,
         reading,
-        room: Room::new(ROOM),
+        room: MemoryBudget::new(LARGE_ROW_BUDGET),
     }
 }
 
