@@ -7,7 +7,7 @@ use std::num::NonZeroU32;
 use crate::cli::EmulatorArgs;
 use crate::emulator::{Counters, Emulator, Link, Settings, Undocumented};
 use crate::error::{Error, Exit};
-use crate::input::{self, Input, Read};
+use crate::input::{self, Input, InputRow};
 use crate::report::{counted, notice};
 use crate::row::UnusualKinds;
 
@@ -100,13 +100,13 @@ fn links(file: OsString) -> Result<Vec<Link>, Error> {
         .map_err(|error| unreadable(&error))?;
     reader
         .map(|read| match read.map_err(|error| unreadable(&error))? {
-            Read::Row(row) => Ok(Link {
+            InputRow::Valid(row) => Ok(Link {
                 identity_id: row.link.identity_id,
                 identity_pool_id: row.link.identity_pool_id,
                 developer_provider_name: row.link.developer_provider_name,
                 developer_user_identifier: row.link.developer_user_identifier,
             }),
-            Read::Invalid(row) => Err(Error::new(
+            InputRow::Invalid(row) => Err(Error::new(
                 Exit::Input,
                 format!("{}: {}", row.position, row.error.message),
             )),
@@ -115,10 +115,10 @@ fn links(file: OsString) -> Result<Vec<Link>, Error> {
 }
 
 /// A service holds whatever it was given.
-fn links_as_they_stand() -> input::Settings {
-    input::Settings {
+fn links_as_they_stand() -> input::ReadOptions {
+    input::ReadOptions {
         as_is: UnusualKinds::ALL,
-        ..input::Settings::default()
+        ..input::ReadOptions::default()
     }
 }
 

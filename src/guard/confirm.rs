@@ -17,7 +17,7 @@ use crate::call::lookup::{Caller, Lookup, LookupError, LookupErrorKind, Pool};
 use crate::clock;
 use crate::error::{Error, Exit};
 use crate::guard::hold::{Holds, UserHashes};
-use crate::input::{self, Input, Patience, Read};
+use crate::input::{self, Input, InputRow, WaitToken};
 use crate::jobs::unlink::{not_allowed, peek, unreadable};
 use crate::report::{grouped, spoken};
 use crate::results::Skipped;
@@ -240,8 +240,8 @@ impl Survey {
         let mut to_take = settings.bounds.limit.unwrap_or(u64::MAX);
         let (past, keyer) = peek(settings)?;
         // The numbers that are shown are of this moment.
-        let reading = input::Settings {
-            patience: Patience::none(),
+        let reading = input::ReadOptions {
+            wait: WaitToken::cancelled(),
             ..settings.input.clone()
         };
         for input in &settings.inputs {
@@ -251,7 +251,7 @@ impl Survey {
             }
             for read in input::open(input, &reading).map_err(|error| unreadable(&error))? {
                 match read.map_err(|error| unreadable(&error))? {
-                    Read::Row(row) => {
+                    InputRow::Valid(row) => {
                         let known = past.skips(keyer.key(&row.link));
                         let is_held = || held(&row.link.developer_user_identifier);
                         match known {
@@ -261,12 +261,12 @@ impl Survey {
                             None => survey.take(settings, &row, &mut to_take)?,
                         }
                     }
-                    Read::Invalid(row)
+                    InputRow::Invalid(row)
                         if row.is_unusual() && past.is_done(keyer.key(&row.link)) =>
                     {
                         survey.done += 1;
                     }
-                    Read::Invalid(_) => survey.invalid += 1,
+                    InputRow::Invalid(_) => survey.invalid += 1,
                 }
                 if Instant::now() > until {
                     survey.complete = false;

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use super::worker::OpenRow;
 use crate::guard::hold::{Holds, UserHashes};
-use crate::input::{self, Input, InputError, Read};
+use crate::input::{self, Input, InputError, InputRow};
 use crate::report::Reading;
 use crate::results::{CompletedRows, Skipped};
 use crate::row::{InvalidRow, Keyer, MemoryBudget, MemoryReservation};
@@ -62,7 +62,7 @@ pub struct RowReader {
     /// Read in this order.
     pub inputs: Vec<Input>,
     /// How they are to be read.
-    pub settings: input::Settings,
+    pub settings: input::ReadOptions,
     /// What earlier runs have settled.
     pub past: CompletedRows,
     /// Makes the rows' keys.
@@ -132,7 +132,7 @@ impl RowReader {
                 };
                 self.reading.rows.fetch_add(1, Ordering::Relaxed);
                 match read {
-                    Ok(Read::Row(row)) => {
+                    Ok(InputRow::Valid(row)) => {
                         let key = self.keyer.key(&row.link);
                         self.see(row.link.developer_user_identifier.as_bytes());
                         if let Some(why) = self.past.skips(key) {
@@ -148,14 +148,14 @@ impl RowReader {
                         }))
                     }
                     // It was called as it stands: what is done stays done.
-                    Ok(Read::Invalid(row))
+                    Ok(InputRow::Invalid(row))
                         if row.is_unusual() && self.past.is_done(self.keyer.key(&row.link)) =>
                     {
                         self.see(row.link.developer_user_identifier.as_bytes());
                         skipped.count(Skipped::Done);
                         continue;
                     }
-                    Ok(Read::Invalid(row)) => {
+                    Ok(InputRow::Invalid(row)) => {
                         self.see(row.link.developer_user_identifier.as_bytes());
                         let room = self.room.reserve(&row.link, &row.carried);
                         ReadEvent::Invalid(Box::new(row), room)
@@ -165,7 +165,7 @@ impl RowReader {
             };
             self.reading
                 .bytes
-                .store(before + reader.bytes_taken(), Ordering::Relaxed);
+                .store(before + reader.bytes_consumed(), Ordering::Relaxed);
             let last = matches!(found, ReadEvent::Unreadable(_));
             if skipped.rows() > 0
                 && engine

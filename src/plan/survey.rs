@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::repeats::{Place, Prefix, Repeats, Rows, SHOWN};
 use crate::error::Error;
 use crate::guard::hold::{Hold, Holds, UserHashes};
-use crate::input::{self, InputError, Read, Reader};
+use crate::input::{self, InputError, InputRow, Reader};
 use crate::jobs::unlink::{peek, unreadable};
 use crate::results::{CompletedRows, Skipped};
 use crate::row::{Field, InvalidRow, Keyer, Position, RowErrorCode, UnusualKind, region_of};
@@ -109,7 +109,7 @@ impl Survey {
                 reader.take_valid(|line, values| count.valid(Place::new(number, line), values));
                 match reader.next().transpose().map_err(failed)? {
                     None => break,
-                    Some(Read::Row(row)) => {
+                    Some(InputRow::Valid(row)) => {
                         let link = &row.link;
                         let values = [
                             &*link.identity_id,
@@ -119,11 +119,11 @@ impl Survey {
                         ];
                         count.valid(Place::new(number, row.position.line), values);
                     }
-                    Some(Read::Invalid(row)) if count.is_done(&row) => {
+                    Some(InputRow::Invalid(row)) if count.is_done(&row) => {
                         let values = Field::ALL.map(|field| row.link.get(field));
                         count.valid(Place::new(number, row.position.line), values);
                     }
-                    Some(Read::Invalid(row)) => {
+                    Some(InputRow::Invalid(row)) => {
                         refused(&mut reader, Some(&row))?;
                         count.invalid(row);
                     }

@@ -9,7 +9,7 @@ use super::survey::Survey;
 use crate::cli::{Argument, Cli, RunArgs};
 use crate::error::Error;
 use crate::guard::hold::Fingerprint;
-use crate::input::{Content, Fingerprints, Input};
+use crate::input::{ContentHash, Fingerprints, Input};
 use crate::jobs::unlink::endpoint;
 use crate::settings::{Mode, Settings};
 
@@ -202,7 +202,7 @@ fn hold_to(saved: &Saved, path: &Path, settings: &mut Settings) -> Result<(), Er
             return Err(Error::usage("a plan cannot name standard input"));
         };
         let found = hold(&mut pins, input)?;
-        let wanted = Content {
+        let wanted = ContentHash {
             size: planned.size,
             sha256: planned.sha256.clone(),
         };
@@ -225,7 +225,7 @@ fn hold_to(saved: &Saved, path: &Path, settings: &mut Settings) -> Result<(), Er
         }
     }
     if differences.is_empty() {
-        settings.input.pins = pins;
+        settings.input.fingerprints = pins;
         return Ok(());
     }
     // Whatever cannot be read of the changed input, that it has changed is said.

@@ -55,7 +55,7 @@ pub struct Settings {
     /// Read in this order.
     pub inputs: Vec<Input>,
     /// How they are read.
-    pub input: input::Settings,
+    pub input: input::ReadOptions,
     /// The results, unless it is a dry run without a name to derive one from.
     pub results: Option<results::Settings>,
     /// Recorded with every line.
@@ -365,8 +365,8 @@ fn check_inputs(inputs: &[Input]) -> Result<(), Error> {
     Ok(())
 }
 
-fn reading(args: InputArgs) -> input::Settings {
-    input::Settings {
+fn reading(args: InputArgs) -> input::ReadOptions {
+    input::ReadOptions {
         format: args.format,
         delimiter: args.delimiter,
         header: match args.columns {
@@ -381,8 +381,8 @@ fn reading(args: InputArgs) -> input::Settings {
         },
         as_is: args.as_is.into_iter().collect(),
         max_record: input::MAX_RECORD,
-        pins: input::Fingerprints::default(),
-        patience: input::Patience::default(),
+        fingerprints: input::Fingerprints::default(),
+        wait: input::WaitToken::default(),
     }
 }
 

@@ -9,21 +9,21 @@ use crate::input::{Input, open};
 
 const TEXT: &str = "identity_id,developer_user_identifier\nr:0,a\nr:0,é\n";
 
-fn open_bytes(name: &str, bytes: &[u8], settings: &Settings) -> Result<Reader, InputError> {
+fn open_bytes(name: &str, bytes: &[u8], options: &ReadOptions) -> Result<Reader, InputError> {
     let dir = tempfile::tempdir().expect("a place for files");
     let path = dir.path().join(name);
     fs::write(&path, bytes).expect("the file can be written");
-    open(&Input::File(path), settings)
+    open(&Input::File(path), options)
 }
 
 fn users(reader: Reader) -> Vec<String> {
     users_of(reader)
 }
 
-fn users_of(rows: impl Iterator<Item = Result<Read, InputError>>) -> Vec<String> {
+fn users_of(rows: impl Iterator<Item = Result<InputRow, InputError>>) -> Vec<String> {
     rows.map(|read| match read {
-        Ok(Read::Row(row)) => row.link.developer_user_identifier,
-        Ok(Read::Invalid(row)) => row.error.code.as_str().to_owned(),
+        Ok(InputRow::Valid(row)) => row.link.developer_user_identifier,
+        Ok(InputRow::Invalid(row)) => row.error.code.as_str().to_owned(),
         Err(error) => error
             .to_string()
             .split_once("people")
@@ -54,7 +54,7 @@ fn compression_is_undone() {
         let mut reader = open_bytes(name, &bytes, &filled()).expect("it can be opened");
         assert_eq!(reader.total_bytes(), Some(bytes.len() as u64));
         assert_eq!(users_of(reader.by_ref()), ["a", "é"], "{name}");
-        assert_eq!(reader.bytes_taken(), bytes.len() as u64);
+        assert_eq!(reader.bytes_consumed(), bytes.len() as u64);
     }
 }
 
@@ -108,7 +108,7 @@ fn every_cut_of_a_compressed_file_gives_its_first_rows_and_an_error() {
         .zip(&mut most)
     {
         for cut in (4..bytes.len()).step_by(7) {
-            let mut told = told(Format::Csv, &bytes[..cut], &filled());
+            let mut told = summaries(Format::Csv, &bytes[..cut], &filled());
             let error = told.pop().expect("an error");
             assert!(error.contains("is damaged or cut off in line"), "{error}");
             assert_eq!(told, expected[..told.len()]);
@@ -135,14 +135,14 @@ fn errors_of_the_file_end_the_rows() {
         (Format::Jsonl, format!("{a}\n\n{a}\n{a}")),
         (Format::Jsonl, format!("{a}\n\n{a}\n{a}{}", " ".repeat(200))),
     ] {
-        let settings = Settings {
+        let options = ReadOptions {
             max_record: 100,
             ..filled()
         };
         let source = io::Read::chain(Cursor::new(text.clone()), Failing);
-        let mut reader = reader(format, source, &settings).expect("it begins well");
-        assert!(matches!(reader.next(), Some(Ok(Read::Row(_)))));
-        assert!(matches!(reader.next(), Some(Ok(Read::Row(_)))));
+        let mut reader = reader(format, source, &options).expect("it begins well");
+        assert!(matches!(reader.next(), Some(Ok(InputRow::Valid(_)))));
+        assert!(matches!(reader.next(), Some(Ok(InputRow::Valid(_)))));
         let error = reader.next().expect("an error").expect_err("an error");
         assert!(!error.is_usage());
         assert!(
@@ -292,7 +292,7 @@ fn utf16_that_is_none_makes_its_row_invalid() {
     bytes.extend(utf16("\nr:0,b\nr:0,c", u16::to_le_bytes).split_off(2));
     bytes.push(b'x');
     assert_eq!(
-        told(Format::Csv, &bytes, &filled()),
+        summaries(Format::Csv, &bytes, &filled()),
         ["2 a", "3 é", "4 BadUtf8", "5 b", "6 BadUtf8"]
     );
 }
@@ -305,7 +305,7 @@ fn inputs_and_their_formats() {
         Input::File("./-".into())
     );
     assert_eq!(&*Input::Stdin.name(), "-");
-    let error = open(&Input::Stdin, &Settings::default())
+    let error = open(&Input::Stdin, &ReadOptions::default())
         .err()
         .expect("it has no format");
     assert!(error.is_usage());
@@ -318,7 +318,7 @@ fn inputs_and_their_formats() {
         .expect("it has no format");
     assert!(matches!(error, InputError::UnknownFormat { .. }));
     // An option goes before the name, and the name still tells the compression.
-    let tsv = Settings {
+    let tsv = ReadOptions {
         format: Some(Format::Tsv),
         ..filled()
     };

@@ -113,12 +113,12 @@ proptest! {
             1 => gzip(&text),
             _ => zstd(&text),
         };
-        let settings = Settings { carry: vec!["ticket".into()], as_is: UnusualKinds::ALL, ..Settings::default() };
-        let reader = reader(format, Chunked(Cursor::new(bytes), chunk), &settings);
+        let options = ReadOptions { carry: vec!["ticket".into()], as_is: UnusualKinds::ALL, ..ReadOptions::default() };
+        let reader = reader(format, Chunked(Cursor::new(bytes), chunk), &options);
         let mut read = Vec::new();
         for (nth, found) in reader.expect("it can be read").enumerate() {
             match found {
-                Ok(Read::Row(row)) => {
+                Ok(InputRow::Valid(row)) => {
                     prop_assert_eq!(row.position.row, nth as u64 + 1);
                     read.push((row.link, row.carried));
                 }
@@ -153,23 +153,23 @@ proptest! {
         max_record in prop_oneof![1_usize..60, Just(1 << 20)],
     ) {
         let bytes = [head.to_vec(), pieces.concat()].concat();
-        let settings = Settings { max_record, carry: vec!["identity_id".into()], ..filled() };
+        let options = ReadOptions { max_record, carry: vec!["identity_id".into()], ..filled() };
         // Of damaged compressed data as much comes out as the decompressor gives, which depends on the chunks.
         let reads = if head.starts_with(b"\x1f\x8b") || head.starts_with(b"\x28\xb5") {
-            match reader(format, Cursor::new(bytes.clone()), &settings) {
+            match reader(format, Cursor::new(bytes.clone()), &options) {
                 Ok(reader) => reader.collect(),
                 Err(error) => vec![Err(error)],
             }
         } else {
-            let reads = read_all(format, &bytes, &settings);
+            let reads = read_all(format, &bytes, &options);
             prop_assert!(reads.len() <= bytes.len() + 1);
             reads
         };
         let mut before = 0;
         for found in &reads {
             let line = match found {
-                Ok(Read::Row(row)) => row.position.line,
-                Ok(Read::Invalid(row)) => row.position.line,
+                Ok(InputRow::Valid(row)) => row.position.line,
+                Ok(InputRow::Invalid(row)) => row.position.line,
                 Err(_) => continue,
             };
             prop_assert!(line > before, "line {line} after line {before}");
@@ -191,11 +191,11 @@ proptest! {
     ) {
         let rows = pieces.concat();
         let header = "identity_id,developer_user_identifier\n";
-        let settings = Settings { max_record, ..filled() };
-        let told = told(Format::Csv, format!("{header}{rows}"), &settings);
+        let options = ReadOptions { max_record, ..filled() };
+        let told = summaries(Format::Csv, format!("{header}{rows}"), &options);
         for (line, text) in rows.split('\n').enumerate() {
-            let alone = reader(Format::Csv, Cursor::new(format!("{header}{text}\n")), &settings);
-            if let Some(Ok(Read::Row(row))) = alone.expect("it has a header").next() {
+            let alone = reader(Format::Csv, Cursor::new(format!("{header}{text}\n")), &options);
+            if let Some(Ok(InputRow::Valid(row))) = alone.expect("it has a header").next() {
                 let expected = format!("{} {}", line + 2, row.link.developer_user_identifier);
                 prop_assert!(told.contains(&expected), "{expected:?} in {told:?}");
             }
@@ -220,7 +220,7 @@ proptest! {
             .enumerate()
             .map(|(nth, user)| if nth == lost { format!("{} OpenQuote", nth + 2) } else { format!("{} {user}", nth + 2) })
             .collect();
-        prop_assert_eq!(told(Format::Csv, text, &filled()), expected);
+        prop_assert_eq!(summaries(Format::Csv, text, &filled()), expected);
     }
 
     /// Passing over known rows changes nothing but that they are missing.
@@ -239,26 +239,26 @@ proptest! {
         chunk in prop_oneof![1_usize..100, Just(usize::MAX)],
         headerless: bool,
     ) {
-        let mut settings = Settings { max_record, ..filled() };
+        let mut options = ReadOptions { max_record, ..filled() };
         let mut text = pieces.concat();
         if headerless {
-            settings.header = Header::Columns(vec!["identity_id".into(), "developer_user_identifier".into()]);
+            options.header = Header::Columns(vec!["identity_id".into(), "developer_user_identifier".into()]);
         } else {
             text.insert_str(0, "identity_id,developer_user_identifier\n");
         }
         let keyer = Keyer::new([5; 16]);
         let (mut expected, mut known) = (Vec::new(), HashSet::new());
         let mut passed_over = 0;
-        for read in read_all(Format::Csv, text.as_bytes(), &settings) {
+        for read in read_all(Format::Csv, text.as_bytes(), &options) {
             match read {
-                Ok(Read::Row(row)) if !row.link.developer_user_identifier.contains(|c| unknown.contains(c)) => {
+                Ok(InputRow::Valid(row)) if !row.link.developer_user_identifier.contains(|c| unknown.contains(c)) => {
                     known.insert(keyer.key(&row.link));
                     passed_over += 1;
                 }
                 other => expected.push(format!("{other:?}")),
             }
         }
-        let mut reader = match reader(Format::Csv, Chunked(Cursor::new(text), chunk), &settings) {
+        let mut reader = match reader(Format::Csv, Chunked(Cursor::new(text), chunk), &options) {
             Ok(reader) => reader,
             Err(error) => {
                 prop_assert_eq!(expected, [format!("Err({error:?})")]);
@@ -271,7 +271,7 @@ proptest! {
             prop_assert!(now <= most);
             passed_over -= now;
             match reader.next() {
-                Some(Ok(Read::Row(row))) if known.contains(&keyer.key(&row.link)) => passed_over -= 1,
+                Some(Ok(InputRow::Valid(row))) if known.contains(&keyer.key(&row.link)) => passed_over -= 1,
                 Some(other) => found.push(format!("{other:?}")),
                 None => break,
             }

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use super::{Holding, not_allowed, peek, summary, unreadable};
 use crate::error::Error;
 use crate::guard::hold::{Hold, Holds, UserHashes};
-use crate::input::{self, Read};
+use crate::input::{self, InputRow};
 use crate::pipeline::Tally;
 use crate::report::{Report, Style, counted, notice};
 use crate::results::Skipped;
@@ -29,7 +29,7 @@ pub(super) fn run(settings: &Settings, holding: Option<&Holding>) -> Result<Repo
         for read in input::open(input, &settings.input).map_err(|error| unreadable(&error))? {
             tally.read += 1;
             match read.map_err(|error| unreadable(&error))? {
-                Read::Row(row) => {
+                InputRow::Valid(row) => {
                     let hold = see(&row.link.developer_user_identifier);
                     match (past.skips(keyer.key(&row.link)), hold) {
                         (Some(Skipped::Done), _) => tally.skipped += 1,
@@ -49,11 +49,13 @@ pub(super) fn run(settings: &Settings, holding: Option<&Holding>) -> Result<Repo
                     }
                     tally.left += 1;
                 }
-                Read::Invalid(row) if row.is_unusual() && past.is_done(keyer.key(&row.link)) => {
+                InputRow::Invalid(row)
+                    if row.is_unusual() && past.is_done(keyer.key(&row.link)) =>
+                {
                     see(&row.link.developer_user_identifier);
                     tally.skipped += 1;
                 }
-                Read::Invalid(row) => {
+                InputRow::Invalid(row) => {
                     see(&row.link.developer_user_identifier);
                     tally.settle(Outcome::Invalid);
                     if settings.progress != Style::None && tally.of(Outcome::Invalid) <= SHOWN {

@@ -35,7 +35,7 @@ use crate::call::lookup::Pool;
 use crate::emulator::{self, Emulator};
 use crate::error::{Error, Exit};
 use crate::guard::hold::{Files, Holds};
-use crate::input::{self, Input, InputError, Patience, Read};
+use crate::input::{self, Input, InputError, InputRow, WaitToken};
 use crate::os_limits;
 use crate::report::{LearnedQuota, Progress, Reading, Report, Totals, Unread, counted, notice};
 use crate::results::{CompletedRows, OpenError, Results};
@@ -218,8 +218,8 @@ fn check_inputs(settings: &Settings) -> Result<(), Error> {
         .results
         .as_ref()
         .and_then(|named| inode(&named.path));
-    let reading = input::Settings {
-        patience: Patience::none(),
+    let reading = input::ReadOptions {
+        wait: WaitToken::cancelled(),
         ..settings.input.clone()
     };
     for input in &settings.inputs {
@@ -235,7 +235,7 @@ fn check_inputs(settings: &Settings) -> Result<(), Error> {
             .hint("Name another results file with --results."));
         }
         let checked = if input.can_be_read_again() {
-            input::open(input, &reading).and_then(|_| input::verify(input, &reading))
+            input::open(input, &reading).and_then(|_| input::check_integrity(input, &reading))
         } else {
             input::format_of(input, &reading).map(|_| ())
         };
@@ -254,14 +254,14 @@ fn first_region(settings: &Settings) -> Option<String> {
     if !first.can_be_read_again() {
         return None;
     }
-    let reading = input::Settings {
-        patience: Patience::none(),
+    let reading = input::ReadOptions {
+        wait: WaitToken::cancelled(),
         ..settings.input.clone()
     };
     let rows = input::open(first, &reading).ok()?.take(FIRST_ROWS);
     rows.map_while(Result::ok).find_map(|read| match read {
-        Read::Row(row) => Some(row.link.region().to_owned()),
-        Read::Invalid(_) => None,
+        InputRow::Valid(row) => Some(row.link.region().to_owned()),
+        InputRow::Invalid(_) => None,
     })
 }
 
@@ -426,7 +426,7 @@ async fn call_all(
         },
     )
     .await;
-    settings.input.patience.end();
+    settings.input.wait.cancel();
     progress.finish();
     // It has told all that it has to tell, so it is about to end.
     let _ = recorder.join();

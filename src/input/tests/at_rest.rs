@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::*;
-use crate::input::bytes::rest::Origin;
-use crate::input::{AT_REST, Input, Patience, open};
+use crate::input::bytes::at_rest::{AT_REST, Origin};
+use crate::input::{Input, WaitToken, open};
 
 const HEADER: &str = "identity_id,developer_user_identifier\n";
 
@@ -19,9 +19,9 @@ fn written(path: &Path, bytes: &[u8], ago: Duration) -> File {
 }
 
 /// Nothing is waited for.
-fn at_once() -> Settings {
-    Settings {
-        patience: Patience::none(),
+fn at_once() -> ReadOptions {
+    ReadOptions {
+        wait: WaitToken::cancelled(),
         ..filled()
     }
 }
@@ -30,14 +30,14 @@ fn at_once() -> Settings {
 fn users(reader: Reader) -> Vec<String> {
     reader
         .map(|read| match read.expect("readable") {
-            Read::Row(row) => row.link.developer_user_identifier,
-            Read::Invalid(row) => row.error.code.as_str().to_owned(),
+            InputRow::Valid(row) => row.link.developer_user_identifier,
+            InputRow::Invalid(row) => row.error.code.as_str().to_owned(),
         })
         .collect()
 }
 
-fn users_in(path: &Path, settings: &Settings) -> Vec<String> {
-    users(open(&Input::File(path.to_owned()), settings).expect("an input"))
+fn users_in(path: &Path, options: &ReadOptions) -> Vec<String> {
+    users(open(&Input::File(path.to_owned()), options).expect("an input"))
 }
 
 #[test]
@@ -161,16 +161,16 @@ fn a_torn_row_keeps_no_half_of_a_value_and_cannot_be_fed_again_as_it_stands() {
     let format = (Format::Csv, Compression::None);
     let text = format!("{HEADER}r:0,user-1");
     let mut reader = Reader::new("-".into(), opened(text), format, &filled()).expect("an input");
-    reader.keep_text();
-    let Some(Ok(Read::Invalid(row))) = reader.next() else {
+    reader.keep_raw_records();
+    let Some(Ok(InputRow::Invalid(row))) = reader.next() else {
         panic!("it is torn");
     };
     assert_eq!(row.link.identity_id, "r:0");
     assert_eq!(row.link.developer_user_identifier, "");
     assert!(row.error.message.contains("no line end"), "{}", row.error);
-    let mut mended = reader.refused_header();
-    reader.give_back(&row, &mut mended);
-    let again = told(Format::Csv, &mended, &filled());
+    let mut mended = reader.rejects_header();
+    reader.write_reject(&row, &mut mended);
+    let again = summaries(Format::Csv, &mended, &filled());
     assert_eq!(
         again,
         ["2 FieldCount"],
@@ -202,7 +202,7 @@ impl<F: FnOnce()> io::Read for Meanwhile<F> {
 fn users_meanwhile(
     name: &str,
     bytes: &[u8],
-    settings: &Settings,
+    options: &ReadOptions,
     next: impl FnOnce(PathBuf) + Send + 'static,
 ) -> Vec<String> {
     let dir = tempfile::tempdir().expect("a folder");
@@ -211,14 +211,14 @@ fn users_meanwhile(
     let file = File::open(&path).expect("opened");
     let opened = Opened {
         origin: Origin::of(&file).expect("a file"),
-        total: None,
+        total_bytes: None,
         bytes: Box::new(Meanwhile {
             file,
             next: Some(move || next(path)),
         }),
     };
     let format = Format::of_name(Path::new(name)).expect("a format");
-    users(Reader::new(name.into(), opened, format, settings).expect("an input"))
+    users(Reader::new(name.into(), opened, format, options).expect("an input"))
 }
 
 fn append(path: &Path, bytes: &[u8]) {
@@ -259,11 +259,11 @@ fn a_row_that_is_completed_while_it_is_waited_for_is_read_whole() {
 
 #[test]
 fn the_wait_ends_when_nobody_wants_the_row_any_more() {
-    let settings = filled();
-    let patience = settings.patience.clone();
+    let options = filled();
+    let wait = options.wait.clone();
     let text = format!("{HEADER}r:0,a\nr:0,user-1");
-    let found = users_meanwhile("people.csv", text.as_bytes(), &settings, move |_| {
-        patience.end();
+    let found = users_meanwhile("people.csv", text.as_bytes(), &options, move |_| {
+        wait.cancel();
     });
     assert_eq!(found, ["a", "Torn"]);
 }
@@ -290,17 +290,17 @@ fn what_grows_behind_the_end_of_compressed_data_is_not_at_rest() {
 fn what_is_noted_of_a_file_that_grows_is_what_was_read() {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("people.csv");
-    let mut settings = at_once();
+    let mut options = at_once();
     let file = written(
         &path,
         format!("{HEADER}r:0,a\nr:0,b").as_bytes(),
         2 * AT_REST,
     );
     drop(file);
-    settings.pins.note(&path).expect("noted");
-    assert_eq!(users_in(&path, &settings), ["a", "b"]);
-    let noted = settings.pins.noted(&path).expect("read");
+    options.fingerprints.record(&path).expect("noted");
+    assert_eq!(users_in(&path, &options), ["a", "b"]);
+    let noted = options.fingerprints.recorded(&path).expect("read");
     assert_eq!(noted.size, fs::metadata(&path).expect("there").len());
     append(&path, b"b\n");
-    assert_eq!(settings.pins.noted(&path).expect("read"), noted);
+    assert_eq!(options.fingerprints.recorded(&path).expect("read"), noted);
 }

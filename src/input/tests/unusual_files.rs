@@ -3,9 +3,9 @@
 use super::*;
 use crate::row::{RowErrorCode, UnusualKind};
 
-/// Settings that believe nothing.
-fn strict() -> Settings {
-    Settings {
+/// ReadOptions that believe nothing.
+fn strict() -> ReadOptions {
+    ReadOptions {
         as_is: UnusualKinds::default(),
         ..filled()
     }
@@ -17,11 +17,11 @@ fn object(n: u32) -> String {
     format!(r#"{{"identity_id":"r:{n}","developer_user_identifier":"u{n}"}}"#)
 }
 
-fn kinds(format: Format, text: &str, settings: &Settings) -> Vec<Option<UnusualKind>> {
-    let reads = read_all(format, text.as_bytes(), settings);
+fn kinds(format: Format, text: &str, options: &ReadOptions) -> Vec<Option<UnusualKind>> {
+    let reads = read_all(format, text.as_bytes(), options);
     let kind = |read| match read {
-        Ok(Read::Row(_)) => None,
-        Ok(Read::Invalid(row)) => match row.error.code {
+        Ok(InputRow::Valid(_)) => None,
+        Ok(InputRow::Invalid(row)) => match row.error.code {
             RowErrorCode::Unusual(kind) => Some(kind),
             other => panic!("{other:?}"),
         },
@@ -67,7 +67,7 @@ fn unusual_values_are_invalid_in_every_format_unless_they_are_asked_for() {
     });
     assert_eq!(kinds(Format::Jsonl, &text, &strict()), expected(false));
     // One person called Null does not let the rest pass.
-    let one = Settings {
+    let one = ReadOptions {
         as_is: UnusualKind::Placeholder.into(),
         ..filled()
     };
@@ -112,8 +112,8 @@ fn unusual_ids_and_providers_are_told_as_that() {
             "lacks the Region",
         ),
     ] {
-        let settings = Settings::default();
-        let (.., told_as) = only(Format::Csv, format!("{text}{row}\n"), &settings);
+        let options = ReadOptions::default();
+        let (.., told_as) = only(Format::Csv, format!("{text}{row}\n"), &options);
         assert!(
             told_as.starts_with(code) && told_as.contains(told),
             "{row}: {told_as}"
@@ -126,26 +126,29 @@ fn a_first_line_that_names_the_delimiter_is_heeded() {
     let text = HEADER.replace(',', ";") + "r:0;a,b\n";
     for mark in ["sep=;\n", "SEP=;\r\n", "\"sep=;\"\n", "\u{feff}sep=;\n"] {
         assert_eq!(
-            told(Format::Csv, format!("{mark}{text}"), &filled()),
+            summaries(Format::Csv, format!("{mark}{text}"), &filled()),
             ["3 a,b"],
             "{mark:?}"
         );
     }
-    let headerless = Settings {
+    let headerless = ReadOptions {
         header: crate::input::Header::Columns(vec![
             "identity_id".into(),
             "developer_user_identifier".into(),
         ]),
         ..filled()
     };
-    assert_eq!(told(Format::Csv, "sep=;\nr:0;a\n", &headerless), ["2 a"]);
+    assert_eq!(
+        summaries(Format::Csv, "sep=;\nr:0;a\n", &headerless),
+        ["2 a"]
+    );
     // An option goes before it.
-    let comma = Settings {
+    let comma = ReadOptions {
         delimiter: Some(b','),
         ..filled()
     };
     assert_eq!(
-        told(Format::Csv, format!("sep=;\n{HEADER}r:0,a\n"), &comma),
+        summaries(Format::Csv, format!("sep=;\n{HEADER}r:0,a\n"), &comma),
         ["3 a"]
     );
     // What is given back can be read again.
@@ -155,16 +158,16 @@ fn a_first_line_that_names_the_delimiter_is_heeded() {
         &filled(),
     )
     .expect("a CSV");
-    bad.keep_text();
-    let mut back = bad.refused_header();
+    bad.keep_raw_records();
+    let mut back = bad.rejects_header();
     while let Some(read) = bad.next() {
-        if let Ok(Read::Invalid(row)) = read {
-            bad.give_back(&row, &mut back);
+        if let Ok(InputRow::Invalid(row)) = read {
+            bad.write_reject(&row, &mut back);
         }
     }
     let back = String::from_utf8(back).expect("text");
     assert!(back.starts_with("sep=;\nreason;identity_id"), "{back}");
-    assert_eq!(told(Format::Csv, back, &filled()), ["3 FieldCount"]);
+    assert_eq!(summaries(Format::Csv, back, &filled()), ["3 FieldCount"]);
 }
 
 #[test]
@@ -173,7 +176,7 @@ fn rows_of_nothing_but_separators_are_blank() {
         ",,\n{}r:0,a,\n,,\n,,\r\n,,,,,\nr:0,b,\n,,",
         HEADER.replace('\n', ",x\n")
     );
-    assert_eq!(told(Format::Csv, text, &filled()), ["3 a", "7 b"]);
+    assert_eq!(summaries(Format::Csv, text, &filled()), ["3 a", "7 b"]);
 }
 
 #[test]
@@ -211,23 +214,27 @@ fn json_documents_are_read_whatever_they_are_called() {
         ("{\n\"Items\": []}".to_owned(), none.to_vec()),
         (String::new(), none.to_vec()),
     ] {
-        assert_eq!(told(Format::Json, &text, &filled()), expected, "{text}");
+        assert_eq!(
+            summaries(Format::Json, &text, &filled()),
+            expected,
+            "{text}"
+        );
         if !text.starts_with("\u{feff}") {
             assert_eq!(
-                told(Format::Jsonl, &text, &filled()),
+                summaries(Format::Jsonl, &text, &filled()),
                 expected,
                 "as lines: {text}"
             );
         }
     }
     assert_eq!(
-        told(Format::Json, &a, &filled()),
+        summaries(Format::Json, &a, &filled()),
         ["1 u1"],
         "an object is a row"
     );
     let exact = r#"[{"identity_id":"r:1","developer_user_identifier":675127116845989888}]"#;
     assert_eq!(
-        told(Format::Json, exact, &filled()),
+        summaries(Format::Json, exact, &filled()),
         ["1 675127116845989888"]
     );
 }
@@ -245,7 +252,7 @@ fn documents_that_are_damaged_or_ambiguous_are_not_read_on() {
             "two arrays of objects",
         ),
     ] {
-        let read = told(Format::Json, &text, &filled());
+        let read = summaries(Format::Json, &text, &filled());
         let (last, rows) = read.split_last().expect("an error");
         assert_eq!(rows.first().map(String::as_str), Some("1 u1"), "{text}");
         assert!(last.contains(why), "{text}: {last}");
@@ -254,7 +261,7 @@ fn documents_that_are_damaged_or_ambiguous_are_not_read_on() {
         let path = dir.path().join("people.json");
         std::fs::write(&path, &text).expect("written");
         let input = crate::input::Input::File(path);
-        let error = crate::input::verify(&input, &filled()).expect_err("damaged");
+        let error = crate::input::check_integrity(&input, &filled()).expect_err("damaged");
         assert!(
             error.to_string().contains("nothing of it was used"),
             "{error}"
@@ -264,7 +271,7 @@ fn documents_that_are_damaged_or_ambiguous_are_not_read_on() {
 
 #[test]
 fn an_object_that_is_too_long_costs_no_memory_and_no_other_row() {
-    let settings = Settings {
+    let options = ReadOptions {
         max_record: 80,
         ..filled()
     };
@@ -272,7 +279,7 @@ fn an_object_that_is_too_long_costs_no_memory_and_no_other_row() {
     let long = format!("{{\"x\":\"{}\"}}", "]".repeat(300));
     let expected = ["1 u1", "1 RecordTooLong", "1 u2"];
     assert_eq!(
-        told(Format::Json, format!("[{a},{long},{b}]"), &settings),
+        summaries(Format::Json, format!("[{a},{long},{b}]"), &options),
         expected
     );
 }
@@ -297,14 +304,18 @@ fn objects_that_were_joined_on_a_line_are_all_read() {
         ),
         (format!("{a}\n\u{feff}{b}\n"), vec!["1 u1", "2 u2"]),
     ] {
-        assert_eq!(told(Format::Jsonl, &text, &filled()), expected, "{text}");
+        assert_eq!(
+            summaries(Format::Jsonl, &text, &filled()),
+            expected,
+            "{text}"
+        );
     }
     // Longer together than a record may be.
-    let settings = Settings {
+    let options = ReadOptions {
         max_record: 80,
         ..filled()
     };
-    let many = told(Format::Jsonl, object(1).repeat(50), &settings);
+    let many = summaries(Format::Jsonl, object(1).repeat(50), &options);
     assert_eq!(many, vec!["1 u1"; 50]);
 }
 
@@ -313,7 +324,7 @@ fn zeros_behind_compressed_data_are_padding_and_all_else_is_damage() {
     let text = format!("{HEADER}r:0,a\n");
     let read = |behind: &[u8]| {
         let bytes = [&gzip(text.as_bytes())[..], behind].concat();
-        told(Format::Csv, bytes, &filled())
+        summaries(Format::Csv, bytes, &filled())
     };
     for behind in [&[0; 1][..], &[0; 512], &vec![0; 100_000]] {
         assert_eq!(read(behind), ["2 a"]);
@@ -345,7 +356,7 @@ fn files_with_a_wrong_name_are_told_for_what_they_are() {
         (b"PAR1\x15\x04".to_vec(), "Parquet"),
     ] {
         for format in [Format::Csv, Format::Jsonl] {
-            let told = told(format, &bytes, &filled());
+            let told = summaries(format, &bytes, &filled());
             assert!(told.len() == 1 && told[0].contains(told_as), "{told:?}");
         }
     }
