@@ -92,10 +92,10 @@ impl ColumnLayout {
         field: impl Fn(usize) -> Option<&'a [u8]>,
     ) -> Option<[&'a [u8]; Field::ALL.len()]> {
         let mut values: [&[u8]; Field::ALL.len()] = [b""; Field::ALL.len()];
-        for (place, of) in Field::ALL.into_iter().enumerate() {
-            let (_, column) = self.columns[place];
+        let columns = Field::ALL.into_iter().zip(&self.columns);
+        for (value, (of, (_, column))) in values.iter_mut().zip(columns) {
             let own = column.and_then(&field).unwrap_or_default();
-            values[place] = match fill.value(of) {
+            *value = match fill.value(of) {
                 Some(value) if own.is_empty() => value.as_bytes(),
                 Some(value) if own != value.as_bytes() => return None,
                 _ => own,

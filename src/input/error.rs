@@ -82,8 +82,8 @@ pub enum InputError {
     },
     /// Compressed data is damaged somewhere: no row of it can be trusted.
     #[error(
-        "{}: the {} data is damaged, which shows about line {line} ({error}); nothing of it was used, as a row before that may have been \
-         changed; get the file anew",
+        "{}: the {} data is damaged, which shows at about line {line} ({error}); nothing of it was used, since earlier rows may have been \
+         changed; get the file again",
         display_name(input),
         damaged_data(*compression, error).unwrap_or("file's")
     )]

@@ -17,24 +17,24 @@ pub enum NotAnInput {
     #[error("this is a directory; name the files in it, one by one or as DIRECTORY/*.csv")]
     Directory,
     /// A saved plan, written by `plan --out`.
-    #[error("this is a saved plan, and no input; name it with --plan")]
+    #[error("this is a saved plan, not an input; pass it with --plan")]
     Plan,
     /// A results file: of a run, a rehearsal or a verification.
     #[error(
-        "this is a results file of cognito-unlink, and no input: its rows have been tried already; name the input that it was made from, \
-         and the same command goes on with the rows that are not done"
+        "this is a results file of cognito-unlink, not an input: its rows have been tried already; pass the input that it was made from, and \
+         the same command continues with the rows that are not done"
     )]
     Results,
     /// The side file beside a results file.
     #[error(
-        "this stands beside a results file of cognito-unlink while it is written, and is no input; leave it where it is"
+        "this is the side file of a results file of cognito-unlink, not an input; leave it where it is"
     )]
     SideFile,
     /// `cognito-unlink.toml`.
-    #[error("this is a configuration of cognito-unlink, and no input; name it with --config")]
+    #[error("this is a configuration file of cognito-unlink, not an input; pass it with --config")]
     Config,
     /// A file of another kind.
-    #[error("this is {kind}, whatever its name; {remedy}")]
+    #[error("this is {kind}, despite its name; {remedy}")]
     Foreign {
         /// The kind, with its article.
         kind: &'static str,
@@ -43,13 +43,13 @@ pub enum NotAnInput {
     },
     /// Compressed by its name alone.
     #[error(
-        "by its name this is {} data, and it does not begin as such; take the ending off the name if the file is not compressed, or get \
-         it anew",
+        "the name says that this is {} data, but its first bytes do not; remove the ending from the name if the file is not compressed, or \
+         get it again",
         .0.name()
     )]
     NotCompressed(Compression),
     /// Compressed by its name, and empty.
-    #[error("the file is empty, which is no {} data; get it anew", .0.name())]
+    #[error("the file is empty, which is not valid {} data; get it again", .0.name())]
     Empty(Compression),
     /// Text in an encoding without a byte order mark.
     #[error(
@@ -57,7 +57,7 @@ pub enum NotAnInput {
     )]
     Encoding(&'static str),
     /// A file that begins with NUL bytes.
-    #[error("it begins with NUL bytes, as a file does that a crash has damaged; get it anew")]
+    #[error("it begins with NUL bytes, like a file that a crash has damaged; get it again")]
     Nul,
 }
 
@@ -224,8 +224,8 @@ impl NotAnInput {
         };
         if MARKUP.iter().any(begins_with) {
             return Some(Self::Foreign {
-                kind: "XML or HTML, as a server sends in place of a file that it refuses",
-                remedy: "read what it says, and get the file anew",
+                kind: "XML or HTML, as a server sends instead of a file that it refuses",
+                remedy: "read its text, and get the file again",
             });
         }
         MAGIC.into_iter().find_map(|(magic, kind, remedy)| {

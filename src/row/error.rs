@@ -49,7 +49,7 @@ pub enum RowErrorCode {
     NotAString,
     /// Bytes are not UTF-8 (or, in UTF-16, not a character).
     BadUtf8,
-    /// A record is longer than `ReadOptions::max_record`.
+    /// A record is longer than the reader's bound.
     RecordTooLong,
     /// The last line has no line end and may be half of another row.
     Torn,

@@ -75,7 +75,7 @@ fn results_are_no_input() {
             is_refused(
                 &sandbox,
                 ran,
-                "a results file of cognito-unlink, and no input",
+                "a results file of cognito-unlink, not an input",
             );
         }
     }
@@ -139,7 +139,7 @@ fn a_saved_plan_is_named_with_its_option() {
         is_refused(
             &sandbox,
             ran,
-            "this is a saved plan, and no input; name it with --plan",
+            "this is a saved plan, not an input; pass it with --plan",
         );
     }
     // A person's row may say anything.

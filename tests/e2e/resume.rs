@@ -124,7 +124,7 @@ fn results_are_no_input_of_their_own_run() {
     assert_eq!(sandbox.emulator.calls().len(), called);
     // Nor of another, under whatever name.
     let ran = sandbox.run(&["again.csv"]).exits(2);
-    let words = "again.csv: this is a results file of cognito-unlink, and no input";
+    let words = "again.csv: this is a results file of cognito-unlink, not an input";
     assert!(ran.stderr.contains(words), "{}", ran.stderr);
     assert_eq!(sandbox.emulator.calls().len(), called);
 }

@@ -22,8 +22,8 @@ const REASONS: Reasons = Reasons {
         "the record is longer than 0 bytes",
         "the row has 0 fields, and there are 0 columns",
         "the row has 0 field, and there are 0 columns",
-        "the row has 0 fields, and there are 0 columns (it holds NUL bytes, as lines do that a crash has damaged)",
-        "the row has 0 field, and there are 0 columns (it holds NUL bytes, as lines do that a crash has damaged)",
+        "the row has 0 fields, and there are 0 columns (it holds NUL bytes, like a line that a crash has damaged)",
+        "the row has 0 field, and there are 0 columns (it holds NUL bytes, like a line that a crash has damaged)",
     ],
     of_fields: &[" is not valid UTF-8"],
 };

@@ -2,7 +2,9 @@
 
 use std::io::{self, Cursor};
 
-use cognito_unlink::input::{self, Fill, Header, Input, InputError, MAX_RECORD, InputRow, ReadOptions};
+use cognito_unlink::input::{
+    self, Fill, Header, Input, InputError, InputRow, MAX_RECORD, ReadOptions,
+};
 use cognito_unlink::row::{Field, Link, UnusualPolicy};
 
 /// A compressed file may hold more rows than there is time or memory for.

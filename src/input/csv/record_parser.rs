@@ -21,7 +21,7 @@ pub(crate) struct RecordParser {
 }
 
 /// Added to the message of a row with a wrong number of fields. No more than a hint: an identifier may hold NUL bytes.
-const NUL_HINT: &str = " (it holds NUL bytes, as lines do that a crash has damaged)";
+const NUL_HINT: &str = " (it holds NUL bytes, like a line that a crash has damaged)";
 
 impl RecordParser {
     /// Recognises the header of a results file.

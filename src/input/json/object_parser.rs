@@ -52,9 +52,9 @@ impl ObjectParser {
             ));
         };
         let mut error = self.find_values(text).err();
-        let mut read = |place: usize| {
-            let (_, span) = self.values[place].as_ref()?;
-            let requested = &self.requested[place].requested;
+        let mut read = |index: usize| {
+            let (_, span) = self.values[index].as_ref()?;
+            let requested = &self.requested[index].requested;
             match parse_value(&text[span.clone()], span.start, requested) {
                 Ok(value) => Some(value),
                 Err(wrong) => {
@@ -64,13 +64,13 @@ impl ObjectParser {
             }
         };
         let mut link = Link::default();
-        for (place, field) in Field::ALL.into_iter().enumerate() {
-            if let Some(Carried::Text(text)) = read(place) {
+        for (index, field) in Field::ALL.into_iter().enumerate() {
+            if let Some(Carried::Text(text)) = read(index) {
                 *link.get_mut(field) = text;
             }
         }
         let carried = (Field::ALL.len()..self.requested.len())
-            .map(|place| read(place).unwrap_or(Carried::Absent))
+            .map(|index| read(index).unwrap_or(Carried::Absent))
             .collect();
         ParsedRow {
             link,
@@ -107,11 +107,11 @@ impl ObjectParser {
             .map_err(|error| bad_json(&error, 0))?;
         match duplicate {
             None => Ok(()),
-            Some(place) => Err(RowError::new(
+            Some(index) => Err(RowError::new(
                 RowErrorCode::DuplicateField,
                 format!(
                     "the object names {} more than once",
-                    self.requested[place].requested.name()
+                    self.requested[index].requested.name()
                 ),
             )),
         }
@@ -191,7 +191,7 @@ struct CachedKey {
     /// `None` if it was too long to be kept.
     name: Option<String>,
     /// The requested keys that it matches, by their index.
-    places: Vec<(usize, MatchQuality)>,
+    matches: Vec<(usize, MatchQuality)>,
 }
 
 impl KeyCache {
@@ -210,12 +210,12 @@ impl KeyCache {
         if key.name.as_deref() != Some(name) {
             key.name = (name.len() <= Self::LONGEST).then(|| name.to_owned());
             let folded = fold_name(name);
-            let matches = |(place, matcher): (usize, &ColumnMatcher)| {
-                Some((place, matcher.compare(name, &folded)?))
+            let compare = |(index, matcher): (usize, &ColumnMatcher)| {
+                Some((index, matcher.compare(name, &folded)?))
             };
-            key.places.clear();
-            key.places
-                .extend(requested.iter().enumerate().filter_map(matches));
+            key.matches.clear();
+            key.matches
+                .extend(requested.iter().enumerate().filter_map(compare));
         }
         nth
     }
@@ -254,19 +254,19 @@ impl<'de> Visitor<'de> for ValueFinder<'_> {
             nth,
         })? {
             nth += 1;
-            let places = &self.keys.0[entry].places;
-            if places.is_empty() {
+            let matches = &self.keys.0[entry].matches;
+            if matches.is_empty() {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             }
             let raw = map.next_value::<&RawValue>()?.get();
             let start = raw.as_ptr().addr() - self.text.as_ptr().addr();
-            for &(place, quality) in places {
-                let value = &mut self.values[place];
+            for &(index, quality) in matches {
+                let value = &mut self.values[index];
                 match value {
                     Some((before, _)) if *before > quality => continue,
                     Some((before, _)) if *before == quality => {
-                        self.duplicate.get_or_insert(place);
+                        self.duplicate.get_or_insert(index);
                     }
                     _ => {}
                 }

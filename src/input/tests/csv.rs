@@ -1,4 +1,4 @@
-//! CSV: which rows come of which text.
+//! CSV: texts and their rows.
 
 use super::*;
 use crate::input::csv::scanner::SCANNED;
@@ -11,7 +11,7 @@ fn summaries_of(rows: &str) -> Vec<String> {
 }
 
 #[test]
-fn rows_and_lines() {
+fn every_record_is_a_row_and_blank_lines_are_none() {
     for (rows, expected) in [
         ("", &[][..]),
         ("r:0,a\n", &["2 a"]),
@@ -19,7 +19,7 @@ fn rows_and_lines() {
         ("r:0,a\r\nr:0,b\nr:0,c\r\n", &["2 a", "3 b", "4 c"]),
         ("r:0,a\r", &["2 a"]),
         ("\n\r\nr:0,a\n\n\r\n\nr:0,b\n\r", &["4 a", "8 b"]),
-        // Values stand as they are.
+        // Values are used exactly as they stand.
         ("r:0, a \n", &["2  a "]),
         (
             "r:0,\0\u{202e}\u{1f600}\u{feff}\n",
@@ -27,7 +27,7 @@ fn rows_and_lines() {
         ),
         ("\"r:0\",\"a\"\"b,c\"\n", &["2 a\"b,c"]),
         ("r:0,\"a\r\nb\nc\r\"\nr:0,d\n", &["2 a\r\nb\nc\r", "5 d"]),
-        // Wrong rows.
+        // Invalid rows.
         (
             "r:0\nr:0,a\nr:0,a,b\n  \n",
             &["2 FieldCount", "3 a", "4 FieldCount", "5 FieldCount"],
@@ -96,7 +96,7 @@ fn an_open_quote_costs_one_line() {
 }
 
 #[test]
-fn a_row_that_an_option_would_refuse_is_seen_too() {
+fn a_swallowed_row_that_conflicts_with_an_option_is_found_too() {
     let text =
         "identity_id,developer_user_identifier,identity_pool_id\nr:0,\"a\nr:0,b,r:2\nr:0,c\",\n";
     assert_eq!(
@@ -106,7 +106,7 @@ fn a_row_that_an_option_would_refuse_is_seen_too() {
 }
 
 #[test]
-fn records_are_bounded() {
+fn a_record_beyond_the_bound_costs_its_own_line() {
     let options = ReadOptions {
         max_record: 40,
         ..filled()
@@ -164,7 +164,7 @@ fn records_are_bounded() {
 }
 
 #[test]
-fn work_is_bounded_by_the_text() {
+fn scanning_work_is_linear_in_the_text() {
     let line = |text: &str| text.repeat(100_000);
     for rows in [
         line("r:0,\"a\n"),
@@ -193,7 +193,7 @@ fn work_is_bounded_by_the_text() {
 }
 
 #[test]
-fn what_could_be_read_of_an_invalid_row() {
+fn an_invalid_row_keeps_the_fields_before_its_flaw() {
     let options = ReadOptions {
         carry: vec!["t".into(), "u".into()],
         ..filled()
@@ -262,7 +262,7 @@ fn what_could_be_read_of_an_invalid_row() {
             "{row:?}"
         );
     }
-    // A column that nobody asked for may hold anything.
+    // A column that was not requested may hold anything.
     assert_eq!(
         summaries(
             Format::Csv,
@@ -300,7 +300,7 @@ fn fields_are_filled_and_never_overridden() {
 }
 
 #[test]
-fn headers() {
+fn header_errors_name_the_remedy() {
     let lacks = "in: the header has no column for developer_user_identifier (columns: ";
     for (text, expected) in [
         ("", "in: there is no header; begin the file with the names of its columns, or name them with --no-header --columns".to_owned()),
@@ -332,7 +332,7 @@ fn headers() {
         summaries(Format::Csv, HEADER, &options),
         ["in: the header in line 1 is longer than 10 bytes; make sure that this is a CSV file"]
     );
-    // A name in quotes may go over lines.
+    // A quoted name may go over several lines.
     assert_eq!(
         summaries(
             Format::Csv,
@@ -344,7 +344,7 @@ fn headers() {
 }
 
 #[test]
-fn columns_without_a_header() {
+fn columns_named_by_options_need_no_header() {
     let columns = |names: &[&str]| ReadOptions {
         header: Header::Columns(names.iter().map(|&name| name.to_owned()).collect()),
         ..filled()
@@ -382,7 +382,7 @@ fn columns_without_a_header() {
 }
 
 #[test]
-fn rows_go_on_where_a_chunk_ends() {
+fn rows_are_whole_across_chunks() {
     let columns = ["identity_id", "developer_user_identifier"].map(str::to_owned);
     let options = ReadOptions {
         header: Header::Columns(columns.to_vec()),
@@ -411,7 +411,7 @@ fn rows_go_on_where_a_chunk_ends() {
 }
 
 #[test]
-fn delimiters() {
+fn fields_are_separated_by_the_delimiter() {
     let semicolon = ReadOptions {
         delimiter: Some(b';'),
         ..filled()

@@ -1,4 +1,4 @@
-//! JSONL: which rows come of which text.
+//! JSON lines: texts and their rows.
 
 use super::*;
 use crate::row::Field;
@@ -7,13 +7,13 @@ fn summaries_of(text: &str) -> Vec<String> {
     summaries(Format::Jsonl, text, &filled())
 }
 
-/// A row of user `a` with more keys.
+/// Returns a row of user `a` with more keys.
 fn row(more: &str) -> String {
     format!(r#"{{"identity_id":"r:0","developer_user_identifier":"a"{more}}}"#)
 }
 
 #[test]
-fn rows_and_lines() {
+fn every_object_is_a_row_and_every_other_line_an_invalid_one() {
     let a = row("");
     let none: [&str; 0] = [];
     assert_eq!(summaries_of(""), none);
@@ -59,7 +59,7 @@ fn the_skeleton_of_the_aws_cli_is_a_row() {
 }
 
 #[test]
-fn values() {
+fn strings_and_integers_are_values_and_nothing_else_is() {
     let deep = format!("[{}{}]", "[".repeat(200_000), "]".repeat(200_000));
     for (user, expected, reason) in [
         (r#""\u00e9\ud83d\ude00\n\"\u0000""#, "é\u{1f600}\n\"\0", ""),
@@ -141,7 +141,7 @@ fn values() {
 }
 
 #[test]
-fn other_keys_do_not_matter() {
+fn other_keys_are_ignored() {
     let deep = format!("{}1{}", r#"{"x":["#.repeat(100_000), "]}".repeat(100_000));
     for more in [
         r#","x":1e999,"x":null,"y":{"identity_id":1}"#,
@@ -149,7 +149,7 @@ fn other_keys_do_not_matter() {
     ] {
         assert_eq!(summaries_of(&row(more)), ["1 a"], "{more:.40}");
     }
-    // More keys than are remembered, in another order in each line.
+    // More keys than are cached, in another order in each line.
     let keys = |from: usize| {
         (from..from + 100)
             .map(|n| format!(r#""k{n}":1"#))
@@ -170,7 +170,7 @@ fn other_keys_do_not_matter() {
 }
 
 #[test]
-fn a_field_named_twice() {
+fn a_field_that_is_named_twice_is_an_error() {
     for more in [
         r#","identity_id":"r:0""#,
         r#","IdentityId":"r:0""#,
@@ -185,7 +185,7 @@ fn a_field_named_twice() {
 }
 
 #[test]
-fn mapped_keys() {
+fn mapped_keys_match_to_the_letter_first() {
     let mut options = filled();
     options.map = vec![(Field::DeveloperUserIdentifier, "user".into())];
     for (keys, expected) in [
@@ -206,7 +206,7 @@ fn mapped_keys() {
 }
 
 #[test]
-fn carried_keys() {
+fn carried_keys_keep_their_json() {
     let options = ReadOptions {
         carry: vec!["t".into(), "IdentityId".into()],
         ..filled()
@@ -242,7 +242,7 @@ fn carried_keys() {
 }
 
 #[test]
-fn no_reason_quotes_a_value() {
+fn no_message_quotes_a_value() {
     for text in [
         "\"secret\"",
         "secret",
@@ -260,7 +260,7 @@ fn no_reason_quotes_a_value() {
 }
 
 #[test]
-fn lines_are_bounded() {
+fn a_line_beyond_the_bound_is_invalid() {
     let a = row("");
     let options = ReadOptions {
         max_record: a.len(),

@@ -1,4 +1,4 @@
-//! Whatever is written is read back; whatever is not, ends.
+//! Properties of the readers: rows are read back as they were written, and any bytes come to an end.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -9,7 +9,7 @@ use super::*;
 use crate::input::Header;
 use crate::row::{Field, Keyer};
 
-/// A user identifier of anything that belongs in one, and of much that makes trouble in files.
+/// User identifiers of any characters, with many that are special in a format.
 fn user() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         any::<char>().prop_map(String::from),
@@ -51,7 +51,7 @@ fn link() -> impl Strategy<Value = Link> {
     )
 }
 
-/// `rows` as `format` with these line ends.
+/// Writes `rows` in `format`.
 fn written(format: Format, rows: &[(Link, String)], crlf: bool) -> String {
     let end = if crlf { "\r\n" } else { "\n" };
     if format == Format::Jsonl {
@@ -93,7 +93,7 @@ fn format() -> impl Strategy<Value = Format> {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read(
+    fn rows_are_read_back_as_they_were_written(
         format in format(),
         rows in vec((link(), user()), 0..8),
         crlf: bool,
@@ -133,7 +133,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_come_to_an_end(
+    fn any_bytes_are_read_to_an_end(
         format in format(),
         head in proptest::sample::select(vec![
             &b""[..], b"identity_id,developer_user_identifier\n", b"identity_id\tdeveloper_user_identifier\n",
@@ -154,7 +154,7 @@ proptest! {
     ) {
         let bytes = [head.to_vec(), pieces.concat()].concat();
         let options = ReadOptions { max_record, carry: vec!["identity_id".into()], ..filled() };
-        // Of damaged compressed data as much comes out as the decompressor gives, which depends on the chunks.
+        // How much of damaged compressed data is decompressed depends on the chunks.
         let reads = if head.starts_with(b"\x1f\x8b") || head.starts_with(b"\x28\xb5") {
             match reader(format, Cursor::new(bytes.clone()), &options) {
                 Ok(reader) => reader.collect(),
@@ -177,7 +177,7 @@ proptest! {
         }
     }
 
-    /// Whatever stands around it, a line that is a whole row when it is taken alone is read as that row.
+    /// A line that is a whole row when it is read alone is read as that row, whatever stands around it.
     #[test]
     fn no_whole_row_is_swallowed(
         pieces in vec(
@@ -192,19 +192,19 @@ proptest! {
         let rows = pieces.concat();
         let header = "identity_id,developer_user_identifier\n";
         let options = ReadOptions { max_record, ..filled() };
-        let told = summaries(Format::Csv, format!("{header}{rows}"), &options);
+        let found = summaries(Format::Csv, format!("{header}{rows}"), &options);
         for (line, text) in rows.split('\n').enumerate() {
             let alone = reader(Format::Csv, Cursor::new(format!("{header}{text}\n")), &options);
             if let Some(Ok(InputRow::Valid(row))) = alone.expect("it has a header").next() {
                 let expected = format!("{} {}", line + 2, row.link.developer_user_identifier);
-                prop_assert!(told.contains(&expected), "{expected:?} in {told:?}");
+                prop_assert!(found.contains(&expected), "{expected:?} in {found:?}");
             }
         }
     }
 
-    /// One line of many lacks its closing quote: that line is invalid, and every other is read.
+    /// If one line of many lacks its closing quote, that line is invalid and every other is read.
     #[test]
-    fn a_lost_quote_costs_its_own_row_only(
+    fn a_missing_quote_costs_only_its_own_row(
         users in vec("[a-z\", ]{1,6}", 2..30),
         lost in any::<proptest::sample::Index>(),
     ) {
@@ -223,9 +223,9 @@ proptest! {
         prop_assert_eq!(summaries(Format::Csv, text, &filled()), expected);
     }
 
-    /// Passing over known rows changes nothing but that they are missing.
+    /// Skipping known rows leaves every other row as it is.
     #[test]
-    fn only_known_rows_are_passed_over(
+    fn only_known_rows_are_skipped(
         pieces in vec(
             proptest::sample::select(vec![
                 "r:0,a\n", "r:0,b\r\n", "r:0,\"c\"\n", "\"r:0\",\"d\"\"\"\r\n", "r:0,\"e\ne\"\n", "r:0,f,p\n", "r:0\n", "\n",
@@ -248,12 +248,12 @@ proptest! {
         }
         let keyer = Keyer::new([5; 16]);
         let (mut expected, mut known) = (Vec::new(), HashSet::new());
-        let mut passed_over = 0;
+        let mut skipped = 0;
         for read in read_all(Format::Csv, text.as_bytes(), &options) {
             match read {
                 Ok(InputRow::Valid(row)) if !row.link.developer_user_identifier.contains(|c| unknown.contains(c)) => {
                     known.insert(keyer.key(&row.link));
-                    passed_over += 1;
+                    skipped += 1;
                 }
                 other => expected.push(format!("{other:?}")),
             }
@@ -269,14 +269,14 @@ proptest! {
         loop {
             let now = reader.skip_known(most, &keyer, |_| {}, |keys| keys.iter().take_while(|key| known.contains(key)).count());
             prop_assert!(now <= most);
-            passed_over -= now;
+            skipped -= now;
             match reader.next() {
-                Some(Ok(InputRow::Valid(row))) if known.contains(&keyer.key(&row.link)) => passed_over -= 1,
+                Some(Ok(InputRow::Valid(row))) if known.contains(&keyer.key(&row.link)) => skipped -= 1,
                 Some(other) => found.push(format!("{other:?}")),
                 None => break,
             }
         }
         prop_assert_eq!(found, expected);
-        prop_assert_eq!(passed_over, 0);
+        prop_assert_eq!(skipped, 0);
     }
 }

@@ -1,4 +1,4 @@
-//! Rows that are judged in crowds, and refused rows that are given back.
+//! Rows that are taken in batches, and invalid rows that are written as rejects.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -8,7 +8,7 @@ use crate::input::Header;
 use crate::input::bytes::at_rest::Origin;
 use crate::row::Field;
 
-/// Pieces of CSV files, sound and broken.
+/// Pieces of CSV files, valid and broken.
 fn pieces() -> impl Strategy<Value = Vec<u8>> {
     let pieces: Vec<&[u8]> = vec![
         b"r:0,a,t\n",
@@ -46,9 +46,9 @@ fn options(max_record: usize) -> ReadOptions {
 const HEADER: &[u8] = b"identity_id,developer_user_identifier,ticket\n";
 
 proptest! {
-    /// Rows are the same, taken in crowds or one by one.
+    /// Rows are the same, taken in batches or one by one.
     #[test]
-    fn taken_in_crowds_rows_stay_what_they_are(
+    fn rows_are_the_same_in_batches_and_one_by_one(
         rows in pieces(),
         max_record in prop_oneof![12_usize..40, Just(1 << 20)],
         chunk in prop_oneof![1_usize..100, Just(usize::MAX)],
@@ -84,9 +84,9 @@ proptest! {
         prop_assert_eq!(found, expected);
     }
 
-    /// Fed again as they are given back, refused rows are as many, and refused: nobody is called by half of a row.
+    /// Read again, rejects are as many rows as before, and all invalid: no half of a row becomes a valid one.
     #[test]
-    fn what_is_refused_stays_refused(
+    fn rejects_are_invalid_when_they_are_read_again(
         rows in pieces(),
         json in vec(
             proptest::sample::select(vec![
@@ -113,19 +113,19 @@ proptest! {
             return Ok(());
         };
         first.keep_raw_records();
-        let mut given = first.rejects_header();
-        let mut refused = 0;
+        let mut rejects = first.rejects_header();
+        let mut count = 0;
         while let Some(Ok(read)) = first.next() {
             if let InputRow::Invalid(row) = read {
-                refused += 1;
-                first.write_reject(&row, &mut given);
+                count += 1;
+                first.write_reject(&row, &mut rejects);
             }
         }
-        // What was too long is so no more when it is shortened.
-        let again = read_all(format, &given, &options(1 << 20));
-        let told = String::from_utf8_lossy(&given);
-        prop_assert_eq!(again.len(), refused, "{}", told);
-        let all_refused = again.iter().all(|read| matches!(read, Ok(InputRow::Invalid(_))));
-        prop_assert!(all_refused, "{}", told);
+        // A record that was too long was shortened.
+        let again = read_all(format, &rejects, &options(1 << 20));
+        let text = String::from_utf8_lossy(&rejects);
+        prop_assert_eq!(again.len(), count, "{}", text);
+        let all_invalid = again.iter().all(|read| matches!(read, Ok(InputRow::Invalid(_))));
+        prop_assert!(all_invalid, "{}", text);
     }
 }

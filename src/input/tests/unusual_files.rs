@@ -1,9 +1,9 @@
-//! What spreadsheets, databases and tools leave in files: told, or read as what it is.
+//! Traces of spreadsheets, databases and tools in files: reported, or read as what they mean.
 
 use super::*;
 use crate::row::{RowErrorCode, UnusualKind};
 
-/// ReadOptions that believe nothing.
+/// Returns options that send no unusual value.
 fn strict() -> ReadOptions {
     ReadOptions {
         as_is: UnusualKinds::default(),
@@ -31,7 +31,7 @@ fn kinds(format: Format, text: &str, options: &ReadOptions) -> Vec<Option<Unusua
 }
 
 #[test]
-fn unusual_values_are_invalid_in_every_format_unless_they_are_asked_for() {
+fn unusual_values_are_invalid_in_every_format_unless_they_are_allowed() {
     let users = [
         "NULL",
         "1001.0",
@@ -77,9 +77,9 @@ fn unusual_values_are_invalid_in_every_format_unless_they_are_asked_for() {
 }
 
 #[test]
-fn unusual_ids_and_providers_are_told_as_that() {
+fn unusual_ids_and_providers_are_reported_by_their_kind() {
     let text = "identity_id,identity_pool_id,developer_provider_name,developer_user_identifier\n";
-    for (row, code, told) in [
+    for (row, code, message) in [
         (
             "NULL,r:1,p,u",
             "Unusual",
@@ -113,16 +113,16 @@ fn unusual_ids_and_providers_are_told_as_that() {
         ),
     ] {
         let options = ReadOptions::default();
-        let (.., told_as) = only(Format::Csv, format!("{text}{row}\n"), &options);
+        let (.., error) = only(Format::Csv, format!("{text}{row}\n"), &options);
         assert!(
-            told_as.starts_with(code) && told_as.contains(told),
-            "{row}: {told_as}"
+            error.starts_with(code) && error.contains(message),
+            "{row}: {error}"
         );
     }
 }
 
 #[test]
-fn a_first_line_that_names_the_delimiter_is_heeded() {
+fn a_first_line_that_names_the_delimiter_is_obeyed() {
     let text = HEADER.replace(',', ";") + "r:0;a,b\n";
     for mark in ["sep=;\n", "SEP=;\r\n", "\"sep=;\"\n", "\u{feff}sep=;\n"] {
         assert_eq!(
@@ -142,7 +142,7 @@ fn a_first_line_that_names_the_delimiter_is_heeded() {
         summaries(Format::Csv, "sep=;\nr:0;a\n", &headerless),
         ["2 a"]
     );
-    // An option goes before it.
+    // An option overrides it.
     let comma = ReadOptions {
         delimiter: Some(b','),
         ..filled()
@@ -151,7 +151,7 @@ fn a_first_line_that_names_the_delimiter_is_heeded() {
         summaries(Format::Csv, format!("sep=;\n{HEADER}r:0,a\n"), &comma),
         ["3 a"]
     );
-    // What is given back can be read again.
+    // Rejects can be read again.
     let mut bad = reader(
         Format::Csv,
         Cursor::new(format!("sep=;\n{text}r:0;a;b\n")),
@@ -180,7 +180,7 @@ fn rows_of_nothing_but_separators_are_blank() {
 }
 
 #[test]
-fn json_documents_are_read_whatever_they_are_called() {
+fn json_documents_are_read_as_jsonl_too() {
     let [a, b, c] = [1, 2, 3].map(object);
     let pretty = a
         .replace(',', ",\n  ")
@@ -256,7 +256,7 @@ fn documents_that_are_damaged_or_ambiguous_are_not_read_on() {
         let (last, rows) = read.split_last().expect("an error");
         assert_eq!(rows.first().map(String::as_str), Some("1 u1"), "{text}");
         assert!(last.contains(why), "{text}: {last}");
-        // A file is looked through before anything is called.
+        // The check before the first call finds it.
         let dir = tempfile::tempdir().expect("a place for files");
         let path = dir.path().join("people.json");
         std::fs::write(&path, &text).expect("written");
@@ -332,19 +332,19 @@ fn zeros_behind_compressed_data_are_padding_and_all_else_is_damage() {
     let more = [&[0; 512][..], &gzip(b"r:0,b\n")].concat();
     assert_eq!(read(&more), ["2 a", "3 b"]);
     for behind in [&b"x"[..], b"xxxxxxx", b"xxxxxxxxxxxx", b"\0\0x", b"\x1fx"] {
-        let told = read(behind);
+        let rows = read(behind);
         assert!(
-            told.last()
+            rows.last()
                 .is_some_and(|last| last.contains("the gzip data is damaged")),
-            "{told:?}"
+            "{rows:?}"
         );
     }
 }
 
 #[test]
-fn files_with_a_wrong_name_are_told_for_what_they_are() {
+fn foreign_files_are_recognised_whatever_their_name() {
     let csv = HEADER.as_bytes();
-    for (bytes, told_as) in [
+    for (bytes, message) in [
         (b"PK\x03\x04\x14\0\x06\0\x08\0\0\0!\0".to_vec(), "workbook"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1".to_vec(), "old workbook"),
         (b"\xfd7zXZ\0\0\x04".to_vec(), "xz -dc"),
@@ -356,8 +356,8 @@ fn files_with_a_wrong_name_are_told_for_what_they_are() {
         (b"PAR1\x15\x04".to_vec(), "Parquet"),
     ] {
         for format in [Format::Csv, Format::Jsonl] {
-            let told = summaries(format, &bytes, &filled());
-            assert!(told.len() == 1 && told[0].contains(told_as), "{told:?}");
+            let rows = summaries(format, &bytes, &filled());
+            assert!(rows.len() == 1 && rows[0].contains(message), "{rows:?}");
         }
     }
 }
