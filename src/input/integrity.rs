@@ -11,7 +11,7 @@ use super::open::open;
 use super::read_options::ReadOptions;
 use super::source::Input;
 
-/// Bytes that are decompressed at a time.
+/// Bytes that are decompressed at a time: 64 KiB.
 const CHUNK: usize = 64 * 1024;
 
 /// Decompresses a compressed file to its end, and reads a JSON document to its end. Damage shows only behind the rows that it has changed,

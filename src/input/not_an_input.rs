@@ -61,7 +61,7 @@ pub enum NotAnInput {
     Nul,
 }
 
-/// Bytes of a file by which it is recognised.
+/// Bytes of a file by which it is recognised: 1 KiB. A saved plan names its version and its maker within them.
 pub(crate) const HEAD: usize = 1024;
 
 /// Columns that every results file has, of every command and version, and that no input has together.

@@ -9,7 +9,7 @@ use super::byte_stream::{ByteStream, peek};
 use crate::input::format::Compression;
 use crate::input::not_an_input::NotAnInput;
 
-/// Bytes that are read at a time for decompression.
+/// Bytes that are read at a time for decompression: 64 KiB, as much as a pipe holds.
 const CHUNK: usize = 64 * 1024;
 
 /// Bytes that tell a compression: the longest magic number.

@@ -8,10 +8,10 @@ use crate::input::not_an_input::NotAnInput;
 /// Converts a UTF-16 unit from its bytes, in the order that the byte order mark tells.
 type Unit = fn([u8; 2]) -> u16;
 
-/// Bytes that are transcoded at a time.
+/// Bytes that are transcoded at a time: 64 KiB, as much as is read at a time.
 const CHUNK: usize = 64 * 1024;
 
-/// Bytes that tell an encoding. The shortest row is longer, so that no row in a pipe waits for the next one.
+/// Bytes that tell an encoding: 32. The shortest row is longer, so that no row in a pipe waits for the next one.
 const HEAD: u64 = 32;
 
 /// Removes a UTF-8 byte order mark, and transcodes UTF-16 with a byte order mark. An input in another encoding is refused as a whole,

@@ -7,7 +7,7 @@ use super::at_rest::{EndState, Origin, TornReason};
 use super::byte_stream::ByteStream;
 use super::wait_token::WaitToken;
 
-/// Bytes of the buffer at first, and the most that is read at a time until a longer record needs more.
+/// Bytes of the buffer at first, and the most that is read at a time until a longer record needs more: 64 KiB, as much as a pipe holds.
 const CHUNK: usize = 64 * 1024;
 
 /// The part of a text that is held in memory, with the number of the line on which it begins. It grows only as far as its users call
