@@ -27,21 +27,21 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         ],
     ),
     // The arguments' own types parse themselves, so that a wrong one is refused where it stands.
-    ("cli", &["admit", "emulator", "input", "row"]),
+    ("cli", &["admit", "emulator", "input", "row", "url"]),
     // It settles the settings of everything that has some.
     (
         "settings",
         &[
             "admit", "call", "clock", "cli", "config", "error", "hold", "input", "quotas",
-            "record", "report", "retry", "row", "run", "terminal",
+            "record", "report", "retry", "row", "run", "terminal", "url",
         ],
     ),
     (
         "run",
         &[
-            "admit", "call", "clock", "config", "emulator", "error", "hold", "input", "limits",
-            "outcome", "quotas", "record", "report", "retry", "row", "settings", "signal",
-            "stderr", "terminal", "worker",
+            "admit", "call", "clock", "config", "emulator", "error", "files", "hold", "input",
+            "limits", "outcome", "quotas", "record", "report", "retry", "row", "settings",
+            "signal", "stderr", "terminal", "url", "worker",
         ],
     ),
     // It reads what a run would read, and calls nothing.
@@ -49,18 +49,18 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         "plan",
         &[
             "admit", "call", "clock", "cli", "error", "files", "hold", "input", "quotas", "record",
-            "report", "row", "run", "settings", "terminal",
+            "report", "row", "run", "settings", "terminal", "url",
         ],
     ),
-    ("config", &["admit", "error", "row"]),
-    ("hold", &[]),
+    ("config", &["admit", "error", "files", "row"]),
+    ("hold", &["files"]),
     ("quotas", &["clock", "files"]),
     ("clock", &[]),
     ("files", &[]),
     ("row", &[]),
-    ("input", &["row"]),
+    ("input", &["files", "row"]),
     ("admit", &[]),
-    ("call", &["outcome", "row"]),
+    ("call", &["outcome", "row", "url"]),
     ("outcome", &[]),
     ("retry", &["outcome"]),
     (
@@ -76,12 +76,13 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "admit", "clock", "error", "outcome", "signal", "stderr", "terminal",
         ],
     ),
-    ("single", &["call", "cli", "error", "report", "row"]),
+    ("single", &["call", "cli", "error", "report", "row", "url"]),
     ("signal", &["error"]),
     ("stderr", &[]),
     ("supervisor", &["error", "limits", "signal", "stderr"]),
     ("limits", &["error"]),
     ("terminal", &[]),
+    ("url", &[]),
     ("error", &[]),
     (
         "rehearsal",

@@ -15,6 +15,7 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use hyper_util::client::proxy::matcher::Matcher;
 
 use super::answer::{causes, never_sent};
+use crate::url::host_and_port;
 
 /// A connector whose errors say who was asked.
 #[derive(Debug)]
@@ -40,7 +41,8 @@ impl HttpConnector for Telling {
 /// Returns the same error with a [`ConnectionError`] on top of its causes.
 fn in_words(error: ConnectorError, url: &str, uses_proxies: bool) -> ConnectorError {
     let proxy = Some(url).filter(|_| uses_proxies).and_then(proxy_for);
-    let text = told(&error, &host_of(url), proxy.as_deref());
+    let host = host_and_port(url).unwrap_or_default();
+    let text = told(&error, &host, proxy.as_deref());
     let metadata = error.connection_metadata().cloned();
     let was_connected = !never_sent(&error);
     let (is_timeout, is_user, is_io, kind) = (
@@ -142,19 +144,9 @@ fn kinds_of(error: &io::Error) -> impl Iterator<Item = ErrorKind> {
         .map(io::Error::kind)
 }
 
-/// The host of a URL, with its port if that is given.
-fn host_of(url: &str) -> String {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let host = authority
-        .rsplit_once('@')
-        .map_or(authority, |(_, host)| host);
-    host.to_owned()
-}
-
 fn proxy_for(url: &str) -> Option<String> {
     let proxy = Matcher::from_env().intercept(&url.parse().ok()?)?;
-    Some(host_of(&proxy.uri().to_string()))
+    host_and_port(&proxy.uri().to_string())
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ const LOADING: Duration = Duration::from_secs(30);
 /// Credentials with less time left than this are loaded anew before the next call, as the SDK does it.
 const RENEWED_BEFORE_END: Duration = Duration::from_secs(10);
 /// Credentials that name no end are asked for again after this long, as the SDK does it.
-const WITHOUT_END: Duration = Duration::from_secs(15 * 60);
+const WITHOUT_END: Duration = Duration::from_mins(15);
 /// What a source gives is used for this long at the least: whether it has ended is for the service to say.
 const LEAST_USE: Duration = Duration::from_secs(2);
 /// A call is not begun with credentials that end sooner: they would end before it is signed.

@@ -6,6 +6,7 @@ use aws_config::profile::ProfileSet;
 use aws_runtime::env_config::property::PropertiesKey;
 
 use super::{Settings, SettingsError};
+use crate::url::{CREDENTIALS_IN_URL, has_credentials, is_http, is_loopback};
 
 /// A service, as it is called where endpoints are configured.
 pub(super) struct Service {
@@ -67,47 +68,13 @@ impl Endpoints {
     }
 }
 
-/// Whether a URL may have a user name or password in it: an `@` before the path, or before anything that a typing error has put
-/// in the place of one.
-#[must_use]
-pub fn has_credentials(url: &str) -> bool {
-    let behind = url.split_once("//").map_or(url, |(_, behind)| behind);
-    let authority = behind.split(['/', '?', '#']).next().unwrap_or_default();
-    authority.contains('@') || (url.contains('@') && !url.contains("//"))
-}
-
-/// Whether the URL's host is this machine.
-#[must_use]
-pub fn is_loopback(url: &str) -> bool {
-    let Some((_, rest)) = url.split_once("://") else {
-        return false;
-    };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let host_and_port = authority
-        .rsplit_once('@')
-        .map_or(authority, |(_, host)| host);
-    let host = match host_and_port.strip_prefix('[') {
-        Some(v6) => v6.split(']').next().unwrap_or_default(),
-        None => host_and_port.split(':').next().unwrap_or_default(),
-    };
-    host.eq_ignore_ascii_case("localhost")
-        || host
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
-}
-
-/// What to say of an endpoint with credentials, without quoting it.
-pub const CREDENTIALS_IN_URL: &str = "has a user name or password in its URL. Calls are signed with AWS credentials, and what stands in a \
-     URL ends up in logs: take it out";
-
 fn checked(url: String) -> Result<String, SettingsError> {
     if has_credentials(&url) {
         return Err(SettingsError(format!(
             "the endpoint that the environment or the AWS files name {CREDENTIALS_IN_URL}"
         )));
     }
-    let is_url = url.starts_with("http://") || url.starts_with("https://");
-    if is_url && !url.contains(|c: char| c.is_whitespace() || c.is_control()) {
+    if is_http(&url) {
         return Ok(url);
     }
     Err(SettingsError(format!(
@@ -228,29 +195,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn only_this_machine_is_loopback() {
-        for url in [
-            "http://127.0.0.1:8000",
-            "http://localhost",
-            "https://LOCALHOST:1/x",
-            "http://[::1]:80/",
-            "http://user@127.1.2.3/",
-        ] {
-            assert!(is_loopback(url), "{url}");
-        }
-        for url in [
-            "https://cognito-identity.us-east-1.amazonaws.com",
-            "http://127.0.0.1.example.com",
-            "http://localhost.example.com",
-            "http://127.0.0.1@example.com",
-            "http://10.0.0.1",
-            "localhost",
-        ] {
-            assert!(!is_loopback(url), "{url}");
-        }
-    }
-
     #[tokio::test]
     async fn an_endpoint_that_is_given_is_cognitos_alone_unless_on_loopback() {
         const FIPS: &str = "https://cognito-identity-fips.us-east-1.amazonaws.com";
@@ -273,31 +217,6 @@ mod tests {
             let endpoints = Endpoints::found(&settings, profiles, |_| None).expect("URLs");
             assert_eq!(endpoints.cognito.as_deref(), Some(given));
             assert_eq!(endpoints.sts.as_deref(), sts, "{given}");
-        }
-    }
-
-    #[test]
-    fn credentials_in_a_url_are_seen() {
-        for url in [
-            "http://u:p@h",
-            "https://u@h:1/x",
-            "https://:p@h",
-            "http://u:p@h@i",
-            "u:p@h",
-            "ftp://u:p@h?x",
-            "http:u:p@h",
-        ] {
-            assert!(has_credentials(url), "{url}");
-        }
-        for url in [
-            "http://h",
-            "https://h:1/a@b",
-            "http://h?a=@",
-            "http://[::1]:1/#@",
-            "h",
-            "",
-        ] {
-            assert!(!has_credentials(url), "{url}");
         }
     }
 

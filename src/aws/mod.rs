@@ -47,6 +47,7 @@ use tokio::time::sleep;
 
 use crate::call::{LastCheck, Unlink};
 use crate::row::Link;
+use crate::url::host_and_port;
 use crate::verdict::{Answer, ReplyDetails, ReplyKind};
 use account::account_told;
 use account_guard::Guarded;
@@ -96,7 +97,6 @@ impl Settings {
     }
 }
 
-pub use endpoint::{CREDENTIALS_IN_URL, has_credentials, is_loopback};
 pub use region::is_region;
 
 /// The endpoint that [`AwsCalls`] with these settings would call in place of AWS's. Calls nobody.
@@ -400,9 +400,7 @@ impl Unlink for AwsCalls {
 
     fn host(&self, region: &str) -> Option<String> {
         if let Some(url) = &self.endpoints.cognito {
-            let rest = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
-            let authority = rest.split(['/', '?', '#']).next()?;
-            return Some(authority.rsplit('@').next()?.to_owned());
+            return host_and_port(url);
         }
         let clients = self.clients.read().unwrap_or_else(PoisonError::into_inner);
         let is_another = clients.shared.use_fips() == Some(true)

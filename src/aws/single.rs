@@ -20,6 +20,7 @@ use aws_sdk_cognitoidentity::operation::RequestId;
 use aws_sdk_cognitoidentity::operation::unlink_developer_identity::UnlinkDeveloperIdentityError;
 use aws_smithy_runtime_api::client::http::HttpConnectorSettings;
 use aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint;
+use hyper::Uri;
 
 use super::answer::{NotASuccess, OnlyCognito, causes, find, never_sent, told};
 use super::config_files::profiles;
@@ -358,8 +359,8 @@ struct Called {
 impl Called {
     fn new(endpoint: Option<String>) -> Self {
         let has_path = |url: &String| {
-            let host = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
-            host.trim_end_matches('/').contains(['/', '?'])
+            let uri = url.parse::<Uri>();
+            uri.is_ok_and(|uri| !uri.path().trim_matches('/').is_empty() || uri.query().is_some())
         };
         Self {
             with_path: endpoint.filter(has_path),

@@ -4,10 +4,10 @@
 //! it still has that hash, so no later byte can pass, however the file was changed. Times of modification would not do: their
 //! clock ticks slower than a file is written.
 
-use std::fs::{self, File, Metadata};
+use std::fs::File;
 use std::hash::Hasher;
 use std::io::{self, Read, Seek};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,6 +16,7 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 
 use super::bytes::at_rest::Origin;
 use super::opened::Opened;
+use crate::files::Identity;
 
 /// Bytes of a pinned file that are checked and held at a time: 64 KiB. A hash of 16 bytes is kept for each; doubled, that is half as many
 /// hashes, and a reader holds twice as much.
@@ -93,7 +94,6 @@ impl Fingerprints {
             let origin = Origin::of_whole(&file.file);
             return Some(origin.map(|origin| Opened {
                 bytes: Box::new(PinnedReader::new(file)),
-                total_bytes: Some(file.content.size),
                 origin,
             }));
         }
@@ -134,11 +134,9 @@ impl RecordedReader {
         content.file.rewind()?;
         content.sha256 = Sha256::new();
         (content.size, content.ended) = (0, false);
-        let length = content.file.metadata()?.len();
         let origin = Origin::of_whole(&content.file)?;
         Ok(Opened {
             bytes: Box::new(Self(Arc::clone(file))),
-            total_bytes: Some(length),
             origin,
         })
     }
@@ -231,10 +229,8 @@ impl PinnedFile {
     /// Checks that the file still has its name and its length.
     fn check_name_and_length(&self) -> io::Result<()> {
         let open = self.file.metadata()?;
-        let named = fs::metadata(&self.path);
-        let identity = |metadata: &Metadata| (metadata.dev(), metadata.ino());
         if open.len() == self.content.size
-            && named.is_ok_and(|named| identity(&named) == identity(&open))
+            && Identity::at(&self.path).is_ok_and(|named| named == Identity::of(&open))
         {
             Ok(())
         } else {
@@ -298,6 +294,8 @@ fn changed() -> io::Error {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::input::bytes::byte_stream::ByteStream;
     use crate::input::read_error::wraps;
@@ -312,7 +310,6 @@ mod tests {
         let content = fingerprints.pin(path).expect("pinned");
         assert_eq!(content.size, fs::metadata(path).expect("there").len());
         let opened = fingerprints.open(path).expect("pinned").expect("opened");
-        assert_eq!(opened.total_bytes, Some(content.size));
         opened.bytes
     }
 
@@ -397,7 +394,6 @@ mod tests {
         // The last reading counts.
         for length in [CHUNK, 0, bytes().len(), 10] {
             let mut opened = fingerprints.open(&path).expect("recorded").expect("opened");
-            assert_eq!(opened.total_bytes, Some(pinned.size));
             let mut read = vec![0; length];
             opened.bytes.read_exact(&mut read).expect("read");
             assert!(bytes().starts_with(&read));

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::bytes::append_only::AppendOnlyFile;
 use super::bytes::at_rest::Origin;
+use super::bytes::byte_stream::ByteStream;
 use super::error::InputError;
 use super::format::{Compression, Format};
 use super::not_an_input::NotAnInput;
@@ -101,7 +102,6 @@ fn standard_input() -> Opened {
     Opened {
         origin: Origin::of(&stdin).unwrap_or(Origin::Stream),
         bytes: Box::new(stdin),
-        total_bytes: None,
     }
 }
 
@@ -112,17 +112,10 @@ fn open_file(path: &Path) -> io::Result<Opened> {
         return Err(NotAnInput::Directory.into());
     }
     let origin = Origin::of(&file)?;
-    Ok(if metadata.is_file() {
-        Opened {
-            total_bytes: Some(metadata.len()),
-            bytes: Box::new(AppendOnlyFile::new(file, &metadata)),
-            origin,
-        }
+    let bytes: ByteStream = if metadata.is_file() {
+        Box::new(AppendOnlyFile::new(file, &metadata))
     } else {
-        Opened {
-            total_bytes: None,
-            bytes: Box::new(file),
-            origin,
-        }
-    })
+        Box::new(file)
+    };
+    Ok(Opened { bytes, origin })
 }

@@ -8,8 +8,6 @@ use super::bytes::byte_stream::ByteStream;
 /// An input that is open, at its beginning.
 pub(crate) struct Opened {
     pub(crate) bytes: ByteStream,
-    /// Size on disk of a regular file.
-    pub(crate) total_bytes: Option<u64>,
     pub(crate) origin: Origin,
 }
 
@@ -18,7 +16,6 @@ impl Opened {
     pub(crate) fn in_memory(bytes: impl io::Read + Send + 'static) -> Self {
         Self {
             bytes: Box::new(bytes),
-            total_bytes: None,
             origin: Origin::Memory,
         }
     }

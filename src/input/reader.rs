@@ -33,7 +33,6 @@ pub struct Reader {
     row: u64,
     ended: bool,
     bytes_read: Arc<AtomicU64>,
-    total_bytes: Option<u64>,
 }
 
 impl Reader {
@@ -51,11 +50,7 @@ impl Reader {
         if matches!(delimiter, b'"' | b'\r' | b'\n' | 0x80..) {
             return Err(InputError::Delimiter { delimiter });
         }
-        let Opened {
-            bytes,
-            total_bytes,
-            mut origin,
-        } = opened;
+        let Opened { bytes, mut origin } = opened;
         let bytes_read = Arc::default();
         origin.set_counter(&bytes_read);
         let counted = CountingReader {
@@ -87,7 +82,6 @@ impl Reader {
             row: 0,
             ended: false,
             bytes_read,
-            total_bytes,
         })
     }
 
@@ -101,12 +95,6 @@ impl Reader {
     pub fn bytes_consumed(&self) -> u64 {
         let read = self.bytes_read.load(Ordering::Relaxed);
         (read as f64 * self.rows.window().consumed_share()) as u64
-    }
-
-    /// Returns the size of the file on disk when it was opened; `None` if it is not a regular file.
-    #[must_use]
-    pub fn total_bytes(&self) -> Option<u64> {
-        self.total_bytes
     }
 
     /// Returns whether it is a JSON document, which is refused as a whole if it is damaged.

@@ -17,10 +17,10 @@ use crate::admission::Rate;
 use crate::cli::Argument;
 use crate::clock;
 use crate::error::Error;
+use crate::exit_policy::unreadable;
 use crate::files;
 use crate::guard::hold::Fingerprint;
 use crate::input::{ContentHash, Fingerprints, Input, InputError};
-use crate::jobs::unlink::unreadable;
 use crate::settings::Settings;
 
 /// The version of the file's form. A reader refuses a later one.
@@ -325,7 +325,7 @@ pub(super) fn hold(pins: &mut Fingerprints, path: &Path) -> Result<ContentHash, 
 }
 
 fn not_opened(path: &Path, error: std::io::Error) -> Error {
-    unreadable(&InputError::Open {
+    unreadable(InputError::Open {
         input: path.to_string_lossy().into(),
         error,
     })

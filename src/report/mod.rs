@@ -8,47 +8,16 @@ mod summary;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
+use indicatif::{HumanCount, HumanFloatCount};
 use tracing::Level;
 
-pub use progress::{Progress, Reading, Style, Totals};
-pub use summary::{LearnedQuota, NEAR, Report, Unread, conclusion, refusal, unmatched};
+pub use progress::{Progress, Style, Totals};
+pub use summary::{LearnedQuota, NEAR, Report, Unread, refusal, unmatched};
 
-use crate::admission::{Blocked, Rate};
-use crate::pipeline::Tally;
-use crate::signal::Stop;
+use crate::admission::Rate;
+use crate::pipeline::Reading;
 use crate::stderr::{self, Kind};
 use crate::terminal::printable;
-
-/// A run at one moment.
-#[derive(Debug, Clone)]
-pub struct Snapshot {
-    /// Rows by what became of them.
-    pub tally: Tally,
-    /// Since the run began.
-    pub elapsed: Duration,
-    /// Attempts started.
-    pub calls: u64,
-    /// Attempts answered with "too many".
-    pub throttled: u64,
-    /// Calls in flight.
-    pub in_flight: usize,
-    /// Calls in flight that the pace comes to, by Little's law from the measured latency.
-    pub wanted_in_flight: f64,
-    /// Rows that wait for their first admission.
-    pub queued: usize,
-    /// The rate that throttling holds a Region to, if it does.
-    pub throttled_to: Option<f64>,
-    /// Why calling is in vain at present, if it is.
-    pub in_vain: Option<Blocked>,
-    /// How the Region that does not answer fails to.
-    pub no_answer: Option<NoAnswer>,
-    /// Whether the input has been read to its end, so that the total is known.
-    pub all_read: bool,
-    /// How far the run has been told to stop.
-    pub stop: Stop,
-    /// What is to be said, once.
-    pub news: Vec<String>,
-}
 
 impl Totals {
     /// Returns about how many rows there are, as far as what was read of them tells.
@@ -63,17 +32,6 @@ impl Totals {
         let estimate = (rows as f64 * (bytes as f64 / read as f64)) as u64;
         (rows > 0 && read > 0).then_some(estimate)
     }
-}
-
-/// How a Region fails to answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NoAnswer {
-    /// The host that is called, where it is known.
-    pub host: Option<String>,
-    /// In a word or two: see [`Facts::how_unanswered`](crate::verdict::ReplyDetails::how_unanswered).
-    pub how: &'static str,
-    /// Until when it is tried, unless that is without end.
-    pub until: Option<SystemTime>,
 }
 
 /// A time as people read it, to the minute and with its date if that is not today's.
@@ -121,28 +79,11 @@ fn write_safely(text: &str) {
     stderr::line(Kind::Notice, &text);
 }
 
-/// As in `1 call` and `1,234 calls`.
+/// Returns a number with its noun, as in `1 call` and `1,234 calls`.
 #[must_use]
 pub fn counted(number: u64, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
-    format!("{} {noun}{plural}", grouped(number))
-}
-
-/// 1234567 as 1,234,567.
-#[must_use]
-pub fn grouped(number: u64) -> String {
-    by_thousands(&number.to_string())
-}
-
-fn by_thousands(digits: &str) -> String {
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    format!("{} {noun}{plural}", HumanCount(number))
 }
 
 /// Calls a second that were measured: a hundred or more without decimals, as in `1,501/s`.
@@ -155,7 +96,7 @@ pub fn paced(calls_per_second: f64) -> String {
 }
 
 fn whole_rate(per_second: f64) -> String {
-    format!("{}/s", by_thousands(&format!("{per_second:.0}")))
+    format!("{}/s", HumanFloatCount(per_second.round()))
 }
 
 /// A length of time with its two largest units, as in `3 h 12 min`.
@@ -182,12 +123,13 @@ mod tests {
     #[test]
     fn numbers_are_grouped_by_thousands() {
         for (number, text) in [
-            (0, "0"),
-            (999, "999"),
-            (1000, "1,000"),
-            (1_234_567, "1,234,567"),
+            (0, "0 rows"),
+            (1, "1 row"),
+            (999, "999 rows"),
+            (1000, "1,000 rows"),
+            (1_234_567, "1,234,567 rows"),
         ] {
-            assert_eq!(grouped(number), text);
+            assert_eq!(counted(number, "row"), text);
         }
     }
 

@@ -32,7 +32,7 @@ use counts::Counts;
 use tokio::time::Instant;
 
 /// How long `--long` starts new rounds.
-const LONG: Duration = Duration::from_secs(60 * 60);
+const LONG: Duration = Duration::from_hours(1);
 
 const NAME: &str = "torture";
 

@@ -7,7 +7,9 @@
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
+
+use crate::files::Version;
 
 /// Bytes that are compared: 16 KiB, more than the longest row that can be sent, unless it carries much. Doubled, every read of a file
 /// that grows compares twice as much.
@@ -16,37 +18,19 @@ const COMPARED: usize = 16 * 1024;
 /// A regular file, from its beginning.
 pub(crate) struct AppendOnlyFile {
     file: File,
-    /// The times of the last write that was accepted.
-    times: Times,
-    /// Its largest size so far.
-    size: u64,
+    /// Its version after the last write that was accepted.
+    version: Version,
     /// Bytes read.
     offset: u64,
     /// The last [`COMPARED`] of them.
     last: Vec<u8>,
 }
 
-/// The times of a file, in seconds and nanoseconds. Their clock ticks some hundred times a second.
-#[derive(Debug, PartialEq, Eq)]
-struct Times([i64; 4]);
-
-impl Times {
-    fn of(metadata: &Metadata) -> Self {
-        Self([
-            metadata.mtime(),
-            metadata.mtime_nsec(),
-            metadata.ctime(),
-            metadata.ctime_nsec(),
-        ])
-    }
-}
-
 impl AppendOnlyFile {
     pub(crate) fn new(file: File, metadata: &Metadata) -> Self {
         Self {
             file,
-            times: Times::of(metadata),
-            size: metadata.len(),
+            version: Version::of(metadata),
             offset: 0,
             last: Vec::new(),
         }
@@ -66,17 +50,12 @@ impl AppendOnlyFile {
 impl Read for AppendOnlyFile {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let n = self.file.read(into)?;
-        let metadata = self.file.metadata()?;
-        if metadata.len() < self.size {
-            return Err(io::Error::other(Rewritten));
-        }
-        self.size = metadata.len();
-        let times = Times::of(&metadata);
-        if times != self.times {
-            if !self.still_holds_last()? {
+        let version = Version::of(&self.file.metadata()?);
+        if version != self.version {
+            if version.size < self.version.size || !self.still_holds_last()? {
                 return Err(io::Error::other(Rewritten));
             }
-            self.times = times;
+            self.version = version;
         }
         let tail = &into[n.saturating_sub(COMPARED)..n];
         let old = (self.last.len() + tail.len()).saturating_sub(COMPARED);

@@ -18,6 +18,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use super::wait_token::WaitToken;
+use crate::files::{Identity, Version};
 
 /// Time without a change after which a file is at rest: 5 s. Halved, a producer that pauses in the middle of a line and has closed the
 /// file is taken for one that has finished; doubled, every young file without a last line end is waited for twice as long.
@@ -43,24 +44,8 @@ pub(crate) struct RegularFile {
     start: u64,
     /// Bytes read since.
     read: Arc<AtomicU64>,
-    /// The last stamp seen, and the time at which it was first seen.
-    seen: Option<(Stamp, Instant)>,
-}
-
-/// The attributes of a file that change when it is written to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    size: u64,
-    modified: (i64, i64),
-}
-
-impl Stamp {
-    fn of(metadata: &Metadata) -> Self {
-        Self {
-            size: metadata.len(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-        }
-    }
+    /// The last version seen, and the time at which it was first seen.
+    seen: Option<(Version, Instant)>,
 }
 
 /// The reason for which the last row of a text may be half of another.
@@ -187,14 +172,14 @@ impl RegularFile {
         }
     }
 
-    /// Returns the time for which the file has not changed: by its own time of modification, or by when the current stamp was first seen
+    /// Returns the time for which the file has not changed: by its own time of modification, or by when the present version was first seen
     /// if that time is in the future.
     fn unchanged_for(&mut self, metadata: &Metadata) -> Duration {
-        let (stamp, now) = (Stamp::of(metadata), Instant::now());
+        let (version, now) = (Version::of(metadata), Instant::now());
         let since = match self.seen {
-            Some((seen, since)) if seen == stamp => since,
+            Some((seen, since)) if seen.has_content_of(&version) => since,
             _ => {
-                self.seen = Some((stamp, now));
+                self.seen = Some((version, now));
                 now
             }
         };
@@ -206,6 +191,7 @@ impl RegularFile {
 
 /// Returns whether a visible process has the file open for writing.
 fn is_open_for_writing(file: &Metadata) -> bool {
+    let file = Identity::of(file);
     let entries = |path| fs::read_dir(path).into_iter().flatten().flatten();
     let processes = entries("/proc".into()).map(|process: fs::DirEntry| process.path().join("fd"));
     processes.flat_map(entries).any(|descriptor| {
@@ -216,7 +202,6 @@ fn is_open_for_writing(file: &Metadata) -> bool {
             .is_ok_and(|link| link.mode() & 0o200 != 0);
         writes
             && fs::read_link(&path).is_ok_and(|target| target.is_absolute())
-            && fs::metadata(&path)
-                .is_ok_and(|open| (open.dev(), open.ino()) == (file.dev(), file.ino()))
+            && Identity::at(&path).is_ok_and(|open| open == file)
     })
 }
