@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout};
 use super::admitted_lookups::AdmittedLookups;
 use super::hold::Holds;
 use crate::aws::AwsCalls;
-use crate::call::lookup::{Caller, Lookup, LookupError, LookupErrorKind, Pool};
+use crate::call::lookup::{Caller, IdentityPool, Lookup, LookupError, LookupErrorKind};
 use crate::clock;
 use crate::error::{Error, Exit};
 use crate::exit_policy;
@@ -49,14 +49,14 @@ pub struct Question<'a> {
     pub caller: Option<Caller>,
 }
 
-type PoolsFound = BTreeMap<String, Result<Pool, LookupError>>;
+type PoolsFound = BTreeMap<String, Result<IdentityPool, LookupError>>;
 
 impl Question<'_> {
     /// Asks once, on a terminal. Returns the pools that were looked up for it.
     ///
     /// # Errors
     /// There is no terminal, or the reply is no; or what the question would name cannot be unlinked.
-    pub async fn ask<O: Outcome>(mut self) -> Result<HashMap<String, Pool>, Error> {
+    pub async fn ask<O: Outcome>(mut self) -> Result<HashMap<String, IdentityPool>, Error> {
         if !can_ask() {
             return Err(Error::usage(
                 "a run against AWS cannot ask for confirmation here, since this is not a terminal",
@@ -69,7 +69,7 @@ impl Question<'_> {
         let (account, pools) = self.look_up(&preview).await;
         for (id, found) in &pools {
             if let Err(error) = found
-                && error.why == LookupErrorKind::Missing
+                && error.kind == LookupErrorKind::Missing
             {
                 return Err(Error::new(
                     Exit::Halted,

@@ -287,7 +287,7 @@ impl<'a, J: Job> Drive<'a, J> {
                     cause,
                     position: row.row.position.clone(),
                     identity_pool_id: id,
-                    details: error.facts.shown(),
+                    details: error.details.shown(),
                 });
                 if let Some(reply) = reply {
                     self.halt_or_give_up(Halt::Reply(Box::new(reply)));

@@ -77,7 +77,7 @@ pub struct Settings {
     /// When to stop early.
     pub stop_rules: StopRules,
     /// How to call.
-    pub calls: aws::Settings,
+    pub calls: aws::ClientSettings,
     /// What is looked at before anything is called.
     pub guards: Guards,
     /// Whether the operator has agreed beforehand.
@@ -255,7 +255,7 @@ impl Settings {
                 max_not_linked: args.max_not_linked.map(failure_limit),
                 max_invalid: args.max_invalid.map(failure_limit),
             },
-            calls: aws::Settings {
+            calls: aws::ClientSettings {
                 profile: args.profile,
                 region: args.region,
                 pool_region: None,

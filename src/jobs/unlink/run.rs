@@ -14,7 +14,7 @@ use super::stage::Stage;
 use super::summary;
 use crate::admission::Admission;
 use crate::aws::AwsCalls;
-use crate::call::lookup::Pool;
+use crate::call::lookup::IdentityPool;
 use crate::error::Error;
 use crate::exit_policy;
 use crate::files::Identity;
@@ -97,7 +97,7 @@ pub struct Run {
     stage: Stage,
     holds: Option<(Arc<Holds>, Files)>,
     /// Pools that were looked up for the question.
-    pools: HashMap<String, Pool>,
+    pools: HashMap<String, IdentityPool>,
     quotas: LearnedQuotas,
     results: Results,
 }

@@ -47,7 +47,7 @@ impl Stage {
                 AwsCalls::rehearsal(&settings.calls, &emulator.url()).map_err(|e| unusable(&e))?;
             (client, Some(emulator))
         } else {
-            let calls = aws::Settings {
+            let calls = aws::ClientSettings {
                 accounts: settings.guards.accounts(),
                 pool_region: first_region(settings),
                 ..settings.calls.clone()
