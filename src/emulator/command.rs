@@ -8,9 +8,9 @@ use crate::cli::EmulatorArgs;
 use crate::emulator::{Counters, Emulator, Link, Settings, Undocumented};
 use crate::error::{Error, Exit};
 use crate::exit_policy;
-use crate::input::{self, Input, Read};
+use crate::input::{self, Input, InputRow};
 use crate::report::{counted, notice};
-use crate::row::AsIs;
+use crate::row::UnusualKinds;
 
 /// Starts an emulator, which serves until it is dropped.
 ///
@@ -93,25 +93,25 @@ fn links(file: OsString) -> Result<Vec<Link>, Error> {
         input::open(&Input::from(file), &links_as_they_stand()).map_err(exit_policy::unreadable)?;
     reader
         .map(|read| match read.map_err(exit_policy::unreadable)? {
-            Read::Row(row) => Ok(Link {
+            InputRow::Valid(row) => Ok(Link {
                 identity_id: row.link.identity_id,
                 identity_pool_id: row.link.identity_pool_id,
                 developer_provider_name: row.link.developer_provider_name,
                 developer_user_identifier: row.link.developer_user_identifier,
             }),
-            Read::Invalid(row) => Err(Error::new(
+            InputRow::Invalid(row) => Err(Error::new(
                 Exit::Input,
-                format!("{}: {}", row.position, row.fault.reason),
+                format!("{}: {}", row.position, row.error.message),
             )),
         })
         .collect()
 }
 
 /// A service holds whatever it was given.
-fn links_as_they_stand() -> input::Settings {
-    input::Settings {
-        as_is: AsIs::ALL,
-        ..input::Settings::default()
+fn links_as_they_stand() -> input::ReadOptions {
+    input::ReadOptions {
+        as_is: UnusualKinds::ALL,
+        ..input::ReadOptions::default()
     }
 }
 

@@ -18,7 +18,7 @@ use crate::clock;
 use crate::error::{Error, Exit};
 use crate::exit_policy;
 use crate::files::Version;
-use crate::input::{self, Input, Patience, Read};
+use crate::input::{self, Input, InputRow, WaitToken};
 use crate::report::{counted, spoken};
 use crate::row::{Link, region_of};
 use crate::scan::{Scan, Scanned};
@@ -201,8 +201,8 @@ impl Preview {
         let until = Instant::now() + READING;
         let mut preview = Self::default();
         // The numbers that are shown are of this moment.
-        let reading = input::Settings {
-            patience: Patience::none(),
+        let reading = input::ReadOptions {
+            wait: WaitToken::cancelled(),
             ..settings.input.clone()
         };
         for input in &settings.inputs {
@@ -223,9 +223,9 @@ impl Preview {
         Ok(preview)
     }
 
-    fn count(&mut self, settings: &Settings, scan: &Scan, read: Read) -> Result<(), Error> {
+    fn count(&mut self, settings: &Settings, scan: &Scan, read: InputRow) -> Result<(), Error> {
         match read {
-            Read::Row(row) => match scan.link(&row.link) {
+            InputRow::Valid(row) => match scan.link(&row.link) {
                 Scanned::Done => self.done += 1,
                 Scanned::FailedEarlier => self.failed += 1,
                 Scanned::Held(_) => self.held += 1,
@@ -234,8 +234,8 @@ impl Preview {
                 }
                 Scanned::ToDo => self.count_to_do(settings, &row.link),
             },
-            Read::Invalid(row) if scan.is_done_though_invalid(&row) => self.done += 1,
-            Read::Invalid(_) => self.invalid += 1,
+            InputRow::Invalid(row) if scan.is_done_though_invalid(&row) => self.done += 1,
+            InputRow::Invalid(_) => self.invalid += 1,
         }
         Ok(())
     }

@@ -19,7 +19,7 @@ use super::tally::Tally;
 use crate::call::lookup::IdentityPool;
 use crate::guard::provider_mismatch;
 use crate::results::{Line, RowLease, Settled};
-use crate::row::{InvalidRow, RowKey, Taken, region_of};
+use crate::row::{InvalidRow, MemoryReservation, RowKey, region_of};
 use crate::signal::{Signal, Stop};
 
 /// Something that happened.
@@ -73,7 +73,7 @@ pub(super) enum Action<L> {
     /// Check a pool.
     CheckPool(String),
     /// Make the line of an invalid row and record it.
-    RecordInvalid(Box<InvalidRow>, Option<Taken>),
+    RecordInvalid(Box<InvalidRow>, Option<MemoryReservation>),
     /// Record a line.
     Record(Box<L>, RowLease),
     /// Free the places of a row.

@@ -85,10 +85,10 @@ impl Refused {
     ) -> Result<(), Error> {
         self.text.clear();
         if let Some(row) = row {
-            reader.give_back(row, &mut self.text);
+            reader.write_reject(row, &mut self.text);
         } else {
-            reader.keep_text();
-            let header = reader.refused_header();
+            reader.keep_raw_records();
+            let header = reader.rejects_header();
             match &self.header {
                 None => {
                     self.text.extend_from_slice(&header);

@@ -28,7 +28,7 @@ use completed_rows::LineReader;
 use side_file::LeftBehind;
 
 use crate::files::{self, Identity};
-use crate::row::{Carried, InvalidRow, Keyer, Link, Position, RowKey, Taken};
+use crate::row::{Carried, InvalidRow, Keyer, Link, MemoryReservation, Position, RowKey};
 use crate::verdict::{End, NEAR_HOLD, Outcome, ReplyDetails, Standing};
 
 /// How the id of a run ends that called this machine and not AWS: its outcomes are nobody's.
@@ -58,13 +58,17 @@ pub struct Entry<O> {
     /// Of the last attempt, waiting not counted.
     pub latency: Option<Duration>,
     /// The room that the row takes until it is recorded, if it is large.
-    pub room: Option<Taken>,
+    pub room: Option<MemoryReservation>,
 }
 
 impl<O: Outcome> Entry<O> {
     /// The entry of a row that is never called.
     #[must_use]
-    pub fn invalid(row: InvalidRow, room: Option<Taken>, finished_at: SystemTime) -> Self {
+    pub fn invalid(
+        row: InvalidRow,
+        room: Option<MemoryReservation>,
+        finished_at: SystemTime,
+    ) -> Self {
         Self {
             position: row.position,
             link: row.link,
@@ -72,8 +76,8 @@ impl<O: Outcome> Entry<O> {
             key: None,
             outcome: O::of(End::Invalid, false),
             facts: ReplyDetails {
-                code: Some(row.fault.code.as_str().to_owned()),
-                message: Some(row.fault.reason),
+                code: Some(row.error.code.as_str().to_owned()),
+                message: Some(row.error.message),
                 ..ReplyDetails::default()
             },
             attempts: 0,

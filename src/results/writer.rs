@@ -283,7 +283,7 @@ mod tests {
     use super::*;
     use crate::jobs::unlink::UnlinkOutcome;
     use crate::results::Entry;
-    use crate::row::{Fault, FaultCode, InvalidRow, Link, Position};
+    use crate::row::{InvalidRow, Link, Position, RowError, RowErrorCode};
 
     /// A file that takes every line and cannot be synced; its other end has to be kept.
     fn pipe() -> (io::PipeReader, File) {
@@ -321,7 +321,7 @@ mod tests {
             },
             link: Link::default(),
             carried: Vec::new(),
-            fault: Fault::new(FaultCode::FieldCount, "it is short"),
+            error: RowError::new(RowErrorCode::FieldCount, "it is short"),
         };
         let entry = Entry::invalid(row, None, SystemTime::UNIX_EPOCH);
         vec![(Box::new(entry), None)]

@@ -22,7 +22,7 @@ use crate::report::Style;
 use crate::results;
 use crate::results::{CompletedRows, Results};
 use crate::row::Keyer;
-use crate::row::{Field, Trust};
+use crate::row::{Field, UnusualPolicy};
 use crate::saved_quotas::Quotas;
 use crate::scan::Scan;
 use crate::terminal;
@@ -63,7 +63,7 @@ pub struct Settings {
     /// Read in this order.
     pub inputs: Vec<Input>,
     /// How they are read.
-    pub input: input::Settings,
+    pub input: input::ReadOptions,
     /// The results, unless it is a dry run without a name to derive one from.
     pub results: Option<results::Settings>,
     /// Recorded with every line.
@@ -444,8 +444,8 @@ fn check_inputs(inputs: &[Input]) -> Result<(), Error> {
     Ok(())
 }
 
-fn reading(args: InputArgs) -> input::Settings {
-    input::Settings {
+fn reading(args: InputArgs) -> input::ReadOptions {
+    input::ReadOptions {
         format: args.format,
         delimiter: args.delimiter,
         header: match args.columns {
@@ -460,8 +460,8 @@ fn reading(args: InputArgs) -> input::Settings {
         },
         as_is: args.as_is.into_iter().collect(),
         max_record: input::MAX_RECORD,
-        pins: input::Fingerprints::default(),
-        patience: input::Patience::default(),
+        fingerprints: input::Fingerprints::default(),
+        wait: input::WaitToken::default(),
     }
 }
 
@@ -538,11 +538,11 @@ fn check_fill(input: &InputArgs) -> Result<(), Error> {
         (Field::DeveloperProviderName, &input.developer_provider_name),
     ] {
         if let Some(value) = value {
-            let usual = match Trust::default().refuses(value) {
-                Some(kind) => Err(format!("it {}", kind.does())),
+            let usual = match UnusualPolicy::default().rejects(value) {
+                Some(kind) => Err(format!("it {}", kind.description())),
                 None => Ok(()),
             };
-            let checked = field.check(value).map_err(|fault| fault.reason);
+            let checked = field.check(value).map_err(|error| error.message);
             checked.and(usual).map_err(|reason| {
                 let option = field.name().replace('_', "-");
                 Error::usage(format!("--{option}: {reason}"))

@@ -64,7 +64,7 @@ fn results_are_refused_as_input() {
             assert_refused(
                 &sandbox,
                 ran,
-                "a results file of cognito-unlink, and no input",
+                "a results file of cognito-unlink, not an input",
             );
         }
     }
@@ -128,7 +128,7 @@ fn a_saved_plan_as_an_input_is_refused_and_its_option_named() {
         assert_refused(
             &sandbox,
             ran,
-            "this is a saved plan, and no input; name it with --plan",
+            "this is a saved plan, not an input; pass it with --plan",
         );
     }
     // A row may have these values without being a plan or a result.

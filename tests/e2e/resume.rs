@@ -116,7 +116,7 @@ fn results_are_refused_as_an_input_of_their_own_run() {
     assert_eq!(sandbox.emulator.calls().len(), called);
     // Results are no input of another run either, under any name.
     let ran = sandbox.run(&["again.csv"]).expect_exit(2);
-    let words = "again.csv: this is a results file of cognito-unlink, and no input";
+    let words = "again.csv: this is a results file of cognito-unlink, not an input";
     assert!(ran.stderr.contains(words), "{}", ran.stderr);
     assert_eq!(sandbox.emulator.calls().len(), called);
 }

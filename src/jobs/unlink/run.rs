@@ -21,7 +21,7 @@ use crate::files::Identity;
 use crate::guard::account;
 use crate::guard::confirm::Question;
 use crate::guard::hold::{Files, Holds};
-use crate::input::{self, Input, Patience};
+use crate::input::{self, Input, WaitToken};
 use crate::os_limits;
 use crate::pipeline::{Context, Driven, Pipeline, Setup, Summary};
 use crate::report::{LearnedQuota, Progress, Report, Totals, Unread, counted, notice};
@@ -227,8 +227,8 @@ fn check_inputs(settings: &Settings) -> Result<(), Error> {
         .results
         .as_ref()
         .and_then(|named| Identity::at(&named.path).ok());
-    let reading = input::Settings {
-        patience: Patience::none(),
+    let reading = input::ReadOptions {
+        wait: WaitToken::cancelled(),
         ..settings.input.clone()
     };
     for input in &settings.inputs {
@@ -244,7 +244,7 @@ fn check_inputs(settings: &Settings) -> Result<(), Error> {
             .hint("Name another results file with --results."));
         }
         let checked = if input.can_be_read_again() {
-            input::open(input, &reading).and_then(|_| input::verify(input, &reading))
+            input::open(input, &reading).and_then(|_| input::check_integrity(input, &reading))
         } else {
             input::format_of(input, &reading).map(|_| ())
         };

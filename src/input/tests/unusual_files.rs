@@ -1,12 +1,12 @@
-//! What spreadsheets, databases and tools leave in files: told, or read as what it is.
+//! Traces of spreadsheets, databases and tools in files: reported, or read as what they mean.
 
 use super::*;
-use crate::row::{FaultCode, Kind};
+use crate::row::{RowErrorCode, UnusualKind};
 
-/// Settings that believe nothing.
-fn strict() -> Settings {
-    Settings {
-        as_is: AsIs::default(),
+/// Returns options that send no unusual value.
+fn strict() -> ReadOptions {
+    ReadOptions {
+        as_is: UnusualKinds::default(),
         ..filled()
     }
 }
@@ -17,12 +17,12 @@ fn object(n: u32) -> String {
     format!(r#"{{"identity_id":"r:{n}","developer_user_identifier":"u{n}"}}"#)
 }
 
-fn kinds(format: Format, text: &str, settings: &Settings) -> Vec<Option<Kind>> {
-    let reads = read_all(format, text.as_bytes(), settings);
+fn kinds(format: Format, text: &str, options: &ReadOptions) -> Vec<Option<UnusualKind>> {
+    let reads = read_all(format, text.as_bytes(), options);
     let kind = |read| match read {
-        Ok(Read::Row(_)) => None,
-        Ok(Read::Invalid(row)) => match row.fault.code {
-            FaultCode::Unusual(kind) => Some(kind),
+        Ok(InputRow::Valid(_)) => None,
+        Ok(InputRow::Invalid(row)) => match row.error.code {
+            RowErrorCode::Unusual(kind) => Some(kind),
             other => panic!("{other:?}"),
         },
         Err(error) => panic!("{error}"),
@@ -31,7 +31,7 @@ fn kinds(format: Format, text: &str, settings: &Settings) -> Vec<Option<Kind>> {
 }
 
 #[test]
-fn unusual_values_are_invalid_in_every_format_unless_they_are_asked_for() {
+fn unusual_values_are_invalid_in_every_format_unless_they_are_allowed() {
     let users = [
         "NULL",
         "1001.0",
@@ -42,7 +42,7 @@ fn unusual_values_are_invalid_in_every_format_unless_they_are_asked_for() {
         "u",
     ];
     let expected = |is_tsv: bool| {
-        let mut kinds = Kind::ALL.map(Some).to_vec();
+        let mut kinds = UnusualKind::ALL.map(Some).to_vec();
         if !is_tsv {
             kinds[3] = None;
         }
@@ -67,8 +67,8 @@ fn unusual_values_are_invalid_in_every_format_unless_they_are_asked_for() {
     });
     assert_eq!(kinds(Format::Jsonl, &text, &strict()), expected(false));
     // One person called Null does not let the rest pass.
-    let one = Settings {
-        as_is: Kind::Placeholder.into(),
+    let one = ReadOptions {
+        as_is: UnusualKind::Placeholder.into(),
         ..filled()
     };
     let mut rest = expected(false);
@@ -77,9 +77,9 @@ fn unusual_values_are_invalid_in_every_format_unless_they_are_asked_for() {
 }
 
 #[test]
-fn unusual_ids_and_providers_are_told_as_that() {
+fn unusual_ids_and_providers_are_reported_by_their_kind() {
     let text = "identity_id,identity_pool_id,developer_provider_name,developer_user_identifier\n";
-    for (row, code, told) in [
+    for (row, code, message) in [
         (
             "NULL,r:1,p,u",
             "Unusual",
@@ -112,59 +112,62 @@ fn unusual_ids_and_providers_are_told_as_that() {
             "lacks the Region",
         ),
     ] {
-        let settings = Settings::default();
-        let (.., told_as) = only(Format::Csv, format!("{text}{row}\n"), &settings);
+        let options = ReadOptions::default();
+        let (.., error) = only(Format::Csv, format!("{text}{row}\n"), &options);
         assert!(
-            told_as.starts_with(code) && told_as.contains(told),
-            "{row}: {told_as}"
+            error.starts_with(code) && error.contains(message),
+            "{row}: {error}"
         );
     }
 }
 
 #[test]
-fn a_first_line_that_names_the_delimiter_is_heeded() {
+fn a_first_line_that_names_the_delimiter_is_obeyed() {
     let text = HEADER.replace(',', ";") + "r:0;a,b\n";
     for mark in ["sep=;\n", "SEP=;\r\n", "\"sep=;\"\n", "\u{feff}sep=;\n"] {
         assert_eq!(
-            told(Format::Csv, format!("{mark}{text}"), &filled()),
+            summaries(Format::Csv, format!("{mark}{text}"), &filled()),
             ["3 a,b"],
             "{mark:?}"
         );
     }
-    let headerless = Settings {
+    let headerless = ReadOptions {
         header: crate::input::Header::Columns(vec![
             "identity_id".into(),
             "developer_user_identifier".into(),
         ]),
         ..filled()
     };
-    assert_eq!(told(Format::Csv, "sep=;\nr:0;a\n", &headerless), ["2 a"]);
-    // An option goes before it.
-    let comma = Settings {
+    assert_eq!(
+        summaries(Format::Csv, "sep=;\nr:0;a\n", &headerless),
+        ["2 a"]
+    );
+    // An option overrides it.
+    let comma = ReadOptions {
         delimiter: Some(b','),
         ..filled()
     };
     assert_eq!(
-        told(Format::Csv, format!("sep=;\n{HEADER}r:0,a\n"), &comma),
+        summaries(Format::Csv, format!("sep=;\n{HEADER}r:0,a\n"), &comma),
         ["3 a"]
     );
-    // What is given back can be read again.
+    // Rejects can be read again.
     let mut bad = reader(
         Format::Csv,
         Cursor::new(format!("sep=;\n{text}r:0;a;b\n")),
         &filled(),
     )
     .expect("a CSV");
-    bad.keep_text();
-    let mut back = bad.refused_header();
+    bad.keep_raw_records();
+    let mut back = bad.rejects_header();
     while let Some(read) = bad.next() {
-        if let Ok(Read::Invalid(row)) = read {
-            bad.give_back(&row, &mut back);
+        if let Ok(InputRow::Invalid(row)) = read {
+            bad.write_reject(&row, &mut back);
         }
     }
     let back = String::from_utf8(back).expect("text");
     assert!(back.starts_with("sep=;\nreason;identity_id"), "{back}");
-    assert_eq!(told(Format::Csv, back, &filled()), ["3 FieldCount"]);
+    assert_eq!(summaries(Format::Csv, back, &filled()), ["3 FieldCount"]);
 }
 
 #[test]
@@ -173,11 +176,11 @@ fn rows_of_nothing_but_separators_are_blank() {
         ",,\n{}r:0,a,\n,,\n,,\r\n,,,,,\nr:0,b,\n,,",
         HEADER.replace('\n', ",x\n")
     );
-    assert_eq!(told(Format::Csv, text, &filled()), ["3 a", "7 b"]);
+    assert_eq!(summaries(Format::Csv, text, &filled()), ["3 a", "7 b"]);
 }
 
 #[test]
-fn json_documents_are_read_whatever_they_are_called() {
+fn json_documents_are_read_as_jsonl_too() {
     let [a, b, c] = [1, 2, 3].map(object);
     let pretty = a
         .replace(',', ",\n  ")
@@ -211,23 +214,27 @@ fn json_documents_are_read_whatever_they_are_called() {
         ("{\n\"Items\": []}".to_owned(), none.to_vec()),
         (String::new(), none.to_vec()),
     ] {
-        assert_eq!(told(Format::Json, &text, &filled()), expected, "{text}");
+        assert_eq!(
+            summaries(Format::Json, &text, &filled()),
+            expected,
+            "{text}"
+        );
         if !text.starts_with("\u{feff}") {
             assert_eq!(
-                told(Format::Jsonl, &text, &filled()),
+                summaries(Format::Jsonl, &text, &filled()),
                 expected,
                 "as lines: {text}"
             );
         }
     }
     assert_eq!(
-        told(Format::Json, &a, &filled()),
+        summaries(Format::Json, &a, &filled()),
         ["1 u1"],
         "an object is a row"
     );
     let exact = r#"[{"identity_id":"r:1","developer_user_identifier":675127116845989888}]"#;
     assert_eq!(
-        told(Format::Json, exact, &filled()),
+        summaries(Format::Json, exact, &filled()),
         ["1 675127116845989888"]
     );
 }
@@ -245,16 +252,16 @@ fn documents_that_are_damaged_or_ambiguous_are_not_read_on() {
             "two arrays of objects",
         ),
     ] {
-        let read = told(Format::Json, &text, &filled());
+        let read = summaries(Format::Json, &text, &filled());
         let (last, rows) = read.split_last().expect("an error");
         assert_eq!(rows.first().map(String::as_str), Some("1 u1"), "{text}");
         assert!(last.contains(why), "{text}: {last}");
-        // A file is looked through before anything is called.
+        // The check before the first call finds it.
         let dir = tempfile::tempdir().expect("a place for files");
         let path = dir.path().join("people.json");
         std::fs::write(&path, &text).expect("written");
         let input = crate::input::Input::File(path);
-        let error = crate::input::verify(&input, &filled()).expect_err("damaged");
+        let error = crate::input::check_integrity(&input, &filled()).expect_err("damaged");
         assert!(
             error.to_string().contains("nothing of it was used"),
             "{error}"
@@ -264,7 +271,7 @@ fn documents_that_are_damaged_or_ambiguous_are_not_read_on() {
 
 #[test]
 fn an_object_that_is_too_long_costs_no_memory_and_no_other_row() {
-    let settings = Settings {
+    let options = ReadOptions {
         max_record: 80,
         ..filled()
     };
@@ -272,7 +279,7 @@ fn an_object_that_is_too_long_costs_no_memory_and_no_other_row() {
     let long = format!("{{\"x\":\"{}\"}}", "]".repeat(300));
     let expected = ["1 u1", "1 RecordTooLong", "1 u2"];
     assert_eq!(
-        told(Format::Json, format!("[{a},{long},{b}]"), &settings),
+        summaries(Format::Json, format!("[{a},{long},{b}]"), &options),
         expected
     );
 }
@@ -297,14 +304,18 @@ fn objects_that_were_joined_on_a_line_are_all_read() {
         ),
         (format!("{a}\n\u{feff}{b}\n"), vec!["1 u1", "2 u2"]),
     ] {
-        assert_eq!(told(Format::Jsonl, &text, &filled()), expected, "{text}");
+        assert_eq!(
+            summaries(Format::Jsonl, &text, &filled()),
+            expected,
+            "{text}"
+        );
     }
     // Longer together than a record may be.
-    let settings = Settings {
+    let options = ReadOptions {
         max_record: 80,
         ..filled()
     };
-    let many = told(Format::Jsonl, object(1).repeat(50), &settings);
+    let many = summaries(Format::Jsonl, object(1).repeat(50), &options);
     assert_eq!(many, vec!["1 u1"; 50]);
 }
 
@@ -313,7 +324,7 @@ fn zeros_behind_compressed_data_are_padding_and_all_else_is_damage() {
     let text = format!("{HEADER}r:0,a\n");
     let read = |behind: &[u8]| {
         let bytes = [&gzip(text.as_bytes())[..], behind].concat();
-        told(Format::Csv, bytes, &filled())
+        summaries(Format::Csv, bytes, &filled())
     };
     for behind in [&[0; 1][..], &[0; 512], &vec![0; 100_000]] {
         assert_eq!(read(behind), ["2 a"]);
@@ -321,19 +332,19 @@ fn zeros_behind_compressed_data_are_padding_and_all_else_is_damage() {
     let more = [&[0; 512][..], &gzip(b"r:0,b\n")].concat();
     assert_eq!(read(&more), ["2 a", "3 b"]);
     for behind in [&b"x"[..], b"xxxxxxx", b"xxxxxxxxxxxx", b"\0\0x", b"\x1fx"] {
-        let told = read(behind);
+        let rows = read(behind);
         assert!(
-            told.last()
+            rows.last()
                 .is_some_and(|last| last.contains("the gzip data is damaged")),
-            "{told:?}"
+            "{rows:?}"
         );
     }
 }
 
 #[test]
-fn files_with_a_wrong_name_are_told_for_what_they_are() {
+fn foreign_files_are_recognised_whatever_their_name() {
     let csv = HEADER.as_bytes();
-    for (bytes, told_as) in [
+    for (bytes, message) in [
         (b"PK\x03\x04\x14\0\x06\0\x08\0\0\0!\0".to_vec(), "workbook"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1".to_vec(), "old workbook"),
         (b"\xfd7zXZ\0\0\x04".to_vec(), "xz -dc"),
@@ -345,8 +356,8 @@ fn files_with_a_wrong_name_are_told_for_what_they_are() {
         (b"PAR1\x15\x04".to_vec(), "Parquet"),
     ] {
         for format in [Format::Csv, Format::Jsonl] {
-            let told = told(format, &bytes, &filled());
-            assert!(told.len() == 1 && told[0].contains(told_as), "{told:?}");
+            let rows = summaries(format, &bytes, &filled());
+            assert!(rows.len() == 1 && rows[0].contains(message), "{rows:?}");
         }
     }
 }

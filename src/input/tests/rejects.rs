@@ -1,14 +1,14 @@
-//! Rows that are judged in crowds, and refused rows that are given back.
+//! Rows that are taken in batches, and invalid rows that are written as rejects.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
 use crate::input::Header;
-use crate::input::bytes::rest::Origin;
+use crate::input::bytes::at_rest::Origin;
 use crate::row::Field;
 
-/// Pieces of CSV files, sound and broken.
+/// Pieces of CSV files, valid and broken.
 fn pieces() -> impl Strategy<Value = Vec<u8>> {
     let pieces: Vec<&[u8]> = vec![
         b"r:0,a,t\n",
@@ -35,8 +35,8 @@ fn pieces() -> impl Strategy<Value = Vec<u8>> {
     vec(proptest::sample::select(pieces), 0..120).prop_map(|pieces| pieces.concat())
 }
 
-fn settings(max_record: usize) -> Settings {
-    Settings {
+fn options(max_record: usize) -> ReadOptions {
+    ReadOptions {
         max_record,
         carry: vec!["ticket".into()],
         ..filled()
@@ -46,29 +46,29 @@ fn settings(max_record: usize) -> Settings {
 const HEADER: &[u8] = b"identity_id,developer_user_identifier,ticket\n";
 
 proptest! {
-    /// Rows are the same, taken in crowds or one by one.
+    /// Rows are the same, taken in batches or one by one.
     #[test]
-    fn taken_in_crowds_rows_stay_what_they_are(
+    fn rows_are_the_same_in_batches_and_one_by_one(
         rows in pieces(),
         max_record in prop_oneof![12_usize..40, Just(1 << 20)],
         chunk in prop_oneof![1_usize..100, Just(usize::MAX)],
         headerless: bool,
     ) {
-        let mut settings = settings(max_record);
+        let mut options = options(max_record);
         let mut text = rows;
         if headerless {
             let names = ["identity_id", "developer_user_identifier", "ticket"];
-            settings.header = Header::Columns(names.map(str::to_owned).to_vec());
+            options.header = Header::Columns(names.map(str::to_owned).to_vec());
         } else {
             text.splice(0..0, HEADER.iter().copied());
         }
         let valid = |line: u64, fields: [&str; 4]| format!("{line} {fields:?}");
-        let short = |read: Result<Read, InputError>| match read {
-            Ok(Read::Row(row)) => valid(row.position.line, Field::ALL.map(|field| row.link.get(field))),
+        let short = |read: Result<InputRow, InputError>| match read {
+            Ok(InputRow::Valid(row)) => valid(row.position.line, Field::ALL.map(|field| row.link.get(field))),
             other => format!("{other:?}"),
         };
-        let expected: Vec<_> = read_all(Format::Csv, &text, &settings).into_iter().map(short).collect();
-        let Ok(mut reader) = reader(Format::Csv, Chunked(Cursor::new(text), chunk), &settings) else {
+        let expected: Vec<_> = read_all(Format::Csv, &text, &options).into_iter().map(short).collect();
+        let Ok(mut reader) = reader(Format::Csv, Chunked(Cursor::new(text), chunk), &options) else {
             return Ok(());
         };
         let mut found = Vec::new();
@@ -84,9 +84,9 @@ proptest! {
         prop_assert_eq!(found, expected);
     }
 
-    /// Fed again as they are given back, refused rows are as many, and refused: nobody is called by half of a row.
+    /// Read again, rejects are as many rows as before, and all invalid: no half of a row becomes a valid one.
     #[test]
-    fn what_is_refused_stays_refused(
+    fn rejects_are_invalid_when_they_are_read_again(
         rows in pieces(),
         json in vec(
             proptest::sample::select(vec![
@@ -108,24 +108,24 @@ proptest! {
         if is_stream {
             opened.origin = Origin::Stream;
         }
-        let first = Reader::new("in".into(), opened, (format, Compression::None), &settings(max_record));
+        let first = Reader::new("in".into(), opened, (format, Compression::None), &options(max_record));
         let Ok(mut first) = first else {
             return Ok(());
         };
-        first.keep_text();
-        let mut given = first.refused_header();
-        let mut refused = 0;
+        first.keep_raw_records();
+        let mut rejects = first.rejects_header();
+        let mut count = 0;
         while let Some(Ok(read)) = first.next() {
-            if let Read::Invalid(row) = read {
-                refused += 1;
-                first.give_back(&row, &mut given);
+            if let InputRow::Invalid(row) = read {
+                count += 1;
+                first.write_reject(&row, &mut rejects);
             }
         }
-        // What was too long is so no more when it is shortened.
-        let again = read_all(format, &given, &settings(1 << 20));
-        let told = String::from_utf8_lossy(&given);
-        prop_assert_eq!(again.len(), refused, "{}", told);
-        let all_refused = again.iter().all(|read| matches!(read, Ok(Read::Invalid(_))));
-        prop_assert!(all_refused, "{}", told);
+        // A record that was too long was shortened.
+        let again = read_all(format, &rejects, &options(1 << 20));
+        let text = String::from_utf8_lossy(&rejects);
+        prop_assert_eq!(again.len(), count, "{}", text);
+        let all_invalid = again.iter().all(|read| matches!(read, Ok(InputRow::Invalid(_))));
+        prop_assert!(all_invalid, "{}", text);
     }
 }

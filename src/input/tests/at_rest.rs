@@ -1,16 +1,16 @@
-//! Texts that end without a line end: whole rows of files at rest, and what may be half of another row.
+//! Texts that end without a line end: whole rows of files at rest, and torn rows.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::*;
-use crate::input::bytes::rest::Origin;
-use crate::input::{AT_REST, Input, Patience, open};
+use crate::input::bytes::at_rest::{AT_REST, Origin};
+use crate::input::{Input, WaitToken, open};
 
 const HEADER: &str = "identity_id,developer_user_identifier\n";
 
-/// Writes a file that was modified so long ago.
+/// Writes a file with a time of modification so long ago.
 fn written(path: &Path, bytes: &[u8], ago: Duration) -> File {
     fs::write(path, bytes).expect("written");
     let file = File::options().append(true).open(path).expect("opened");
@@ -18,26 +18,26 @@ fn written(path: &Path, bytes: &[u8], ago: Duration) -> File {
     file
 }
 
-/// Nothing is waited for.
-fn at_once() -> Settings {
-    Settings {
-        patience: Patience::none(),
+/// Returns options under which no file is waited for.
+fn at_once() -> ReadOptions {
+    ReadOptions {
+        wait: WaitToken::cancelled(),
         ..filled()
     }
 }
 
-/// User or fault of each row.
+/// Returns the user or error code of each row.
 fn users(reader: Reader) -> Vec<String> {
     reader
         .map(|read| match read.expect("readable") {
-            Read::Row(row) => row.link.developer_user_identifier,
-            Read::Invalid(row) => row.fault.code.as_str().to_owned(),
+            InputRow::Valid(row) => row.link.developer_user_identifier,
+            InputRow::Invalid(row) => row.error.code.as_str().to_owned(),
         })
         .collect()
 }
 
-fn users_in(path: &Path, settings: &Settings) -> Vec<String> {
-    users(open(&Input::File(path.to_owned()), settings).expect("an input"))
+fn users_in(path: &Path, options: &ReadOptions) -> Vec<String> {
+    users(open(&Input::File(path.to_owned()), options).expect("an input"))
 }
 
 #[test]
@@ -56,10 +56,10 @@ fn the_last_row_of_a_file_at_rest_needs_no_line_end() {
         let path = dir.path().join(name);
         drop(written(&path, &bytes, 2 * AT_REST));
         assert_eq!(users_in(&path, &at_once()), ["a", "b"], "{name}");
-        // The same file, were it young.
+        // The same file, if it is young.
         drop(written(&path, &bytes, Duration::ZERO));
         assert_eq!(users_in(&path, &at_once()), ["a", "Torn"], "{name}");
-        // By a clock that is ahead nothing can be told.
+        // A time of modification in the future tells nothing.
         let file = File::options().append(true).open(&path).expect("opened");
         file.set_modified(SystemTime::now() + 2 * AT_REST)
             .expect("touched");
@@ -72,24 +72,24 @@ fn the_last_row_of_a_file_at_rest_needs_no_line_end() {
 fn a_file_that_is_open_for_writing_is_not_at_rest() {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("people.csv");
-    for (rows, told) in [
+    for (rows, expected) in [
         ("r:0,a\nr:0,user-1", ["a", "Torn"]),
         ("r:0,a\nr:0,\"user-1\"", ["a", "Torn"]),
-        // Whole for all that can come.
+        // Whole, whatever follows.
         ("r:0,a\nr:0,b\n", ["a", "b"]),
     ] {
         let writer = written(&path, format!("{HEADER}{rows}").as_bytes(), 2 * AT_REST);
         let readers = File::open(&path).expect("opened");
-        assert_eq!(users_in(&path, &filled()), told, "{rows:?}");
+        assert_eq!(users_in(&path, &filled()), expected, "{rows:?}");
         drop(writer);
-        let told = told.map(|told| told.replace("Torn", "user-1"));
-        assert_eq!(users_in(&path, &filled()), told, "{rows:?}");
+        let expected = expected.map(|row| row.replace("Torn", "user-1"));
+        assert_eq!(users_in(&path, &filled()), expected, "{rows:?}");
         drop(readers);
     }
 }
 
 #[test]
-fn the_end_of_a_stream_may_be_that_of_its_producer() {
+fn a_last_row_of_a_stream_without_a_line_end_is_torn() {
     let read = |format, text: &str| {
         let opened = Opened {
             origin: Origin::Stream,
@@ -98,7 +98,7 @@ fn the_end_of_a_stream_may_be_that_of_its_producer() {
         let reader = Reader::new("-".into(), opened, (format, Compression::None), &filled());
         users(reader.expect("an input"))
     };
-    for (rows, told) in [
+    for (rows, expected) in [
         ("r:0,a\nr:0,user-1", &["a", "Torn"][..]),
         ("r:0,a\nr:0,\"user-1\"", &["a", "Torn"]),
         ("r:0,a\nr:0,user-1\r", &["a", "Torn"]),
@@ -112,12 +112,12 @@ fn the_end_of_a_stream_may_be_that_of_its_producer() {
     ] {
         assert_eq!(
             read(Format::Csv, &format!("{HEADER}{rows}")),
-            told,
+            expected,
             "{rows:?}"
         );
     }
     assert!(read(Format::Csv, HEADER.trim_end()).is_empty());
-    // An object that is closed is whole, and half of one is none.
+    // An object that is closed is whole, and half of one is bad JSON.
     let object = r#"{"identity_id":"r:0","developer_user_identifier":"a"}"#;
     assert_eq!(read(Format::Jsonl, object), ["a"]);
     assert_eq!(
@@ -126,7 +126,7 @@ fn the_end_of_a_stream_may_be_that_of_its_producer() {
     );
 }
 
-/// Ends twice, as a FIFO does whose producer dies and that another one opens.
+/// Ends twice, like a FIFO whose producer dies and that another one opens.
 struct Twice([Cursor<Vec<u8>>; 2]);
 
 impl io::Read for Twice {
@@ -153,7 +153,7 @@ fn rows_of_two_producers_are_not_joined() {
 }
 
 #[test]
-fn a_torn_row_keeps_no_half_of_a_value_and_cannot_be_fed_again_as_it_stands() {
+fn a_torn_row_keeps_no_half_of_a_value_and_its_reject_is_invalid() {
     let opened = |text: String| Opened {
         origin: Origin::Stream,
         ..Opened::in_memory(Cursor::new(text.into_bytes()))
@@ -161,25 +161,25 @@ fn a_torn_row_keeps_no_half_of_a_value_and_cannot_be_fed_again_as_it_stands() {
     let format = (Format::Csv, Compression::None);
     let text = format!("{HEADER}r:0,user-1");
     let mut reader = Reader::new("-".into(), opened(text), format, &filled()).expect("an input");
-    reader.keep_text();
-    let Some(Ok(Read::Invalid(row))) = reader.next() else {
+    reader.keep_raw_records();
+    let Some(Ok(InputRow::Invalid(row))) = reader.next() else {
         panic!("it is torn");
     };
     assert_eq!(row.link.identity_id, "r:0");
     assert_eq!(row.link.developer_user_identifier, "");
-    assert!(row.fault.reason.contains("no line end"), "{}", row.fault);
-    let mut mended = reader.refused_header();
-    reader.give_back(&row, &mut mended);
-    let again = told(Format::Csv, &mended, &filled());
+    assert!(row.error.message.contains("no line end"), "{}", row.error);
+    let mut rejects = reader.rejects_header();
+    reader.write_reject(&row, &mut rejects);
+    let again = summaries(Format::Csv, &rejects, &filled());
     assert_eq!(
         again,
         ["2 FieldCount"],
         "{}",
-        String::from_utf8_lossy(&mended)
+        String::from_utf8_lossy(&rejects)
     );
 }
 
-/// Reads a file, and at its first end does what a writer does next.
+/// Reads a file, and calls `next` when it first reaches the end.
 struct Meanwhile<F> {
     file: File,
     next: Option<F>,
@@ -198,11 +198,11 @@ impl<F: FnOnce()> io::Read for Meanwhile<F> {
     }
 }
 
-/// Reads a young file, to which `next` happens when its end is reached.
+/// Reads a young file, and applies `next` to it when its end is reached.
 fn users_meanwhile(
     name: &str,
     bytes: &[u8],
-    settings: &Settings,
+    options: &ReadOptions,
     next: impl FnOnce(PathBuf) + Send + 'static,
 ) -> Vec<String> {
     let dir = tempfile::tempdir().expect("a folder");
@@ -217,7 +217,7 @@ fn users_meanwhile(
         }),
     };
     let format = Format::of_name(Path::new(name)).expect("a format");
-    users(Reader::new(name.into(), opened, format, settings).expect("an input"))
+    users(Reader::new(name.into(), opened, format, options).expect("an input"))
 }
 
 fn append(path: &Path, bytes: &[u8]) {
@@ -226,8 +226,8 @@ fn append(path: &Path, bytes: &[u8]) {
 }
 
 #[test]
-fn a_row_that_is_completed_while_it_is_waited_for_is_read_whole() {
-    for (begun, rest, told) in [
+fn a_row_that_is_completed_during_the_wait_is_read_whole() {
+    for (begun, rest, expected) in [
         ("r:0,user-1", "234\nr:0,b\n", ["user-1234", "b"]),
         ("r:0,\"user-1\"", "\"234\"\nr:0,b\n", ["user-1\"234", "b"]),
         ("r:0,\"user", "\n1\"\nr:0,b\n", ["user\n1", "b"]),
@@ -238,7 +238,7 @@ fn a_row_that_is_completed_while_it_is_waited_for_is_read_whole() {
         let found = users_meanwhile("people.csv", begun.as_bytes(), &filled(), move |path| {
             append(&path, rest.as_bytes());
         });
-        assert_eq!(found, told, "{begun:?}");
+        assert_eq!(found, expected, "{begun:?}");
     }
     let (begun, rest) = HEADER.split_at(30);
     let found = users_meanwhile("people.csv", begun.as_bytes(), &filled(), move |path| {
@@ -257,19 +257,19 @@ fn a_row_that_is_completed_while_it_is_waited_for_is_read_whole() {
 }
 
 #[test]
-fn the_wait_ends_when_nobody_wants_the_row_any_more() {
-    let settings = filled();
-    let patience = settings.patience.clone();
+fn cancelling_the_wait_makes_the_last_row_torn() {
+    let options = filled();
+    let wait = options.wait.clone();
     let text = format!("{HEADER}r:0,a\nr:0,user-1");
-    let found = users_meanwhile("people.csv", text.as_bytes(), &settings, move |_| {
-        patience.end();
+    let found = users_meanwhile("people.csv", text.as_bytes(), &options, move |_| {
+        wait.cancel();
     });
     assert_eq!(found, ["a", "Torn"]);
 }
 
-/// What a decompressor has taken for the end stays the end; the row before it is whole only if the file is.
+/// The end that a decompressor has reached stays the end; the row before it is whole only if the file is.
 #[test]
-fn what_grows_behind_the_end_of_compressed_data_is_not_at_rest() {
+fn a_compressed_file_that_grows_behind_its_end_is_not_at_rest() {
     let (begun, rest) = (format!("{HEADER}r:0,a\nr:0,user-1"), b"234\n");
     for (name, pack) in [
         ("people.csv.gz", gzip as fn(&[u8]) -> Vec<u8>),
@@ -286,20 +286,23 @@ fn what_grows_behind_the_end_of_compressed_data_is_not_at_rest() {
 }
 
 #[test]
-fn what_is_noted_of_a_file_that_grows_is_what_was_read() {
+fn the_recorded_content_of_a_growing_file_is_what_was_read() {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("people.csv");
-    let mut settings = at_once();
+    let mut options = at_once();
     let file = written(
         &path,
         format!("{HEADER}r:0,a\nr:0,b").as_bytes(),
         2 * AT_REST,
     );
     drop(file);
-    settings.pins.note(&path).expect("noted");
-    assert_eq!(users_in(&path, &settings), ["a", "b"]);
-    let noted = settings.pins.noted(&path).expect("read");
-    assert_eq!(noted.size, fs::metadata(&path).expect("there").len());
+    options.fingerprints.record(&path).expect("recorded");
+    assert_eq!(users_in(&path, &options), ["a", "b"]);
+    let recorded = options.fingerprints.recorded(&path).expect("read");
+    assert_eq!(recorded.size, fs::metadata(&path).expect("there").len());
     append(&path, b"b\n");
-    assert_eq!(settings.pins.noted(&path).expect("read"), noted);
+    assert_eq!(
+        options.fingerprints.recorded(&path).expect("read"),
+        recorded
+    );
 }
