@@ -20,7 +20,7 @@ use crate::guard::hold::{Holds, UserHashes};
 use crate::input::{self, Input, Patience, Read};
 use crate::jobs::unlink::{not_allowed, peek, unreadable};
 use crate::report::{grouped, spoken};
-use crate::results::Skipped;
+use crate::results::SkipReason;
 use crate::row::{Row, region_of};
 use crate::settings::Settings;
 use crate::stderr;
@@ -255,8 +255,8 @@ impl Survey {
                         let known = past.skips(keyer.key(&row.link));
                         let is_held = || held(&row.link.developer_user_identifier);
                         match known {
-                            Some(Skipped::Done) => survey.done += 1,
-                            Some(Skipped::Failed) => survey.failed += 1,
+                            Some(SkipReason::Done) => survey.done += 1,
+                            Some(SkipReason::Failed) => survey.failed += 1,
                             None if is_held() => survey.held += 1,
                             None => survey.take(settings, &row, &mut to_take)?,
                         }

@@ -94,7 +94,7 @@ impl AttemptLog {
             carried: open.row.carried,
             key: Some(open.key),
             outcome,
-            facts: self.facts,
+            details: self.facts,
             attempts: self.history.attempts(),
             started_at: self.started_at,
             finished_at: SystemTime::now(),

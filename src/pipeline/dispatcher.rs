@@ -352,7 +352,7 @@ impl<'a, C: Unlink> Engine<'a, C> {
                     self.open -= 1;
                     self.tally.settle(entry.outcome);
                     if entry.outcome == Outcome::Held
-                        && entry.facts.code.as_deref() == Some(NEAR_HOLD)
+                        && entry.details.code.as_deref() == Some(NEAR_HOLD)
                     {
                         self.tally.near_holds += 1;
                     }

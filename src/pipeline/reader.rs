@@ -12,7 +12,7 @@ use super::worker::OpenRow;
 use crate::guard::hold::{Holds, UserHashes};
 use crate::input::{self, Input, InputError, Read};
 use crate::report::Reading;
-use crate::results::{CompletedRows, Skipped};
+use crate::results::{CompletedRows, SkipReason};
 use crate::row::{InvalidRow, Keyer, Room, Taken};
 
 /// Rows read ahead of the calls.
@@ -48,10 +48,10 @@ impl Known {
         self.done + self.failed
     }
 
-    fn count(&mut self, why: Skipped) {
+    fn count(&mut self, why: SkipReason) {
         match why {
-            Skipped::Done => self.done += 1,
-            Skipped::Failed => self.failed += 1,
+            SkipReason::Done => self.done += 1,
+            SkipReason::Failed => self.failed += 1,
         }
     }
 }
@@ -152,7 +152,7 @@ impl RowReader {
                         if row.is_unusual() && self.past.is_done(self.keyer.key(&row.link)) =>
                     {
                         self.see(row.link.developer_user_identifier.as_bytes());
-                        skipped.count(Skipped::Done);
+                        skipped.count(SkipReason::Done);
                         continue;
                     }
                     Ok(Read::Invalid(row)) => {

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::guard::hold::{Hold, Holds, UserHashes};
 use crate::input::{self, InputError, Read, Reader};
 use crate::jobs::unlink::{peek, unreadable};
-use crate::results::{CompletedRows, Skipped};
+use crate::results::{CompletedRows, SkipReason};
 use crate::row::{FaultCode, Field, InvalidRow, Keyer, Kind, Position, region_of};
 use crate::settings::Settings;
 
@@ -228,8 +228,8 @@ impl<'a> Count<'a> {
         let group = &mut self.groups[number];
         group.rows += 1;
         match (known, hold) {
-            (Some(Skipped::Done), _) => self.survey.already_done += 1,
-            (Some(Skipped::Failed), _) => self.survey.failed_earlier += 1,
+            (Some(SkipReason::Done), _) => self.survey.already_done += 1,
+            (Some(SkipReason::Failed), _) => self.survey.failed_earlier += 1,
             (None, Some(hold)) => {
                 self.survey.held += 1;
                 self.survey.near_holds += u64::from(hold == Hold::Near);

@@ -138,7 +138,7 @@ fn record_write(bencher: Bencher<'_, '_>, format: &str) {
         carried: Vec::new(),
         key: None,
         outcome: Outcome::Unlinked,
-        facts: ReplyDetails {
+        details: ReplyDetails {
             http_status: Some(200),
             request_id: Some("00000000-0000-4000-8000-000000000001".to_owned()),
             ..ReplyDetails::default()

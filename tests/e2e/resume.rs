@@ -485,7 +485,7 @@ fn a_dry_run_takes_nothing_of_this_machine_for_done_at_aws() {
         let mut at_aws = sandbox.program();
         let ran = start(at_aws.arg("run").args(args)).ended().exits(2);
         assert!(
-            ran.stderr.contains("where nobody was unlinked"),
+            ran.stderr.contains("where no identity was unlinked"),
             "{}",
             ran.stderr
         );
@@ -611,7 +611,7 @@ fn whoever_writes_to_the_results_meanwhile_halts_the_run() {
     sandbox.emulator.clear_rules();
     let ran = running.ended().exits(5);
     assert!(
-        ran.stdout.contains("somebody else has written"),
+        ran.stdout.contains("another process has written"),
         "{}",
         ran.stdout
     );

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
 use cognito_unlink::verdict::{ReplyDetails, Outcome};
-use cognito_unlink::results::{Entry, Format, OpenError, Results, Settings};
+use cognito_unlink::results::{Entry, Format, OpenError, Results, ResultsOptions};
 use cognito_unlink::row::{Carried, Field, Keyer, Link, Position, RowKey};
 use libfuzzer_sys::fuzz_target;
 
@@ -41,7 +41,7 @@ fuzz_target!(|data: &[u8]| {
     };
     let mut file = File {
         format,
-        settings: Settings {
+        settings: ResultsOptions {
             path: FOLDER.join(name),
             carry: Vec::from_iter(options.then(|| "the \"ticket\", or\nnone".to_owned())),
             run_id: "run-1".to_owned(),
@@ -63,7 +63,7 @@ fuzz_target!(|data: &[u8]| {
 /// A results file that may be opened more than once.
 struct File {
     format: Format,
-    settings: Settings,
+    settings: ResultsOptions,
 }
 
 impl File {
@@ -378,7 +378,7 @@ fn entries(data: &[u8], carried: usize) -> Vec<Entry> {
                 carried: vec![ticket; carried],
                 key: None,
                 outcome,
-                facts: ReplyDetails {
+                details: ReplyDetails {
                     code: texts.next(),
                     message,
                     http_status: Some(400),

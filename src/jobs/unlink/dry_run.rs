@@ -8,7 +8,7 @@ use crate::guard::hold::{Hold, Holds, UserHashes};
 use crate::input::{self, Read};
 use crate::pipeline::Tally;
 use crate::report::{Report, Style, counted, notice};
-use crate::results::Skipped;
+use crate::results::SkipReason;
 use crate::settings::Settings;
 use crate::verdict::Outcome;
 
@@ -32,8 +32,8 @@ pub(super) fn run(settings: &Settings, holding: Option<&Holding>) -> Result<Repo
                 Read::Row(row) => {
                     let hold = see(&row.link.developer_user_identifier);
                     match (past.skips(keyer.key(&row.link)), hold) {
-                        (Some(Skipped::Done), _) => tally.skipped += 1,
-                        (Some(Skipped::Failed), _) => tally.failed_earlier += 1,
+                        (Some(SkipReason::Done), _) => tally.skipped += 1,
+                        (Some(SkipReason::Failed), _) => tally.failed_earlier += 1,
                         (None, Some(hold)) => {
                             tally.settle(Outcome::Held);
                             tally.near_holds += u64::from(hold == Hold::Near);

@@ -325,7 +325,7 @@ fn open_results(settings: &Settings) -> Result<Results, Error> {
 
 fn not_opened(error: &OpenError) -> Error {
     let exit = match error {
-        OpenError::Held(..) => Exit::Locked,
+        OpenError::Locked(..) => Exit::Locked,
         OpenError::Io(_, error)
             if matches!(
                 error.kind(),
