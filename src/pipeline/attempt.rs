@@ -271,7 +271,7 @@ async fn prepare<C: Unlink>(
 async fn fresh(holds: Option<&Holds>) -> Result<(), HeldBack> {
     match holds {
         Some(holds) => holds
-            .fresh()
+            .wait_until_fresh()
             .await
             .map_err(|error| HeldBack::Halting(Halt::Hold(error))),
         None => Ok(()),

@@ -134,7 +134,7 @@ impl<'a, C: Unlink> Engine<'a, C> {
                         let _ = orders.try_send(ToRecord::Sync);
                     }
                     self.tell(began);
-                    if let Some(error) = self.context.holds.as_ref().and_then(|holds| holds.trouble()) {
+                    if let Some(error) = self.context.holds.as_ref().and_then(|holds| holds.error()) {
                         self.halt(Reason::Halted(Halt::Hold(error)));
                     }
                 }
@@ -493,7 +493,7 @@ impl<'a, C: Unlink> Engine<'a, C> {
         let (in_vain, no_answer) = self.in_vain();
         let mut news = std::mem::take(&mut self.news);
         news.extend(self.wires.preflight.news());
-        news.extend(holds.map(|holds| holds.news()).unwrap_or_default());
+        news.extend(holds.map(|holds| holds.take_notices()).unwrap_or_default());
         (self.wires.watcher)(&Snapshot {
             tally: self.tally,
             elapsed: began.elapsed(),

@@ -188,7 +188,7 @@ impl RowReader {
             && let Ok(user) = std::str::from_utf8(user)
             && !user.is_empty()
         {
-            holds.see(&UserHashes::of(user));
+            holds.match_row(&UserHashes::of(user));
         }
     }
 }

@@ -181,7 +181,7 @@ fn holds(settings: &Settings, is_saved: bool) -> Result<(Option<Holds>, Vec<Fing
         let (holds, _) = Holds::read(paths).map_err(unusable)?;
         (holds, Vec::new())
     };
-    for warning in holds.news() {
+    for warning in holds.take_notices() {
         notice(&warning);
     }
     Ok((Some(holds), found))

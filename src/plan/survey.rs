@@ -249,7 +249,7 @@ impl<'a> Count<'a> {
     fn look_up(&mut self, user: &str, counts: bool) -> Option<Hold> {
         let holds = self.holds?;
         let user = UserHashes::of(user);
-        let hold = holds.see(&user)?;
+        let hold = holds.match_row(&user)?;
         for list in holds.held_by(&user).into_iter().filter(|_| counts) {
             if self.survey.held_by.len() <= list {
                 self.survey.held_by.resize(list + 1, 0);

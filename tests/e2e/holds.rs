@@ -80,7 +80,7 @@ fn a_list_that_cannot_be_read_at_the_start_is_wrong_usage() {
         ),
         (
             "sum.txt",
-            "sum.txt:1 cannot be used: it looks like a SHA-256 and would hold nobody: write sha256:<hex>",
+            "sum.txt:1 cannot be used: it looks like a SHA-256 and would hold no user: write sha256:<hex>",
         ),
         (
             "cr.txt",
@@ -107,7 +107,7 @@ fn a_hold_that_arrives_stops_rows_that_wait() {
     running.says("holds.txt was read again: 60 holds.");
     sandbox.emulator.clear_rules();
     let ran = running.ended().exits(0);
-    let warning = "Warning: the hold list holds.txt is empty and holds nobody.";
+    let warning = "Warning: the hold list holds.txt is empty and holds no user.";
     assert!(ran.stderr.contains(warning), "{}", ran.stderr);
     assert_eq!(ran.counts(&["unlinked", "held", "calls"]), [4, 56, 4]);
     assert_eq!(sandbox.calls_by_user(), called);

@@ -24,7 +24,7 @@ pub(super) fn run(settings: &Settings, holding: Option<&Holding>) -> Result<Repo
     let (past, keyer) = peek(settings)?;
     let mut tally = Tally::default();
     let holds = holding.map(|holding| &*holding.holds);
-    let see = |user: &str| holds.and_then(|holds| holds.see(&UserHashes::of(user)));
+    let see = |user: &str| holds.and_then(|holds| holds.match_row(&UserHashes::of(user)));
     for input in &settings.inputs {
         for read in input::open(input, &settings.input).map_err(|error| unreadable(&error))? {
             tally.read += 1;

@@ -34,7 +34,7 @@ use crate::aws::{self, AwsCalls};
 use crate::call::lookup::Pool;
 use crate::emulator::{self, Emulator};
 use crate::error::{Error, Exit};
-use crate::guard::hold::{Files, Holds};
+use crate::guard::hold::{HoldFiles, Holds};
 use crate::input::{self, Input, InputError, Patience, Read};
 use crate::os_limits;
 use crate::report::{LearnedQuota, Progress, Reading, Report, Totals, Unread, counted, notice};
@@ -127,7 +127,7 @@ fn tell_config(settings: &Settings) {
 #[derive(Debug)]
 struct Holding {
     holds: Arc<Holds>,
-    files: Files,
+    files: HoldFiles,
 }
 
 impl Holding {
@@ -139,7 +139,7 @@ impl Holding {
         let planned = &settings.guards.planned_holds;
         let (holds, files) = Holds::read_as_planned(paths, planned)
             .map_err(|error| Error::usage(error.to_string()))?;
-        for warning in holds.news() {
+        for warning in holds.take_notices() {
             notice(&warning);
         }
         Ok(Some(Self {
