@@ -1,4 +1,4 @@
-//! Answers signals from the first file that is opened to the last line that is printed.
+//! Handles signals from the first file that is opened to the last line that is printed.
 //!
 //! The main thread only waits for signals, and for work on other threads. Those may block: opening a FIFO until it has a writer,
 //! writing to standard output until it is read, a disk until it answers. A thread that is still blocked when the program ends is
@@ -22,11 +22,12 @@ use crate::os_limits;
 use crate::signal::{Signal, Signals};
 use crate::stderr;
 
-/// Time that a run has after a second signal to record settled rows. With a disk that answers it takes milliseconds.
+/// Time that a run has after a second signal to record settled rows, which takes milliseconds on a disk that answers. Doubled, a run
+/// on a dead disk takes twice as long to stop.
 const ABORT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Time without progress after which the last lines for standard error are given up.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
-/// The same after a second signal.
+/// Time without progress after which they are given up after a second signal.
 const ABORTED_FLUSH_PATIENCE: Duration = Duration::from_millis(100);
 /// Time after which they are given up in any case: a slow terminal may still be making progress.
 const MAX_FLUSH: Duration = Duration::from_secs(10);
@@ -36,6 +37,8 @@ const MAX_FLUSH: Duration = Duration::from_secs(10);
 const BLOCKING_THREADS: usize = 4;
 /// Idle time after which such a thread would end: longer than any program runs.
 const THREAD_KEEP_ALIVE: Duration = Duration::from_secs(u32::MAX as u64);
+/// Time for these threads to start. On a machine that refuses one, the program ends after it.
+const THREAD_START_TIMEOUT: Duration = Duration::from_secs(1);
 /// Threads beside those of the runtime: standard error, results (2), input, hold lists, emulator.
 const OTHER_THREADS: usize = 6;
 
@@ -113,8 +116,8 @@ impl Supervisor {
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
         // A run acts on two signals at most, so further ones may be dropped.
-        let (sender, receiver) = mpsc::channel(2);
-        let mut run = self.workers.spawn(run(receiver));
+        let (to_run, forwarded) = mpsc::channel(2);
+        let mut run = self.workers.spawn(run(forwarded));
         let (signals, received) = (&mut self.signals, &mut self.received);
         self.control.block_on(async {
             let mut last = Signal::Terminate;
@@ -126,7 +129,7 @@ impl Supervisor {
                     signal = signals.recv() => {
                         *received += 1;
                         last = signal;
-                        let _ = sender.try_send(signal);
+                        let _ = to_run.try_send(signal);
                         if *received == 2 {
                             until = Some(Instant::now() + ABORT_TIMEOUT);
                         }
@@ -190,7 +193,7 @@ fn start_blocking(workers: &Runtime) -> Result<(), Error> {
     let all = Arc::new((Mutex::new(0), Condvar::new()));
     let wait = |(started, changed): &(Mutex<usize>, Condvar)| {
         let started = started.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = changed.wait_timeout_while(started, FLUSH_PATIENCE, |started| {
+        let waited = changed.wait_timeout_while(started, THREAD_START_TIMEOUT, |started| {
             *started < BLOCKING_THREADS
         });
         *waited.unwrap_or_else(PoisonError::into_inner).0 == BLOCKING_THREADS

@@ -41,7 +41,7 @@ const FORMULA_STARTS: [char; 12] = [
 pub enum Format {
     /// RFC 4180 with LF line ends and a header.
     Csv,
-    /// The same with a byte order mark, and an apostrophe before each cell that a spreadsheet would take for a formula or that
+    /// CSV with a byte order mark, and an apostrophe before each cell that a spreadsheet would take for a formula or that
     /// begins with an apostrophe itself, so that every value can be read back. An editor may add or drop the byte order mark,
     /// so the first column's name is also in quotes: without those, cells are taken as they stand.
     SpreadsheetCsv,

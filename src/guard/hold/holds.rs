@@ -16,10 +16,10 @@ use super::held_users::HeldUsers;
 use super::list::{LineMarks, List};
 use super::watched_file::WatchedFile;
 
-/// Age of the last poll from which no call starts, beside the time that the poll took. The process was stopped for longer, or the
-/// file system does not answer.
+/// Age of the last poll beyond which no call starts, beside the time that the poll took: the process was stopped, or the file system
+/// does not answer. Doubled, a user may be called for a second longer after being added to a list.
 pub(super) const MAX_AGE: Duration = Duration::from_secs(1);
-/// Wait for a poll from which a notice says that calls wait.
+/// Wait for a poll beyond which a notice says that calls wait.
 pub(super) const UNREPORTED_WAIT: Duration = Duration::from_secs(2);
 
 /// The held users at one moment.

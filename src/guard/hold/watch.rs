@@ -12,11 +12,11 @@ use super::error::HoldError;
 use super::files::{HoldFiles, PollReport};
 use super::holds::Holds;
 
-/// Time from one poll to the next.
+/// Time from one poll to the next. From `MAX_AGE` on, calls would wait for every poll.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// Step in which the duration of a poll is measured.
 pub(super) const TICK: Duration = Duration::from_millis(100);
-/// Duration of a poll from which the file system counts as unresponsive.
+/// Duration of a poll from which the file system counts as unresponsive and the run ends. Doubled, calls wait twice as long for it.
 const POLL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A request for a poll: where to send its report.

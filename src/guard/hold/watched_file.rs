@@ -15,7 +15,7 @@ use super::list::List;
 use super::reading::{Checkpoint, ReadLines, Reading};
 
 /// Granularity of file times, with a margin: a file system counts them in steps of some milliseconds. A second change this soon
-/// after the first may leave the same times.
+/// after the first may leave the same times. Doubled, a changed file is read again for as much longer.
 const TIME_STEP: Duration = Duration::from_millis(50);
 /// Room for lines before the first ones show how long the lines of a file are.
 const INITIAL_LINES: usize = 1 << 16;
