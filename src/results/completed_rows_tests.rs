@@ -129,14 +129,14 @@ proptest! {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a length is one")]
         let cut = (whole.len() as f64 * cut) as usize;
 
-        let past = read_lines(format, &whole[..cut], false, vec![]).expect("a prefix is a results file");
+        let completed = read_lines(format, &whole[..cut], false, vec![]).expect("a prefix is a results file");
         let lines = ends.iter().filter(|end| **end <= cut).count();
         let kept = if lines == 0 { 0 } else { ends[lines - 1] };
-        prop_assert_eq!(past.length, kept as u64);
+        prop_assert_eq!(completed.length, kept as u64);
         let kept_rows = &rows[..lines.saturating_sub(1)];
         for (user, _) in &rows {
             let done = kept_rows.iter().any(|(other, outcome)| other == user && outcome.is_done());
-            prop_assert_eq!(past.skips(key(user)), done.then_some(SkipReason::Done));
+            prop_assert_eq!(completed.skips(key(user)), done.then_some(SkipReason::Done));
         }
     }
 
@@ -169,8 +169,8 @@ proptest! {
     fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200), format in any_format()) {
         let mut file = file_of(format, &[entry("u", Outcome::Unlinked, vec![])], &[]);
         file.extend(bytes);
-        if let Ok(past) = read_lines(format, &file, false, vec![]) {
-            prop_assert!(past.length <= file.len() as u64);
+        if let Ok(completed) = read_lines(format, &file, false, vec![]) {
+            prop_assert!(completed.length <= file.len() as u64);
         }
     }
 }
@@ -192,7 +192,8 @@ fn the_last_outcome_counts_but_a_done_row_stays_done() {
     for format in [Format::Csv, Format::Jsonl] {
         let bytes = file_of(format, &entries, &[]);
         for skip_failed in [false, true] {
-            let past = read_lines(format, &bytes, skip_failed, vec![]).expect("a results file");
+            let completed =
+                read_lines(format, &bytes, skip_failed, vec![]).expect("a results file");
             let done = Some(SkipReason::Done);
             let failed = skip_failed.then_some(SkipReason::Failed);
             for (user, skipped) in [
@@ -205,10 +206,10 @@ fn the_last_outcome_counts_but_a_done_row_stays_done() {
                 ("held", None),
                 ("never seen", None),
             ] {
-                assert_eq!(past.skips(key(user)), skipped, "{user}");
+                assert_eq!(completed.skips(key(user)), skipped, "{user}");
             }
-            assert!(past.is_in_doubt(key("in doubt")));
-            assert!(!past.is_in_doubt(key("failed")));
+            assert!(completed.is_in_doubt(key("in doubt")));
+            assert!(!completed.is_in_doubt(key("failed")));
         }
     }
 }
@@ -266,12 +267,12 @@ fn marks_apply_only_if_the_lines_behind_their_origin_are_of_their_run() {
                 ..InterruptedRun::default()
             };
             let file = file_of(format, &entries[..lines], &[]);
-            let past = read_interrupted(run, format, &file, false).expect("a results file");
+            let completed = read_interrupted(run, format, &file, false).expect("a results file");
             // Doubt about every row includes the marked one, whose mark is dropped.
-            let all = past.doubt().is_some();
-            assert_eq!(past.is_in_doubt(key("never called")), all);
-            assert!(past.is_in_doubt(key("marked")));
-            assert_eq!(past.interrupted().count(), usize::from(!all));
+            let all = completed.doubt().is_some();
+            assert_eq!(completed.is_in_doubt(key("never called")), all);
+            assert!(completed.is_in_doubt(key("marked")));
+            assert_eq!(completed.interrupted().count(), usize::from(!all));
             all
         };
         // The run has appended two lines, to this file or to one that was copied since.
@@ -303,10 +304,10 @@ fn a_line_behind_a_carriage_return_follows_the_mark() {
         }],
         ..InterruptedRun::default()
     };
-    let past =
+    let completed =
         read_interrupted(run, Format::Csv, gone_on.as_bytes(), false).expect("a results file");
     assert!(
-        !past.is_in_doubt(key("u")),
+        !completed.is_in_doubt(key("u")),
         "the line behind the mark records the row"
     );
 }
@@ -346,8 +347,8 @@ fn a_file_that_is_no_results_file_is_refused() {
 fn a_header_with_other_carried_columns_and_no_line_is_begun_anew() {
     for format in [Format::Csv, Format::SpreadsheetCsv] {
         let header = file_of(format, &[], &["ticket"]);
-        let past = read_lines(format, &header, false, vec![]).expect("nothing is lost");
-        assert!(past.other_header && past.length == 0);
+        let completed = read_lines(format, &header, false, vec![]).expect("nothing is lost");
+        assert!(completed.other_header && completed.length == 0);
         // Any byte behind it may be data.
         for more in ["x", "\"", "1,people.csv,2\n"] {
             let file = [&header[..], more.as_bytes()].concat();
@@ -372,7 +373,7 @@ fn a_header_that_was_cut_off_is_begun_anew() {
         let options = options_for(format, &["the \"ticket\", or\nnone"], false);
         let header = format.header(&options.carry);
         for cut in 0..header.len() {
-            let past = CompletedRows::collect(
+            let completed = CompletedRows::collect(
                 KeySetBuilder::default(),
                 &header[..cut],
                 format,
@@ -380,7 +381,11 @@ fn a_header_that_was_cut_off_is_begun_anew() {
                 &keyer,
                 InterruptedRun::default(),
             );
-            assert_eq!(past.ok().map(|past| past.length), Some(0), "{cut}");
+            assert_eq!(
+                completed.ok().map(|completed| completed.length),
+                Some(0),
+                "{cut}"
+            );
         }
     }
 }
@@ -391,14 +396,15 @@ fn whole_lines_are_kept_to_their_last_byte() {
         let file = file_of(format, &[entry("u", Outcome::Unlinked, vec![])], &[]);
         let file = String::from_utf8(file).expect("it is text");
         let torn = file.clone() + "\"\"";
-        let past = read_lines(format, torn.as_bytes(), false, vec![]).expect("a results file");
-        assert_eq!(past.length, file.len() as u64);
+        let completed = read_lines(format, torn.as_bytes(), false, vec![]).expect("a results file");
+        assert_eq!(completed.length, file.len() as u64);
         // As a spreadsheet or an editor saves them.
         let marked = "\u{feff}".to_owned() + file.trim_start_matches('\u{feff}');
         for file in [file.replace('\n', "\r\n"), marked, file + "\n\r\n\n"] {
-            let past = read_lines(format, file.as_bytes(), false, vec![]).expect("a results file");
-            assert_eq!(past.length, file.len() as u64, "{file:?}");
-            assert!(past.skips(key("u")).is_some());
+            let completed =
+                read_lines(format, file.as_bytes(), false, vec![]).expect("a results file");
+            assert_eq!(completed.length, file.len() as u64, "{file:?}");
+            assert!(completed.skips(key("u")).is_some());
         }
     }
 }
@@ -518,7 +524,7 @@ fn a_tail_with_whole_lines_is_not_cut_off() {
     // An unclosed quote, and bytes behind it.
     let behind = |tail: &str| {
         let bytes = [&whole[..], b"2,\"people\n", tail.as_bytes()].concat();
-        read(format, &bytes).map(|past| past.length)
+        read(format, &bytes).map(|completed| completed.length)
     };
     for tail in [
         "",

@@ -21,8 +21,8 @@ use crate::row::Keyer;
 #[derive(Debug)]
 pub struct Results {
     /// The rows that earlier runs have settled.
-    pub past: CompletedRows,
-    /// Makes the keys under which `past` and the side file know rows.
+    pub completed: CompletedRows,
+    /// Makes the keys under which `completed` and the side file know rows.
     pub keyer: Keyer,
     /// Marks rows in flight.
     pub in_flight: InFlight,
@@ -60,10 +60,10 @@ impl Results {
             .map_or_else(random_key, Ok)
             .map_err(failed)?;
         let keyer = Keyer::new(key);
-        let mut past = CompletedRows::read(&file, format, options, &keyer, interrupted)?;
+        let mut completed = CompletedRows::read(&file, format, options, &keyer, interrupted)?;
         // Now the file is known to be a results file, so it may be changed.
-        let (cut, mode_before) = repair(&mut file, options, format, &mut past)?;
-        let in_flight = InFlight::create(options, key, &past, &file)
+        let (cut, mode_before) = repair(&mut file, options, format, &mut completed)?;
+        let in_flight = InFlight::create(options, key, &completed, &file)
             .map_err(|error| OpenError::Io(side_file, error))?;
         sync_folder(path).map_err(failed)?;
         if let Some(renamed) = &renamed_side_file {
@@ -71,11 +71,11 @@ impl Results {
             let _ = fs::remove_file(renamed);
         }
         let own_side_file = in_flight.side_file().clone();
-        let writer = Writer::new(file, format, options, past.length, own_side_file);
+        let writer = Writer::new(file, format, options, completed.length, own_side_file);
         Ok(Self {
-            cut: if past.other_header { 0 } else { cut },
+            cut: if completed.other_header { 0 } else { cut },
             mode_before,
-            past,
+            completed,
             keyer,
             in_flight,
             writer,
@@ -85,7 +85,7 @@ impl Results {
     /// Takes the results apart, for the tasks that own the parts.
     #[must_use]
     pub fn into_parts(self) -> (CompletedRows, Keyer, InFlight, Writer) {
-        (self.past, self.keyer, self.in_flight, self.writer)
+        (self.completed, self.keyer, self.in_flight, self.writer)
     }
 
     /// Reads the rows that earlier runs have settled without a lock and without changing a file, for a run that records
@@ -103,8 +103,8 @@ impl Results {
             Ok(file) => {
                 let format = existing_format(options, &file, format)?;
                 let absent = InterruptedRun::default();
-                let past = CompletedRows::read(&file, format, options, &keyer, absent)?;
-                Ok((past, keyer))
+                let completed = CompletedRows::read(&file, format, options, &keyer, absent)?;
+                Ok((completed, keyer))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Ok((CompletedRows::default(), keyer))
@@ -171,7 +171,7 @@ fn repair(
     file: &mut File,
     options: &ResultsOptions,
     format: Format,
-    past: &mut CompletedRows,
+    completed: &mut CompletedRows,
 ) -> Result<(u64, Option<u32>), OpenError> {
     let failed = |error| OpenError::Io(options.path.clone(), error);
     let made_private = files::make_private(file).map_err(|error| {
@@ -182,15 +182,15 @@ fn repair(
     })?;
     let length = file.metadata().map_err(failed)?.len();
     let mode_before = made_private.filter(|_| length > 0);
-    let cut = length - past.length;
+    let cut = length - completed.length;
     if cut > 0 {
-        file.set_len(past.length).map_err(failed)?;
+        file.set_len(completed.length).map_err(failed)?;
     }
     file.seek(SeekFrom::End(0)).map_err(failed)?;
-    if past.length == 0 {
+    if completed.length == 0 {
         let header = format.header(&options.carry);
         file.write_all(&header).map_err(failed)?;
-        past.length = header.len() as u64;
+        completed.length = header.len() as u64;
     }
     file.sync_all().map_err(failed)?;
     Ok((cut, mode_before))

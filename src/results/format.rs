@@ -229,18 +229,19 @@ impl Serialize for JsonLine<'_> {
             details,
             ..
         } = self.entry;
-        let full = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("row", &position.row)?;
         map.serialize_entry("source", &*position.source)?;
         map.serialize_entry("line", &position.line)?;
         for field in Field::ALL {
-            let value = link.get(field);
-            map.serialize_entry(field.name(), &(!value.is_empty()).then_some(value))?;
+            map.serialize_entry(field.name(), &present(link.get(field)))?;
         }
         map.serialize_entry("outcome", self.entry.outcome.as_str())?;
         map.serialize_entry("error_code", &details.code)?;
-        map.serialize_entry("error_message", &details.message.as_deref().and_then(full))?;
+        map.serialize_entry(
+            "error_message",
+            &details.message.as_deref().and_then(present),
+        )?;
         map.serialize_entry("http_status", &details.http_status)?;
         map.serialize_entry("request_id", &details.request_id)?;
         map.serialize_entry("attempts", &self.entry.attempts)?;
@@ -253,13 +254,15 @@ impl Serialize for JsonLine<'_> {
         for (name, carried) in self.carry.iter().zip(&self.entry.carried) {
             match carried {
                 Carried::Absent => map.serialize_entry(name, &None::<&str>)?,
-                Carried::Text(text) if text.is_empty() => {
-                    map.serialize_entry(name, &None::<&str>)?;
-                }
-                Carried::Text(text) => map.serialize_entry(name, text)?,
+                Carried::Text(text) => map.serialize_entry(name, &present(text))?,
                 Carried::Json(json) => map.serialize_entry(name, json)?,
             }
         }
         map.end()
     }
+}
+
+/// Returns a text that is not empty.
+fn present(text: &str) -> Option<&str> {
+    Some(text).filter(|text| !text.is_empty())
 }

@@ -38,7 +38,7 @@ pub struct InFlight {
 }
 
 impl InFlight {
-    /// Creates the side file of the locked `results`, with the marks of `past` that are still unsettled. It atomically replaces
+    /// Creates the side file of the locked `results`, with the marks of `completed` that are still unsettled. It atomically replaces
     /// an earlier one.
     ///
     /// # Errors
@@ -46,12 +46,12 @@ impl InFlight {
     pub(super) fn create(
         options: &ResultsOptions,
         key: [u8; 16],
-        past: &CompletedRows,
+        completed: &CompletedRows,
         results: &File,
     ) -> io::Result<Self> {
         let path = side_file_path(&options.path);
         let of_results = FileId::of(&results.metadata()?);
-        let slots = past.marks.len() + options.open_rows;
+        let slots = completed.marks.len() + options.open_rows;
         let header = Header {
             version: VERSION,
             holder: LockHolder {
@@ -65,13 +65,13 @@ impl InFlight {
             boot: boot_id(),
             device: of_results.device,
             inode: of_results.inode,
-            length: past.length,
-            tail: hash_of_tail(results, past.length)?,
-            doubt: past.doubt.is_some(),
+            length: completed.length,
+            tail: hash_of_tail(results, completed.length)?,
+            doubt: completed.doubt.is_some(),
             check: String::new(),
         };
         let mut bytes = header.to_bytes()?;
-        for mark in &past.marks {
+        for mark in &completed.marks {
             bytes.extend(mark.to_slot(MarkState::Sent));
         }
         bytes.resize(HEADER_BYTES + slots * SLOT_BYTES, 0);
@@ -79,10 +79,10 @@ impl InFlight {
         Ok(Self {
             side_file: OwnFile::new(path, &file)?,
             file,
-            first_slot: past.marks.len(),
+            first_slot: completed.marks.len(),
             slots: options.open_rows,
             durable: options.durable,
-            doubtful: past.doubt.is_some(),
+            doubtful: completed.doubt.is_some(),
             _locked: results.try_clone()?,
         })
     }

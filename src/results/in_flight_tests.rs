@@ -24,9 +24,9 @@ fn options_in(directory: &Path) -> ResultsOptions {
 /// Creates a side file beside new results, with these marks of an earlier run.
 fn create(options: &ResultsOptions, marks: Vec<Mark>) -> (InFlight, File) {
     let results = files::create(&options.path).expect("created");
-    let mut past = CompletedRows::default();
-    past.marks.extend(marks);
-    let in_flight = InFlight::create(options, [9; 16], &past, &results).expect("created");
+    let mut completed = CompletedRows::default();
+    completed.marks.extend(marks);
+    let in_flight = InFlight::create(options, [9; 16], &completed, &results).expect("created");
     (in_flight, results)
 }
 
@@ -111,7 +111,7 @@ fn results_are_locked_until_their_side_file_is_gone() {
     let directory = tempfile::tempdir().expect("a directory");
     let options = options_in(directory.path());
     let open = || Results::open(&options);
-    let (_past, _keyer, in_flight, writer) = open().expect("opened").into_parts();
+    let (_completed, _keyer, in_flight, writer) = open().expect("opened").into_parts();
     // The recording thread ends and closes its handle.
     drop(writer);
     let side_file = side_file_path(&options.path);
@@ -182,7 +182,8 @@ fn a_planted_link_receives_no_part_of_a_side_file() {
 fn open_after(harm: impl FnOnce(&Path)) -> Result<Results, OpenError> {
     let directory = tempfile::tempdir().expect("a directory");
     let options = options_in(directory.path());
-    let (_past, keyer, in_flight, writer) = Results::open(&options).expect("opened").into_parts();
+    let (_completed, keyer, in_flight, writer) =
+        Results::open(&options).expect("opened").into_parts();
     let key = keyer.key_of([b"a", b"b", b"c", b"d"]);
     in_flight.sent(2, key, 0).expect("marked");
     drop((in_flight, writer));
@@ -209,16 +210,19 @@ fn cut(path: &Path, length: usize) {
 fn a_damaged_side_file_puts_all_rows_in_doubt() {
     let whole = open_after(|_| ()).expect("opened");
     assert_eq!(
-        (whole.past.doubt(), whole.past.interrupted().count()),
+        (
+            whole.completed.doubt(),
+            whole.completed.interrupted().count()
+        ),
         (None, 1)
     );
-    assert!(!whole.past.is_in_doubt(RowKey(7)));
+    assert!(!whole.completed.is_in_doubt(RowKey(7)));
 
     let mut reasons = Vec::new();
     let mut doubts = |results: Results| {
-        assert!(results.past.is_in_doubt(RowKey(7)));
+        assert!(results.completed.is_in_doubt(RowKey(7)));
         assert!(results.in_flight.is_doubtful());
-        reasons.push(results.past.doubt().expect("a reason").to_owned());
+        reasons.push(results.completed.doubt().expect("a reason").to_owned());
     };
     let ends = HEADER_BYTES + 4 * SLOT_BYTES;
     for length in [
@@ -263,11 +267,11 @@ fn doubt_lasts_from_run_to_run() {
     cut(&side_file_path(&options.path), HEADER_BYTES);
     for _ in 0..3 {
         let results = Results::open(&options).expect("opened");
-        assert!(results.past.is_in_doubt(RowKey(7)));
+        assert!(results.completed.is_in_doubt(RowKey(7)));
     }
     fs::remove_file(side_file_path(&options.path)).expect("removed");
     let results = Results::open(&options).expect("opened");
-    assert_eq!(results.past.doubt(), None);
+    assert_eq!(results.completed.doubt(), None);
 }
 
 #[test]
@@ -296,7 +300,7 @@ fn a_side_file_of_other_results_is_detected() {
         drop(Results::open(&options).expect("opened"));
         harm(&options.path);
         let results = Results::open(&options).expect("opened");
-        let why = results.past.doubt().expect("a reason").to_owned();
+        let why = results.completed.doubt().expect("a reason").to_owned();
         assert!(why.contains("of other results"), "{why}");
         drop(results);
         fs::remove_file(side_file_path(&options.path)).expect("removed");
@@ -373,7 +377,7 @@ fn a_renamed_or_linked_results_file_keeps_its_side_file() {
     for rename in [false, true] {
         let directory = tempfile::tempdir().expect("a directory");
         let options = options_in(directory.path());
-        let (_past, _keyer, in_flight, writer) =
+        let (_completed, _keyer, in_flight, writer) =
             Results::open(&options).expect("opened").into_parts();
         in_flight
             .sent(0, RowKey(5), u64::from(u32::MAX))
@@ -389,8 +393,11 @@ fn a_renamed_or_linked_results_file_keeps_its_side_file() {
             fs::hard_link(&options.path, &other.path).expect("linked");
         }
         let results = Results::open(&other).expect("opened");
-        assert_eq!(results.past.interrupted().collect::<Vec<_>>(), [RowKey(5)]);
-        assert_eq!(results.past.doubt(), None);
+        assert_eq!(
+            results.completed.interrupted().collect::<Vec<_>>(),
+            [RowKey(5)]
+        );
+        assert_eq!(results.completed.doubt(), None);
         assert!(!side_file_path(&options.path).exists() && side_file_path(&other.path).exists());
         // The side file is not taken for that of other results in the folder.
         let third = ResultsOptions {
@@ -399,7 +406,10 @@ fn a_renamed_or_linked_results_file_keeps_its_side_file() {
         };
         let third = Results::open(&third).expect("opened");
         assert_eq!(
-            (third.past.interrupted().count(), third.past.doubt()),
+            (
+                third.completed.interrupted().count(),
+                third.completed.doubt()
+            ),
             (0, None)
         );
         assert!(side_file_path(&other.path).exists());

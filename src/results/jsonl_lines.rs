@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Read};
 use serde::Deserialize;
 
 use super::recorded_line::{ReadError, RecordedLine, Standing};
-use crate::row::{Field, Keyer};
+use crate::row::Keyer;
 
 /// Start of every line: a torn first line is recognised by it.
 const LINE_START: &[u8] = br#"{"row":"#;
@@ -62,14 +62,15 @@ pub(super) fn read_jsonl(
 
 fn parse<'l>(line: &'l [u8], offset: u64, keyer: &Keyer) -> Option<RecordedLine<'l>> {
     let line: JsonLine<'l> = serde_json::from_slice(line).ok()?;
-    let value = |field| match field {
-        Field::IdentityId => line.identity_id.as_deref(),
-        Field::IdentityPoolId => line.identity_pool_id.as_deref(),
-        Field::DeveloperProviderName => line.developer_provider_name.as_deref(),
-        Field::DeveloperUserIdentifier => line.developer_user_identifier.as_deref(),
-    };
+    // In the order of `Field::ALL`.
+    let fields = [
+        &line.identity_id,
+        &line.identity_pool_id,
+        &line.developer_provider_name,
+        &line.developer_user_identifier,
+    ];
     Some(RecordedLine {
-        key: keyer.key_of(Field::ALL.map(|field| value(field).unwrap_or_default().as_bytes())),
+        key: keyer.key_of(fields.map(|field| field.as_deref().unwrap_or_default().as_bytes())),
         standing: Standing::of_outcome(line.outcome.as_bytes())?,
         run_id: match line.run_id {
             Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),

@@ -152,8 +152,8 @@ fn any_bytes_are_kept_or_refused(file: &mut File, data: &[u8], header: bool, sid
     }
     file.forget_side();
     let third = file.open().expect("it needs no side file");
-    assert_eq!(third.past.done(), known.done);
-    assert_eq!(third.past.interrupted().count(), 0);
+    assert_eq!(third.completed.done(), known.done);
+    assert_eq!(third.completed.interrupted().count(), 0);
 }
 
 /// Whole lines stay, and so does what nobody can tell for the beginning of a line of ours.
@@ -191,7 +191,7 @@ struct Known {
 
 impl Known {
     fn of(results: &Results, rows: &[([Vec<u8>; 4], Outcome)]) -> Self {
-        let (past, keyer) = (&results.past, &results.keyer);
+        let (past, keyer) = (&results.completed, &results.keyer);
         let of_row = |(fields, outcome): &([Vec<u8>; 4], Outcome)| {
             let key = keyer.key_of(fields.each_ref().map(Vec::as_slice));
             assert!(past.skips(key) || !outcome.is_done());
@@ -314,7 +314,7 @@ fn any_cut_of_ours_goes_on(file: &File, data: &[u8]) {
 
 /// `results` knows of `entries` what it must, and that the `marked` links were in flight.
 fn tells(results: &Results, entries: &[Entry], skip_failed: bool, marked: &[&Link]) {
-    let (past, keyer): (_, &Keyer) = (&results.past, &results.keyer);
+    let (past, keyer): (_, &Keyer) = (&results.completed, &results.keyer);
     let mut interrupted = BTreeSet::new();
     let links = entries.iter().map(|entry| &entry.link);
     for link in links.chain(marked.iter().copied()) {

@@ -8,7 +8,7 @@
 //! empty for a moment. An error that is the same in two polls in a row ends the run; after one poll the file may be half
 //! written.
 //!
-//! A list errs on holding: a row whose user matches a line only in its folded form ([`fold`]) is not called, and a person must
+//! A list errs on holding: a row whose user matches a line only in its folded form (`fold`) is not called, and a person must
 //! decide.
 
 mod error;

@@ -304,13 +304,13 @@ fn open_results(settings: &Settings) -> Result<Results, Error> {
             "{name}: made private to you (mode 0600); it names people, and its mode was {mode:04o}."
         ));
     }
-    if let Some(why) = results.past.doubt() {
+    if let Some(why) = results.completed.doubt() {
         notice(&format!(
             "{name}.inflight: {why}. Which rows were in flight when a run ended cannot be told, so each row that is not done \
              counts as in doubt: \"nothing to unlink\" is recorded as unlinked_reply_lost, and a refusal as in_doubt."
         ));
     }
-    let interrupted = results.past.interrupted().count();
+    let interrupted = results.completed.interrupted().count();
     if interrupted > 0 {
         notice(&format!(
             "{name}: {} in flight when the last run ended; each is tried again, knowing that.",
