@@ -70,7 +70,7 @@ pub fn answered() {
     WRITER.shared.lock().question_open = false;
 }
 
-/// Shows this progress bar below all lines, in place of the one before; nothing removes it.
+/// Shows this progress bar below all lines, in place of the one before. `None` removes it.
 pub fn bar(text: Option<String>) {
     WRITER.bar(text);
 }
