@@ -38,7 +38,7 @@ pub fn unreadable(error: InputError) -> Error {
 #[must_use]
 pub fn not_opened(error: OpenError) -> Error {
     let exit = match &error {
-        OpenError::Held(..) => Exit::Locked,
+        OpenError::Locked(..) => Exit::Locked,
         OpenError::Io(_, error)
             if matches!(
                 error.kind(),

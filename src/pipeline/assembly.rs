@@ -17,7 +17,7 @@ use super::snapshot::{Reading, Snapshot};
 use super::summary::Summary;
 use crate::admission::Admission;
 use crate::call::lookup::IdentityPool;
-use crate::guard::hold::{Files, Holds, Watching};
+use crate::guard::hold::{HoldFiles, HoldWatch, Holds};
 use crate::guard::{Allowed, PoolChecks};
 use crate::input::{self, Input};
 use crate::results::{Recording, Results};
@@ -44,7 +44,7 @@ pub struct Setup<J: Job> {
     /// The open results, with what earlier runs have settled.
     pub results: Results,
     /// The hold lists, and the files that they are read from again.
-    pub holds: Option<(Arc<Holds>, Files)>,
+    pub holds: Option<(Arc<Holds>, HoldFiles)>,
     /// What the run may touch.
     pub allowed: Allowed,
     /// Pools that are known already.
@@ -74,7 +74,7 @@ struct Closing {
     recorder: JoinHandle<()>,
     skips_failed: bool,
     /// The hold lists are read again until this is dropped.
-    _watching: Option<Watching>,
+    _watching: Option<HoldWatch>,
 }
 
 /// A run that has ended, and is not closed yet.

@@ -78,7 +78,7 @@ fn line(outcome: UnlinkOutcome, key: u128) -> Box<Line> {
         carried: Vec::new(),
         key: Some(RowKey(key)),
         outcome,
-        facts: ReplyDetails::default(),
+        details: ReplyDetails::default(),
         attempts: 1,
         started_at: None,
         finished_at: std::time::SystemTime::UNIX_EPOCH,

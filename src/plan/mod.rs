@@ -183,7 +183,7 @@ fn holds(
         let (holds, _) = Holds::read(paths).map_err(unusable)?;
         (holds, Vec::new())
     };
-    for warning in holds.news() {
+    for warning in holds.take_notices() {
         notice(&warning);
     }
     Ok((Some(Arc::new(holds)), found))

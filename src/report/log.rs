@@ -21,7 +21,7 @@ const SAID: &str = "said";
 
 /// Starts logging, if anything is to be logged.
 pub fn start(verbose: u8, json: bool) {
-    stderr::tell_dropped(if json { dropped_in_json } else { dropped });
+    stderr::set_dropped_message(if json { dropped_in_json } else { dropped });
     let level = match verbose {
         0 => None,
         1 => Some(Level::INFO),

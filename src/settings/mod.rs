@@ -65,7 +65,7 @@ pub struct Settings {
     /// How they are read.
     pub input: input::ReadOptions,
     /// The results, unless it is a dry run without a name to derive one from.
-    pub results: Option<results::Settings>,
+    pub results: Option<results::ResultsOptions>,
     /// Recorded with every line.
     pub run_id: String,
     /// Pace.
@@ -213,17 +213,18 @@ impl Settings {
         check_carried(&carry)?;
         check_fill(&args.input)?;
         check_map(&args.input.map)?;
-        let results = results_path(args.results, &inputs, mode)?.map(|path| results::Settings {
-            path,
-            carry,
-            run_id: run_id.clone(),
-            started,
-            open_rows: open_rows as usize,
-            skip_failed: args.skip_failed,
-            durable: args.durable,
-            spreadsheet_safe: args.spreadsheet_safe,
-            calls_aws: mode != Mode::Rehearsal,
-        });
+        let results =
+            results_path(args.results, &inputs, mode)?.map(|path| results::ResultsOptions {
+                path,
+                carry,
+                run_id: run_id.clone(),
+                started,
+                open_rows: open_rows as usize,
+                skip_failed: args.skip_failed,
+                durable: args.durable,
+                spreadsheet_safe: args.spreadsheet_safe,
+                calls_aws: mode != Mode::Rehearsal,
+            });
         if let Some(named) = &results {
             named
                 .format()
@@ -289,7 +290,7 @@ impl Settings {
 
     /// Takes note that the run calls this machine and not AWS: its lines say so, and no run against AWS goes on with them.
     pub fn stays_local(&mut self) {
-        self.run_id.push_str(results::LOCAL);
+        self.run_id.push_str(results::LOCAL_RUN_SUFFIX);
         if let Some(results) = &mut self.results {
             results.run_id.clone_from(&self.run_id);
             results.calls_aws = false;

@@ -139,7 +139,7 @@ fn record_write(bencher: Bencher<'_, '_>, format: &str) {
         carried: Vec::new(),
         key: None,
         outcome: UnlinkOutcome::Unlinked,
-        facts: ReplyDetails {
+        details: ReplyDetails {
             http_status: Some(200),
             request_id: Some("00000000-0000-4000-8000-000000000001".to_owned()),
             ..ReplyDetails::default()
@@ -164,7 +164,7 @@ fn record_write(bencher: Bencher<'_, '_>, format: &str) {
 fn throttled() -> Answer {
     Answer {
         heard: ReplyKind::Error { html: false },
-        facts: ReplyDetails {
+        details: ReplyDetails {
             code: Some("TooManyRequestsException".to_owned()),
             message: Some("Rate exceeded".to_owned()),
             http_status: Some(400),

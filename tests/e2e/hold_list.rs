@@ -72,7 +72,7 @@ fn an_unreadable_hold_list_is_a_usage_error() {
         ),
         (
             "sum.txt",
-            "sum.txt:1 cannot be used: it looks like a SHA-256 and would hold nobody: write sha256:<hex>",
+            "sum.txt:1 cannot be used: it looks like a SHA-256 and would hold no user: write sha256:<hex>",
         ),
         (
             "cr.txt",
@@ -99,7 +99,7 @@ fn a_hold_added_during_a_run_stops_waiting_rows() {
     running.wait_for_stderr("holds.txt was read again: 60 holds.");
     sandbox.emulator.clear_rules();
     let ran = running.wait().expect_exit(0);
-    let warning = "Warning: the hold list holds.txt is empty and holds nobody.";
+    let warning = "Warning: the hold list holds.txt is empty and holds no user.";
     assert!(ran.stderr.contains(warning), "{}", ran.stderr);
     assert_eq!(ran.counts(&["unlinked", "held", "calls"]), [4, 56, 4]);
     assert_eq!(sandbox.calls_by_user(), called);

@@ -472,7 +472,7 @@ fn a_dry_run_for_aws_refuses_results_of_a_local_endpoint() {
         let mut at_aws = sandbox.command();
         let ran = start(at_aws.arg("run").args(args)).wait().expect_exit(2);
         assert!(
-            ran.stderr.contains("where nobody was unlinked"),
+            ran.stderr.contains("where no identity was unlinked"),
             "{}",
             ran.stderr
         );
@@ -599,7 +599,7 @@ fn another_writer_to_the_results_halts_the_run() {
     sandbox.emulator.clear_rules();
     let ran = running.wait().expect_exit(5);
     assert!(
-        ran.stdout.contains("somebody else has written"),
+        ran.stdout.contains("another process has written"),
         "{}",
         ran.stdout
     );

@@ -37,7 +37,7 @@ impl<C: Unlink> Job for UnlinkJob<C> {
             carried: row.open.row.carried,
             key: Some(row.open.key),
             outcome: UnlinkOutcome::of(row.end, row.in_doubt),
-            facts: row.details,
+            details: row.details,
             attempts: row.attempts,
             started_at: row.started_at,
             finished_at: row.finished_at,

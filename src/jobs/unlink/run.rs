@@ -20,7 +20,7 @@ use crate::exit_policy;
 use crate::files::Identity;
 use crate::guard::account;
 use crate::guard::confirm::Question;
-use crate::guard::hold::{Files, Holds};
+use crate::guard::hold::{HoldFiles, Holds};
 use crate::input::{self, Input, WaitToken};
 use crate::os_limits;
 use crate::pipeline::{Context, Driven, Pipeline, Setup, Summary};
@@ -95,7 +95,7 @@ pub async fn open(mut settings: Settings) -> Result<Opened, Error> {
 pub struct Run {
     settings: Settings,
     stage: Stage,
-    holds: Option<(Arc<Holds>, Files)>,
+    holds: Option<(Arc<Holds>, HoldFiles)>,
     /// Pools that were looked up for the question.
     pools: HashMap<String, IdentityPool>,
     quotas: LearnedQuotas,
@@ -206,7 +206,7 @@ fn totals(settings: &Settings, pipeline: &Pipeline<UnlinkJob<Arc<AwsCalls>>>) ->
 }
 
 /// Reads the hold lists and reports what is odd about them.
-fn read_holds(settings: &Settings) -> Result<Option<(Arc<Holds>, Files)>, Error> {
+fn read_holds(settings: &Settings) -> Result<Option<(Arc<Holds>, HoldFiles)>, Error> {
     let paths = &settings.guards.holds;
     if paths.is_empty() {
         return Ok(None);
@@ -214,7 +214,7 @@ fn read_holds(settings: &Settings) -> Result<Option<(Arc<Holds>, Files)>, Error>
     let planned = &settings.guards.planned_holds;
     let (holds, files) =
         Holds::read_as_planned(paths, planned).map_err(|error| Error::usage(error.to_string()))?;
-    for warning in holds.news() {
+    for warning in holds.take_notices() {
         notice(&warning);
     }
     Ok(Some((Arc::new(holds), files)))
@@ -271,13 +271,13 @@ fn open_results(settings: &Settings) -> Result<Results, Error> {
             "{name}: made private to you (mode 0600); it names people, and its mode was {mode:04o}."
         ));
     }
-    if let Some(why) = results.past.doubt() {
+    if let Some(why) = results.completed.doubt() {
         notice(&format!(
             "{name}.inflight: {why}. Which rows were in flight when a run ended cannot be told, so each row that is not done \
              counts as in doubt: \"nothing to unlink\" is recorded as unlinked_reply_lost, and a refusal as in_doubt."
         ));
     }
-    let interrupted = results.past.interrupted().count();
+    let interrupted = results.completed.interrupted().count();
     if interrupted > 0 {
         notice(&format!(
             "{name}: {} in flight when the last run ended; each is tried again, knowing that.",
