@@ -19,7 +19,7 @@ use crate::error::{Error, Exit};
 use crate::guard::hold::{Holds, UserHashes};
 use crate::input::{self, Input, Patience, Read};
 use crate::jobs::unlink::{not_allowed, peek, unreadable};
-use crate::report::{grouped, spoken};
+use crate::report::{counted, spoken};
 use crate::results::Skipped;
 use crate::row::{Row, region_of};
 use crate::settings::Settings;
@@ -303,7 +303,7 @@ impl Survey {
                 Some(Ok(pool)) => format!("{} ({id})", printable(&pool.name)),
                 _ => id.into_owned(),
             };
-            let _ = writeln!(text, "  {at_least}{} in pool {pool}", counted(*rows));
+            let _ = writeln!(text, "  {at_least}{} in pool {pool}", counted(*rows, "row"));
         }
         if let more @ 1.. = self.pools.len().saturating_sub(NAMED) {
             let _ = writeln!(text, "  and rows in {more} more pools");
@@ -321,11 +321,11 @@ impl Survey {
             (self.invalid, "invalid"),
         ] {
             if rows > 0 {
-                let _ = writeln!(text, "  {at_least}{} left out: {why}", counted(rows));
+                let _ = writeln!(text, "  {at_least}{} left out: {why}", counted(rows, "row"));
             }
         }
         if let Some(limit) = settings.bounds.limit {
-            let _ = writeln!(text, "It stops after {} (--limit).", counted(limit));
+            let _ = writeln!(text, "It stops after {} (--limit).", counted(limit, "row"));
         }
         let _ = writeln!(text, "{}", self.forecast(settings));
         text.push_str("\nAn unlink cannot simply be undone. ");
@@ -351,12 +351,5 @@ impl Survey {
                 format!("At {rate} that takes {}, until {at} UTC.", spoken(takes))
             }
         }
-    }
-}
-
-fn counted(rows: u64) -> String {
-    match rows {
-        1 => "1 row".to_owned(),
-        _ => format!("{} rows", grouped(rows)),
     }
 }

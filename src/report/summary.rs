@@ -4,11 +4,12 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use indicatif::HumanCount;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use tracing::Level;
 
-use super::{Tally, counted, grouped, log, paced, spoken, write_safely};
+use super::{Tally, counted, log, paced, spoken, write_safely};
 use crate::error::{Error, Exit};
 use crate::terminal::{is_one_screen, printable, printable_json};
 use crate::verdict::Outcome;
@@ -73,8 +74,10 @@ impl Unread {
     fn text(unread: Option<Self>) -> String {
         match unread {
             None | Some(Self::Rows(0) | Self::About(0)) => "more that were not read".to_owned(),
-            Some(Self::Rows(rows)) => format!("{} more that were not read", grouped(rows)),
-            Some(Self::About(rows)) => format!("about {} more that were not read", grouped(rows)),
+            Some(Self::Rows(rows)) => format!("{} more that were not read", HumanCount(rows)),
+            Some(Self::About(rows)) => {
+                format!("about {} more that were not read", HumanCount(rows))
+            }
         }
     }
 }
@@ -232,7 +235,7 @@ impl Report {
         if self.calls > 0 {
             let throttled = match self.throttled {
                 0 => String::new(),
-                calls => format!(", {} of them throttled", grouped(calls)),
+                calls => format!(", {} of them throttled", HumanCount(calls)),
             };
             let seconds = self.elapsed.as_secs_f64().max(0.001);
             let _ = writeln!(
@@ -273,7 +276,7 @@ impl Report {
             } else {
                 format!("  {note}")
             };
-            let _ = writeln!(text, "{:>12}  {name}{note}", grouped(rows));
+            let _ = writeln!(text, "{:>12}  {name}{note}", HumanCount(rows).to_string());
         };
         let tally = &self.tally;
         line(tally.read, "rows read", "");
