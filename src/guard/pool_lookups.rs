@@ -75,7 +75,7 @@ fn feedback(looked: &Result<Pool, LookupError>) -> Feedback {
             LookupErrorKind::Unreachable
             | LookupErrorKind::Foreign
             | LookupErrorKind::Credentials(_),
-        ) => Feedback::Foreign,
-        Ok(_) | Err(_) => Feedback::Taken,
+        ) => Feedback::Inconclusive,
+        Ok(_) | Err(_) => Feedback::Accepted,
     }
 }

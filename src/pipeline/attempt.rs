@@ -224,7 +224,7 @@ async fn attempt<C: Unlink>(
     drop(row.queued.take());
     // Admission may have taken hours. Where this takes long, the last check takes a newer token.
     let refreshed = async {
-        if permit.tries_credentials() {
+        if permit.is_credentials_trial() {
             context.calls.renew().await;
         }
         if !context.calls.is_ready() {
@@ -340,7 +340,7 @@ async fn call<C: Unlink>(
     let left = match check.sending() {
         Sending::HeldBack(token, why) => {
             log.history = before;
-            permit.give_back(token);
+            permit.cancel(token);
             return log.when_held_back(why);
         }
         Sending::NotSent => None,
@@ -357,7 +357,7 @@ async fn call<C: Unlink>(
         return Next::Over(Some(Outcome::InDoubt), None);
     };
     let (started, time) = left.map_or(begun, |Left { at, time }| (at, time));
-    permit.left(started);
+    permit.sent_at(started);
     log.started_at.get_or_insert(time);
     let class = match classify(&answer) {
         class @ (Verdict::Refused | Verdict::Fatal(_)) => class,
@@ -379,7 +379,7 @@ async fn call<C: Unlink>(
     let locked = context.policy.locks(class, known);
     let feedback = match class {
         // No request could be made: that says nothing about the Region.
-        Verdict::Refused if left.is_none() => Feedback::Foreign,
+        Verdict::Refused if left.is_none() => Feedback::Inconclusive,
         class => feedback(class, row.open.key, locked),
     };
     log.place = Some(permit.answered(feedback));
@@ -400,7 +400,7 @@ fn decide<C: Unlink>(
     let OpenRow { row: of, .. } = row.open;
     let log = &mut row.log;
     let known = Known {
-        unheard_for: region.unheard_for(),
+        unheard_for: region.unanswered_for(),
         ..known
     };
     let chance = context
@@ -433,7 +433,7 @@ fn decide<C: Unlink>(
         }
         Step::Again(delay) => log.again(of, delay),
         Step::RegionWaits { asked, then } => {
-            region.wait_as_asked(asked);
+            region.set_retry_after(asked);
             log.again(of, then)
         }
     }
@@ -450,16 +450,16 @@ async fn told(stop: &mut watch::Receiver<Stop>, far: Stop) {
 /// What an answer says about its Region, and about the credentials: `locked` says that others are to be waited for.
 fn feedback(class: Verdict, key: RowKey, locked: bool) -> Feedback {
     match class {
-        _ if locked => Feedback::Locked,
+        _ if locked => Feedback::CredentialsRejected,
         Verdict::Throttled => Feedback::Throttled,
         #[expect(clippy::cast_possible_truncation, reason = "half of a hash is one too")]
-        Verdict::Lost => Feedback::Silent(key.0 as u64),
-        Verdict::NotSent => Feedback::Unsent,
+        Verdict::Lost => Feedback::Unanswered(key.0 as u64),
+        Verdict::NotSent => Feedback::NotSent,
         Verdict::Foreign
         | Verdict::Fatal(Cause::NoCredentials | Cause::OtherAccount | Cause::NoFiles) => {
-            Feedback::Foreign
+            Feedback::Inconclusive
         }
-        _ => Feedback::Taken,
+        _ => Feedback::Accepted,
     }
 }
 

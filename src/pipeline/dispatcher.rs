@@ -127,7 +127,7 @@ impl<'a, C: Unlink> Engine<'a, C> {
                 Some(error) = self.workers.panicked() => self.panicked(error),
                 _ = ticks.tick() => {
                     tick += 1;
-                    self.context.admission.look();
+                    self.context.admission.tick();
                     let orders = &self.wires.recording.orders;
                     // A full queue is a busy recorder: it syncs with a later tick, and lines come first.
                     if tick % TICKS_PER_SYNC == 0 && orders.capacity() > orders.max_capacity() / 2 {
@@ -298,7 +298,7 @@ impl<'a, C: Unlink> Engine<'a, C> {
     /// Calls no more rows of the answer's Region; those of others go on to their end.
     fn give_up(&mut self, answer: Box<HaltingAnswer>) {
         let region = region_of(&answer.identity_pool_id).to_owned();
-        self.context.admission.close(&region);
+        self.context.admission.abandon(&region);
         let waiting = self.wires.preflight.give_up(&region);
         self.left(waiting);
         if let Entry::Vacant(first) = self.given_up.entry(region) {
@@ -500,7 +500,7 @@ impl<'a, C: Unlink> Engine<'a, C> {
             calls: counters.calls.load(Ordering::Relaxed),
             throttled: counters.throttled.load(Ordering::Relaxed),
             in_flight: self.context.admission.in_flight(),
-            wanted_in_flight: self.context.admission.calls_in_flight(),
+            wanted_in_flight: self.context.admission.target_in_flight(),
             queued,
             throttled_to: self.context.admission.throttled_to(),
             in_vain,
@@ -514,10 +514,10 @@ impl<'a, C: Unlink> Engine<'a, C> {
     /// Why calling is in vain at present, and how, if it is as a Region does not answer.
     fn in_vain(&self) -> (Option<Blocked>, Option<NoAnswer>) {
         let admission = &self.context.admission;
-        let (region, since, how) = match (admission.in_vain(), self.wires.preflight.silence()) {
-            (Some(Blocked::Region(region)), _) => {
+        let (region, since, how) = match (admission.blocked(), self.wires.preflight.silence()) {
+            (Some(Blocked::Outage(region)), _) => {
                 let how = self.context.counters.how_unanswered(&region);
-                let since = admission.silent_since(&region);
+                let since = admission.outage_since(&region);
                 (region, since, how)
             }
             (None, Some(silence)) => (silence.region, Some(silence.since), silence.how),
@@ -530,7 +530,7 @@ impl<'a, C: Unlink> Engine<'a, C> {
             how,
             until: left.and_then(|left| SystemTime::now().checked_add(left)),
         };
-        (Some(Blocked::Region(region)), Some(no_answer))
+        (Some(Blocked::Outage(region)), Some(no_answer))
     }
 
     /// Lets the recorder bring everything to the disk.

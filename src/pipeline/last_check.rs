@@ -218,7 +218,7 @@ impl<C: Unlink> LastCheck for Check<C> {
             }
             Err(NotNow::Until(time)) => {
                 if !self.waits.swap(true, Ordering::Relaxed) {
-                    self.region.go_before_admission();
+                    self.region.begin_token_wait();
                 }
                 Release::NotBefore(time)
             }
@@ -233,7 +233,7 @@ impl<C: Unlink> LastCheck for Check<C> {
 impl<C> Drop for Check<C> {
     fn drop(&mut self) {
         if *self.waits.get_mut() {
-            self.region.went_before_admission();
+            self.region.end_token_wait();
         }
     }
 }

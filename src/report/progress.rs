@@ -318,8 +318,8 @@ impl Progress {
         } else if let Some(vain) = &now.in_vain {
             Some(match vain {
                 Blocked::Credentials => "limit: credentials",
-                Blocked::Region(_) => "limit: no answer",
-                Blocked::Asked(..) => "limit: Retry-After",
+                Blocked::Outage(_) => "limit: no answer",
+                Blocked::RetryAfter(..) => "limit: Retry-After",
             })
         } else if now.all_read && now.queued == 0 {
             None
@@ -358,7 +358,7 @@ fn in_vain(
             "The AWS credentials have expired. Renew them and this run goes on: they are tried every {}.",
             spoken(CREDENTIALS_PAUSE)
         ),
-        (_, Some(Blocked::Region(region))) => {
+        (_, Some(Blocked::Outage(region))) => {
             let who = no_answer.map_or(String::new(), |NoAnswer { host, how, .. }| {
                 host.as_ref()
                     .map_or_else(|| format!(" ({how})"), |host| format!(" ({host}: {how})"))
@@ -369,16 +369,16 @@ fn in_vain(
             });
             format!("No answer from {region}{who}. It is tried again{until}; no row fails for it.")
         }
-        (_, Some(Blocked::Asked(region, until))) => {
+        (_, Some(Blocked::RetryAfter(region, until))) => {
             let left = until.saturating_duration_since(Instant::now());
             format!(
                 "{region} asks for a wait (Retry-After): no call goes there for {}, and no row fails for it.",
                 spoken(left)
             )
         }
-        (Some(Blocked::Asked(region, _)), None) => format!("{region} is called again."),
+        (Some(Blocked::RetryAfter(region, _)), None) => format!("{region} is called again."),
         (Some(Blocked::Credentials), None) => "The AWS credentials are accepted again.".to_owned(),
-        (Some(Blocked::Region(region)), None) => format!("{region} answers again."),
+        (Some(Blocked::Outage(region)), None) => format!("{region} answers again."),
         (None, None) => String::new(),
     }
 }
@@ -508,7 +508,7 @@ mod tests {
 
     #[test]
     fn who_does_not_answer_is_told_with_how_and_until_when() {
-        let vain = Blocked::Region("us-east-1".to_owned());
+        let vain = Blocked::Outage("us-east-1".to_owned());
         let at = |text| humantime::parse_rfc3339(text).expect("a time");
         let until = at("2031-05-04T14:35:59Z");
         let mut no_answer = NoAnswer {

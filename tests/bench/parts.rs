@@ -216,7 +216,7 @@ fn admit_and_answer(bencher: Bencher<'_, '_>, rate: &str) {
                             .admit()
                             .await
                             .expect("open")
-                            .answered(Feedback::Taken),
+                            .answered(Feedback::Accepted),
                     );
                 }
             });

@@ -93,7 +93,7 @@ impl Service {
         if let Some(taken) = self.taken[nth].get_mut(second) {
             *taken += 1;
         }
-        (Feedback::Taken, latency)
+        (Feedback::Accepted, latency)
     }
 }
 
