@@ -222,10 +222,10 @@ fn how_long_it_takes_is_the_slowest_regions_time() {
         Value::Null
     );
     let text = plan(&sandbox, &["people.csv", "--rate", "2"]).stdout;
-    let held = " at 2/s; --rate holds it below the 4/s that an earlier run found it to bear";
+    let held = " at 2/s; --rate holds it below its quota of 4/s, as an earlier run has measured";
     assert!(text.contains(held), "{text}");
     let text = plan(&sandbox, &["people.csv", "--rate", "5"]).stdout;
-    let slower = " at 5/s; 10 s by the 4/s that an earlier run found it to bear";
+    let slower = " at 5/s; 10 s at its quota of 4/s, as an earlier run has measured";
     assert!(text.contains(slower), "{text}");
     // Two accounts have found something else: nobody knows which of them this run is.
     remember(&[

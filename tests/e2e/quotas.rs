@@ -42,7 +42,7 @@ fn the_next_run_starts_near_the_quota_that_this_one_found() {
     let says = "An earlier run found that us-east-1 bears about ";
     assert!(ran.stderr.starts_with(says), "{}", ran.stderr);
     assert!(
-        ran.stdout.contains("us-east-1 bears about "),
+        ran.stdout.contains("us-east-1: quota is about "),
         "{}",
         ran.stdout
     );
@@ -59,7 +59,7 @@ fn what_only_an_earlier_run_has_found_is_told_as_such() {
     std::fs::create_dir_all(sandbox.path(QUOTAS).parent().expect("a folder")).expect("made");
     sandbox.write(QUOTAS, known.to_string());
     let ran = sandbox.run(&["people.csv", "--limit", "1"]).exits(4);
-    let says = "\nus-east-1 bears about 1,501/s, as an earlier run found.\n";
+    let says = "\nus-east-1: quota is about 1,501/s, as an earlier run has measured.\n";
     assert!(ran.stdout.contains(says), "{}", ran.stdout);
     let ran = sandbox.run(&["people.csv", "--json"]).exits(0);
     assert_eq!(
@@ -85,7 +85,7 @@ fn a_state_file_that_is_none_is_told_and_replaced() {
     sandbox.write(QUOTAS, "not JSON");
     let ran = sandbox.run(&["people.csv", "--limit", "200"]).exits(4);
     assert!(
-        ran.stdout.contains("us-east-1 bears about "),
+        ran.stdout.contains("us-east-1: quota is about "),
         "{}",
         ran.stdout
     );

@@ -1,4 +1,5 @@
-//! The file of invalid rows: in the inputs' own format and order, to be mended and fed again as it stands.
+//! Writes the invalid rows to a file, in the format and order of the inputs, to be mended and read again as it stands
+//! (`--invalid FILE`).
 
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -13,25 +14,25 @@ use crate::jobs::unlink::unreadable;
 use crate::row::InvalidRow;
 use crate::settings::Settings;
 
-/// The file that is under way in this process, under the name that it has until then.
+/// The unfinished file of this process, under its temporary name.
 static UNFINISHED: Mutex<Option<PathBuf>> = Mutex::new(None);
 
 fn set_unfinished(path: Option<PathBuf>) {
     *UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner) = path;
 }
 
-/// Removes what a plan leaves behind that is stopped in the middle: its thread may be blocked, and does not come to it.
+/// Removes the unfinished file of a plan that is stopped: the thread that writes it may be blocked and cannot remove it.
 pub fn remove_unfinished() {
     let unfinished = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(path) = &*unfinished {
-        // Half a list of people; that there is none any more is as well.
+        // An error means that it is gone already.
         let _ = std::fs::remove_file(path);
     }
 }
 
-/// A file under way. It has its name only when it is whole: half a file would be taken for all of it.
+/// An unfinished file of invalid rows. It gets its name only when it is complete: half of it would pass for all of it.
 #[derive(Debug)]
-pub(super) struct Refused {
+pub(super) struct RejectsFile {
     path: PathBuf,
     file: BufWriter<NamedTempFile>,
     /// The header of the first input.
@@ -39,11 +40,11 @@ pub(super) struct Refused {
     text: Vec<u8>,
 }
 
-impl Refused {
-    /// Begins a file, private to the user: it names people.
+impl RejectsFile {
+    /// Creates a file that only its owner can read: it names people.
     ///
     /// # Errors
-    /// The inputs are of several formats, the name is of another one, or the file is there already.
+    /// The inputs have several formats, the name says another one, or the file exists already.
     pub(super) fn create(path: &Path, settings: &Settings) -> Result<Self, Error> {
         let mut formats = settings.inputs.iter().map(|input| {
             input::format_of(input, &settings.input).map_err(|error| unreadable(&error))
@@ -54,14 +55,14 @@ impl Refused {
         for other in formats {
             if other? != format {
                 return Err(Error::usage(
-                    "--invalid: the inputs are of several formats, and one file has one",
+                    "--invalid: the inputs have several formats, and one file has one",
                 )
                 .hint("Plan them one by one, each with an --invalid FILE of its own."));
             }
         }
         check_name(path, format, settings)?;
         if path.symlink_metadata().is_ok() {
-            return Err(is_there(path));
+            return Err(exists_already(path));
         }
         let file = files::beside(path, files::PRIVATE).map_err(|error| {
             Error::usage(format!(
@@ -78,7 +79,7 @@ impl Refused {
         })
     }
 
-    /// Takes note of an input that is read from now on, or of an invalid row that came from it.
+    /// Begins an input (without a row), or writes an invalid row of it.
     pub(super) fn take(
         &mut self,
         reader: &mut Reader,
@@ -109,23 +110,23 @@ impl Refused {
             .map_err(|error| not_written(&self.path, &error))
     }
 
-    /// Brings what is written to the disk, and gives it its name.
+    /// Writes everything to the disk, then gives the file its name.
     pub(super) fn finish(self) -> Result<(), Error> {
         let failed = |error: &io::Error| not_written(&self.path, error);
         let file = self.file.into_inner();
         let file = file.map_err(|error| failed(error.error()))?;
         file.as_file().sync_all().map_err(|error| failed(&error))?;
         let named = file.persist_noclobber(&self.path);
-        named.map_err(|refused| match refused.error.kind() {
-            io::ErrorKind::AlreadyExists => is_there(&self.path),
-            _ => failed(&refused.error),
+        named.map_err(|failure| match failure.error.kind() {
+            io::ErrorKind::AlreadyExists => exists_already(&self.path),
+            _ => failed(&failure.error),
         })?;
         set_unfinished(None);
         Ok(())
     }
 }
 
-fn is_there(path: &Path) -> Error {
+fn exists_already(path: &Path) -> Error {
     Error::usage(format!(
         "--invalid {}: the file is there already, and rows in it may be mended",
         path.display()
@@ -133,11 +134,13 @@ fn is_there(path: &Path) -> Error {
     .hint("Name another file, or remove that one.")
 }
 
-/// Fed again, the file has to tell its format as the inputs did.
+/// Checks that the name says the format of the inputs, so that the file can be read again as it stands.
 fn check_name(path: &Path, format: Format, settings: &Settings) -> Result<(), Error> {
-    let wrong = |why: &str| {
-        Err(Error::usage(format!("--invalid {}: {why}", path.display()))
-            .hint(format!("Name a file that ends in .{}.", format.ending())))
+    let wrong = |reason: &str| {
+        Err(
+            Error::usage(format!("--invalid {}: {reason}", path.display()))
+                .hint(format!("Name a file that ends in .{}.", format.ending())),
+        )
     };
     if Compression::of_name(path) != Compression::None {
         return wrong("the invalid rows are written uncompressed");
