@@ -15,7 +15,7 @@ const NOT_SENT: u32 = 5;
 /// at the start of an outage.
 const UNANSWERED: u32 = 16;
 
-// When an outage is reported: within five seconds, whatever its kind.
+// Delays of the report: at most five seconds for every kind of outage.
 
 /// Time without any answer after a call that was not sent, or after the second that was not answered. Halved, one lost reply is
 /// reported as an outage.
@@ -34,7 +34,7 @@ const UNANSWERED_PAUSE: Duration = Duration::from_millis(500);
 #[derive(Debug, Default)]
 pub(super) struct OutageDetector {
     pub(super) breaker: CircuitBreaker,
-    /// When the first call failed that was followed by no answer.
+    /// Time of the first failed call that no answer has followed.
     since: Option<Instant>,
     not_sent: u32,
     unanswered: u32,

@@ -1,7 +1,7 @@
 //! Finds the pace that a Region's quota allows from the Region's own answers. Pure: every function gets the time as an argument.
 //!
 //! A quota is a token bucket. A throttled call means that the bucket is empty, and from then on *the calls accepted per second
-//! are the quota*, whatever the size of the bucket. So the pace moves in probe cycles: it backs off to below the last
+//! are the quota*, for any size of the bucket. So the pace moves in probe cycles: it backs off to below the last
 //! measurement, ramps up through it, and the next throttled call ends the cycle. What the lower half of a cycle leaves in the
 //! bucket, the upper half takes out of it.
 //!
@@ -125,11 +125,11 @@ pub(super) struct Pacer {
     last_start: Instant,
     /// Measured quota in calls per second; none before the first throttled call.
     quota: Option<f64>,
-    /// Whether the pace is still being doubled: nothing was throttled yet.
+    /// True if the pace is still being doubled: nothing was throttled yet.
     searching: bool,
     /// Answers to calls that started since the pace was set.
     step: SampleWindow,
-    /// When the cycle began, and at which pace.
+    /// Start of the cycle, and the pace at that time.
     cycle_began: Instant,
     cycle_start_pace: f64,
     /// Calls of the cycle that were accepted or are in flight.

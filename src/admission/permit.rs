@@ -10,13 +10,13 @@ use super::credentials_breaker::CREDENTIALS_PAUSE;
 use super::feedback::Feedback;
 use super::region::{NotYet, Region, State, Trials};
 
-/// The permission to make one call. Dropping it frees its concurrency, whatever the end of the call.
+/// The permission to make one call. Dropping it frees its concurrency, however the call ends.
 #[derive(Debug)]
 #[must_use = "a call holds its permit until it was answered"]
 pub struct Permit {
     region: Arc<Region>,
     started: Instant,
-    /// When its token was taken.
+    /// Time at which its token was taken.
     token: Instant,
     trials: Trials,
     /// None once the call has ended.

@@ -4,7 +4,7 @@
 //! throttled there, and stays throttled for a while, the pace is not the cause. From then on twice the share that is seen below
 //! the quota is tolerated, and the pace ramps up again.
 
-// When a descent is examined.
+// The samples of a descent.
 
 /// Pace at which samples are taken, as a share of the pace from which the descent began.
 const LOW_PACE: f64 = 0.15;
@@ -20,7 +20,7 @@ const HIGH_EXCEEDS: f64 = 2.0;
 /// Answers at half the pace or less after which a descent is over.
 const DESCENT_ANSWERS: u32 = 1500;
 
-// What is tolerated.
+// The tolerated share.
 
 /// Tolerated share of throttled calls, as a multiple of the share in the samples.
 const MARGIN: f64 = 2.0;

@@ -108,7 +108,7 @@ pub(super) struct RateLimit {
     cells: NonZeroU32,
     /// Longest use of a token after it was taken.
     valid_for: Duration,
-    /// When the unused tokens were taken: at a rate of one per hour, a call that is not made must not cost an hour.
+    /// Times at which the unused tokens were taken: at a rate of one per hour, a call that is not made must not cost an hour.
     given_back: Mutex<Vec<Instant>>,
 }
 

@@ -37,7 +37,7 @@ pub(super) struct State {
     pub(super) outage: OutageDetector,
     /// Open until the time up to which the Region has asked for no calls.
     pub(super) retry_after: CircuitBreaker,
-    /// Whether this run calls the Region no more.
+    /// True if this run calls the Region no more.
     pub(super) is_abandoned: bool,
 }
 

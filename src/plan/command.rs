@@ -1,6 +1,6 @@
 //! Makes a plan: reads every row, looks up account and pools if asked to, forecasts the run, and saves the result.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -51,19 +51,7 @@ pub async fn plan(
         .as_deref()
         .map(|out| PlanDraft::begin(out, force, &mut settings))
         .transpose()?;
-    let mut rejects = invalid
-        .as_deref()
-        .map(|path| RejectsFile::create(path, &settings))
-        .transpose()?;
-    let input = InputSummary::of(
-        &settings,
-        holds.as_ref(),
-        |reader, row| match &mut rejects {
-            Some(rejects) => rejects.take(reader, row),
-            None => Ok(()),
-        },
-    )?;
-    rejects.map(RejectsFile::finish).transpose()?;
+    let input = read_inputs(&settings, holds.as_ref(), invalid.as_deref())?;
     let mut problems: Vec<String> = input
         .pools
         .keys()
@@ -74,16 +62,10 @@ pub async fn plan(
     } else {
         None
     };
+    let endpoint_name = endpoint.as_deref().unwrap_or("AWS");
     let quotas = read_quotas(quotas);
-    let forecast = forecast(
-        &settings,
-        &input,
-        &quotas,
-        endpoint.as_deref(),
-        online.as_ref(),
-    );
     let mut plan = Plan {
-        forecast,
+        forecast: forecast(&settings, &input, &quotas, endpoint_name, online.as_ref()),
         input,
         holds: !settings.guards.holds.is_empty(),
         now: SystemTime::now(),
@@ -143,6 +125,23 @@ fn read_holds(
     Ok((Some(holds), fingerprints))
 }
 
+/// Reads the inputs, and writes the invalid rows to the file `invalid`, if one is named.
+fn read_inputs(
+    settings: &Settings,
+    holds: Option<&Holds>,
+    invalid: Option<&Path>,
+) -> Result<InputSummary, Error> {
+    let mut rejects = invalid
+        .map(|path| RejectsFile::create(path, settings))
+        .transpose()?;
+    let input = InputSummary::of(settings, holds, |reader, row| match &mut rejects {
+        Some(rejects) => rejects.take(reader, row),
+        None => Ok(()),
+    })?;
+    rejects.map(RejectsFile::finish).transpose()?;
+    Ok(input)
+}
+
 /// Looks up the caller and the pools of the rows.
 async fn look_up(
     settings: &Settings,
@@ -177,12 +176,12 @@ fn forecast(
     settings: &Settings,
     input: &InputSummary,
     quotas: &Quotas,
-    endpoint: Option<&str>,
+    endpoint: &str,
     online: Option<&OnlineFindings>,
 ) -> Forecast {
     let caller = online.and_then(|online| online.caller.as_ref());
     let account = caller.map(|caller| &*caller.account);
-    let learned = learned_quotas(quotas, endpoint.unwrap_or("AWS"), account);
+    let learned = learned_quotas(quotas, endpoint, account);
     let regions = input.calls_by_region().into_iter().map(|(name, calls)| {
         RegionForecast::new(name, calls, &settings.limits, learned.get(name).copied())
     });

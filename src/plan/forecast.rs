@@ -18,7 +18,7 @@ pub struct RegionForecast {
     pub learned: Option<f64>,
     /// Time at that quota, or at the ceiling if that is lower.
     pub seconds_at_learned_rate: Option<f64>,
-    /// Whether the ceiling is lower than the share of the quota that the run would use.
+    /// True if the ceiling is lower than the share of the quota that the run would use.
     pub is_held_back: bool,
 }
 

@@ -107,7 +107,7 @@ impl InputSummary {
             reject(&mut reader, None)?;
             loop {
                 reader.take_valid(|line, values| {
-                    count.valid(PackedPosition::new(number, line), values)
+                    count.valid(PackedPosition::new(number, line), values);
                 });
                 match reader.next().transpose().map_err(failed)? {
                     None => break,
@@ -165,7 +165,7 @@ struct Counter<'a> {
     summary: InputSummary,
     completed: CompletedRows,
     keyer: Keyer,
-    /// Whether the results hold any row, so that a look-up is worth its time.
+    /// True if the results hold any row, so that a look-up is worth its time.
     has_results: bool,
     seen: SeenRows,
     /// Rows to call after which a run stops, and rows called so far.

@@ -17,11 +17,11 @@ const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 pub struct Plan {
     /// The rows of the inputs.
     pub input: InputSummary,
-    /// Whether hold lists were read: then it is shown, too, if no row is held.
+    /// True if hold lists were read: then it is shown, too, if no row is held.
     pub holds: bool,
-    /// How long the run takes.
+    /// Duration of the run.
     pub forecast: Forecast,
-    /// When the plan was made.
+    /// Time at which the plan was made.
     pub now: SystemTime,
     /// The results file of earlier runs, if there is one.
     pub results: Option<PathBuf>,

@@ -98,9 +98,9 @@ pub struct Progress {
     recent: VecDeque<(Duration, u64, u64)>,
     stop: Stop,
     in_vain: Option<Blocked>,
-    /// Whether the first answers have been judged.
+    /// True if the first answers have been judged.
     judged_answers: bool,
-    /// Whether the first rows have been judged.
+    /// True if the first rows have been judged.
     judged_rows: bool,
 }
 

@@ -36,23 +36,23 @@ pub struct Report {
     pub quotas: Vec<LearnedQuota>,
     /// Regions whose quota is not known because calls were throttled at random.
     pub random: Vec<String>,
-    /// Whether hold lists were read: then it is shown, too, if no row is held.
+    /// True if hold lists were read: then it is shown, too, if no row is held.
     pub holds: bool,
     /// Lines of the hold lists that match no row, if all rows were read.
     pub unmatched_holds: Option<u64>,
     /// Length of the run.
     pub elapsed: Duration,
-    /// Whether the inputs were read or counted to their end: otherwise there may be more rows left.
+    /// True if the inputs were read or counted to their end: otherwise there may be more rows left.
     pub counted_to_end: bool,
     /// Rows that were neither read nor counted, if their number is known or can be estimated.
     pub unread: Option<Unread>,
-    /// Whether some of the rows left may have been called without an entry in the results.
+    /// True if some of the rows left may have been called without an entry in the results.
     pub unrecorded: bool,
     /// The exit code.
     pub exit: Exit,
     /// Reason for the end of the run, as a word for scripts.
     pub reason: &'static str,
-    /// What happened and what to do next, unless all went well.
+    /// Explanation of the end and advice, unless all went well.
     pub message: Option<String>,
     /// The next command and what it does, if one is due.
     pub next: Option<(String, String)>,
@@ -92,7 +92,7 @@ pub struct LearnedQuota {
     pub region: String,
     /// The quota in calls per second.
     pub calls_per_second: f64,
-    /// Whether an earlier run has measured it, and this one has not.
+    /// True if an earlier run has measured it, and this one has not.
     pub is_earlier: bool,
 }
 
@@ -273,26 +273,15 @@ impl Report {
 
     /// Writes the rows by outcome.
     fn counts(&self, text: &mut String) {
-        let mut line = |rows: u64, name: &str, note: &str| {
-            let note = if note.is_empty() {
-                String::new()
-            } else {
-                format!("  {note}")
-            };
-            let _ = writeln!(text, "{:>12}  {name}{note}", HumanCount(rows).to_string());
-        };
         let tally = &self.tally;
-        line(tally.read, "rows read", "");
+        line(text, tally.read, "rows read", "");
+        let skipped = if self.mode == "rehearsal" {
+            "done in an earlier rehearsal"
+        } else {
+            "done in an earlier run"
+        };
         for (rows, name, note) in [
-            (
-                tally.skipped,
-                "skipped",
-                if self.mode == "rehearsal" {
-                    "done in an earlier rehearsal"
-                } else {
-                    "done in an earlier run"
-                },
-            ),
+            (tally.skipped, "skipped", skipped),
             (tally.of(Outcome::Unlinked), "unlinked", ""),
             (
                 tally.of(Outcome::NotLinked),
@@ -322,34 +311,52 @@ impl Report {
             (tally.of(Outcome::Invalid), "invalid", "never sent"),
         ] {
             if rows > 0 {
-                line(rows, name, note);
+                line(text, rows, name, note);
             }
         }
+        self.held(text);
+        self.left(text);
+    }
+
+    fn held(&self, text: &mut String) {
+        let tally = &self.tally;
         match tally.of(Outcome::Held) - tally.near_holds {
             0 if self.holds && tally.near_holds == 0 => {
-                line(0, "held", "no row read is of a user on the hold list");
+                line(text, 0, "held", "no row read is of a user on the hold list");
             }
             0 => {}
-            held => line(held, "held", "on the hold list, never sent"),
+            held => line(text, held, "held", "on the hold list, never sent"),
         }
         if tally.near_holds > 0 {
-            line(tally.near_holds, "held", NEAR);
-        }
-        if tally.left > 0 || !self.counted_to_end {
-            let unread = Unread::text(self.unread);
-            let note = match (self.mode, self.counted_to_end) {
-                ("dry_run", true) => "to be called",
-                _ if self.unrecorded => {
-                    "not recorded; some may be unlinked, and the next run tells which"
-                }
-                // Not "untouched": an earlier run may have left some in doubt.
-                (_, true) => "for the next run",
-                (_, false) if tally.left == 0 => &format!("but {unread}"),
-                (_, false) => &format!("for the next run, and {unread}"),
-            };
-            line(tally.left, "left", note);
+            line(text, tally.near_holds, "held", NEAR);
         }
     }
+
+    fn left(&self, text: &mut String) {
+        let left = self.tally.left;
+        if left == 0 && self.counted_to_end {
+            return;
+        }
+        let unread = Unread::text(self.unread);
+        let note = match (self.mode, self.counted_to_end) {
+            ("dry_run", true) => "to be called",
+            _ if self.unrecorded => {
+                "not recorded; some may be unlinked, and the next run tells which"
+            }
+            // Not "untouched": an earlier run may have left some in doubt.
+            (_, true) => "for the next run",
+            (_, false) if left == 0 => &format!("but {unread}"),
+            (_, false) => &format!("for the next run, and {unread}"),
+        };
+        line(text, left, "left", note);
+    }
+}
+
+/// Writes a number of rows, their outcome, and a note unless it is empty.
+fn line(text: &mut String, rows: u64, name: &str, note: &str) {
+    let rows = HumanCount(rows).to_string();
+    let gap = if note.is_empty() { "" } else { "  " };
+    let _ = writeln!(text, "{rows:>12}  {name}{gap}{note}");
 }
 
 /// Returns the summary of a run that could not begin, as one JSON object.

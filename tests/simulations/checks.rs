@@ -296,95 +296,121 @@ struct RowCheck<'a> {
 
 impl RowCheck<'_> {
     fn violations(&self, settled: &[&SettledRow]) -> Vec<&'static str> {
-        let mut violations = Vec::new();
-        let mut unless = |fine: bool, violation| {
-            if !fine {
-                violations.push(violation);
+        let mut violations = failed_checks(&self.calls_are_allowed());
+        violations.extend(match settled {
+            [] => failed_checks(&[(
+                // An HTML reply before Cognito's first answer is another endpoint's: nothing has reached Cognito.
+                !self.is_unanswered() && !self.got(CallResult::Unlinked),
+                "left after a call that may have taken effect",
+            )]),
+            [row] => {
+                let mut violations = failed_checks(&self.is_recorded(row));
+                violations.extend(failed_checks(&self.outcome_is_true(row.outcome)));
+                violations
             }
-        };
-        let result = |result| self.calls.iter().any(|call| call.result == result);
-        let unanswered = result(CallResult::NoReply) || result(CallResult::Cancelled);
-        let lost = unanswered || result(CallResult::Html);
-        let counted = |call: &&&Call| {
+            _ => vec!["recorded more than once"],
+        });
+        violations
+    }
+
+    fn got(&self, result: CallResult) -> bool {
+        self.calls.iter().any(|call| call.result == result)
+    }
+
+    fn is_unanswered(&self) -> bool {
+        self.got(CallResult::NoReply) || self.got(CallResult::Cancelled)
+    }
+
+    /// Checks the calls of the row, whatever its outcome.
+    fn calls_are_allowed(&self) -> [(bool, &'static str); 4] {
+        let is_counted = |call: &&&Call| {
             matches!(
                 call.result,
                 CallResult::NoReply | CallResult::Html | CallResult::InternalError
             )
         };
-        unless(
-            self.calls.iter().filter(counted).count() <= self.most_counted,
-            "tried more often than --max-attempts",
-        );
-        unless(
-            self.calls
-                .is_sorted_by(|a, b| a.ended.is_some_and(|ended| ended <= b.started)),
-            "called again while in flight",
-        );
-        unless(
-            self.calls
-                .windows(2)
-                .all(|pair| pause(pair) >= pair[0].retry_after.unwrap_or_default()),
-            "called again sooner than the service asked for",
-        );
         let effects = self.calls.iter().filter(|call| call.effect).count();
-        unless(
-            usize::from(self.was_linked) == usize::from(self.linked) + effects,
-            "the link is gone without a call, or there after one",
-        );
-        let [row_settled] = settled else {
-            unless(settled.is_empty(), "recorded more than once");
-            // An HTML reply before Cognito's first answer is another endpoint's: nothing has reached Cognito.
-            unless(
-                !unanswered && !result(CallResult::Unlinked),
-                "left after a call that may have accepted effect",
-            );
-            return violations;
-        };
-        unless(
-            row_settled.attempts as usize == self.calls.len(),
-            "attempts are miscounted",
-        );
-        let told_last = self.calls.last().map(|call| call.result);
-        unless(told_last.is_some(), "recorded without a call");
-        match row_settled.outcome {
-            Outcome::Unlinked => {
-                unless(!self.linked, "unlinked, and still linked");
-                unless(
-                    told_last == Some(CallResult::Unlinked),
-                    "unlinked without the service's answer",
-                );
-            }
-            Outcome::NotLinked => {
-                unless(
-                    !self.was_linked && !lost,
-                    "not_linked, and this run may have unlinked it",
-                );
-                unless(
-                    told_last == Some(CallResult::NotLinked),
-                    "not_linked without the service's answer",
-                );
-            }
-            Outcome::UnlinkedReplyLost => {
-                unless(
-                    !self.linked && lost,
-                    "unlinked_reply_lost, and no reply was lost",
-                );
-                unless(
-                    told_last == Some(CallResult::NotLinked),
-                    "unlinked_reply_lost without the service's answer",
-                );
-            }
-            Outcome::Failed => {
-                unless(!lost, "failed, and an attempt may have accepted effect");
-                unless(self.linked == self.was_linked, "failed, and unlinked");
-            }
-            Outcome::InDoubt => {
-                unless(lost, "in_doubt without a lost reply");
-            }
-            Outcome::Invalid | Outcome::Held => unless(false, "a valid row that was not called"),
-        }
-        violations
+        [
+            (
+                self.calls.iter().filter(is_counted).count() <= self.most_counted,
+                "tried more often than --max-attempts",
+            ),
+            (
+                self.calls
+                    .is_sorted_by(|a, b| a.ended.is_some_and(|ended| ended <= b.started)),
+                "called again while in flight",
+            ),
+            (
+                self.calls
+                    .windows(2)
+                    .all(|pair| pause(pair) >= pair[0].retry_after.unwrap_or_default()),
+                "called again sooner than the service asked for",
+            ),
+            (
+                usize::from(self.was_linked) == usize::from(self.linked) + effects,
+                "the link is gone without a call, or there after one",
+            ),
+        ]
     }
+
+    fn is_recorded(&self, row: &SettledRow) -> [(bool, &'static str); 2] {
+        [
+            (
+                row.attempts as usize == self.calls.len(),
+                "attempts are miscounted",
+            ),
+            (!self.calls.is_empty(), "recorded without a call"),
+        ]
+    }
+
+    fn outcome_is_true(&self, outcome: Outcome) -> [(bool, &'static str); 2] {
+        let is_lost = self.is_unanswered() || self.got(CallResult::Html);
+        let last = self.calls.last().map(|call| call.result);
+        let nothing_more = (true, "");
+        match outcome {
+            Outcome::Unlinked => [
+                (!self.linked, "unlinked, and still linked"),
+                (
+                    last == Some(CallResult::Unlinked),
+                    "unlinked without the service's answer",
+                ),
+            ],
+            Outcome::NotLinked => [
+                (
+                    !self.was_linked && !is_lost,
+                    "not_linked, and this run may have unlinked it",
+                ),
+                (
+                    last == Some(CallResult::NotLinked),
+                    "not_linked without the service's answer",
+                ),
+            ],
+            Outcome::UnlinkedReplyLost => [
+                (
+                    !self.linked && is_lost,
+                    "unlinked_reply_lost, and no reply was lost",
+                ),
+                (
+                    last == Some(CallResult::NotLinked),
+                    "unlinked_reply_lost without the service's answer",
+                ),
+            ],
+            Outcome::Failed => [
+                (!is_lost, "failed, and an attempt may have taken effect"),
+                (self.linked == self.was_linked, "failed, and unlinked"),
+            ],
+            Outcome::InDoubt => [(is_lost, "in_doubt without a lost reply"), nothing_more],
+            Outcome::Invalid | Outcome::Held => {
+                [(false, "a valid row that was not called"), nothing_more]
+            }
+        }
+    }
+}
+
+/// Returns the messages of the checks that failed.
+fn failed_checks(checks: &[(bool, &'static str)]) -> Vec<&'static str> {
+    let failed = checks.iter().filter(|(is_fine, _)| !is_fine);
+    failed.map(|(_, message)| *message).collect()
 }
 
 /// Returns the calls that started in a part of the run.

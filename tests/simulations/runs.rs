@@ -116,10 +116,10 @@ async fn simulate_run(calls: SimulatedService, run: &Run, seed: u64, nth: u64) -
         settled: Vec::new(),
         most_open: 0,
     };
-    let (orders, asked) = mpsc::channel(settings.bounds.open_rows + 16);
-    let (tell, done) = mpsc::channel(settings.bounds.open_rows + 16);
-    let writer = tokio::spawn(writer.write(asked, tell));
-    let (stop, told) = watch::channel(Stop::Go);
+    let (orders, to_write) = mpsc::channel(settings.bounds.open_rows + 16);
+    let (written, done) = mpsc::channel(settings.bounds.open_rows + 16);
+    let writer = tokio::spawn(writer.write(to_write, written));
+    let (stop, orders_to_stop) = watch::channel(Stop::Go);
     let context = Arc::new(Context {
         calls: calls.clone(),
         holds: None,
@@ -127,7 +127,7 @@ async fn simulate_run(calls: SimulatedService, run: &Run, seed: u64, nth: u64) -
         policy: settings.policy,
         in_flight: None,
         recorded: Arc::default(),
-        stop: told,
+        stop: orders_to_stop,
         chance: Mutex::new(fastrand::Rng::with_seed(seed ^ 0x5eed ^ (nth << 32))),
         counters: Counters::default(),
     });
@@ -190,7 +190,7 @@ fn links(run: &Run, nth: u64) -> Vec<(u64, Link)> {
 }
 
 fn read(links: Vec<(u64, Link)>, fed: Arc<AtomicUsize>) -> mpsc::Receiver<ReadEvent> {
-    let (engine, rows) = mpsc::channel(READ_AHEAD);
+    let (dispatcher, rows) = mpsc::channel(READ_AHEAD);
     let keyer = Keyer::new([7; 16]);
     let source: Arc<str> = "people.csv".into();
     tokio::spawn(async move {
@@ -210,7 +210,11 @@ fn read(links: Vec<(u64, Link)>, fed: Arc<AtomicUsize>) -> mpsc::Receiver<ReadEv
                     carried: Vec::new(),
                 },
             };
-            if engine.send(ReadEvent::Row(Box::new(row))).await.is_err() {
+            if dispatcher
+                .send(ReadEvent::Row(Box::new(row)))
+                .await
+                .is_err()
+            {
                 return;
             }
             fed.fetch_add(1, Ordering::Relaxed);
@@ -246,11 +250,11 @@ struct Writer {
 impl Writer {
     async fn write(
         mut self,
-        mut asked: mpsc::Receiver<ToRecord>,
-        tell: mpsc::Sender<Recorded>,
+        mut to_write: mpsc::Receiver<ToRecord>,
+        written: mpsc::Sender<Recorded>,
     ) -> Self {
         let mut orders = Vec::with_capacity(BATCH);
-        while asked.recv_many(&mut orders, BATCH).await > 0 {
+        while to_write.recv_many(&mut orders, BATCH).await > 0 {
             let open = self.fed.load(Ordering::Relaxed) - self.settled.len();
             self.most_open = self.most_open.max(open);
             sleep(DISK_TIME).await;
@@ -265,7 +269,7 @@ impl Writer {
             let at = self.began.elapsed();
             let settled = lines.iter().map(|(entry, _)| SettledRow::new(entry, at));
             self.settled.extend(settled);
-            if !lines.is_empty() && tell.send(Recorded::Lines(lines)).await.is_err() {
+            if !lines.is_empty() && written.send(Recorded::Lines(lines)).await.is_err() {
                 break;
             }
         }

@@ -93,7 +93,7 @@ pub(crate) struct Change {
     pub(crate) quota: Option<f64>,
     #[serde(default)]
     pub(crate) faults: Option<Vec<Fault>>,
-    /// Whether no connection succeeds.
+    /// True if no connection succeeds.
     #[serde(default)]
     pub(crate) unreachable: Option<bool>,
 }

@@ -53,7 +53,7 @@ struct RunState {
 /// The calls of a run.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Observed {
-    /// In the order of their start.
+    /// Calls in the order of their start.
     pub(crate) calls: Vec<Call>,
     pub(crate) most_in_flight: usize,
     pub(crate) most_in_flight_of_one_identity: usize,
@@ -68,7 +68,7 @@ pub(crate) struct Call {
     pub(crate) ended: Option<Duration>,
     /// Retry-After of the reply.
     pub(crate) retry_after: Option<Duration>,
-    /// Whether the call removed the link.
+    /// True if the call removed the link.
     pub(crate) effect: bool,
     pub(crate) result: CallResult,
 }
@@ -196,60 +196,51 @@ impl SimulatedService {
             Treatment::Fault(kind) => kind,
         };
         sleep(latency).await;
-        let reply = match kind {
-            FaultKind::Throttle => {
-                let mut reply = Reply::error(
-                    CallResult::Throttled,
-                    "TooManyRequestsException",
-                    400,
-                    "Rate exceeded",
-                );
-                let retry_after = self.state().settings.retry_after;
-                reply.answer.facts.retry_after = retry_after.map(|Time(time)| time);
-                reply
-            }
-            FaultKind::InternalError => Reply::error(
-                CallResult::InternalError,
-                "InternalErrorException",
-                500,
-                "An error",
-            ),
-            FaultKind::ExpiredToken => Reply::error(
-                CallResult::Refused,
-                "ExpiredTokenException",
-                400,
-                "It is expired",
-            ),
-            FaultKind::AccessDenied => Reply::error(
-                CallResult::Refused,
-                "AccessDeniedException",
-                400,
-                "Not allowed",
-            ),
-            FaultKind::BadSignature => Reply::error(
-                CallResult::Refused,
-                "InvalidSignatureException",
-                400,
-                "It is off",
-            ),
-            FaultKind::Html500 => {
-                if self.state().html_takes_effect() {
-                    served.unlink(link);
-                }
-                Reply::html()
-            }
-            FaultKind::ResetBefore => Reply::no_reply(),
-            FaultKind::ResetAfter | FaultKind::Truncate => {
-                served.unlink(link);
-                Reply::no_reply()
-            }
-            FaultKind::Hang => pending().await,
-            FaultKind::HangAfter => {
-                served.unlink(link);
-                pending().await
-            }
+        let takes_effect = match kind {
+            FaultKind::Html500 => self.state().html_takes_effect(),
+            FaultKind::ResetAfter | FaultKind::Truncate | FaultKind::HangAfter => true,
+            _ => false,
         };
+        if takes_effect {
+            served.unlink(link);
+        }
+        if matches!(kind, FaultKind::Hang | FaultKind::HangAfter) {
+            pending::<()>().await;
+        }
+        let mut reply = reply_of(kind);
+        if kind == FaultKind::Throttle {
+            let retry_after = self.state().settings.retry_after;
+            reply.answer.facts.retry_after = retry_after.map(|Time(time)| time);
+        }
         served.reply(reply)
+    }
+}
+
+/// Returns the reply to a call with this fault.
+fn reply_of(fault: FaultKind) -> Reply {
+    let refused = |code, message| Reply::error(CallResult::Refused, code, 400, message);
+    match fault {
+        FaultKind::Throttle => Reply::error(
+            CallResult::Throttled,
+            "TooManyRequestsException",
+            400,
+            "Rate exceeded",
+        ),
+        FaultKind::InternalError => Reply::error(
+            CallResult::InternalError,
+            "InternalErrorException",
+            500,
+            "An error",
+        ),
+        FaultKind::ExpiredToken => refused("ExpiredTokenException", "It is expired"),
+        FaultKind::AccessDenied => refused("AccessDeniedException", "Not allowed"),
+        FaultKind::BadSignature => refused("InvalidSignatureException", "It is off"),
+        FaultKind::Html500 => Reply::html(),
+        FaultKind::ResetBefore
+        | FaultKind::ResetAfter
+        | FaultKind::Truncate
+        | FaultKind::Hang
+        | FaultKind::HangAfter => Reply::no_reply(),
     }
 }
 
