@@ -157,7 +157,7 @@ fn run_rows(
     } else {
         report.text()
     };
-    report.tell_why(json);
+    report.write_reason(json);
     supervisor.print(text)?;
     Ok(report.exit)
 }

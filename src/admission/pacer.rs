@@ -1,23 +1,23 @@
-//! The rate that a Region bears, measured from its answers. Pure: told the time, it never asks for it.
+//! Finds the pace that a Region's quota allows from the Region's own answers. Pure: every function gets the time as an argument.
 //!
-//! A quota is a token bucket. Once a call has been throttled the bucket is empty, and from then on *what is taken a second
-//! is the quota*, whatever the size of the bucket. So the pace goes in flights: it lands below what the last flight has
-//! measured, climbs through it, and the first throttled call ends the flight. What the lower half leaves in the bucket
-//! the upper half takes out of it.
+//! A quota is a token bucket. A throttled call means that the bucket is empty, and from then on *the calls accepted per second
+//! are the quota*, for any size of the bucket. So the pace moves in probe cycles: it backs off to below the last
+//! measurement, ramps up through it, and the next throttled call ends the cycle. What the lower half of a cycle leaves in the
+//! bucket, the upper half takes out of it.
 //!
 //! ```text
-//! search: double until throttled, measure for a while    →  land, climb, throttled, land, climb, …
+//! search: double until throttled, then measure    →  back off, ramp, throttled, back off, ramp, …
 //! ```
 //!
-//! - Calls that started before a landing say nothing about it, and those shortly behind it no more: whoever else was throttled
-//!   has to give way first.
-//! - Alone, each flight measures the same to a call or two, and may take long, so that throttled calls are few. A flight
-//!   that ends before its time, or has taken more or fewer calls, means that the quota has changed or is shared. Then
-//!   flights are short, and as short for a small run as for a large one.
-//! - Runs that share a quota come to equal parts: the larger is throttled more often, and all fall by the same part of
-//!   their pace, but the smaller climbs more of its own in the same time.
-//! - A single throttled call at a pace that was borne before is not heeded; the next one soon behind it is.
-//! - Throttling that stays the same at a seventh of the pace is not the pace's doing; see [`RandomRejections`].
+//! - Calls that started before a back-off say nothing about the pace after it. Neither do calls shortly after it: other
+//!   callers that were throttled at the same time have to slow down first.
+//! - On an unshared quota each cycle measures the same to a call or two, and may be long, so that few calls are throttled. A
+//!   cycle that ends early, or has accepted more or fewer calls than the one before, means that the quota has changed or is
+//!   shared. Cycles are short then, and as short for a small run as for a large one.
+//! - Runs that share a quota converge on equal shares: the faster is throttled more often, and all back off by the same share
+//!   of their pace, but the slower ramps by a larger share of its pace in the same time.
+//! - A single throttled call at a pace that was accepted before is ignored; a second one shortly after it is not.
+//! - Throttling that is as frequent at a seventh of the pace does not depend on the pace; see [`RandomRejections`].
 
 use std::time::Duration;
 
@@ -27,112 +27,140 @@ use super::random_rejections::RandomRejections;
 use super::rate_limit::TIMER_LAG;
 use super::sample_window::SampleWindow;
 
-/// Calls a second with which a search begins, if nobody says where.
-const FIRST: f64 = 10.0;
-/// Slower than this is never useful: one call in ten seconds still finds out whether the throttling is over.
-const SLOWEST: f64 = 0.1;
-/// A search doubles its pace once so many answers to it have come.
+// Paces, in calls per second.
+
+/// Start of a search without a ceiling. Doubled, small quotas throttle more calls at the start of each run.
+const SEARCH_START: f64 = 10.0;
+/// Lowest pace: one call in ten seconds still finds out when throttling ends. Doubled, runs that are only throttled make twice
+/// as many calls.
+const MIN_PACE: f64 = 0.1;
+
+// The search for an unknown quota.
+
+/// Answers at a pace before it is doubled. Doubled, the search takes twice as many round trips.
 const SEARCH_ANSWERS: u32 = 3;
-/// A search measures over the time of this many calls, or a round trip if that is longer.
+/// The search measures for the time that this many calls take, or for a round trip if that is longer. Doubled, twice as many
+/// calls are throttled before the quota is known.
 const SEARCH_CALLS: f64 = 16.0;
-/// From the highest pace of a flight down to its landing, as a part of the pace: half below the quota, half above.
-const DEPTH: f64 = 0.12;
-/// What a run of [`MIDDLING`] calls a second climbs in a second, as a part of its quota. Larger ones climb less and smaller ones
-/// more, by the fifth root: enough to bring runs together that are always throttled at the same time.
-const CLIMB: f64 = 0.08;
-const MIDDLING: f64 = 50.0;
-/// The first flight makes up for what a search was too short to tell.
-const FIRST_CLIMB: f64 = 2.0;
-/// A flight takes as many calls as this at the least: the first, those of a run that shares its quota, and those of a run
-/// that has it alone. In between, each that confirms the one before may take so many times as many; a first one, which
-/// nothing has contradicted, as many as a lone one.
-const FIRST_FLIGHT: f64 = 32.0;
-const SHARED_FLIGHT: f64 = 1.0;
-const LONE_FLIGHT: f64 = 155.0;
-const CONFIRMED: f64 = 2.5;
-/// A quota is seldom less. Who bears fewer calls a second may have come late to one that others use up, and a flight of
-/// his takes no longer than at this pace.
-const SELDOM_LESS: f64 = 5.0;
-/// No flight is meant to take fewer calls: it would confirm nothing, and be followed by another one like it for ever.
-const FEWEST: f64 = 12.0;
-/// A flight is measured as if so many calls at its last pace had been before it: the first call of a flight may be
-/// throttled by chance, the first of several flights hardly.
-const BEFORE: f64 = 10.0;
-/// Two flights agree if they differ by no more calls than these, for either's first and last, and by no more than this part:
-/// calls overtake each other on the way.
-const OFF_CALLS: f64 = 1.25;
-const OFF: f64 = 0.005;
-/// Flights of fewer calls neither confirm nor refute the others.
-const TELLING: f64 = 10.0;
-/// Below this part of the quota a throttled call is odd, unless another has come at most so many calls, or so long, before.
-const ODD_BELOW: f64 = 0.97;
-const ODD_CALLS: f64 = 20.0;
-const ODD_SECONDS: f64 = 0.1;
-/// For so long, or for the time of so many calls, a throttled call does not end a flight.
+
+// The shape of a probe cycle.
+
+/// Back-off from the highest pace of a cycle, as a share of it: half below the quota, half above. Doubled, a bucket
+/// that saves nothing up loses twice as many calls in the lower halves.
+const BACK_OFF_DEPTH: f64 = 0.12;
+/// Ramp per second at a quota of [`RAMP_REFERENCE`] calls per second, as a share of the quota. Larger quotas ramp by less and
+/// smaller ones by more, by the fifth root: enough to bring runs to equal shares that are always throttled at the same time.
+/// Doubled, about twice as many calls are throttled on a shared quota.
+const RAMP: f64 = 0.08;
+const RAMP_REFERENCE: f64 = 50.0;
+/// Factor on the first ramp, which makes up for a search that was too short to measure well.
+const FIRST_RAMP: f64 = 2.0;
+/// Fewest calls of a cycle: of the first one, of one on a shared quota, and of one on an unshared quota. A cycle that confirms
+/// the one before grows by [`CYCLE_GROWTH`]; the first one, which nothing has contradicted, grows to [`SOLE_CYCLE_CALLS`] at
+/// once. `SOLE_CYCLE_CALLS` doubled: half as many calls are throttled, and a raised quota is found half as fast.
+const FIRST_CYCLE_CALLS: f64 = 32.0;
+const SHARED_CYCLE_CALLS: f64 = 1.0;
+const SOLE_CYCLE_CALLS: f64 = 155.0;
+const CYCLE_GROWTH: f64 = 2.5;
+/// Quotas are seldom lower, in calls per second. A run that gets less may have come late to a quota that others use up; its
+/// cycles take no longer than at this pace, so that it gains its share.
+const USUAL_MIN_QUOTA: f64 = 5.0;
+/// Lower bound for the planned calls of a cycle. A shorter one confirms nothing, and would be followed by short ones for ever.
+const MIN_CYCLE_CALLS: f64 = 12.0;
+/// Longest step of a ramp, as a share of the pace: a full bucket hides for a while that the pace is too high.
+const MAX_STEP: f64 = 0.5;
+/// Seconds between two steps of a ramp.
+const STEP_TIME: f64 = 0.4;
+/// Above this multiple of the measured quota, the quota must have grown, and the ramp is steeper by [`OVERSHOOT_RAMP`] per
+/// second for the part beyond. Doubled, a quota that doubles is approached by the slow ramp alone.
+const OVERSHOOT: f64 = 1.06;
+const OVERSHOOT_RAMP: f64 = 0.7;
+
+// The measurement at the end of a cycle.
+
+/// A cycle is measured as if this many calls at its last pace had preceded it: the first call of a cycle may be throttled by
+/// chance, the first calls of several cycles hardly.
+const PRIOR_CALLS: f64 = 10.0;
+/// Two cycles agree if they differ by at most this many calls for each one's first and last, and this share of all: calls
+/// overtake each other on the way.
+const AGREEMENT_CALLS: f64 = 1.25;
+const AGREEMENT_SHARE: f64 = 0.005;
+/// Cycles of fewer calls neither confirm nor refute others.
+const SIGNIFICANT_CALLS: f64 = 10.0;
+/// Largest back-off at once, as the share of the pace that remains: what held the calls back may not have been the pace.
+const DEEPEST_BACK_OFF: f64 = 0.7;
+/// After a ramp by more than this factor the mean of the cycle says little, so that its end counts as much.
+const LONG_RAMP: f64 = 1.3;
+
+// Throttled calls that end no cycle.
+
+/// Below this share of the quota a throttled call is ignored, unless another came at most this many calls, or seconds, before.
+const LONE_REJECTION_BELOW: f64 = 0.97;
+const LONE_REJECTION_CALLS: f64 = 20.0;
+const LONE_REJECTION_SECONDS: f64 = 0.1;
+/// Throttled calls are ignored for this long after a back-off, or for the time of this many calls: they are still the effect
+/// of the higher pace.
 const GRACE: Duration = Duration::from_millis(250);
 const GRACE_CALLS: f64 = 2.0;
-/// At most this part of the pace is taken back at once: what held the calls back may not have been the pace.
-const DEEPEST_CUT: f64 = 0.7;
-/// A flight that has climbed by so much tells little by its mean: its end counts as much.
-const FAR: f64 = 1.3;
-/// From one step of a climb to the next.
-const STEP_TIME: f64 = 0.4;
-/// Seconds without a start, after which what was counted before is forgotten: the input, a gate or a stopped process held calls
-/// back, and not the pace.
+
+// Pauses.
+
+/// Seconds without a start after which the measurement begins again: the input, a circuit breaker or a stopped process held
+/// calls back, and not the pace.
 const IDLE: f64 = 1.0;
-/// Higher than a flight should ever come, there is more than was measured: what is beyond grows by this part a second.
-const BEYOND: f64 = 1.06;
-const BEYOND_CLIMB: f64 = 0.7;
-/// No step is higher than this part of the pace: a full bucket hides for a while that the pace is too high.
-const HIGHEST_STEP: f64 = 0.5;
-/// From one look for more than the part that is used to the next, where a part is left to others.
+/// With `--leave`, time at the reduced pace between two cycles that measure the whole quota. Doubled, a raised quota is
+/// found a minute later.
 const REST: Duration = Duration::from_mins(1);
 
-/// Paces the starts of one Region.
+/// Paces the calls to one Region.
 #[derive(Debug)]
 pub(super) struct Pacer {
+    /// Highest pace that `--rate` allows, in calls per second.
     ceiling: Option<f64>,
-    /// The part of the quota that is used.
+    /// Share of the quota that the run uses; the rest is left to others.
     used: f64,
-    /// Starts a second.
+    /// Calls that may start per second.
     pace: f64,
     next_start: Instant,
     last_start: Instant,
-    /// Calls a second that the Region bears, once a throttled call has told.
+    /// Measured quota in calls per second; none before the first throttled call.
     quota: Option<f64>,
-    /// Nothing was throttled yet.
+    /// True if the pace is still being doubled: nothing was throttled yet.
     searching: bool,
-    /// Calls that started since the pace was set.
+    /// Answers to calls that started since the pace was set.
     step: SampleWindow,
-    /// The last landing, at which pace, and how many calls were taken since, or are under way.
-    landed: Instant,
-    landing_pace: f64,
-    flight: u32,
-    /// Calls of this flight up to the last odd throttled one.
-    odd: u32,
-    /// In a search: calls that started since the first throttled one and before an end.
-    empty: Option<(SampleWindow, Instant)>,
-    /// In a search: what was taken a second before the pace was doubled.
-    taken_before: f64,
-    /// Calls that a flight takes at the least: the more, the surer is the quota.
-    sure: f64,
-    /// Calls that the quota was measured by, with those [`BEFORE`]; none while a search or an earlier run has told it.
-    measured_by: f64,
-    /// Until when the pace is not raised, since a part is left to others.
-    resting: Option<Instant>,
+    /// Start of the cycle, and the pace at that time.
+    cycle_began: Instant,
+    cycle_start_pace: f64,
+    /// Calls of the cycle that were accepted or are in flight.
+    cycle_calls: u32,
+    /// Value of `cycle_calls` at the last throttled call that was ignored.
+    lone_rejection_at: u32,
+    /// During a search: answers to calls that started since the first throttled one and before an end.
+    drained: Option<(SampleWindow, Instant)>,
+    /// During a search: calls accepted per second before the pace was doubled.
+    accepted_before: f64,
+    /// Fewest calls of a cycle: the more, the surer is the quota.
+    min_cycle_calls: f64,
+    /// Calls in the sample that measured the quota, [`PRIOR_CALLS`] included; zero if a search or an earlier run did.
+    sample_calls: f64,
+    /// End of the time at the reduced pace, during which there is no ramp.
+    resting_until: Option<Instant>,
+    /// Moving average in seconds; zero before the first answer.
     latency: f64,
-    chance: RandomRejections,
+    random_rejections: RandomRejections,
 }
 
 impl Pacer {
-    /// `quota` is what an earlier run has measured, and `leave` the part of it, from 0 to 1, that is left to others.
+    /// Creates a pacer that starts near `quota`, which an earlier run has measured, or searches for it. `leave` is the share of
+    /// the quota, from 0 to 1, that is left to others.
     pub(super) fn new(ceiling: Option<f64>, leave: f64, quota: Option<f64>, now: Instant) -> Self {
         let used = 1.0 - leave;
         let begin = match quota {
-            Some(quota) => quota * used * (1.0 - DEPTH / 2.0),
-            None => ceiling.unwrap_or(FIRST),
+            Some(quota) => quota * used * (1.0 - BACK_OFF_DEPTH / 2.0),
+            None => ceiling.unwrap_or(SEARCH_START),
         };
-        let mut controller = Self {
+        let mut pacer = Self {
             ceiling,
             used,
             pace: begin,
@@ -141,57 +169,57 @@ impl Pacer {
             quota,
             searching: quota.is_none(),
             step: SampleWindow::new(now),
-            landed: now,
-            landing_pace: begin,
-            flight: 0,
-            odd: 0,
-            empty: None,
-            taken_before: 0.0,
-            sure: FIRST_FLIGHT,
-            measured_by: 0.0,
-            resting: None,
+            cycle_began: now,
+            cycle_start_pace: begin,
+            cycle_calls: 0,
+            lone_rejection_at: 0,
+            drained: None,
+            accepted_before: 0.0,
+            min_cycle_calls: FIRST_CYCLE_CALLS,
+            sample_calls: 0.0,
+            resting_until: None,
             latency: 0.0,
-            chance: RandomRejections::default(),
+            random_rejections: RandomRejections::default(),
         };
-        controller.set(begin, now);
-        controller
+        pacer.set_pace(begin, now);
+        pacer
     }
 
-    /// Starts a second that are allowed now, if throttling holds the Region below its ceiling.
+    /// Returns the present pace in calls per second, if throttling holds it below the ceiling.
     pub(super) fn limit(&self) -> Option<f64> {
         (self.quota.is_some() && !self.is_at_ceiling()).then_some(self.pace)
     }
 
-    /// Calls a second that the Region bears, if that has been found.
+    /// Returns the quota in calls per second, if it was measured.
     pub(super) fn quota(&self) -> Option<f64> {
         self.quota
     }
 
-    /// Returns whether calls may be throttled at random: then what has been found is no quota.
+    /// Returns whether calls may be throttled at random: the measurement is no quota then.
     pub(super) fn is_random(&self) -> bool {
-        self.chance.is_suspected()
+        self.random_rejections.is_suspected()
     }
 
-    /// Calls in flight that the pace comes to (Little's law), once an answer has told how long one takes.
-    pub(super) fn calls_in_flight(&self) -> Option<f64> {
+    /// Returns the calls in flight that the pace needs, by Little's law; none before the first answer has shown the latency.
+    pub(super) fn target_in_flight(&self) -> Option<f64> {
         (self.latency > 0.0).then_some(self.pace * self.latency)
     }
 
-    /// When the next call may start.
-    pub(super) fn due(&self) -> Instant {
+    /// Returns when the next call may start.
+    pub(super) fn next_start(&self) -> Instant {
         self.next_start
     }
 
-    /// Notes that a call starts.
+    /// Records that a call starts.
     pub(super) fn start(&mut self, now: Instant) {
         let idle = (now - self.last_start).as_secs_f64();
         if idle > IDLE.max(4.0 / self.pace) {
-            self.measure_anew(now);
+            self.restart_cycle(now);
         }
         self.last_start = now;
-        self.flight += 1;
+        self.cycle_calls += 1;
         if self.is_at_ceiling() {
-            // It has bursts, and the ceiling alone decides.
+            // The rate limit allows bursts, and it alone decides.
             self.next_start = now;
             return;
         }
@@ -203,7 +231,7 @@ impl Pacer {
 
     /// Takes back the last start: the call was not made.
     pub(super) fn not_started(&mut self) {
-        self.flight = self.flight.saturating_sub(1);
+        self.cycle_calls = self.cycle_calls.saturating_sub(1);
         let spacing = Duration::from_secs_f64(1.0 / self.pace);
         self.next_start = self
             .next_start
@@ -211,101 +239,105 @@ impl Pacer {
             .unwrap_or(self.next_start);
     }
 
-    /// The Region took a call that `started` then.
-    pub(super) fn taken(&mut self, started: Instant, now: Instant) {
+    /// Records that the Region accepted a call that started at `started`.
+    pub(super) fn accepted(&mut self, started: Instant, now: Instant) {
         if !self.count(started, now, true) {
             return;
         }
-        self.chance.answered(false, self.pace, self.quota);
+        self.random_rejections
+            .answered(false, self.pace, self.quota);
         if self.searching {
             self.search(now);
         } else {
-            self.climb(now);
+            self.ramp(now);
         }
     }
 
-    /// The Region refused a call that `started` then for its rate.
+    /// Records that the Region throttled a call that started at `started`.
     pub(super) fn throttled(&mut self, started: Instant, now: Instant) {
         if !self.count(started, now, false) {
             return;
         }
-        self.flight = self.flight.saturating_sub(1);
-        let by_chance = self.chance.answered(true, self.pace, self.quota);
+        self.cycle_calls = self.cycle_calls.saturating_sub(1);
+        let tolerated = self.random_rejections.answered(true, self.pace, self.quota);
         if self.searching {
             let long = Duration::from_secs_f64(self.latency.max(SEARCH_CALLS / self.pace));
-            self.empty
+            self.drained
                 .get_or_insert((SampleWindow::new(started), started + long));
             self.search(now);
-        } else if !by_chance {
-            self.end_flight(started, now);
+        } else if !tolerated {
+            self.end_cycle(started, now);
         }
     }
 
-    /// Whether the call started at the present pace.
-    fn count(&mut self, started: Instant, now: Instant, taken: bool) -> bool {
+    /// Counts an answer. Returns whether its call started at the present pace.
+    fn count(&mut self, started: Instant, now: Instant, accepted: bool) -> bool {
         let latency = now.saturating_duration_since(started).as_secs_f64();
         self.latency += (latency - self.latency) * if self.latency > 0.0 { 0.1 } else { 1.0 };
-        if let Some((empty, end)) = &mut self.empty
+        if let Some((drained, end)) = &mut self.drained
             && started < *end
         {
-            empty.count(started, taken);
+            drained.count(started, accepted);
         }
-        self.step.count(started, taken)
+        self.step.count(started, accepted)
     }
 
+    /// Doubles the pace until calls are throttled, then measures the quota.
     fn search(&mut self, now: Instant) {
         let pace = self.pace;
-        let Some((empty, end)) = self.empty else {
-            // What the concurrency or the input holds back says nothing about a higher pace.
+        let Some((drained, end)) = self.drained else {
+            // A pace that concurrency or input kept the calls from reaching says nothing about a higher one.
             if self.step.answers() >= SEARCH_ANSWERS && self.is_reached(now) {
-                self.taken_before = pace;
-                self.set(pace * 2.0, now);
+                self.accepted_before = pace;
+                self.set_pace(pace * 2.0, now);
                 // The next start was due at the old pace.
                 let due = self.last_start + Duration::from_secs_f64(1.0 / self.pace);
                 self.next_start = self.next_start.min(due);
             }
             return;
         };
-        // Answers come in another order than calls started: those until the end are all there when later ones are.
-        let long = end - empty.since();
+        // Answers arrive in another order than calls start: those before the end are complete once later ones have arrived.
+        let long = end - drained.since();
         if self.step.last() < end + long {
             return;
         }
-        if f64::from(empty.taken()) < SEARCH_CALLS / 4.0 && pace * self.latency > SEARCH_CALLS {
-            // A round trip was too short to tell. At half the pace the bucket stays empty, with fewer throttled.
-            self.empty = None;
-            self.set(pace / 2.0, now);
+        if f64::from(drained.accepted()) < SEARCH_CALLS / 4.0 && pace * self.latency > SEARCH_CALLS
+        {
+            // A round trip was too short to measure. At half the pace the bucket stays empty, with fewer calls throttled.
+            self.drained = None;
+            self.set_pace(pace / 2.0, now);
             return;
         }
-        let quota = f64::from(empty.taken().max(1)) / long.as_secs_f64();
-        if quota > pace * 0.66 && quota > self.taken_before * 1.3 && !self.is_at_ceiling() {
-            // Few are throttled and more are taken than before: whoever else uses the quota gives way.
-            self.taken_before = quota;
-            self.empty = None;
-            self.set(pace * 2.0, now);
+        let quota = f64::from(drained.accepted().max(1)) / long.as_secs_f64();
+        if quota > pace * 0.66 && quota > self.accepted_before * 1.3 && !self.is_at_ceiling() {
+            // Few calls are throttled and more are accepted than before: other callers of the quota give way.
+            self.accepted_before = quota;
+            self.drained = None;
+            self.set_pace(pace * 2.0, now);
             return;
         }
         self.searching = false;
-        self.chance = RandomRejections::default();
-        self.empty = None;
+        self.random_rejections = RandomRejections::default();
+        self.drained = None;
         let quota = quota.min(pace);
-        self.land(quota, quota * (1.0 - DEPTH / 2.0), now);
+        self.back_off(quota, quota * (1.0 - BACK_OFF_DEPTH / 2.0), now);
     }
 
     fn is_at_ceiling(&self) -> bool {
         self.ceiling.is_some_and(|ceiling| self.pace >= ceiling)
     }
 
-    fn climb(&mut self, now: Instant) {
-        if let Some(until) = self.resting {
+    /// Raises the pace by a step, if it is time for one.
+    fn ramp(&mut self, now: Instant) {
+        if let Some(until) = self.resting_until {
             if now < until {
                 return;
             }
-            self.resting = None;
-            // What the bucket has saved up is measured with the first flight: only those behind it tell.
-            self.sure = SHARED_FLIGHT / CONFIRMED;
-            self.set(self.expected() * (1.0 - DEPTH / 2.0), now);
-            self.measure_anew(now);
+            self.resting_until = None;
+            // The first cycle also measures what the bucket saved up during the rest; only those after it count.
+            self.min_cycle_calls = SHARED_CYCLE_CALLS / CYCLE_GROWTH;
+            self.set_pace(self.expected() * (1.0 - BACK_OFF_DEPTH / 2.0), now);
+            self.restart_cycle(now);
             return;
         }
         let seconds = (now - self.step.since()).as_secs_f64();
@@ -313,109 +345,119 @@ impl Pacer {
             return;
         }
         let quota = self.expected();
-        let beyond = (self.pace / quota - BEYOND).max(0.0);
-        let climb = self.climb_a_second() * quota + beyond * BEYOND_CLIMB * self.pace;
-        let highest = self.pace * HIGHEST_STEP;
-        self.set(self.pace + (climb * seconds).min(highest), now);
+        let overshoot = (self.pace / quota - OVERSHOOT).max(0.0);
+        let ramp = self.ramp_per_second() * quota + overshoot * OVERSHOOT_RAMP * self.pace;
+        let highest = self.pace * MAX_STEP;
+        self.set_pace(self.pace + (ramp * seconds).min(highest), now);
     }
 
-    /// The quota as far as it is known: without one, nothing was throttled yet.
+    /// Returns the measured quota, or the pace while nothing was throttled.
     fn expected(&self) -> f64 {
         self.quota.unwrap_or(self.pace)
     }
 
-    /// As a part of the quota.
-    fn climb_a_second(&self) -> f64 {
+    /// Returns the ramp per second as a share of the quota.
+    fn ramp_per_second(&self) -> f64 {
         let quota = self.expected();
-        let first = if self.is_first() { FIRST_CLIMB } else { 1.0 };
-        let shared = CLIMB * first * (MIDDLING / quota).powf(0.2);
-        shared.min(DEPTH * quota.max(SELDOM_LESS) / self.sure.max(FEWEST))
+        let first = if self.is_unmeasured() {
+            FIRST_RAMP
+        } else {
+            1.0
+        };
+        let shared = RAMP * first * (RAMP_REFERENCE / quota).powf(0.2);
+        shared.min(
+            BACK_OFF_DEPTH * quota.max(USUAL_MIN_QUOTA) / self.min_cycle_calls.max(MIN_CYCLE_CALLS),
+        )
     }
 
-    /// No flight has measured the quota yet.
-    fn is_first(&self) -> bool {
-        self.measured_by == 0.0
+    /// Returns whether no cycle has measured the quota yet.
+    fn is_unmeasured(&self) -> bool {
+        self.sample_calls == 0.0
     }
 
-    /// Whether calls come as fast as the pace allows.
+    /// Returns whether calls start as fast as the pace allows.
     fn is_reached(&self, now: Instant) -> bool {
         let seconds = (now - self.step.since()).as_secs_f64() - self.latency;
         f64::from(self.step.answers() + 1) >= 0.7 * self.pace * seconds
     }
 
-    /// A call of this flight was throttled: the bucket is empty.
-    fn end_flight(&mut self, throttled: Instant, now: Instant) {
+    /// Measures the quota from the cycle that a throttled call ends, and backs off. Ignores the call if it is a lone one or comes
+    /// too soon after the last back-off.
+    fn end_cycle(&mut self, throttled: Instant, now: Instant) {
         let pace = self.pace;
         let grace = GRACE.as_secs_f64().max(GRACE_CALLS / pace);
-        if (throttled - self.landed).as_secs_f64() < grace.max(self.latency) {
+        if (throttled - self.cycle_began).as_secs_f64() < grace.max(self.latency) {
             return;
         }
         let expected = self.expected();
-        if !self.is_first() && pace < expected * ODD_BELOW {
-            let since = f64::from(self.flight.saturating_sub(self.odd));
-            if since > ODD_CALLS.max(ODD_SECONDS * pace) {
-                self.odd = self.flight;
+        if !self.is_unmeasured() && pace < expected * LONE_REJECTION_BELOW {
+            let since = f64::from(self.cycle_calls.saturating_sub(self.lone_rejection_at));
+            if since > LONE_REJECTION_CALLS.max(LONE_REJECTION_SECONDS * pace) {
+                self.lone_rejection_at = self.cycle_calls;
                 return;
             }
         }
-        // What has started was taken, up to now: calls that are still under way are not missing.
-        let calls = f64::from(self.flight);
-        let seconds = (now - self.landed).as_secs_f64();
-        let measured = (calls + BEFORE) / (seconds + BEFORE / pace);
-        let measured = measured.clamp(pace * DEEPEST_CUT, pace);
+        // Every call that started was accepted up to now: those still in flight are not missing.
+        let calls = f64::from(self.cycle_calls);
+        let seconds = (now - self.cycle_began).as_secs_f64();
+        let measured = (calls + PRIOR_CALLS) / (seconds + PRIOR_CALLS / pace);
+        let measured = measured.clamp(pace * DEEPEST_BACK_OFF, pace);
 
-        let early = self.measured_by >= TELLING + BEFORE && pace < expected;
-        let agreed = OFF_CALLS * (1.0 + calls / self.measured_by) + OFF * calls;
-        let off = !self.is_first() && (measured - expected).abs() * seconds > agreed;
-        if early || off {
-            self.sure = SHARED_FLIGHT;
-        } else if calls >= TELLING {
-            self.sure = if self.is_first() {
-                LONE_FLIGHT
+        let early = self.sample_calls >= SIGNIFICANT_CALLS + PRIOR_CALLS && pace < expected;
+        let agreed = AGREEMENT_CALLS * (1.0 + calls / self.sample_calls) + AGREEMENT_SHARE * calls;
+        let differs = !self.is_unmeasured() && (measured - expected).abs() * seconds > agreed;
+        if early || differs {
+            self.min_cycle_calls = SHARED_CYCLE_CALLS;
+        } else if calls >= SIGNIFICANT_CALLS {
+            self.min_cycle_calls = if self.is_unmeasured() {
+                SOLE_CYCLE_CALLS
             } else {
-                (self.sure * CONFIRMED).min(LONE_FLIGHT)
+                (self.min_cycle_calls * CYCLE_GROWTH).min(SOLE_CYCLE_CALLS)
             };
         }
-        self.measured_by = calls + BEFORE;
-        let (by_mean, by_end) = (measured * (1.0 - DEPTH / 2.0), pace * (1.0 - DEPTH));
-        let next = if pace > self.landing_pace * FAR {
+        self.sample_calls = calls + PRIOR_CALLS;
+        let by_mean = measured * (1.0 - BACK_OFF_DEPTH / 2.0);
+        let by_end = pace * (1.0 - BACK_OFF_DEPTH);
+        let next = if pace > self.cycle_start_pace * LONG_RAMP {
             f64::midpoint(by_mean, by_end)
         } else {
             by_mean.min(by_end)
         };
-        self.land(measured, next, now);
+        self.back_off(measured, next, now);
     }
 
-    fn land(&mut self, quota: f64, pace: f64, now: Instant) {
-        self.quota = Some(quota.max(SLOWEST));
-        self.resting = None;
-        if self.used < 1.0 && !self.is_first() && self.sure > SHARED_FLIGHT {
-            self.resting = Some(now + REST);
-            self.set(quota * self.used, now);
+    /// Begins a cycle at `pace`, or, where a share is left to others, rests at that share of the quota.
+    fn back_off(&mut self, quota: f64, pace: f64, now: Instant) {
+        self.quota = Some(quota.max(MIN_PACE));
+        self.resting_until = None;
+        if self.used < 1.0 && !self.is_unmeasured() && self.min_cycle_calls > SHARED_CYCLE_CALLS {
+            self.resting_until = Some(now + REST);
+            self.set_pace(quota * self.used, now);
         } else {
-            self.set(pace, now);
+            self.set_pace(pace, now);
         }
-        self.begin_flight(now);
+        self.begin_cycle(now);
         self.next_start = now + Duration::from_secs_f64(1.0 / self.pace);
     }
 
-    fn measure_anew(&mut self, now: Instant) {
-        self.empty = None;
+    /// Discards the samples of the present cycle, which were not limited by the pace.
+    fn restart_cycle(&mut self, now: Instant) {
+        self.drained = None;
         self.step = SampleWindow::new(now);
-        self.begin_flight(now);
+        self.begin_cycle(now);
     }
 
-    /// At the present pace.
-    fn begin_flight(&mut self, now: Instant) {
-        self.landed = now;
-        self.landing_pace = self.pace;
-        self.flight = 0;
-        self.odd = 0;
+    /// Begins a cycle at the present pace.
+    fn begin_cycle(&mut self, now: Instant) {
+        self.cycle_began = now;
+        self.cycle_start_pace = self.pace;
+        self.cycle_calls = 0;
+        self.lone_rejection_at = 0;
     }
 
-    fn set(&mut self, pace: f64, now: Instant) {
+    fn set_pace(&mut self, pace: f64, now: Instant) {
         let highest = self.ceiling.unwrap_or(f64::MAX).min(1e9);
-        self.pace = pace.max(SLOWEST).min(highest);
+        self.pace = pace.max(MIN_PACE).min(highest);
         self.step = SampleWindow::new(now);
     }
 }

@@ -2,196 +2,202 @@ use super::*;
 
 const MS: Duration = Duration::from_millis(1);
 
-/// A service with a quota, seen through a controller: calls start when they are due and are answered 40 ms later.
-struct Stage {
-    controller: Pacer,
+/// A service with a quota, called by a pacer: calls start when they are due and are answered 40 ms later.
+struct Simulation {
+    pacer: Pacer,
     now: Instant,
     quota: f64,
     tokens: f64,
-    under_way: std::collections::VecDeque<(Instant, bool)>,
+    in_flight: std::collections::VecDeque<(Instant, bool)>,
 }
 
-impl Stage {
-    fn new(controller: impl FnOnce(Instant) -> Pacer, quota: f64) -> Self {
+impl Simulation {
+    fn new(pacer: impl FnOnce(Instant) -> Pacer, quota: f64) -> Self {
         let now = Instant::now();
         Self {
-            controller: controller(now),
+            pacer: pacer(now),
             now,
             quota,
             tokens: 1.0,
-            under_way: std::collections::VecDeque::new(),
+            in_flight: std::collections::VecDeque::new(),
         }
     }
 
-    /// Calls taken and throttled a second.
-    fn play(&mut self, seconds: u32) -> (f64, f64) {
-        let (mut taken, mut throttled) = (0_u32, 0_u32);
+    /// Runs for some seconds. Returns the calls accepted and throttled per second.
+    fn run(&mut self, seconds: u32) -> (f64, f64) {
+        let (mut accepted, mut throttled) = (0_u32, 0_u32);
         for _ in 0..seconds * 1000 {
             self.now += MS;
             self.tokens = (self.tokens + self.quota / 1000.0).min((self.quota / 5.0).max(1.0));
-            while let Some((started, took)) = self.under_way.front().copied()
+            while let Some((started, is_accepted)) = self.in_flight.front().copied()
                 && self.now - started >= MS * 40
             {
-                self.under_way.pop_front();
-                if took {
-                    self.controller.taken(started, self.now);
+                self.in_flight.pop_front();
+                if is_accepted {
+                    self.pacer.accepted(started, self.now);
                 } else {
-                    self.controller.throttled(started, self.now);
+                    self.pacer.throttled(started, self.now);
                 }
             }
-            while self.controller.due() <= self.now && self.under_way.len() < 200 {
-                self.controller.start(self.now);
-                let took = self.tokens >= 1.0;
-                self.tokens -= if took { 1.0 } else { 0.0 };
-                taken += u32::from(took);
-                throttled += u32::from(!took);
-                self.under_way.push_back((self.now, took));
+            while self.pacer.next_start() <= self.now && self.in_flight.len() < 200 {
+                self.pacer.start(self.now);
+                let is_accepted = self.tokens >= 1.0;
+                self.tokens -= if is_accepted { 1.0 } else { 0.0 };
+                accepted += u32::from(is_accepted);
+                throttled += u32::from(!is_accepted);
+                self.in_flight.push_back((self.now, is_accepted));
             }
         }
         let seconds = f64::from(seconds);
-        (f64::from(taken) / seconds, f64::from(throttled) / seconds)
+        (
+            f64::from(accepted) / seconds,
+            f64::from(throttled) / seconds,
+        )
     }
 }
 
 #[test]
-fn at_the_ceiling_until_throttled() {
+fn the_pace_is_the_ceiling_until_a_call_is_throttled() {
     let now = Instant::now();
-    let mut controller = Pacer::new(Some(10.0), 0.0, None, now);
+    let mut pacer = Pacer::new(Some(10.0), 0.0, None, now);
     for nth in 0..100 {
         let at = now + MS * 10 * nth;
-        controller.start(at);
-        controller.taken(at, at + MS * 40);
-        assert!(controller.due() <= at, "the ceiling alone decides");
+        pacer.start(at);
+        pacer.accepted(at, at + MS * 40);
+        assert!(pacer.next_start() <= at, "only the ceiling limits");
     }
-    assert_eq!(controller.limit(), None);
-    assert_eq!(controller.quota(), None);
+    assert_eq!(pacer.limit(), None);
+    assert_eq!(pacer.quota(), None);
 }
 
 #[test]
 fn an_unknown_quota_is_found_and_used() {
     for quota in [10.0, 50.0, 200.0, 1000.0] {
-        let mut stage = Stage::new(|now| Pacer::new(None, 0.0, None, now), quota);
-        let (early, _) = stage.play(5);
-        let (taken, throttled) = stage.play(60);
+        let mut simulation = Simulation::new(|now| Pacer::new(None, 0.0, None, now), quota);
+        let (early, _) = simulation.run(5);
+        let (accepted, throttled) = simulation.run(60);
         assert!(early > quota * 0.75, "{early} of {quota} at first");
-        assert!(taken > quota * 0.96, "{taken} of {quota}");
-        assert!(throttled < taken * 0.02, "{throttled} of {taken} throttled");
+        assert!(accepted > quota * 0.96, "{accepted} of {quota}");
+        assert!(
+            throttled < accepted * 0.02,
+            "{throttled} of {accepted} throttled"
+        );
     }
 }
 
 #[test]
-fn a_quota_that_is_known_is_neither_searched_nor_exceeded() {
-    let mut stage = Stage::new(|now| Pacer::new(None, 0.0, Some(50.0), now), 50.0);
-    let (taken, throttled) = stage.play(5);
-    assert!(taken > 45.0, "{taken}");
+fn a_known_quota_is_neither_searched_nor_exceeded() {
+    let mut simulation = Simulation::new(|now| Pacer::new(None, 0.0, Some(50.0), now), 50.0);
+    let (accepted, throttled) = simulation.run(5);
+    assert!(accepted > 45.0, "{accepted}");
     assert!(throttled < 1.0, "{throttled}");
 }
 
 #[test]
 fn a_share_is_left_to_others() {
-    let mut stage = Stage::new(|now| Pacer::new(None, 0.2, None, now), 100.0);
-    stage.play(60);
-    let (taken, throttled) = stage.play(300);
-    assert!((78.0..84.0).contains(&taken), "{taken}");
+    let mut simulation = Simulation::new(|now| Pacer::new(None, 0.2, None, now), 100.0);
+    simulation.run(60);
+    let (accepted, throttled) = simulation.run(300);
+    assert!((78.0..84.0).contains(&accepted), "{accepted}");
     assert!(throttled < 0.5, "{throttled}");
-    // What the bucket has saved up in the rest is not measured with it.
-    let quota = stage.controller.quota().expect("it was found");
+    // What the bucket saved up during the rest is not measured.
+    let quota = simulation.pacer.quota().expect("it was found");
     assert!((97.0..=103.0).contains(&quota), "{quota}");
 }
 
 #[test]
-fn a_quota_that_changes_is_followed() {
-    let mut stage = Stage::new(|now| Pacer::new(None, 0.0, None, now), 100.0);
-    stage.play(20);
-    stage.quota = 40.0;
-    stage.play(3);
-    let (taken, throttled) = stage.play(5);
-    assert!(taken > 36.0, "{taken}");
+fn a_changed_quota_is_followed() {
+    let mut simulation = Simulation::new(|now| Pacer::new(None, 0.0, None, now), 100.0);
+    simulation.run(20);
+    simulation.quota = 40.0;
+    simulation.run(3);
+    let (accepted, throttled) = simulation.run(5);
+    assert!(accepted > 36.0, "{accepted}");
     assert!(throttled < 2.0, "{throttled}");
-    stage.quota = 80.0;
-    stage.play(15);
-    let (taken, _) = stage.play(5);
-    assert!(taken > 72.0, "{taken}");
+    simulation.quota = 80.0;
+    simulation.run(15);
+    let (accepted, _) = simulation.run(5);
+    assert!(accepted > 72.0, "{accepted}");
 }
 
 #[test]
-fn a_small_quota_is_no_reason_for_more_throttling() {
-    // With a bucket of a single call, too.
+fn small_quotas_are_not_throttled_more() {
+    // Also with a bucket of a single call.
     for quota in [2.0, 5.0] {
-        let mut stage = Stage::new(|now| Pacer::new(None, 0.0, None, now), quota);
-        stage.play(30);
-        let (taken, throttled) = stage.play(300);
-        assert!(taken > quota * 0.85, "{taken} of {quota}");
-        assert!(throttled < taken * 0.03, "{throttled} of {taken} throttled");
+        let mut simulation = Simulation::new(|now| Pacer::new(None, 0.0, None, now), quota);
+        simulation.run(30);
+        let (accepted, throttled) = simulation.run(300);
+        assert!(accepted > quota * 0.85, "{accepted} of {quota}");
+        assert!(
+            throttled < accepted * 0.03,
+            "{throttled} of {accepted} throttled"
+        );
     }
 }
 
 #[test]
-fn flights_that_are_refuted_again_and_again_are_long_enough_to_be_confirmed() {
+fn cycles_on_a_shared_quota_are_long_enough_to_be_confirmed() {
     for quota in [5.0, 10.0, 50.0, 1000.0] {
-        let mut controller = Pacer::new(None, 0.0, Some(quota), Instant::now());
-        controller.measured_by = 30.0;
-        controller.sure = SHARED_FLIGHT;
-        let calls = quota * DEPTH / controller.climb_a_second();
-        assert!(calls > TELLING, "{calls} at {quota}");
+        let mut pacer = Pacer::new(None, 0.0, Some(quota), Instant::now());
+        pacer.sample_calls = 30.0;
+        pacer.min_cycle_calls = SHARED_CYCLE_CALLS;
+        let calls = quota * BACK_OFF_DEPTH / pacer.ramp_per_second();
+        assert!(calls > SIGNIFICANT_CALLS, "{calls} at {quota}");
     }
 }
 
 #[test]
-fn one_odd_throttled_call_is_not_heeded_and_the_next_one_is() {
-    let mut stage = Stage::new(|now| Pacer::new(None, 0.0, None, now), 100.0);
-    stage.play(60);
-    let below = |controller: &Pacer| {
-        let quota = controller.quota().expect("it was found");
-        controller.pace < quota * ODD_BELOW && controller.flight > 30
+fn a_lone_throttled_call_is_ignored_and_a_second_one_is_not() {
+    let mut simulation = Simulation::new(|now| Pacer::new(None, 0.0, None, now), 100.0);
+    simulation.run(60);
+    let below = |pacer: &Pacer| {
+        let quota = pacer.quota().expect("it was found");
+        pacer.pace < quota * LONE_REJECTION_BELOW && pacer.cycle_calls > 30
     };
     let found = (0..60).any(|_| {
-        stage.play(1);
-        below(&stage.controller)
+        simulation.run(1);
+        below(&simulation.pacer)
     });
-    assert!(found, "a flight begins below the quota");
-    let before = stage.controller.pace;
-    stage.controller.throttled(stage.now, stage.now);
-    assert!((stage.controller.pace - before).abs() < 1e-9);
-    stage.controller.throttled(stage.now, stage.now);
-    assert!(stage.controller.pace < before);
+    assert!(found, "a cycle begins below the quota");
+    let before = simulation.pacer.pace;
+    simulation.pacer.throttled(simulation.now, simulation.now);
+    assert!((simulation.pacer.pace - before).abs() < 1e-9);
+    simulation.pacer.throttled(simulation.now, simulation.now);
+    assert!(simulation.pacer.pace < before);
 }
 
 #[test]
-fn a_small_part_is_no_resting_place() {
-    // Somebody else has the quota, and then leaves.
-    let mut stage = Stage::new(|now| Pacer::new(None, 0.0, Some(2.0), now), 2.0);
-    stage.play(120);
-    let small = stage.controller.pace;
-    stage.quota = 50.0;
-    stage.play(45);
-    assert!(stage.controller.pace > small * 10.0, "{small}");
+fn a_run_with_a_small_share_grows_when_the_others_leave() {
+    // Another caller uses the quota, and then stops.
+    let mut simulation = Simulation::new(|now| Pacer::new(None, 0.0, Some(2.0), now), 2.0);
+    simulation.run(120);
+    let small = simulation.pacer.pace;
+    simulation.quota = 50.0;
+    simulation.run(45);
+    assert!(simulation.pacer.pace > small * 10.0, "{small}");
 }
 
 #[test]
-fn calls_of_one_round_trip_cut_once() {
+fn throttled_calls_of_one_round_trip_back_off_once() {
     let now = Instant::now();
-    let mut controller = Pacer::new(None, 0.0, Some(100.0), now);
-    let before = controller.pace;
+    let mut pacer = Pacer::new(None, 0.0, Some(100.0), now);
+    let before = pacer.pace;
     for call in 0..30 {
-        controller.throttled(now + MS * call, now + MS * 50);
+        pacer.throttled(now + MS * call, now + MS * 50);
     }
     assert!(
-        controller.pace >= before * DEEPEST_CUT * (1.0 - DEPTH),
-        "{controller:?}"
+        pacer.pace >= before * DEEPEST_BACK_OFF * (1.0 - BACK_OFF_DEPTH),
+        "{pacer:?}"
     );
 }
 
 #[test]
-fn never_slower_than_the_slowest() {
+fn the_pace_never_falls_below_its_minimum() {
     let mut now = Instant::now();
-    let mut controller = Pacer::new(Some(10.0), 0.0, None, now);
+    let mut pacer = Pacer::new(Some(10.0), 0.0, None, now);
     for _ in 0..1000 {
         now += MS * 100;
-        controller.throttled(now, now);
+        pacer.throttled(now, now);
     }
-    assert!(
-        controller.pace >= SLOWEST && controller.pace < 10.0,
-        "{controller:?}"
-    );
+    assert!(pacer.pace >= MIN_PACE && pacer.pace < 10.0, "{pacer:?}");
 }

@@ -1,47 +1,56 @@
-//! Throttling that is not the pace's doing: somebody else's bursts, or a service that refuses at random.
+//! Recognises throttling that does not depend on the pace: bursts of other callers, or a service that rejects at random.
 //!
-//! Above a quota, a slower pace is throttled less. If a descent has come to a seventh of its pace, and as large a share is
-//! throttled there as before, and for a while, the pace is not what matters: as much throttling is borne from then on as is
-//! seen below the quota, and the pace climbs again.
+//! Above a quota, a lower pace is throttled less. If the pace has gone down to a seventh and as large a share of calls is still
+//! throttled there, and stays throttled for a while, the pace is not the cause. From then on twice the share that is seen below
+//! the quota is tolerated, and the pace ramps up again.
 
-/// A descent to this part of its pace is looked at.
-const DEEP: f64 = 0.15;
-/// Answers at that pace that tell, with this many of them throttled at the least. Two such looks must agree: when
-/// somebody else takes the quota away, much is throttled at first and then little.
-const TELLING: u32 = 120;
-const THROTTLED: u32 = 5;
-/// By what factor two looks may differ, and a look from what was throttled at the high pace.
-const AGREED: f64 = 2.0;
-const AS_LARGE: f64 = 2.0;
-/// After so many answers at half the pace or less the descent is over.
-const FORGOTTEN: u32 = 1500;
-/// Of what is borne, so many times the share that was seen.
+// The samples of a descent.
+
+/// Pace at which samples are taken, as a share of the pace from which the descent began.
+const LOW_PACE: f64 = 0.15;
+/// Size of a sample in answers, and the fewest of them that are throttled. Two samples in a row must agree: when another caller
+/// takes the quota away, many calls are throttled at first and then few.
+const SAMPLE_ANSWERS: u32 = 120;
+const SAMPLE_THROTTLED: u32 = 5;
+/// Largest factor between the shares of two samples that agree.
+const SAMPLES_DIFFER: f64 = 2.0;
+/// Largest factor by which the share at the high pace may exceed that of a sample. Doubled, throttling by a quota passes for
+/// random rejections.
+const HIGH_EXCEEDS: f64 = 2.0;
+/// Answers at half the pace or less after which a descent is over.
+const DESCENT_ANSWERS: u32 = 1500;
+
+// The tolerated share.
+
+/// Tolerated share of throttled calls, as a multiple of the share in the samples.
 const MARGIN: f64 = 2.0;
-/// More than this is never borne.
-const MOST: f64 = 0.2;
-/// Throttled calls that are borne at once.
-const AT_ONCE: f64 = 6.0;
-/// It is looked at anew whenever so many throttled answers could have been borne, and over if it is less than this.
+/// Highest share that is ever tolerated. Doubled, a run could have two calls of five throttled for hours.
+const MAX_TOLERATED: f64 = 0.2;
+/// Throttled calls that are tolerated in a row.
+const MAX_CREDIT: f64 = 6.0;
+/// The share is measured again whenever this many throttled answers could have been tolerated; toleration ends if less than
+/// [`MIN_TOLERATED`] is left of it.
 const WINDOW: f64 = 24.0;
-const LEAST: f64 = 0.01;
+const MIN_TOLERATED: f64 = 0.01;
 
-/// Shares of throttled answers at high and at low paces of a descent.
+/// Compares the shares of throttled answers at the high and the low paces of a descent.
 #[derive(Debug, Default)]
 pub(super) struct RandomRejections {
-    /// The pace from which it went down.
+    /// Pace from which the descent began.
     from: f64,
+    /// Answers at half of that pace or more.
     high: Share,
     /// Answers below half of it.
     below: Share,
-    /// The last look at a low pace, and the one that is being taken.
-    before: Share,
-    low: Share,
-    /// The share that is borne.
-    borne: f64,
-    /// Throttled answers that may be borne now.
+    /// The last complete sample at a low pace, and the one being taken.
+    last_sample: Share,
+    sample: Share,
+    /// Share of throttled calls that is tolerated; zero unless rejections are random.
+    tolerated: f64,
+    /// Throttled answers that may be tolerated now.
     credit: f64,
-    /// Answers below the quota while some are borne.
-    lately: Share,
+    /// Answers below the quota while some are tolerated.
+    recent: Share,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -62,13 +71,12 @@ impl Share {
 }
 
 impl RandomRejections {
-    /// Notes an answer at this pace, which may be below the `quota` as far as that is known; says of a throttled one whether
-    /// it is borne.
+    /// Records an answer at this pace. Returns whether it is a throttled one that is tolerated.
     pub(super) fn answered(&mut self, throttled: bool, pace: f64, quota: Option<f64>) -> bool {
-        if self.borne > 0.0 {
-            return self.bear(throttled, quota.is_some_and(|quota| pace < quota));
+        if self.tolerated > 0.0 {
+            return self.tolerate(throttled, quota.is_some_and(|quota| pace < quota));
         }
-        if pace > self.from || self.below.answers > FORGOTTEN {
+        if pace > self.from || self.below.answers > DESCENT_ANSWERS {
             *self = Self {
                 from: pace,
                 ..Self::default()
@@ -79,54 +87,57 @@ impl RandomRejections {
             return false;
         }
         self.below.count(throttled);
-        if pace <= self.from * DEEP {
-            self.low.count(throttled);
+        if pace <= self.from * LOW_PACE {
+            self.sample.count(throttled);
         }
-        if self.low.answers >= TELLING && self.low.throttled >= THROTTLED {
-            self.look();
+        if self.sample.answers >= SAMPLE_ANSWERS && self.sample.throttled >= SAMPLE_THROTTLED {
+            self.examine();
         }
         false
     }
 
-    /// Returns whether the pace may not be what calls are throttled for: some are tolerated, or a descent has come to half of its pace and as
-    /// large a share is throttled there as before. What was measured then is no quota.
+    /// Returns whether calls may be throttled for another reason than the pace: some are tolerated, or a descent has passed
+    /// half of its pace and as large a share is throttled there as before. A quota measured meanwhile is none.
     pub(super) fn is_suspected(&self) -> bool {
-        let as_before = self.below.part() >= self.high.part() / AS_LARGE;
-        self.borne > 0.0 || self.below.throttled >= THROTTLED && as_before
+        let as_before = self.below.part() >= self.high.part() / HIGH_EXCEEDS;
+        self.tolerated > 0.0 || self.below.throttled >= SAMPLE_THROTTLED && as_before
     }
 
-    fn look(&mut self) {
-        let (before, now) = (self.before.part(), self.low.part());
+    /// Compares a complete sample with the one before, and tolerates some throttling if both are as high as at the high pace.
+    fn examine(&mut self) {
+        let (before, now) = (self.last_sample.part(), self.sample.part());
         let (least, most) = (before.min(now), before.max(now));
-        if least >= self.high.part() / AS_LARGE && most <= AGREED * least {
+        if least >= self.high.part() / HIGH_EXCEEDS && most <= SAMPLES_DIFFER * least {
             *self = Self {
-                borne: (f64::midpoint(before, now) * MARGIN).min(MOST),
+                tolerated: (f64::midpoint(before, now) * MARGIN).min(MAX_TOLERATED),
                 ..Self::default()
             };
         } else {
-            self.before = self.low;
-            self.low = Share::default();
+            self.last_sample = self.sample;
+            self.sample = Share::default();
         }
     }
 
-    fn bear(&mut self, throttled: bool, below: bool) -> bool {
-        self.credit = (self.credit + self.borne).min(AT_ONCE);
-        if below {
-            self.lately.count(throttled);
+    /// Returns whether the answer is a throttled one that is tolerated. Only answers below the quota measure the share: above it
+    /// calls are throttled for the pace as well.
+    fn tolerate(&mut self, throttled: bool, is_below_quota: bool) -> bool {
+        self.credit = (self.credit + self.tolerated).min(MAX_CREDIT);
+        if is_below_quota {
+            self.recent.count(throttled);
         }
-        if f64::from(self.lately.answers) * self.borne >= WINDOW {
-            self.borne = (self.lately.part() * MARGIN).min(MOST);
-            self.lately = Share::default();
-            if self.borne < LEAST {
+        if f64::from(self.recent.answers) * self.tolerated >= WINDOW {
+            self.tolerated = (self.recent.part() * MARGIN).min(MAX_TOLERATED);
+            self.recent = Share::default();
+            if self.tolerated < MIN_TOLERATED {
                 *self = Self::default();
                 return false;
             }
         }
-        let borne = throttled && self.credit >= 1.0;
-        if borne {
+        let is_tolerated = throttled && self.credit >= 1.0;
+        if is_tolerated {
             self.credit -= 1.0;
         }
-        borne
+        is_tolerated
     }
 }
 
@@ -134,9 +145,10 @@ impl RandomRejections {
 mod tests {
     use super::*;
 
-    /// Answers at a pace, below a quota of 200, every so-manieth throttled; says how many of them were borne.
+    /// Feeds answers at a pace to `rejections`, below a quota of 200, every n-th of them throttled. Returns how many were
+    /// tolerated.
     fn answers(
-        chance: &mut RandomRejections,
+        rejections: &mut RandomRejections,
         answers: u32,
         pace: f64,
         throttled_every: u32,
@@ -144,7 +156,7 @@ mod tests {
         (1..=answers)
             .filter(|nth| {
                 let throttled = nth.is_multiple_of(throttled_every);
-                chance.answered(throttled, pace, Some(200.0)) && throttled
+                rejections.answered(throttled, pace, Some(200.0)) && throttled
             })
             .count()
             .try_into()
@@ -152,52 +164,52 @@ mod tests {
     }
 
     #[test]
-    fn what_is_the_same_at_a_seventh_of_the_pace_is_borne_until_it_is_over() {
-        let mut chance = RandomRejections::default();
-        assert_eq!(answers(&mut chance, 400, 199.0, 20), 0);
-        assert_eq!(answers(&mut chance, 240, 29.0, 20), 0);
-        assert_eq!(answers(&mut chance, 400, 150.0, 20), 20);
-        answers(&mut chance, 1000, 150.0, u32::MAX);
-        assert_eq!(answers(&mut chance, 20, 150.0, 20), 0);
+    fn throttling_unchanged_at_a_seventh_of_the_pace_is_tolerated_until_it_ends() {
+        let mut rejections = RandomRejections::default();
+        assert_eq!(answers(&mut rejections, 400, 199.0, 20), 0);
+        assert_eq!(answers(&mut rejections, 240, 29.0, 20), 0);
+        assert_eq!(answers(&mut rejections, 400, 150.0, 20), 20);
+        answers(&mut rejections, 1000, 150.0, u32::MAX);
+        assert_eq!(answers(&mut rejections, 20, 150.0, 20), 0);
     }
 
     #[test]
-    fn what_is_the_same_at_half_the_pace_is_suspected() {
-        let mut chance = RandomRejections::default();
-        answers(&mut chance, 400, 199.0, 20);
-        assert!(!chance.is_suspected());
-        answers(&mut chance, 100, 90.0, 20);
-        assert!(chance.is_suspected());
-        // Below a quota calls are hardly throttled.
-        let mut chance = RandomRejections::default();
-        answers(&mut chance, 400, 199.0, 20);
-        answers(&mut chance, 400, 90.0, 80);
-        assert!(!chance.is_suspected());
-        // Tolerated, it stays so while it goes on.
-        let mut chance = RandomRejections::default();
-        answers(&mut chance, 400, 199.0, 20);
-        answers(&mut chance, 240, 29.0, 20);
-        assert!(chance.is_suspected());
-        answers(&mut chance, 1000, 150.0, u32::MAX);
-        assert!(!chance.is_suspected());
+    fn throttling_unchanged_at_half_the_pace_is_suspected() {
+        let mut rejections = RandomRejections::default();
+        answers(&mut rejections, 400, 199.0, 20);
+        assert!(!rejections.is_suspected());
+        answers(&mut rejections, 100, 90.0, 20);
+        assert!(rejections.is_suspected());
+        // Below a quota hardly any call is throttled.
+        let mut rejections = RandomRejections::default();
+        answers(&mut rejections, 400, 199.0, 20);
+        answers(&mut rejections, 400, 90.0, 80);
+        assert!(!rejections.is_suspected());
+        // Tolerated throttling stays suspected as long as it lasts.
+        let mut rejections = RandomRejections::default();
+        answers(&mut rejections, 400, 199.0, 20);
+        answers(&mut rejections, 240, 29.0, 20);
+        assert!(rejections.is_suspected());
+        answers(&mut rejections, 1000, 150.0, u32::MAX);
+        assert!(!rejections.is_suspected());
     }
 
     #[test]
-    fn twice_as_much_as_was_seen_and_no_more() {
-        let mut chance = RandomRejections::default();
-        answers(&mut chance, 400, 199.0, 20);
-        answers(&mut chance, 240, 29.0, 20);
-        // Above the quota, and nothing of it tells what is thrown by chance.
-        let borne = answers(&mut chance, 1000, 250.0, 2);
-        assert!((95..=105).contains(&borne), "{borne}");
+    fn at_most_twice_the_sampled_share_is_tolerated() {
+        let mut rejections = RandomRejections::default();
+        answers(&mut rejections, 400, 199.0, 20);
+        answers(&mut rejections, 240, 29.0, 20);
+        // Answers above the quota do not measure the share of random rejections.
+        let tolerated = answers(&mut rejections, 1000, 250.0, 2);
+        assert!((95..=105).contains(&tolerated), "{tolerated}");
     }
 
     #[test]
-    fn much_at_first_and_then_little_is_a_quota() {
-        let mut chance = RandomRejections::default();
-        answers(&mut chance, 200, 199.0, 50);
-        answers(&mut chance, 120, 29.0, 3);
-        answers(&mut chance, 600, 29.0, 80);
-        assert_eq!(answers(&mut chance, 100, 150.0, 20), 0);
+    fn throttling_that_becomes_rare_at_a_low_pace_is_a_quota() {
+        let mut rejections = RandomRejections::default();
+        answers(&mut rejections, 200, 199.0, 50);
+        answers(&mut rejections, 120, 29.0, 3);
+        answers(&mut rejections, 600, 29.0, 80);
+        assert_eq!(answers(&mut rejections, 100, 150.0, 20), 0);
     }
 }

@@ -1,4 +1,4 @@
-//! The rate that the user allows, held by `governor` on tokio's clock.
+//! The rate that the operator allows, kept by `governor` on tokio's clock.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -13,17 +13,17 @@ use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 use tokio::time::Instant;
 
-/// Calls that may start per second.
+/// Highest rate at which calls may start.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Rate {
-    /// At most this many a second; a positive, finite number.
+    /// This many per second; a positive, finite number.
     PerSecond(f64),
     /// No ceiling.
     Unlimited,
 }
 
 impl Rate {
-    /// Calls a second, if there is a ceiling.
+    /// Returns the calls per second, if there is a ceiling.
     #[must_use]
     pub fn per_second(self) -> Option<f64> {
         match self {
@@ -36,7 +36,7 @@ impl Rate {
 impl FromStr for Rate {
     type Err = String;
 
-    /// `10`, `0.5`, `10/s`, `90/m`, `1000/h` or `unlimited`.
+    /// Parses `10`, `0.5`, `10/s`, `90/m`, `1000/h` or `unlimited`.
     fn from_str(text: &str) -> Result<Self, String> {
         if text == "unlimited" {
             return Ok(Self::Unlimited);
@@ -70,13 +70,13 @@ impl fmt::Display for Rate {
     }
 }
 
-/// At most two decimals, and none that say nothing.
+/// Formats with at most two decimals, without trailing zeros.
 fn trim(number: f64) -> String {
     let text = format!("{number:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// tokio's clock as governor reads it, so that paused time reaches the limiter.
+/// Adapts tokio's clock to governor, so that the limiter follows paused time in tests.
 #[derive(Debug, Clone)]
 struct TokioClock(Instant);
 
@@ -88,34 +88,35 @@ impl Clock for TokioClock {
     }
 }
 
-/// How far a wake-up may lag behind its timer: tokio's timers have a resolution of one millisecond and round up.
+/// Longest lag of a wake-up behind its timer: tokio's timers have a resolution of one millisecond and round up.
 ///
-/// A call that its timer started late may be followed that much earlier than the spacing demands, or each late wake-up
-/// would cost quota for good. Over any time, at most this much more is started than the rate allows.
+/// A call that starts late may be followed by one that much earlier than the spacing demands; otherwise each late wake-up would
+/// lose quota for good. Over any time, at most this much time's worth of calls starts beyond the rate. Doubled, a quota without
+/// a burst throttles calls that come too early.
 pub(super) const TIMER_LAG: Duration = Duration::from_millis(2);
 
-/// A token for every attempt: `rate` a second, `burst` at once.
+/// Longest use of a token, unless a quarter of the time between two calls is longer. Doubled, twice as many calls that were
+/// delayed together are sent together; halved, a slow connection costs a token.
+const VALID_FOR: Duration = Duration::from_millis(50);
+
+/// A token bucket with a token per attempt: `rate` per second, `burst` at once.
 #[derive(Debug)]
 pub(super) struct RateLimit {
     limiter: RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Nanos>>,
     clock: TokioClock,
-    /// Cells that one call takes: a call is split, so that the lag can be a part of one.
+    /// Cells of governor's that make one token. A token is split so that the lag can be a part of one.
     cells: NonZeroU32,
-    /// For how long a token that was taken may be used.
-    good_for: Duration,
-    /// When the tokens were taken that were given back: at a rate of one an hour a call that is not made must not cost an hour.
+    /// Longest use of a token after it was taken.
+    valid_for: Duration,
+    /// Times at which the unused tokens were taken: at a rate of one per hour, a call that is not made must not cost an hour.
     given_back: Mutex<Vec<Instant>>,
 }
 
-/// A token may be used for this long, or for a quarter of the time between two calls where that is longer. Longer, and calls
-/// that were held up together leave together; shorter, and a slow connection costs a token.
-const GOOD_FOR: Duration = Duration::from_millis(50);
-
 impl RateLimit {
-    /// A full bucket of `burst` tokens, refilled `rate` times a second.
+    /// Creates a full bucket of `burst` tokens, refilled `rate` times per second.
     pub(super) fn new(rate: f64, burst: NonZeroU32, now: Instant) -> Self {
         let spacing = Duration::from_secs_f64(1.0 / rate);
-        // Cells of 20 µs or more, so that a period in whole nanoseconds is exact to 1 in 20,000.
+        // Cells of 20 µs or more: their period in whole nanoseconds is exact to 1 in 20,000.
         let cells = (spacing.as_micros() / 20).clamp(1, 1000);
         let cells =
             NonZeroU32::new(u32::try_from(cells).unwrap_or(1000)).unwrap_or(NonZeroU32::MIN);
@@ -130,17 +131,17 @@ impl RateLimit {
             limiter: RateLimiter::direct_with_clock(quota, clock.clone()),
             clock,
             cells,
-            good_for: GOOD_FOR.max(spacing / 4),
+            valid_for: VALID_FOR.max(spacing / 4),
             given_back: Mutex::default(),
         }
     }
 
-    /// Returns whether a token that was taken then may still be used.
-    pub(super) fn is_good(&self, taken: Instant, now: Instant) -> bool {
-        now.saturating_duration_since(taken) <= self.good_for
+    /// Returns whether a token taken at `taken` may still be used.
+    pub(super) fn is_valid(&self, taken: Instant, now: Instant) -> bool {
+        now.saturating_duration_since(taken) <= self.valid_for
     }
 
-    /// Gives back a token that was taken then and not used.
+    /// Takes back an unused token taken at `taken`.
     pub(super) fn give_back(&self, taken: Instant) {
         self.given_back().push(taken);
     }
@@ -151,13 +152,13 @@ impl RateLimit {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes one token. Returns since when it is taken: one that was given back is as old as before.
+    /// Takes a token. Returns when it was taken: one that was given back keeps its age.
     ///
     /// # Errors
-    /// How long until there is one.
+    /// Returns the time until there is one.
     pub(super) fn take(&self, now: Instant) -> Result<Instant, Duration> {
         let mut given_back = self.given_back();
-        given_back.retain(|taken| self.is_good(*taken, now));
+        given_back.retain(|taken| self.is_valid(*taken, now));
         if let Some(taken) = given_back.pop() {
             return Ok(taken);
         }
@@ -176,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rates_are_read_as_documented() {
+    fn rates_are_parsed_as_documented() {
         let rate = |text: &str| text.parse::<Rate>();
         assert_eq!(rate("10"), Ok(Rate::PerSecond(10.0)));
         assert_eq!(rate("10/s"), Ok(Rate::PerSecond(10.0)));
@@ -192,15 +193,15 @@ mod tests {
     }
 
     #[test]
-    fn rates_are_shown_in_the_unit_that_reads_best() {
-        let shown = |rate| Rate::PerSecond(rate).to_string();
-        assert_eq!(shown(10.0), "10/s");
-        assert_eq!(shown(1.5), "1.5/s");
-        assert_eq!(shown(0.5), "30/m");
-        assert_eq!(shown(1.0 / 3600.0), "1/h");
+    fn rates_are_printed_in_the_largest_unit_above_one() {
+        let text = |rate| Rate::PerSecond(rate).to_string();
+        assert_eq!(text(10.0), "10/s");
+        assert_eq!(text(1.5), "1.5/s");
+        assert_eq!(text(0.5), "30/m");
+        assert_eq!(text(1.0 / 3600.0), "1/h");
     }
 
-    /// Starts at every instant that the ceiling names, and `late` after it.
+    /// Takes tokens at every instant that the limit names, `late` after it. Returns the times in seconds.
     async fn starts(
         rate: f64,
         burst: u32,
@@ -208,10 +209,10 @@ mod tests {
         late: impl Fn(usize) -> Duration,
     ) -> Vec<f64> {
         let begin = Instant::now();
-        let ceiling = RateLimit::new(rate, NonZeroU32::new(burst).expect("positive"), begin);
+        let limit = RateLimit::new(rate, NonZeroU32::new(burst).expect("positive"), begin);
         let mut starts = Vec::new();
         while starts.len() < calls {
-            match ceiling.take(Instant::now()) {
+            match limit.take(Instant::now()) {
                 Ok(_) => starts.push(begin.elapsed().as_secs_f64()),
                 Err(wait) => tokio::time::advance(wait + late(starts.len())).await,
             }
@@ -220,7 +221,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_at_a_time_at_the_rate() {
+    async fn without_a_burst_tokens_are_evenly_spaced() {
         let starts = starts(10.0, 1, 50, |_| Duration::ZERO).await;
         for pair in starts.windows(2) {
             assert!((pair[1] - pair[0] - 0.1).abs() < 0.0025, "{pair:?}");
@@ -236,7 +237,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_late_timer_costs_no_quota() {
+    async fn late_timers_lose_no_quota() {
         for rate in [10.0, 100.0, 1000.0] {
             let late =
                 |nth: usize| Duration::from_micros(if nth.is_multiple_of(2) { 1000 } else { 300 });
@@ -249,23 +250,23 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_token_given_back_is_the_next_calls_while_it_is_good() {
-        let ceiling = RateLimit::new(1.0, NonZeroU32::MIN, Instant::now());
-        let taken = ceiling.take(Instant::now()).expect("one");
-        ceiling.give_back(taken);
+    async fn a_returned_token_is_reused_while_it_is_valid() {
+        let limit = RateLimit::new(1.0, NonZeroU32::MIN, Instant::now());
+        let taken = limit.take(Instant::now()).expect("one");
+        limit.give_back(taken);
         tokio::time::advance(Duration::from_millis(250)).await;
-        assert!(ceiling.is_good(taken, Instant::now()));
-        assert_eq!(ceiling.take(Instant::now()), Ok(taken));
-        assert!(ceiling.take(Instant::now()).is_err());
-        ceiling.give_back(taken);
+        assert!(limit.is_valid(taken, Instant::now()));
+        assert_eq!(limit.take(Instant::now()), Ok(taken));
+        assert!(limit.take(Instant::now()).is_err());
+        limit.give_back(taken);
         tokio::time::advance(Duration::from_millis(1)).await;
-        assert!(!ceiling.is_good(taken, Instant::now()));
-        assert!(ceiling.take(Instant::now()).is_err(), "it is too old");
+        assert!(!limit.is_valid(taken, Instant::now()));
+        assert!(limit.take(Instant::now()).is_err(), "the token is too old");
     }
 
     proptest! {
         #[test]
-        fn never_more_than_the_rate_in_any_time(
+        fn no_stretch_of_time_exceeds_the_rate(
             rate in 0.2..5_000.0_f64, burst in 1_u32..20, late in proptest::collection::vec(0_u64..5_000, 40),
         ) {
             let runtime = tokio::runtime::Builder::new_current_thread()

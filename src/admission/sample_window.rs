@@ -1,13 +1,13 @@
-//! Answers to the calls that started since a moment.
+//! Counts the answers to calls that started since a moment.
 
 use tokio::time::Instant;
 
-/// Counts by when calls started, and not by when they were answered: what was under way before tells of another pace.
+/// Counts answers by the start of their calls: an answer to a call that was in flight before belongs to another pace.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SampleWindow {
     since: Instant,
     last: Instant,
-    taken: u32,
+    accepted: u32,
     throttled: u32,
 }
 
@@ -16,19 +16,19 @@ impl SampleWindow {
         Self {
             since,
             last: since,
-            taken: 0,
+            accepted: 0,
             throttled: 0,
         }
     }
 
-    /// Says whether the call belongs to the span.
-    pub(super) fn count(&mut self, started: Instant, taken: bool) -> bool {
+    /// Counts the answer to a call that started at `started`, if that is within the window. Returns whether it is.
+    pub(super) fn count(&mut self, started: Instant, accepted: bool) -> bool {
         if started < self.since {
             return false;
         }
         self.last = self.last.max(started);
-        if taken {
-            self.taken += 1;
+        if accepted {
+            self.accepted += 1;
         } else {
             self.throttled += 1;
         }
@@ -39,16 +39,16 @@ impl SampleWindow {
         self.since
     }
 
-    /// The latest start of an answered call.
+    /// Returns the latest start of an answered call.
     pub(super) fn last(&self) -> Instant {
         self.last
     }
 
-    pub(super) fn taken(&self) -> u32 {
-        self.taken
+    pub(super) fn accepted(&self) -> u32 {
+        self.accepted
     }
 
     pub(super) fn answers(&self) -> u32 {
-        self.taken + self.throttled
+        self.accepted + self.throttled
     }
 }

@@ -78,7 +78,7 @@ fn feedback(found: &Result<IdentityPool, LookupError>) -> Feedback {
             LookupErrorKind::Unreachable
             | LookupErrorKind::Foreign
             | LookupErrorKind::Credentials(_),
-        ) => Feedback::Foreign,
-        Ok(_) | Err(_) => Feedback::Taken,
+        ) => Feedback::Inconclusive,
+        Ok(_) | Err(_) => Feedback::Accepted,
     }
 }

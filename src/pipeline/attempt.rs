@@ -274,7 +274,7 @@ async fn prepare<J: Job>(
 
 /// Brings up to date, after admission, what was prepared before it.
 async fn refresh<J: Job>(context: &Context<J>, permit: &Permit) -> Result<(), HeldBack> {
-    if permit.tries_credentials() {
+    if permit.is_credentials_trial() {
         context.job.renew().await;
     }
     if !context.job.is_ready() {
@@ -334,7 +334,7 @@ async fn call<J: Job>(
     let sent = match check.sending() {
         Sending::HeldBack(token, why) => {
             row.log.history = before;
-            permit.give_back(token);
+            permit.cancel(token);
             return row.log.when_held_back(why);
         }
         Sending::NotSent => None,
@@ -351,7 +351,7 @@ async fn call<J: Job>(
         return AfterAttempt::Over(Some(End::Aborted), None);
     };
     let (started, time) = sent.map_or(begun, |SentAt { at, time }| (at, time));
-    permit.left(started);
+    permit.sent_at(started);
     row.log.started_at.get_or_insert(time);
     let verdict = verdict(&context.job, &reply, sent.is_some());
     let now = Instant::now();
@@ -421,7 +421,7 @@ fn decide<J: Job>(
     let open = row.open;
     let log = &mut row.log;
     let evidence = RunEvidence {
-        silent_for: region.unheard_for(),
+        silent_for: region.unanswered_for(),
         ..evidence
     };
     let asked = log.details.retry_after;
@@ -450,7 +450,7 @@ fn decide<J: Job>(
         }
         Step::Retry(delay) => log.again(open, delay),
         Step::RegionWaits { asked, backoff } => {
-            region.wait_as_asked(asked);
+            region.set_retry_after(asked);
             log.again(open, backoff)
         }
     }
@@ -468,20 +468,20 @@ async fn ordered(stop: &mut watch::Receiver<Stop>, far: Stop) {
 fn feedback(verdict: Verdict, key: RowKey, waits: bool, is_sent: bool) -> Feedback {
     match verdict {
         // No request could be built, which says nothing about the Region.
-        Verdict::Refused if !is_sent => Feedback::Foreign,
-        _ if waits => Feedback::Locked,
+        Verdict::Refused if !is_sent => Feedback::Inconclusive,
+        _ if waits => Feedback::CredentialsRejected,
         Verdict::Throttled => Feedback::Throttled,
         #[expect(
             clippy::cast_possible_truncation,
             reason = "half of a hash is a hash too"
         )]
-        Verdict::Lost => Feedback::Silent(key.0 as u64),
-        Verdict::NotSent => Feedback::Unsent,
+        Verdict::Lost => Feedback::Unanswered(key.0 as u64),
+        Verdict::NotSent => Feedback::NotSent,
         Verdict::Foreign
         | Verdict::Fatal(Cause::NoCredentials | Cause::OtherAccount | Cause::NoFiles) => {
-            Feedback::Foreign
+            Feedback::Inconclusive
         }
-        _ => Feedback::Taken,
+        _ => Feedback::Accepted,
     }
 }
 

@@ -195,7 +195,7 @@ impl<'a, J: Job> Drive<'a, J> {
                 self.stop.send_if_modified(is_further);
                 self.pool_checks.stop();
             }
-            Action::GiveUp(region) => self.context.admission.close(&region),
+            Action::GiveUp(region) => self.context.admission.abandon(&region),
         }
     }
 
@@ -312,7 +312,7 @@ impl<'a, J: Job> Drive<'a, J> {
     }
 
     fn tick(&mut self, tick: u32) {
-        self.context.admission.look();
+        self.context.admission.tick();
         let orders = &self.recording.orders;
         // A full queue is a busy recorder: lines come first, and a later tick syncs.
         if tick.is_multiple_of(TICKS_PER_SYNC) && orders.capacity() > orders.max_capacity() / 2 {
@@ -365,7 +365,7 @@ impl<'a, J: Job> Drive<'a, J> {
             elapsed: self.began.elapsed(),
             calls: counters.calls.load(Ordering::Relaxed),
             in_flight: admission.in_flight(),
-            wanted_in_flight: admission.calls_in_flight(),
+            wanted_in_flight: admission.target_in_flight(),
             queued: self.queue_length - self.queue.available_permits(),
             throttled_to: admission.throttled_to(),
             blocked,
@@ -379,10 +379,10 @@ impl<'a, J: Job> Drive<'a, J> {
     /// Returns why no call starts at present, with particulars where a Region does not reply.
     fn blocked(&self) -> (Option<Blocked>, Option<NoReply>) {
         let admission = &self.context.admission;
-        let (region, since, how) = match (admission.in_vain(), self.pool_checks.silent_region()) {
-            (Some(Blocked::Region(region)), _) => {
+        let (region, since, how) = match (admission.blocked(), self.pool_checks.silent_region()) {
+            (Some(Blocked::Outage(region)), _) => {
                 let how = self.context.counters.how_unanswered(&region);
-                let since = admission.silent_since(&region);
+                let since = admission.outage_since(&region);
                 (region, since, how)
             }
             (None, Some(silent)) => (silent.region, Some(silent.since), silent.how),
@@ -395,7 +395,7 @@ impl<'a, J: Job> Drive<'a, J> {
             how,
             until: left.and_then(|left| SystemTime::now().checked_add(left)),
         };
-        (Some(Blocked::Region(region)), Some(no_reply))
+        (Some(Blocked::Outage(region)), Some(no_reply))
     }
 
     /// Lets the recorder bring everything to the disk.

@@ -221,7 +221,7 @@ impl<J: Job> LastCheck for Check<J> {
             }
             Err(NotNow::Until(time)) => {
                 if !self.waits.swap(true, Ordering::Relaxed) {
-                    self.region.go_before_admission();
+                    self.region.begin_token_wait();
                 }
                 Release::NotBefore(time)
             }
@@ -236,7 +236,7 @@ impl<J: Job> LastCheck for Check<J> {
 impl<J> Drop for Check<J> {
     fn drop(&mut self) {
         if *self.waits.get_mut() {
-            self.region.went_before_admission();
+            self.region.end_token_wait();
         }
     }
 }

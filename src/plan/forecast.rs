@@ -1,29 +1,29 @@
-//! How long a run takes, as far as its pace tells: one call a row, Regions side by side.
+//! Forecasts how long a run takes at its pace: one call per row, all Regions at the same time.
 
 use std::collections::HashMap;
 
 use crate::admission::{Limits, Rate};
 use crate::saved_quotas::Quotas;
 
-/// What a Region has to do, and how long that takes.
+/// The calls to a Region, and how long they take.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Region {
-    /// Its name.
+pub struct RegionForecast {
+    /// Name of the Region.
     pub name: String,
-    /// Calls at least.
+    /// Fewest calls.
     pub calls: u64,
-    /// At the ceiling, if there is one.
+    /// Time at `--rate`, if that is a ceiling.
     pub seconds_at_rate: Option<f64>,
-    /// Calls a second that an earlier run has found it to bear.
+    /// Quota that an earlier run has measured, in calls per second.
     pub learned: Option<f64>,
-    /// At what it bears, or at the ceiling if that is lower.
+    /// Time at that quota, or at the ceiling if that is lower.
     pub seconds_at_learned_rate: Option<f64>,
-    /// Whether the ceiling is lower than what a run would take of that.
+    /// True if the ceiling is lower than the share of the quota that the run would use.
     pub is_held_back: bool,
 }
 
-impl Region {
-    /// What `calls` calls take within `limits`.
+impl RegionForecast {
+    /// Forecasts `calls` calls within `limits`.
     #[must_use]
     pub fn new(name: &str, calls: u64, limits: &Limits, learned: Option<f64>) -> Self {
         let ceiling = limits.rate.per_second();
@@ -41,25 +41,25 @@ impl Region {
     }
 }
 
-/// A run of several Regions.
+/// The forecast of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Forecast {
-    /// By name.
-    pub regions: Vec<Region>,
-    /// The ceiling of each.
+    /// Sorted by name.
+    pub regions: Vec<RegionForecast>,
+    /// The ceiling of each Region.
     pub rate: Rate,
 }
 
 impl Forecast {
-    /// The longest Region's time at the ceiling; none if there is no ceiling.
+    /// Returns the time of the slowest Region at the ceiling; none without a ceiling.
     #[must_use]
     pub fn seconds_at_rate(&self) -> Option<f64> {
         self.rate.per_second()?;
         longest(self.regions.iter().map(|region| region.seconds_at_rate))
     }
 
-    /// The longest Region's time, each at what it bears; none if that is known of none, or if a Region remains of which nothing
-    /// is known.
+    /// Returns the time of the slowest Region, each at its quota; none if no quota is known, or if a Region has neither quota nor
+    /// ceiling.
     #[must_use]
     pub fn seconds_at_learned_rate(&self) -> Option<f64> {
         let busy = || self.regions.iter().filter(|region| region.calls > 0);
@@ -69,7 +69,7 @@ impl Forecast {
         longest(busy().map(|region| region.seconds_at_learned_rate.or(region.seconds_at_rate)))
     }
 
-    /// The best that is known.
+    /// Returns the better forecast of the two.
     #[must_use]
     pub fn seconds(&self) -> Option<f64> {
         self.seconds_at_learned_rate()
@@ -81,10 +81,14 @@ fn longest(mut seconds: impl Iterator<Item = Option<f64>>) -> Option<f64> {
     seconds.try_fold(0.0, |longest: f64, seconds| Some(longest.max(seconds?)))
 }
 
-/// What Regions bear at an endpoint, by what earlier runs have found. Without an account, a Region of which several accounts
-/// have found something is left out: it may be either's.
+/// Returns the quotas that earlier runs have measured at an endpoint, by Region. Without an account, a Region for which several
+/// accounts have one is left out: it may be either's.
 #[must_use]
-pub fn learned(quotas: &Quotas, endpoint: &str, account: Option<&str>) -> HashMap<String, f64> {
+pub fn learned_quotas(
+    quotas: &Quotas,
+    endpoint: &str,
+    account: Option<&str>,
+) -> HashMap<String, f64> {
     let mut found: HashMap<String, Option<f64>> = HashMap::new();
     for quota in quotas.at(endpoint) {
         if account.is_some_and(|account| account != quota.account) {
@@ -116,7 +120,7 @@ mod tests {
 
     fn forecast(rate: Rate, regions: &[(u64, Option<f64>)]) -> (Option<f64>, Option<f64>) {
         let region = |(at, &(calls, learned)): (usize, &(u64, Option<f64>))| {
-            Region::new(&at.to_string(), calls, &limits(rate), learned)
+            RegionForecast::new(&at.to_string(), calls, &limits(rate), learned)
         };
         let regions = regions.iter().enumerate().map(region).collect();
         let forecast = Forecast { regions, rate };
@@ -127,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ceiling_holds_back_what_is_above_it_and_above_what_is_left_to_others() {
+    fn a_region_is_held_back_by_a_ceiling_below_its_share_of_the_quota() {
         let ten = Rate::PerSecond(10.0);
         for (rate, learned, expected) in [
             (ten, Some(46.22), true),
@@ -135,13 +139,13 @@ mod tests {
             (ten, None, false),
             (Rate::Unlimited, Some(46.22), false),
         ] {
-            let region = Region::new("r", 1, &limits(rate), learned);
+            let region = RegionForecast::new("r", 1, &limits(rate), learned);
             assert_eq!(region.is_held_back, expected, "{rate} {learned:?}");
         }
     }
 
     #[test]
-    fn the_slowest_region_tells() {
+    fn a_run_takes_as_long_as_its_slowest_region() {
         let ten = Rate::PerSecond(10.0);
         for (rate, regions, expected) in [
             (ten, &[][..], (Some(0.0), None)),
@@ -149,7 +153,7 @@ mod tests {
             (ten, &[(320, None), (100, None)], (Some(32.0), None)),
             // Four fifths of five are four.
             (ten, &[(320, Some(5.0))], (Some(32.0), Some(80.0))),
-            // The ceiling holds whatever the quota is.
+            // A higher quota does not raise the ceiling.
             (ten, &[(320, Some(500.0))], (Some(32.0), Some(32.0))),
             (
                 ten,

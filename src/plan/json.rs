@@ -1,28 +1,38 @@
-//! A plan as scripts read it.
+//! A plan as scripts read it (`--json`).
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::forecast::Region;
-use super::online::{Looked, Told};
-use super::repeats::Pair;
-use super::report::Plan;
-use super::survey::{self, Survey};
+use super::counts::{Counts, PoolCounts};
+use super::forecast::RegionForecast;
+use super::input_summary::{InputSummary, Unusual};
+use super::online::{OnlineFindings, PoolFinding};
+use super::plan::Plan;
+use super::repeats::RowPair;
 use crate::clock;
-use crate::row::{UnusualKind, region_of};
+use crate::row::UnusualKind;
 use crate::settings::Sourced;
+use crate::terminal::printable_json;
 
-/// The keys of the contract, in its order, then more.
+impl Plan {
+    /// Returns the plan as one JSON object, on one line.
+    #[must_use]
+    pub fn json(&self) -> String {
+        let text = serde_json::to_string(&Json::of(self)).expect("memory takes any object");
+        printable_json(&text)
+    }
+}
+
+/// The documented keys, in their order, then more.
 #[derive(Serialize)]
-pub(super) struct Json<'a> {
+struct Json<'a> {
     #[serde(flatten)]
     counts: Counts,
     seconds_at_rate: Option<f64>,
-    pools: Vec<Pool>,
+    pools: Vec<PoolCounts>,
     calls: u64,
     regions: Vec<JsonRegion<'a>>,
     seconds_at_learned_rate: Option<f64>,
@@ -37,61 +47,12 @@ pub(super) struct Json<'a> {
     first_duplicates: Vec<JsonPair<'a>>,
     first_users_with_several_identities: Vec<JsonPair<'a>>,
     settings: Vec<JsonSetting<'a>>,
-    online: Option<JsonLooked<'a>>,
+    online: Option<JsonOnline<'a>>,
     problems: &'a [String],
     invalid_file: Option<Cow<'a, str>>,
     plan_file: Option<Cow<'a, str>>,
     next: Option<&'a str>,
     exit_code: u8,
-}
-
-/// The counts of a survey, here and in a saved plan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Counts {
-    pub(super) rows: u64,
-    pub(super) valid: u64,
-    pub(super) invalid: u64,
-    pub(super) duplicates: u64,
-    pub(super) users_with_several_identities: u64,
-    pub(super) already_done: u64,
-    pub(super) left: u64,
-}
-
-impl Counts {
-    pub(super) fn of(survey: &Survey) -> Self {
-        Self {
-            rows: survey.rows,
-            valid: survey.valid,
-            invalid: survey.invalid,
-            duplicates: survey.repeats.duplicates,
-            users_with_several_identities: survey.repeats.users,
-            already_done: survey.already_done,
-            left: survey.left,
-        }
-    }
-}
-
-/// A pool, here and in a saved plan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Pool {
-    pub(super) identity_pool_id: String,
-    pub(super) region: String,
-    pub(super) developer_provider_names: BTreeSet<String>,
-    pub(super) rows: u64,
-    pub(super) left: u64,
-}
-
-impl Pool {
-    pub(super) fn all(pools: &BTreeMap<String, survey::Pool>) -> Vec<Self> {
-        let pool = |(id, pool): (&String, &survey::Pool)| Self {
-            identity_pool_id: id.clone(),
-            region: region_of(id).to_owned(),
-            developer_provider_names: pool.developer_provider_names.clone(),
-            rows: pool.rows,
-            left: pool.left,
-        };
-        pools.iter().map(pool).collect()
-    }
 }
 
 #[derive(Serialize)]
@@ -111,18 +72,18 @@ struct JsonSetting<'a> {
 }
 
 #[derive(Serialize)]
-struct JsonLooked<'a> {
+struct JsonOnline<'a> {
     account: Option<&'a str>,
     arn: Option<&'a str>,
-    pools: Vec<JsonTold<'a>>,
+    pools: Vec<JsonPool<'a>>,
 }
 
 #[derive(Serialize)]
-struct JsonTold<'a> {
+struct JsonPool<'a> {
     identity_pool_id: &'a str,
     name: Option<&'a str>,
     developer_provider_name: Option<&'a str>,
-    /// Why nothing is known.
+    /// Reason why nothing is known.
     error: Option<&'a str>,
 }
 
@@ -155,14 +116,10 @@ struct JsonPair<'a> {
 }
 
 impl<'a> Json<'a> {
-    pub(super) fn of(plan: &'a Plan) -> Self {
-        let survey = &plan.survey;
-        let pairs = |pairs: &[Pair]| {
-            pairs
-                .iter()
-                .map(|pair| JsonPair::of(survey, pair))
-                .collect()
-        };
+    fn of(plan: &'a Plan) -> Self {
+        let input = &plan.input;
+        let pairs =
+            |pairs: &[RowPair]| pairs.iter().map(|pair| JsonPair::of(input, pair)).collect();
         let invalid = |(source, line, reason): &'a (Arc<str>, u64, String)| JsonInvalid {
             source,
             line: *line,
@@ -170,26 +127,26 @@ impl<'a> Json<'a> {
         };
         let path = |path: &'a Option<PathBuf>| path.as_ref().map(|path| path.to_string_lossy());
         Self {
-            counts: Counts::of(survey),
+            counts: Counts::of(input),
             seconds_at_rate: plan.forecast.seconds_at_rate().map(rounded),
-            pools: Pool::all(&survey.pools),
-            calls: survey.calls(),
+            pools: PoolCounts::all(&input.pools),
+            calls: input.calls(),
             regions: plan.forecast.regions.iter().map(JsonRegion::of).collect(),
             seconds_at_learned_rate: plan.forecast.seconds_at_learned_rate().map(rounded),
             finish_at: plan
                 .finish()
                 .map(|time| clock::rfc3339_seconds(time).to_string()),
-            failed_earlier: survey.failed_earlier,
-            held: survey.held,
-            near_holds: survey.near_holds,
-            hold_lines_without_a_row: survey.unmatched_holds,
+            failed_earlier: input.failed_earlier,
+            held: input.held,
+            near_holds: input.near_holds,
+            hold_lines_without_a_row: input.unmatched_holds,
             results: path(&plan.results),
-            first_invalid: survey.first_invalid.iter().map(invalid).collect(),
-            unusual: survey.unusual.iter().map(JsonUnusual::of).collect(),
-            first_duplicates: pairs(&survey.repeats.first_duplicates),
-            first_users_with_several_identities: pairs(&survey.repeats.first_users),
+            first_invalid: input.first_invalid.iter().map(invalid).collect(),
+            unusual: input.unusual.iter().map(JsonUnusual::of).collect(),
+            first_duplicates: pairs(&input.repeats.first_duplicates),
+            first_users_with_several_identities: pairs(&input.repeats.first_users),
             settings: plan.sources.iter().map(JsonSetting::of).collect(),
-            online: plan.looked.as_ref().map(JsonLooked::of),
+            online: plan.online.as_ref().map(JsonOnline::of),
             problems: &plan.problems,
             invalid_file: path(&plan.invalid),
             plan_file: path(&plan.out),
@@ -200,7 +157,7 @@ impl<'a> Json<'a> {
 }
 
 impl<'a> JsonUnusual<'a> {
-    fn of((kind, unusual): (&UnusualKind, &'a survey::Unusual)) -> Self {
+    fn of((kind, unusual): (&UnusualKind, &'a Unusual)) -> Self {
         let line = |(source, line): &'a (Arc<str>, u64)| JsonLine {
             source,
             line: *line,
@@ -214,7 +171,7 @@ impl<'a> JsonUnusual<'a> {
 }
 
 impl<'a> JsonRegion<'a> {
-    fn of(region: &'a Region) -> Self {
+    fn of(region: &'a RegionForecast) -> Self {
         Self {
             region: &region.name,
             calls: region.calls,
@@ -235,26 +192,28 @@ impl<'a> JsonSetting<'a> {
     }
 }
 
-impl<'a> JsonLooked<'a> {
-    fn of(looked: &'a Looked) -> Self {
-        let pools = looked.pools.iter().map(|(id, told)| {
-            let (name, developer_provider_name, error) = match told {
-                Told::Is(pool) => (
+impl<'a> JsonOnline<'a> {
+    fn of(online: &'a OnlineFindings) -> Self {
+        let pools = online.pools.iter().map(|(id, finding)| {
+            let (name, developer_provider_name, error) = match finding {
+                PoolFinding::Found(pool) => (
                     Some(&*pool.name),
                     pool.developer_provider_name.as_deref(),
                     None,
                 ),
-                Told::NotPermitted => (None, None, Some("not permitted to ask")),
-                Told::Missing(why) | Told::Unknown(why) => (None, None, Some(&**why)),
+                PoolFinding::NotPermitted => (None, None, Some("not permitted to ask")),
+                PoolFinding::Missing(error) | PoolFinding::Unknown(error) => {
+                    (None, None, Some(&**error))
+                }
             };
-            JsonTold {
+            JsonPool {
                 identity_pool_id: id,
                 name,
                 developer_provider_name,
                 error,
             }
         });
-        let caller = looked.caller.as_ref();
+        let caller = online.caller.as_ref();
         Self {
             account: caller.map(|caller| &*caller.account),
             arn: caller.map(|caller| &*caller.arn),
@@ -264,9 +223,9 @@ impl<'a> JsonLooked<'a> {
 }
 
 impl<'a> JsonPair<'a> {
-    fn of(survey: &'a Survey, pair: &Pair) -> Self {
-        let (source, line) = survey.at(pair.later);
-        let (earlier_source, earlier_line) = survey.at(pair.earlier);
+    fn of(input: &'a InputSummary, pair: &RowPair) -> Self {
+        let (source, line) = input.position_of(pair.later);
+        let (earlier_source, earlier_line) = input.position_of(pair.earlier);
         Self {
             source,
             line,
@@ -276,7 +235,7 @@ impl<'a> JsonPair<'a> {
     }
 }
 
-/// To the millisecond.
+/// Rounds to milliseconds.
 fn rounded(seconds: f64) -> f64 {
     (seconds * 1000.0).round() / 1000.0
 }

@@ -1,4 +1,4 @@
-//! `--online`: the caller and the pools are looked up, which changes nothing, and held against the rows.
+//! `--online`: looks up the caller and the pools, which changes nothing, and compares them with the rows.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,61 +6,61 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::survey::Survey;
+use super::input_summary::InputSummary;
 use crate::admission::Limits;
 use crate::call::Unlink;
 use crate::call::lookup::{Caller, IdentityPool, Lookup, LookupError, LookupErrorKind};
 use crate::guard::AdmittedLookups;
 use crate::settings::Guards;
 
-/// How often a question is asked that the service is too busy to answer.
+/// Attempts of a look-up that the service is too busy to answer.
 const TRIES: u32 = 4;
-/// Before the second time; doubled before each further one.
+/// Pause before the second attempt; doubled before each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
-/// What was looked up.
+/// The answers of AWS.
 #[derive(Debug, Clone, Default)]
-pub struct Looked {
-    /// Whose credentials these are, if that was told.
+pub struct OnlineFindings {
+    /// Account and identity of the credentials, if STS answered.
     pub caller: Option<Caller>,
-    /// What was told of each pool.
-    pub pools: BTreeMap<String, Told>,
+    /// The answer for each pool.
+    pub pools: BTreeMap<String, PoolFinding>,
 }
 
-/// What was told of a pool.
+/// The answer for a pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Told {
-    /// It is as described.
-    Is(IdentityPool),
-    /// The question is not permitted: nothing is known, and nothing is wrong.
+pub enum PoolFinding {
+    /// The pool as described.
+    Found(IdentityPool),
+    /// The credentials have no permission to ask: nothing is known, and nothing is wrong.
     NotPermitted,
-    /// It is not there.
+    /// The pool does not exist.
     Missing(String),
-    /// Nobody could be asked.
+    /// The look-up failed.
     Unknown(String),
 }
 
-/// Looks up what the survey names, and adds to `problems` whatever a run would be stopped by.
+/// Looks up the caller and the pools of the rows, and adds to `problems` the reasons for which a run would be halted.
 pub(super) async fn look<C: Lookup + Unlink>(
     calls: &Arc<C>,
     limits: Limits,
     guards: &Guards,
-    survey: &Survey,
+    input: &InputSummary,
     problems: &mut Vec<String>,
-) -> Looked {
-    let mut looked = Looked::default();
+) -> OnlineFindings {
+    let mut findings = OnlineFindings::default();
     match calls.caller().await {
         Ok(caller) => {
             problems.extend(wrong_account(&caller, guards));
-            looked.caller = Some(caller);
+            findings.caller = Some(caller);
         }
-        Err(untold) => problems.push(format!(
-            "the account of the AWS credentials cannot be looked up ({untold})"
+        Err(error) => problems.push(format!(
+            "the account of the AWS credentials cannot be looked up ({error})"
         )),
     }
     let look_ups = AdmittedLookups::new(Arc::clone(calls), limits);
-    for (id, rows) in &survey.pools {
-        let told = match pool(&look_ups, id).await {
+    for (id, rows) in &input.pools {
+        let finding = match pool(&look_ups, id).await {
             Ok(pool) => {
                 let names = rows.developer_provider_names.iter();
                 if let Some(own) = &pool.developer_provider_name {
@@ -70,23 +70,23 @@ pub(super) async fn look<C: Lookup + Unlink>(
                         )
                     }));
                 }
-                Told::Is(pool)
+                PoolFinding::Found(pool)
             }
-            Err(untold) if untold.kind == LookupErrorKind::NotPermitted => Told::NotPermitted,
-            Err(untold) if untold.kind == LookupErrorKind::Missing => {
+            Err(error) if error.kind == LookupErrorKind::NotPermitted => PoolFinding::NotPermitted,
+            Err(error) if error.kind == LookupErrorKind::Missing => {
                 problems.push(format!(
-                    "pool {id} does not exist in this Region and account ({untold})"
+                    "pool {id} does not exist in this Region and account ({error})"
                 ));
-                Told::Missing(untold.to_string())
+                PoolFinding::Missing(error.to_string())
             }
-            Err(untold) => {
-                problems.push(format!("pool {id} cannot be looked up ({untold})"));
-                Told::Unknown(untold.to_string())
+            Err(error) => {
+                problems.push(format!("pool {id} cannot be looked up ({error})"));
+                PoolFinding::Unknown(error.to_string())
             }
         };
-        looked.pools.insert(id.clone(), told);
+        findings.pools.insert(id.clone(), finding);
     }
-    looked
+    findings
 }
 
 fn wrong_account(caller: &Caller, guards: &Guards) -> Vec<String> {
@@ -108,17 +108,17 @@ async fn pool<C: Lookup + Unlink>(
     let mut pause = FIRST_PAUSE;
     for _ in 1..TRIES {
         match look_ups.pool(id).await {
-            // Of skew the next signature takes account.
-            Err(untold)
+            // After clock skew the next signature is corrected.
+            Err(error)
                 if matches!(
-                    untold.kind,
+                    error.kind,
                     LookupErrorKind::Busy | LookupErrorKind::Throttled | LookupErrorKind::Signature
                 ) =>
             {
                 sleep(pause).await;
                 pause *= 2;
             }
-            told => return told,
+            result => return result,
         }
     }
     look_ups.pool(id).await

@@ -1,34 +1,33 @@
-//! Rows that stand more than once, and users under more than one identity: exact, and for 32 bytes a row.
+//! Finds repeated rows, and users under several identities, with 32 bytes of memory per row.
 //!
-//! Keyed 128-bit hashes stand for users, and are taken as exact here as they are for what is done. Rows are spread by their
-//! first bits over parts that are sorted one after the other, so that nothing is ever held twice, and nothing grows by
-//! being copied.
+//! Users are compared by keyed 128-bit hashes, as completed rows are. Rows are spread by the first bits of their hash over
+//! buckets that are sorted one after the other: no row is held twice, and no vector is copied to grow.
 
 use std::collections::BinaryHeap;
 use std::hash::Hasher;
 
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-/// Findings of a kind that are named one by one.
-pub(super) const SHOWN: usize = 10;
+/// Rows of a kind that are listed one by one.
+pub(super) const MAX_SHOWN: usize = 10;
 
-/// Where a row stands: the number of its input, and its line.
+/// The position of a row in 64 bits: the number of its input, and its line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place(u64);
+pub struct PackedPosition(u64);
 
-impl Place {
+impl PackedPosition {
     const LINE_BITS: u32 = 48;
 
-    /// Inputs that can be told apart.
+    /// Most inputs that fit.
     pub const INPUTS: usize = 1 << (u64::BITS - Self::LINE_BITS);
 
-    /// A place in one of the first [`Place::INPUTS`] inputs.
+    /// Packs a line of one of the first [`PackedPosition::INPUTS`] inputs.
     #[must_use]
     pub fn new(input: usize, line: u64) -> Self {
         Self(((input as u64) << Self::LINE_BITS) | line)
     }
 
-    /// The number of the input, and the line.
+    /// Returns the number of the input, and the line.
     #[must_use]
     pub fn parts(self) -> (usize, u64) {
         let input = usize::try_from(self.0 >> Self::LINE_BITS).expect("it was made of one");
@@ -36,162 +35,186 @@ impl Place {
     }
 }
 
-/// What is kept of a row.
+/// A row in 32 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Seen {
-    /// Pool, provider and user.
+struct SeenRow {
+    /// Hash of pool, provider and user.
     user: u128,
     identity: u64,
-    place: Place,
+    position: PackedPosition,
 }
 
-/// Rows that share their first bits.
+/// Rows whose hashes share their first bits, in chunks.
 #[derive(Debug, Default)]
-struct Part(Vec<Vec<Seen>>);
+struct Bucket(Vec<Vec<SeenRow>>);
 
-/// Bits that say in which part a row is.
-const PART_BITS: u32 = 8;
+/// Bits that number the buckets.
+const BUCKET_BITS: u32 = 8;
 
-/// Rows for which a part makes room at a time: 16 KiB.
-const ROOM: usize = 512;
+/// Rows for which a bucket allocates at a time: 16 KiB.
+const CHUNK: usize = 512;
 
-/// The rows seen so far.
+/// The rows read so far.
 #[derive(Debug)]
-pub struct Rows {
+pub struct SeenRows {
     hasher: SipHasher13,
-    parts: Vec<Part>,
+    buckets: Vec<Bucket>,
 }
 
-/// A pool and a provider, with which all of their users' hashes begin.
+/// The hash of a pool and a provider, with which the hashes of their users begin.
 #[derive(Debug, Clone, Copy)]
-pub struct Prefix(SipHasher13);
+pub struct ProviderHash(SipHasher13);
 
-impl Rows {
-    /// None yet; `key` is drawn by lot.
+impl SeenRows {
+    /// Creates an empty collection; `key` is random.
     #[must_use]
     pub fn new(key: [u8; 16]) -> Self {
         Self {
             hasher: SipHasher13::new_with_key(&key),
-            parts: (0..1 << PART_BITS).map(|_| Part::default()).collect(),
+            buckets: (0..1 << BUCKET_BITS).map(|_| Bucket::default()).collect(),
         }
     }
 
-    /// What the hashes of this provider's users begin with.
+    /// Hashes a pool and a provider.
     #[must_use]
-    pub fn prefix(&self, pool: &str, provider: &str) -> Prefix {
+    pub fn provider_hash(&self, pool: &str, provider: &str) -> ProviderHash {
         let mut hasher = self.hasher;
         for part in [pool, provider] {
             // The length first: ("ab", "c") and ("a", "bc") are different.
             hasher.write_u64(part.len() as u64);
             hasher.write(part.as_bytes());
         }
-        Prefix(hasher)
+        ProviderHash(hasher)
     }
 
-    /// Takes note of a row.
-    pub fn see(&mut self, of: &Prefix, user: &str, identity: &str, place: Place) {
-        let Prefix(mut user_hasher) = *of;
+    /// Adds a row.
+    pub fn add(
+        &mut self,
+        provider: &ProviderHash,
+        user: &str,
+        identity: &str,
+        position: PackedPosition,
+    ) {
+        let ProviderHash(mut user_hasher) = *provider;
         user_hasher.write(user.as_bytes());
         let mut identity_hasher = self.hasher;
         identity_hasher.write(identity.as_bytes());
-        let seen = Seen {
+        let seen = SeenRow {
             user: user_hasher.finish128().as_u128(),
             identity: identity_hasher.finish(),
-            place,
+            position,
         };
-        let part = usize::try_from(seen.user >> (u128::BITS - PART_BITS)).expect("a few bits");
-        let Part(rooms) = &mut self.parts[part];
-        match rooms.last_mut() {
-            Some(room) if room.len() < ROOM => room.push(seen),
+        let bucket = usize::try_from(seen.user >> (u128::BITS - BUCKET_BITS)).expect("a few bits");
+        let Bucket(chunks) = &mut self.buckets[bucket];
+        match chunks.last_mut() {
+            Some(chunk) if chunk.len() < CHUNK => chunk.push(seen),
             _ => {
-                let mut room = Vec::with_capacity(ROOM);
-                room.push(seen);
-                rooms.push(room);
+                let mut chunk = Vec::with_capacity(CHUNK);
+                chunk.push(seen);
+                chunks.push(chunk);
             }
         }
     }
 
-    /// What there was to find.
+    /// Finds the repeated rows and the users under several identities.
     #[must_use]
     pub fn repeats(self) -> Repeats {
-        let mut repeats = Repeats::default();
-        let (mut duplicates, mut users) = (First::default(), First::default());
-        let mut part = Vec::new();
-        for Part(rooms) in self.parts {
-            part.clear();
-            for room in rooms {
-                part.extend_from_slice(&room);
+        let mut found = Found::default();
+        let mut bucket = Vec::new();
+        for Bucket(chunks) in self.buckets {
+            bucket.clear();
+            for chunk in chunks {
+                bucket.extend_from_slice(&chunk);
             }
-            part.sort_unstable();
-            for user in part.chunk_by(|a, b| a.user == b.user) {
-                let (mut first, mut second) = (None, None);
-                for same in user.chunk_by(|a, b| a.identity == b.identity) {
-                    repeats.duplicates += same.len() as u64 - 1;
-                    for repeat in &same[1..] {
-                        duplicates.add(Pair::new(same[0].place, repeat.place));
-                    }
-                    let place = same[0].place;
-                    (first, second) = match (first, second) {
-                        (None, _) => (Some(place), None),
-                        (Some(earliest), None) if place > earliest => (first, Some(place)),
-                        (Some(_), Some(other)) if place > other => (first, second),
-                        (Some(earliest), _) if place > earliest => (first, Some(place)),
-                        (Some(earliest), _) => (Some(place), Some(earliest)),
-                    };
-                }
-                if let (Some(first), Some(second)) = (first, second) {
-                    repeats.users += 1;
-                    users.add(Pair::new(first, second));
-                }
+            bucket.sort_unstable();
+            for rows in bucket.chunk_by(|a, b| a.user == b.user) {
+                found.user(rows);
             }
         }
-        repeats.first_duplicates = duplicates.into_pairs();
-        repeats.first_users = users.into_pairs();
-        repeats
+        Repeats {
+            duplicates: found.duplicates,
+            first_duplicates: found.first_duplicates.into_pairs(),
+            users: found.users,
+            first_users: found.first_users.into_pairs(),
+        }
     }
 }
 
-/// Two rows that are about the same user, by their place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Pair {
-    /// The later one.
-    pub later: Place,
-    /// The earlier one.
-    pub earlier: Place,
+/// The repeats of the buckets searched so far.
+#[derive(Default)]
+struct Found {
+    duplicates: u64,
+    first_duplicates: FirstPairs,
+    users: u64,
+    first_users: FirstPairs,
 }
 
-impl Pair {
-    fn new(earlier: Place, later: Place) -> Self {
+impl Found {
+    /// Adds the repeats among the rows of one user, which are sorted by identity and position.
+    fn user(&mut self, rows: &[SeenRow]) {
+        let (mut first, mut second) = (None, None);
+        for same in rows.chunk_by(|a, b| a.identity == b.identity) {
+            self.duplicates += same.len() as u64 - 1;
+            for repeat in &same[1..] {
+                let pair = RowPair::new(same[0].position, repeat.position);
+                self.first_duplicates.add(pair);
+            }
+            let position = same[0].position;
+            match first {
+                Some(first) if position > first => {
+                    second = Some(second.map_or(position, |second| position.min(second)));
+                }
+                _ => second = first.replace(position),
+            }
+        }
+        if let (Some(first), Some(second)) = (first, second) {
+            self.users += 1;
+            self.first_users.add(RowPair::new(first, second));
+        }
+    }
+}
+
+/// The positions of two rows of the same user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RowPair {
+    /// The later one.
+    pub later: PackedPosition,
+    /// The earlier one.
+    pub earlier: PackedPosition,
+}
+
+impl RowPair {
+    fn new(earlier: PackedPosition, later: PackedPosition) -> Self {
         Self { later, earlier }
     }
 }
 
-/// What was found.
+/// Repeated rows, and users under several identities.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Repeats {
     /// Rows that repeat an earlier one in all four fields.
     pub duplicates: u64,
     /// The first of them, each with the row that it repeats.
-    pub first_duplicates: Vec<Pair>,
-    /// Users of one pool and provider that stand under more than one identity.
+    pub first_duplicates: Vec<RowPair>,
+    /// Users of one pool and provider that have more than one identity.
     pub users: u64,
     /// The first of them, each by the first rows of two identities.
-    pub first_users: Vec<Pair>,
+    pub first_users: Vec<RowPair>,
 }
 
-/// The first pairs by place, as many as are shown.
+/// The first pairs by position, as many as are listed.
 #[derive(Default)]
-struct First(BinaryHeap<Pair>);
+struct FirstPairs(BinaryHeap<RowPair>);
 
-impl First {
-    fn add(&mut self, pair: Pair) {
+impl FirstPairs {
+    fn add(&mut self, pair: RowPair) {
         self.0.push(pair);
-        if self.0.len() > SHOWN {
+        if self.0.len() > MAX_SHOWN {
             self.0.pop();
         }
     }
 
-    fn into_pairs(self) -> Vec<Pair> {
+    fn into_pairs(self) -> Vec<RowPair> {
         self.0.into_sorted_vec()
     }
 }
@@ -205,56 +228,61 @@ mod tests {
     use super::*;
 
     fn repeats(rows: &[(u8, u8, u8)]) -> Repeats {
-        let mut seen = Rows::new([7; 16]);
+        let mut seen = SeenRows::new([7; 16]);
         for (at, (pool, user, identity)) in rows.iter().enumerate() {
-            let prefix = seen.prefix(&pool.to_string(), "p");
-            let place = Place::new(at / 100, at as u64);
-            seen.see(&prefix, &user.to_string(), &identity.to_string(), place);
+            let provider = seen.provider_hash(&pool.to_string(), "p");
+            let position = PackedPosition::new(at / 100, at as u64);
+            seen.add(
+                &provider,
+                &user.to_string(),
+                &identity.to_string(),
+                position,
+            );
         }
         seen.repeats()
     }
 
     proptest! {
         #[test]
-        fn what_is_found_is_what_there_is(
+        fn repeats_are_those_of_a_naive_search(
             rows in proptest::collection::vec((0..2_u8, 0..30_u8, 0..3_u8), 0..400),
         ) {
-            let mut first: HashMap<_, Place> = HashMap::new();
+            let mut first: HashMap<_, PackedPosition> = HashMap::new();
             let mut duplicates = BTreeSet::new();
-            let mut users: BTreeMap<(u8, u8), Vec<Place>> = BTreeMap::new();
+            let mut users: BTreeMap<(u8, u8), Vec<PackedPosition>> = BTreeMap::new();
             for (at, row) in rows.iter().enumerate() {
-                let place = Place::new(at / 100, at as u64);
+                let position = PackedPosition::new(at / 100, at as u64);
                 if let Some(&earlier) = first.get(row) {
-                    duplicates.insert(Pair::new(earlier, place));
+                    duplicates.insert(RowPair::new(earlier, position));
                 } else {
-                    first.insert(row, place);
-                    users.entry((row.0, row.1)).or_default().push(place);
+                    first.insert(row, position);
+                    users.entry((row.0, row.1)).or_default().push(position);
                 }
             }
             let several: BTreeSet<_> = users
                 .values()
-                .filter(|places| places.len() > 1)
-                .map(|places| Pair::new(places[0], places[1]))
+                .filter(|positions| positions.len() > 1)
+                .map(|positions| RowPair::new(positions[0], positions[1]))
                 .collect();
             let found = repeats(&rows);
             prop_assert_eq!(found.duplicates, duplicates.len() as u64);
             prop_assert_eq!(found.users, several.len() as u64);
-            let shown = |pairs: BTreeSet<Pair>| pairs.into_iter().take(SHOWN).collect::<Vec<_>>();
+            let shown = |pairs: BTreeSet<RowPair>| pairs.into_iter().take(MAX_SHOWN).collect::<Vec<_>>();
             prop_assert_eq!(found.first_duplicates, shown(duplicates));
             prop_assert_eq!(found.first_users, shown(several));
         }
     }
 
     #[test]
-    fn a_place_is_found_again() {
-        for (input, line) in [(0, 1), (3, 1 << 40), (Place::INPUTS - 1, 7)] {
-            assert_eq!(Place::new(input, line).parts(), (input, line));
+    fn positions_unpack_to_what_was_packed() {
+        for (input, line) in [(0, 1), (3, 1 << 40), (PackedPosition::INPUTS - 1, 7)] {
+            assert_eq!(PackedPosition::new(input, line).parts(), (input, line));
         }
-        assert!(Place::new(0, u64::from(u32::MAX)) < Place::new(1, 1));
+        assert!(PackedPosition::new(0, u64::from(u32::MAX)) < PackedPosition::new(1, 1));
     }
 
     #[test]
     fn a_row_takes_32_bytes() {
-        assert_eq!(size_of::<Seen>(), 32);
+        assert_eq!(size_of::<SeenRow>(), 32);
     }
 }

@@ -1,7 +1,7 @@
-//! A plan in a file: written for a review, and held to the letter by the run that takes it over.
+//! A plan in a file: written for a review, and then run exactly as it is, or not at all.
 //!
-//! It names files, pools and providers, and no person. Files are known by their content, and found from the folder of the
-//! plan, so that it runs on another machine. A hash of the plan's own content shows an edit, not a forgery.
+//! It names files, pools and providers, and no person. Files are identified by their content, and named relative to the folder of
+//! the plan, so that it runs on another machine. A hash of the plan's own content reveals an edit, not a forgery.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::json::{Counts, Pool};
-use super::report::Plan;
+use super::counts::{Counts, PoolCounts};
+use super::plan::Plan;
 use crate::admission::Rate;
 use crate::cli::Argument;
 use crate::clock;
@@ -23,40 +23,40 @@ use crate::guard::hold::Fingerprint;
 use crate::input::{ContentHash, Fingerprints, Input, InputError};
 use crate::settings::Settings;
 
-/// The version of the file's form. A reader refuses a later one.
+/// Version of the file format. A reader refuses a later one.
 const VERSION: u64 = 1;
 
-/// A plan as it stands in its file.
+/// The content of the file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Saved {
+pub(super) struct SavedPlan {
     pub(super) version: u64,
     /// Name and version of the program that made it.
     pub(super) made_by: String,
     /// RFC 3339, UTC.
     pub(super) made_at: String,
     pub(super) inputs: Vec<SavedInput>,
-    /// Earlier programs left them out, whatever hold lists the plan names, and take no plan that has some.
+    /// Earlier versions wrote none, even for a plan with hold lists, and refuse a plan that has some.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) hold_lists: Vec<SavedList>,
-    /// The options, defaults included, as on a command line. Files are named from the folder of the plan.
+    pub(super) hold_lists: Vec<SavedHoldList>,
+    /// The options as on a command line, defaults included. Files are named relative to the folder of the plan.
     pub(super) options: Vec<String>,
-    /// The endpoint that stands in for AWS's.
+    /// The endpoint that is called in place of AWS's.
     pub(super) endpoint: Option<String>,
     /// The account that was looked up.
     pub(super) account: Option<String>,
-    /// The accounts that the configuration allows; none is no bound.
+    /// The accounts that the configuration allows; none allows all.
     pub(super) allowed_accounts: Vec<String>,
     pub(super) counts: Counts,
-    /// Calls at least.
+    /// Fewest calls.
     pub(super) calls: u64,
-    pub(super) pools: Vec<Pool>,
+    pub(super) pools: Vec<PoolCounts>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SavedInput {
-    /// From the folder of the plan.
+    /// Relative to the folder of the plan.
     pub(super) path: String,
     pub(super) size: u64,
     pub(super) sha256: String,
@@ -64,20 +64,20 @@ pub(super) struct SavedInput {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct SavedList {
-    /// From the folder of the plan.
+pub(super) struct SavedHoldList {
+    /// Relative to the folder of the plan.
     pub(super) path: String,
     pub(super) size: u64,
     pub(super) sha256: String,
-    /// Rows that it held: a list that holds others is another plan.
+    /// Rows that the list held at the review.
     pub(super) rows_held: u64,
 }
 
-/// The key of the hash over everything else in the file.
-const SEAL: &str = "sha256";
+/// Key of the hash over everything else in the file.
+const CHECKSUM: &str = "sha256";
 
-/// Options that say how a run is shown and who runs it where: they are no part of what is planned, and may stand beside `--plan`.
-pub(super) const NOT_PLANNED: &[&str] = &[
+/// Options that are not part of a plan, and may be given beside `--plan`: how a run is shown, and where it runs.
+pub(super) const UNPLANNED: &[&str] = &[
     "plan",
     "online",
     "invalid",
@@ -96,28 +96,28 @@ pub(super) const NOT_PLANNED: &[&str] = &[
     "no-config",
 ];
 
-/// What to do where there is no plan.
-const MAKE_ONE: &str = "Make one with `plan INPUT... --out FILE`.";
+/// Hint where there is no plan.
+const MAKE_A_PLAN: &str = "Make one with `plan INPUT... --out FILE`.";
 
-/// Options that a configuration may settle, too.
-const TEAMS: &[&str] = &["rate", "carry", "hold"];
+/// Options that a configuration file may set, too.
+const CONFIGURABLE: &[&str] = &["rate", "carry", "hold"];
 
 /// Options that name a file.
 pub(super) const FILES: &[&str] = &["results", "hold"];
 
-/// A plan that is being made: the content of its inputs is noted while they are read.
-pub(super) struct Draft {
+/// A plan to be saved: its inputs are hashed while they are read.
+pub(super) struct PlanDraft {
     path: PathBuf,
     inputs: Vec<PathBuf>,
-    /// When the plan that stands in the file was made, if one does.
+    /// Time of the plan that the file holds, if it holds one.
     replaces: Option<String>,
 }
 
-impl Draft {
-    /// Has the inputs hashed while they are read.
+impl PlanDraft {
+    /// Checks the file, and starts the hashing of the inputs.
     ///
     /// # Errors
-    /// An input cannot be read twice; or the file is there and is no plan, or is one and is not to be replaced by `force`.
+    /// An input cannot be read twice; or the file exists and is no plan, or is a plan and `force` is not given.
     pub(super) fn begin(path: &Path, force: bool, settings: &mut Settings) -> Result<Self, Error> {
         let replaces = match fs::read(path) {
             Ok(text) if !is_plan(&text) => {
@@ -161,10 +161,10 @@ impl Draft {
         })
     }
 
-    /// Writes the plan, with what was read of the hold lists, and tells when the one was made whose place it takes.
+    /// Writes the plan, with the fingerprints of its hold lists. Returns the time of the plan that it replaces.
     ///
     /// # Errors
-    /// A name is no UTF-8, or the file cannot be written.
+    /// A name is not UTF-8, or the file cannot be written.
     pub(super) fn save(
         self,
         plan: &Plan,
@@ -175,107 +175,122 @@ impl Draft {
     ) -> Result<Option<String>, Error> {
         let failed = |error: std::io::Error| not_written(&self.path, &error);
         let folder = fs::canonicalize(real_folder_of(&self.path)).map_err(failed)?;
-        let mut inputs = Vec::new();
-        for path in &self.inputs {
-            let content = settings.input.fingerprints.recorded(path);
-            let content = content.map_err(|error| not_opened(path, error))?;
-            inputs.push(SavedInput {
-                path: named_from(&folder, path)?,
-                size: content.size,
-                sha256: content.sha256,
-            });
-        }
-        let mut kept = Vec::new();
-        for option in options {
-            let name = &*option.name;
-            if NOT_PLANNED.contains(&name) || TEAMS.contains(&name) {
-                continue;
-            }
-            let mut option = option.clone();
-            if option.text().contains(char::REPLACEMENT_CHARACTER) {
-                return Err(Error::usage(format!(
-                    "--out: --{name} is no UTF-8, which a plan cannot hold"
-                )));
-            }
-            if let Some(value) = &mut option.value
-                && FILES.contains(&&*option.name)
-            {
-                *value = named_from(&folder, Path::new(value))?;
-            }
-            kept.push(option.text());
-        }
-        // As they are in effect, whether they are from the command line or from a configuration.
-        let option = |name: &str, value: &str| format!("--{name}={value}");
-        kept.push(option("rate", &exactly(settings.limits.rate)));
-        kept.extend(
-            settings
-                .input
-                .carry
-                .iter()
-                .map(|name| option("carry", name)),
-        );
-        let mut hold_lists = Vec::new();
-        for (nth, (list, content)) in settings.guards.holds.iter().zip(lists).enumerate() {
-            let path = named_from(&folder, list)?;
-            kept.push(option("hold", &path));
-            hold_lists.push(SavedList {
-                path,
-                size: content.size,
-                sha256: content.sha256.clone(),
-                rows_held: plan.survey.held_by.get(nth).copied().unwrap_or_default(),
-            });
-        }
-        let made_at = clock::rfc3339_seconds(plan.now).to_string();
-        let saved = Saved {
+        let hold_lists = saved_hold_lists(&folder, plan, settings, lists)?;
+        let saved = SavedPlan {
             version: VERSION,
             made_by: concat!("cognito-unlink ", env!("CARGO_PKG_VERSION")).to_owned(),
-            made_at,
-            inputs,
+            made_at: clock::rfc3339_seconds(plan.now).to_string(),
+            inputs: self.saved_inputs(&folder, settings)?,
+            options: saved_options(&folder, settings, options, &hold_lists)?,
             hold_lists,
-            options: kept,
             endpoint,
             account: plan.account().map(str::to_owned),
             allowed_accounts: settings.guards.allowed.accounts.clone(),
-            counts: Counts::of(&plan.survey),
-            calls: plan.survey.calls(),
-            pools: Pool::all(&plan.survey.pools),
+            counts: Counts::of(&plan.input),
+            calls: plan.input.calls(),
+            pools: PoolCounts::all(&plan.input.pools),
         };
         write(&self.path, &saved).map_err(failed)?;
         Ok(self.replaces)
     }
+
+    fn saved_inputs(&self, folder: &Path, settings: &Settings) -> Result<Vec<SavedInput>, Error> {
+        let input = |path: &PathBuf| {
+            let content = settings.input.fingerprints.recorded(path);
+            let content = content.map_err(|error| not_opened(path, error))?;
+            Ok(SavedInput {
+                path: named_from(folder, path)?,
+                size: content.size,
+                sha256: content.sha256,
+            })
+        };
+        self.inputs.iter().map(input).collect()
+    }
+}
+
+fn saved_hold_lists(
+    folder: &Path,
+    plan: &Plan,
+    settings: &Settings,
+    contents: &[Fingerprint],
+) -> Result<Vec<SavedHoldList>, Error> {
+    let lists = settings.guards.holds.iter().zip(contents).enumerate();
+    let list = |(nth, (list, content)): (usize, (&PathBuf, &Fingerprint))| {
+        Ok(SavedHoldList {
+            path: named_from(folder, list)?,
+            size: content.size,
+            sha256: content.sha256.clone(),
+            rows_held: plan.input.held_by.get(nth).copied().unwrap_or_default(),
+        })
+    };
+    lists.map(list).collect()
+}
+
+/// Returns the options that the run will have. Those that a configuration file may set are saved as they are in effect.
+fn saved_options(
+    folder: &Path,
+    settings: &Settings,
+    options: &[Argument],
+    hold_lists: &[SavedHoldList],
+) -> Result<Vec<String>, Error> {
+    let mut saved = Vec::new();
+    for option in options {
+        let name = &*option.name;
+        if UNPLANNED.contains(&name) || CONFIGURABLE.contains(&name) {
+            continue;
+        }
+        let mut option = option.clone();
+        if option.text().contains(char::REPLACEMENT_CHARACTER) {
+            return Err(Error::usage(format!(
+                "--out: --{name} is no UTF-8, which a plan cannot hold"
+            )));
+        }
+        if let Some(value) = &mut option.value
+            && FILES.contains(&&*option.name)
+        {
+            *value = named_from(folder, Path::new(value))?;
+        }
+        saved.push(option.text());
+    }
+    let option = |name: &str, value: &str| format!("--{name}={value}");
+    saved.push(option("rate", &exactly(settings.limits.rate)));
+    let carried = settings.input.carry.iter();
+    saved.extend(carried.map(|name| option("carry", name)));
+    saved.extend(hold_lists.iter().map(|list| option("hold", &list.path)));
+    Ok(saved)
 }
 
 #[derive(Serialize)]
-struct Sealed<'a> {
+struct WithChecksum<'a> {
     #[serde(flatten)]
-    plan: &'a Saved,
+    plan: &'a SavedPlan,
     sha256: String,
 }
 
-/// Whole or not at all.
-fn write(path: &Path, plan: &Saved) -> std::io::Result<()> {
-    let sealed = Sealed {
+/// Writes the file completely or not at all.
+fn write(path: &Path, plan: &SavedPlan) -> std::io::Result<()> {
+    let content = WithChecksum {
         plan,
-        sha256: seal(&serde_json::to_value(plan)?),
+        sha256: checksum(&serde_json::to_value(plan)?),
     };
-    let mut text = serde_json::to_vec_pretty(&sealed)?;
+    let mut text = serde_json::to_vec_pretty(&content)?;
     text.push(b'\n');
-    // Reviewers may read it, as far as the user's mask lets them: it names no person.
+    // Reviewers may read it, within the user's umask: it names no person.
     files::replace(path, 0o666, &text)?;
     Ok(())
 }
 
-/// The hash of a plan's content, whatever the order of its keys and the space between them.
-fn seal(plan: &Value) -> String {
+/// Hashes a plan's content, independent of the order of keys and of white space.
+fn checksum(plan: &Value) -> String {
     hex::encode(Sha256::digest(plan.to_string()))
 }
 
 fn is_plan(text: &[u8]) -> bool {
     serde_json::from_slice(text)
-        .is_ok_and(|plan: Value| plan["version"].is_u64() && plan[SEAL].is_string())
+        .is_ok_and(|plan: Value| plan["version"].is_u64() && plan[CHECKSUM].is_string())
 }
 
-/// In its own words.
+/// Returns the time that a plan gives for itself.
 fn made_at(plan: &[u8]) -> String {
     let plan: Value = serde_json::from_slice(plan).unwrap_or_default();
     plan["made_at"]
@@ -284,13 +299,14 @@ fn made_at(plan: &[u8]) -> String {
         .to_owned()
 }
 
-pub(super) fn read(path: &Path) -> Result<Saved, Error> {
+/// Reads a plan that this version wrote and that was not edited.
+pub(super) fn read(path: &Path) -> Result<SavedPlan, Error> {
     let name = path.display();
     let text = fs::read(path).map_err(|error| {
-        Error::usage(format!("--plan {name} cannot be read: {error}")).hint(MAKE_ONE)
+        Error::usage(format!("--plan {name} cannot be read: {error}")).hint(MAKE_A_PLAN)
     })?;
     if !is_plan(&text) {
-        return Err(Error::usage(format!("--plan {name}: this is no plan")).hint(MAKE_ONE));
+        return Err(Error::usage(format!("--plan {name}: this is no plan")).hint(MAKE_A_PLAN));
     }
     let mut plan: Value = serde_json::from_slice(&text).expect("it was read as one");
     let version = plan["version"].as_u64().unwrap_or_default();
@@ -303,8 +319,8 @@ pub(super) fn read(path: &Path) -> Result<Saved, Error> {
         ))
         .hint("Run it with that version, or make another plan with this one."));
     }
-    let sealed = plan.as_object_mut().and_then(|plan| plan.remove(SEAL));
-    if sealed.as_ref().and_then(Value::as_str) != Some(&seal(&plan)) {
+    let recorded = plan.as_object_mut().and_then(|plan| plan.remove(CHECKSUM));
+    if recorded.as_ref().and_then(Value::as_str) != Some(&checksum(&plan)) {
         return Err(
             Error::usage(format!("--plan {name} was edited after it was made"))
                 .hint("Make another plan: what was reviewed is what runs."),
@@ -314,13 +330,14 @@ pub(super) fn read(path: &Path) -> Result<Saved, Error> {
         .map_err(|error| Error::usage(format!("--plan {name}: this is no plan ({error})")))
 }
 
-/// A rate to its last digit.
+/// Formats a rate without rounding.
 fn exactly(rate: Rate) -> String {
     rate.per_second()
         .map_or_else(|| rate.to_string(), |calls| format!("{calls}/s"))
 }
 
-pub(super) fn hold(pins: &mut Fingerprints, path: &Path) -> Result<ContentHash, Error> {
+/// Hashes an input, and keeps it so that the run reads the same content.
+pub(super) fn fingerprint(pins: &mut Fingerprints, path: &Path) -> Result<ContentHash, Error> {
     pins.pin(path).map_err(|error| not_opened(path, error))
 }
 
@@ -331,11 +348,12 @@ fn not_opened(path: &Path, error: std::io::Error) -> Error {
     })
 }
 
+/// Returns the folder in which a file is named: empty for the working directory.
 pub(super) fn folder_of(file: &Path) -> &Path {
     file.parent().unwrap_or(Path::new(""))
 }
 
-/// The same as something that the operating system finds.
+/// Returns that folder as a path that the operating system finds.
 fn real_folder_of(file: &Path) -> &Path {
     match folder_of(file) {
         none if none.as_os_str().is_empty() => Path::new("."),
@@ -350,9 +368,9 @@ fn not_written(path: &Path, error: &std::io::Error) -> Error {
     ))
 }
 
-/// A file as it is named from a folder, which is a real path. It need not be there, but its own folder is.
+/// Names a file relative to a folder, which is a canonical path. The file need not exist, but its own folder must.
 fn named_from(folder: &Path, file: &Path) -> Result<String, Error> {
-    let failed = |why: &str| Error::usage(format!("--out: {} {why}", file.display()));
+    let failed = |reason: &str| Error::usage(format!("--out: {} {reason}", file.display()));
     let real = fs::canonicalize(real_folder_of(file))
         .map_err(|error| failed(&format!("cannot be found: {error}")))?;
     let name = file.file_name().ok_or_else(|| failed("names no file"))?;
@@ -372,7 +390,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_are_named_from_the_folder_of_the_plan() {
+    fn files_are_named_relative_to_the_folder_of_the_plan() {
         let root = tempfile::tempdir().expect("a folder");
         let root = fs::canonicalize(root.path()).expect("a real one");
         for folder in ["plans/july", "lists"] {
@@ -390,10 +408,10 @@ mod tests {
     }
 
     #[test]
-    fn the_seal_is_over_what_is_said_and_not_how() {
-        let seal_of = |text: &str| seal(&serde_json::from_str(text).expect("JSON"));
-        let plan = seal_of(r#"{"version":1,"rows":[1,2]}"#);
-        assert_eq!(plan, seal_of("{\"rows\": [1,\n2], \"version\": 1}"));
-        assert_ne!(plan, seal_of(r#"{"version":1,"rows":[2,1]}"#));
+    fn the_checksum_ignores_order_and_white_space() {
+        let checksum_of = |text: &str| checksum(&serde_json::from_str(text).expect("JSON"));
+        let plan = checksum_of(r#"{"version":1,"rows":[1,2]}"#);
+        assert_eq!(plan, checksum_of("{\"rows\": [1,\n2], \"version\": 1}"));
+        assert_ne!(plan, checksum_of(r#"{"version":1,"rows":[2,1]}"#));
     }
 }

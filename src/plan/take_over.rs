@@ -1,32 +1,32 @@
-//! A run that takes over a saved plan: exactly that is run, or nothing.
+//! Runs a saved plan: exactly what was planned, or nothing.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::json::{Counts, Pool};
-use super::saved::{FILES, NOT_PLANNED, Saved, SavedList, folder_of, hold, read};
-use super::survey::Survey;
+use super::counts::{Counts, PoolCounts};
+use super::input_summary::InputSummary;
+use super::saved::{FILES, SavedHoldList, SavedPlan, UNPLANNED, fingerprint, folder_of, read};
 use crate::cli::{Argument, Cli, RunArgs};
 use crate::error::Error;
 use crate::guard::hold::Fingerprint;
 use crate::input::{ContentHash, Fingerprints, Input};
 use crate::settings::{Mode, Settings};
 
-/// Options that are planned, and may all the same be given anew beside `--plan`: credentials have other names on another machine,
-/// and a run may always be more careful.
-const ANEW: &[&str] = &["profile", "region", "durable", HOLD];
+/// Options that are planned, and may be given beside `--plan` all the same: credentials have other names on another machine, and
+/// a run may always be more careful.
+const OVERRIDABLE: &[&str] = &["profile", "region", "durable", HOLD];
 
-/// Options that let a run do less, and may be given beside a plan that leaves them open.
-const BOUNDS: &[&str] = &["limit", "for", "expect-account"];
+/// Options that restrict a run, and may be given beside a plan without them.
+const NARROWING: &[&str] = &["limit", "for", "expect-account"];
 
-/// Given anew, it adds to what is planned: nobody is let go.
+/// Given beside a plan, it adds to the planned hold lists: a user that the plan holds stays held.
 const HOLD: &str = "hold";
 
-/// The settings of a run that takes over the plan it names: exactly that is run, or nothing.
+/// Resolves the settings of a run with `--plan`.
 ///
 /// # Errors
-/// The plan cannot be read, was edited, or was made by a later version; an option beside it would change it; or an input is not
-/// what was planned.
+/// The plan cannot be read, was edited, or was made by a later version; an option beside it would change it; or an input,
+/// the endpoint, the account or the configuration is not what was planned.
 pub async fn take_over(
     args: &RunArgs,
     options: &[Argument],
@@ -34,35 +34,14 @@ pub async fn take_over(
 ) -> Result<Settings, Error> {
     let path = args.plan.as_deref().unwrap_or(Path::new(""));
     let saved = read(path)?;
-    let given = || options.iter().filter(|option| option.given);
-    let is_planned = |name: &str| {
-        let begun = format!("--{name}=");
-        saved
-            .options
-            .iter()
-            .any(|option| option.starts_with(&begun))
-    };
-    let may_stand = |name: &str| {
-        NOT_PLANNED.contains(&name)
-            || ANEW.contains(&name)
-            || (BOUNDS.contains(&name) && !is_planned(name))
-    };
-    if let Some(option) = given().find(|option| !may_stand(&option.name)) {
-        return Err(Error::usage(format!(
-            "--{} cannot be given beside --plan: the plan says it",
-            option.name
-        ))
-        .hint("Make another plan with it."));
-    }
-    // Behind a link the plan's own folder is meant: the link may stand anywhere.
-    let behind = std::fs::read_link(path).and_then(|_| std::fs::canonicalize(path));
-    let folder = folder_of(behind.as_deref().unwrap_or(path));
-    let mut run = planned_args(
-        &saved,
-        folder,
-        given().filter(|option| option.name != "plan"),
-    )
-    .map_err(|error| {
+    check_options(&saved, options)?;
+    // A link to a plan may be anywhere: the plan's files are relative to the folder of the plan itself.
+    let linked = std::fs::read_link(path).and_then(|_| std::fs::canonicalize(path));
+    let folder = folder_of(linked.as_deref().unwrap_or(path));
+    let anew = options
+        .iter()
+        .filter(|option| option.given && option.name != "plan");
+    let mut run = planned_args(&saved, folder, anew).map_err(|error| {
         Error::usage(format!(
             "--plan {}: its options are not this version's: {error}",
             path.display()
@@ -70,46 +49,80 @@ pub async fn take_over(
     })?;
     run.beside = Some(path.to_owned());
     let mut settings = Settings::new(run, command)?;
-    if settings.mode == Mode::Real {
-        let endpoint = settings.endpoint().await?;
-        if endpoint != saved.endpoint {
-            let told = |endpoint: Option<String>| endpoint.unwrap_or_else(|| "AWS".to_owned());
-            return Err(Error::usage(format!(
-                "--plan {}: it was made for {}, and this run would call {}",
-                path.display(),
-                told(saved.endpoint),
-                told(endpoint)
-            ))
-            .hint(
-                "See to AWS_ENDPOINT_URL in the environment and endpoint_url in the AWS files, or make another plan.",
-            ));
-        }
-    }
+    check_endpoint(&saved, path, &settings).await?;
     settle_account(&saved, path, &mut settings)?;
-    let planned = |option: &String| option.strip_prefix("--carry=").map(str::to_owned);
-    let carry: Vec<String> = saved.options.iter().filter_map(planned).collect();
-    if carry != settings.input.carry {
-        return Err(Error::usage(format!(
-            "--plan {}: the configuration carries columns that are not planned",
-            path.display()
-        ))
-        .hint("Make another plan with them, or run it with another --config."));
-    }
+    check_carried(&saved, path, &settings)?;
     settings.guards.planned_holds = planned_holds(&saved, path, folder)?;
-    hold_to(&saved, path, &mut settings)?;
+    check_inputs(&saved, path, &mut settings)?;
     settings.agreed = true;
     settings.rows = Some(saved.counts.rows);
     Ok(settings)
 }
 
-/// An account that was looked up for the plan has to be that of the run.
-fn settle_account(saved: &Saved, path: &Path, settings: &mut Settings) -> Result<(), Error> {
+/// Refuses an option beside `--plan` that would change what was planned.
+fn check_options(saved: &SavedPlan, options: &[Argument]) -> Result<(), Error> {
+    let is_planned = |name: &str| {
+        let prefix = format!("--{name}=");
+        let mut planned = saved.options.iter();
+        planned.any(|option| option.starts_with(&prefix))
+    };
+    let is_allowed = |name: &str| {
+        UNPLANNED.contains(&name)
+            || OVERRIDABLE.contains(&name)
+            || (NARROWING.contains(&name) && !is_planned(name))
+    };
+    let mut given = options.iter().filter(|option| option.given);
+    match given.find(|option| !is_allowed(&option.name)) {
+        None => Ok(()),
+        Some(option) => Err(Error::usage(format!(
+            "--{} cannot be given beside --plan: the plan says it",
+            option.name
+        ))
+        .hint("Make another plan with it.")),
+    }
+}
+
+async fn check_endpoint(saved: &SavedPlan, path: &Path, settings: &Settings) -> Result<(), Error> {
+    if settings.mode != Mode::Real {
+        return Ok(());
+    }
+    let endpoint = settings.endpoint().await?;
+    if endpoint == saved.endpoint {
+        return Ok(());
+    }
+    let name = |endpoint: Option<&str>| endpoint.unwrap_or("AWS").to_owned();
+    Err(Error::usage(format!(
+        "--plan {}: it was made for {}, and this run would call {}",
+        path.display(),
+        name(saved.endpoint.as_deref()),
+        name(endpoint.as_deref())
+    ))
+    .hint(
+        "Check AWS_ENDPOINT_URL in the environment and endpoint_url in the AWS files, or make another plan.",
+    ))
+}
+
+fn check_carried(saved: &SavedPlan, path: &Path, settings: &Settings) -> Result<(), Error> {
+    let planned = |option: &String| option.strip_prefix("--carry=").map(str::to_owned);
+    let carry: Vec<String> = saved.options.iter().filter_map(planned).collect();
+    if carry == settings.input.carry {
+        return Ok(());
+    }
+    Err(Error::usage(format!(
+        "--plan {}: the configuration carries columns that are not planned",
+        path.display()
+    ))
+    .hint("Make another plan with them, or run it with another --config."))
+}
+
+/// Restricts the run to the accounts of the plan: the one that was looked up, and those that were allowed.
+fn settle_account(saved: &SavedPlan, path: &Path, settings: &mut Settings) -> Result<(), Error> {
     let guards = &mut settings.guards;
-    let here = !guards.allowed.accounts.is_empty();
+    let is_restricted = !guards.allowed.accounts.is_empty();
     guards
         .allowed
         .narrow_accounts(&saved.allowed_accounts, path);
-    if here && guards.allowed.accounts.is_empty() {
+    if is_restricted && guards.allowed.accounts.is_empty() {
         return Err(Error::usage(format!(
             "--plan {}: none of the accounts that were allowed when it was made is among the allowed-accounts here",
             path.display()
@@ -131,20 +144,20 @@ fn settle_account(saved: &Saved, path: &Path, settings: &mut Settings) -> Result
     }
 }
 
-/// What the plan knows of its hold lists. Whether they are that still is decided on what the run itself reads of them.
+/// Returns the fingerprints of the planned hold lists. They are compared with what the run itself reads.
 ///
 /// # Errors
-/// It knows nothing of one that it names, as a plan of an earlier program does: whoever was held at the review might not be any more.
+/// The plan names a list without a fingerprint, as earlier versions did: a user that was held at the review might no longer be.
 fn planned_holds(
-    saved: &Saved,
+    saved: &SavedPlan,
     path: &Path,
     folder: &Path,
 ) -> Result<Vec<(PathBuf, Fingerprint)>, Error> {
-    let begun = format!("--{HOLD}=");
+    let prefix = format!("--{HOLD}=");
     let mut named = saved
         .options
         .iter()
-        .filter_map(|option| option.strip_prefix(&begun));
+        .filter_map(|option| option.strip_prefix(&prefix));
     let is_known = |name: &str| saved.hold_lists.iter().any(|list| list.path == name);
     if let Some(unknown) = named.find(|name| !is_known(name)) {
         return Err(Error::usage(format!(
@@ -152,9 +165,9 @@ fn planned_holds(
             path.display(),
             saved.made_by
         ))
-        .hint("Nothing was called. Make another plan with this version, so that everyone who is held at the review stays held."));
+        .hint("Nothing was called. Make another plan with this version, so that every user that is held at the review stays held."));
     }
-    let known = |list: &SavedList| {
+    let known = |list: &SavedHoldList| {
         let content = Fingerprint {
             size: list.size,
             sha256: list.sha256.clone(),
@@ -164,13 +177,13 @@ fn planned_holds(
     Ok(saved.hold_lists.iter().map(known).collect())
 }
 
-/// The arguments of the run that was planned, with what is given anew.
+/// Parses the planned options, with those that are given anew in their place.
 fn planned_args<'a>(
-    saved: &Saved,
+    saved: &SavedPlan,
     folder: &Path,
     anew: impl Iterator<Item = &'a Argument> + Clone,
 ) -> Result<RunArgs, clap::Error> {
-    let mut words = Vec::new();
+    let mut arguments = Vec::new();
     for option in &saved.options {
         let (name, value) = match option.trim_start_matches("--").split_once('=') {
             Some((name, value)) => (name, Some(value)),
@@ -179,28 +192,28 @@ fn planned_args<'a>(
         if name != HOLD && anew.clone().any(|anew| anew.name == name) {
             continue;
         }
-        words.push(match value {
+        arguments.push(match value {
             Some(file) if FILES.contains(&name) => {
                 format!("--{name}={}", found_from(folder, file).to_string_lossy())
             }
             _ => option.clone(),
         });
     }
-    words.extend(anew.map(Argument::text));
+    arguments.extend(anew.map(Argument::text));
     let inputs = saved.inputs.iter();
     let inputs = inputs.map(|input| found_from(folder, &input.path).into_os_string());
-    Cli::run_again(words, inputs)
+    Cli::run_again(arguments, inputs)
 }
 
-/// Holds every input to what was planned, and tells the difference where there is one.
-fn hold_to(saved: &Saved, path: &Path, settings: &mut Settings) -> Result<(), Error> {
+/// Refuses inputs whose content is not what was planned, with the differences.
+fn check_inputs(saved: &SavedPlan, path: &Path, settings: &mut Settings) -> Result<(), Error> {
     let mut pins = Fingerprints::default();
     let mut differences = String::new();
     for (input, planned) in settings.inputs.iter().zip(&saved.inputs) {
         let Input::File(input) = input else {
             return Err(Error::usage("a plan cannot name standard input"));
         };
-        let found = hold(&mut pins, input)?;
+        let found = fingerprint(&mut pins, input)?;
         let wanted = ContentHash {
             size: planned.size,
             sha256: planned.sha256.clone(),
@@ -227,9 +240,9 @@ fn hold_to(saved: &Saved, path: &Path, settings: &mut Settings) -> Result<(), Er
         settings.input.fingerprints = pins;
         return Ok(());
     }
-    // Whatever cannot be read of the changed input, that it has changed is said.
-    if let Ok(survey) = Survey::of(settings, None, |_, _| Ok(())) {
-        differences.push_str(&content_differences(saved, &survey));
+    // That an input has changed is reported even if it cannot be read any more.
+    if let Ok(input) = InputSummary::of(settings, None, |_, _| Ok(())) {
+        differences.push_str(&content_differences(saved, &input));
     }
     Err(Error::usage(format!(
         "--plan {}: this is not what was planned:{differences}",
@@ -238,10 +251,10 @@ fn hold_to(saved: &Saved, path: &Path, settings: &mut Settings) -> Result<(), Er
     .hint("Nothing was called. Put back what was planned, or make another plan."))
 }
 
-/// What a changed input means for the run.
-fn content_differences(saved: &Saved, survey: &Survey) -> String {
+/// Describes what a changed input means for the run.
+fn content_differences(saved: &SavedPlan, input: &InputSummary) -> String {
     let mut text = String::new();
-    let (now, then) = (Counts::of(survey), &saved.counts);
+    let (now, then) = (Counts::of(input), &saved.counts);
     for (name, now, then) in [
         ("rows", now.rows, then.rows),
         ("invalid rows", now.invalid, then.invalid),
@@ -251,8 +264,8 @@ fn content_differences(saved: &Saved, survey: &Survey) -> String {
             let _ = write!(text, "\n  {name}: {now}, planned {then}");
         }
     }
-    let (now, then) = (Pool::all(&survey.pools), &saved.pools);
-    let same = |a: &Pool, b: &Pool| a.identity_pool_id == b.identity_pool_id;
+    let (now, then) = (PoolCounts::all(&input.pools), &saved.pools);
+    let same = |a: &PoolCounts, b: &PoolCounts| a.identity_pool_id == b.identity_pool_id;
     for pool in &now {
         let id = &pool.identity_pool_id;
         match then.iter().find(|other| same(pool, other)) {
@@ -290,10 +303,10 @@ fn content_differences(saved: &Saved, survey: &Survey) -> String {
     text
 }
 
-/// A file that a plan in `folder` names.
+/// Returns the path of a file that a plan in `folder` names.
 fn found_from(folder: &Path, file: &str) -> PathBuf {
     match folder.join(file) {
-        // By itself that would be standard input.
+        // `-` alone would be standard input.
         dash if dash.as_os_str() == "-" => Path::new(".").join(dash),
         found => found,
     }
@@ -304,7 +317,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_are_found_from_the_folder_of_the_plan() {
+    fn files_are_found_relative_to_the_folder_of_the_plan() {
         for (folder, file, found) in [
             ("", "people.csv", "people.csv"),
             ("", "-", "./-"),

@@ -1,4 +1,4 @@
-//! The bar as indicatif draws it, handed over to be written: whoever draws never waits for the terminal.
+//! A terminal for indicatif that passes its bar on as a line: drawing never waits for the real terminal.
 
 use std::fmt;
 use std::io;
@@ -7,8 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use console::Term;
 use indicatif::TermLike;
 
-/// Takes one line at a time and hands it to `show`; nothing when there is none any more. Where it goes on the screen is not
-/// settled here, so that the cursor's movements are left out.
+/// Passes each line to `show`, and none when the bar is removed. The cursor's movements are left out: `show` decides where the
+/// line goes.
 pub(super) struct Drawing<F> {
     line: Mutex<String>,
     show: F,
@@ -85,9 +85,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_drawing_is_one_line_without_the_cursors_movements() {
+    fn a_drawing_is_one_line_without_cursor_movements() {
         let (show, shown) = mpsc::sync_channel(64);
-        let drawing = Drawing::new(move |line| show.send(line).expect("heard"));
+        let drawing = Drawing::new(move |line| show.send(line).expect("the receiver is there"));
         let bar = ProgressBar::hidden();
         bar.set_draw_target(ProgressDrawTarget::term_like(Box::new(drawing)));
         bar.set_style(ProgressStyle::with_template("{wide_msg}").expect("a template"));

@@ -1,6 +1,6 @@
-//! The log on standard error: each retry with `-v`, each call with `-vv`. Ours alone: the SDK's would show users.
+//! The log on standard error: each retry with `-v`, each call with `-vv`. Events of the SDK are left out: they would show users.
 //!
-//! Where the log is JSON, everything else that is said goes with it, so that each line of standard error is an object.
+//! A JSON log takes the messages to people as well, so that each line of standard error is an object.
 
 use std::io::{self, Write};
 use std::time::SystemTime;
@@ -11,15 +11,15 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, filter};
 
-use super::counted;
+use super::human::counted;
 use crate::clock;
 use crate::stderr::{self, Kind};
 use crate::terminal::{printable, printable_json};
 
-/// What is said to people. Only a log in JSON takes it.
-const SAID: &str = "said";
+/// Target of the messages to people. Only a JSON log takes them.
+const MESSAGE: &str = "message";
 
-/// Starts logging, if anything is to be logged.
+/// Starts the log, if there is anything to log.
 pub fn start(verbose: u8, json: bool) {
     stderr::set_dropped_message(if json { dropped_in_json } else { dropped });
     let level = match verbose {
@@ -32,28 +32,28 @@ pub fn start(verbose: u8, json: bool) {
     }
 }
 
-/// Tells of messages for which there was no room while standard error could not be written.
+/// Returns the notice about messages that were dropped while standard error could not be written.
 fn dropped(messages: u64) -> String {
     let messages = counted(messages, "message");
     format!("{messages} dropped: standard error could not be written for a while.")
 }
 
-/// The same as a line of a log in JSON.
+/// Returns that notice as a line of a JSON log.
 fn dropped_in_json(messages: u64) -> String {
     let now = clock::rfc3339_micros(SystemTime::now()).to_string();
     let line = serde_json::json!({"timestamp": now, "level": "WARN", "message": dropped(messages)});
     line.to_string()
 }
 
-/// Says it in the log; or returns false, as the log is for people or there is none.
-pub(super) fn said(text: &str, level: Level) -> bool {
-    if !tracing::enabled!(target: SAID, Level::ERROR) {
+/// Writes a message to the log, if that is JSON. Returns whether it is.
+pub(super) fn emit(text: &str, level: Level) -> bool {
+    if !tracing::enabled!(target: MESSAGE, Level::ERROR) {
         return false;
     }
     match level {
-        Level::ERROR => tracing::error!(target: SAID, "{text}"),
-        Level::WARN => tracing::warn!(target: SAID, "{text}"),
-        _ => tracing::info!(target: SAID, "{text}"),
+        Level::ERROR => tracing::error!(target: MESSAGE, "{text}"),
+        Level::WARN => tracing::warn!(target: MESSAGE, "{text}"),
+        _ => tracing::info!(target: MESSAGE, "{text}"),
     }
     true
 }
@@ -68,8 +68,8 @@ pub fn causes(error: &dyn std::error::Error) {
 }
 
 fn log(level: Option<Level>, json: bool) {
-    let ours = filter::filter_fn(move |event| match event.target() {
-        SAID => json,
+    let is_logged = filter::filter_fn(move |event| match event.target() {
+        MESSAGE => json,
         target => {
             target.starts_with(env!("CARGO_CRATE_NAME"))
                 && level.is_some_and(|level| *event.level() <= level)
@@ -80,15 +80,15 @@ fn log(level: Option<Level>, json: bool) {
         .with_target(false)
         .with_writer(Stderr { json });
     let layer: Box<dyn Layer<_> + Send + Sync> = if json {
-        Box::new(layer.json().flatten_event(true).with_filter(ours))
+        Box::new(layer.json().flatten_event(true).with_filter(is_logged))
     } else {
-        Box::new(layer.with_filter(ours))
+        Box::new(layer.with_filter(is_logged))
     };
-    // Only a second start could fail, and the first is as good.
+    // Fails only if a log was started before, which then goes on.
     let _ = tracing_subscriber::registry().with(layer).try_init();
 }
 
-/// Hands lines over to be written.
+/// Passes lines on to the thread that writes standard error.
 struct Stderr {
     json: bool,
 }
@@ -105,7 +105,7 @@ impl<'a> MakeWriter<'a> for Stderr {
 
     fn make_writer_for(&'a self, event: &Metadata<'_>) -> Line {
         let kind = match event.target() {
-            SAID => Kind::Notice,
+            MESSAGE => Kind::Notice,
             _ => Kind::Log,
         };
         Line {
@@ -115,7 +115,7 @@ impl<'a> MakeWriter<'a> for Stderr {
     }
 }
 
-/// One line on its way; the formatter writes it whole.
+/// One line; the formatter writes it in one piece.
 struct Line {
     kind: Kind,
     json: bool,
@@ -143,11 +143,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dropped_messages_are_told_in_either_form() {
-        let told = "1,200 messages dropped: standard error could not be written for a while.";
-        assert_eq!(dropped(1200), told);
+    fn dropped_messages_are_reported_in_both_formats() {
+        let text = "1,200 messages dropped: standard error could not be written for a while.";
+        assert_eq!(dropped(1200), text);
         let json: serde_json::Value = serde_json::from_str(&dropped_in_json(1200)).expect("JSON");
-        assert_eq!(json["message"], told);
+        assert_eq!(json["message"], text);
         assert_eq!(json["level"], "WARN");
         let time = json["timestamp"].as_str().expect("a time");
         assert!(humantime::parse_rfc3339(time).is_ok(), "{time}");

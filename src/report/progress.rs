@@ -1,8 +1,9 @@
-//! Progress on standard error: a bar on a terminal, a plain line now and then elsewhere.
+//! Shows progress on standard error: a bar on a terminal, a line every half minute elsewhere.
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use console::Term;
@@ -10,55 +11,66 @@ use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::Instant;
 
 use super::drawing::Drawing;
-use super::{counted, notice, spoken, time_of_day, warning, whole_rate};
+use super::human::{counted, spoken, time_of_day, whole_rate};
+use super::messages::{notice, warning};
 use crate::admission::{Blocked, CREDENTIALS_PAUSE, Rate};
-use crate::jobs::unlink::UnlinkOutcome;
-use crate::pipeline::{NoReply, Reading, Snapshot, Tally};
+use crate::pipeline::{NoReply, Reading, Snapshot};
 use crate::signal::Stop;
 use crate::stderr;
-use crate::verdict::Outcome as _;
+use crate::verdict::Outcome;
 
-/// How progress is shown.
+/// The form in which progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
-    /// Redrawn in place.
+    /// A bar, redrawn in place.
     Bar,
     /// A line every 30 seconds.
     Plain,
-    /// Not at all.
+    /// Nothing.
     None,
 }
 
-/// From one plain line to the next.
+/// Time between two plain lines.
 const BETWEEN_LINES: Duration = Duration::from_secs(30);
-/// So many answers tell whether the input is what it should be.
-const TELLING: u64 = 100;
-/// So many rows tell whether the input is read as it should be.
-const TELLING_ROWS: u64 = 1000;
-/// So many calls that settle no row are no chance.
-const TELLING_RETRIES: u64 = 3;
-/// Columns that the bar and the space behind it take.
-const BEFORE_TEXT: usize = 9;
-/// Over which the present speed is measured.
+/// Calls in [`RECENT`] that settled no row after which retries are named as the limit.
+const JUDGED_RETRIES: u64 = 3;
+/// Columns of the bar and the space behind it.
+const BAR_COLUMNS: usize = 9;
+/// Time over which the present speed is measured.
 const RECENT: Duration = Duration::from_secs(20);
 
-/// What is known of the size of the job and its bounds.
+/// The size of the job and its limits.
 #[derive(Debug, Clone)]
 pub struct Totals {
-    /// Rows of all inputs, where a plan has counted them.
+    /// Rows of all inputs, if a plan has counted them.
     pub rows: Option<u64>,
     /// Bytes of all inputs on disk, if all are files.
     pub bytes: Option<u64>,
-    /// How much of them has been read.
+    /// The part of them that was read.
     pub reading: Arc<Reading>,
-    /// Rows to be called after which the run stops.
+    /// Rows to call after which the run stops (`--limit`).
     pub limit: Option<u64>,
-    /// Ceiling of the rate.
+    /// Highest rate (`--rate`).
     pub rate: Rate,
-    /// Calls in flight at most.
+    /// Most calls in flight (`--concurrency`).
     pub concurrency: usize,
-    /// Bound on one attempt, and so on the drain.
+    /// Time-out of an attempt, which limits how long stopping takes.
     pub timeout: Duration,
+}
+
+impl Totals {
+    /// Estimates the number of rows from the share of the bytes that was read.
+    pub(crate) fn estimate(bytes: u64, reading: &Reading) -> Option<u64> {
+        let rows = reading.rows.load(Ordering::Relaxed);
+        let read = reading.bytes.load(Ordering::Relaxed);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "an estimate of a number of rows"
+        )]
+        let estimate = (rows as f64 * (bytes as f64 / read as f64)) as u64;
+        (rows > 0 && read > 0).then_some(estimate)
+    }
 }
 
 /// Shows a run while it goes on.
@@ -68,21 +80,14 @@ pub struct Progress {
     bar: ProgressBar,
     totals: Totals,
     last_line: Duration,
-    /// Elapsed time, rows settled and calls made, lately.
+    /// Elapsed time, rows settled and calls made, during [`RECENT`].
     recent: VecDeque<(Duration, u64, u64)>,
     stop: Stop,
-    in_vain: Option<Blocked>,
-    /// Whether the first answers have been judged.
-    judged: bool,
-    /// The same of the first rows.
-    first_rows_judged: bool,
+    blocked: Option<Blocked>,
 }
 
 impl Progress {
-    /// Nothing is shown yet.
-    ///
-    /// # Panics
-    /// Never: the bar's template is fixed.
+    /// Creates the progress of a run; shows nothing yet.
     #[must_use]
     pub fn new(style: Style, totals: Totals) -> Self {
         let bar = ProgressBar::hidden();
@@ -104,14 +109,12 @@ impl Progress {
             last_line: Duration::ZERO,
             recent: VecDeque::new(),
             stop: Stop::Go,
-            in_vain: None,
-            judged: false,
-            first_rows_judged: false,
+            blocked: None,
         }
     }
 
-    /// Shows a moment of the run.
-    pub fn update(&mut self, now: &Snapshot<UnlinkOutcome>) {
+    /// Shows the run at a moment.
+    pub fn update<O: Outcome>(&mut self, now: &Snapshot<O>) {
         self.remember(now);
         for line in &now.notices {
             notice(line);
@@ -120,9 +123,9 @@ impl Progress {
             self.stop = now.stop;
             warning(&self.stopping(now));
         }
-        if now.blocked != self.in_vain {
-            let text = in_vain(
-                self.in_vain.as_ref(),
+        if now.blocked != self.blocked {
+            let text = blocked_message(
+                self.blocked.as_ref(),
                 now.blocked.as_ref(),
                 now.no_reply.as_ref(),
             );
@@ -130,10 +133,8 @@ impl Progress {
                 Some(_) => warning(&text),
                 None => notice(&text),
             }
-            self.in_vain.clone_from(&now.blocked);
+            self.blocked.clone_from(&now.blocked);
         }
-        self.warn_of_nothing(&now.tally);
-        self.warn_of_invalid(&now.tally);
         match self.style {
             Style::None => {}
             Style::Bar => {
@@ -142,7 +143,7 @@ impl Progress {
                 self.bar
                     .set_position(if total.is_some() { done } else { 0 });
                 let columns = usize::from(Term::stderr().size().1);
-                let columns = columns.saturating_sub(BEFORE_TEXT);
+                let columns = columns.saturating_sub(BAR_COLUMNS);
                 self.bar.set_message(self.line_within(now, columns));
             }
             Style::Plain => {
@@ -154,45 +155,12 @@ impl Progress {
         }
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub fn finish(&self) {
         self.bar.finish_and_clear();
     }
 
-    /// Warns once, when there are enough answers to tell, if most of them say that there is nothing to unlink.
-    fn warn_of_nothing(&mut self, tally: &Tally<UnlinkOutcome>) {
-        let answered =
-            tally.settled() - tally.of(UnlinkOutcome::Invalid) - tally.of(UnlinkOutcome::Held);
-        if self.judged || answered < TELLING {
-            return;
-        }
-        self.judged = true;
-        let nothing = tally.of(UnlinkOutcome::NotLinked);
-        if nothing * 2 > answered {
-            notice(&format!(
-                "Warning: {nothing} of the first {answered} answers say that there is nothing to unlink. A wrong pool or \
-                 an old export looks like this; --max-not-linked stops a run for it."
-            ));
-        }
-    }
-
-    /// Warns once, when there are enough rows to tell, if most of them are invalid.
-    fn warn_of_invalid(&mut self, tally: &Tally<UnlinkOutcome>) {
-        if self.first_rows_judged || tally.read < TELLING_ROWS {
-            return;
-        }
-        self.first_rows_judged = true;
-        let invalid = tally.of(UnlinkOutcome::Invalid);
-        if invalid * 2 > tally.read {
-            notice(&format!(
-                "Warning: {invalid} of the first {read} rows are invalid. A wrong delimiter, encoding or column looks like \
-                 this; see error_message in the results. --max-invalid halts a run for it.",
-                read = tally.read
-            ));
-        }
-    }
-
-    fn stopping(&self, now: &Snapshot<UnlinkOutcome>) -> String {
+    fn stopping<O: Outcome>(&self, now: &Snapshot<O>) -> String {
         match (now.stop, now.in_flight) {
             (Stop::Abort, _) => "Stopping at once.".to_owned(),
             (Stop::Finish, _) => "Time is up: no more rows are begun.".to_owned(),
@@ -205,7 +173,7 @@ impl Progress {
         }
     }
 
-    fn remember(&mut self, now: &Snapshot<UnlinkOutcome>) {
+    fn remember<O: Outcome>(&mut self, now: &Snapshot<O>) {
         self.recent
             .push_back((now.elapsed, now.tally.settled(), now.calls));
         while self
@@ -217,7 +185,7 @@ impl Progress {
         }
     }
 
-    /// Rows settled and calls made per second, lately.
+    /// Returns the rows settled and the calls made per second during [`RECENT`].
     fn speed(&self) -> (f64, f64) {
         match (self.recent.front(), self.recent.back()) {
             (Some(from), Some(to)) if to.0 > from.0 => {
@@ -229,8 +197,8 @@ impl Progress {
         }
     }
 
-    /// Rows dealt with, and how many there are: exactly once all are read, before that as far as the bytes tell.
-    fn extent(&self, now: &Snapshot<UnlinkOutcome>) -> (u64, Option<u64>) {
+    /// Returns the rows that are done, and of how many: estimated until all are read, unless a plan has counted them.
+    fn extent<O: Outcome>(&self, now: &Snapshot<O>) -> (u64, Option<u64>) {
         let done = now.tally.settled() + now.tally.known();
         let read = now.tally.read;
         let total = match self.totals.bytes {
@@ -239,9 +207,7 @@ impl Progress {
             Some(bytes) => Totals::estimate(bytes, &self.totals.reading).map(|rows| rows.max(read)),
             _ => None,
         };
-        let uncalled = now.tally.known()
-            + now.tally.of(UnlinkOutcome::Invalid)
-            + now.tally.of(UnlinkOutcome::Held);
+        let uncalled = now.tally.known() + now.tally.unsent();
         let limited = self.totals.limit.map(|limit| limit + uncalled);
         match (total, limited) {
             (Some(total), Some(limited)) => (done, Some(total.min(limited))),
@@ -249,8 +215,8 @@ impl Progress {
         }
     }
 
-    /// As much of it as `columns` hold, in whole parts.
-    fn line_within(&self, now: &Snapshot<UnlinkOutcome>, columns: usize) -> String {
+    /// Returns as many parts of the line as `columns` hold.
+    fn line_within<O: Outcome>(&self, now: &Snapshot<O>, columns: usize) -> String {
         let mut parts = self.parts(now);
         while parts.len() > 1 && joined(&parts).chars().count() > columns {
             parts.pop();
@@ -258,8 +224,8 @@ impl Progress {
         joined(&parts)
     }
 
-    /// What is told of a moment. What matters least comes last: a narrow screen leaves it out.
-    fn parts(&self, now: &Snapshot<UnlinkOutcome>) -> Vec<String> {
+    /// Returns the parts of the line. The least important comes last: a narrow terminal leaves it out.
+    fn parts<O: Outcome>(&self, now: &Snapshot<O>) -> Vec<String> {
         let (done, total) = self.extent(now);
         let (rows_now, calls_now) = self.speed();
         let mut rows = HumanCount(done).to_string();
@@ -269,21 +235,17 @@ impl Progress {
             let _ = write!(rows, " of {about}{}", HumanCount(total));
         }
         let mut parts = vec![rows];
-        let is_well = |outcome: &UnlinkOutcome| {
-            !matches!(
-                outcome,
-                UnlinkOutcome::Failed | UnlinkOutcome::InDoubt | UnlinkOutcome::Invalid
-            )
-        };
-        let told = |outcome| {
+        let rows_of = |outcome: O| {
             part(
                 now.tally.in_all(outcome),
                 &outcome.as_str().replace('_', " "),
             )
         };
-        let (well, unwell): (Vec<_>, Vec<_>) =
-            UnlinkOutcome::ALL.iter().copied().partition(is_well);
-        parts.extend(unwell.into_iter().filter_map(told));
+        let (undone, rest): (Vec<_>, Vec<_>) = O::ALL
+            .iter()
+            .copied()
+            .partition(|outcome| outcome.standing().is_undone());
+        parts.extend(undone.into_iter().filter_map(rows_of));
         let left = total.map_or(0, |total| total.saturating_sub(done));
         if left > 0 && rows_now > 0.0 && now.stop == Stop::Go {
             let seconds = (left as f64 / rows_now).min(1e9);
@@ -302,19 +264,19 @@ impl Progress {
         parts.extend(self.held_back_by(now).map(str::to_owned));
         parts.push(format!("{} in flight", now.in_flight));
         parts.extend(part(now.tally.skipped, "skipped"));
-        parts.extend(well.into_iter().filter_map(told));
+        parts.extend(rest.into_iter().filter_map(rows_of));
         parts
     }
 
-    /// What keeps the run from going faster.
-    fn held_back_by(&self, now: &Snapshot<UnlinkOutcome>) -> Option<&'static str> {
+    /// Returns what keeps the run from going faster.
+    fn held_back_by<O: Outcome>(&self, now: &Snapshot<O>) -> Option<&'static str> {
         if now.stop != Stop::Go {
             None
-        } else if let Some(vain) = &now.blocked {
-            Some(match vain {
+        } else if let Some(blocked) = &now.blocked {
+            Some(match blocked {
                 Blocked::Credentials => "limit: credentials",
-                Blocked::Region(_) => "limit: no answer",
-                Blocked::Asked(..) => "limit: Retry-After",
+                Blocked::Outage(_) => "limit: no answer",
+                Blocked::RetryAfter(..) => "limit: Retry-After",
             })
         } else if now.all_read && now.queued == 0 {
             None
@@ -333,24 +295,28 @@ impl Progress {
         }
     }
 
-    /// Whether calls have ended lately, and none of them has settled a row.
-    fn calls_settle_nothing(&self, now: &Snapshot<UnlinkOutcome>) -> bool {
+    /// Returns whether calls have ended during [`RECENT`], and none of them has settled a row.
+    fn calls_settle_nothing<O: Outcome>(&self, now: &Snapshot<O>) -> bool {
         self.recent.front().is_some_and(|oldest| {
             let ended = (now.calls - oldest.2).saturating_sub(now.in_flight as u64);
-            now.tally.settled() == oldest.1 && ended >= TELLING_RETRIES
+            now.tally.settled() == oldest.1 && ended >= JUDGED_RETRIES
         })
     }
 }
 
-/// What is said when calling is in vain from now on, or no more.
-fn in_vain(before: Option<&Blocked>, now: Option<&Blocked>, no_reply: Option<&NoReply>) -> String {
+/// Returns the message for the moment when no call can succeed from now on, or calls can again.
+fn blocked_message(
+    before: Option<&Blocked>,
+    now: Option<&Blocked>,
+    no_reply: Option<&NoReply>,
+) -> String {
     match (before, now) {
         (_, Some(Blocked::Credentials)) => format!(
             "The AWS credentials have expired. Renew them and this run goes on: they are tried every {}.",
             spoken(CREDENTIALS_PAUSE)
         ),
-        (_, Some(Blocked::Region(region))) => {
-            let who = no_reply.map_or(String::new(), |NoReply { host, how, .. }| {
+        (_, Some(Blocked::Outage(region))) => {
+            let details = no_reply.map_or(String::new(), |NoReply { host, how, .. }| {
                 host.as_ref()
                     .map_or_else(|| format!(" ({how})"), |host| format!(" ({host}: {how})"))
             });
@@ -358,23 +324,25 @@ fn in_vain(before: Option<&Blocked>, now: Option<&Blocked>, no_reply: Option<&No
             let until = until.map_or(String::new(), |until| {
                 format!(" until {}", time_of_day(until, SystemTime::now()))
             });
-            format!("No answer from {region}{who}. It is tried again{until}; no row fails for it.")
+            format!(
+                "No answer from {region}{details}. It is tried again{until}; no row fails for it."
+            )
         }
-        (_, Some(Blocked::Asked(region, until))) => {
+        (_, Some(Blocked::RetryAfter(region, until))) => {
             let left = until.saturating_duration_since(Instant::now());
             format!(
                 "{region} asks for a wait (Retry-After): no call goes there for {}, and no row fails for it.",
                 spoken(left)
             )
         }
-        (Some(Blocked::Asked(region, _)), None) => format!("{region} is called again."),
+        (Some(Blocked::RetryAfter(region, _)), None) => format!("{region} is called again."),
         (Some(Blocked::Credentials), None) => "The AWS credentials are accepted again.".to_owned(),
-        (Some(Blocked::Region(region)), None) => format!("{region} answers again."),
+        (Some(Blocked::Outage(region)), None) => format!("{region} answers again."),
         (None, None) => String::new(),
     }
 }
 
-/// A number of rows, where there are some.
+/// Returns a number of rows with what they are, unless it is zero.
 fn part(rows: u64, name: &str) -> Option<String> {
     (rows > 0).then(|| format!("{} {name}", HumanCount(rows)))
 }
@@ -383,7 +351,7 @@ fn joined(parts: &[String]) -> String {
     parts.join(" · ")
 }
 
-/// A rate, if only its whole number matters.
+/// Returns a rate without decimals, if it is a hundred calls per second or more.
 fn large_rate(per_second: f64) -> Option<String> {
     (per_second >= 100.0).then(|| whole_rate(per_second.round()))
 }
@@ -391,6 +359,8 @@ fn large_rate(per_second: f64) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::jobs::unlink::UnlinkOutcome;
+    use crate::pipeline::Tally;
 
     fn totals(rows: Option<u64>, bytes: Option<u64>, rate: Rate) -> Totals {
         Totals {
@@ -429,11 +399,11 @@ mod tests {
     }
 
     #[test]
-    fn the_total_is_the_plans_where_there_is_one() {
+    fn the_total_is_that_of_the_plan_if_there_is_one() {
         let mut tally = Tally::default();
         (tally.read, tally.skipped) = (10, 3);
         let now = snapshot(tally);
-        for (rows, bytes, total, told) in [
+        for (rows, bytes, total, text) in [
             (Some(400), Some(2000), Some(400), "3 of 400 "),
             (None, Some(2000), Some(200), "3 of ~200 "),
             (None, None, None, "3 "),
@@ -441,12 +411,12 @@ mod tests {
             let progress = shown(totals(rows, bytes, Rate::Unlimited));
             assert_eq!(progress.extent(&now), (3, total));
             let line = joined(&progress.parts(&now));
-            assert!(line.starts_with(told), "{line}");
+            assert!(line.starts_with(text), "{line}");
         }
     }
 
     #[test]
-    fn what_matters_most_leads_the_line() {
+    fn a_narrow_terminal_keeps_the_most_important_parts() {
         let mut progress = shown(totals(Some(20_000), None, Rate::PerSecond(10.0)));
         let mut tally = Tally::default();
         (tally.read, tally.skipped) = (9000, 8000);
@@ -468,23 +438,23 @@ mod tests {
              36 unlinked"
         );
         let narrow = "8,040 of 20,000 · 4 failed · 20 min 26 s left";
-        for (columns, told) in [
+        for (columns, text) in [
             (0, "8,040 of 20,000"),
             (25, "8,040 of 20,000"),
             (26, "8,040 of 20,000 · 4 failed"),
             (45, narrow),
             (61, narrow),
         ] {
-            assert_eq!(progress.line_within(&now, columns), told, "{columns}");
+            assert_eq!(progress.line_within(&now, columns), text, "{columns}");
         }
     }
 
     #[test]
-    fn throttling_is_told_where_it_binds() {
+    fn throttling_is_named_if_it_is_the_limit() {
         let progress = shown(totals(None, None, Rate::PerSecond(10.0)));
         let mut now = snapshot(Tally::default());
         (now.throttled_to, now.queued) = (Some(7.5), 1);
-        for (wanted, told) in [
+        for (wanted, text) in [
             (1.0, "0 · 0.0/s of 7.5/s · limit: throttling · 16 in flight"),
             (
                 16.0,
@@ -492,13 +462,13 @@ mod tests {
             ),
         ] {
             (now.in_flight, now.wanted_in_flight) = (16, wanted);
-            assert_eq!(joined(&progress.parts(&now)), told);
+            assert_eq!(joined(&progress.parts(&now)), text);
         }
     }
 
     #[test]
-    fn who_does_not_answer_is_told_with_how_and_until_when() {
-        let vain = Blocked::Region("us-east-1".to_owned());
+    fn an_outage_is_reported_with_host_cause_and_end() {
+        let outage = Blocked::Outage("us-east-1".to_owned());
         let at = |text| humantime::parse_rfc3339(text).expect("a time");
         let until = at("2031-05-04T14:35:59Z");
         let mut no_reply = NoReply {
@@ -506,52 +476,52 @@ mod tests {
             how: "connection refused",
             until: Some(until),
         };
-        let told = |no_reply: &NoReply| in_vain(None, Some(&vain), Some(no_reply));
+        let message = |no_reply: &NoReply| blocked_message(None, Some(&outage), Some(no_reply));
         assert_eq!(
-            told(&no_reply),
+            message(&no_reply),
             "No answer from us-east-1 (localhost:4000: connection refused). It is tried again until 2031-05-04 14:35 UTC; no \
              row fails for it."
         );
         (no_reply.host, no_reply.until) = (None, None);
         assert_eq!(
-            told(&no_reply),
+            message(&no_reply),
             "No answer from us-east-1 (connection refused). It is tried again; no row fails for it."
         );
         assert_eq!(time_of_day(until, at("2031-05-04T00:00:00Z")), "14:35 UTC");
 
         let progress = shown(totals(None, None, Rate::PerSecond(10.0)));
         let mut now = snapshot(Tally::default());
-        // All rows are at work, and the rate holds none of them back.
-        (now.all_read, now.blocked) = (true, Some(vain));
+        // All rows are being called, and the rate delays none of them.
+        (now.all_read, now.blocked) = (true, Some(outage));
         assert_eq!(progress.held_back_by(&now), Some("limit: no answer"));
     }
 
     #[test]
-    fn rates_from_a_hundred_on_are_whole() {
-        for (rate, told) in [
+    fn rates_of_a_hundred_and_more_have_no_decimals() {
+        for (rate, text) in [
             (99.9, None),
             (100.0, Some("100/s")),
             (1410.95, Some("1,411/s")),
         ] {
-            assert_eq!(large_rate(rate).as_deref(), told);
+            assert_eq!(large_rate(rate).as_deref(), text);
         }
     }
 
     #[test]
-    fn calls_that_settle_nothing_are_not_the_rates_fault() {
+    fn retries_are_named_if_calls_settle_no_row() {
         let mut progress = shown(totals(Some(20), None, Rate::PerSecond(10.0)));
         let mut now = snapshot(Tally::default());
         now.queued = 5;
         progress.update(&now);
         now.elapsed = Duration::from_secs(1);
-        for (calls, in_flight, told) in [
+        for (calls, in_flight, text) in [
             (4, 4, "limit: rate"),
             (6, 4, "limit: rate"),
             (7, 4, "limit: retries (see -v)"),
         ] {
             (now.calls, now.in_flight) = (calls, in_flight);
             progress.update(&now);
-            assert_eq!(progress.held_back_by(&now), Some(told), "{calls}");
+            assert_eq!(progress.held_back_by(&now), Some(text), "{calls}");
         }
         now.tally.settle(UnlinkOutcome::Unlinked);
         progress.update(&now);

@@ -1,4 +1,4 @@
-//! The last word of a run on standard output, and the exit code.
+//! The summary of a run on standard output, for people and scripts.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -9,60 +9,62 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use tracing::Level;
 
-use super::{counted, log, paced, spoken, write_safely};
+use super::human::{counted, paced, spoken};
+use super::log;
+use super::messages::write_safely;
 use crate::error::{Error, Exit};
 use crate::jobs::unlink::UnlinkOutcome;
 use crate::pipeline::Tally;
 use crate::terminal::{is_one_screen, printable, printable_json};
 use crate::verdict::Outcome as _;
 
-/// Everything that the end of a run tells.
+/// Everything that the summary shows.
 #[derive(Debug, Clone)]
 pub struct Report {
     /// `run`, `rehearsal` or `dry_run`.
     pub mode: &'static str,
-    /// Recorded with every line.
+    /// Identifies the run in every line of the results.
     pub run_id: String,
     /// The results file, if one was written.
     pub results: Option<PathBuf>,
-    /// What was counted.
+    /// Rows by outcome.
     pub tally: Tally<UnlinkOutcome>,
     /// Attempts started.
     pub calls: u64,
-    /// Attempts answered with "too many".
+    /// Attempts that were throttled.
     pub throttled: u64,
-    /// Calls a second that Regions were found to bear.
+    /// Quotas that were measured.
     pub quotas: Vec<LearnedQuota>,
-    /// Regions of which that is not known, as calls were throttled at random.
+    /// Regions whose quota is not known because calls were throttled at random.
     pub random: Vec<String>,
-    /// Whether hold lists were read: then it is told, too, if nobody of the rows is on them.
+    /// True if hold lists were read: then it is shown, too, if no row is held.
     pub holds: bool,
-    /// Lines of the hold lists that match no row, where all rows were read.
+    /// Lines of the hold lists that match no row, if all rows were read.
     pub unmatched_holds: Option<u64>,
-    /// How long it took.
+    /// Length of the run.
     pub elapsed: Duration,
-    /// Whether the inputs were read or counted to their end: otherwise there may be more rows left.
+    /// True if the inputs were read or counted to their end: otherwise there may be more rows left.
     pub counted_to_end: bool,
-    /// Rows that were not read and are not counted, where they were not and it is known how many these are, or about how many.
+    /// Rows that were neither read nor counted, if their number is known or can be estimated.
     pub unread: Option<Unread>,
-    /// Whether some of the rows left may have been called without a record.
+    /// True if some of the rows left may have been called without an entry in the results.
     pub unrecorded: bool,
     /// The exit code.
     pub exit: Exit,
-    /// Why the run ended, as a word for scripts.
+    /// Reason for the end of the run, as a word for scripts.
     pub reason: &'static str,
-    /// What happened, and what to do about it, where there is something to say.
+    /// Explanation of the end and advice, unless all went well.
     pub message: Option<String>,
-    /// The next command, where one is due, and what it does.
+    /// The next command and what it does, if one is due.
     pub next: Option<(String, String)>,
 }
 
 /// Rows that were not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unread {
-    /// So many, as a plan has counted them.
+    /// This many, as a plan has counted them.
     Rows(u64),
-    /// About so many, as far as the bytes tell.
+    /// About this many, estimated from the bytes.
     About(u64),
 }
 
@@ -72,7 +74,7 @@ impl Unread {
         rows
     }
 
-    /// As in `about 1,234 more that were not read`.
+    /// Returns the number in words, as in `about 1,234 more that were not read`.
     fn text(unread: Option<Self>) -> String {
         match unread {
             None | Some(Self::Rows(0) | Self::About(0)) => "more that were not read".to_owned(),
@@ -84,14 +86,14 @@ impl Unread {
     }
 }
 
-/// What a Region bears.
+/// The measured quota of a Region.
 #[derive(Debug, Clone)]
 pub struct LearnedQuota {
-    /// Its name.
+    /// Name of the Region.
     pub region: String,
-    /// Calls a second.
+    /// The quota in calls per second.
     pub calls_per_second: f64,
-    /// An earlier run has found it, and this one nothing else.
+    /// True if an earlier run has measured it, and this one has not.
     pub is_earlier: bool,
 }
 
@@ -100,18 +102,18 @@ impl LearnedQuota {
         let region = printable(&self.region);
         let quota = paced(self.calls_per_second);
         if self.is_earlier {
-            format!("{region} bears about {quota}, as an earlier run found.")
+            format!("{region}: quota is about {quota}, as an earlier run has measured.")
         } else {
-            format!("{region} bears about {quota}.")
+            format!("{region}: quota is about {quota}.")
         }
     }
 }
 
-/// What is said of rows that are held by near matches.
+/// Describes the rows that are held by near matches.
 pub const NEAR: &str =
     "near matches of the hold list, never sent: a person must decide (error_code NearHold)";
 
-/// Says how many lines of the hold lists match no row.
+/// Returns how many lines of the hold lists match no row, as a sentence.
 #[must_use]
 pub fn unmatched(lines: u64) -> String {
     let (lines, matches) = (
@@ -121,18 +123,18 @@ pub fn unmatched(lines: u64) -> String {
     format!("{lines} of the hold lists {matches} no row of the input.")
 }
 
-/// The same, as scripts read it.
+/// A measured quota as scripts read it.
 #[derive(Serialize)]
-struct Quota<'a> {
+struct JsonQuota<'a> {
     region: &'a str,
     calls_per_second: f64,
 }
 
-impl<'a> Quota<'a> {
-    fn of(born: &'a LearnedQuota) -> Self {
+impl<'a> JsonQuota<'a> {
+    fn of(quota: &'a LearnedQuota) -> Self {
         Self {
-            region: &born.region,
-            calls_per_second: (born.calls_per_second * 10.0).round() / 10.0,
+            region: &quota.region,
+            calls_per_second: (quota.calls_per_second * 10.0).round() / 10.0,
         }
     }
 }
@@ -158,7 +160,7 @@ impl Serialize for Report {
         map.serialize_entry("not_read_about", &unread)?;
         map.serialize_entry("calls", &self.calls)?;
         map.serialize_entry("throttled", &self.throttled)?;
-        let quotas: Vec<_> = self.quotas.iter().map(Quota::of).collect();
+        let quotas: Vec<_> = self.quotas.iter().map(JsonQuota::of).collect();
         map.serialize_entry("quotas", &quotas)?;
         map.serialize_entry("seconds", &(self.elapsed.as_millis() as f64 / 1000.0))?;
         map.serialize_entry("reason", self.reason)?;
@@ -171,7 +173,7 @@ impl Serialize for Report {
 }
 
 impl Report {
-    /// One JSON object, on one line.
+    /// Returns the summary as one JSON object, on one line.
     #[must_use]
     pub fn json(&self) -> String {
         let mut text = Vec::new();
@@ -181,34 +183,34 @@ impl Report {
         printable_json(&String::from_utf8_lossy(&text))
     }
 
-    /// Says on standard error why a run ended before its rows did, and what to do next: a script may throw standard output away.
-    /// Where a person sees both on one screen, the summary says it; `json` tells that none for people follows.
-    pub fn tell_why(&self, json: bool) {
-        let Some(why) = self.why() else {
+    /// Writes to standard error why the run ended early and what to do next: a script may discard standard output. Writes nothing
+    /// where a person sees the summary on the same screen, unless it is `json`.
+    pub fn write_reason(&self, json: bool) {
+        let Some(reason) = self.early_end() else {
             return;
         };
         let level = match self.exit {
             Exit::Stopped | Exit::HungUp | Exit::Interrupted | Exit::Terminated => Level::WARN,
             _ => Level::ERROR,
         };
-        if !log::said(&why, level) && (json || !is_one_screen()) {
-            write_safely(&why);
+        if !log::emit(&reason, level) && (json || !is_one_screen()) {
+            write_safely(&reason);
         }
     }
 
-    /// Returns the reason and the next command, unless all rows were read and called.
-    fn why(&self) -> Option<String> {
+    /// Returns what happened and the next command, unless all rows were read and called.
+    fn early_end(&self) -> Option<String> {
         if matches!(self.exit, Exit::Done | Exit::NotAllDone) {
             return None;
         }
-        let mut why = self.message.clone()?;
+        let mut text = self.message.clone()?;
         if let Some((command, does)) = &self.next {
-            let _ = write!(why, "\n{does}\n  {command}");
+            let _ = write!(text, "\n{does}\n  {command}");
         }
-        Some(why)
+        Some(text)
     }
 
-    /// For people.
+    /// Returns the summary as text.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = String::new();
@@ -238,14 +240,14 @@ impl Report {
                 self.calls as f64 / seconds
             );
         }
-        for born in &self.quotas {
-            let _ = writeln!(text, "{}", born.text());
+        for quota in &self.quotas {
+            let _ = writeln!(text, "{}", quota.text());
         }
         for region in &self.random {
             let region = printable(region);
             let _ = writeln!(
                 text,
-                "{region}: calls were throttled whatever the pace, so that its quota is not known."
+                "{region}: calls were throttled at every pace; the quota is not known."
             );
         }
         if let Some(results) = &self.results {
@@ -260,28 +262,17 @@ impl Report {
         text
     }
 
-    /// The rows by what became of them.
+    /// Writes the rows by outcome.
     fn counts(&self, text: &mut String) {
-        let mut line = |rows: u64, name: &str, note: &str| {
-            let note = if note.is_empty() {
-                String::new()
-            } else {
-                format!("  {note}")
-            };
-            let _ = writeln!(text, "{:>12}  {name}{note}", HumanCount(rows).to_string());
-        };
         let tally = &self.tally;
-        line(tally.read, "rows read", "");
+        line(text, tally.read, "rows read", "");
+        let skipped = if self.mode == "rehearsal" {
+            "done in an earlier rehearsal"
+        } else {
+            "done in an earlier run"
+        };
         for (rows, name, note) in [
-            (
-                tally.skipped,
-                "skipped",
-                if self.mode == "rehearsal" {
-                    "done in an earlier rehearsal"
-                } else {
-                    "done in an earlier run"
-                },
-            ),
+            (tally.skipped, "skipped", skipped),
             (tally.of(UnlinkOutcome::Unlinked), "unlinked", ""),
             (
                 tally.of(UnlinkOutcome::NotLinked),
@@ -311,37 +302,55 @@ impl Report {
             (tally.of(UnlinkOutcome::Invalid), "invalid", "never sent"),
         ] {
             if rows > 0 {
-                line(rows, name, note);
+                line(text, rows, name, note);
             }
         }
+        self.held(text);
+        self.left(text);
+    }
+
+    fn held(&self, text: &mut String) {
+        let tally = &self.tally;
         match tally.of(UnlinkOutcome::Held) - tally.near_holds {
             0 if self.holds && tally.near_holds == 0 => {
-                line(0, "held", "no row read is of a user on the hold list");
+                line(text, 0, "held", "no row read is of a user on the hold list");
             }
             0 => {}
-            held => line(held, "held", "on the hold list, never sent"),
+            held => line(text, held, "held", "on the hold list, never sent"),
         }
         if tally.near_holds > 0 {
-            line(tally.near_holds, "held", NEAR);
+            line(text, tally.near_holds, "held", NEAR);
         }
-        if tally.left > 0 || !self.counted_to_end {
-            let unread = Unread::text(self.unread);
-            let note = match (self.mode, self.counted_to_end) {
-                ("dry_run", true) => "to be called",
-                _ if self.unrecorded => {
-                    "not recorded; some may be unlinked, and the next run tells which"
-                }
-                // Not "untouched": an earlier run may have left some in doubt.
-                (_, true) => "for the next run",
-                (_, false) if tally.left == 0 => &format!("but {unread}"),
-                (_, false) => &format!("for the next run, and {unread}"),
-            };
-            line(tally.left, "left", note);
+    }
+
+    fn left(&self, text: &mut String) {
+        let left = self.tally.left;
+        if left == 0 && self.counted_to_end {
+            return;
         }
+        let unread = Unread::text(self.unread);
+        let note = match (self.mode, self.counted_to_end) {
+            ("dry_run", true) => "to be called",
+            _ if self.unrecorded => {
+                "not recorded; some may be unlinked, and the next run tells which"
+            }
+            // Not "untouched": an earlier run may have left some in doubt.
+            (_, true) => "for the next run",
+            (_, false) if left == 0 => &format!("but {unread}"),
+            (_, false) => &format!("for the next run, and {unread}"),
+        };
+        line(text, left, "left", note);
     }
 }
 
-/// The end of a run that could not begin, as scripts read it.
+/// Writes a number of rows, their outcome, and a note unless it is empty.
+fn line(text: &mut String, rows: u64, name: &str, note: &str) {
+    let rows = HumanCount(rows).to_string();
+    let gap = if note.is_empty() { "" } else { "  " };
+    let _ = writeln!(text, "{rows:>12}  {name}{gap}{note}");
+}
+
+/// Returns the summary of a run that could not begin, as one JSON object.
 #[must_use]
 pub fn refusal(error: &Error) -> String {
     let reason = match error.exit {

@@ -1,8 +1,8 @@
-//! Rows a second without quota or latency: a run of the program beside a bare loop over the SDK's client, which reads no
-//! file, limits nothing and records nothing. Both call the emulator, a process of its own, with the same concurrency.
+//! Rows per second without quota or latency: a run of the program, compared with a bare loop over the SDK's client, which
+//! reads no file, has no limits and writes no results. Both call the emulator in its own process, with the same concurrency.
 //!
 //! `cargo bench --bench calls`; `-- --rows 100000` for a smaller job, in which the run's search for a quota, half a second,
-//! weighs more. Machines drift, so they take turns, and the ratio of each turn is what counts.
+//! weighs more. The speed of a machine drifts, so the two take turns, and only the ratio of each turn counts.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
@@ -30,7 +30,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_cognito-unlink");
 
 fn main() {
     let rows = behind("--rows").map_or(ROWS, |rows| rows.parse().expect("a number of rows"));
-    // The bare loop is a process of its own too: this one, called again.
+    // The bare loop is a process of its own too: this program, started again.
     if let Some(url) = behind(BARE) {
         bare_loop(&url, &Arc::new((0..rows).map(row).collect()));
         return;
@@ -86,7 +86,7 @@ fn main() {
     println!("median ratio {:.2}", ratios[TURNS / 2]);
 }
 
-/// What was given behind an option.
+/// Returns the value of an option.
 fn behind(option: &str) -> Option<String> {
     std::env::args().skip_while(|arg| arg != option).nth(1)
 }

@@ -7,31 +7,33 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// What a process took.
+/// The time and memory of a process.
 pub(crate) struct Cost {
     pub(crate) seconds: f64,
-    /// Bytes of memory, where it took most.
+    /// Peak memory in bytes.
     pub(crate) peak: u64,
 }
 
 impl Cost {
-    /// Lets a process run to its end.
+    /// Runs a process to its end.
     pub(crate) fn of(command: &mut Command) -> Self {
         let begin = Instant::now();
         let mut child = command.stdout(Stdio::null()).spawn().expect("it runs");
         let status = PathBuf::from(format!("/proc/{}/status", child.id()));
-        let (tell, told) = sync_channel(1);
-        std::thread::spawn(move || tell.send(child.wait()));
-        // The kernel keeps the mark, but only while the process lives: what the last moments add goes unseen.
+        let (sender, ended) = sync_channel(1);
+        std::thread::spawn(move || sender.send(child.wait()));
+        // The kernel keeps the peak only while the process lives: an increase in its last moments is missed.
         let mut peak = 0;
         loop {
-            match told.recv_timeout(Duration::from_millis(5)) {
+            match ended.recv_timeout(Duration::from_millis(5)) {
                 Ok(ended) => {
                     assert!(ended.expect("it ends").success());
                     break;
                 }
                 Err(RecvTimeoutError::Timeout) => peak = peak_in(&status).unwrap_or(peak),
-                Err(RecvTimeoutError::Disconnected) => unreachable!("it tells before it goes"),
+                Err(RecvTimeoutError::Disconnected) => {
+                    unreachable!("the thread sends before it ends")
+                }
             }
         }
         Self {
@@ -41,7 +43,7 @@ impl Cost {
     }
 }
 
-/// The high-water mark of the process whose status this is.
+/// Returns the peak memory in a process's status.
 fn peak_in(status: &Path) -> Option<u64> {
     let status = std::fs::read_to_string(status).ok()?;
     let line = status
@@ -51,14 +53,14 @@ fn peak_in(status: &Path) -> Option<u64> {
     Some(kibi * 1024)
 }
 
-/// Merely reads a CSV file, by the csv crate: what everything else is held against.
+/// Reads a CSV file with the csv crate alone, as the baseline.
 pub(crate) fn read(path: &Path) {
     let mut reader = csv::Reader::from_path(path).expect("opened");
     let mut record = csv::ByteRecord::new();
     while reader.read_byte_record(&mut record).expect("read") {}
 }
 
-/// Bytes in MiB.
+/// Converts bytes to MiB.
 pub(crate) fn mebi(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1 << 20)
 }

@@ -1,4 +1,4 @@
-//! What a row costs in the parts that wait for nobody: `cargo bench --bench parts`.
+//! The time per row of the parts that do not wait: `cargo bench --bench parts`.
 
 use std::collections::HashMap;
 use std::hint::black_box;
@@ -34,7 +34,7 @@ fn link(n: usize) -> Link {
     }
 }
 
-/// A file of [`ROWS`] lines, and one of `header` before them.
+/// Writes a file of `header` and [`ROWS`] lines.
 fn file(ending: &str, header: &str, line: impl Fn(&Link) -> String) -> NamedTempFile {
     let mut text = header.to_owned();
     for n in 0..ROWS {
@@ -101,7 +101,7 @@ fn input_jsonl(bencher: Bencher<'_, '_>) {
     read(bencher, &jsonl_file());
 }
 
-/// What the csv crate alone takes for the same file, with neither validation nor rows.
+/// Reads the same file with the csv crate alone, as the baseline: without validation and rows.
 #[divan::bench]
 fn input_csv_crate_alone(bencher: Bencher<'_, '_>) {
     let file = csv_file();
@@ -164,7 +164,7 @@ fn record_write(bencher: Bencher<'_, '_>, format: &str) {
 fn throttled() -> Answer {
     Answer {
         heard: ReplyKind::Error { html: false },
-        details: ReplyDetails {
+        facts: ReplyDetails {
             code: Some("TooManyRequestsException".to_owned()),
             message: Some("Rate exceeded".to_owned()),
             http_status: Some(400),
@@ -181,19 +181,26 @@ fn outcome_classify(bencher: Bencher<'_, '_>) {
 
 #[divan::bench]
 fn retry_next(bencher: Bencher<'_, '_>) {
-    let class = classify(&throttled());
-    let (known, now) = (RunEvidence::default(), Instant::now());
+    let verdict = classify(&throttled());
+    let (evidence, now) = (RunEvidence::default(), Instant::now());
     bencher.bench(|| {
         let mut history = History::new(false);
         history.start(now);
-        black_box(history.step(black_box(class), None, known, &Policy::DEFAULT, now, 0.5))
+        black_box(history.step(
+            black_box(verdict),
+            None,
+            evidence,
+            &Policy::DEFAULT,
+            now,
+            0.5,
+        ))
     });
 }
 
-/// So many at a time, so that entering the runtime does not count.
+/// Admissions per iteration, so that entering the runtime does not count.
 const ADMISSIONS: usize = 1000;
 
-/// Admission and its answer, where no limit makes anybody wait.
+/// Admits and answers calls while no limit makes a call wait.
 #[divan::bench(args = ["unlimited", "1000000000"])]
 fn admit_and_answer(bencher: Bencher<'_, '_>, rate: &str) {
     let limits = Limits {
@@ -217,7 +224,7 @@ fn admit_and_answer(bencher: Bencher<'_, '_>, rate: &str) {
                             .admit()
                             .await
                             .expect("open")
-                            .answered(Feedback::Taken),
+                            .answered(Feedback::Accepted),
                     );
                 }
             });

@@ -1,5 +1,5 @@
-//! The program beside what else one would take for the job, against a quota: shell loops of `aws` processes, boto3 with a
-//! pool of threads, and loops over the Rust SDK's client with the SDK's own retries.
+//! The program compared with the alternatives for the job, against a quota: shell loops of `aws` processes, boto3 with a pool of
+//! threads, and loops over the Rust SDK's client with the SDK's own retries.
 //!
 //! `cargo bench --bench peers -- --quota 50 --seconds 30`. Each contender in turn gets a fresh emulator, which notes the time of
 //! every call, and as many rows as the quota allows in the time; after twice the time it is stopped. boto3 and the AWS CLI
@@ -35,23 +35,23 @@ const CONCURRENCY: usize = 64;
 const PROCESSES: usize = 8;
 const LATENCY: Duration = Duration::from_millis(30);
 const JITTER: Duration = Duration::from_millis(20);
-/// What comes later says how a contender behaves once it can know the quota.
+/// Time after which a contender can know the quota.
 const SETTLED: Duration = Duration::from_secs(5);
-/// A contender that takes so many times the time is stopped.
+/// Multiple of `--seconds` after which a contender is stopped.
 const PATIENCE: u32 = 2;
 
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Calls a second that the emulator takes; repeatable
+    /// Calls per second that the emulator accepts; repeatable
     #[arg(long = "quota", default_values_t = [5, 50, 200])]
     quotas: Vec<u32>,
-    /// Calls that the quota lets save up
+    /// Calls that the quota saves up
     #[arg(long, default_value = "1")]
     burst: NonZeroU32,
-    /// Rows are so many seconds' worth of the quota
+    /// Seconds for which the quota allows as many calls as there are rows
     #[arg(long, default_value = "30")]
     seconds: NonZeroU32,
-    /// How often each contender runs; the table shows the median of each column
+    /// Runs of each contender; the table shows the median of each column
     #[arg(long, default_value = "1")]
     turns: NonZeroU32,
     /// Only contenders whose names contain this
@@ -117,14 +117,14 @@ fn main() {
     }
 }
 
-/// Who does the job. Whoever gives up a row prints a line "lost"; what was done is what the emulator says.
+/// A program that does the job. It prints a line "lost" for each row that it gives up; the emulator counts the rows that are done.
 enum Contender {
     Ours,
-    /// The Rust SDK's client with its retries of this mode, and so many attempts; three are its default.
+    /// The Rust SDK's client with its retries of this mode and this many attempts; the default is three.
     Sdk(&'static str, u32),
     /// A script with the retries of this mode.
     Boto3(&'static str),
-    /// So many `aws` processes at a time.
+    /// This many `aws` processes at a time.
     Aws(usize),
 }
 
@@ -187,14 +187,14 @@ impl Contender {
     }
 }
 
-/// A command with nothing of the user's own settings.
+/// Returns a command without the user's environment.
 fn clean(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command.env_clear().env("PATH", PATH);
     command
 }
 
-/// Lets a contender do the job once.
+/// Runs a contender once.
 fn turn(contender: &Contender, python: &Path, quota: u32, arguments: &Arguments) -> Measures {
     let directory = tempfile::tempdir().expect("a directory");
     let people = directory.path().join("people.csv");
@@ -255,7 +255,7 @@ fn turn(contender: &Contender, python: &Path, quota: u32, arguments: &Arguments)
     }
 }
 
-/// What a turn shows. What cannot be said is not a number.
+/// The measures of a turn; NaN where there is none.
 #[derive(Debug, Clone, Copy, Default)]
 struct Measures {
     done: f64,
@@ -263,11 +263,11 @@ struct Measures {
     lost: f64,
     /// From the start of the process to its end.
     seconds: f64,
-    /// Calls that were taken, as a share of those that the quota allowed from the first call to the last.
+    /// Accepted calls, as a share of those that the quota allowed from the first call to the last.
     used: f64,
     /// Share of the calls that were throttled.
     throttled: f64,
-    /// The same of the calls that came when the first few seconds were over.
+    /// Share of the calls after [`SETTLED`] that were throttled.
     throttled_later: f64,
     cpu: f64,
     mebibytes: f64,

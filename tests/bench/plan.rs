@@ -1,8 +1,8 @@
-//! How long a plan takes beside the csv crate's bare reading of the same file, and what it takes in memory for each row. Every run
-//! is a process of its own.
+//! The time of a plan, compared with reading the same file with the csv crate alone, and its memory per row. Every run is a process
+//! of its own.
 //!
 //! `cargo bench --bench plan`; `-- --rows 10000000` for a large job, `--out` to save each plan, which hashes the file, too.
-//! Machines drift, so the two take turns, and the ratio of each turn is what counts.
+//! The speed of a machine drifts, so the two take turns, and only the ratio of each turn counts.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
@@ -15,11 +15,11 @@ use std::process::Command;
 
 use cost::{Cost, mebi, read};
 
-/// What memory is compared with.
+/// Rows of the small job that the memory is compared with.
 const FEW: u64 = 20_000;
 const TURNS: usize = 5;
 
-/// What it must not exceed, of issue and help.
+/// Highest ratio and highest number of bytes per row that are documented.
 const MOST_RATIO: f64 = 5.0;
 const MOST_BYTES: f64 = 40.0;
 
@@ -33,7 +33,7 @@ fn main() {
                 rows = number.expect("a number behind --rows");
             }
             "--out" => saves = true,
-            // This program as a process that merely reads.
+            // Runs this program as a process that only reads.
             "--read" => return arguments.for_each(|path| read(Path::new(&path))),
             // Cargo's own.
             _ => {}
@@ -85,7 +85,7 @@ fn plan(people: &Path, saves: bool) -> Command {
     command
 }
 
-/// Writes an input.
+/// Writes an input file.
 fn people(directory: &Path, rows: u64) -> PathBuf {
     let path = directory.join(format!("{rows}.csv"));
     let mut file = BufWriter::new(File::create(&path).expect("created"));
@@ -98,7 +98,7 @@ fn people(directory: &Path, rows: u64) -> PathBuf {
         )
         .expect("written");
     }
-    // Else the first run would bring to the disk what it has not written.
+    // Otherwise the first run would have to write it to the disk.
     let file = file.into_inner().expect("written");
     file.sync_all().expect("synced");
     path

@@ -1,6 +1,6 @@
-//! Draws what two runs make of one quota that nobody has told them: `cargo bench --bench plot`.
+//! Draws how two runs share a quota that neither knows: `cargo bench --bench plot`.
 //!
-//! Admission is the real one, on paused time; the service takes as many calls as its token bucket holds. The picture is
+//! Admission is the real one, on paused time; the service accepts as many calls as its token bucket holds. The picture is
 //! `tests/bench/shared_quota.svg`.
 
 use std::collections::HashMap;
@@ -15,23 +15,23 @@ use cognito_unlink::emulator::Quota;
 use plotters::prelude::*;
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// From these seconds on, so many calls a second; a bucket holds ten.
+/// Second from which a quota applies, and its calls per second; the bucket holds ten.
 const QUOTAS: [(u64, f64); 3] = [(0, 50.0), (80, 20.0), (120, 50.0)];
 const JOINS: Duration = Duration::from_secs(10);
 const END: usize = 180;
 const REGION: &str = "us-east-1";
 const CONCURRENCY: NonZeroU32 = NonZeroU32::new(64).expect("positive");
 
-/// Calls that were taken, second by second.
-type Taken = Vec<u32>;
+/// Accepted calls per second.
+type Accepted = Vec<u32>;
 
 /// The service's side of both runs.
 struct Service {
     quota: Quota,
-    /// Of [`QUOTAS`], those that hold or have held.
+    /// Number of [`QUOTAS`] that apply or have applied.
     quotas: usize,
     latency: fastrand::Rng,
-    taken: [Taken; 2],
+    accepted: [Accepted; 2],
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -39,23 +39,23 @@ fn main() -> Result<(), Box<dyn Error>> {
         .enable_time()
         .start_paused(true)
         .build()?;
-    let taken = runtime.block_on(play());
-    draw(&taken)
+    let accepted = runtime.block_on(play());
+    draw(&accepted)
 }
 
-async fn play() -> [Taken; 2] {
+async fn play() -> [Accepted; 2] {
     let service = Arc::new(Mutex::new(Service {
         quota: bucket(QUOTAS[0].1),
         quotas: 1,
         latency: fastrand::Rng::with_seed(1),
-        taken: [(); 2].map(|()| vec![0; END]),
+        accepted: [(); 2].map(|()| vec![0; END]),
     }));
     let began = Instant::now();
     for (nth, joins) in [Duration::ZERO, JOINS].into_iter().enumerate() {
         tokio::spawn(run(nth, joins, began, Arc::clone(&service)));
     }
     sleep_until(began + Duration::from_secs(END as u64)).await;
-    lock(&service).taken.clone()
+    lock(&service).accepted.clone()
 }
 
 /// Starts calls as fast as they are admitted.
@@ -90,10 +90,10 @@ impl Service {
             return (Feedback::Throttled, latency);
         }
         let second = usize::try_from(at.as_secs()).unwrap_or(END);
-        if let Some(taken) = self.taken[nth].get_mut(second) {
-            *taken += 1;
+        if let Some(accepted) = self.accepted[nth].get_mut(second) {
+            *accepted += 1;
         }
-        (Feedback::Taken, latency)
+        (Feedback::Accepted, latency)
     }
 }
 
@@ -105,7 +105,7 @@ fn lock(service: &Mutex<Service>) -> MutexGuard<'_, Service> {
     service.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn draw(taken: &[Taken; 2]) -> Result<(), Box<dyn Error>> {
+fn draw(accepted: &[Accepted; 2]) -> Result<(), Box<dyn Error>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench/shared_quota.svg");
     let area = SVGBackend::new(&path, (900, 360)).into_drawing_area();
     area.fill(&WHITE)?;
@@ -119,19 +119,23 @@ fn draw(taken: &[Taken; 2]) -> Result<(), Box<dyn Error>> {
         .configure_mesh()
         .light_line_style(TRANSPARENT)
         .x_desc("seconds")
-        .y_desc("calls taken a second")
+        .y_desc("calls accepted per second")
         .draw()?;
 
-    let both: Taken = taken[0].iter().zip(&taken[1]).map(|(a, b)| a + b).collect();
+    let both: Accepted = accepted[0]
+        .iter()
+        .zip(&accepted[1])
+        .map(|(a, b)| a + b)
+        .collect();
     let rates = [
-        ("first run", BLUE, &taken[0]),
-        ("second run", RED, &taken[1]),
+        ("first run", BLUE, &accepted[0]),
+        ("second run", RED, &accepted[1]),
         ("both", RGBColor(150, 150, 150), &both),
     ];
-    for (name, color, taken) in rates {
+    for (name, color, accepted) in rates {
         let points = (0..)
-            .zip(taken)
-            .map(|(second, taken)| (f64::from(second) + 0.5, f64::from(*taken)));
+            .zip(accepted)
+            .map(|(second, accepted)| (f64::from(second) + 0.5, f64::from(*accepted)));
         chart
             .draw_series(LineSeries::new(points, color.stroke_width(2)))?
             .label(name)

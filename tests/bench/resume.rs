@@ -1,8 +1,8 @@
-//! What a run takes in memory, and how long it takes to find out that nothing is left to do, beside the csv crate's bare
-//! reading of the same two files. Every run is a process of its own.
+//! The memory of a run, and the time in which it finds that nothing is left to do, compared with reading the same two files with
+//! the csv crate alone. Every run is a process of its own.
 //!
 //! `cargo bench --bench resume`; `-- --rows 10000000` for a large job, `--no-calls` to leave out the runs that call the
-//! emulator. Machines drift, so the two take turns, and the ratio of each turn is what counts.
+//! emulator. The speed of a machine drifts, so the two take turns, and only the ratio of each turn counts.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
@@ -22,7 +22,7 @@ use cognito_unlink::verdict::ReplyDetails;
 use cost::{Cost, mebi, read};
 use emulator::Emulator;
 
-/// What memory is compared with.
+/// Rows of the small job that the memory is compared with.
 const FEW: u64 = 20_000;
 const TURNS: usize = 5;
 
@@ -38,7 +38,7 @@ fn main() {
                 rows = number.expect("a number behind --rows");
             }
             "--no-calls" => calls = false,
-            // This program as a process that merely reads.
+            // Runs this program as a process that only reads.
             "--read" => return arguments.for_each(|path| read(Path::new(&path))),
             // Cargo's own.
             _ => {}
@@ -72,15 +72,15 @@ fn memory_of_a_run(directory: &Path, rows: u64) {
     println!();
 }
 
-/// As many as a machine with few cores keeps up with.
+/// Calls in flight; more are no faster on a machine with few cores.
 const CONCURRENCY: usize = 64;
 
 fn resume(directory: &Path, rows: u64) {
-    // Nobody listens there, and nobody is called.
-    let nobody = "http://127.0.0.1:9";
+    // No server listens there: no call is made.
+    let no_server = "http://127.0.0.1:9";
     let few = Job::new(directory, FEW);
     few.finish();
-    let least = Cost::of(&mut few.run(nobody)).peak;
+    let least = Cost::of(&mut few.run(no_server)).peak;
     few.remove();
 
     println!("A run with all of its {rows} rows done:");
@@ -92,7 +92,7 @@ fn resume(directory: &Path, rows: u64) {
     job.finish();
     let mut ratios = Vec::new();
     for _ in 0..TURNS {
-        let ours = Cost::of(&mut job.run(nobody));
+        let ours = Cost::of(&mut job.run(no_server));
         let myself = std::env::current_exe().expect("it runs");
         let bare = Cost::of(
             Command::new(myself)
@@ -159,7 +159,7 @@ impl Job {
             Format::Csv.write([&entry(&self.people, n)], run_id, &[], &mut line);
             file.write_all(&line).expect("written");
         }
-        // Else the first run would bring to the disk what it has not written.
+        // Otherwise the first run would have to write it to the disk.
         let file = file.into_inner().expect("written");
         file.sync_all().expect("synced");
     }

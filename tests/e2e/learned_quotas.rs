@@ -41,10 +41,10 @@ fn the_next_run_starts_near_the_quota_that_this_one_found() {
     let ran = sandbox
         .run(&["people.csv", "--progress", "plain"])
         .expect_exit(0);
-    let expected = "An earlier run found that us-east-1 bears about ";
+    let expected = "us-east-1: an earlier run found a quota of about ";
     assert!(ran.stderr.starts_with(expected), "{}", ran.stderr);
     assert!(
-        ran.stdout.contains("us-east-1 bears about "),
+        ran.stdout.contains("us-east-1: quota is about "),
         "{}",
         ran.stdout
     );
@@ -61,7 +61,7 @@ fn a_quota_of_an_earlier_run_is_reported_as_such() {
     std::fs::create_dir_all(sandbox.path(SAVED_QUOTAS).parent().expect("a folder")).expect("made");
     sandbox.write(SAVED_QUOTAS, known.to_string());
     let ran = sandbox.run(&["people.csv", "--limit", "1"]).expect_exit(4);
-    let expected = "\nus-east-1 bears about 1,501/s, as an earlier run found.\n";
+    let expected = "\nus-east-1: quota is about 1,501/s, as an earlier run has measured.\n";
     assert!(ran.stdout.contains(expected), "{}", ran.stdout);
     let ran = sandbox.run(&["people.csv", "--json"]).expect_exit(0);
     assert_eq!(
@@ -93,7 +93,7 @@ fn an_invalid_quota_file_is_reported_and_replaced() {
         .run(&["people.csv", "--limit", "200"])
         .expect_exit(4);
     assert!(
-        ran.stdout.contains("us-east-1 bears about "),
+        ran.stdout.contains("us-east-1: quota is about "),
         "{}",
         ran.stdout
     );

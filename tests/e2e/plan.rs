@@ -213,10 +213,10 @@ fn the_forecast_is_the_time_of_the_slowest_region() {
         Value::Null
     );
     let text = plan(&sandbox, &["people.csv", "--rate", "2"]).stdout;
-    let lower = " at 2/s; --rate holds it below the 4/s that an earlier run found it to bear";
+    let lower = " at 2/s; --rate holds it below its quota of 4/s, as an earlier run has measured";
     assert!(text.contains(lower), "{text}");
     let text = plan(&sandbox, &["people.csv", "--rate", "5"]).stdout;
-    let higher = " at 5/s; 10 s by the 4/s that an earlier run found it to bear";
+    let higher = " at 5/s; 10 s at its quota of 4/s, as an earlier run has measured";
     assert!(text.contains(higher), "{text}");
     // Two accounts have learned different quotas, and without a call the account of this run is unknown.
     save_quotas(&[

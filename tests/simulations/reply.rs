@@ -1,58 +1,58 @@
-//! What a caller is told, as an answer and in a word.
+//! The service's replies.
 
 use cognito_unlink::verdict::{Answer, ReplyDetails, ReplyKind};
 
-/// What the caller was told.
+/// The end of a call, as the service sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Told {
+pub(crate) enum CallResult {
     Unlinked,
-    NothingThere,
+    NotLinked,
     Throttled,
     InternalError,
     Refused,
-    /// Nothing: the connection broke, or time was up.
-    Nothing,
-    /// A page that Cognito did not write.
-    Page,
+    /// No reply was sent: the connection broke, or the call timed out.
+    NoReply,
+    /// An HTML page that is not Cognito's.
+    Html,
     NotSent,
-    /// The caller hung up before the end.
-    HungUp,
+    /// The run cancelled the call.
+    Cancelled,
 }
 
-/// An answer, and what it amounts to.
+/// A reply, and the answer that the run gets.
 #[derive(Debug)]
 pub(crate) struct Reply {
-    pub(crate) told: Told,
+    pub(crate) result: CallResult,
     pub(crate) answer: Answer,
 }
 
 impl Reply {
     pub(crate) fn success() -> Self {
-        Self::new(Told::Unlinked, ReplyKind::Success, Some(200))
+        Self::new(CallResult::Unlinked, ReplyKind::Success, Some(200))
     }
 
-    pub(crate) fn error(told: Told, code: &str, status: u16, message: &str) -> Self {
-        let mut reply = Self::new(told, ReplyKind::Error { html: false }, Some(status));
+    pub(crate) fn error(result: CallResult, code: &str, status: u16, message: &str) -> Self {
+        let mut reply = Self::new(result, ReplyKind::Error { html: false }, Some(status));
         reply.answer.facts.code = Some(code.to_owned());
         reply.answer.facts.message = Some(message.to_owned());
         reply
     }
 
-    pub(crate) fn page() -> Self {
-        Self::new(Told::Page, ReplyKind::Error { html: true }, Some(500))
+    pub(crate) fn html() -> Self {
+        Self::new(CallResult::Html, ReplyKind::Error { html: true }, Some(500))
     }
 
-    pub(crate) fn nothing() -> Self {
-        Self::new(Told::Nothing, ReplyKind::NoReply, None)
+    pub(crate) fn no_reply() -> Self {
+        Self::new(CallResult::NoReply, ReplyKind::NoReply, None)
     }
 
     pub(crate) fn not_sent() -> Self {
-        Self::new(Told::NotSent, ReplyKind::NotSent, None)
+        Self::new(CallResult::NotSent, ReplyKind::NotSent, None)
     }
 
-    fn new(told: Told, heard: ReplyKind, http_status: Option<u16>) -> Self {
+    fn new(result: CallResult, heard: ReplyKind, http_status: Option<u16>) -> Self {
         Self {
-            told,
+            result,
             answer: Answer {
                 heard,
                 facts: ReplyDetails {

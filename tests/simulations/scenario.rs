@@ -1,4 +1,4 @@
-//! What a scenario file says.
+//! The format of a scenario file.
 
 use std::fmt;
 use std::path::Path;
@@ -12,16 +12,16 @@ use cognito_unlink::pipeline::Reason;
 use cognito_unlink::settings::Settings;
 use serde::Deserialize;
 
-/// A service, a run against it, and what must come of that for any seed.
+/// A service, a run against it, and what is expected for every seed.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Scenario {
-    /// Played once with each seed below this.
+    /// Simulated once with each seed below this.
     #[serde(default = "five")]
     pub(crate) seeds: u64,
     pub(crate) service: Service,
     pub(crate) run: Run,
-    /// Another run like it, of other rows, against the same service: what is expected of one is of the other.
+    /// Another run like the first, of other rows, against the same service, with the same expectations.
     #[serde(default)]
     pub(crate) second_run: Option<SecondRun>,
     pub(crate) expect: Expect,
@@ -42,58 +42,58 @@ impl Scenario {
     }
 }
 
-/// How the service behaves from the beginning.
+/// The behaviour of the service at the start.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Service {
     /// Time to an answer.
     pub(crate) latency: Time,
-    /// Added to the latency, uniformly between nothing and this.
+    /// Added to the latency, uniformly between zero and this.
     #[serde(default)]
     pub(crate) jitter: Time,
-    /// Some calls take far longer.
+    /// Calls that take far longer.
     #[serde(default)]
     pub(crate) spikes: Option<Spikes>,
-    /// Calls a second that each Region takes; no bound without.
+    /// Calls per second that each Region accepts; unlimited without.
     #[serde(default)]
     pub(crate) quota: Option<f64>,
-    /// Calls that each Region takes at once.
+    /// Calls that each Region accepts at once.
     #[serde(default = "one")]
     pub(crate) burst: u32,
-    /// Told with every throttled answer: how long to wait.
+    /// `Retry-After` of every throttled answer.
     #[serde(default)]
     pub(crate) retry_after: Option<Time>,
-    /// Regions to which no connection comes about.
+    /// Regions to which no connection succeeds.
     #[serde(default)]
-    pub(crate) lost_regions: Vec<String>,
-    /// Shares of the calls that go wrong, as the emulator's option names them.
+    pub(crate) unreachable_regions: Vec<String>,
+    /// Shares of the calls that fail, in the notation of the emulator's `--fault`.
     #[serde(default)]
     pub(crate) faults: Vec<Fault>,
     /// Share of the rows that are not linked when the run begins.
     #[serde(default)]
-    pub(crate) already_gone: f64,
-    /// What an unlink of such a row is answered.
+    pub(crate) not_linked_share: f64,
+    /// The answer to an unlink of such a row.
     #[serde(default)]
     pub(crate) when_not_linked: WhenNotLinked,
-    /// Share of the faults `html-500` behind which the call has taken effect.
+    /// Share of the `html-500` faults after which the call has taken effect.
     #[serde(default)]
-    pub(crate) pages_after_effect: f64,
-    /// What changes while the run goes on.
+    pub(crate) html_after_effect: f64,
+    /// Changes during the run.
     #[serde(default)]
     pub(crate) change: Vec<Change>,
 }
 
-/// From a time on, what is named here is different.
+/// A change of the service's behaviour.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Change {
-    /// Since the beginning of the run.
+    /// Time since the start of the run.
     pub(crate) at: Time,
     #[serde(default)]
     pub(crate) quota: Option<f64>,
     #[serde(default)]
     pub(crate) faults: Option<Vec<Fault>>,
-    /// Whether no connection comes about.
+    /// True if no connection succeeds.
     #[serde(default)]
     pub(crate) unreachable: Option<bool>,
 }
@@ -105,21 +105,21 @@ pub(crate) struct Spikes {
     pub(crate) latency: Time,
 }
 
-/// The rows, and options of `cognito-unlink run` in their own notation.
+/// The rows, and options of `cognito-unlink run` in the notation of the command line.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Run {
     pub(crate) rows: usize,
-    /// Identities that the rows are dealt to in turn; one a row without.
+    /// Identities to which the rows belong in turn; one per row without.
     #[serde(default)]
     pub(crate) identities: Option<usize>,
-    /// Rows at the head of the input that are all of one identity, beside the others.
+    /// Rows at the start of the input that all belong to one further identity.
     #[serde(default)]
-    pub(crate) crowded: usize,
-    /// Regions that the identities are dealt to in turn.
+    pub(crate) rows_of_first_identity: usize,
+    /// Regions to which the identities belong in turn.
     #[serde(default = "one_region")]
     pub(crate) regions: Vec<String>,
-    /// When signals come.
+    /// Times of SIGINT.
     #[serde(default)]
     pub(crate) signals: Vec<Time>,
     #[serde(default)]
@@ -149,7 +149,7 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// The settings that the program itself makes of these options: what is simulated has its defaults and its bounds.
+    /// Resolves the options as the program does, with its defaults and limits.
     pub(crate) fn settings(&self) -> Settings {
         let number = |number: Option<u32>| number.map(|number| number.to_string());
         let given = [
@@ -186,16 +186,16 @@ impl Run {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SecondRun {
-    /// Since the beginning of the first.
-    pub(crate) joins_at: Time,
+    /// Time since the start of the first run.
+    pub(crate) starts_at: Time,
 }
 
-/// What must come of it. An outcome that is not named must not occur.
+/// Expectations. An outcome that is not named must not occur.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Expect {
     #[serde(default)]
-    pub(crate) ends: Ends,
+    pub(crate) ends: EndReason,
     #[serde(default)]
     pub(crate) unlinked: Range,
     #[serde(default)]
@@ -208,39 +208,39 @@ pub(crate) struct Expect {
     pub(crate) in_doubt: Range,
     #[serde(default)]
     pub(crate) left: Range,
-    /// How long the run takes.
+    /// Length of the run.
     pub(crate) seconds: Range,
     /// Attempts.
     pub(crate) calls: Range,
-    /// Throttled answers per call at most.
+    /// Largest share of throttled calls.
     #[serde(default)]
-    pub(crate) throttled_share: f64,
-    /// The largest number of calls in flight at once.
+    pub(crate) max_throttled_share: f64,
+    /// Largest number of calls in flight at once.
     pub(crate) most_in_flight: Range,
-    /// From the first attempt of a row that failed to its record.
+    /// Time from the first attempt of a row that failed to its outcome.
     #[serde(default)]
     pub(crate) seconds_to_failure: Option<Range>,
-    /// From the end of a row's first, second, … attempt to the start of its next, in the mean of all rows.
+    /// Mean seconds from the end of a row's first, second, … attempt to the start of its next.
     #[serde(default)]
     pub(crate) mean_pauses: Vec<Range>,
-    /// What is seen in a part of the run.
+    /// Expectations for a part of the run.
     #[serde(default)]
     pub(crate) between: Vec<Between>,
-    /// What two runs make of the quota in a part of the first.
+    /// Shares of two runs in the quota, in a part of the first.
     #[serde(default)]
     pub(crate) shared: Option<Shared>,
 }
 
-/// Calls that the service did not throttle.
+/// Calls of two runs that were not throttled.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Shared {
     pub(crate) from: Time,
     pub(crate) to: Time,
-    /// Of each run, of those of both, in percent.
+    /// Share of each run, in percent.
     pub(crate) percent: Range,
-    /// Of both runs.
-    pub(crate) taken_per_second: Range,
+    /// Of both runs together.
+    pub(crate) accepted_per_second: Range,
 }
 
 /// Calls that start in a part of the run.
@@ -249,17 +249,17 @@ pub(crate) struct Shared {
 pub(crate) struct Between {
     pub(crate) from: Time,
     pub(crate) to: Time,
-    /// Calls that the service did not throttle, a second.
-    pub(crate) taken_per_second: Range,
-    /// Throttled answers per call at most.
+    /// Calls per second that were not throttled.
+    pub(crate) accepted_per_second: Range,
+    /// Largest share of throttled calls.
     #[serde(default)]
-    pub(crate) throttled_share: f64,
+    pub(crate) max_throttled_share: f64,
 }
 
-/// Why the run ends.
+/// The reason for the end of the run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Ends {
+pub(crate) enum EndReason {
     #[default]
     AllRead,
     Limit,
@@ -270,7 +270,7 @@ pub(crate) enum Ends {
     Halted,
 }
 
-impl Ends {
+impl EndReason {
     pub(crate) fn is(self, reason: &Reason<UnlinkOutcome>) -> bool {
         match self {
             Self::AllRead => matches!(reason, Reason::AllRead),
@@ -284,7 +284,7 @@ impl Ends {
     }
 }
 
-/// A number, or the least and the greatest that are right.
+/// A number, or the least and the greatest that are expected.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Range {
@@ -299,7 +299,7 @@ impl Default for Range {
 }
 
 impl Range {
-    pub(crate) fn holds(self, number: f64) -> bool {
+    pub(crate) fn contains(self, number: f64) -> bool {
         let [least, greatest] = match self {
             Self::Exactly(number) => [number; 2],
             Self::Within(ends) => ends,
@@ -317,7 +317,7 @@ impl fmt::Display for Range {
     }
 }
 
-/// `30ms`, `1m 30s`.
+/// A duration such as `30ms` or `1m 30s`.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct Time(pub(crate) Duration);
@@ -330,7 +330,7 @@ impl TryFrom<String> for Time {
     }
 }
 
-/// `reset-after=30%`.
+/// A fault such as `reset-after=30%`.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct Fault(pub(crate) FaultShare);
@@ -343,7 +343,7 @@ impl TryFrom<String> for Fault {
     }
 }
 
-/// `resource-not-found`, `not-authorized` or `ok`.
+/// One of `resource-not-found`, `not-authorized` and `ok`.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct WhenNotLinked(pub(crate) NotLinked);

@@ -1,4 +1,4 @@
-//! The service: the emulator's pure parts behind the trait that the run calls through, on paused time.
+//! The service: the emulator's pure parts behind the trait of the calls, on paused time.
 
 use std::collections::HashMap;
 use std::future::pending;
@@ -11,21 +11,21 @@ use cognito_unlink::row::Link;
 use cognito_unlink::verdict::Answer;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::reply::{Reply, Told};
+use crate::reply::{CallResult, Reply};
 use crate::scenario::{Change, Fault, Service, Time};
 
-/// A service, as one of the runs sees it that it answers.
+/// The service, as one of the runs calls it.
 #[derive(Debug, Clone)]
 pub(crate) struct SimulatedService {
     inner: Arc<Inner>,
-    /// Its number.
+    /// Number of the run.
     run: usize,
 }
 
 #[derive(Debug)]
 struct Inner {
     began: Instant,
-    /// Bounds one attempt.
+    /// Time-out of a call.
     timeout: Duration,
     state: Mutex<State>,
 }
@@ -33,49 +33,49 @@ struct Inner {
 #[derive(Debug)]
 struct State {
     settings: Service,
-    /// Changes that have come already.
+    /// Scripted changes that were made.
     changed: usize,
     unreachable: bool,
     model: Model,
     quota: Option<Quota>,
     chance: fastrand::Rng,
-    /// Of each run.
-    caller: Vec<Caller>,
+    /// One for each run.
+    runs: Vec<RunState>,
 }
 
 #[derive(Debug, Default)]
-struct Caller {
-    seen: Seen,
+struct RunState {
+    observed: Observed,
     in_flight: usize,
     in_flight_of: HashMap<String, usize>,
 }
 
-/// What the service has seen of a run.
+/// The calls of a run.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Seen {
-    /// In the order of their start.
+pub(crate) struct Observed {
+    /// Calls in the order of their start.
     pub(crate) calls: Vec<Call>,
     pub(crate) most_in_flight: usize,
     pub(crate) most_in_flight_of_one_identity: usize,
 }
 
-/// One attempt, as the service saw it.
+/// One attempt.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Call {
     pub(crate) user: String,
     pub(crate) region: String,
     pub(crate) started: Duration,
     pub(crate) ended: Option<Duration>,
-    /// How long the caller was asked to wait.
-    pub(crate) asked: Option<Duration>,
-    /// Whether it removed the link.
+    /// Retry-After of the reply.
+    pub(crate) retry_after: Option<Duration>,
+    /// True if the call removed the link.
     pub(crate) effect: bool,
-    pub(crate) told: Told,
+    pub(crate) result: CallResult,
 }
 
-/// What becomes of a call when it arrives.
+/// The treatment of a call, decided when it arrives.
 #[derive(Debug, Clone, Copy)]
-enum Fate {
+enum Treatment {
     Taken,
     Fault(FaultKind),
     OverQuota,
@@ -83,7 +83,7 @@ enum Fate {
 }
 
 impl SimulatedService {
-    /// Answers as many runs as are asked for.
+    /// Creates a service for several runs, and returns it as each of them calls it.
     pub(crate) fn new(settings: Service, timeout: Duration, seed: u64, runs: usize) -> Vec<Self> {
         let quota = settings.quota.map(|rate| Quota::new(rate, settings.burst));
         let undocumented = Undocumented {
@@ -100,21 +100,23 @@ impl SimulatedService {
                 model: Model::new(None, None, undocumented),
                 quota,
                 chance: fastrand::Rng::with_seed(seed),
-                caller: std::iter::repeat_with(Caller::default).take(runs).collect(),
+                runs: std::iter::repeat_with(RunState::default)
+                    .take(runs)
+                    .collect(),
             }),
         });
-        let seen_by = |run| Self {
+        let as_run = |run| Self {
             inner: Arc::clone(&inner),
             run,
         };
-        (0..runs).map(seen_by).collect()
+        (0..runs).map(as_run).collect()
     }
 
-    /// Unlinks a share of the rows beforehand.
-    pub(crate) fn forget_some<'a>(&self, links: impl Iterator<Item = &'a Link>) {
+    /// Unlinks a share of the rows before the run.
+    pub(crate) fn unlink_some<'a>(&self, links: impl Iterator<Item = &'a Link>) {
         let mut state = self.state();
         for link in links {
-            if state.chance.f64() < state.settings.already_gone {
+            if state.chance.f64() < state.settings.not_linked_share {
                 let removed = state.model.unlink(&emulated(link));
                 assert_eq!(removed, Ok(true), "every link is there at first");
             }
@@ -125,8 +127,8 @@ impl SimulatedService {
         self.state().model.is_linked(&emulated(link))
     }
 
-    pub(crate) fn seen(&self) -> Seen {
-        self.state().caller[self.run].seen.clone()
+    pub(crate) fn observed(&self) -> Observed {
+        self.state().runs[self.run].observed.clone()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -136,102 +138,109 @@ impl SimulatedService {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn arrive(&self, link: &Link) -> (Visit<'_>, Fate, Duration) {
+    fn arrive(&self, link: &Link) -> (ServedCall<'_>, Treatment, Duration) {
         let now = self.inner.began.elapsed();
         let mut state = self.state();
         state.change(now);
-        let fate = state.fate(link.region(), now);
+        let treatment = state.treatment(link.region(), now);
         let latency = state.latency();
-        let Caller {
-            seen,
+        let RunState {
+            observed,
             in_flight,
             in_flight_of,
-        } = &mut state.caller[self.run];
-        let nth = seen.calls.len();
-        seen.calls.push(Call {
+        } = &mut state.runs[self.run];
+        let nth = observed.calls.len();
+        observed.calls.push(Call {
             user: link.developer_user_identifier.clone(),
             region: link.region().to_owned(),
             started: now,
             ended: None,
-            asked: None,
+            retry_after: None,
             effect: false,
-            told: Told::HungUp,
+            result: CallResult::Cancelled,
         });
         *in_flight += 1;
         let of_it = in_flight_of.entry(link.identity_id.clone()).or_default();
         *of_it += 1;
-        seen.most_in_flight = seen.most_in_flight.max(*in_flight);
-        seen.most_in_flight_of_one_identity = seen.most_in_flight_of_one_identity.max(*of_it);
-        let visit = Visit {
+        observed.most_in_flight = observed.most_in_flight.max(*in_flight);
+        observed.most_in_flight_of_one_identity =
+            observed.most_in_flight_of_one_identity.max(*of_it);
+        let served = ServedCall {
             service: self,
             nth,
             identity: link.identity_id.clone(),
         };
-        (visit, fate, latency)
+        (served, treatment, latency)
     }
 
-    async fn serve(&self, visit: &Visit<'_>, fate: Fate, latency: Duration, link: &Link) -> Answer {
-        let kind = match fate {
-            Fate::Taken => {
-                // It takes effect half way: whoever hangs up before has stopped it, whoever does later has not.
+    async fn serve(
+        &self,
+        served: &ServedCall<'_>,
+        treatment: Treatment,
+        latency: Duration,
+        link: &Link,
+    ) -> Answer {
+        let kind = match treatment {
+            Treatment::Taken => {
+                // The call takes effect half way: cancelled before, it does not.
                 sleep(latency / 2).await;
-                let removed = visit.unlink(link);
+                let removed = served.unlink(link);
                 sleep(latency / 2).await;
-                return visit.tell(removed);
+                return served.reply(removed);
             }
-            Fate::OverQuota => FaultKind::Throttle,
-            Fate::Unreachable => {
+            Treatment::OverQuota => FaultKind::Throttle,
+            Treatment::Unreachable => {
                 sleep(latency).await;
-                return visit.tell(Reply::not_sent());
+                return served.reply(Reply::not_sent());
             }
-            Fate::Fault(kind) => kind,
+            Treatment::Fault(kind) => kind,
         };
         sleep(latency).await;
-        let reply = match kind {
-            FaultKind::Throttle => {
-                let mut reply = Reply::error(
-                    Told::Throttled,
-                    "TooManyRequestsException",
-                    400,
-                    "Rate exceeded",
-                );
-                let asked = self.state().settings.retry_after;
-                reply.answer.facts.retry_after = asked.map(|Time(asked)| asked);
-                reply
-            }
-            FaultKind::InternalError => Reply::error(
-                Told::InternalError,
-                "InternalErrorException",
-                500,
-                "An error",
-            ),
-            FaultKind::ExpiredToken => {
-                Reply::error(Told::Refused, "ExpiredTokenException", 400, "It is expired")
-            }
-            FaultKind::AccessDenied => {
-                Reply::error(Told::Refused, "AccessDeniedException", 400, "Not allowed")
-            }
-            FaultKind::BadSignature => {
-                Reply::error(Told::Refused, "InvalidSignatureException", 400, "It is off")
-            }
-            FaultKind::Html500 => {
-                if self.state().page_takes_effect() {
-                    visit.unlink(link);
-                }
-                Reply::page()
-            }
-            FaultKind::ResetBefore => Reply::nothing(),
-            FaultKind::ResetAfter | FaultKind::Truncate => {
-                visit.unlink(link);
-                Reply::nothing()
-            }
-            FaultKind::Hang => pending().await,
-            FaultKind::HangAfter => {
-                visit.unlink(link);
-                pending().await
-            }
+        let takes_effect = match kind {
+            FaultKind::Html500 => self.state().html_takes_effect(),
+            FaultKind::ResetAfter | FaultKind::Truncate | FaultKind::HangAfter => true,
+            _ => false,
         };
-        visit.tell(reply)
+        if takes_effect {
+            served.unlink(link);
+        }
+        if matches!(kind, FaultKind::Hang | FaultKind::HangAfter) {
+            pending::<()>().await;
+        }
+        let mut reply = reply_of(kind);
+        if kind == FaultKind::Throttle {
+            let retry_after = self.state().settings.retry_after;
+            reply.answer.facts.retry_after = retry_after.map(|Time(time)| time);
+        }
+        served.reply(reply)
+    }
+}
+
+/// Returns the reply to a call with this fault.
+fn reply_of(fault: FaultKind) -> Reply {
+    let refused = |code, message| Reply::error(CallResult::Refused, code, 400, message);
+    match fault {
+        FaultKind::Throttle => Reply::error(
+            CallResult::Throttled,
+            "TooManyRequestsException",
+            400,
+            "Rate exceeded",
+        ),
+        FaultKind::InternalError => Reply::error(
+            CallResult::InternalError,
+            "InternalErrorException",
+            500,
+            "An error",
+        ),
+        FaultKind::ExpiredToken => refused("ExpiredTokenException", "It is expired"),
+        FaultKind::AccessDenied => refused("AccessDeniedException", "Not allowed"),
+        FaultKind::BadSignature => refused("InvalidSignatureException", "It is off"),
+        FaultKind::Html500 => Reply::html(),
+        FaultKind::ResetBefore
+        | FaultKind::ResetAfter
+        | FaultKind::Truncate
+        | FaultKind::Hang
+        | FaultKind::HangAfter => Reply::no_reply(),
     }
 }
 
@@ -240,16 +249,19 @@ impl Unlink for SimulatedService {
         if !released(&*last).await {
             return Reply::not_sent().answer;
         }
-        let (visit, fate, latency) = self.arrive(link);
-        let served = timeout(self.inner.timeout, self.serve(&visit, fate, latency, link));
-        served
+        let (served, treatment, latency) = self.arrive(link);
+        let answer = timeout(
+            self.inner.timeout,
+            self.serve(&served, treatment, latency, link),
+        );
+        answer
             .await
-            .unwrap_or_else(|_| visit.tell(Reply::nothing()))
+            .unwrap_or_else(|_| served.reply(Reply::no_reply()))
     }
 }
 
 impl State {
-    /// Brings the scripted changes up to `now`.
+    /// Makes the scripted changes that are due.
     fn change(&mut self, now: Duration) {
         let due = |change: &&Change| change.at.0 <= now;
         while let Some(change) = self.settings.change.get(self.changed).filter(due) {
@@ -264,28 +276,34 @@ impl State {
         }
     }
 
-    fn fate(&mut self, region: &str, now: Duration) -> Fate {
-        if self.unreachable || self.settings.lost_regions.iter().any(|lost| lost == region) {
-            return Fate::Unreachable;
+    fn treatment(&mut self, region: &str, now: Duration) -> Treatment {
+        if self.unreachable
+            || self
+                .settings
+                .unreachable_regions
+                .iter()
+                .any(|lost| lost == region)
+        {
+            return Treatment::Unreachable;
         }
         let operation = "UnlinkDeveloperIdentity";
         let quota = self.quota.as_mut();
         if quota.is_some_and(|quota| !quota.take(region, operation, now)) {
-            return Fate::OverQuota;
+            return Treatment::OverQuota;
         }
-        // One throw for all kinds, so that the shares add up.
+        // One random number for all kinds, so that their shares add up.
         let mut throw = self.chance.f64();
         for Fault(fault) in &self.settings.faults {
             if throw < fault.share {
-                return Fate::Fault(fault.kind);
+                return Treatment::Fault(fault.kind);
             }
             throw -= fault.share;
         }
-        Fate::Taken
+        Treatment::Taken
     }
 
-    fn page_takes_effect(&mut self) -> bool {
-        self.chance.f64() < self.settings.pages_after_effect
+    fn html_takes_effect(&mut self) -> bool {
+        self.chance.f64() < self.settings.html_after_effect
     }
 
     fn latency(&mut self) -> Duration {
@@ -298,50 +316,50 @@ impl State {
     }
 }
 
-/// A call in flight. Dropping it ends it, whatever the caller was told.
+/// A call in flight. Dropping it ends the call.
 #[derive(Debug)]
-struct Visit<'a> {
+struct ServedCall<'a> {
     service: &'a SimulatedService,
     nth: usize,
     identity: String,
 }
 
-impl Visit<'_> {
+impl ServedCall<'_> {
     fn unlink(&self, link: &Link) -> Reply {
         let mut state = self.service.state();
         match state.model.unlink(&emulated(link)) {
             Ok(removed) => {
-                state.caller[self.service.run].seen.calls[self.nth].effect = removed;
+                state.runs[self.service.run].observed.calls[self.nth].effect = removed;
                 Reply::success()
             }
             Err(error) => {
-                let told = match error.code {
-                    "ResourceNotFoundException" => Told::NothingThere,
-                    _ => Told::Refused,
+                let result = match error.code {
+                    "ResourceNotFoundException" => CallResult::NotLinked,
+                    _ => CallResult::Refused,
                 };
-                Reply::error(told, error.code, 400, &error.message)
+                Reply::error(result, error.code, 400, &error.message)
             }
         }
     }
 
-    fn tell(&self, reply: Reply) -> Answer {
+    fn reply(&self, reply: Reply) -> Answer {
         let mut state = self.service.state();
-        let call = &mut state.caller[self.service.run].seen.calls[self.nth];
-        call.told = reply.told;
-        call.asked = reply.answer.facts.retry_after;
+        let call = &mut state.runs[self.service.run].observed.calls[self.nth];
+        call.result = reply.result;
+        call.retry_after = reply.answer.facts.retry_after;
         reply.answer
     }
 }
 
-impl Drop for Visit<'_> {
+impl Drop for ServedCall<'_> {
     fn drop(&mut self) {
         let now = self.service.inner.began.elapsed();
         let mut state = self.service.state();
-        let caller = &mut state.caller[self.service.run];
-        caller.in_flight -= 1;
-        let of_it = caller.in_flight_of.get_mut(&self.identity);
+        let runs = &mut state.runs[self.service.run];
+        runs.in_flight -= 1;
+        let of_it = runs.in_flight_of.get_mut(&self.identity);
         *of_it.expect("it was counted when it arrived") -= 1;
-        caller.seen.calls[self.nth].ended = Some(now);
+        runs.observed.calls[self.nth].ended = Some(now);
     }
 }
 

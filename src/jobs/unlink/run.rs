@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::dry_run;
+use super::early_warnings::EarlyWarnings;
 use super::job::{UnlinkJob, bounds};
 use super::learned_quotas::LearnedQuotas;
 use super::outcome::UnlinkOutcome;
@@ -135,8 +136,12 @@ impl Run {
         .map_err(|_| os_limits::no_thread())?;
         let totals = totals(&settings, &pipeline);
         let mut progress = Progress::new(settings.progress, totals.clone());
+        let mut warnings = EarlyWarnings::default();
         let driven = pipeline
-            .drive(signals, &mut |now| progress.update(now))
+            .drive(signals, &mut |now| {
+                warnings.judge(&now.tally);
+                progress.update(now);
+            })
             .await;
         progress.finish();
         drop(stage.emulator);

@@ -1,0 +1,228 @@
+//! One Region: AWS counts a quota per account and Region, so each has limits and breakers of its own.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use super::circuit_breaker::{CircuitBreaker, Decision};
+use super::credentials_breaker::CredentialsBreaker;
+use super::limits::Limits;
+use super::outage_detector::OutageDetector;
+use super::pacer::Pacer;
+use super::rate_limit::RateLimit;
+
+/// Time between two checks whether admitted calls still wait for a token. Doubled, a token may be unused for longer.
+const TOKEN_WAIT_CHECK: Duration = Duration::from_millis(10);
+
+/// Admission to one Region.
+#[derive(Debug)]
+pub struct Region {
+    /// Its holder is the head of the queue; the others wait in order of arrival (tokio's mutex is fair).
+    pub(super) queue: tokio::sync::Mutex<()>,
+    /// A permit for each call in flight; shared by all Regions.
+    pub(super) in_flight: Arc<Semaphore>,
+    pub(super) credentials: Arc<CredentialsBreaker>,
+    /// Admitted calls that wait for another token: they come before those that are not admitted yet.
+    token_waiters: AtomicU32,
+    pub(super) rate_limit: Option<RateLimit>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) pacer: Pacer,
+    pub(super) outage: OutageDetector,
+    /// Open until the time up to which the Region has asked for no calls.
+    pub(super) retry_after: CircuitBreaker,
+    /// True if this run calls the Region no more.
+    pub(super) is_abandoned: bool,
+}
+
+/// The breakers for which a call is the trial.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Trials {
+    pub(super) credentials: bool,
+    pub(super) region: bool,
+}
+
+impl Trials {
+    pub(super) fn any(self) -> bool {
+        self.credentials || self.region
+    }
+}
+
+/// The reason why no attempt starts yet.
+pub(super) enum NotYet {
+    /// Nothing can start before this time.
+    Until(Instant),
+    /// Nothing can start before a breaker changes.
+    BreakerChanges,
+    /// The Region is abandoned: nothing ever starts.
+    Abandoned,
+}
+
+impl Region {
+    pub(super) fn new(
+        limits: &Limits,
+        quota: Option<f64>,
+        in_flight: Arc<Semaphore>,
+        credentials: Arc<CredentialsBreaker>,
+    ) -> Self {
+        let now = Instant::now();
+        let rate = limits.rate.per_second();
+        Self {
+            queue: tokio::sync::Mutex::default(),
+            in_flight,
+            credentials,
+            token_waiters: AtomicU32::new(0),
+            rate_limit: rate.map(|rate| RateLimit::new(rate, limits.burst, now)),
+            state: Mutex::new(State {
+                pacer: Pacer::new(rate, limits.leave, quota, now),
+                outage: OutageDetector::default(),
+                retry_after: CircuitBreaker::default(),
+                is_abandoned: false,
+            }),
+        }
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the time by which rows age: a clock that stands still while no call can succeed.
+    #[must_use]
+    pub fn clock(&self) -> Instant {
+        let now = Instant::now();
+        let mut credentials = self.credentials.lock();
+        credentials.tick(now);
+        let state = self.state();
+        let suspended = credentials.suspended(now)
+            + state.outage.breaker.suspended(now)
+            + state.retry_after.suspended(now);
+        now.checked_sub(suspended).unwrap_or(now)
+    }
+
+    /// Waits until the [clock](Region::clock) shows `time`.
+    pub async fn reaches(&self, time: Instant) {
+        loop {
+            let left = time.saturating_duration_since(self.clock());
+            if left.is_zero() {
+                return;
+            }
+            tokio::time::sleep(left).await;
+        }
+    }
+
+    /// Returns for how long calls have been made without an answer.
+    #[must_use]
+    pub fn unanswered_for(&self) -> Duration {
+        self.state().outage.unanswered_for(Instant::now())
+    }
+
+    /// Starts a call, if one may start now. Returns the breakers for which it is the trial, and when its token was taken.
+    pub(super) fn start(&self) -> Result<(Trials, Instant), NotYet> {
+        let now = Instant::now();
+        let mut credentials = self.credentials.lock();
+        let mut state = self.state();
+        if state.is_abandoned {
+            return Err(NotYet::Abandoned);
+        }
+        match state.retry_after.open_until() {
+            Some(until) if until > now => return Err(NotYet::Until(until)),
+            Some(_) => state.retry_after.close(now),
+            None => {}
+        }
+        let trials = Trials {
+            credentials: is_trial(&credentials, now)?,
+            region: is_trial(&state.outage.breaker, now)?,
+        };
+        let due = state.pacer.next_start();
+        if due > now {
+            return Err(NotYet::Until(due));
+        }
+        if self.token_waiters.load(Ordering::Relaxed) > 0 {
+            return Err(NotYet::Until(now + TOKEN_WAIT_CHECK));
+        }
+        let token = match &self.rate_limit {
+            Some(limit) => limit.take(now).map_err(|wait| NotYet::Until(now + wait))?,
+            None => now,
+        };
+        if trials.credentials {
+            credentials.begin_trial();
+        }
+        if trials.region {
+            state.outage.breaker.begin_trial();
+        }
+        state.outage.call_started(now);
+        state.pacer.start(now);
+        Ok((trials, token))
+    }
+
+    /// Returns when a valid token was taken: the one taken at `taken`, or another in its place if it is too old.
+    ///
+    /// # Errors
+    /// Returns when to ask again: there is no token now.
+    pub fn renew_token(&self, taken: Instant) -> Result<Instant, Instant> {
+        let now = Instant::now();
+        match &self.rate_limit {
+            Some(limit) if !limit.is_valid(taken, now) => {
+                limit.take(now).map_err(|wait| now + wait)
+            }
+            _ => Ok(taken),
+        }
+    }
+
+    /// Records that an admitted call waits for another token.
+    pub fn begin_token_wait(&self) {
+        self.token_waiters.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Records that such a call has one, or needs none any more.
+    pub fn end_token_wait(&self) {
+        self.token_waiters.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Waits until no call to this Region can succeed at present, or none is admitted any more.
+    pub async fn blocked(&self) {
+        loop {
+            let changed = self.credentials.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if self.state().is_blocked() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Starts no more calls for this long, as the Region has asked: no row ages meanwhile.
+    pub fn set_retry_after(&self, time: Duration) {
+        let now = Instant::now();
+        let mut state = self.state();
+        let until = state.retry_after.open_until();
+        if until.is_none_or(|until| until < now + time) {
+            state.retry_after.open(now, time);
+        }
+        drop(state);
+        self.credentials.changed.notify_waiters();
+    }
+}
+
+impl State {
+    fn is_blocked(&self) -> bool {
+        self.is_abandoned || self.retry_after.is_open() || self.outage.breaker.is_open()
+    }
+}
+
+/// Returns whether a call that starts now is the trial of this breaker.
+fn is_trial(breaker: &CircuitBreaker, now: Instant) -> Result<bool, NotYet> {
+    match breaker.decide(now) {
+        Decision::Call => Ok(false),
+        Decision::Trial => Ok(true),
+        Decision::NotBefore(time) => Err(NotYet::Until(time)),
+        Decision::AfterTrial => Err(NotYet::BreakerChanges),
+    }
+}

@@ -1,0 +1,158 @@
+//! Writes the invalid rows to a file, in the format and order of the inputs, to be mended and read again as it stands
+//! (`--invalid FILE`).
+
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use crate::error::{Error, Exit};
+use crate::exit_policy::unreadable;
+use crate::files::{self, Draft};
+use crate::input::{self, Compression, Format, Reader};
+use crate::row::InvalidRow;
+use crate::settings::Settings;
+
+/// The unfinished file of this process, under its temporary name.
+static UNFINISHED: Mutex<Option<PathBuf>> = Mutex::new(None);
+
+fn set_unfinished(path: Option<PathBuf>) {
+    *UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner) = path;
+}
+
+/// Removes the unfinished file of a plan that is stopped: the thread that writes it may be blocked and cannot remove it.
+pub fn remove_unfinished() {
+    let unfinished = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(path) = &*unfinished {
+        // An error means that it is gone already.
+        let _ = std::fs::remove_file(path);
+    }
+}
+
+/// An unfinished file of invalid rows. It gets its name only when it is complete: half of it would pass for all of it.
+#[derive(Debug)]
+pub(super) struct RejectsFile {
+    path: PathBuf,
+    file: BufWriter<Draft>,
+    /// The header of the first input.
+    header: Option<Vec<u8>>,
+    text: Vec<u8>,
+}
+
+impl RejectsFile {
+    /// Creates a file that only its owner can read: it names people.
+    ///
+    /// # Errors
+    /// The inputs have several formats, the name says another one, or the file exists already.
+    pub(super) fn create(path: &Path, settings: &Settings) -> Result<Self, Error> {
+        let mut formats = settings
+            .inputs
+            .iter()
+            .map(|input| input::format_of(input, &settings.input).map_err(unreadable));
+        let Some(format) = formats.next().transpose()? else {
+            return Err(Error::usage("there is no input"));
+        };
+        for other in formats {
+            if other? != format {
+                return Err(Error::usage(
+                    "--invalid: the inputs have several formats, and one file has one",
+                )
+                .hint("Plan them one by one, each with an --invalid FILE of its own."));
+            }
+        }
+        check_name(path, format, settings)?;
+        if path.symlink_metadata().is_ok() {
+            return Err(exists_already(path));
+        }
+        let file = Draft::create(path, files::PRIVATE).map_err(|error| {
+            Error::usage(format!(
+                "--invalid {} cannot be written: {error}",
+                path.display()
+            ))
+        })?;
+        set_unfinished(Some(file.path().to_owned()));
+        Ok(Self {
+            path: path.to_owned(),
+            file: BufWriter::new(file),
+            header: None,
+            text: Vec::new(),
+        })
+    }
+
+    /// Begins an input (without a row), or writes an invalid row of it.
+    pub(super) fn take(
+        &mut self,
+        reader: &mut Reader,
+        row: Option<&InvalidRow>,
+    ) -> Result<(), Error> {
+        self.text.clear();
+        if let Some(row) = row {
+            reader.write_reject(row, &mut self.text);
+        } else {
+            reader.keep_raw_records();
+            let header = reader.rejects_header();
+            match &self.header {
+                None => {
+                    self.text.extend_from_slice(&header);
+                    self.header = Some(header);
+                }
+                Some(first) if *first == header => {}
+                Some(_) => {
+                    return Err(Error::usage(
+                        "--invalid: the inputs have different columns, and one file has one header",
+                    )
+                    .hint("Plan them one by one, each with an --invalid FILE of its own."));
+                }
+            }
+        }
+        self.file
+            .write_all(&self.text)
+            .map_err(|error| not_written(&self.path, &error))
+    }
+
+    /// Writes everything to the disk, then gives the file its name.
+    pub(super) fn finish(self) -> Result<(), Error> {
+        let failed = |error: &io::Error| not_written(&self.path, error);
+        let draft = self.file.into_inner();
+        let draft = draft.map_err(|error| failed(error.error()))?;
+        draft.publish().map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => exists_already(&self.path),
+            _ => failed(&error),
+        })?;
+        set_unfinished(None);
+        Ok(())
+    }
+}
+
+fn exists_already(path: &Path) -> Error {
+    Error::usage(format!(
+        "--invalid {}: the file is there already, and rows in it may be mended",
+        path.display()
+    ))
+    .hint("Name another file, or remove that one.")
+}
+
+/// Checks that the name says the format of the inputs, so that the file can be read again as it stands.
+fn check_name(path: &Path, format: Format, settings: &Settings) -> Result<(), Error> {
+    let wrong = |reason: &str| {
+        Err(
+            Error::usage(format!("--invalid {}: {reason}", path.display()))
+                .hint(format!("Name a file that ends in .{}.", format.ending())),
+        )
+    };
+    if Compression::of_name(path) != Compression::None {
+        return wrong("the invalid rows are written uncompressed");
+    }
+    match Format::of_name(path) {
+        _ if settings.input.format.is_some() => Ok(()),
+        Some((named, _)) if named == format => Ok(()),
+        _ => wrong("the invalid rows are written in the format of the inputs"),
+    }
+}
+
+fn not_written(path: &Path, error: &io::Error) -> Error {
+    Error::new(
+        Exit::Halted,
+        format!("--invalid {} cannot be written: {error}", path.display()),
+    )
+    .hint("See to the disk; nothing was called.")
+}

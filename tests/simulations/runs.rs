@@ -1,0 +1,292 @@
+//! Simulates the runs of a scenario: reader and results are tasks in memory, everything between them is the real code.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use cognito_unlink::admission::Admission;
+use cognito_unlink::guard::PoolChecks;
+use cognito_unlink::jobs::unlink::{UnlinkJob, UnlinkOutcome, bounds};
+use cognito_unlink::pipeline::{Channels, Context, Counters, OpenRow, ReadEvent, Summary, drive};
+use cognito_unlink::results::{Entry, Recorded, Recording, ToRecord};
+use cognito_unlink::row::{Keyer, Link, Position, Row, UnusualPolicy};
+use cognito_unlink::settings::Settings;
+use cognito_unlink::signal::{Signal, Stop};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::scenario::{Run, Scenario};
+use crate::service::{Observed, SimulatedService};
+
+/// Rows that the reader's channel holds.
+pub(crate) const READ_AHEAD: usize = 256;
+/// Rows that the dispatcher takes from it at once.
+pub(crate) const TAKEN_AT_ONCE: usize = 128;
+/// Time to write a batch of lines.
+const DISK_TIME: Duration = Duration::from_millis(3);
+/// Most lines that are written at once.
+const BATCH: usize = 256;
+
+/// Everything that is compared with a scenario's expectations.
+#[derive(Debug)]
+pub(crate) struct SimulatedRun {
+    pub(crate) settings: Settings,
+    pub(crate) rows: Vec<InitialRow>,
+    pub(crate) observed: Observed,
+    pub(crate) settled: Vec<SettledRow>,
+    pub(crate) summary: Summary<UnlinkOutcome>,
+    pub(crate) took: Duration,
+    /// Calls as the workers counted them.
+    pub(crate) calls_counted: u64,
+    /// Throttled calls as the workers counted them.
+    pub(crate) throttled_counted: u64,
+    /// Largest number of rows that were read and not yet written to the results.
+    pub(crate) most_open: usize,
+    /// Rows still linked at the end, in the order of the input.
+    pub(crate) linked: Vec<bool>,
+}
+
+/// A row of the input, and its state before the run.
+#[derive(Debug)]
+pub(crate) struct InitialRow {
+    pub(crate) link: Link,
+    pub(crate) was_linked: bool,
+}
+
+/// A row in the results.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SettledRow {
+    pub(crate) user: String,
+    pub(crate) outcome: UnlinkOutcome,
+    pub(crate) attempts: u32,
+    pub(crate) at: Duration,
+}
+
+/// Simulates the one or two runs of `scenario` on paused time, with all random numbers from `seed`.
+pub(crate) fn simulate(scenario: Scenario, seed: u64) -> Vec<SimulatedRun> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime");
+    let Scenario {
+        service,
+        run,
+        second_run,
+        ..
+    } = scenario;
+    runtime.block_on(async {
+        let timeout = run.settings().timeout();
+        let runs = 1 + usize::from(second_run.is_some());
+        let mut services = SimulatedService::new(service, timeout, seed, runs).into_iter();
+        let mut next = || services.next().expect("one a run");
+        let first = simulate_run(next(), &run, seed, 0);
+        let Some(second_run) = second_run else {
+            return vec![first.await];
+        };
+        let second = async {
+            sleep(second_run.starts_at.0).await;
+            simulate_run(next(), &run, seed, 1).await
+        };
+        let (first, second) = tokio::join!(first, second);
+        vec![first, second]
+    })
+}
+
+async fn simulate_run(calls: SimulatedService, run: &Run, seed: u64, nth: u64) -> SimulatedRun {
+    let settings = run.settings();
+    let began = Instant::now();
+    let links = links(run, nth);
+    calls.unlink_some(links.iter().map(|(_, link)| link));
+    let rows: Vec<InitialRow> = links
+        .iter()
+        .map(|(_, link)| InitialRow {
+            link: link.clone(),
+            was_linked: calls.is_linked(link),
+        })
+        .collect();
+
+    let rows_read = Arc::new(AtomicUsize::new(0));
+    let fed = read(links, Arc::clone(&rows_read));
+    let writer = Writer {
+        began,
+        fed: rows_read,
+        settled: Vec::new(),
+        most_open: 0,
+    };
+    let (orders, to_write) = mpsc::channel(settings.open_rows + 16);
+    let (written, done) = mpsc::channel(settings.open_rows + 16);
+    let writer = tokio::spawn(writer.write(to_write, written));
+    let (stop, orders_to_stop) = watch::channel(Stop::Go);
+    let context = Arc::new(Context {
+        job: UnlinkJob(calls.clone()),
+        holds: None,
+        admission: Admission::new(settings.limits, HashMap::new()),
+        policy: settings.policy,
+        in_flight: None,
+        recorded: Arc::default(),
+        stop: orders_to_stop,
+        random: Mutex::new(fastrand::Rng::with_seed(seed ^ 0x5eed ^ (nth << 32))),
+        counters: Counters::default(),
+    });
+    let summary = drive(
+        Arc::clone(&context),
+        bounds(&settings),
+        Channels {
+            rows: fed,
+            pools: HashMap::new(),
+            pool_checks: PoolChecks::none(),
+            input_ends: true,
+            recording: Recording {
+                orders,
+                done,
+                length: Arc::new(AtomicU64::new(0)),
+            },
+            signals: signals(run, began),
+            stop,
+            interrupted: HashSet::new(),
+            watcher: &mut |_| {},
+        },
+    )
+    .await;
+    let took = began.elapsed();
+    let writer = writer.await.expect("the writer does not panic");
+    let linked = rows.iter().map(|row| calls.is_linked(&row.link)).collect();
+    SimulatedRun {
+        settings,
+        rows,
+        observed: calls.observed(),
+        settled: writer.settled,
+        summary,
+        took,
+        calls_counted: context.counters.calls.load(Ordering::Relaxed),
+        throttled_counted: context.counters.throttled.load(Ordering::Relaxed),
+        most_open: writer.most_open,
+        linked,
+    }
+}
+
+/// The links of the input, each with the number of its identity. No two runs have the same.
+fn links(run: &Run, nth: u64) -> Vec<(u64, Link)> {
+    let others = run.identities.unwrap_or(run.rows);
+    (0..run.rows)
+        .map(|row| {
+            // The rows_of_first_identity identity is number 0, and its rows are the first.
+            let identity = row
+                .checked_sub(run.rows_of_first_identity)
+                .map_or(0, |row| row % others + 1);
+            let region = &run.regions[identity % run.regions.len()];
+            let link = Link {
+                identity_id: format!("{region}:{identity:08x}-0000-4000-8000-0000000001{nth:02}"),
+                identity_pool_id: format!("{region}:00000000-0000-4000-8000-000000000002"),
+                developer_provider_name: "login.example".to_owned(),
+                developer_user_identifier: format!("user {row} of {nth}"),
+            };
+            link.check(UnusualPolicy::ALLOW_ALL).expect("a valid row");
+            (identity as u64, link)
+        })
+        .collect()
+}
+
+fn read(links: Vec<(u64, Link)>, fed: Arc<AtomicUsize>) -> mpsc::Receiver<ReadEvent> {
+    let (dispatcher, rows) = mpsc::channel(READ_AHEAD);
+    let keyer = Keyer::new([7; 16]);
+    let source: Arc<str> = "people.csv".into();
+    tokio::spawn(async move {
+        for (nth, (identity, link)) in (1..).zip(links) {
+            let row = OpenRow {
+                key: keyer.key(&link),
+                identity,
+                in_doubt: false,
+                is_held: false,
+                room: None,
+                row: Row {
+                    position: Position {
+                        source: Arc::clone(&source),
+                        row: nth,
+                        line: nth + 1,
+                    },
+                    link,
+                    carried: Vec::new(),
+                },
+            };
+            if dispatcher
+                .send(ReadEvent::Row(Box::new(row)))
+                .await
+                .is_err()
+            {
+                return;
+            }
+            fed.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    rows
+}
+
+fn signals(run: &Run, began: Instant) -> mpsc::Receiver<Signal> {
+    let (sender, signals) = mpsc::channel(4);
+    let times: Vec<_> = run.signals.iter().map(|time| began + time.0).collect();
+    tokio::spawn(async move {
+        for time in times {
+            sleep_until(time).await;
+            if sender.send(Signal::Interrupt).await.is_err() {
+                return;
+            }
+        }
+        // Closing the channel would mean that no signal can come any more.
+        sender.closed().await;
+    });
+    signals
+}
+
+type Line = Entry<UnlinkOutcome>;
+
+struct Writer {
+    began: Instant,
+    /// Rows that were read.
+    fed: Arc<AtomicUsize>,
+    settled: Vec<SettledRow>,
+    most_open: usize,
+}
+
+impl Writer {
+    async fn write(
+        mut self,
+        mut to_write: mpsc::Receiver<ToRecord<Line>>,
+        written: mpsc::Sender<Recorded<Line>>,
+    ) -> Self {
+        let mut orders = Vec::with_capacity(BATCH);
+        while to_write.recv_many(&mut orders, BATCH).await > 0 {
+            let open = self.fed.load(Ordering::Relaxed) - self.settled.len();
+            self.most_open = self.most_open.max(open);
+            sleep(DISK_TIME).await;
+            let lines: Vec<_> = orders
+                .drain(..)
+                .filter_map(|order| match order {
+                    ToRecord::Settled(rows) => Some(rows),
+                    ToRecord::Sync => None,
+                })
+                .flatten()
+                .collect();
+            let at = self.began.elapsed();
+            let settled = lines.iter().map(|(entry, _)| SettledRow::new(entry, at));
+            self.settled.extend(settled);
+            if !lines.is_empty() && written.send(Recorded::Lines(lines)).await.is_err() {
+                break;
+            }
+        }
+        self
+    }
+}
+
+impl SettledRow {
+    fn new(entry: &Line, at: Duration) -> Self {
+        Self {
+            user: entry.link.developer_user_identifier.clone(),
+            outcome: entry.outcome,
+            attempts: entry.attempts,
+            at,
+        }
+    }
+}
