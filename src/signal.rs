@@ -10,7 +10,7 @@ use std::task::Poll;
 
 use tokio::signal::unix::{self, SignalKind};
 
-use crate::error::Exit;
+use crate::exit::Exit;
 
 /// The same number on Linux and macOS.
 const SIGXFSZ: i32 = 25;

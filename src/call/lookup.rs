@@ -98,7 +98,7 @@ impl LookupError {
             ) => LookupErrorKind::Credentials(cause),
             Verdict::Lost | Verdict::NotSent => LookupErrorKind::Unreachable,
             Verdict::Foreign => LookupErrorKind::Foreign,
-            Verdict::Unlinked | Verdict::Refused | Verdict::Fatal(_) => LookupErrorKind::Other,
+            Verdict::Succeeded | Verdict::Refused | Verdict::Fatal(_) => LookupErrorKind::Other,
         };
         Self {
             why,

@@ -2,6 +2,7 @@
 
 mod argument;
 mod emulator;
+mod manual;
 mod plan;
 mod run;
 mod single;
@@ -12,6 +13,7 @@ use clap::{Parser, Subcommand};
 
 pub use argument::Argument;
 pub use emulator::EmulatorArgs;
+pub use manual::man_page;
 pub use plan::PlanArgs;
 pub use run::{InputArgs, LogFormat, NotLinked, OnExpiry, ProgressStyle, RunArgs};
 pub use single::{Bound, Color, Expression, Output, SingleArgs, Skeleton};
@@ -20,6 +22,9 @@ pub use words::{Misread, plain_words};
 
 /// Unlinks developer user identifiers from Amazon Cognito identities, in bulk.
 ///
+/// It reads rows from CSV and JSONL files, calls Cognito for each at a limited rate, and records one outcome for each row. The
+/// same command goes on where a run has stopped.
+///
 /// An unlink cannot simply be undone, and removing the last login of an identity makes that identity inaccessible.
 /// Rehearse first: `cognito-unlink run people.csv --rehearse` runs the whole job against an emulator on this machine.
 #[derive(Debug, Parser)]
@@ -27,11 +32,12 @@ pub use words::{Misread, plain_words};
     name = "cognito-unlink",
     version,
     propagate_version = true,
-    max_term_width = 110
+    max_term_width = 110,
+    after_long_help = manual::help(manual::PROGRAM, "")
 )]
 #[command(arg_required_else_help = true, subcommand_required = true)]
 pub struct Cli {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -39,22 +45,38 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Unlink every row of the inputs, and record what became of each
+    /// Unlink every row of the inputs, and record the outcome of each
+    ///
+    /// Outcomes go to a results file beside the first input. The same command, run again, skips the rows that are done and goes on
+    /// with the others. On a terminal it asks before it calls AWS.
+    #[command(
+        after_long_help = manual::help(manual::RUN, "run")
+    )]
     Run(Box<RunArgs>),
-    /// Read and judge every row, forecast the run, and call nothing
+    /// Check every row and forecast the run, without calling AWS
+    ///
+    /// It takes the options of `run`, and tells which rows are invalid, duplicate, done or held, and how long the others take.
+    #[command(
+        after_long_help = manual::help(manual::PLAN, "plan")
+    )]
     Plan(Box<PlanArgs>),
-    /// Unlink one, as `aws cognito-identity unlink-developer-identity` does
+    /// Unlink one user, as `aws cognito-identity unlink-developer-identity` does
     UnlinkDeveloperIdentity(Box<SingleArgs>),
-    /// Serve the Cognito Identity API on loopback, for rehearsals and tests. It is no Cognito
+    /// Serve a part of the Cognito Identity API on this machine, for rehearsals and tests
+    ///
+    /// It prints its URL and serves until a signal comes. It is not Cognito, keeps everything in memory, and forgets it at the end.
+    #[command(
+        after_long_help = manual::help(manual::EMULATOR, "emulator")
+    )]
     Emulator(Box<EmulatorArgs>),
-    /// Print a completion script for a shell
+    /// Print a script that completes commands and options in a shell
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
-    /// Print the manual page
+    /// Print a man page, to be read with `man -l -`
     Man {
-        /// The command whose page it is [default: that of the whole program]
+        /// Command whose page is printed [default: the page of the whole program]
         command: Option<String>,
     },
 }

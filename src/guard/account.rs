@@ -1,55 +1,56 @@
-//! Before anything else is called: are these the credentials of an account that the run may touch?
+//! Before anything else is called: are the credentials those of an account that the run may touch?
 
 use crate::call::lookup::{Caller, Lookup, LookupError};
 use crate::error::Error;
-use crate::settings::{Mode, Settings};
+use crate::settings::Guards;
 use crate::verdict::CREDENTIALS_FAILED;
 
-/// Asks whose credentials these are, if that matters. A rehearsal has none.
+/// Asks for the caller, if the account matters.
 ///
 /// # Errors
-/// They are another account's, or nobody tells whose they are.
-pub(crate) async fn check(
-    settings: &Settings,
-    calls: &impl Lookup,
-) -> Result<Option<Caller>, Error> {
-    let guards = &settings.guards;
-    if !guards.ask_for_account() || settings.mode == Mode::Rehearsal {
+/// The account is another one, or cannot be looked up.
+pub async fn check(guards: &Guards, client: &impl Lookup) -> Result<Option<Caller>, Error> {
+    if !guards.ask_for_account() {
         return Ok(None);
     }
-    let caller = calls.caller().await;
-    let caller = caller.map_err(|untold| unknown(&untold))?;
-    let account = &caller.account;
-    if let Some(expected) = guards.expected_account.as_ref().filter(|id| *id != account) {
-        return Err(another(
-            &caller,
-            &format!("and --expect-account says {expected}"),
-        ));
-    }
-    match guards.allowed.refuses_account(account) {
-        Some(why) => Err(another(&caller, &format!("and {why}"))),
+    let caller = client.caller().await;
+    let caller = caller.map_err(|error| unknown(&error))?;
+    match mismatches(&caller, guards).into_iter().next() {
+        Some(why) => Err(other_account(&caller, &why)),
         None => Ok(Some(caller)),
     }
 }
 
-fn another(caller: &Caller, but: &str) -> Error {
+/// Returns why these credentials must not be used, as clauses; none if they may.
+#[must_use]
+pub fn mismatches(caller: &Caller, guards: &Guards) -> Vec<String> {
+    let account = &caller.account;
+    let expected = guards.expected_account.as_ref();
+    let expected = expected
+        .filter(|id| *id != account)
+        .map(|id| format!("--expect-account says {id}"));
+    let refused = guards.allowed.refuses_account(account);
+    expected.into_iter().chain(refused).collect()
+}
+
+fn other_account(caller: &Caller, why: &str) -> Error {
     Error::usage(format!(
-        "the AWS credentials are those of account {} ({}), {but}; nothing was called",
+        "the AWS credentials are those of account {} ({}), and {why}; nothing was called",
         caller.account, caller.arn
     ))
     .hint("Name another profile with --profile, or set other AWS_* variables.")
 }
 
-fn unknown(untold: &LookupError) -> Error {
-    let facts = &untold.facts;
-    if facts.code.as_deref() == Some(CREDENTIALS_FAILED) {
-        let why = facts.message.as_deref().unwrap_or_default();
+fn unknown(error: &LookupError) -> Error {
+    let details = &error.facts;
+    if details.code.as_deref() == Some(CREDENTIALS_FAILED) {
+        let why = details.message.as_deref().unwrap_or_default();
         return Error::usage(format!(
             "the AWS credentials cannot be loaded, and nothing was called: {why}"
         ));
     }
     Error::usage(format!(
-        "it cannot be found out whose AWS credentials these are ({untold}); nothing was called"
+        "the account of the AWS credentials cannot be looked up ({error}); nothing was called"
     ))
     .hint("The account is asked of STS, GetCallerIdentity, with the usual endpoint, proxy and Region settings; where no Region is configured, in that of the first pool. It needs no permission.")
 }

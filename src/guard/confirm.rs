@@ -1,4 +1,4 @@
-//! Before a run against AWS: a person agrees, or has agreed with `--yes`.
+//! The question before a run against AWS: an operator confirms, or has confirmed with `--yes`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
@@ -11,49 +11,52 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
-use super::pool_lookups::LookUps;
-use crate::aws::{AwsCalls, is_loopback};
+use super::admitted_lookups::AdmittedLookups;
+use super::hold::Holds;
+use crate::aws::AwsCalls;
 use crate::call::lookup::{Caller, Lookup, LookupError, LookupErrorKind, Pool};
 use crate::clock;
 use crate::error::{Error, Exit};
-use crate::guard::hold::{Holds, UserHashes};
+use crate::exit_policy;
 use crate::input::{self, Input, Patience, Read};
-use crate::jobs::unlink::{not_allowed, peek, unreadable};
 use crate::report::{grouped, spoken};
-use crate::results::Skipped;
-use crate::row::{Row, region_of};
+use crate::row::{Link, region_of};
+use crate::scan::{Scan, Scanned};
 use crate::settings::Settings;
 use crate::stderr;
 use crate::terminal::{can_ask, printable};
+use crate::verdict::Outcome;
 
-/// How long the inputs are read before the question is asked.
-const LOOKING: Duration = Duration::from_secs(2);
-/// How long an answer is waited for that the question is merely better with.
+/// Time for which the inputs are read before the question is asked.
+const READING: Duration = Duration::from_secs(2);
+/// Time to wait for a reply that only makes the question better.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Pools that are looked up and shown by name; nobody reads more.
+/// Pools that are looked up and shown by name: more are not read by a person.
 const NAMED: usize = 20;
 
-/// Whether the calls stay on this machine.
-pub(crate) fn is_local(calls: &AwsCalls) -> bool {
-    calls.endpoint_url().is_some_and(is_loopback)
+/// The question before the first call.
+#[derive(Debug)]
+pub struct Question<'a> {
+    /// The settings of the run.
+    pub settings: &'a Settings,
+    /// Makes the calls.
+    pub client: &'a Arc<AwsCalls>,
+    /// Looks pools up.
+    pub lookups: &'a Arc<AdmittedLookups<AwsCalls>>,
+    /// The hold lists, if there are any.
+    pub holds: Option<Arc<Holds>>,
+    /// The caller, if it was asked for already.
+    pub caller: Option<Caller>,
 }
 
-/// What a person is asked before the first call.
-pub(crate) struct Question<'a> {
-    pub(crate) settings: &'a Settings,
-    pub(crate) calls: &'a Arc<AwsCalls>,
-    pub(crate) look_ups: &'a Arc<LookUps<AwsCalls>>,
-    pub(crate) holds: Option<&'a Holds>,
-    /// Whose credentials these are, if that was asked already.
-    pub(crate) caller: Option<Caller>,
-}
+type PoolsFound = BTreeMap<String, Result<Pool, LookupError>>;
 
 impl Question<'_> {
-    /// Asks once, where there is somebody to ask. Gives back the pools that were looked up for it.
+    /// Asks once, on a terminal. Returns the pools that were looked up for it.
     ///
     /// # Errors
-    /// Nobody can be asked, or the answer is no; or what the question would name cannot be unlinked.
-    pub(crate) async fn ask(self) -> Result<HashMap<String, Pool>, Error> {
+    /// There is no terminal, or the reply is no; or what the question would name cannot be unlinked.
+    pub async fn ask<O: Outcome>(mut self) -> Result<HashMap<String, Pool>, Error> {
         if !can_ask() {
             return Err(Error::usage(
                 "a run against AWS cannot ask for confirmation here, since this is not a terminal",
@@ -61,27 +64,23 @@ impl Question<'_> {
             .hint("Rehearse it with --rehearse, then confirm it with --yes, or run a reviewed plan with --plan."));
         }
         let shown = stamps(&self.settings.inputs);
-        let survey = Survey::of(self.settings, self.holds)?;
-        let (account, pools) = self.look_up(&survey).await;
-        for (id, looked) in &pools {
-            if let Err(untold) = looked
-                && untold.why == LookupErrorKind::Missing
+        let scan = self.settings.scan::<O>(self.holds.take())?;
+        let preview = Preview::read(self.settings, &scan)?;
+        let (account, pools) = self.look_up(&preview).await;
+        for (id, found) in &pools {
+            if let Err(error) = found
+                && error.why == LookupErrorKind::Missing
             {
                 return Err(Error::new(
                     Exit::Halted,
-                    format!("identity pool {id} does not exist in this Region and account ({untold}); nothing was called"),
+                    format!("identity pool {id} does not exist in this Region and account ({error}); nothing was called"),
                 )
                 .hint("Check the pool ids in the input, the account and the profile."));
             }
         }
-        let text = survey.told(
-            self.settings,
-            self.calls.endpoint_url(),
-            account.as_deref(),
-            &pools,
-        );
-        let number = survey.number_to_type();
-        if !answered(text, number).await {
+        let endpoint = self.client.endpoint_url();
+        let text = preview.question(self.settings, endpoint, account.as_deref(), &pools);
+        if !confirmed(text, preview.number_to_type()).await {
             return Err(Error::usage("not confirmed; nothing was called"));
         }
         if stamps(&self.settings.inputs) != shown {
@@ -92,42 +91,39 @@ impl Question<'_> {
         }
         let known = pools.into_iter();
         Ok(known
-            .filter_map(|(id, looked)| Some((id, looked.ok()?)))
+            .filter_map(|(id, found)| Some((id, found.ok()?)))
             .collect())
     }
 
-    /// Asks for the account and the pools' names, as long as that does not take long.
-    async fn look_up(
-        &self,
-        survey: &Survey,
-    ) -> (Option<String>, BTreeMap<String, Result<Pool, LookupError>>) {
-        let mut looking = JoinSet::new();
+    /// Looks up the account and the pools' names, as long as that does not take long.
+    async fn look_up(&self, preview: &Preview) -> (Option<String>, PoolsFound) {
+        let mut lookups = JoinSet::new();
         let preflight = self.settings.guards.preflight;
-        for id in survey.pools.keys().take(NAMED).filter(|_| preflight) {
-            let (look_ups, id) = (Arc::clone(self.look_ups), id.clone());
-            looking.spawn(async move {
-                let looked = timeout(PATIENCE, look_ups.pool(&id)).await;
-                (id, looked)
+        for id in preview.pools.keys().take(NAMED).filter(|_| preflight) {
+            let (client, id) = (Arc::clone(self.lookups), id.clone());
+            lookups.spawn(async move {
+                let found = timeout(PATIENCE, client.pool(&id)).await;
+                (id, found)
             });
         }
         let account = match &self.caller {
             Some(caller) => Some(caller.account.clone()),
-            None => match timeout(PATIENCE, self.calls.caller()).await {
+            None => match timeout(PATIENCE, self.client.caller()).await {
                 Ok(Ok(caller)) => Some(caller.account),
-                _ => Some(self.calls.account().await).filter(|account| account != "unknown"),
+                _ => Some(self.client.account().await).filter(|account| account != "unknown"),
             },
         };
         let mut pools = BTreeMap::new();
-        while let Some(looked) = looking.join_next().await {
-            if let Ok((id, Ok(looked))) = looked {
-                pools.insert(id, looked);
+        while let Some(found) = lookups.join_next().await {
+            if let Ok((id, Ok(found))) = found {
+                pools.insert(id, found);
             }
         }
         (account, pools)
     }
 }
 
-/// What tells of each input file whether it is still the same; nothing for what cannot be read twice.
+/// Returns what shows of each input file whether it is still the same; `None` for what cannot be read twice.
 fn stamps(inputs: &[Input]) -> Vec<Option<[i64; 6]>> {
     let stamp = |input: &Input| match input {
         Input::File(path) if input.can_be_read_again() => {
@@ -146,10 +142,10 @@ fn stamps(inputs: &[Input]) -> Vec<Option<[i64; 6]>> {
     inputs.iter().map(stamp).collect()
 }
 
-/// Asks, and says whether the answer was yes and, where a number is wanted, that number.
-async fn answered(question: String, number: Option<usize>) -> bool {
-    let (tell, told) = oneshot::channel();
-    // A thread of its own: it may wait for ever, and the program must be able to end without it.
+/// Asks, and returns whether the reply was yes and, where a number is wanted, that number.
+async fn confirmed(question: String, number: Option<usize>) -> bool {
+    let (reply, replied) = oneshot::channel();
+    // A thread of its own: it may wait without end, and the program must be able to end without it.
     std::thread::spawn(move || {
         let mut ask = |text: &str| {
             stderr::ask(text)?;
@@ -160,12 +156,12 @@ async fn answered(question: String, number: Option<usize>) -> bool {
             }
             Ok::<_, io::Error>(answer)
         };
-        let _ = tell.send(is_yes(&question, number, &mut ask).unwrap_or(false));
+        let _ = reply.send(is_yes(&question, number, &mut ask).unwrap_or(false));
     });
-    told.await.unwrap_or(false)
+    replied.await.unwrap_or(false)
 }
 
-/// `yes`, and the number with it or on asking.
+/// Returns whether the reply is `yes`, with the number in it or in the reply to a second question.
 fn is_yes(
     question: &str,
     number: Option<usize>,
@@ -192,9 +188,10 @@ fn is_yes(
     Ok(more.is_none() && typed == number.to_string())
 }
 
-/// What a look at the inputs tells.
-struct Survey {
-    /// Rows of each pool that are left to do.
+/// The inputs as the question shows them.
+#[derive(Debug, Default)]
+struct Preview {
+    /// Rows to be called, by pool.
     pools: BTreeMap<String, u64>,
     /// Those of them that the run takes before it stops at `--limit`, by Region.
     taken: BTreeMap<String, u64>,
@@ -202,43 +199,14 @@ struct Survey {
     failed: u64,
     invalid: u64,
     held: u64,
-    complete: bool,
+    /// Inputs were not read to their end.
+    is_partial: bool,
 }
 
-impl Survey {
-    /// Counts a row that is to be called.
-    fn take(&mut self, settings: &Settings, row: &Row, to_take: &mut u64) -> Result<(), Error> {
-        let pool = &row.link.identity_pool_id;
-        if let Some(why) = settings.guards.allowed.refuses_pool(pool) {
-            return Err(not_allowed(&why, &row.position));
-        }
-        if *to_take > 0 {
-            *to_take -= 1;
-            let region = region_of(pool).to_owned();
-            *self.taken.entry(region).or_default() += 1;
-        }
-        match self.pools.get_mut(pool) {
-            Some(rows) => *rows += 1,
-            None => _ = self.pools.insert(pool.clone(), 1),
-        }
-        Ok(())
-    }
-
-    fn of(settings: &Settings, holds: Option<&Holds>) -> Result<Self, Error> {
-        let until = Instant::now() + LOOKING;
-        let mut survey = Self {
-            pools: BTreeMap::new(),
-            taken: BTreeMap::new(),
-            done: 0,
-            failed: 0,
-            invalid: 0,
-            held: 0,
-            complete: true,
-        };
-        let held =
-            |user: &str| holds.is_some_and(|holds| holds.hold(&UserHashes::of(user)).is_some());
-        let mut to_take = settings.bounds.limit.unwrap_or(u64::MAX);
-        let (past, keyer) = peek(settings)?;
+impl Preview {
+    fn read(settings: &Settings, scan: &Scan) -> Result<Self, Error> {
+        let until = Instant::now() + READING;
+        let mut preview = Self::default();
         // The numbers that are shown are of this moment.
         let reading = input::Settings {
             patience: Patience::none(),
@@ -246,50 +214,65 @@ impl Survey {
         };
         for input in &settings.inputs {
             if !input.can_be_read_again() {
-                survey.complete = false;
+                preview.is_partial = true;
                 continue;
             }
-            for read in input::open(input, &reading).map_err(|error| unreadable(&error))? {
-                match read.map_err(|error| unreadable(&error))? {
-                    Read::Row(row) => {
-                        let known = past.skips(keyer.key(&row.link));
-                        let is_held = || held(&row.link.developer_user_identifier);
-                        match known {
-                            Some(Skipped::Done) => survey.done += 1,
-                            Some(Skipped::Failed) => survey.failed += 1,
-                            None if is_held() => survey.held += 1,
-                            None => survey.take(settings, &row, &mut to_take)?,
-                        }
-                    }
-                    Read::Invalid(row)
-                        if row.is_unusual() && past.is_done(keyer.key(&row.link)) =>
-                    {
-                        survey.done += 1;
-                    }
-                    Read::Invalid(_) => survey.invalid += 1,
-                }
+            let rows = input::open(input, &reading);
+            for read in rows.map_err(|error| exit_policy::unreadable(&error))? {
+                let read = read.map_err(|error| exit_policy::unreadable(&error))?;
+                preview.count(settings, scan, read)?;
                 if Instant::now() > until {
-                    survey.complete = false;
-                    return Ok(survey);
+                    preview.is_partial = true;
+                    return Ok(preview);
                 }
             }
         }
-        Ok(survey)
+        Ok(preview)
     }
 
-    /// Of several pools the number has to be typed: whoever expects one does not type yes to three without a look.
+    fn count(&mut self, settings: &Settings, scan: &Scan, read: Read) -> Result<(), Error> {
+        match read {
+            Read::Row(row) => match scan.link(&row.link) {
+                Scanned::Done => self.done += 1,
+                Scanned::FailedEarlier => self.failed += 1,
+                Scanned::Held(_) => self.held += 1,
+                Scanned::Forbidden(why) => {
+                    return Err(exit_policy::forbidden(&why, &row.position));
+                }
+                Scanned::ToDo => self.count_to_do(settings, &row.link),
+            },
+            Read::Invalid(row) if scan.is_done_though_invalid(&row) => self.done += 1,
+            Read::Invalid(_) => self.invalid += 1,
+        }
+        Ok(())
+    }
+
+    fn count_to_do(&mut self, settings: &Settings, link: &Link) {
+        let pool = &link.identity_pool_id;
+        let limit = settings.stop_rules.limit.unwrap_or(u64::MAX);
+        if self.taken.values().sum::<u64>() < limit {
+            *self.taken.entry(region_of(pool).to_owned()).or_default() += 1;
+        }
+        match self.pools.get_mut(pool) {
+            Some(rows) => *rows += 1,
+            None => _ = self.pools.insert(pool.clone(), 1),
+        }
+    }
+
+    /// Returns the number that is to be typed, where there are several pools: an operator who expects one does not confirm three
+    /// unseen.
     fn number_to_type(&self) -> Option<usize> {
         (self.pools.len() > 1).then_some(self.pools.len())
     }
 
-    fn told(
+    fn question(
         &self,
         settings: &Settings,
         endpoint: Option<&str>,
         account: Option<&str>,
-        looked: &BTreeMap<String, Result<Pool, LookupError>>,
+        found: &PoolsFound,
     ) -> String {
-        let at_least = if self.complete { "" } else { "at least " };
+        let at_least = if self.is_partial { "at least " } else { "" };
         let mut text = format!("This run unlinks, at {}", endpoint.unwrap_or("AWS"));
         match account {
             Some(account) => {
@@ -299,7 +282,7 @@ impl Survey {
         }
         for (pool, rows) in self.pools.iter().take(NAMED) {
             let id = printable(pool);
-            let pool = match looked.get(pool) {
+            let pool = match found.get(pool) {
                 Some(Ok(pool)) => format!("{} ({id})", printable(&pool.name)),
                 _ => id.into_owned(),
             };
@@ -308,7 +291,7 @@ impl Survey {
         if let more @ 1.. = self.pools.len().saturating_sub(NAMED) {
             let _ = writeln!(text, "  and rows in {more} more pools");
         }
-        if self.pools.is_empty() && self.complete {
+        if self.pools.is_empty() && !self.is_partial {
             text.push_str("  nothing: no row is left to do\n");
         }
         for (rows, why) in [
@@ -324,7 +307,7 @@ impl Survey {
                 let _ = writeln!(text, "  {at_least}{} left out: {why}", counted(rows));
             }
         }
-        if let Some(limit) = settings.bounds.limit {
+        if let Some(limit) = settings.stop_rules.limit {
             let _ = writeln!(text, "It stops after {} (--limit).", counted(limit));
         }
         let _ = writeln!(text, "{}", self.forecast(settings));
@@ -337,13 +320,13 @@ impl Survey {
         text
     }
 
-    /// How long it takes, as far as the rate tells.
+    /// Returns how long the run takes, as far as the rate tells.
     fn forecast(&self, settings: &Settings) -> String {
         let rate = settings.limits.rate;
         let most = self.taken.values().copied().max().unwrap_or(0);
         match rate.per_second() {
             None => "As fast as the quota allows.".to_owned(),
-            Some(_) if !self.complete => format!("At {rate}."),
+            Some(_) if self.is_partial => format!("At {rate}."),
             Some(calls) => {
                 let takes = Duration::from_secs_f64((most as f64 / calls).min(1e9));
                 let ends = clock::rfc3339_seconds(SystemTime::now() + takes).to_string();

@@ -1,7 +1,12 @@
-//! What must be true before a call: account, pools, confirmation, hold lists.
+//! What must be true before a call: the account, the pools, the operator's confirmation, the hold lists.
 
 pub mod account;
+mod admitted_lookups;
+pub mod allowed;
 pub mod confirm;
 pub mod hold;
-pub mod pool_lookups;
-pub mod pools;
+mod pool_checks;
+
+pub use admitted_lookups::AdmittedLookups;
+pub use allowed::Allowed;
+pub use pool_checks::{PoolChecked, PoolChecks, SilentRegion, provider_mismatch};

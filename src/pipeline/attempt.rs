@@ -1,157 +1,158 @@
-//! One row to its outcome: attempt after attempt, with a back-off between them.
+//! One row to its end: attempt after attempt, with a back-off between them.
 //!
 //! An attempt is a series of steps in one order, the order in which they may wait ([`attempt`]): whatever can take long comes
-//! before what is checked last.
+//! before the last check.
 //!
 //! | step | why there |
 //! |---|---|
 //! | turn of the identity | the dispatcher's: the next row of an identity starts when the one before is recorded |
-//! | back-off | holds no place, no token |
-//! | credentials at hand | may take half a minute; the SDK must not fetch them behind the checks |
+//! | back-off | holds no permit, no token |
+//! | credentials at hand | may take half a minute; the SDK must not load them behind the checks |
 //! | mark *reserved* | may wait for the disk |
 //! | hold lists fresh | may wait for a file system; a held row takes no token |
-//! | admission | waits for the gates, a place, the pace and a token |
+//! | admission | waits for the circuit breakers, a permit, the pace and a token |
 //! | connection | bounded by `--connect-timeout`; the last check is behind it |
-//! | last check | order to stop, age of the token, hold lists, mark *sent*: nothing of it waits ([`last_check`](super::last_check)) |
+//! | last check | order to stop, age of the token, hold lists, mark *sent*: none of it waits ([`last_check`](super::last_check)) |
 //! | the bytes | from here on the attempt may have taken effect, and its time counts |
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, sleep};
 
-use super::last_check::{Check, HeldBack, Left, Mark, Sending};
-use super::worker::{Context, Ended, Halt, HaltingAnswer, Job, OpenRow};
+use super::context::Context;
+use super::halt::{Halt, HaltingReply};
+use super::job::{Job, SettledRow};
+use super::last_check::{Check, HeldBack, Mark, Sending, SentAt};
+use super::open_row::OpenRow;
+use super::worker::{Assignment, Ended};
 use crate::admission::{Admission, Feedback, InFlightPermit, Permit, Region};
-use crate::call::{LastCheck, Unlink};
-use crate::guard::hold::{Hold, Holds, NEAR_HOLD, UserHashes};
+use crate::call::LastCheck;
+use crate::guard::hold::{Hold, Holds, UserHashes};
 use crate::os_limits;
-use crate::results::Entry;
-use crate::row::{Row, RowKey};
+use crate::row::RowKey;
 use crate::signal::Stop;
-use crate::verdict::retry::{History, Known, Next as Step};
-use crate::verdict::{Cause, Outcome, ReplyDetails, Verdict, classify};
+use crate::verdict::{
+    Answer, Cause, End, History, NEAR_HOLD, ReplyDetails, RunEvidence, Step, Verdict,
+};
 
-/// Brings one row to its outcome, or leaves it when the run stops.
-pub(crate) async fn settle<C: Unlink>(context: &Arc<Context<C>>, job: Job) -> Ended {
-    let Job { open, held, queued } = job;
-    let mut row = AtWork {
+/// Message of a row that is equal to no line of a hold list, and held all the same.
+const NEAR_HOLD_MESSAGE: &str = "a line of the hold list is equal to the user but for case, white space, invisible characters, quotes or the Unicode \
+                                 form; correct the line or the row if they are not the same";
+
+/// Brings one row to its end, or leaves it when the run stops.
+pub(super) async fn settle<J: Job>(
+    context: &Arc<Context<J>>,
+    assignment: Assignment,
+) -> Ended<J::Line> {
+    let Assignment {
+        open,
+        lease,
+        queued,
+    } = assignment;
+    let mut row = RowInWork {
         open: &open,
-        slot: held.slot,
+        slot: lease.slot,
         queued,
         mark: None,
-        log: AttemptLog {
-            history: History::new(open.in_doubt),
-            started_at: None,
-            latency: None,
-            facts: ReplyDetails::default(),
-            place: None,
-            is_doubtful: false,
-        },
+        found: J::Found::default(),
+        log: AttemptLog::new(open.in_doubt),
     };
-    let (outcome, halt) = attempt_until_settled(context, &mut row).await;
-    let mut log = row.log;
+    let (end, halt) = attempt_until_over(context, &mut row).await;
+    let RowInWork { found, mut log, .. } = row;
+    let (permit, is_doubtful) = (log.permit.take(), log.is_doubtful);
+    let line = end.map(|end| context.job.line(log.settled(*open, end, found)));
     Ended {
-        held,
-        place: log.place.take(),
-        is_doubtful: log.is_doubtful,
-        entry: outcome.map(|outcome| Box::new(log.entry(*open, outcome))),
+        lease,
+        line: line.map(Box::new),
         halt,
+        permit,
+        is_doubtful,
     }
 }
 
-/// Why a row is held that no line of a hold list is equal to.
-const NEARLY_HELD: &str = "a line of the hold list is equal to the user but for case, white space, invisible characters, quotes or the Unicode \
-                           form; correct the line or the row if they are not the same";
-
 /// A row that a worker has.
-struct AtWork<'a> {
+struct RowInWork<'a, F> {
     open: &'a OpenRow,
     slot: usize,
     queued: Option<OwnedSemaphorePermit>,
-    /// Once it is reserved.
+    /// Set once it is reserved.
     mark: Option<Mark>,
+    found: F,
     log: AttemptLog,
 }
 
-/// What has happened to a row so far.
+/// The attempts of a row so far.
 struct AttemptLog {
     history: History,
     started_at: Option<SystemTime>,
     latency: Option<Duration>,
-    facts: ReplyDetails,
-    place: Option<InFlightPermit>,
+    details: ReplyDetails,
+    permit: Option<InFlightPermit>,
     is_doubtful: bool,
 }
 
 impl AttemptLog {
-    fn entry(self, open: OpenRow, outcome: Outcome) -> Entry {
-        Entry {
-            position: open.row.position,
-            link: open.row.link,
-            carried: open.row.carried,
-            key: Some(open.key),
-            outcome,
-            facts: self.facts,
+    fn new(in_doubt: bool) -> Self {
+        Self {
+            history: History::new(in_doubt),
+            started_at: None,
+            latency: None,
+            details: ReplyDetails::default(),
+            permit: None,
+            is_doubtful: false,
+        }
+    }
+
+    fn settled<F>(self, open: OpenRow, end: End, found: F) -> SettledRow<F> {
+        SettledRow {
+            open,
+            end,
+            in_doubt: self.history.is_in_doubt(),
+            details: self.details,
+            found,
             attempts: self.history.attempts(),
             started_at: self.started_at,
             finished_at: SystemTime::now(),
             latency: self.latency,
-            room: open.room,
         }
     }
 
-    /// Returns the outcome of a row that is on the hold list. Where an attempt may have taken effect, the doubt is what matters.
-    fn when_held(&mut self, hold: Hold) -> Outcome {
-        let is_in_doubt = self.history.is_in_doubt();
-        let (code, how) = match hold {
+    /// Ends a row that is on the hold list. The record of one that an attempt may have called says so.
+    fn when_held(&mut self, hold: Hold) -> End {
+        let (code, message) = match hold {
             Hold::Exact => ("Held", "the user is on the hold list"),
-            Hold::Near => (NEAR_HOLD, NEARLY_HELD),
+            Hold::Near => (NEAR_HOLD, NEAR_HOLD_MESSAGE),
         };
-        if hold == Hold::Near || is_in_doubt {
-            let doubt = if is_in_doubt {
+        let in_doubt = self.history.is_in_doubt();
+        if hold == Hold::Near || in_doubt {
+            let doubt = if in_doubt {
                 "; an earlier attempt may have taken effect"
             } else {
                 ""
             };
-            self.facts = ReplyDetails {
+            self.details = ReplyDetails {
                 code: Some(code.to_owned()),
-                message: Some(format!("{how}{doubt}")),
+                message: Some(format!("{message}{doubt}")),
                 ..ReplyDetails::default()
             };
         }
-        if is_in_doubt {
-            Outcome::InDoubt
-        } else {
-            Outcome::Held
-        }
+        End::Held
     }
 
-    /// What follows when the row is to be tried again.
-    fn again(&mut self, row: &Row, delay: Duration) -> Next {
-        tracing::info!(
-            row = %row.position, attempt = self.history.attempts(),
-            code = self.facts.shown().code, wait_ms = millis(delay),
-            "trying again"
-        );
-        // A row in back-off holds no place among the calls in flight.
-        drop(self.place.take());
-        Next::Again(delay)
-    }
-
-    /// What follows when no byte has left.
-    fn when_held_back(&mut self, why: HeldBack) -> Next {
+    /// Returns what follows an attempt of which no byte has left.
+    fn when_held_back(&mut self, why: HeldBack) -> AfterAttempt {
         match why {
-            HeldBack::Stopped => Next::Over(self.when_stopped(), None),
-            HeldBack::Held(hold) => Next::Over(Some(self.when_held(hold)), None),
-            HeldBack::Halting(halt) => Next::Over(self.when_stopped(), Some(halt)),
-            HeldBack::TooLate => Next::Again(Duration::ZERO),
+            HeldBack::Stopped => self.stopped(None),
+            HeldBack::Held(hold) => AfterAttempt::Over(Some(self.when_held(hold)), None),
+            HeldBack::Halting(halt) => self.stopped(Some(halt)),
+            HeldBack::TooLate => AfterAttempt::Again(Duration::ZERO),
         }
     }
 
-    /// From which order on the row is called no more: one that has not begun heeds the first.
+    /// Returns the order from which on the row starts no call: one that was never called heeds the first.
     fn heeds(&self) -> Stop {
         match self.history.attempts() {
             0 => Stop::Finish,
@@ -159,29 +160,44 @@ impl AttemptLog {
         }
     }
 
-    /// What a row is told as when the run stops before it is settled: nothing, unless an attempt may have taken effect.
-    fn when_stopped(&self) -> Option<Outcome> {
-        (self.history.attempts() > 0 && self.history.is_in_doubt()).then_some(Outcome::InDoubt)
+    /// Returns the end of a row that the run stops before it is over: none, unless an attempt may have taken effect.
+    fn when_stopped(&self) -> Option<End> {
+        (self.history.attempts() > 0 && self.history.is_in_doubt()).then_some(End::Aborted)
+    }
+
+    fn stopped(&self, halt: Option<Halt>) -> AfterAttempt {
+        AfterAttempt::Over(self.when_stopped(), halt)
+    }
+
+    /// Gives up the permit, as a row in back-off is no call in flight, and returns what follows.
+    fn again(&mut self, open: &OpenRow, delay: Duration) -> AfterAttempt {
+        tracing::info!(
+            row = %open.row.position, attempt = self.history.attempts(),
+            code = self.details.shown().code, wait_ms = millis(delay),
+            "trying again"
+        );
+        drop(self.permit.take());
+        AfterAttempt::Again(delay)
     }
 }
 
 /// What follows an attempt.
-enum Next {
-    /// The row is over: its outcome, or nothing if it is left as it was, and why the run must halt, if it must.
-    Over(Option<Outcome>, Option<Halt>),
-    /// Another attempt, so long after.
+enum AfterAttempt {
+    /// The row is over: its end, `None` if it is left as it was, and the halt of the run, if there is one.
+    Over(Option<End>, Option<Halt>),
+    /// Another attempt, after this back-off.
     Again(Duration),
 }
 
-async fn attempt_until_settled<C: Unlink>(
-    context: &Arc<Context<C>>,
-    row: &mut AtWork<'_>,
-) -> (Option<Outcome>, Option<Halt>) {
+async fn attempt_until_over<J: Job>(
+    context: &Arc<Context<J>>,
+    row: &mut RowInWork<'_, J::Found>,
+) -> (Option<End>, Option<Halt>) {
     let mut stop = context.stop.clone();
     loop {
         let delay = match attempt(context, row, &mut stop).await {
-            Next::Over(outcome, halt) => return (outcome, halt),
-            Next::Again(delay) => delay,
+            AfterAttempt::Over(end, halt) => return (end, halt),
+            AfterAttempt::Again(delay) => delay,
         };
         if delay.is_zero() {
             continue;
@@ -189,69 +205,58 @@ async fn attempt_until_settled<C: Unlink>(
         tokio::select! {
             biased;
             () = sleep(delay) => {}
-            () = told(&mut stop, Stop::Drain) => return (row.log.when_stopped(), None),
+            () = ordered(&mut stop, Stop::Drain) => return (row.log.when_stopped(), None),
         }
     }
 }
 
-/// One attempt, in the order that the top of this file gives.
-async fn attempt<C: Unlink>(
-    context: &Arc<Context<C>>,
-    row: &mut AtWork<'_>,
+/// Makes one attempt, in the order that the top of this file gives.
+async fn attempt<J: Job>(
+    context: &Arc<Context<J>>,
+    row: &mut RowInWork<'_, J::Found>,
     stop: &mut watch::Receiver<Stop>,
-) -> Next {
+) -> AfterAttempt {
     let link = &row.open.row.link;
     let region = context.admission.region(link.region());
     let user = context.hashes(link);
     let heeds = row.log.heeds();
     let ends_at = row.log.history.ends_at(&context.policy);
 
-    // No row fails for what all have to wait for.
-    let prepared = unless(&region, stop, heeds, None, prepare(context, row, user)).await;
-    match prepared {
+    // A wait that all rows have in common ends no row's life.
+    match unless(&region, stop, heeds, None, prepare(context, row, user)).await {
         Waited::Done(Ok(())) => {}
         Waited::Done(Err(why)) => return row.log.when_held_back(why),
-        // Without an end it is never too long.
-        Waited::Stopped | Waited::TooLong => return Next::Over(row.log.when_stopped(), None),
+        Waited::Stopped | Waited::TooLong => return row.log.stopped(None),
     }
     let admitted = admitted(&context.admission, &region, link.region(), &mut row.queued);
     let permit = match unless(&region, stop, heeds, ends_at, admitted).await {
         Waited::Done(Some(permit)) => permit,
-        // The Region is given up: the row is left as it is.
-        Waited::Done(None) | Waited::Stopped => return Next::Over(row.log.when_stopped(), None),
-        Waited::TooLong => return Next::Over(Some(row.log.history.gave_up()), None),
+        // The Region is given up.
+        Waited::Done(None) | Waited::Stopped => return row.log.stopped(None),
+        Waited::TooLong => return AfterAttempt::Over(Some(End::Failed), None),
     };
     drop(row.queued.take());
-    // Admission may have taken hours. Where this takes long, the last check takes a newer token.
-    let refreshed = async {
-        if permit.tries_credentials() {
-            context.calls.renew().await;
-        }
-        if !context.calls.is_ready() {
-            context.calls.ready().await;
-        }
-        fresh(context.holds.as_deref()).await
-    };
-    match unless(&region, stop, heeds, None, refreshed).await {
+    // Admission may have taken hours. If this takes long, the last check takes a newer token.
+    match unless(&region, stop, heeds, None, refresh(context, &permit)).await {
         Waited::Done(Ok(())) => {}
         Waited::Done(Err(why)) => return row.log.when_held_back(why),
-        Waited::Stopped | Waited::TooLong => return Next::Over(row.log.when_stopped(), None),
+        Waited::Stopped | Waited::TooLong => return row.log.stopped(None),
     }
     let check = Check::new(context, &region, permit.token(), user, heeds, row.mark);
     call(context, row, stop, permit, Arc::new(check)).await
 }
 
-/// Does whatever may take long before a call: credentials, the mark on the disk, a look at the hold lists.
-async fn prepare<C: Unlink>(
-    context: &Arc<Context<C>>,
-    row: &mut AtWork<'_>,
+/// Does whatever may take long before admission: credentials, the mark on the disk, the hold lists.
+async fn prepare<J: Job>(
+    context: &Arc<Context<J>>,
+    row: &mut RowInWork<'_, J::Found>,
     user: Option<UserHashes>,
 ) -> Result<(), HeldBack> {
     let holds = context.holds.as_ref().zip(user);
     if let Some(hold) = holds.and_then(|(holds, user)| holds.hold(&user)) {
         return Err(HeldBack::Held(hold));
     }
-    context.calls.ready().await;
+    context.job.ready().await;
     if let (Some(in_flight), None) = (&context.in_flight, row.mark) {
         let mark = Mark {
             slot: row.slot,
@@ -264,11 +269,21 @@ async fn prepare<C: Unlink>(
             .map_err(|error| HeldBack::Halting(Halt::Mark(error)))?;
         row.mark = Some(mark);
     }
-    fresh(context.holds.as_deref()).await
+    refresh_holds(context.holds.as_deref()).await
 }
 
-/// Waits until the hold lists tell who is held now.
-async fn fresh(holds: Option<&Holds>) -> Result<(), HeldBack> {
+/// Brings up to date, after admission, what was prepared before it.
+async fn refresh<J: Job>(context: &Context<J>, permit: &Permit) -> Result<(), HeldBack> {
+    if permit.tries_credentials() {
+        context.job.renew().await;
+    }
+    if !context.job.is_ready() {
+        context.job.ready().await;
+    }
+    refresh_holds(context.holds.as_deref()).await
+}
+
+async fn refresh_holds(holds: Option<&Holds>) -> Result<(), HeldBack> {
     match holds {
         Some(holds) => holds
             .fresh()
@@ -278,8 +293,8 @@ async fn fresh(holds: Option<&Holds>) -> Result<(), HeldBack> {
     }
 }
 
-/// Waits for admission. A row whose Region is not called at present lets others into the queue, where other Regions answer. Where
-/// none does it stays: each further row in the queue would be one more to try with, and to be in doubt.
+/// Waits for admission; `None` if the Region is given up. A row whose Region is blocked lets others into the queue where other
+/// Regions reply. Where none does it stays: each further row in the queue would be one more to try with, and to be in doubt.
 async fn admitted(
     admission: &Admission,
     region: &Arc<Region>,
@@ -299,160 +314,167 @@ async fn admitted(
     admitted.await
 }
 
-/// Makes the call that `check` releases, and says what follows.
-async fn call<C: Unlink>(
-    context: &Arc<Context<C>>,
-    row: &mut AtWork<'_>,
+/// Makes the call that `check` releases, and returns what follows.
+async fn call<J: Job>(
+    context: &Arc<Context<J>>,
+    row: &mut RowInWork<'_, J::Found>,
     stop: &mut watch::Receiver<Stop>,
     mut permit: Permit,
-    check: Arc<Check<C>>,
-) -> Next {
-    let link = &row.open.row.link;
-    let region = context.admission.region(link.region());
-    let log = &mut row.log;
-    let before = log.history;
-    log.history.start(region.clock());
+    check: Arc<Check<J>>,
+) -> AfterAttempt {
+    let region = context.admission.region(row.open.row.link.region());
+    let before = row.log.history;
+    row.log.history.start(region.clock());
     let begun = (Instant::now(), SystemTime::now());
 
-    let answer = {
-        let last: Arc<dyn LastCheck> = check.clone();
-        let call = context.calls.unlink(link, last);
-        tokio::pin!(call);
-        let heeded = told(stop, check.heeds());
-        let answered = tokio::select! {
-            biased;
-            answer = &mut call => Some(answer),
-            () = heeded => None,
-        };
-        match answered {
-            Some(answer) => Some(answer),
-            None if check.hold_back() => None,
-            None => tokio::select! {
-                biased;
-                answer = &mut call => Some(answer),
-                () = told(stop, Stop::Abort) => None,
-            },
-        }
-    };
+    let reply = reply_unless_stopped(context, row, stop, &check).await;
     if let Some(mark) = &mut row.mark {
         mark.is_sent = check.is_marked();
     }
-    let left = match check.sending() {
+    let sent = match check.sending() {
         Sending::HeldBack(token, why) => {
-            log.history = before;
+            row.log.history = before;
             permit.give_back(token);
-            return log.when_held_back(why);
+            return row.log.when_held_back(why);
         }
         Sending::NotSent => None,
-        Sending::Sent(left) => Some(left),
+        Sending::Sent(sent) => Some(sent),
     };
-    let Some(answer) = answer else {
-        log.facts = ReplyDetails {
+    let Some(reply) = reply else {
+        row.log.details = ReplyDetails {
             code: Some("Aborted".to_owned()),
             message: Some(
                 "the run was told to stop at once while the call was in flight".to_owned(),
             ),
             ..ReplyDetails::default()
         };
-        return Next::Over(Some(Outcome::InDoubt), None);
+        return AfterAttempt::Over(Some(End::Aborted), None);
     };
-    let (started, time) = left.map_or(begun, |Left { at, time }| (at, time));
+    let (started, time) = sent.map_or(begun, |SentAt { at, time }| (at, time));
     permit.left(started);
-    log.started_at.get_or_insert(time);
-    let class = match classify(&answer) {
-        class @ (Verdict::Refused | Verdict::Fatal(_)) => class,
-        // Whatever is said of half a request, none of it is about the row.
-        _ if left.is_none() => Verdict::NotSent,
-        class => class,
+    row.log.started_at.get_or_insert(time);
+    let verdict = verdict(&context.job, &reply, sent.is_some());
+    let now = Instant::now();
+    // A signature is as old as the request, not as its bytes.
+    let (counters, is_sent) = (&context.counters, sent.is_some());
+    let evidence = counters.count(verdict, is_sent, begun.0, now);
+    let waits = context.policy.waits_for_credentials(verdict, evidence);
+    let feedback = feedback(verdict, row.open.key, waits, is_sent);
+    row.log.permit = Some(permit.answered(feedback));
+    row.log.latency = Some(now - started);
+    counters.note_fault(row.open.row.link.region(), verdict, &reply.facts);
+    row.log.details = reply.facts;
+    decide(context, row, &region, verdict, evidence)
+}
+
+/// Waits for the reply; `None` if the call is held back by an order to stop, or broken off by the order to stop at once.
+async fn reply_unless_stopped<J: Job>(
+    context: &Arc<Context<J>>,
+    row: &mut RowInWork<'_, J::Found>,
+    stop: &mut watch::Receiver<Stop>,
+    check: &Arc<Check<J>>,
+) -> Option<Answer> {
+    let last: Arc<dyn LastCheck> = check.clone();
+    let call = context.job.call(&row.open.row, &mut row.found, last);
+    tokio::pin!(call);
+    tokio::select! {
+        biased;
+        reply = &mut call => return Some(reply),
+        () = ordered(stop, check.heeds()) => {}
+    }
+    if check.hold_back() {
+        return None;
+    }
+    tokio::select! {
+        biased;
+        reply = &mut call => Some(reply),
+        () = ordered(stop, Stop::Abort) => None,
+    }
+}
+
+/// Returns the verdict on a reply, given whether the whole request has left.
+fn verdict<J: Job>(job: &J, reply: &Answer, is_sent: bool) -> Verdict {
+    let verdict = match job.judge(reply) {
+        verdict @ (Verdict::Refused | Verdict::Fatal(_)) => verdict,
+        // A reply to half a request is not about the row.
+        _ if !is_sent => Verdict::NotSent,
+        verdict => verdict,
     };
-    let class = match class {
+    match verdict {
         Verdict::NotSent | Verdict::Fatal(Cause::NoCredentials)
-            if os_limits::lacks_files(answer.facts.message.as_deref()) =>
+            if os_limits::lacks_files(reply.facts.message.as_deref()) =>
         {
             Verdict::Fatal(Cause::NoFiles)
         }
-        class => class,
-    };
-    let now = Instant::now();
-    // A signature is as old as the request.
-    let known = context.counters.note(class, left.is_some(), begun.0, now);
-    let locked = context.policy.locks(class, known);
-    let feedback = match class {
-        // No request could be made: that says nothing about the Region.
-        Verdict::Refused if left.is_none() => Feedback::Foreign,
-        class => feedback(class, row.open.key, locked),
-    };
-    log.place = Some(permit.answered(feedback));
-    log.latency = Some(now - started);
-    context.counters.hear(link.region(), class, &answer.facts);
-    log.facts = answer.facts;
-    decide(context, row, &region, class, known)
+        verdict => verdict,
+    }
 }
 
-/// Says what follows from an attempt of this class.
-fn decide<C: Unlink>(
-    context: &Context<C>,
-    row: &mut AtWork<'_>,
+/// Decides what follows an attempt with this verdict.
+fn decide<J: Job>(
+    context: &Context<J>,
+    row: &mut RowInWork<'_, J::Found>,
     region: &Region,
-    class: Verdict,
-    known: Known,
-) -> Next {
-    let OpenRow { row: of, .. } = row.open;
+    verdict: Verdict,
+    evidence: RunEvidence,
+) -> AfterAttempt {
+    let open = row.open;
     let log = &mut row.log;
-    let known = Known {
-        unheard_for: region.unheard_for(),
-        ..known
+    let evidence = RunEvidence {
+        silent_for: region.unheard_for(),
+        ..evidence
     };
-    let chance = context
-        .chance
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .f64();
-    let asked = log.facts.retry_after;
-    let verdict = log
+    let asked = log.details.retry_after;
+    let (policy, clock) = (&context.policy, region.clock());
+    let step = log
         .history
-        .next(class, asked, known, &context.policy, region.clock(), chance);
+        .step(verdict, asked, evidence, policy, clock, context.random());
     tracing::debug!(
-        row = %of.position, attempt = log.history.attempts(), class = ?class,
-        code = log.facts.shown().code, status = log.facts.http_status,
-        request_id = log.facts.shown().request_id,
+        row = %open.row.position, attempt = log.history.attempts(), class = ?verdict,
+        code = log.details.shown().code, status = log.details.http_status,
+        request_id = log.details.shown().request_id,
         latency_ms = log.latency.map(millis), "called"
     );
-    match verdict {
-        Step::Settle(outcome) => Next::Over(Some(outcome), None),
+    match step {
+        Step::Settle { end, .. } => AfterAttempt::Over(Some(end), None),
         Step::Halt(cause) => {
-            // What answers with a page may stand before a service that has done its part.
-            log.is_doubtful = class == Verdict::Foreign;
-            let answer = HaltingAnswer {
+            // A page may stand before a service that has done its part.
+            log.is_doubtful = verdict == Verdict::Foreign;
+            let reply = HaltingReply {
                 cause,
-                position: of.position.clone(),
-                identity_pool_id: of.link.identity_pool_id.clone(),
-                facts: log.facts.shown(),
+                position: open.row.position.clone(),
+                identity_pool_id: open.row.link.identity_pool_id.clone(),
+                details: log.details.shown(),
             };
-            Next::Over(log.when_stopped(), Some(Halt::Answer(Box::new(answer))))
+            log.stopped(Some(Halt::Reply(Box::new(reply))))
         }
-        Step::Again(delay) => log.again(of, delay),
-        Step::RegionWaits { asked, then } => {
+        Step::Retry(delay) => log.again(open, delay),
+        Step::RegionWaits { asked, backoff } => {
             region.wait_as_asked(asked);
-            log.again(of, then)
+            log.again(open, backoff)
         }
     }
 }
 
-/// Waits until the run is told to stop at least this far.
-async fn told(stop: &mut watch::Receiver<Stop>, far: Stop) {
+/// Waits until the run is ordered to stop at least this far.
+async fn ordered(stop: &mut watch::Receiver<Stop>, far: Stop) {
     if stop.wait_for(|stop| *stop >= far).await.is_err() {
-        // Nobody is left who could tell: the run is ending, and this task with it.
+        // The sender is gone: the run is ending, and this task with it.
         std::future::pending::<()>().await;
     }
 }
 
-/// What an answer says about its Region, and about the credentials: `locked` says that others are to be waited for.
-fn feedback(class: Verdict, key: RowKey, locked: bool) -> Feedback {
-    match class {
-        _ if locked => Feedback::Locked,
+/// Returns what admission learns from a verdict; `waits` says that all calls wait for other credentials.
+fn feedback(verdict: Verdict, key: RowKey, waits: bool, is_sent: bool) -> Feedback {
+    match verdict {
+        // No request could be built, which says nothing about the Region.
+        Verdict::Refused if !is_sent => Feedback::Foreign,
+        _ if waits => Feedback::Locked,
         Verdict::Throttled => Feedback::Throttled,
-        #[expect(clippy::cast_possible_truncation, reason = "half of a hash is one too")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "half of a hash is a hash too"
+        )]
         Verdict::Lost => Feedback::Silent(key.0 as u64),
         Verdict::NotSent => Feedback::Unsent,
         Verdict::Foreign
@@ -472,36 +494,36 @@ enum Waited<T> {
     TooLong,
 }
 
-/// Waits for `what`, unless the run stops `enough` for that, or the row's life ends.
+/// Waits for `future`, unless the run is ordered to stop `far` enough, or the row's life ends.
 async fn unless<T>(
     region: &Region,
     stop: &mut watch::Receiver<Stop>,
-    enough: Stop,
+    far: Stop,
     ends_at: Option<Instant>,
-    what: impl Future<Output = T>,
+    future: impl Future<Output = T>,
 ) -> Waited<T> {
     let waited = tokio::select! {
         biased;
-        done = what => Waited::Done(done),
-        () = told(stop, enough) => Waited::Stopped,
-        () = ends(region, ends_at) => Waited::TooLong,
+        done = future => Waited::Done(done),
+        () = ordered(stop, far) => Waited::Stopped,
+        () = life_ends(region, ends_at) => Waited::TooLong,
     };
-    // Both may come at once; then no call starts.
-    if *stop.borrow() >= enough {
+    // Both may happen at once; then no call starts.
+    if *stop.borrow() >= far {
         return Waited::Stopped;
     }
     waited
 }
 
 /// Waits until the row's life is over, if it has begun.
-async fn ends(region: &Region, at: Option<Instant>) {
+async fn life_ends(region: &Region, at: Option<Instant>) {
     match at {
         Some(time) => region.reaches(time).await,
         None => std::future::pending().await,
     }
 }
 
-/// Milliseconds to the thousandth, as a log shows them.
+/// Returns milliseconds with three decimals, for logs.
 fn millis(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e6).round() / 1e3
 }

@@ -1,234 +1,344 @@
 //! The coordinator: it alone decides which row is taken, counts what was recorded, and ends the run.
 //!
-//! Every event passes through one loop: a row was read, a worker ended, lines were recorded, a signal came, time passed.
-//! A row is open from the moment it is taken until its line was handed to the operating system; open rows are bounded, by
-//! number here and by bytes where they are read, and the reader waits when a bound is reached.
+//! It is pure: [`Dispatcher::handle_event`] takes what happened and returns what is to be done. [`drive`](super::drive) waits for
+//! the events and does the actions.
+//!
+//! A row is open from the moment it is taken until its line was handed to the operating system. Open rows are bounded, by number
+//! here and by bytes where they are read.
 
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::task::{JoinError, yield_now};
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
-
-use super::channels::{Bounds, Channels};
-use super::reader::{Known, ReadEvent};
-use super::row_limit::{Limit, at};
+use super::bounds::Bounds;
+use super::halt::{Halt, HaltingReply};
+use super::open_row::OpenRow;
+use super::reader::{ReadEvent, SkippedRows};
 use super::summary::{Reason, Summary};
 use super::tally::Tally;
-use super::worker::{Context, Ended, Halt, HaltingAnswer, OpenRow};
-use super::workers::Workers;
-use crate::admission::Blocked;
-use crate::call::Unlink;
-use crate::guard::hold::NEAR_HOLD;
-use crate::guard::pools::PoolCheck;
-use crate::report::{NoAnswer, Snapshot};
-use crate::results::{self, Recorded, Recording, RowLease, Settled, ToRecord};
-use crate::row::region_of;
+use crate::call::lookup::Pool;
+use crate::guard::provider_mismatch;
+use crate::results::{Line, RowLease, Settled};
+use crate::row::{InvalidRow, RowKey, Taken, region_of};
 use crate::signal::{Signal, Stop};
-use crate::verdict::{Cause, Outcome};
 
-/// How often whoever watches is told.
-const TICK: Duration = Duration::from_millis(250);
-/// Ticks from one sync of the results to the next: less than a second.
-const TICKS_PER_SYNC: u32 = 3;
-/// Rows that are taken over from the reader at once: with one at a time, each would wake it.
-const AT_ONCE: usize = 128;
-/// How long the rest of the input is counted after an early stop.
-const COUNTING: Duration = Duration::from_secs(1);
-
-/// Takes rows until there is a reason not to, and gives back when all that were taken are settled or left.
-pub async fn drive<C: Unlink>(
-    context: Arc<Context<C>>,
-    bounds: Bounds,
-    wires: Channels<'_>,
-) -> Summary {
-    Engine::new(context, bounds, wires).drive().await
+/// Something that happened.
+#[derive(Debug)]
+pub(super) enum Event<L> {
+    /// The reader has read something.
+    Read(ReadEvent),
+    /// The inputs are read to their end.
+    ReadToEnd,
+    /// There is room for a row that has waited for its pool.
+    ReadyRow,
+    /// A worker has ended with a row.
+    Ended {
+        /// The places that the row takes.
+        lease: RowLease,
+        /// Its line; `None` if it is left as it was.
+        line: Option<Box<L>>,
+        /// Its last call may have taken effect although it is left.
+        is_doubtful: bool,
+    },
+    /// A worker panicked, and its row with it.
+    WorkerPanicked(String),
+    /// Another task panicked.
+    Panicked(String),
+    /// Lines were handed to the operating system.
+    Recorded(Vec<Settled<L>>),
+    /// Lines cannot be recorded any more.
+    NotRecorded(io::Error),
+    /// The check of a pool has ended, with the pool unless it cannot be looked up.
+    PoolChecked(String, Option<Pool>),
+    /// A Region does not reply, while others do.
+    RegionUnreachable(Box<HaltingReply>),
+    /// No more calls may start.
+    Halt(Halt),
+    /// A signal came.
+    Signal(Signal),
+    /// `--for` is over.
+    TimeIsUp,
 }
 
-struct Engine<'a, C> {
-    context: Arc<Context<C>>,
-    bounds: Bounds,
-    wires: Channels<'a>,
-    workers: Workers<C>,
-    /// What workers are done with.
-    done: mpsc::Receiver<Ended>,
-    /// Rows that the workers have.
-    at_work: usize,
+/// Something to be done.
+#[derive(Debug)]
+pub(super) enum Action<L> {
+    /// Hand a row to a worker. The first row of an identity takes a place in the queue for admission.
+    Start {
+        /// The row.
+        row: Box<OpenRow>,
+        /// It takes a place in the queue.
+        is_first: bool,
+    },
+    /// Check a pool.
+    CheckPool(String),
+    /// Make the line of an invalid row and record it.
+    RecordInvalid(Box<InvalidRow>, Option<Taken>),
+    /// Record a line.
+    Record(Box<L>, RowLease),
+    /// Free the places of a row.
+    Release(RowLease),
+    /// Take back the mark of a row.
+    Unmark(RowLease),
+    /// Order the workers to stop this far, and end the checks of pools.
+    Stop(Stop),
+    /// Call the rows of a Region no more.
+    GiveUp(String),
+}
+
+/// A pool that rows have named.
+#[derive(Debug)]
+enum PoolState {
+    /// Its check is under way, and these rows wait for it.
+    Checking(VecDeque<Box<OpenRow>>),
+    /// It is as described.
+    Checked(Pool),
+    /// It cannot be or need not be checked.
+    Unchecked,
+}
+
+/// Decides what a run does.
+#[derive(Debug)]
+pub(super) struct Dispatcher<L: Line> {
+    bounds: Bounds<L::Outcome>,
+    checks_pools: bool,
+    pools: HashMap<String, PoolState>,
+    /// Rows that have waited for their pool, and may be called.
+    ready: VecDeque<Box<OpenRow>>,
     /// Rows whose identity is open, behind the one that holds it. An identity without an entry is free.
     behind: HashMap<u64, VecDeque<Box<OpenRow>>>,
-    queue: Arc<Semaphore>,
-    /// Leave to put one more row in the queue for admission.
-    turn: Option<OwnedSemaphorePermit>,
-    /// Taken over from the reader and nothing done yet, last row first.
-    read: Vec<ReadEvent>,
-    /// Settled, and not yet sent to the recorder.
-    settled: Vec<Settled>,
+    /// Rows that were in flight when an earlier run was killed.
+    interrupted: HashSet<RowKey>,
+    /// Rows that are open.
     open: usize,
-    limit: Limit,
-    tally: Tally,
-    reason: Option<Reason>,
-    recorder_gone: bool,
+    /// Rows that the workers have.
+    in_work: usize,
+    /// Rows taken that count against `--limit`.
+    taken: u64,
+    tally: Tally<L::Outcome>,
+    reason: Option<Reason<L::Outcome>>,
+    stop: Stop,
+    is_recorder_gone: bool,
     /// Rows are left whose calls may have taken effect: their marks stay.
     has_doubtful: bool,
     /// Regions that are called no more, and why.
-    given_up: BTreeMap<String, Box<HaltingAnswer>>,
-    /// What is to be said, once.
-    news: Vec<String>,
+    given_up: BTreeMap<String, Box<HaltingReply>>,
+    notices: Vec<String>,
+    actions: Vec<Action<L>>,
 }
 
-impl<'a, C: Unlink> Engine<'a, C> {
-    fn new(context: Arc<Context<C>>, bounds: Bounds, wires: Channels<'a>) -> Self {
-        let (ended, done) = mpsc::channel(bounds.open_rows);
+impl<L: Line> Dispatcher<L> {
+    /// Begins a run. `pools` are known already; others are checked if `checks_pools`.
+    pub(super) fn new(
+        bounds: Bounds<L::Outcome>,
+        pools: HashMap<String, Pool>,
+        checks_pools: bool,
+        interrupted: HashSet<RowKey>,
+    ) -> Self {
+        let known = pools.into_iter();
         Self {
-            workers: Workers::new(Arc::clone(&context), bounds.open_rows, ended),
-            context,
             bounds,
-            wires,
-            done,
-            at_work: 0,
+            checks_pools,
+            pools: known
+                .map(|(id, pool)| (id, PoolState::Checked(pool)))
+                .collect(),
+            ready: VecDeque::new(),
             behind: HashMap::new(),
-            queue: Arc::new(Semaphore::new(bounds.queued)),
-            turn: None,
-            read: Vec::with_capacity(AT_ONCE),
-            settled: Vec::new(),
+            interrupted,
             open: 0,
-            limit: Limit::of(bounds.limit),
+            in_work: 0,
+            taken: 0,
             tally: Tally::default(),
             reason: None,
-            recorder_gone: false,
+            stop: Stop::Go,
+            is_recorder_gone: false,
             has_doubtful: false,
             given_up: BTreeMap::new(),
-            news: Vec::new(),
+            notices: Vec::new(),
+            actions: Vec::new(),
         }
     }
 
-    async fn drive(mut self) -> Summary {
-        let began = Instant::now();
-        let mut time_is_up = self.bounds.take_for.map(|time| began + time);
-        let mut ticks = interval(TICK);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut tick = 0;
-        while self.reason.is_none() || self.open > 0 {
-            self.take_read();
-            self.send_settled();
-            let taking = self.reason.is_none();
-            let waiting = self.wires.preflight.has_passed();
-            let room = self.open < self.bounds.open_rows;
-            tokio::select! {
-                biased;
-                Some(signal) = self.wires.signals.recv() => self.signalled(signal),
-                recorded = self.wires.recording.done.recv(), if !self.recorder_gone => self.recorded(recorded),
-                Some(ended) = self.done.recv() => self.ended(ended),
-                Some(error) = self.workers.panicked() => self.panicked(error),
-                _ = ticks.tick() => {
-                    tick += 1;
-                    self.context.admission.look();
-                    let orders = &self.wires.recording.orders;
-                    // A full queue is a busy recorder: it syncs with a later tick, and lines come first.
-                    if tick % TICKS_PER_SYNC == 0 && orders.capacity() > orders.max_capacity() / 2 {
-                        let _ = orders.try_send(ToRecord::Sync);
-                    }
-                    self.tell(began);
-                    if let Some(error) = self.context.holds.as_ref().and_then(|holds| holds.trouble()) {
-                        self.halt(Reason::Halted(Halt::Hold(error)));
-                    }
-                }
-                Some(looked) = self.wires.preflight.looked() => {
-                    if let Err(reason) = looked {
-                        self.halt_or_give_up(reason);
-                    }
-                }
-                () = at(time_is_up) => {
-                    time_is_up = None;
-                    self.begin_no_more();
-                }
-                permit = Arc::clone(&self.queue).acquire_owned(), if self.turn.is_none() && (taking || waiting) => {
-                    self.turn = permit.ok();
-                }
-                rows = self.wires.fed.recv_many(&mut self.read, AT_ONCE), if taking && room && self.read.is_empty() => {
-                    if rows == 0 {
-                        self.stop_taking(Reason::AllRead);
-                    }
-                    self.read.reverse();
+    /// Takes what happened, and returns what is to be done, in that order.
+    pub(super) fn handle_event(&mut self, event: Event<L>) -> Vec<Action<L>> {
+        match event {
+            Event::Read(read) => self.read(read),
+            Event::ReadToEnd => self.stop_taking(Reason::AllRead),
+            Event::ReadyRow => {
+                if let Some(row) = self.ready.pop_front() {
+                    self.line_up(row);
                 }
             }
-            // Events come in crowds: one turn of the loop for all of them wakes the recorder once.
-            yield_now().await;
-            while let Ok(recorded) = self.wires.recording.done.try_recv() {
-                self.recorded(Some(recorded));
+            Event::Ended {
+                lease,
+                line,
+                is_doubtful,
+            } => self.ended(lease, line, is_doubtful),
+            Event::WorkerPanicked(error) => {
+                self.in_work -= 1;
+                self.left(1);
+                self.halt(Reason::Panicked(error));
             }
-            while let Ok(ended) = self.done.try_recv() {
-                self.ended(ended);
+            Event::Panicked(error) => self.halt(Reason::Panicked(error)),
+            Event::Recorded(lines) => self.recorded(lines),
+            Event::NotRecorded(error) => self.not_recorded(error),
+            Event::PoolChecked(id, pool) => self.pool_checked(id, pool),
+            Event::RegionUnreachable(reply) => self.give_up(reply),
+            Event::Halt(halt) => self.halt(Reason::Halted(halt)),
+            Event::Signal(signal) => {
+                self.stop_workers(self.stop.after_signal());
+                self.halt(Reason::Signal(signal));
+            }
+            Event::TimeIsUp => {
+                // Rows that were taken and not begun are left, however many; those that were begun go on to their end.
+                self.stop_workers(Stop::Finish);
+                if matches!(self.reason, None | Some(Reason::AllRead)) {
+                    self.reason = Some(Reason::TimeIsUp);
+                }
             }
         }
-        let counted_to_end = self.count_the_rest().await;
-        if let Some((_, answer)) = self.given_up.pop_first() {
-            self.halt(Reason::Halted(Halt::Region(answer)));
-        }
-        let nothing_remains = counted_to_end && self.tally.left == 0;
-        if nothing_remains && self.reason.as_ref().is_some_and(Reason::is_about_the_rest) {
-            self.reason = Some(Reason::AllRead);
-        }
-        self.tell(began);
-        self.finish(counted_to_end, nothing_remains).await
+        std::mem::take(&mut self.actions)
     }
 
-    /// Takes up what may be called, and what was read, as far as there is room for it.
-    fn take_read(&mut self) {
-        loop {
-            let taking = self.reason.is_none() && self.open < self.bounds.open_rows;
-            if !taking && !self.wires.preflight.has_passed() {
-                return;
-            }
-            if self.turn.is_none() {
-                self.turn = Arc::clone(&self.queue).try_acquire_owned().ok();
-            }
-            if self.turn.is_none() {
-                return;
-            }
-            if let Some(row) = self.wires.preflight.take_passed() {
-                self.line_up(row);
-            } else if let Some(fed) = self.read.pop() {
-                self.fed(fed);
-            } else {
-                return;
-            }
-        }
+    /// Returns whether the run takes rows.
+    pub(super) fn is_taking(&self) -> bool {
+        self.reason.is_none()
     }
 
-    fn fed(&mut self, fed: ReadEvent) {
-        match fed {
+    /// Returns whether there is room for one more open row.
+    pub(super) fn has_room(&self) -> bool {
+        self.open < self.bounds.open_rows
+    }
+
+    /// Returns whether a row has waited for its pool and may be called.
+    pub(super) fn has_ready_row(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// Returns whether no row is taken or open any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.reason.is_some() && self.open == 0
+    }
+
+    /// Returns the counts so far.
+    pub(super) fn tally(&self) -> Tally<L::Outcome> {
+        self.tally
+    }
+
+    /// Returns how far the run is ordered to stop.
+    pub(super) fn stop(&self) -> Stop {
+        self.stop
+    }
+
+    /// Returns the reason for which no more rows are taken, if there is one.
+    pub(super) fn reason(&self) -> Option<&Reason<L::Outcome>> {
+        self.reason.as_ref()
+    }
+
+    /// Returns whether lines can be recorded.
+    pub(super) fn is_recording(&self) -> bool {
+        !self.is_recorder_gone
+    }
+
+    /// Takes the notices since the last time.
+    pub(super) fn notices(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notices)
+    }
+
+    fn read(&mut self, read: ReadEvent) {
+        match read {
             ReadEvent::Unreadable(error) => self.stop_taking(Reason::Unreadable(error)),
-            ReadEvent::Skipped(known) => self.skip(known),
-            ReadEvent::Row(row) if self.given_up.contains_key(row.row.link.region()) => {
-                self.count(&ReadEvent::Row(row));
-            }
-            ReadEvent::Row(row) if !self.limit.lets_pass(&row, self.context.holds.as_deref()) => {
-                // There is a row behind the limit: rows remain.
-                self.stop_taking(Reason::Limit);
-                self.count(&ReadEvent::Row(row));
-            }
-            ReadEvent::Invalid(row, room) => {
+            ReadEvent::Skipped(rows) => self.skip(rows),
+            ReadEvent::Invalid(row, share) => {
                 self.take();
-                let entry = results::Entry::invalid(*row, room, SystemTime::now());
-                self.record(Box::new(entry), None);
+                if self.is_recorder_gone {
+                    self.left(1);
+                } else {
+                    self.actions.push(Action::RecordInvalid(row, share));
+                }
+            }
+            ReadEvent::Row(row) if self.given_up.contains_key(row.row.link.region()) => {
+                self.count_left();
+            }
+            ReadEvent::Row(row) if !self.is_within_limit(row.is_held) => {
+                // A row behind the limit: rows remain.
+                self.stop_taking(Reason::Limit);
+                self.count_left();
+            }
+            ReadEvent::Forbidden(_) if !self.is_within_limit(false) => {
+                self.stop_taking(Reason::Limit);
+                self.count_left();
+            }
+            ReadEvent::Forbidden(why) => {
+                self.count_left();
+                self.halt(Reason::Refused(why));
             }
             ReadEvent::Row(row) => {
                 self.take();
-                match self.wires.preflight.see(row) {
-                    PoolCheck::Passes(row) => self.line_up(row),
-                    PoolCheck::Waits => {}
-                    PoolCheck::Refused(reason) => {
-                        self.left(1);
-                        self.halt(reason);
-                    }
-                }
+                self.check_pool(row);
             }
+        }
+    }
+
+    /// Returns whether a row may be taken, and counts it if so. Rows that need no call use up nothing: with a limit's worth of them
+    /// in front, the same command would never get any further. A row that is held only while it waits has used up its place: the
+    /// next run knows it beforehand.
+    fn is_within_limit(&mut self, is_held: bool) -> bool {
+        let Some(limit) = self.bounds.limit.filter(|_| !is_held) else {
+            return true;
+        };
+        let is_within = self.taken < limit;
+        self.taken += u64::from(is_within);
+        is_within
+    }
+
+    /// Lines a row up if its pool is known to be right, and keeps it until then.
+    fn check_pool(&mut self, row: Box<OpenRow>) {
+        let id = &row.row.link.identity_pool_id;
+        match self.pools.get_mut(id) {
+            Some(PoolState::Checking(waiting)) => waiting.push_back(row),
+            Some(PoolState::Unchecked) => self.line_up(row),
+            Some(PoolState::Checked(pool)) => match provider_mismatch(pool, &row.row) {
+                Some(why) => {
+                    self.left(1);
+                    self.halt(Reason::Refused(why));
+                }
+                None => self.line_up(row),
+            },
+            None if self.checks_pools => {
+                let id = id.clone();
+                self.actions.push(Action::CheckPool(id.clone()));
+                let waiting = VecDeque::from([row]);
+                self.pools.insert(id, PoolState::Checking(waiting));
+            }
+            None => {
+                self.pools.insert(id.clone(), PoolState::Unchecked);
+                self.line_up(row);
+            }
+        }
+    }
+
+    fn pool_checked(&mut self, id: String, pool: Option<Pool>) {
+        let Some(PoolState::Checking(waiting)) = self.pools.get_mut(&id) else {
+            return;
+        };
+        let mismatch = pool.as_ref().and_then(|pool| {
+            let mut rows = waiting.iter();
+            rows.find_map(|row| provider_mismatch(pool, &row.row))
+        });
+        if let Some(why) = mismatch {
+            return self.halt(Reason::Refused(why));
+        }
+        self.ready.append(waiting);
+        let state = pool.map_or(PoolState::Unchecked, PoolState::Checked);
+        self.pools.insert(id, state);
+    }
+
+    /// Returns the first row that waits for the check of a pool.
+    pub(super) fn first_waiting(&self, pool: &str) -> Option<&OpenRow> {
+        match self.pools.get(pool)? {
+            PoolState::Checking(waiting) => waiting.front().map(|row| &**row),
+            _ => None,
         }
     }
 
@@ -238,9 +348,13 @@ impl<'a, C: Unlink> Engine<'a, C> {
             behind.push_back(row);
         } else {
             self.behind.insert(row.identity, VecDeque::new());
-            let turn = self.turn.take();
-            self.start(row, turn);
+            self.start(row, true);
         }
+    }
+
+    fn start(&mut self, row: Box<OpenRow>, is_first: bool) {
+        self.in_work += 1;
+        self.actions.push(Action::Start { row, is_first });
     }
 
     fn take(&mut self) {
@@ -248,313 +362,191 @@ impl<'a, C: Unlink> Engine<'a, C> {
         self.open += 1;
     }
 
-    fn start(&mut self, open: Box<OpenRow>, queued: Option<OwnedSemaphorePermit>) {
-        self.at_work += 1;
-        self.workers.start(open, queued);
-    }
-
-    /// A worker is no more.
-    fn panicked(&mut self, error: JoinError) {
-        self.at_work -= 1;
-        self.left(1);
-        self.halt(Reason::Panicked(error));
-    }
-
-    /// A worker is done with its row.
-    fn ended(&mut self, ended: Ended) {
-        self.at_work -= 1;
-        if let Some(entry) = ended.entry {
-            self.workers.keep(ended.held, ended.place);
-            self.record(entry, Some(ended.held));
-        } else {
-            if ended.is_doubtful {
-                self.has_doubtful = true;
-            } else {
-                self.workers.unmark(ended.held);
-            }
-            self.left(1);
-            self.release(ended.held);
-        }
-        if let Some(halt) = ended.halt {
-            self.halt_or_give_up(Reason::Halted(halt));
-        }
-    }
-
-    /// Halts the run, or gives up a Region, where that one alone does not answer.
-    fn halt_or_give_up(&mut self, reason: Reason) {
-        match reason {
-            Reason::Halted(Halt::Answer(answer)) if self.is_one_regions(&answer) => {
-                self.give_up(answer);
-            }
-            reason => self.halt(reason),
-        }
-    }
-
-    fn is_one_regions(&self, answer: &HaltingAnswer) -> bool {
-        let region = region_of(&answer.identity_pool_id);
-        answer.cause == Cause::Unreachable && self.context.admission.others_answer(region)
-    }
-
-    /// Calls no more rows of the answer's Region; those of others go on to their end.
-    fn give_up(&mut self, answer: Box<HaltingAnswer>) {
-        let region = region_of(&answer.identity_pool_id).to_owned();
-        self.context.admission.close(&region);
-        let waiting = self.wires.preflight.give_up(&region);
-        self.left(waiting);
-        if let Entry::Vacant(first) = self.given_up.entry(region) {
-            self.news.push(format!(
-                "Warning: {} has not answered for too long and is given up for this run; its rows are left as they are, and those of \
-                 other Regions go on.",
-                first.key()
-            ));
-            first.insert(answer);
-        }
-    }
-
-    /// Rows that were taken and stay as they were.
+    /// Leaves rows that were taken as they were.
     fn left(&mut self, rows: usize) {
         self.open -= rows;
         self.tally.left += rows as u64;
     }
 
-    fn record(&mut self, entry: Box<results::Entry>, held: Option<RowLease>) {
-        if self.recorder_gone {
-            // A row without a record is not settled. Its mark stays, so that the next run knows.
-            self.left(1);
-        } else {
-            self.settled.push((entry, held));
-        }
+    /// Counts a row that is not taken.
+    fn count_left(&mut self) {
+        self.tally.read += 1;
+        self.tally.left += 1;
     }
 
-    fn send_settled(&mut self) {
-        if self.settled.is_empty() {
-            return;
-        }
-        let order = ToRecord::Settled(std::mem::take(&mut self.settled));
-        if let Err(error) = self.wires.recording.orders.try_send(order) {
-            // What was recorded before it failed is.
-            while let Ok(recorded) = self.wires.recording.done.try_recv() {
-                self.recorded(Some(recorded));
+    /// Counts rows that are left alone.
+    fn skip(&mut self, rows: SkippedRows) {
+        self.tally.read += rows.done + rows.failed;
+        self.tally.skipped += rows.done;
+        self.tally.failed_earlier += rows.failed;
+    }
+
+    /// Counts a row that was read after the run has stopped taking rows.
+    ///
+    /// # Errors
+    /// The input cannot be read on.
+    pub(super) fn count(&mut self, read: &ReadEvent) -> Result<(), ()> {
+        match read {
+            ReadEvent::Row(_) | ReadEvent::Invalid(..) | ReadEvent::Forbidden(_) => {
+                self.count_left();
             }
-            self.recorder_failed(io::Error::other(error.to_string()));
+            ReadEvent::Skipped(rows) => self.skip(*rows),
+            ReadEvent::Unreadable(_) => return Err(()),
+        }
+        Ok(())
+    }
+
+    fn ended(&mut self, lease: RowLease, line: Option<Box<L>>, is_doubtful: bool) {
+        self.in_work -= 1;
+        match line {
+            // A row without a record is not settled. Its mark stays, so that the next run knows.
+            Some(_) if self.is_recorder_gone => self.left(1),
+            Some(line) => self.actions.push(Action::Record(line, lease)),
+            None => {
+                if is_doubtful {
+                    self.has_doubtful = true;
+                } else {
+                    self.actions.push(Action::Unmark(lease));
+                }
+                self.left(1);
+                self.release(lease);
+            }
         }
     }
 
-    /// Lines were handed to the operating system, or cannot be any more.
-    fn recorded(&mut self, recorded: Option<Recorded>) {
-        if self.recorder_gone {
+    /// Counts lines that were handed to the operating system.
+    fn recorded(&mut self, lines: Vec<Settled<L>>) {
+        if self.is_recorder_gone {
             // Its rows are counted as left.
             return;
         }
-        match recorded {
-            Some(Recorded::Lines(lines)) => {
-                for (entry, held) in lines {
-                    self.open -= 1;
-                    self.tally.settle(entry.outcome);
-                    if entry.outcome == Outcome::Held
-                        && entry.facts.code.as_deref() == Some(NEAR_HOLD)
-                    {
-                        self.tally.near_holds += 1;
-                    }
-                    if let Some(key) = entry.key {
-                        self.wires.interrupted.remove(&key);
-                    }
-                    if let Some(held) = held {
-                        self.release(held);
-                    }
-                }
-                self.judge();
+        for (line, lease) in lines {
+            self.open -= 1;
+            self.tally.settle(line.outcome());
+            self.tally.near_holds += u64::from(line.is_near_hold());
+            if let Some(key) = line.key() {
+                self.interrupted.remove(&key);
             }
-            Some(Recorded::SideFileLost(error)) => {
-                self.halt(Reason::Halted(Halt::SideFile(error)));
+            if let Some(lease) = lease {
+                self.release(lease);
             }
-            Some(Recorded::Failed(error)) => self.recorder_failed(error),
-            None => self.recorder_failed(io::Error::other("the recording thread is gone")),
         }
-    }
-
-    /// Stops if there are too many rows of an outcome that says something is wrong.
-    fn judge(&mut self) {
         if let Some(outcome) = self.bounds.exceeded(&self.tally) {
             self.halt(Reason::TooMany(outcome));
         }
     }
 
-    fn recorder_failed(&mut self, error: io::Error) {
-        if self.recorder_gone {
+    fn not_recorded(&mut self, error: io::Error) {
+        if self.is_recorder_gone {
             return;
         }
-        self.recorder_gone = true;
-        self.settled.clear();
+        self.is_recorder_gone = true;
         self.halt(Reason::NotRecorded(error));
-        // What was sent and not confirmed has no record; only the workers' rows are still open.
-        self.left(self.open - self.at_work);
+        // Lines that were sent and not confirmed have no record; only the workers' rows are still open.
+        self.left(self.open - self.in_work);
     }
 
-    /// Frees what a row held, and starts the next row of its identity.
-    fn release(&mut self, held: RowLease) {
-        self.workers.release(held);
-        let behind = self.behind.get_mut(&held.identity);
+    /// Frees the places of a row, and starts the next row of its identity.
+    fn release(&mut self, lease: RowLease) {
+        self.actions.push(Action::Release(lease));
+        let behind = self.behind.get_mut(&lease.identity);
         if let Some(next) = behind.and_then(VecDeque::pop_front) {
-            self.start(next, None);
+            self.start(next, false);
         } else {
-            self.behind.remove(&held.identity);
+            self.behind.remove(&lease.identity);
         }
     }
 
-    fn signalled(&mut self, signal: Signal) {
-        let stop = self.wires.stop.borrow().after_signal();
-        let _ = self.wires.stop.send(stop);
-        self.halt(Reason::Signal(signal));
+    /// Calls no more rows of the reply's Region; those of others go on to their end.
+    fn give_up(&mut self, reply: Box<HaltingReply>) {
+        let region = region_of(&reply.identity_pool_id).to_owned();
+        self.actions.push(Action::GiveUp(region.clone()));
+        let of_it = self
+            .pools
+            .iter_mut()
+            .filter(|(id, _)| region_of(id) == region);
+        let waiting = of_it.map(|(_, state)| state.drain()).sum();
+        self.left(waiting);
+        if let Entry::Vacant(first) = self.given_up.entry(region) {
+            self.notices.push(format!(
+                "Warning: {} has not answered for too long and is given up for this run; its rows are left as they are, and those of \
+                 other Regions go on.",
+                first.key()
+            ));
+            first.insert(reply);
+        }
+    }
+
+    /// Takes no more rows; those that are open go on to their end.
+    fn stop_taking(&mut self, reason: Reason<L::Outcome>) {
+        self.reason.get_or_insert(reason);
     }
 
     /// Takes no more rows and starts no more calls.
-    fn halt(&mut self, reason: Reason) {
-        self.stop(Stop::Drain);
-        let outweighs = |old: &Reason| old.weight() < reason.weight();
+    fn halt(&mut self, reason: Reason<L::Outcome>) {
+        self.stop_workers(Stop::Drain);
+        let outweighs = |old: &Reason<_>| old.weight() < reason.weight();
         if self.reason.as_ref().is_none_or(outweighs) {
             self.reason = Some(reason);
         }
     }
 
-    /// Leaves the rows that were taken and have not begun, however many these are; those that have begun go on to their end.
-    fn begin_no_more(&mut self) {
-        self.stop(Stop::Finish);
-        if matches!(self.reason, None | Some(Reason::AllRead)) {
-            self.reason = Some(Reason::TimeIsUp);
-        }
-    }
-
-    /// Tells the workers how far to stop, and leaves the rows that none of them has.
-    fn stop(&mut self, far: Stop) {
-        let further = |stop: &mut Stop| std::mem::replace(stop, far.max(*stop)) < far;
-        self.wires.stop.send_if_modified(further);
+    /// Orders the workers to stop, and leaves the rows that none of them has.
+    fn stop_workers(&mut self, far: Stop) {
+        self.stop = self.stop.max(far);
+        self.actions.push(Action::Stop(self.stop));
         let behind = self.behind.values_mut();
-        let waiting: usize = behind.map(|rows| rows.drain(..).count()).sum();
-        let uncalled = self.wires.preflight.stop();
-        self.left(waiting + uncalled);
+        let behind: usize = behind.map(|rows| rows.drain(..).count()).sum();
+        let checking: usize = self.pools.values_mut().map(PoolState::drain).sum();
+        let ready = self.ready.drain(..).count();
+        self.left(behind + checking + ready);
     }
 
-    /// Takes no more rows; those that are open go on to their end.
-    fn stop_taking(&mut self, reason: Reason) {
-        self.reason.get_or_insert(reason);
-    }
-
-    /// Counts rows that are left alone.
-    fn skip(&mut self, known: Known) {
-        self.tally.read += known.done + known.failed;
-        self.tally.skipped += known.done;
-        self.tally.failed_earlier += known.failed;
-    }
-
-    /// Counts a row that is not taken.
-    fn count(&mut self, fed: &ReadEvent) {
-        match fed {
-            ReadEvent::Row(_) | ReadEvent::Invalid(..) => {
-                self.tally.read += 1;
-                self.tally.left += 1;
-            }
-            ReadEvent::Skipped(known) => self.skip(*known),
-            ReadEvent::Unreadable(_) => {}
+    /// Ends the run. `counted_to_end` says whether the rest of the inputs was read, or at least counted.
+    pub(super) fn finish(&mut self, counted_to_end: bool) {
+        if let Some((_, reply)) = self.given_up.pop_first() {
+            self.halt(Reason::Halted(Halt::Region(reply)));
+        }
+        let is_about_the_rest = self.reason.as_ref().is_some_and(Reason::is_about_the_rest);
+        if counted_to_end && self.tally.left == 0 && is_about_the_rest {
+            self.reason = Some(Reason::AllRead);
         }
     }
 
-    /// Counts what an early stop leaves, as far as a second reaches. Says whether that was all.
-    async fn count_the_rest(&mut self) -> bool {
-        match self.reason {
-            Some(Reason::AllRead) => return true,
-            Some(Reason::Unreadable(_)) => return false,
-            _ => {}
-        }
-        let until = if self.wires.input_ends && *self.wires.stop.borrow() < Stop::Abort {
-            Instant::now() + COUNTING
-        } else {
-            Instant::now()
+    /// Returns the end of the run; `failed` says that the results could not be written at the last.
+    pub(super) fn into_summary(
+        self,
+        counted_to_end: bool,
+        failed: Option<io::Error>,
+    ) -> Summary<L::Outcome> {
+        let is_recorded = !self.is_recorder_gone && failed.is_none();
+        let reason = match failed {
+            Some(error) => Reason::NotRecorded(error),
+            None => self.reason.unwrap_or(Reason::AllRead),
         };
-        while let Some(fed) = self.read.pop() {
-            if matches!(fed, ReadEvent::Unreadable(_)) {
-                return false;
-            }
-            self.count(&fed);
-        }
-        loop {
-            match timeout_at(until, self.wires.fed.recv()).await {
-                Ok(Some(ReadEvent::Unreadable(_))) | Err(_) => return false,
-                Ok(Some(fed)) => self.count(&fed),
-                Ok(None) => return true,
-            }
-        }
-    }
-
-    fn tell(&mut self, began: Instant) {
-        let counters = &self.context.counters;
-        let queued = self.bounds.queued - self.queue.available_permits();
-        let holds = self.context.holds.as_ref();
-        let (in_vain, no_answer) = self.in_vain();
-        let mut news = std::mem::take(&mut self.news);
-        news.extend(self.wires.preflight.news());
-        news.extend(holds.map(|holds| holds.news()).unwrap_or_default());
-        (self.wires.watcher)(&Snapshot {
-            tally: self.tally,
-            elapsed: began.elapsed(),
-            calls: counters.calls.load(Ordering::Relaxed),
-            throttled: counters.throttled.load(Ordering::Relaxed),
-            in_flight: self.context.admission.in_flight(),
-            wanted_in_flight: self.context.admission.calls_in_flight(),
-            queued,
-            throttled_to: self.context.admission.throttled_to(),
-            in_vain,
-            no_answer,
-            all_read: matches!(self.reason, Some(Reason::AllRead)),
-            stop: *self.wires.stop.borrow(),
-            news,
-        });
-    }
-
-    /// Why calling is in vain at present, and how, if it is as a Region does not answer.
-    fn in_vain(&self) -> (Option<Blocked>, Option<NoAnswer>) {
-        let admission = &self.context.admission;
-        let (region, since, how) = match (admission.in_vain(), self.wires.preflight.silence()) {
-            (Some(Blocked::Region(region)), _) => {
-                let how = self.context.counters.how_unanswered(&region);
-                let since = admission.silent_since(&region);
-                (region, since, how)
-            }
-            (None, Some(silence)) => (silence.region, Some(silence.since), silence.how),
-            (vain, _) => return (vain, None),
-        };
-        let give_up_after = self.context.policy.give_up_after;
-        let left = since.map(|since| give_up_after.saturating_sub(since.elapsed()));
-        let no_answer = NoAnswer {
-            host: self.context.calls.host(&region),
-            how,
-            until: left.and_then(|left| SystemTime::now().checked_add(left)),
-        };
-        (Some(Blocked::Region(region)), Some(no_answer))
-    }
-
-    /// Lets the recorder bring everything to the disk.
-    async fn finish(mut self, counted_to_end: bool, nothing_remains: bool) -> Summary {
-        let Recording {
-            orders, mut done, ..
-        } = self.wires.recording;
-        drop(orders);
-        let mut reason = self.reason.unwrap_or(Reason::AllRead);
-        while let Some(recorded) = done.recv().await {
-            if let Recorded::Failed(error) = recorded {
-                self.recorder_gone = true;
-                reason = Reason::NotRecorded(error);
-            }
-        }
         Summary {
             tally: self.tally,
-            all_recorded: !self.recorder_gone
+            all_recorded: is_recorded
                 && !self.has_doubtful
-                && self.wires.interrupted.is_empty()
+                && self.interrupted.is_empty()
                 && !matches!(reason, Reason::Panicked(_)),
             reason,
             counted_to_end,
-            nothing_remains,
+            nothing_remains: counted_to_end && self.tally.left == 0,
         }
     }
 }
+
+impl PoolState {
+    /// Drops the rows that wait, and returns their number.
+    fn drain(&mut self) -> usize {
+        match self {
+            Self::Checking(waiting) => waiting.drain(..).count(),
+            Self::Checked(_) | Self::Unchecked => 0,
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "dispatcher_tests.rs"]
+mod tests;

@@ -1,4 +1,4 @@
-//! The last check of an attempt, behind everything that may wait and right before its first byte.
+//! The last check of an attempt: behind everything that may wait, right before its first byte.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,15 +6,18 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::worker::{Context, Halt};
+use super::context::Context;
+use super::halt::Halt;
+use super::job::Job;
 use crate::admission::Region;
-use crate::call::{LastCheck, Release, Unlink};
+use crate::call::{LastCheck, Release};
 use crate::guard::hold::{Hold, UserHashes};
 use crate::results::InFlight;
 use crate::row::RowKey;
 use crate::signal::Stop;
 
-/// What was checked is too old for the bytes to leave after a note to the side file that took longer.
+/// After a write to the side file that took longer than this, the checks before it are too old for the bytes to leave. Doubled, a
+/// user who was just put on a hold list could be called 0.1 s later.
 const PROMPT: Duration = Duration::from_millis(50);
 
 /// A row's mark in the side file, which this check turns from *reserved* to *sent*.
@@ -24,38 +27,38 @@ pub(crate) struct Mark {
     pub(crate) key: RowKey,
     /// Bytes of results when it was reserved.
     pub(crate) recorded: u64,
-    /// It says *sent* already. It does so after an attempt that was held back for a slow disk, too: that errs on doubt, and the next
-    /// attempt need not write.
+    /// It says *sent* already, also after an attempt that was held back for a slow disk: that errs on doubt, and the next attempt
+    /// need not write.
     pub(crate) is_sent: bool,
 }
 
 /// Checks one attempt.
-pub(crate) struct Check<C> {
-    context: Arc<Context<C>>,
+pub(crate) struct Check<J> {
+    context: Arc<Context<J>>,
     region: Arc<Region>,
     user: Option<UserHashes>,
     /// The order to stop that the row heeds.
     heeds: Stop,
     mark: Option<Mark>,
     progress: Mutex<Progress>,
-    /// It stands before calls that have not been admitted yet.
+    /// The attempt goes before those that are not admitted yet.
     waits: AtomicBool,
     /// The mark says *sent*.
     is_marked: AtomicBool,
 }
 
-/// How far the attempt has come.
+/// The progress of the attempt.
 #[derive(Debug)]
 enum Progress {
-    /// No byte has left. Its token was taken then.
+    /// No byte has left. Its token is of this time.
     Waiting(Instant),
-    /// No byte leaves any more. What its token was, and why.
+    /// No byte leaves any more: the time of its token, and why.
     HeldBack(Instant, Option<HeldBack>),
     /// The bytes have left, and the attempt may have taken effect.
-    Left(Left),
+    Sent(SentAt),
 }
 
-/// Why an attempt is over before a byte has left.
+/// The reason for which an attempt ends before a byte has left.
 #[derive(Debug)]
 pub(crate) enum HeldBack {
     /// The run starts no more calls.
@@ -64,30 +67,30 @@ pub(crate) enum HeldBack {
     Held(Hold),
     /// No other call may start either.
     Halting(Halt),
-    /// What was checked has become too old: the attempt begins again.
+    /// The checks have become too old: the attempt begins again.
     TooLate,
 }
 
-/// When the bytes left.
+/// Time at which the bytes left.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Left {
+pub(crate) struct SentAt {
     pub(crate) at: Instant,
     pub(crate) time: SystemTime,
 }
 
-/// How an attempt ended, as far as sending goes.
+/// The end of an attempt, as far as sending goes.
 pub(crate) enum Sending {
-    /// No byte has left: no answer can be the service's.
+    /// No byte has left: no reply can be the service's.
     NotSent,
-    /// It was held back, with a token of this time.
+    /// The attempt was held back, with a token of this time.
     HeldBack(Instant, HeldBack),
-    /// It may have taken effect.
-    Sent(Left),
+    /// The bytes have left, and the attempt may have taken effect.
+    Sent(SentAt),
 }
 
-impl<C: Unlink> Check<C> {
+impl<J: Job> Check<J> {
     pub(crate) fn new(
-        context: &Arc<Context<C>>,
+        context: &Arc<Context<J>>,
         region: &Arc<Region>,
         token: Instant,
         user: Option<UserHashes>,
@@ -106,7 +109,7 @@ impl<C: Unlink> Check<C> {
         }
     }
 
-    /// The order to stop that the row heeds.
+    /// Returns the order to stop that the row heeds.
     pub(crate) fn heeds(&self) -> Stop {
         self.heeds
     }
@@ -124,7 +127,7 @@ impl<C: Unlink> Check<C> {
         matches!(*progress, Progress::HeldBack(..))
     }
 
-    /// Says how the attempt ended, and lets no byte leave from here on.
+    /// Returns how the attempt ended, and lets no byte leave from here on.
     pub(crate) fn sending(&self) -> Sending {
         match &mut *self.progress() {
             progress @ &mut Progress::Waiting(token) => {
@@ -135,23 +138,23 @@ impl<C: Unlink> Check<C> {
                 Some(why) => Sending::HeldBack(*token, why),
                 None => Sending::NotSent,
             },
-            Progress::Left(left) => Sending::Sent(*left),
+            Progress::Sent(sent) => Sending::Sent(*sent),
         }
     }
 
-    /// Whether the mark says *sent*.
+    /// Returns whether the mark says *sent*.
     pub(crate) fn is_marked(&self) -> bool {
         self.is_marked.load(Ordering::Relaxed)
     }
 
-    /// In this order, for what comes later must not make what came before too old:
+    /// Decides whether the bytes may leave. The order matters: no check may make one before it too old.
     ///
     /// 1. the order to stop, which costs nothing;
     /// 2. the rate's token, as the only one that may have to be waited for;
-    /// 3. the hold lists, so that nobody is called who is on one by now;
-    /// 4. the mark, so that a run that is killed from here on leaves a doubt and no lie. Written but not synced: a disk that
-    ///    takes long all the same means to begin again.
-    fn may_leave(&self, token: &mut Instant) -> Result<Left, NotNow> {
+    /// 3. the hold lists, so that a user who is on one by now is not called;
+    /// 4. the mark, so that a run that is killed from here on leaves a doubt and no lie. It is written and not synced; where that
+    ///    takes long all the same, the attempt begins again.
+    fn may_leave(&self, token: &mut Instant) -> Result<SentAt, NotNow> {
         let context = &self.context;
         if *context.stop.borrow() >= self.heeds {
             return Err(HeldBack::Stopped.into());
@@ -162,7 +165,7 @@ impl<C: Unlink> Check<C> {
                 Some(Ok(None)) => {}
                 Some(Ok(Some(hold))) => return Err(HeldBack::Held(hold).into()),
                 Some(Err(error)) => return Err(HeldBack::Halting(Halt::Hold(error)).into()),
-                // A look at the lists is under way.
+                // The lists are being read.
                 None => return Err(NotNow::Until(Instant::now() + PROMPT)),
             }
         }
@@ -179,7 +182,7 @@ impl<C: Unlink> Check<C> {
             return Err(HeldBack::TooLate.into());
         }
         let time = SystemTime::now();
-        Ok(Left { at, time })
+        Ok(SentAt { at, time })
     }
 }
 
@@ -189,7 +192,7 @@ impl Mark {
     }
 }
 
-/// Why bytes do not leave now.
+/// The reason for which bytes do not leave now.
 enum NotNow {
     Until(Instant),
     HeldBack(HeldBack),
@@ -201,19 +204,19 @@ impl From<HeldBack> for NotNow {
     }
 }
 
-impl<C: Unlink> LastCheck for Check<C> {
+impl<J: Job> LastCheck for Check<J> {
     fn check(&self) -> Release {
         let mut progress = self.progress();
         let Progress::Waiting(mut token) = *progress else {
-            // A request leaves once.
+            // A request is sent once.
             return Release::Never;
         };
         let may_leave = self.may_leave(&mut token);
         *progress = Progress::Waiting(token);
         match may_leave {
-            Ok(left) => {
+            Ok(sent) => {
                 self.context.counters.calls.fetch_add(1, Ordering::Relaxed);
-                *progress = Progress::Left(left);
+                *progress = Progress::Sent(sent);
                 Release::Now
             }
             Err(NotNow::Until(time)) => {
@@ -230,7 +233,7 @@ impl<C: Unlink> LastCheck for Check<C> {
     }
 }
 
-impl<C> Drop for Check<C> {
+impl<J> Drop for Check<J> {
     fn drop(&mut self) {
         if *self.waits.get_mut() {
             self.region.went_before_admission();

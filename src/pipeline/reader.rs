@@ -1,4 +1,4 @@
-//! The thread that reads the inputs, ahead of the calls by a bounded number of rows, and of bytes where rows carry much.
+//! The thread that reads the inputs, ahead of the calls by a bounded number of rows, and of bytes where rows are large.
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
@@ -8,192 +8,205 @@ use std::sync::atomic::Ordering;
 
 use tokio::sync::mpsc;
 
-use super::worker::OpenRow;
-use crate::guard::hold::{Holds, UserHashes};
+use super::open_row::OpenRow;
+use super::snapshot::Reading;
 use crate::input::{self, Input, InputError, Read};
-use crate::report::Reading;
-use crate::results::{CompletedRows, Skipped};
-use crate::row::{InvalidRow, Keyer, Room, Taken};
+use crate::row::{Field, InvalidRow, Room, Row, Taken};
+use crate::scan::{Scan, Scanned};
 
-/// Rows read ahead of the calls.
+/// Rows read ahead of the calls. Doubled, they take twice the memory and save nothing: a row is read in a microsecond.
 const AHEAD: usize = 256;
 
-/// Skipped rows that are told at once: as many channel messages as rows would make a long resume slow.
+/// Skipped rows that are reported at once: with a message a row, a long resume would be slow.
 const SKIPPED_AT_ONCE: u64 = 4096;
 
-/// What the feeder found.
+/// Something that the reader has read.
 #[derive(Debug)]
 pub enum ReadEvent {
     /// A row to be called.
     Row(Box<OpenRow>),
-    /// A row that is never called, and the room that it takes.
+    /// A row that breaks a rule, and its share of the memory for large rows.
     Invalid(Box<InvalidRow>, Option<Taken>),
     /// Rows that are left alone.
-    Skipped(Known),
+    Skipped(SkippedRows),
+    /// A row of a pool that is not allowed: the reason and the remedy.
+    Forbidden(String),
     /// An input that cannot be read on. Nothing follows.
     Unreadable(InputError),
 }
 
-/// Rows that an earlier run has settled, by what became of them.
+/// Rows that an earlier run has settled.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Known {
+pub struct SkippedRows {
     /// Done.
     pub done: u64,
-    /// Failed, and to be left alone.
+    /// Failed, and left alone.
     pub failed: u64,
 }
 
-impl Known {
+impl SkippedRows {
     fn rows(self) -> u64 {
         self.done + self.failed
     }
-
-    fn count(&mut self, why: Skipped) {
-        match why {
-            Skipped::Done => self.done += 1,
-            Skipped::Failed => self.failed += 1,
-        }
-    }
 }
 
-/// The inputs of a run, and what is needed to know their rows again.
+/// Reads the inputs of a run.
 #[derive(Debug)]
 pub struct RowReader {
-    /// Read in this order.
+    /// The inputs, in their order.
     pub inputs: Vec<Input>,
-    /// How they are to be read.
+    /// How they are read.
     pub settings: input::Settings,
-    /// What earlier runs have settled.
-    pub past: CompletedRows,
-    /// Makes the rows' keys.
-    pub keyer: Keyer,
-    /// Take note of every row: which of their lines match none is told at the end.
-    pub holds: Option<Arc<Holds>>,
-    /// How far it has come, for whoever watches.
+    /// Scans every row.
+    pub scan: Scan,
+    /// How far it has come, for progress.
     pub reading: Arc<Reading>,
-    /// Room for large rows, from here to their record.
+    /// Memory for large rows, from here to their record.
     pub room: Room,
 }
 
 impl RowReader {
-    /// Starts reading.
+    /// Starts the thread.
     ///
     /// # Errors
     /// No thread can be started.
     pub fn start(self) -> io::Result<mpsc::Receiver<ReadEvent>> {
-        let (engine, fed) = mpsc::channel(AHEAD);
+        let (events, received) = mpsc::channel(AHEAD);
         std::thread::Builder::new()
             .name("read".to_owned())
-            .spawn(move || self.read_all(&engine))?;
-        Ok(fed)
+            .spawn(move || self.read_all(&events))?;
+        Ok(received)
     }
 
-    /// Ends early when nobody listens any more.
-    fn read_all(&self, engine: &mpsc::Sender<ReadEvent>) {
-        let mut skipped = Known::default();
+    /// Reads until the inputs or the receiver end.
+    fn read_all(&self, events: &mpsc::Sender<ReadEvent>) {
+        let mut skipped = SkippedRows::default();
         for input in &self.inputs {
-            if !self.read(input, engine, &mut skipped) {
+            if !self.read(input, events, &mut skipped) {
                 return;
             }
         }
-        let _ = engine.blocking_send(ReadEvent::Skipped(skipped));
+        let _ = events.blocking_send(ReadEvent::Skipped(skipped));
     }
 
-    /// Whether reading goes on behind this input.
-    fn read(&self, input: &Input, engine: &mpsc::Sender<ReadEvent>, skipped: &mut Known) -> bool {
+    /// Reads one input. Returns whether reading goes on behind it.
+    fn read(
+        &self,
+        input: &Input,
+        events: &mpsc::Sender<ReadEvent>,
+        skipped: &mut SkippedRows,
+    ) -> bool {
         let mut reader = match input::open(input, &self.settings) {
             Ok(reader) => reader,
             Err(error) => {
-                let _ = engine.blocking_send(ReadEvent::Unreadable(error));
+                let _ = events.blocking_send(ReadEvent::Unreadable(error));
                 return false;
             }
         };
         let before = self.reading.bytes.load(Ordering::Relaxed);
         loop {
-            let most = if self.past.done() > 0 {
-                SKIPPED_AT_ONCE.saturating_sub(skipped.rows())
-            } else {
-                // At the beginning of a job no row need be looked at twice.
-                0
-            };
-            let known = reader.skip_known(
-                usize::try_from(most).unwrap_or(usize::MAX),
-                &self.keyer,
-                |user| self.see(user),
-                |keys| self.past.done_first(keys),
-            );
-            self.reading.rows.fetch_add(known as u64, Ordering::Relaxed);
-            skipped.done += known as u64;
-            let found = if skipped.rows() >= SKIPPED_AT_ONCE {
+            self.skip_done(&mut reader, skipped);
+            let event = if skipped.rows() >= SKIPPED_AT_ONCE {
                 ReadEvent::Skipped(std::mem::take(skipped))
             } else {
                 let Some(read) = reader.next() else {
                     return true;
                 };
                 self.reading.rows.fetch_add(1, Ordering::Relaxed);
-                match read {
-                    Ok(Read::Row(row)) => {
-                        let key = self.keyer.key(&row.link);
-                        self.see(row.link.developer_user_identifier.as_bytes());
-                        if let Some(why) = self.past.skips(key) {
-                            skipped.count(why);
-                            continue;
-                        }
-                        ReadEvent::Row(Box::new(OpenRow {
-                            identity: hash(&row.link.identity_id),
-                            in_doubt: self.past.is_in_doubt(key),
-                            key,
-                            room: self.room.take(&row.link, &row.carried),
-                            row,
-                        }))
-                    }
-                    // It was called as it stands: what is done stays done.
-                    Ok(Read::Invalid(row))
-                        if row.is_unusual() && self.past.is_done(self.keyer.key(&row.link)) =>
-                    {
-                        self.see(row.link.developer_user_identifier.as_bytes());
-                        skipped.count(Skipped::Done);
-                        continue;
-                    }
-                    Ok(Read::Invalid(row)) => {
-                        self.see(row.link.developer_user_identifier.as_bytes());
-                        let room = self.room.take(&row.link, &row.carried);
-                        ReadEvent::Invalid(Box::new(row), room)
-                    }
-                    Err(error) => ReadEvent::Unreadable(error),
+                match self.event(read, skipped) {
+                    Some(event) => event,
+                    None => continue,
                 }
             };
-            self.reading
-                .bytes
-                .store(before + reader.bytes_taken(), Ordering::Relaxed);
-            let last = matches!(found, ReadEvent::Unreadable(_));
-            if skipped.rows() > 0
-                && engine
-                    .blocking_send(ReadEvent::Skipped(std::mem::take(skipped)))
-                    .is_err()
-            {
-                return false;
+            let bytes = before + reader.bytes_taken();
+            self.reading.bytes.store(bytes, Ordering::Relaxed);
+            let is_last = matches!(event, ReadEvent::Unreadable(_));
+            // Rows are counted in the order in which they stand.
+            let before_it =
+                (skipped.rows() > 0).then(|| ReadEvent::Skipped(std::mem::take(skipped)));
+            for event in before_it.into_iter().chain([event]) {
+                if events.blocking_send(event).is_err() {
+                    return false;
+                }
             }
-            if engine.blocking_send(found).is_err() || last {
+            if is_last {
                 return false;
             }
         }
     }
-}
 
-impl RowReader {
-    /// Shows the hold lists, if there are any, the user of a row that is done, called or invalid alike.
-    fn see(&self, user: &[u8]) {
-        if let Some(holds) = &self.holds
-            && let Ok(user) = std::str::from_utf8(user)
-            && !user.is_empty()
-        {
-            holds.see(&UserHashes::of(user));
+    /// Skips done rows without taking them apart.
+    fn skip_done(&self, reader: &mut input::Reader, skipped: &mut SkippedRows) {
+        let completed = self.scan.completed();
+        let most = if completed.done() > 0 {
+            SKIPPED_AT_ONCE.saturating_sub(skipped.rows())
+        } else {
+            // At the beginning of a job no row need be read twice.
+            0
+        };
+        let done = reader.skip_known(
+            usize::try_from(most).unwrap_or(usize::MAX),
+            self.scan.keyer(),
+            |user| self.scan.see_bytes(user),
+            |keys| completed.done_first(keys),
+        );
+        self.reading.rows.fetch_add(done as u64, Ordering::Relaxed);
+        skipped.done += done as u64;
+    }
+
+    /// Returns the event of a row; `None` for one that is skipped.
+    fn event(
+        &self,
+        read: Result<Read, InputError>,
+        skipped: &mut SkippedRows,
+    ) -> Option<ReadEvent> {
+        match read {
+            Ok(Read::Row(row)) => {
+                let is_held = match self.scan.link(&row.link) {
+                    Scanned::Done => {
+                        skipped.done += 1;
+                        return None;
+                    }
+                    Scanned::FailedEarlier => {
+                        skipped.failed += 1;
+                        return None;
+                    }
+                    Scanned::Forbidden(why) => {
+                        let at = &row.position;
+                        let why = format!("{why} (at {at}). Leave such rows out, or allow them");
+                        return Some(ReadEvent::Forbidden(why));
+                    }
+                    Scanned::Held(_) => true,
+                    Scanned::ToDo => false,
+                };
+                Some(ReadEvent::Row(Box::new(self.open_row(row, is_held))))
+            }
+            Ok(Read::Invalid(row)) => {
+                if self.scan.is_done_though_invalid(&row) {
+                    skipped.done += 1;
+                    return None;
+                }
+                let room = self.room.take(&row.link, &row.carried);
+                Some(ReadEvent::Invalid(Box::new(row), room))
+            }
+            Err(error) => Some(ReadEvent::Unreadable(error)),
+        }
+    }
+
+    fn open_row(&self, row: Row, is_held: bool) -> OpenRow {
+        let key = self.scan.key(Field::ALL.map(|field| row.link.get(field)));
+        OpenRow {
+            identity: hash(&row.link.identity_id),
+            in_doubt: self.scan.completed().is_in_doubt(key),
+            key,
+            is_held,
+            room: self.room.take(&row.link, &row.carried),
+            row,
         }
     }
 }
 
-/// The same within one process, which is all that is asked.
+/// Returns a hash that is the same within one process.
 fn hash(identity_id: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     identity_id.hash(&mut hasher);

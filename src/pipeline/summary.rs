@@ -1,18 +1,16 @@
-//! Why a run ends, and how.
+//! How a run ended, and why.
 
 use std::io;
 
-use tokio::task::JoinError;
-
+use super::halt::Halt;
 use super::tally::Tally;
-use super::worker::Halt;
 use crate::input::InputError;
 use crate::signal::Signal;
 use crate::verdict::Outcome;
 
-/// Why a run stopped taking rows.
+/// The reason for which a run takes no more rows.
 #[derive(Debug)]
-pub enum Reason {
+pub enum Reason<O> {
     /// There are no more.
     AllRead,
     /// An input cannot be read on.
@@ -21,22 +19,22 @@ pub enum Reason {
     Limit,
     /// `--for` is over.
     TimeIsUp,
-    /// More rows have this outcome than `--max-failures`, `--max-not-linked` or `--max-invalid` allows.
-    TooMany(Outcome),
+    /// More rows have this outcome than a failure limit allows.
+    TooMany(O),
     /// A signal came.
     Signal(Signal),
     /// Something outside the rows needs attention.
     Halted(Halt),
-    /// The run would touch what it must not: why, and what to do, as one sentence without its stop.
+    /// The run would touch what it must not: the reason and the remedy, as one sentence without its stop.
     Refused(String),
     /// The results cannot be written.
     NotRecorded(io::Error),
     /// A bug: a task panicked.
-    Panicked(JoinError),
+    Panicked(String),
 }
 
-impl Reason {
-    /// Of several reasons, the heaviest is told: what needs attention, before what was asked for.
+impl<O> Reason<O> {
+    /// Returns the rank among several reasons: what needs attention outranks what was asked for.
     pub(crate) fn weight(&self) -> u8 {
         match self {
             Self::AllRead | Self::Limit | Self::TimeIsUp => 0,
@@ -46,7 +44,7 @@ impl Reason {
         }
     }
 
-    /// Whether the reason loses its meaning when no row remains.
+    /// Returns whether the reason loses its meaning when no row remains.
     pub(crate) fn is_about_the_rest(&self) -> bool {
         matches!(
             self,
@@ -55,25 +53,24 @@ impl Reason {
     }
 }
 
-/// How a run ended.
+/// The end of a run.
 #[derive(Debug)]
-pub struct Summary {
-    /// What was counted.
-    pub tally: Tally,
-    /// Why no more rows were taken.
-    pub reason: Reason,
-    /// Whether the inputs were read, or at least counted, to their end.
+pub struct Summary<O> {
+    /// The counts.
+    pub tally: Tally<O>,
+    /// The reason for which no more rows were taken.
+    pub reason: Reason<O>,
+    /// The inputs were read, or at least counted, to their end.
     pub counted_to_end: bool,
-    /// Whether every row that was called is recorded, those left in flight by earlier runs included.
+    /// Every row that was called is recorded, those left in flight by earlier runs included.
     pub all_recorded: bool,
-    /// Whether the inputs were read to their end and every row in them is settled.
+    /// The inputs were read to their end, and every row in them is settled.
     pub nothing_remains: bool,
 }
 
-impl Summary {
+impl<O: Outcome> Summary<O> {
     /// Returns whether a row was settled by a call.
     pub(crate) fn has_called(&self) -> bool {
-        let uncalled = self.tally.of(Outcome::Invalid) + self.tally.of(Outcome::Held);
-        self.tally.settled() > uncalled
+        self.tally.settled() > self.tally.unsent()
     }
 }

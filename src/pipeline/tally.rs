@@ -1,73 +1,114 @@
-//! What has been counted of a run.
+//! The counts of a run.
 
-use crate::verdict::Outcome;
+use std::marker::PhantomData;
 
-/// Rows by what became of them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tally {
+use crate::verdict::{Outcome, Standing};
+
+/// Outcomes that a job may have at most.
+const MOST_OUTCOMES: usize = 16;
+
+/// Rows by outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tally<O> {
     /// Rows read.
     pub read: u64,
     /// Rows that an earlier run has done.
     pub skipped: u64,
-    /// Rows that have failed in an earlier run, and that this one leaves alone: they are told as failed, and are no failures of this run.
+    /// Rows that failed in an earlier run and are left alone. Summaries count them as failed; they are no failures of this run.
     pub failed_earlier: u64,
     /// Rows that are held by a near match alone; they are among the rows held.
     pub near_holds: u64,
     /// Rows read and not settled.
     pub left: u64,
-    outcomes: [u64; Outcome::ALL.len()],
+    outcomes: [u64; MOST_OUTCOMES],
+    of: PhantomData<O>,
 }
 
-impl Tally {
-    /// Counts a row whose line has been handed to the operating system.
-    pub fn settle(&mut self, outcome: Outcome) {
-        self.outcomes[outcome as usize] += 1;
+impl<O> Default for Tally<O> {
+    fn default() -> Self {
+        Self {
+            read: 0,
+            skipped: 0,
+            failed_earlier: 0,
+            near_holds: 0,
+            left: 0,
+            outcomes: [0; MOST_OUTCOMES],
+            of: PhantomData,
+        }
+    }
+}
+
+impl<O: Outcome> Tally<O> {
+    /// Counts a row whose line was handed to the operating system.
+    pub fn settle(&mut self, outcome: O) {
+        self.outcomes[Self::index(outcome)] += 1;
     }
 
-    /// Rows with this outcome, those included that an earlier run has left so.
+    fn index(outcome: O) -> usize {
+        O::ALL
+            .iter()
+            .position(|other| *other == outcome)
+            .expect("`Outcome::ALL` holds every outcome")
+    }
+
+    /// Returns the rows that this run gave this outcome.
     #[must_use]
-    pub fn in_all(&self, outcome: Outcome) -> u64 {
-        match outcome {
-            Outcome::Failed => self.of(outcome) + self.failed_earlier,
+    pub fn of(&self, outcome: O) -> u64 {
+        self.outcomes[Self::index(outcome)]
+    }
+
+    /// Returns the rows with this outcome, those included that an earlier run has left so.
+    #[must_use]
+    pub fn in_all(&self, outcome: O) -> u64 {
+        match outcome.standing() {
+            Standing::Failed => self.of(outcome) + self.failed_earlier,
             _ => self.of(outcome),
         }
     }
 
-    /// Rows that earlier runs have settled.
+    /// Returns the rows that this run has settled with a standing.
+    #[must_use]
+    pub fn standing(&self, standing: impl Fn(Standing) -> bool) -> u64 {
+        let outcomes = O::ALL.iter().copied();
+        let such = outcomes.filter(|outcome| standing(outcome.standing()));
+        such.map(|outcome| self.of(outcome)).sum()
+    }
+
+    /// Returns the rows that earlier runs have settled.
     #[must_use]
     pub fn known(&self) -> u64 {
         self.skipped + self.failed_earlier
     }
 
-    /// Rows that this run has given this outcome.
-    #[must_use]
-    pub fn of(&self, outcome: Outcome) -> u64 {
-        self.outcomes[outcome as usize]
-    }
-
-    /// Rows settled in this run.
+    /// Returns the rows settled in this run.
     #[must_use]
     pub fn settled(&self) -> u64 {
         self.outcomes.iter().sum()
     }
 
-    /// Whether every row that was read is accounted for, once.
+    /// Returns the rows settled in this run without a call.
+    #[must_use]
+    pub fn unsent(&self) -> u64 {
+        self.standing(Standing::is_unsent)
+    }
+
+    /// Returns whether every row that was read is counted once.
     #[must_use]
     pub fn adds_up(&self) -> bool {
         self.read == self.known() + self.settled() + self.left
     }
 
-    /// Whether a row needs attention or another run.
+    /// Returns whether a row needs attention or another run.
     #[must_use]
     pub fn has_undone(&self) -> bool {
-        let undone = [Outcome::Failed, Outcome::InDoubt, Outcome::Invalid];
-        self.near_holds > 0 || undone.into_iter().any(|outcome| self.in_all(outcome) > 0)
+        self.near_holds > 0 || self.failed_earlier > 0 || self.standing(Standing::is_undone) > 0
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::jobs::unlink::UnlinkOutcome;
 
     #[test]
     fn every_row_is_counted_once() {
@@ -78,20 +119,21 @@ mod tests {
             left: 1,
             ..Tally::default()
         };
-        for outcome in Outcome::ALL {
+        for outcome in UnlinkOutcome::ALL {
             assert!(!tally.adds_up());
-            tally.settle(outcome);
+            tally.settle(*outcome);
         }
         assert!(tally.adds_up());
         assert_eq!(tally.settled(), 7);
         assert!(tally.has_undone());
-        assert_eq!(tally.in_all(Outcome::Failed), 2);
+        assert_eq!(tally.in_all(UnlinkOutcome::Failed), 2);
+        assert_eq!(tally.unsent(), 2);
     }
 
     #[test]
-    fn what_needs_a_person_is_undone() {
+    fn rows_that_need_a_person_are_undone() {
         let mut tally = Tally::default();
-        tally.settle(Outcome::Held);
+        tally.settle(UnlinkOutcome::Held);
         assert!(!tally.has_undone());
         let near = Tally {
             near_holds: 1,

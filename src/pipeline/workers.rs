@@ -6,37 +6,43 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::{JoinError, JoinSet};
 
-use super::worker::{Context, Ended, Job, OpenRow, work};
+use super::context::Context;
+use super::job::Job;
+use super::open_row::OpenRow;
+use super::worker::{Assignment, Ended, work};
 use crate::admission::InFlightPermit;
-use crate::call::Unlink;
 use crate::results::{InFlight, RowLease};
 
-/// What serves one open row after another.
+/// A worker as its owner sees it.
 struct Worker {
-    /// The way to it.
-    jobs: mpsc::Sender<Job>,
-    /// The place of a row that is settled and not yet recorded.
-    place: Option<InFlightPermit>,
+    /// Takes one assignment at a time.
+    assignments: mpsc::Sender<Assignment>,
+    /// The permit of a row that is settled and not recorded yet.
+    permit: Option<InFlightPermit>,
 }
 
-/// One worker for every row that has been at work at once so far, and a slot of the side file for every row that can be.
+/// One worker for every row that was called at once so far, and a slot of the side file for every row that can be.
 ///
-/// Slots are used again oldest first. So the marks of the last thousand rows and more stand in the side file, and results
-/// that are cut behind our back, by a power failure or by hand, still meet the marks of the rows that they have lost.
-pub(crate) struct Workers<C> {
-    context: Arc<Context<C>>,
-    /// Workers run until the run drops them; one that ends early has panicked.
+/// Slots are used again oldest first. So the side file holds the marks of the last thousand rows and more, and results that
+/// lose their end, by a power failure or by hand, still meet the marks of the rows that they have lost.
+pub(super) struct Workers<J: Job> {
+    context: Arc<Context<J>>,
+    /// Workers run until they are dropped; one that ends early has panicked.
     tasks: JoinSet<()>,
     all: Vec<Worker>,
-    /// The last to come back is the first to go: its memory is at hand.
+    /// Used last in, first out: the memory of the last one is still in the cache.
     idle: Vec<usize>,
     free_slots: VecDeque<usize>,
-    ended: mpsc::Sender<Ended>,
+    ended: mpsc::Sender<Ended<J::Line>>,
 }
 
-impl<C: Unlink> Workers<C> {
-    /// Gets ready for at most `most` rows. What becomes of them is sent to `ended`.
-    pub(crate) fn new(context: Arc<Context<C>>, most: usize, ended: mpsc::Sender<Ended>) -> Self {
+impl<J: Job> Workers<J> {
+    /// Makes room for at most `most` rows, whose ends are sent to `ended`.
+    pub(super) fn new(
+        context: Arc<Context<J>>,
+        most: usize,
+        ended: mpsc::Sender<Ended<J::Line>>,
+    ) -> Self {
         let slots = context.in_flight.as_ref().map_or(most, InFlight::slots);
         Self {
             context,
@@ -49,9 +55,9 @@ impl<C: Unlink> Workers<C> {
     }
 
     /// Hands a row to a worker.
-    pub(crate) fn start(&mut self, open: Box<OpenRow>, queued: Option<OwnedSemaphorePermit>) {
+    pub(super) fn start(&mut self, open: Box<OpenRow>, queued: Option<OwnedSemaphorePermit>) {
         let worker = self.idle.pop().unwrap_or_else(|| self.add());
-        let held = RowLease {
+        let lease = RowLease {
             slot: self
                 .free_slots
                 .pop_front()
@@ -60,41 +66,49 @@ impl<C: Unlink> Workers<C> {
             identity: open.identity,
         };
         self.all[worker]
-            .jobs
-            .try_send(Job { open, held, queued })
-            .expect("a free worker waits for a job");
+            .assignments
+            .try_send(Assignment {
+                open,
+                lease,
+                queued,
+            })
+            .expect("an idle worker waits for an assignment");
     }
 
     fn add(&mut self) -> usize {
-        let (jobs, todo) = mpsc::channel(1);
+        let (assignments, received) = mpsc::channel(1);
         let context = Arc::clone(&self.context);
-        self.tasks.spawn(work(context, todo, self.ended.clone()));
-        self.all.push(Worker { jobs, place: None });
+        self.tasks
+            .spawn(work(context, received, self.ended.clone()));
+        self.all.push(Worker {
+            assignments,
+            permit: None,
+        });
         self.all.len() - 1
     }
 
-    /// Waits for a worker that panics. What it held stays taken.
-    pub(crate) async fn panicked(&mut self) -> Option<JoinError> {
+    /// Waits for a worker that panics. The places of its row stay taken.
+    pub(super) async fn panicked(&mut self) -> Option<JoinError> {
         self.tasks.join_next().await?.err()
     }
 
-    /// Keeps the place of a row's last call until the row is released.
-    pub(crate) fn keep(&mut self, held: RowLease, place: Option<InFlightPermit>) {
-        self.all[held.worker].place = place;
+    /// Keeps the permit of a row's last call until the row is released.
+    pub(super) fn keep(&mut self, lease: RowLease, permit: Option<InFlightPermit>) {
+        self.all[lease.worker].permit = permit;
     }
 
-    /// Takes the mark of a row back that is left as it was.
-    pub(crate) fn unmark(&self, held: RowLease) {
+    /// Takes back the mark of a row that is left as it was.
+    pub(super) fn unmark(&self, lease: RowLease) {
         if let Some(in_flight) = &self.context.in_flight {
-            // Failing that, the next run doubts one row more than it need.
-            let _ = in_flight.clear(held.slot);
+            // If that fails, the next run doubts one row more than it need.
+            let _ = in_flight.clear(lease.slot);
         }
     }
 
-    /// Frees what a row held.
-    pub(crate) fn release(&mut self, held: RowLease) {
-        self.free_slots.push_back(held.slot);
-        self.idle.push(held.worker);
-        self.all[held.worker].place = None;
+    /// Frees the places of a row.
+    pub(super) fn release(&mut self, lease: RowLease) {
+        self.free_slots.push_back(lease.slot);
+        self.idle.push(lease.worker);
+        self.all[lease.worker].permit = None;
     }
 }

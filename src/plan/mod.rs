@@ -25,12 +25,13 @@ pub use report::Plan;
 pub use survey::{Pool, Survey, Unusual};
 pub use take_over::take_over;
 
+use crate::aws::is_loopback;
 use crate::aws::{self, AwsCalls};
 use crate::cli::{Argument, PlanArgs, RunArgs};
+use crate::command_line::quoted;
 use crate::error::Error;
 use crate::guard::hold::{Fingerprint, HoldError, Holds};
 use crate::input::Input;
-use crate::jobs::unlink::{endpoint, is_loopback, quoted, tell_passed_over};
 use crate::report::notice;
 use crate::row::region_of;
 use crate::saved_quotas::Quotas;
@@ -65,8 +66,10 @@ pub async fn plan(
     } = args;
     let quotas = Quotas::path().filter(|_| !run.no_state);
     let mut settings = settle(run, command)?;
-    tell_passed_over(&settings);
-    let endpoint = endpoint(&settings).await?;
+    if let Some(warning) = settings.passed_over_warning() {
+        notice(&warning);
+    }
+    let endpoint = settings.endpoint().await?;
     if endpoint.as_deref().is_some_and(is_loopback) {
         settings.stays_local();
     }
@@ -79,14 +82,10 @@ pub async fn plan(
         .as_deref()
         .map(|path| Refused::create(path, &settings))
         .transpose()?;
-    let survey = Survey::of(
-        &settings,
-        holds.as_ref(),
-        |reader, row| match &mut refused {
-            Some(refused) => refused.take(reader, row),
-            None => Ok(()),
-        },
-    )?;
+    let survey = Survey::of(&settings, holds, |reader, row| match &mut refused {
+        Some(refused) => refused.take(reader, row),
+        None => Ok(()),
+    })?;
     refused.map(Refused::finish).transpose()?;
     let mut problems: Vec<String> = survey
         .pools
@@ -135,8 +134,8 @@ pub async fn plan(
         holds: !settings.guards.holds.is_empty(),
         now: SystemTime::now(),
         results: settings.results.as_ref().map(|to| to.path.clone()),
-        limit: settings.bounds.limit,
-        take_for: settings.bounds.take_for,
+        limit: settings.stop_rules.limit,
+        take_for: settings.stop_rules.take_for,
         sources: settings.sources.clone(),
         looked,
         problems,
@@ -169,7 +168,10 @@ fn settle(mut run: RunArgs, command: Vec<String>) -> Result<Settings, Error> {
 }
 
 /// The hold lists, and what a plan that is saved is to know of each.
-fn holds(settings: &Settings, is_saved: bool) -> Result<(Option<Holds>, Vec<Fingerprint>), Error> {
+fn holds(
+    settings: &Settings,
+    is_saved: bool,
+) -> Result<(Option<Arc<Holds>>, Vec<Fingerprint>), Error> {
     let paths = &settings.guards.holds;
     let unusable = |error: HoldError| Error::usage(error.to_string());
     if paths.is_empty() {
@@ -184,7 +186,7 @@ fn holds(settings: &Settings, is_saved: bool) -> Result<(Option<Holds>, Vec<Fing
     for warning in holds.news() {
         notice(&warning);
     }
-    Ok((Some(holds), found))
+    Ok((Some(Arc::new(holds)), found))
 }
 
 /// The command that is due next, and what it does.

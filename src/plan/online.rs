@@ -10,7 +10,7 @@ use super::survey::Survey;
 use crate::admission::Limits;
 use crate::call::Unlink;
 use crate::call::lookup::{Caller, Lookup, LookupError, LookupErrorKind, Pool};
-use crate::jobs::unlink::LookUps;
+use crate::guard::AdmittedLookups;
 use crate::settings::Guards;
 
 /// How often a question is asked that the service is too busy to answer.
@@ -58,7 +58,7 @@ pub(super) async fn look<C: Lookup + Unlink>(
             "it cannot be found out whose AWS credentials these are ({untold})"
         )),
     }
-    let look_ups = LookUps::new(Arc::clone(calls), limits);
+    let look_ups = AdmittedLookups::new(Arc::clone(calls), limits);
     for (id, rows) in &survey.pools {
         let told = match pool(&look_ups, id).await {
             Ok(pool) => {
@@ -101,7 +101,10 @@ fn wrong_account(caller: &Caller, guards: &Guards) -> Vec<String> {
         .collect()
 }
 
-async fn pool<C: Lookup + Unlink>(look_ups: &LookUps<C>, id: &str) -> Result<Pool, LookupError> {
+async fn pool<C: Lookup + Unlink>(
+    look_ups: &AdmittedLookups<C>,
+    id: &str,
+) -> Result<Pool, LookupError> {
     let mut pause = FIRST_PAUSE;
     for _ in 1..TRIES {
         match look_ups.pool(id).await {

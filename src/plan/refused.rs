@@ -7,9 +7,9 @@ use std::sync::{Mutex, PoisonError};
 use tempfile::NamedTempFile;
 
 use crate::error::{Error, Exit};
+use crate::exit_policy::unreadable;
 use crate::files;
 use crate::input::{self, Compression, Format, Reader};
-use crate::jobs::unlink::unreadable;
 use crate::row::InvalidRow;
 use crate::settings::Settings;
 

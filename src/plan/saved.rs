@@ -17,10 +17,10 @@ use crate::admission::Rate;
 use crate::cli::Argument;
 use crate::clock;
 use crate::error::Error;
+use crate::exit_policy::unreadable;
 use crate::files;
 use crate::guard::hold::Fingerprint;
 use crate::input::{Content, Fingerprints, Input, InputError};
-use crate::jobs::unlink::unreadable;
 use crate::settings::Settings;
 
 /// The version of the file's form. A reader refuses a later one.

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use super::repeats::{Place, Prefix, Repeats, Rows, SHOWN};
 use crate::error::Error;
+use crate::exit_policy::unreadable;
 use crate::guard::hold::{Hold, Holds, UserHashes};
 use crate::input::{self, InputError, Read, Reader};
-use crate::jobs::unlink::{peek, unreadable};
-use crate::results::{CompletedRows, Skipped};
-use crate::row::{FaultCode, Field, InvalidRow, Keyer, Kind, Position, region_of};
+use crate::jobs::unlink::UnlinkOutcome;
+use crate::row::{FaultCode, Field, InvalidRow, Kind, Position, region_of};
+use crate::scan::{Scan, Scanned};
 use crate::settings::Settings;
 
 /// What stands in the inputs, and what is left to do.
@@ -89,7 +90,7 @@ impl Survey {
     /// An input or the results cannot be read, or `refused` gives up.
     pub fn of(
         settings: &Settings,
-        holds: Option<&Holds>,
+        holds: Option<Arc<Holds>>,
         mut refused: impl FnMut(&mut Reader, Option<&InvalidRow>) -> Result<(), Error>,
     ) -> Result<Self, Error> {
         if settings.inputs.len() > Place::INPUTS {
@@ -98,8 +99,8 @@ impl Survey {
                 Place::INPUTS
             )));
         }
-        let (past, keyer) = peek(settings)?;
-        let mut count = Count::new(settings, past, keyer, holds)?;
+        let scan = settings.scan::<UnlinkOutcome>(holds)?;
+        let mut count = Count::new(settings, scan)?;
         for (number, input) in settings.inputs.iter().enumerate() {
             let failed = |error: InputError| unreadable(&error);
             let mut reader = input::open(input, &settings.input).map_err(failed)?;
@@ -110,16 +111,10 @@ impl Survey {
                 match reader.next().transpose().map_err(failed)? {
                     None => break,
                     Some(Read::Row(row)) => {
-                        let link = &row.link;
-                        let values = [
-                            &*link.identity_id,
-                            &link.identity_pool_id,
-                            &link.developer_provider_name,
-                            &link.developer_user_identifier,
-                        ];
+                        let values = Field::ALL.map(|field| row.link.get(field));
                         count.valid(Place::new(number, row.position.line), values);
                     }
-                    Some(Read::Invalid(row)) if count.is_done(&row) => {
+                    Some(Read::Invalid(row)) if count.scan.is_done_though_invalid(&row) => {
                         let values = Field::ALL.map(|field| row.link.get(field));
                         count.valid(Place::new(number, row.position.line), values);
                     }
@@ -158,13 +153,9 @@ impl Survey {
 }
 
 /// A survey under way.
-struct Count<'a> {
-    holds: Option<&'a Holds>,
+struct Count {
+    scan: Scan,
     survey: Survey,
-    past: CompletedRows,
-    keyer: Keyer,
-    /// Whether any row is known, so that it is worth looking.
-    knows: bool,
     seen: Rows,
     /// Rows to be called after which a run stops, and how many it has taken.
     limit: u64,
@@ -186,13 +177,8 @@ struct Group {
     taken: u64,
 }
 
-impl<'a> Count<'a> {
-    fn new(
-        settings: &Settings,
-        past: CompletedRows,
-        keyer: Keyer,
-        holds: Option<&'a Holds>,
-    ) -> Result<Self, Error> {
+impl Count {
+    fn new(settings: &Settings, scan: Scan) -> Result<Self, Error> {
         let mut key = [0; 16];
         getrandom::fill(&mut key).map_err(|error| {
             Error::usage(format!(
@@ -200,13 +186,10 @@ impl<'a> Count<'a> {
             ))
         })?;
         Ok(Self {
-            holds,
+            scan,
             survey: Survey::default(),
-            knows: past.done() > 0 || settings.results.as_ref().is_some_and(|to| to.skip_failed),
-            past,
-            keyer,
             seen: Rows::new(key),
-            limit: settings.bounds.limit.unwrap_or(u64::MAX),
+            limit: settings.stop_rules.limit.unwrap_or(u64::MAX),
             taken: 0,
             groups: Vec::new(),
             by_name: HashMap::new(),
@@ -217,24 +200,20 @@ impl<'a> Count<'a> {
     fn valid(&mut self, place: Place, values: [&str; 4]) {
         let [identity, pool, provider, user] = values;
         self.survey.rows += 1;
-        let known = if self.knows {
-            let key = self.keyer.key_of(values.map(str::as_bytes));
-            self.past.skips(key)
-        } else {
-            None
-        };
-        let hold = self.look_up(user, known.is_none());
+        let scanned = self.scan.values(values);
         let number = self.group(pool, provider);
         let group = &mut self.groups[number];
         group.rows += 1;
-        match (known, hold) {
-            (Some(Skipped::Done), _) => self.survey.already_done += 1,
-            (Some(Skipped::Failed), _) => self.survey.failed_earlier += 1,
-            (None, Some(hold)) => {
+        match scanned {
+            Scanned::Done => self.survey.already_done += 1,
+            Scanned::FailedEarlier => self.survey.failed_earlier += 1,
+            Scanned::Held(hold) => {
                 self.survey.held += 1;
                 self.survey.near_holds += u64::from(hold == Hold::Near);
+                self.count_held_by(user);
             }
-            (None, None) => {
+            // Pools that are not allowed are problems of the plan, each named once.
+            Scanned::Forbidden(_) | Scanned::ToDo => {
                 group.left += 1;
                 if self.taken < self.limit {
                     self.taken += 1;
@@ -242,32 +221,24 @@ impl<'a> Count<'a> {
                 }
             }
         }
-        self.seen.see(&group.prefix, user, identity, place);
+        let prefix = &self.groups[number].prefix;
+        self.seen.see(prefix, user, identity, place);
     }
 
-    /// Shows the hold lists a row's user; counts which of them hold a row that `counts`.
-    fn look_up(&mut self, user: &str, counts: bool) -> Option<Hold> {
-        let holds = self.holds?;
-        let user = UserHashes::of(user);
-        let hold = holds.see(&user)?;
-        for list in holds.held_by(&user).into_iter().filter(|_| counts) {
+    /// Counts a held row for each list that holds it.
+    fn count_held_by(&mut self, user: &str) {
+        let Some(holds) = self.scan.holds() else {
+            return;
+        };
+        for list in holds.held_by(&UserHashes::of(user)) {
             if self.survey.held_by.len() <= list {
                 self.survey.held_by.resize(list + 1, 0);
             }
             self.survey.held_by[list] += 1;
         }
-        Some(hold)
-    }
-
-    /// Returns whether an earlier run was told to call the row as it stands, and has.
-    fn is_done(&self, row: &InvalidRow) -> bool {
-        self.knows && row.is_unusual() && self.past.is_done(self.keyer.key(&row.link))
     }
 
     fn invalid(&mut self, row: InvalidRow) {
-        if !row.link.developer_user_identifier.is_empty() {
-            self.look_up(&row.link.developer_user_identifier, false);
-        }
         self.survey.rows += 1;
         self.survey.invalid += 1;
         if let FaultCode::Unusual(kind) = row.fault.code {
@@ -310,7 +281,7 @@ impl<'a> Count<'a> {
         let mut survey = self.survey;
         survey.valid = survey.rows - survey.invalid;
         survey.left = survey.valid - survey.already_done - survey.failed_earlier - survey.held;
-        survey.unmatched_holds = self.holds.map(Holds::unmatched);
+        survey.unmatched_holds = self.scan.holds().map(Holds::unmatched);
         for group in self.groups {
             survey.pools.entry(group.pool).or_default().add(Pool {
                 developer_provider_names: [group.provider].into(),

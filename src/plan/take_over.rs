@@ -10,7 +10,6 @@ use crate::cli::{Argument, Cli, RunArgs};
 use crate::error::Error;
 use crate::guard::hold::Fingerprint;
 use crate::input::{Content, Fingerprints, Input};
-use crate::jobs::unlink::endpoint;
 use crate::settings::{Mode, Settings};
 
 /// Options that are planned, and may all the same be given anew beside `--plan`: credentials have other names on another machine,
@@ -72,7 +71,7 @@ pub async fn take_over(
     run.beside = Some(path.to_owned());
     let mut settings = Settings::new(run, command)?;
     if settings.mode == Mode::Real {
-        let endpoint = endpoint(&settings).await?;
+        let endpoint = settings.endpoint().await?;
         if endpoint != saved.endpoint {
             let told = |endpoint: Option<String>| endpoint.unwrap_or_else(|| "AWS".to_owned());
             return Err(Error::usage(format!(

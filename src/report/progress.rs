@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime};
 
 use console::Term;
@@ -11,13 +10,13 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::Instant;
 
 use super::drawing::Drawing;
-use super::{
-    NoAnswer, Snapshot, Tally, counted, grouped, notice, spoken, time_of_day, warning, whole_rate,
-};
+use super::{counted, grouped, notice, spoken, time_of_day, warning, whole_rate};
 use crate::admission::{Blocked, CREDENTIALS_PAUSE, Rate};
+use crate::jobs::unlink::UnlinkOutcome;
+use crate::pipeline::{NoReply, Reading, Snapshot, Tally};
 use crate::signal::Stop;
 use crate::stderr;
-use crate::verdict::Outcome;
+use crate::verdict::Outcome as _;
 
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,15 +59,6 @@ pub struct Totals {
     pub concurrency: usize,
     /// Bound on one attempt, and so on the drain.
     pub timeout: Duration,
-}
-
-/// How far the inputs have been read. That is ahead of what was taken from them.
-#[derive(Debug, Default)]
-pub struct Reading {
-    /// Rows.
-    pub rows: AtomicU64,
-    /// Bytes of the files on disk that these rows take.
-    pub bytes: AtomicU64,
 }
 
 /// Shows a run while it goes on.
@@ -121,26 +111,26 @@ impl Progress {
     }
 
     /// Shows a moment of the run.
-    pub fn update(&mut self, now: &Snapshot) {
+    pub fn update(&mut self, now: &Snapshot<UnlinkOutcome>) {
         self.remember(now);
-        for line in &now.news {
+        for line in &now.notices {
             notice(line);
         }
         if now.stop != self.stop {
             self.stop = now.stop;
             warning(&self.stopping(now));
         }
-        if now.in_vain != self.in_vain {
+        if now.blocked != self.in_vain {
             let text = in_vain(
                 self.in_vain.as_ref(),
-                now.in_vain.as_ref(),
-                now.no_answer.as_ref(),
+                now.blocked.as_ref(),
+                now.no_reply.as_ref(),
             );
-            match now.in_vain {
+            match now.blocked {
                 Some(_) => warning(&text),
                 None => notice(&text),
             }
-            self.in_vain.clone_from(&now.in_vain);
+            self.in_vain.clone_from(&now.blocked);
         }
         self.warn_of_nothing(&now.tally);
         self.warn_of_invalid(&now.tally);
@@ -170,13 +160,14 @@ impl Progress {
     }
 
     /// Warns once, when there are enough answers to tell, if most of them say that there is nothing to unlink.
-    fn warn_of_nothing(&mut self, tally: &Tally) {
-        let answered = tally.settled() - tally.of(Outcome::Invalid) - tally.of(Outcome::Held);
+    fn warn_of_nothing(&mut self, tally: &Tally<UnlinkOutcome>) {
+        let answered =
+            tally.settled() - tally.of(UnlinkOutcome::Invalid) - tally.of(UnlinkOutcome::Held);
         if self.judged || answered < TELLING {
             return;
         }
         self.judged = true;
-        let nothing = tally.of(Outcome::NotLinked);
+        let nothing = tally.of(UnlinkOutcome::NotLinked);
         if nothing * 2 > answered {
             notice(&format!(
                 "Warning: {nothing} of the first {answered} answers say that there is nothing to unlink. A wrong pool or \
@@ -186,12 +177,12 @@ impl Progress {
     }
 
     /// Warns once, when there are enough rows to tell, if most of them are invalid.
-    fn warn_of_invalid(&mut self, tally: &Tally) {
+    fn warn_of_invalid(&mut self, tally: &Tally<UnlinkOutcome>) {
         if self.first_rows_judged || tally.read < TELLING_ROWS {
             return;
         }
         self.first_rows_judged = true;
-        let invalid = tally.of(Outcome::Invalid);
+        let invalid = tally.of(UnlinkOutcome::Invalid);
         if invalid * 2 > tally.read {
             notice(&format!(
                 "Warning: {invalid} of the first {read} rows are invalid. A wrong delimiter, encoding or column looks like \
@@ -201,7 +192,7 @@ impl Progress {
         }
     }
 
-    fn stopping(&self, now: &Snapshot) -> String {
+    fn stopping(&self, now: &Snapshot<UnlinkOutcome>) -> String {
         match (now.stop, now.in_flight) {
             (Stop::Abort, _) => "Stopping at once.".to_owned(),
             (Stop::Finish, _) => "Time is up: no more rows are begun.".to_owned(),
@@ -214,7 +205,7 @@ impl Progress {
         }
     }
 
-    fn remember(&mut self, now: &Snapshot) {
+    fn remember(&mut self, now: &Snapshot<UnlinkOutcome>) {
         self.recent
             .push_back((now.elapsed, now.tally.settled(), now.calls));
         while self
@@ -239,7 +230,7 @@ impl Progress {
     }
 
     /// Rows dealt with, and how many there are: exactly once all are read, before that as far as the bytes tell.
-    fn extent(&self, now: &Snapshot) -> (u64, Option<u64>) {
+    fn extent(&self, now: &Snapshot<UnlinkOutcome>) -> (u64, Option<u64>) {
         let done = now.tally.settled() + now.tally.known();
         let read = now.tally.read;
         let total = match self.totals.bytes {
@@ -248,8 +239,9 @@ impl Progress {
             Some(bytes) => Totals::estimate(bytes, &self.totals.reading).map(|rows| rows.max(read)),
             _ => None,
         };
-        let uncalled =
-            now.tally.known() + now.tally.of(Outcome::Invalid) + now.tally.of(Outcome::Held);
+        let uncalled = now.tally.known()
+            + now.tally.of(UnlinkOutcome::Invalid)
+            + now.tally.of(UnlinkOutcome::Held);
         let limited = self.totals.limit.map(|limit| limit + uncalled);
         match (total, limited) {
             (Some(total), Some(limited)) => (done, Some(total.min(limited))),
@@ -258,7 +250,7 @@ impl Progress {
     }
 
     /// As much of it as `columns` hold, in whole parts.
-    fn line_within(&self, now: &Snapshot, columns: usize) -> String {
+    fn line_within(&self, now: &Snapshot<UnlinkOutcome>, columns: usize) -> String {
         let mut parts = self.parts(now);
         while parts.len() > 1 && joined(&parts).chars().count() > columns {
             parts.pop();
@@ -267,7 +259,7 @@ impl Progress {
     }
 
     /// What is told of a moment. What matters least comes last: a narrow screen leaves it out.
-    fn parts(&self, now: &Snapshot) -> Vec<String> {
+    fn parts(&self, now: &Snapshot<UnlinkOutcome>) -> Vec<String> {
         let (done, total) = self.extent(now);
         let (rows_now, calls_now) = self.speed();
         let mut rows = grouped(done);
@@ -277,10 +269,10 @@ impl Progress {
             let _ = write!(rows, " of {about}{}", grouped(total));
         }
         let mut parts = vec![rows];
-        let is_well = |outcome: &Outcome| {
+        let is_well = |outcome: &UnlinkOutcome| {
             !matches!(
                 outcome,
-                Outcome::Failed | Outcome::InDoubt | Outcome::Invalid
+                UnlinkOutcome::Failed | UnlinkOutcome::InDoubt | UnlinkOutcome::Invalid
             )
         };
         let told = |outcome| {
@@ -289,7 +281,8 @@ impl Progress {
                 &outcome.as_str().replace('_', " "),
             )
         };
-        let (well, unwell): (Vec<_>, Vec<_>) = Outcome::ALL.into_iter().partition(is_well);
+        let (well, unwell): (Vec<_>, Vec<_>) =
+            UnlinkOutcome::ALL.iter().copied().partition(is_well);
         parts.extend(unwell.into_iter().filter_map(told));
         let left = total.map_or(0, |total| total.saturating_sub(done));
         if left > 0 && rows_now > 0.0 && now.stop == Stop::Go {
@@ -314,10 +307,10 @@ impl Progress {
     }
 
     /// What keeps the run from going faster.
-    fn held_back_by(&self, now: &Snapshot) -> Option<&'static str> {
+    fn held_back_by(&self, now: &Snapshot<UnlinkOutcome>) -> Option<&'static str> {
         if now.stop != Stop::Go {
             None
-        } else if let Some(vain) = &now.in_vain {
+        } else if let Some(vain) = &now.blocked {
             Some(match vain {
                 Blocked::Credentials => "limit: credentials",
                 Blocked::Region(_) => "limit: no answer",
@@ -341,7 +334,7 @@ impl Progress {
     }
 
     /// Whether calls have ended lately, and none of them has settled a row.
-    fn calls_settle_nothing(&self, now: &Snapshot) -> bool {
+    fn calls_settle_nothing(&self, now: &Snapshot<UnlinkOutcome>) -> bool {
         self.recent.front().is_some_and(|oldest| {
             let ended = (now.calls - oldest.2).saturating_sub(now.in_flight as u64);
             now.tally.settled() == oldest.1 && ended >= TELLING_RETRIES
@@ -350,22 +343,18 @@ impl Progress {
 }
 
 /// What is said when calling is in vain from now on, or no more.
-fn in_vain(
-    before: Option<&Blocked>,
-    now: Option<&Blocked>,
-    no_answer: Option<&NoAnswer>,
-) -> String {
+fn in_vain(before: Option<&Blocked>, now: Option<&Blocked>, no_reply: Option<&NoReply>) -> String {
     match (before, now) {
         (_, Some(Blocked::Credentials)) => format!(
             "The AWS credentials have expired. Renew them and this run goes on: they are tried every {}.",
             spoken(CREDENTIALS_PAUSE)
         ),
         (_, Some(Blocked::Region(region))) => {
-            let who = no_answer.map_or(String::new(), |NoAnswer { host, how, .. }| {
+            let who = no_reply.map_or(String::new(), |NoReply { host, how, .. }| {
                 host.as_ref()
                     .map_or_else(|| format!(" ({how})"), |host| format!(" ({host}: {how})"))
             });
-            let until = no_answer.and_then(|no_answer| no_answer.until);
+            let until = no_reply.and_then(|no_reply| no_reply.until);
             let until = until.map_or(String::new(), |until| {
                 format!(" until {}", time_of_day(until, SystemTime::now()))
             });
@@ -422,7 +411,7 @@ mod tests {
         Progress::new(Style::None, totals)
     }
 
-    fn snapshot(tally: Tally) -> Snapshot {
+    fn snapshot(tally: Tally<UnlinkOutcome>) -> Snapshot<UnlinkOutcome> {
         Snapshot {
             tally,
             elapsed: Duration::ZERO,
@@ -432,11 +421,11 @@ mod tests {
             wanted_in_flight: 0.0,
             queued: 0,
             throttled_to: None,
-            in_vain: None,
-            no_answer: None,
+            blocked: None,
+            no_reply: None,
             all_read: false,
             stop: Stop::Go,
-            news: Vec::new(),
+            notices: Vec::new(),
         }
     }
 
@@ -464,10 +453,10 @@ mod tests {
         (tally.read, tally.skipped) = (9000, 8000);
         let mut now = snapshot(tally);
         for _ in 0..4 {
-            now.tally.settle(Outcome::Failed);
+            now.tally.settle(UnlinkOutcome::Failed);
             progress.update(&now);
             for _ in 0..9 {
-                now.tally.settle(Outcome::Unlinked);
+                now.tally.settle(UnlinkOutcome::Unlinked);
             }
             now.elapsed += Duration::from_secs(1);
             now.calls += 10;
@@ -513,20 +502,20 @@ mod tests {
         let vain = Blocked::Region("us-east-1".to_owned());
         let at = |text| humantime::parse_rfc3339(text).expect("a time");
         let until = at("2031-05-04T14:35:59Z");
-        let mut no_answer = NoAnswer {
+        let mut no_reply = NoReply {
             host: Some("localhost:4000".to_owned()),
             how: "connection refused",
             until: Some(until),
         };
-        let told = |no_answer: &NoAnswer| in_vain(None, Some(&vain), Some(no_answer));
+        let told = |no_reply: &NoReply| in_vain(None, Some(&vain), Some(no_reply));
         assert_eq!(
-            told(&no_answer),
+            told(&no_reply),
             "No answer from us-east-1 (localhost:4000: connection refused). It is tried again until 2031-05-04 14:35 UTC; no \
              row fails for it."
         );
-        (no_answer.host, no_answer.until) = (None, None);
+        (no_reply.host, no_reply.until) = (None, None);
         assert_eq!(
-            told(&no_answer),
+            told(&no_reply),
             "No answer from us-east-1 (connection refused). It is tried again; no row fails for it."
         );
         assert_eq!(time_of_day(until, at("2031-05-04T00:00:00Z")), "14:35 UTC");
@@ -534,7 +523,7 @@ mod tests {
         let progress = shown(totals(None, None, Rate::PerSecond(10.0)));
         let mut now = snapshot(Tally::default());
         // All rows are at work, and the rate holds none of them back.
-        (now.all_read, now.in_vain) = (true, Some(vain));
+        (now.all_read, now.blocked) = (true, Some(vain));
         assert_eq!(progress.held_back_by(&now), Some("limit: no answer"));
     }
 
@@ -565,7 +554,7 @@ mod tests {
             progress.update(&now);
             assert_eq!(progress.held_back_by(&now), Some(told), "{calls}");
         }
-        now.tally.settle(Outcome::Unlinked);
+        now.tally.settle(UnlinkOutcome::Unlinked);
         progress.update(&now);
         assert_eq!(progress.held_back_by(&now), Some("limit: rate"));
     }

@@ -8,10 +8,12 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use tracing::Level;
 
-use super::{Tally, counted, grouped, log, paced, spoken, write_safely};
+use super::{counted, grouped, log, paced, spoken, write_safely};
 use crate::error::{Error, Exit};
+use crate::jobs::unlink::UnlinkOutcome;
+use crate::pipeline::Tally;
 use crate::terminal::{is_one_screen, printable, printable_json};
-use crate::verdict::Outcome;
+use crate::verdict::Outcome as _;
 
 /// Everything that the end of a run tells.
 #[derive(Debug, Clone)]
@@ -23,7 +25,7 @@ pub struct Report {
     /// The results file, if one was written.
     pub results: Option<PathBuf>,
     /// What was counted.
-    pub tally: Tally,
+    pub tally: Tally<UnlinkOutcome>,
     /// Attempts started.
     pub calls: u64,
     /// Attempts answered with "too many".
@@ -116,16 +118,6 @@ pub fn unmatched(lines: u64) -> String {
     format!("{lines} of the hold lists {matches} no row of the input.")
 }
 
-/// The exit code of a run that read all its input.
-#[must_use]
-pub fn conclusion(tally: &Tally, not_linked_fails: bool) -> Exit {
-    if tally.has_undone() || (not_linked_fails && tally.of(Outcome::NotLinked) > 0) {
-        Exit::NotAllDone
-    } else {
-        Exit::Done
-    }
-}
-
 /// The same, as scripts read it.
 #[derive(Serialize)]
 struct Quota<'a> {
@@ -152,8 +144,8 @@ impl Serialize for Report {
         map.serialize_entry("results", &results)?;
         map.serialize_entry("rows", &tally.read)?;
         map.serialize_entry("skipped", &tally.skipped)?;
-        for outcome in Outcome::ALL {
-            map.serialize_entry(outcome.as_str(), &tally.in_all(outcome))?;
+        for outcome in UnlinkOutcome::ALL {
+            map.serialize_entry(outcome.as_str(), &tally.in_all(*outcome))?;
         }
         map.serialize_entry("left", &tally.left)?;
         map.serialize_entry("near_holds", &tally.near_holds)?;
@@ -287,19 +279,19 @@ impl Report {
                     "done in an earlier run"
                 },
             ),
-            (tally.of(Outcome::Unlinked), "unlinked", ""),
+            (tally.of(UnlinkOutcome::Unlinked), "unlinked", ""),
             (
-                tally.of(Outcome::NotLinked),
+                tally.of(UnlinkOutcome::NotLinked),
                 "not linked",
                 "there was nothing to unlink",
             ),
             (
-                tally.of(Outcome::UnlinkedReplyLost),
+                tally.of(UnlinkOutcome::UnlinkedReplyLost),
                 "unlinked, reply lost",
                 "an attempt got no reply, and a later one found nothing to unlink",
             ),
             (
-                tally.of(Outcome::Failed),
+                tally.of(UnlinkOutcome::Failed),
                 "failed",
                 "error_code and error_message in the results tell why",
             ),
@@ -309,17 +301,17 @@ impl Report {
                 "in an earlier run; --skip-failed leaves them alone",
             ),
             (
-                tally.of(Outcome::InDoubt),
+                tally.of(UnlinkOutcome::InDoubt),
                 "in doubt",
                 "may or may not be unlinked; the next run tells",
             ),
-            (tally.of(Outcome::Invalid), "invalid", "never sent"),
+            (tally.of(UnlinkOutcome::Invalid), "invalid", "never sent"),
         ] {
             if rows > 0 {
                 line(rows, name, note);
             }
         }
-        match tally.of(Outcome::Held) - tally.near_holds {
+        match tally.of(UnlinkOutcome::Held) - tally.near_holds {
             0 if self.holds && tally.near_holds == 0 => {
                 line(0, "held", "no row read is of a user on the hold list");
             }

@@ -12,7 +12,7 @@ use super::key_set::{Gathered, KeySet};
 use super::side_file::{LeftBehind, Mark, Origin};
 use super::{LOCAL, OpenError, Settings, from_start, random_key};
 use crate::row::{Field, Keyer, RowKey};
-use crate::verdict::Outcome;
+use crate::verdict::Standing;
 
 /// Why a run leaves a row alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,11 +48,21 @@ const LONGEST_TAIL: u64 = 16 * 1024 * 1024;
 /// No line of a called row takes fewer bytes: times, outcome and run take most of these alone.
 const SHORT_LINE: u64 = 100;
 
+/// Returns the standing of the outcome of this name.
+pub(super) type StandingOf = fn(&[u8]) -> Option<Standing>;
+
+/// What makes rows of lines: their keys, and the job's outcomes.
+#[derive(Clone, Copy)]
+pub(super) struct LineReader<'a> {
+    pub(super) keyer: &'a Keyer,
+    pub(super) standing_of: StandingOf,
+}
+
 /// One line, as far as the next run needs it.
 struct PastLine<'a> {
     key: RowKey,
     run_id: Cow<'a, [u8]>,
-    outcome: Outcome,
+    standing: Standing,
     /// Where the line begins, in bytes.
     at: u64,
 }
@@ -161,15 +171,15 @@ impl CompletedRows {
         file: &File,
         format: Format,
         settings: &Settings,
-        keyer: &Keyer,
+        lines: LineReader<'_>,
         left: LeftBehind,
     ) -> Result<Self, OpenError> {
         let failed = |error| OpenError::Io(settings.path.clone(), error);
-        let lines = file.metadata().map_err(failed)?.len() / SHORT_LINE;
-        let done = Gathered::with_room_for(usize::try_from(lines).unwrap_or(0));
+        let most = file.metadata().map_err(failed)?.len() / SHORT_LINE;
+        let done = Gathered::with_room_for(usize::try_from(most).unwrap_or(0));
         let bytes = from_start(file).map_err(failed)?;
         let past =
-            Self::scan(done, bytes, format, settings, keyer, left).map_err(
+            Self::scan(done, bytes, format, settings, lines, left).map_err(
                 |error| match error {
                     ScanError::Io(error) => OpenError::Io(settings.path.clone(), error),
                     ScanError::Foreign(why) | ScanError::OnlyHeader(why) => {
@@ -177,7 +187,11 @@ impl CompletedRows {
                     }
                 },
             )?;
-        if format != Format::Jsonl && past.cuts_off_lines(file, settings).map_err(failed)? {
+        if format != Format::Jsonl
+            && past
+                .cuts_off_lines(file, settings, lines.standing_of)
+                .map_err(failed)?
+        {
             let why = format!(
                 "behind its byte {} a quote is never closed, and whole lines stand after it; mend it, or name another --results",
                 past.length
@@ -188,7 +202,12 @@ impl CompletedRows {
     }
 
     /// Whether what would be cut off as a torn last line holds whole lines: then it was not torn but damaged.
-    fn cuts_off_lines(&self, mut file: &File, settings: &Settings) -> io::Result<bool> {
+    fn cuts_off_lines(
+        &self,
+        mut file: &File,
+        settings: &Settings,
+        standing_of: StandingOf,
+    ) -> io::Result<bool> {
         let columns = COLUMNS.len() + settings.carry.len();
         // No line that broke off is so long, and what is not read might be lines.
         if file.metadata()?.len().saturating_sub(self.length) > LONGEST_TAIL {
@@ -208,7 +227,7 @@ impl CompletedRows {
             if line.ends_with(b"\n")
                 && read.is_ok_and(|read| read)
                 && record.len() == columns
-                && record.get(7).and_then(Outcome::named).is_some()
+                && record.get(7).and_then(standing_of).is_some()
             {
                 return Ok(true);
             }
@@ -222,7 +241,7 @@ impl CompletedRows {
         bytes: impl Read,
         format: Format,
         settings: &Settings,
-        keyer: &Keyer,
+        lines: LineReader<'_>,
         mut left: LeftBehind,
     ) -> Result<Self, ScanError> {
         let mut past = Self::default();
@@ -236,16 +255,16 @@ impl CompletedRows {
             if marked.contains(&line.key) {
                 marks.retain(|mark| mark.key != line.key || !line.follows(mark.since));
             }
-            if line.outcome.is_done() {
+            if line.standing == Standing::Done {
                 done.push(line.key);
             }
             past.learn(&line, settings.skip_failed);
         };
         let scanned = match format {
             Format::Csv | Format::SpreadsheetCsv => {
-                scan_csv(bytes, format, &settings.carry, keyer, &mut learn)
+                scan_csv(bytes, format, &settings.carry, lines, &mut learn)
             }
-            Format::Jsonl => scan_jsonl(bytes, keyer, &mut learn),
+            Format::Jsonl => scan_jsonl(bytes, lines, &mut learn),
         };
         let length = match scanned {
             // Nothing was recorded, so that nothing is lost. Marks go by the place where the lines begin.
@@ -280,11 +299,11 @@ impl CompletedRows {
         if !self.failed.is_empty() {
             self.failed.remove(&line.key);
         }
-        match line.outcome {
-            Outcome::Failed if skip_failed => {
+        match line.standing {
+            Standing::Failed if skip_failed => {
                 self.failed.insert(line.key);
             }
-            Outcome::InDoubt => {
+            Standing::InDoubt => {
                 self.doubts.insert(line.key);
             }
             _ => {}
@@ -309,7 +328,7 @@ fn scan_csv(
     mut bytes: impl Read,
     format: Format,
     carry: &[String],
-    keyer: &Keyer,
+    lines: LineReader<'_>,
     learn: &mut impl FnMut(PastLine<'_>),
 ) -> Result<u64, ScanError> {
     let whole_header = format.header(carry);
@@ -380,7 +399,7 @@ fn scan_csv(
             };
             return broken.map_or(Ok(length), |why| Err(ScanError::Foreign(why)));
         }
-        match csv_line(&record, format, expected.len(), position.0, keyer) {
+        match csv_line(&record, format, expected.len(), position.0, lines) {
             Some(line) => learn(line),
             None => {
                 broken.get_or_insert_with(|| format!("line {} is no result", position.1));
@@ -404,14 +423,14 @@ fn csv_line<'r>(
     format: Format,
     columns: usize,
     at: u64,
-    keyer: &Keyer,
+    lines: LineReader<'_>,
 ) -> Option<PastLine<'r>> {
     let fields = [3, 4, 5, 6].map(|column| format.plain(record.get(column).unwrap_or_default()));
-    let outcome = Outcome::named(record.get(7)?)?;
+    let standing = (lines.standing_of)(record.get(7)?)?;
     (record.len() == columns).then(|| PastLine {
-        key: keyer.key_of(fields),
+        key: lines.keyer.key_of(fields),
         run_id: Cow::Borrowed(record.get(RUN_ID).unwrap_or_default()),
-        outcome,
+        standing,
         at,
     })
 }
@@ -473,7 +492,7 @@ struct JsonPast<'a> {
 
 fn scan_jsonl(
     bytes: impl Read,
-    keyer: &Keyer,
+    lines: LineReader<'_>,
     learn: &mut impl FnMut(PastLine<'_>),
 ) -> Result<u64, ScanError> {
     let mut reader = BufReader::with_capacity(256 * 1024, bytes);
@@ -492,7 +511,7 @@ fn scan_jsonl(
             };
         }
         if !line.trim_ascii().is_empty() {
-            let Some(line) = json_line(&line, at, keyer) else {
+            let Some(line) = json_line(&line, at, lines) else {
                 return Err(ScanError::Foreign(format!("line {number} is no result")));
             };
             learn(line);
@@ -505,7 +524,7 @@ fn scan_jsonl(
 /// How every line begins; by it a torn first line is known.
 const JSON_BEGIN: &[u8] = br#"{"row":"#;
 
-fn json_line<'l>(line: &'l [u8], at: u64, keyer: &Keyer) -> Option<PastLine<'l>> {
+fn json_line<'l>(line: &'l [u8], at: u64, lines: LineReader<'_>) -> Option<PastLine<'l>> {
     let line: JsonPast<'l> = serde_json::from_slice(line).ok()?;
     let value = |field| match field {
         Field::IdentityId => line.identity_id.as_deref(),
@@ -514,8 +533,10 @@ fn json_line<'l>(line: &'l [u8], at: u64, keyer: &Keyer) -> Option<PastLine<'l>>
         Field::DeveloperUserIdentifier => line.developer_user_identifier.as_deref(),
     };
     Some(PastLine {
-        key: keyer.key_of(Field::ALL.map(|field| value(field).unwrap_or_default().as_bytes())),
-        outcome: Outcome::named(line.outcome.as_bytes())?,
+        key: lines
+            .keyer
+            .key_of(Field::ALL.map(|field| value(field).unwrap_or_default().as_bytes())),
+        standing: (lines.standing_of)(line.outcome.as_bytes())?,
         run_id: match line.run_id {
             Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
             Cow::Owned(text) => Cow::Owned(text.into_bytes()),

@@ -4,9 +4,10 @@ use std::time::{Duration, SystemTime};
 use proptest::prelude::*;
 
 use super::*;
+use crate::jobs::unlink::UnlinkOutcome;
 use crate::results::Entry;
 use crate::row::{Carried, Link, Position};
-use crate::verdict::ReplyDetails;
+use crate::verdict::{Outcome as _, ReplyDetails};
 
 const KEYER: [u8; 16] = [3; 16];
 
@@ -28,7 +29,7 @@ fn settings(format: Format, carry: &[&str], skip_failed: bool) -> Settings {
     }
 }
 
-fn entry(user: &str, outcome: Outcome, carried: Vec<Carried>) -> Entry {
+fn entry(user: &str, outcome: UnlinkOutcome, carried: Vec<Carried>) -> Entry<UnlinkOutcome> {
     Entry {
         position: Position {
             source: "people.csv".into(),
@@ -53,7 +54,7 @@ fn entry(user: &str, outcome: Outcome, carried: Vec<Carried>) -> Entry {
     }
 }
 
-fn file_of(format: Format, entries: &[Entry], carry: &[&str]) -> Vec<u8> {
+fn file_of(format: Format, entries: &[Entry<UnlinkOutcome>], carry: &[&str]) -> Vec<u8> {
     let settings = settings(format, carry, false);
     let mut bytes = format.header(&settings.carry);
     format.write(entries, "run-1", &settings.carry, &mut bytes);
@@ -73,6 +74,13 @@ fn scan(
     scan_with(left, format, bytes, skip_failed)
 }
 
+fn line_reader(keyer: &Keyer) -> LineReader<'_> {
+    LineReader {
+        keyer,
+        standing_of: |name| UnlinkOutcome::named(name).map(UnlinkOutcome::standing),
+    }
+}
+
 fn scan_with(
     left: LeftBehind,
     format: Format,
@@ -85,7 +93,7 @@ fn scan_with(
         bytes,
         format,
         &settings,
-        &Keyer::new(KEYER),
+        line_reader(&Keyer::new(KEYER)),
         left,
     )
     .map_err(|error| match error {
@@ -95,7 +103,7 @@ fn scan_with(
 }
 
 fn key(user: &str) -> RowKey {
-    Keyer::new(KEYER).key(&entry(user, Outcome::Failed, Vec::new()).link)
+    Keyer::new(KEYER).key(&entry(user, UnlinkOutcome::Failed, Vec::new()).link)
 }
 
 /// Text with everything that could end a line or a field early.
@@ -111,8 +119,8 @@ fn any_format() -> impl Strategy<Value = Format> {
     prop::sample::select(vec![Format::Csv, Format::SpreadsheetCsv, Format::Jsonl])
 }
 
-fn any_outcome() -> impl Strategy<Value = Outcome> {
-    prop::sample::select(Outcome::ALL.to_vec())
+fn any_outcome() -> impl Strategy<Value = UnlinkOutcome> {
+    prop::sample::select(UnlinkOutcome::ALL.to_vec())
 }
 
 proptest! {
@@ -135,7 +143,7 @@ proptest! {
         prop_assert_eq!(past.length, kept as u64);
         let kept_rows = &rows[..lines.saturating_sub(1)];
         for (user, _) in &rows {
-            let done = kept_rows.iter().any(|(other, outcome)| other == user && outcome.is_done());
+            let done = kept_rows.iter().any(|(other, outcome)| other == user && outcome.standing() == Standing::Done);
             prop_assert_eq!(past.skips(key(user)), done.then_some(Skipped::Done));
         }
     }
@@ -144,7 +152,7 @@ proptest! {
     fn any_content_is_read_back_as_it_was_written(
         user in any_text(), message in any_text(), carried in any_text(), format in any_format(),
     ) {
-        let mut written = entry(&user, Outcome::Failed, vec![Carried::Text(carried.clone())]);
+        let mut written = entry(&user, UnlinkOutcome::Failed, vec![Carried::Text(carried.clone())]);
         written.facts.message = Some(message.clone());
         let bytes = file_of(format, &[written], &["ticket"]);
         let read = match format {
@@ -167,7 +175,7 @@ proptest! {
 
     #[test]
     fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200), format in any_format()) {
-        let mut file = file_of(format, &[entry("u", Outcome::Unlinked, vec![])], &[]);
+        let mut file = file_of(format, &[entry("u", UnlinkOutcome::Unlinked, vec![])], &[]);
         file.extend(bytes);
         if let Ok(past) = scan(format, &file, false, vec![]) {
             prop_assert!(past.length <= file.len() as u64);
@@ -178,16 +186,16 @@ proptest! {
 #[test]
 fn the_last_outcome_decides_but_done_is_done() {
     let entries = [
-        entry("failed then done", Outcome::Failed, vec![]),
-        entry("failed then done", Outcome::Unlinked, vec![]),
-        entry("done then failed", Outcome::NotLinked, vec![]),
-        entry("done then failed", Outcome::Failed, vec![]),
-        entry("failed", Outcome::Failed, vec![]),
-        entry("in doubt", Outcome::InDoubt, vec![]),
-        entry("failed then in doubt", Outcome::Failed, vec![]),
-        entry("failed then in doubt", Outcome::InDoubt, vec![]),
-        entry("invalid", Outcome::Invalid, vec![]),
-        entry("held", Outcome::Held, vec![]),
+        entry("failed then done", UnlinkOutcome::Failed, vec![]),
+        entry("failed then done", UnlinkOutcome::Unlinked, vec![]),
+        entry("done then failed", UnlinkOutcome::NotLinked, vec![]),
+        entry("done then failed", UnlinkOutcome::Failed, vec![]),
+        entry("failed", UnlinkOutcome::Failed, vec![]),
+        entry("in doubt", UnlinkOutcome::InDoubt, vec![]),
+        entry("failed then in doubt", UnlinkOutcome::Failed, vec![]),
+        entry("failed then in doubt", UnlinkOutcome::InDoubt, vec![]),
+        entry("invalid", UnlinkOutcome::Invalid, vec![]),
+        entry("held", UnlinkOutcome::Held, vec![]),
     ];
     for format in [Format::Csv, Format::Jsonl] {
         let bytes = file_of(format, &entries, &[]);
@@ -215,10 +223,14 @@ fn the_last_outcome_decides_but_done_is_done() {
 
 #[test]
 fn a_row_in_flight_is_in_doubt_until_a_later_line_tells() {
-    let before = file_of(Format::Csv, &[entry("u", Outcome::Failed, vec![])], &[]);
+    let before = file_of(
+        Format::Csv,
+        &[entry("u", UnlinkOutcome::Failed, vec![])],
+        &[],
+    );
     let entries = [
-        entry("u", Outcome::Failed, vec![]),
-        entry("u", Outcome::Failed, vec![]),
+        entry("u", UnlinkOutcome::Failed, vec![]),
+        entry("u", UnlinkOutcome::Failed, vec![]),
     ];
     let after = file_of(Format::Csv, &entries, &[]);
     let mark = |since: usize| {
@@ -236,7 +248,11 @@ fn a_row_in_flight_is_in_doubt_until_a_later_line_tells() {
     assert!(!in_doubt(&after, before.len()), "a line since");
     assert!(in_doubt(&[], 0), "the results are gone");
 
-    let done = file_of(Format::Csv, &[entry("u", Outcome::Unlinked, vec![])], &[]);
+    let done = file_of(
+        Format::Csv,
+        &[entry("u", UnlinkOutcome::Unlinked, vec![])],
+        &[],
+    );
     assert!(
         !in_doubt(&done, done.len()),
         "a done row needs no other run"
@@ -246,7 +262,7 @@ fn a_row_in_flight_is_in_doubt_until_a_later_line_tells() {
 #[test]
 fn marks_are_heeded_only_where_the_lines_behind_their_origin_are_of_their_run() {
     let entries: Vec<_> = ["a", "b", "c"]
-        .map(|user| entry(user, Outcome::Failed, vec![]))
+        .map(|user| entry(user, UnlinkOutcome::Failed, vec![]))
         .into();
     for format in [Format::Csv, Format::SpreadsheetCsv, Format::Jsonl] {
         let ends: Vec<_> = (0..=3)
@@ -289,7 +305,7 @@ fn marks_are_heeded_only_where_the_lines_behind_their_origin_are_of_their_run() 
 fn a_line_behind_a_carriage_return_follows_it() {
     let file = |n: usize| {
         let entries: Vec<_> = (0..n)
-            .map(|_| entry("u", Outcome::Failed, vec![]))
+            .map(|_| entry("u", UnlinkOutcome::Failed, vec![]))
             .collect();
         String::from_utf8(file_of(Format::Csv, &entries, &[])).expect("it is text")
     };
@@ -320,11 +336,15 @@ fn what_is_no_results_file_is_refused() {
     assert!(refused(Format::Jsonl, b"people").contains("begin"));
     assert!(refused(Format::Jsonl, b"\n\npeople").contains("begin"));
 
-    let mut broken = file_of(Format::Csv, &[entry("u", Outcome::Unlinked, vec![])], &[]);
+    let mut broken = file_of(
+        Format::Csv,
+        &[entry("u", UnlinkOutcome::Unlinked, vec![])],
+        &[],
+    );
     broken.extend(b"2,people.csv,3\n");
     broken.extend(&file_of(
         Format::Csv,
-        &[entry("u", Outcome::Unlinked, vec![])],
+        &[entry("u", UnlinkOutcome::Unlinked, vec![])],
         &[],
     ));
     assert!(refused(Format::Csv, &broken).contains("line 3"));
@@ -332,7 +352,7 @@ fn what_is_no_results_file_is_refused() {
     let torn = file_of(Format::Csv, &[], &["ticket"]);
     let carried = file_of(
         Format::Csv,
-        &[entry("u", Outcome::Failed, vec![Carried::Absent])],
+        &[entry("u", UnlinkOutcome::Failed, vec![Carried::Absent])],
         &["ticket"],
     );
     for carried in [&carried[..], torn.trim_ascii_end()] {
@@ -374,7 +394,7 @@ fn a_header_that_was_cut_off_is_begun_anew() {
                 &header[..cut],
                 format,
                 &settings,
-                &keyer,
+                line_reader(&keyer),
                 LeftBehind::default(),
             );
             assert_eq!(past.ok().map(|past| past.length), Some(0), "{cut}");
@@ -385,7 +405,7 @@ fn a_header_that_was_cut_off_is_begun_anew() {
 #[test]
 fn whole_lines_are_kept_to_their_last_byte() {
     for format in [Format::Csv, Format::SpreadsheetCsv] {
-        let file = file_of(format, &[entry("u", Outcome::Unlinked, vec![])], &[]);
+        let file = file_of(format, &[entry("u", UnlinkOutcome::Unlinked, vec![])], &[]);
         let file = String::from_utf8(file).expect("it is text");
         let torn = file.clone() + "\"\"";
         let past = scan(format, torn.as_bytes(), false, vec![]).expect("a results file");
@@ -412,7 +432,11 @@ fn no_cell_for_a_spreadsheet_is_a_formula() {
         "'=1",
         "\u{ff1d}1",
     ] {
-        let mut row = entry(user, Outcome::Unlinked, vec![Carried::Text(user.into())]);
+        let mut row = entry(
+            user,
+            UnlinkOutcome::Unlinked,
+            vec![Carried::Text(user.into())],
+        );
         row.facts.message = Some(user.into());
         let bytes = file_of(Format::SpreadsheetCsv, &[row], &["note"]);
         let mut reader = csv::Reader::from_reader(&bytes[..]);
@@ -430,7 +454,7 @@ fn no_cell_for_a_spreadsheet_is_a_formula() {
 #[test]
 fn no_name_of_a_column_for_a_spreadsheet_is_a_formula() {
     let names = ["=HYPERLINK(\"x\")", "'plain", "+ticket", "note"];
-    let mut row = entry("u", Outcome::Unlinked, vec![]);
+    let mut row = entry("u", UnlinkOutcome::Unlinked, vec![]);
     row.carried = names.map(|name| Carried::Text(name.into())).to_vec();
     let guarded = file_of(Format::SpreadsheetCsv, &[row], &names);
     let mut reader = csv::Reader::from_reader(&guarded[..]);
@@ -464,7 +488,7 @@ fn no_name_of_a_column_for_a_spreadsheet_is_a_formula() {
         &guarded[..],
         Format::SpreadsheetCsv,
         &settings,
-        &keyer,
+        line_reader(&keyer),
         LeftBehind::default(),
     );
     match scanned {
@@ -486,7 +510,7 @@ fn scan_safe(bytes: &[u8], carry: &[&str]) -> CompletedRows {
         bytes,
         Format::SpreadsheetCsv,
         &settings,
-        &keyer,
+        line_reader(&keyer),
         LeftBehind::default(),
     )
     .unwrap_or_else(|_| panic!("a results file"))
@@ -501,7 +525,7 @@ fn read(format: Format, bytes: &[u8]) -> Result<CompletedRows, OpenError> {
         &file,
         format,
         &settings,
-        &Keyer::new(KEYER),
+        line_reader(&Keyer::new(KEYER)),
         LeftBehind::default(),
     )
 }
@@ -509,7 +533,7 @@ fn read(format: Format, bytes: &[u8]) -> Result<CompletedRows, OpenError> {
 #[test]
 fn only_what_holds_no_whole_line_is_cut_off() {
     let format = Format::Csv;
-    let whole = file_of(format, &[entry("u", Outcome::Unlinked, vec![])], &[]);
+    let whole = file_of(format, &[entry("u", UnlinkOutcome::Unlinked, vec![])], &[]);
     let header = format.header(&[]).len();
     let line = str::from_utf8(&whole[header..]).expect("it is text");
     // A quote that is never closed, and what stands behind it.
@@ -538,7 +562,11 @@ fn only_what_holds_no_whole_line_is_cut_off() {
 #[test]
 fn a_line_with_more_or_fewer_fields_is_no_result() {
     for change in [",more\n", "\n"] {
-        let mut file = file_of(Format::Csv, &[entry("u", Outcome::Unlinked, vec![])], &[]);
+        let mut file = file_of(
+            Format::Csv,
+            &[entry("u", UnlinkOutcome::Unlinked, vec![])],
+            &[],
+        );
         let end = if change == "\n" { ",run-1\n" } else { "\n" };
         file.truncate(file.len() - end.len());
         file.extend(change.as_bytes());

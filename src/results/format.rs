@@ -9,6 +9,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use super::Entry;
 use crate::clock;
 use crate::row::{Carried, Field};
+use crate::verdict::Outcome;
 
 /// The columns of a results file, before the carried ones.
 pub const COLUMNS: [&str; 17] = [
@@ -120,9 +121,9 @@ impl Format {
     }
 
     /// Appends the lines of `entries` to `lines`.
-    pub fn write<'a>(
+    pub fn write<'a, O: Outcome>(
         self,
-        entries: impl IntoIterator<Item = &'a Entry>,
+        entries: impl IntoIterator<Item = &'a Entry<O>>,
         run_id: &str,
         carry: &[String],
         lines: &mut Vec<u8>,
@@ -150,9 +151,9 @@ impl Format {
         }
     }
 
-    fn write_csv(
+    fn write_csv<O: Outcome>(
         self,
-        entry: &Entry,
+        entry: &Entry<O>,
         run_id: &str,
         writer: &mut csv::Writer<&mut Vec<u8>>,
         text: &mut String,
@@ -210,13 +211,13 @@ fn csv_writer(into: &mut Vec<u8>) -> csv::Writer<&mut Vec<u8>> {
 }
 
 /// The entry as an object with the same keys in the same order, empty ones null.
-struct JsonLine<'a> {
-    entry: &'a Entry,
+struct JsonLine<'a, O> {
+    entry: &'a Entry<O>,
     run_id: &'a str,
     carry: &'a [String],
 }
 
-impl Serialize for JsonLine<'_> {
+impl<O: Outcome> Serialize for JsonLine<'_, O> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Entry {
             position,

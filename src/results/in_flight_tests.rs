@@ -3,6 +3,7 @@ use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
 use std::time::SystemTime;
 
 use super::*;
+use crate::jobs::unlink::UnlinkOutcome;
 use crate::results::side_file::LeftBehind;
 use crate::results::{OpenError, Results};
 
@@ -109,7 +110,7 @@ fn a_mark_that_cannot_be_written_is_told() {
 fn results_are_locked_until_their_side_file_is_gone() {
     let directory = tempfile::tempdir().expect("a directory");
     let settings = settings(directory.path());
-    let open = || Results::open(&settings);
+    let open = || Results::open::<UnlinkOutcome>(&settings);
     let (_past, _keyer, in_flight, writer) = open().expect("opened").into_parts();
     // The recording thread has ended, and its handle is closed.
     drop(writer);
@@ -181,12 +182,14 @@ fn a_planted_name_gets_nothing_of_a_side_file() {
 fn after(harm: impl FnOnce(&Path)) -> Result<Results, OpenError> {
     let directory = tempfile::tempdir().expect("a directory");
     let settings = settings(directory.path());
-    let (_past, keyer, in_flight, writer) = Results::open(&settings).expect("opened").into_parts();
+    let (_past, keyer, in_flight, writer) = Results::open::<UnlinkOutcome>(&settings)
+        .expect("opened")
+        .into_parts();
     let key = keyer.key_of([b"a", b"b", b"c", b"d"]);
     in_flight.sent(2, key, 0).expect("marked");
     drop((in_flight, writer));
     harm(&path_beside(&settings.path));
-    Results::open(&settings)
+    Results::open::<UnlinkOutcome>(&settings)
 }
 
 fn change(path: &Path, at: usize) {
@@ -258,14 +261,14 @@ fn damage_is_answered_with_doubt_and_never_forgotten() {
 fn doubt_is_carried_from_run_to_run() {
     let directory = tempfile::tempdir().expect("a directory");
     let settings = settings(directory.path());
-    drop(Results::open(&settings).expect("opened"));
+    drop(Results::open::<UnlinkOutcome>(&settings).expect("opened"));
     cut(&path_beside(&settings.path), HEADER);
     for _ in 0..3 {
-        let results = Results::open(&settings).expect("opened");
+        let results = Results::open::<UnlinkOutcome>(&settings).expect("opened");
         assert!(results.past.is_in_doubt(RowKey(7)));
     }
     fs::remove_file(path_beside(&settings.path)).expect("removed");
-    let results = Results::open(&settings).expect("opened");
+    let results = Results::open::<UnlinkOutcome>(&settings).expect("opened");
     assert_eq!(results.past.doubt(), None);
 }
 
@@ -274,7 +277,7 @@ fn a_side_file_of_other_results_is_found_out() {
     let directory = tempfile::tempdir().expect("a directory");
     let settings = settings(directory.path());
     let copy = directory.path().join("copy");
-    drop(Results::open(&settings).expect("opened"));
+    drop(Results::open::<UnlinkOutcome>(&settings).expect("opened"));
     let harms: [&dyn Fn(&Path); 4] = [
         // Begun anew under the same name: as long, of the same bytes, and another file.
         &|path| {
@@ -292,9 +295,9 @@ fn a_side_file_of_other_results_is_found_out() {
         },
     ];
     for harm in harms {
-        drop(Results::open(&settings).expect("opened"));
+        drop(Results::open::<UnlinkOutcome>(&settings).expect("opened"));
         harm(&settings.path);
-        let results = Results::open(&settings).expect("opened");
+        let results = Results::open::<UnlinkOutcome>(&settings).expect("opened");
         let why = results.past.doubt().expect("said").to_owned();
         assert!(why.contains("of other results"), "{why}");
         drop(results);
@@ -318,7 +321,9 @@ fn what_is_no_file_of_ours_is_refused_and_left() {
         let path = path_beside(&settings.path);
         plant(&path);
         let before = fs::symlink_metadata(&path).expect("it is there");
-        let error = Results::open(&settings).expect_err("refused").to_string();
+        let error = Results::open::<UnlinkOutcome>(&settings)
+            .expect_err("refused")
+            .to_string();
         for words in [
             "people.results.csv.inflight",
             "regular file",
@@ -335,13 +340,15 @@ fn what_is_no_file_of_ours_is_refused_and_left() {
 fn a_side_file_of_a_later_version_is_refused_and_left() {
     let directory = tempfile::tempdir().expect("a directory");
     let settings = settings(directory.path());
-    drop(Results::open(&settings).expect("opened"));
+    drop(Results::open::<UnlinkOutcome>(&settings).expect("opened"));
     let path = path_beside(&settings.path);
     let mut bytes = fs::read(&path).expect("it is there");
     let at = br#"{"version":"#.len();
     bytes[at] = b'3';
     fs::write(&path, &bytes).expect("written");
-    let error = Results::open(&settings).expect_err("refused").to_string();
+    let error = Results::open::<UnlinkOutcome>(&settings)
+        .expect_err("refused")
+        .to_string();
     assert!(error.contains("later version"), "{error}");
     assert_eq!(fs::read(&path).expect("it is there"), bytes);
 }
@@ -355,15 +362,20 @@ fn results_that_others_can_read_are_made_private_when_they_are_ours() {
         let permissions = fs::Permissions::from_mode(0o644);
         fs::set_permissions(&settings.path, permissions).expect("ours");
     };
-    assert_eq!(Results::open(&settings).expect("opened").mode_before, None);
+    assert_eq!(
+        Results::open::<UnlinkOutcome>(&settings)
+            .expect("opened")
+            .mode_before,
+        None
+    );
     open_up();
-    let results = Results::open(&settings).expect("opened");
+    let results = Results::open::<UnlinkOutcome>(&settings).expect("opened");
     assert_eq!((results.mode_before, mode()), (Some(0o644), 0o600));
     drop(results);
     // What is no results file is left as it is.
     fs::write(&settings.path, "name,age\n").expect("written");
     open_up();
-    Results::open(&settings).expect_err("refused");
+    Results::open::<UnlinkOutcome>(&settings).expect_err("refused");
     assert_eq!(mode(), 0o644);
 }
 
@@ -372,8 +384,9 @@ fn rows_in_flight_are_known_under_another_name_of_the_results() {
     for rename in [false, true] {
         let directory = tempfile::tempdir().expect("a directory");
         let settings = settings(directory.path());
-        let (_past, _keyer, in_flight, writer) =
-            Results::open(&settings).expect("opened").into_parts();
+        let (_past, _keyer, in_flight, writer) = Results::open::<UnlinkOutcome>(&settings)
+            .expect("opened")
+            .into_parts();
         in_flight
             .sent(0, RowKey(5), u64::from(u32::MAX))
             .expect("marked");
@@ -387,7 +400,7 @@ fn rows_in_flight_are_known_under_another_name_of_the_results() {
         } else {
             fs::hard_link(&settings.path, &other.path).expect("linked");
         }
-        let results = Results::open(&other).expect("opened");
+        let results = Results::open::<UnlinkOutcome>(&other).expect("opened");
         assert_eq!(results.past.interrupted().collect::<Vec<_>>(), [RowKey(5)]);
         assert_eq!(results.past.doubt(), None);
         assert!(!path_beside(&settings.path).exists() && path_beside(&other.path).exists());
@@ -396,7 +409,7 @@ fn rows_in_flight_are_known_under_another_name_of_the_results() {
             path: directory.path().join("third.csv"),
             ..settings
         };
-        let third = Results::open(&third).expect("opened");
+        let third = Results::open::<UnlinkOutcome>(&third).expect("opened");
         assert_eq!(
             (third.past.interrupted().count(), third.past.doubt()),
             (0, None)

@@ -7,6 +7,7 @@ mod completed_rows;
 mod format;
 mod in_flight;
 mod key_set;
+mod line;
 mod side_file;
 mod writer;
 
@@ -20,20 +21,22 @@ use std::time::{Duration, SystemTime};
 pub use completed_rows::{CompletedRows, Skipped};
 pub use format::{COLUMNS, Format};
 pub use in_flight::{Holder, InFlight};
+pub use line::{Layout, Line};
 pub use writer::{Recorded, Recording, RowLease, Settled, ToRecord, Writer};
 
+use completed_rows::LineReader;
 use side_file::LeftBehind;
 
 use crate::files::{self, FileId};
 use crate::row::{Carried, InvalidRow, Keyer, Link, Position, RowKey, Taken};
-use crate::verdict::{Outcome, ReplyDetails};
+use crate::verdict::{End, NEAR_HOLD, Outcome, ReplyDetails, Standing};
 
 /// How the id of a run ends that called this machine and not AWS: its outcomes are nobody's.
 pub const LOCAL: &str = "-local";
 
 /// What is recorded of a settled row.
 #[derive(Debug)]
-pub struct Entry {
+pub struct Entry<O> {
     /// Where the row stands in the input.
     pub position: Position,
     /// What it names.
@@ -43,7 +46,7 @@ pub struct Entry {
     /// What it is known by; an invalid row is known by nothing.
     pub key: Option<RowKey>,
     /// What became of it.
-    pub outcome: Outcome,
+    pub outcome: O,
     /// Particulars of the last answer, or of the fault.
     pub facts: ReplyDetails,
     /// Attempts made in this run.
@@ -58,7 +61,7 @@ pub struct Entry {
     pub room: Option<Taken>,
 }
 
-impl Entry {
+impl<O: Outcome> Entry<O> {
     /// The entry of a row that is never called.
     #[must_use]
     pub fn invalid(row: InvalidRow, room: Option<Taken>, finished_at: SystemTime) -> Self {
@@ -67,7 +70,7 @@ impl Entry {
             link: row.link,
             carried: row.carried,
             key: None,
-            outcome: Outcome::Invalid,
+            outcome: O::of(End::Invalid, false),
             facts: ReplyDetails {
                 code: Some(row.fault.code.as_str().to_owned()),
                 message: Some(row.fault.reason),
@@ -79,6 +82,35 @@ impl Entry {
             latency: None,
             room,
         }
+    }
+}
+
+impl<O: Outcome> Line for Entry<O> {
+    type Outcome = O;
+
+    fn outcome(&self) -> O {
+        self.outcome
+    }
+
+    fn key(&self) -> Option<RowKey> {
+        self.key
+    }
+
+    fn is_near_hold(&self) -> bool {
+        self.outcome.standing() == Standing::Held && self.facts.code.as_deref() == Some(NEAR_HOLD)
+    }
+
+    fn is_large(&self) -> bool {
+        self.room.is_some()
+    }
+
+    fn write<'a>(lines: impl Iterator<Item = &'a Self>, layout: &Layout, into: &mut Vec<u8>) {
+        let Layout {
+            format,
+            run_id,
+            carry,
+        } = layout;
+        format.write(lines, run_id, carry, into);
     }
 }
 
@@ -170,7 +202,7 @@ impl Results {
     ///
     /// # Errors
     /// Another run holds the file; it is no results file, or has other columns; it cannot be read or written.
-    pub fn open(settings: &Settings) -> Result<Self, OpenError> {
+    pub fn open<O: Outcome>(settings: &Settings) -> Result<Self, OpenError> {
         let path = &settings.path;
         let format = settings.format()?;
         let failed = |error| OpenError::Io(path.clone(), error);
@@ -202,7 +234,8 @@ impl Results {
         }
         let key = left.key.map_or_else(random_key, Ok).map_err(failed)?;
         let keyer = Keyer::new(key);
-        let mut past = CompletedRows::read(&file, format, settings, &keyer, left)?;
+        let mut past =
+            CompletedRows::read(&file, format, settings, line_reader::<O>(&keyer), left)?;
         // From here on it is known to be a results file, and may be changed.
         let made_private = files::make_private(&file).map_err(|error| {
             let why = format!(
@@ -252,7 +285,7 @@ impl Results {
     ///
     /// # Errors
     /// As [`Results::open`], but for the lock.
-    pub fn peek(settings: &Settings) -> Result<(CompletedRows, Keyer), OpenError> {
+    pub fn peek<O: Outcome>(settings: &Settings) -> Result<(CompletedRows, Keyer), OpenError> {
         let path = &settings.path;
         let format = settings.format()?;
         let failed = |error| OpenError::Io(path.clone(), error);
@@ -261,8 +294,13 @@ impl Results {
         match home.and_then(|home| files::open(&home, OpenOptions::new().read(true))) {
             Ok(file) => {
                 let format = settings.format_of(&file, format)?;
-                let past =
-                    CompletedRows::read(&file, format, settings, &keyer, LeftBehind::default())?;
+                let past = CompletedRows::read(
+                    &file,
+                    format,
+                    settings,
+                    line_reader::<O>(&keyer),
+                    LeftBehind::default(),
+                )?;
                 Ok((past, keyer))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -270,6 +308,13 @@ impl Results {
             }
             Err(error) => Err(failed(error)),
         }
+    }
+}
+
+fn line_reader<O: Outcome>(keyer: &Keyer) -> LineReader<'_> {
+    LineReader {
+        keyer,
+        standing_of: |name| O::named(name).map(O::standing),
     }
 }
 

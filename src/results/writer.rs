@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use tokio::sync::mpsc;
 
 use super::in_flight::Place;
-use super::{Entry, Format, Settings, check_place};
+use super::{Format, Layout, Line, Settings, check_place};
 
 /// What a row that is called holds until it is recorded. The recording thread only hands it back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,22 +25,22 @@ pub struct RowLease {
 }
 
 /// A settled row, and what it holds if it was called.
-pub type Settled = (Box<Entry>, Option<RowLease>);
+pub type Settled<L> = (Box<L>, Option<RowLease>);
 
 /// What the recording thread is asked to do. When nobody can ask any more, it syncs and ends.
 #[derive(Debug)]
-pub enum ToRecord {
+pub enum ToRecord<L> {
     /// Append the lines of these rows.
-    Settled(Vec<Settled>),
+    Settled(Vec<Settled<L>>),
     /// Bring everything to the disk, and make sure that the results are still where they were.
     Sync,
 }
 
 /// What the recording thread has done.
 #[derive(Debug)]
-pub enum Recorded {
+pub enum Recorded<L> {
     /// These lines were handed to the operating system, in this order.
-    Lines(Vec<Settled>),
+    Lines(Vec<Settled<L>>),
     /// The side file is gone, or not this run's any more: what is called from now on may be forgotten. Recording goes on.
     SideFileLost(io::Error),
     /// Nothing can be recorded any more. Rows sent since the last `Lines` have no record.
@@ -55,9 +55,7 @@ const BATCH: usize = 64;
 pub struct Writer {
     file: File,
     path: PathBuf,
-    format: Format,
-    run_id: String,
-    carry: Vec<String>,
+    layout: Layout,
     length: Arc<AtomicU64>,
     durable: bool,
     unsynced: bool,
@@ -67,11 +65,11 @@ pub struct Writer {
 
 /// A running recording thread, and the ways to it.
 #[derive(Debug)]
-pub struct Recording {
+pub struct Recording<L> {
     /// Takes what is to be done. Its bound is above the number of rows that can be open.
-    pub orders: mpsc::Sender<ToRecord>,
+    pub orders: mpsc::Sender<ToRecord<L>>,
     /// Tells what was done.
-    pub done: mpsc::Receiver<Recorded>,
+    pub done: mpsc::Receiver<Recorded<L>>,
     /// Bytes in the results, as far as handed to the operating system.
     pub length: Arc<AtomicU64>,
 }
@@ -87,9 +85,11 @@ impl Writer {
         Self {
             file,
             path: settings.path.clone(),
-            format,
-            run_id: settings.run_id.clone(),
-            carry: settings.carry.clone(),
+            layout: Layout {
+                format,
+                run_id: settings.run_id.clone(),
+                carry: settings.carry.clone(),
+            },
             length: Arc::new(AtomicU64::new(length)),
             durable: settings.durable,
             unsynced: false,
@@ -101,7 +101,7 @@ impl Writer {
     ///
     /// # Errors
     /// No thread can be started.
-    pub fn start(self, open_rows: usize) -> io::Result<(Recording, JoinHandle<()>)> {
+    pub fn start<L: Line>(self, open_rows: usize) -> io::Result<(Recording<L>, JoinHandle<()>)> {
         let bound = open_rows + 16;
         let (orders, asked) = mpsc::channel(bound);
         let (tell, done) = mpsc::channel(bound);
@@ -117,7 +117,11 @@ impl Writer {
         Ok((recording, thread))
     }
 
-    fn run(mut self, mut asked: mpsc::Receiver<ToRecord>, tell: &mpsc::Sender<Recorded>) {
+    fn run<L: Line>(
+        mut self,
+        mut asked: mpsc::Receiver<ToRecord<L>>,
+        tell: &mpsc::Sender<Recorded<L>>,
+    ) {
         let mut background = match Background::start(&self.file) {
             Ok(background) => background,
             Err(error) => {
@@ -163,7 +167,7 @@ impl Writer {
     }
 
     /// Appends the lines of `entries`, to a file that is still where it was: what nobody can find is no record.
-    fn append(&mut self, entries: &[Settled]) -> io::Result<()> {
+    fn append<L: Line>(&mut self, entries: &[Settled<L>]) -> io::Result<()> {
         self.check_place()?;
         let length = self.length.load(Ordering::Acquire);
         let written = self.write(entries).inspect_err(|_| {
@@ -176,13 +180,12 @@ impl Writer {
     }
 
     /// Writes ordinary rows at once, and each large one by itself: all their lines together would take as much memory as the rows.
-    fn write(&mut self, entries: &[Settled]) -> io::Result<u64> {
+    fn write<L: Line>(&mut self, entries: &[Settled<L>]) -> io::Result<u64> {
         let mut written = 0;
-        for entries in entries.chunk_by(|(a, _), (b, _)| a.room.is_none() && b.room.is_none()) {
+        for entries in entries.chunk_by(|(a, _), (b, _)| !a.is_large() && !b.is_large()) {
             let mut lines = Vec::with_capacity(entries.len() * 384);
             let entries = entries.iter().map(|(entry, _)| &**entry);
-            self.format
-                .write(entries, &self.run_id, &self.carry, &mut lines);
+            L::write(entries, &self.layout, &mut lines);
             self.file.write_all(&lines)?;
             written += lines.len() as u64;
         }
@@ -278,6 +281,8 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
+    use crate::jobs::unlink::UnlinkOutcome;
+    use crate::results::Entry;
     use crate::row::{Fault, FaultCode, InvalidRow, Link, Position};
 
     /// A file that takes every line and cannot be synced; its other end has to be kept.
@@ -290,9 +295,11 @@ mod tests {
         Writer {
             path: format!("/dev/fd/{}", file.as_raw_fd()).into(),
             file,
-            format: Format::Jsonl,
-            run_id: "run-1".to_owned(),
-            carry: Vec::new(),
+            layout: Layout {
+                format: Format::Jsonl,
+                run_id: "run-1".to_owned(),
+                carry: Vec::new(),
+            },
             length: Arc::default(),
             durable,
             unsynced: false,
@@ -305,7 +312,7 @@ mod tests {
         error.raw_os_error().is_some()
     }
 
-    fn settled() -> Vec<Settled> {
+    fn settled() -> Vec<Settled<Entry<UnlinkOutcome>>> {
         let row = InvalidRow {
             position: Position {
                 source: "people.csv".into(),

@@ -12,7 +12,8 @@ use toml::de::{DeTable, DeValue};
 
 use crate::admission::Rate;
 use crate::error::Error;
-use crate::row::{Field, region_of};
+use crate::guard::Allowed;
+use crate::row::Field;
 
 /// Name of the file that is looked for in the working directory.
 pub const NAME: &str = "cognito-unlink.toml";
@@ -35,57 +36,6 @@ pub struct Config {
     pub hold: Vec<PathBuf>,
     /// `carry`
     pub carry: Vec<String>,
-}
-
-/// What a run may touch; nothing named is no bound.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Allowed {
-    /// The file that says so.
-    said_by: PathBuf,
-    /// Accounts, twelve digits each.
-    pub accounts: Vec<String>,
-    /// Regions.
-    pub regions: Vec<String>,
-    /// Pool ids.
-    pub pools: Vec<String>,
-}
-
-impl Allowed {
-    /// Why a pool may not be touched, if it may not.
-    #[must_use]
-    pub fn refuses_pool(&self, id: &str) -> Option<String> {
-        let region = region_of(id);
-        if !self.regions.is_empty() && !self.regions.iter().any(|allowed| allowed == region) {
-            return Some(self.refuses("Region", region, Key::AllowedRegions));
-        }
-        let refused = !self.pools.is_empty() && !self.pools.iter().any(|allowed| allowed == id);
-        refused.then(|| self.refuses("identity pool", id, Key::AllowedPools))
-    }
-
-    /// Allows these accounts at most, as `said_by` says; none named is no bound.
-    pub fn narrow_accounts(&mut self, accounts: &[String], said_by: &Path) {
-        if self.accounts.is_empty() {
-            self.accounts = accounts.to_vec();
-            said_by.clone_into(&mut self.said_by);
-        } else if !accounts.is_empty() {
-            self.accounts.retain(|account| accounts.contains(account));
-        }
-    }
-
-    /// Why an account may not be touched, if it may not.
-    #[must_use]
-    pub fn refuses_account(&self, id: &str) -> Option<String> {
-        let refused =
-            !self.accounts.is_empty() && !self.accounts.iter().any(|allowed| allowed == id);
-        refused.then(|| self.refuses("account", id, Key::AllowedAccounts))
-    }
-
-    fn refuses(&self, what: &str, which: &str, key: Key) -> String {
-        format!(
-            "{what} {which} is not among the {key} of {}",
-            self.said_by.display()
-        )
-    }
 }
 
 /// A setting that the file may hold, named as the option where there is one.
@@ -200,7 +150,7 @@ impl Config {
         let mut config = Self {
             path: Some(path.to_owned()),
             allowed: Allowed {
-                said_by: path.to_owned(),
+                source: path.to_owned(),
                 ..Allowed::default()
             },
             ..Self::default()

@@ -3,7 +3,6 @@
 pub mod config;
 
 use std::fmt;
-use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -11,18 +10,26 @@ use crate::admission::{Limits, Rate};
 use crate::aws;
 use crate::cli::{AtMost, InputArgs, LogFormat, NotLinked, OnExpiry, ProgressStyle, RunArgs};
 use crate::clock;
+use crate::command_line::quoted;
 use crate::error::Error;
+use crate::exit_policy;
+use crate::guard::Allowed;
 use crate::guard::hold::Fingerprint;
+use crate::guard::hold::Holds;
 use crate::input::{self, Fill, Header, Input};
-use crate::jobs::unlink::quoted;
-use crate::pipeline::{Bounds, FailureLimit};
+use crate::pipeline::FailureLimit;
 use crate::report::Style;
 use crate::results;
+use crate::results::{CompletedRows, Results};
+use crate::row::Keyer;
 use crate::row::{Field, Trust};
 use crate::saved_quotas::Quotas;
+use crate::scan::Scan;
 use crate::terminal;
-use crate::verdict::retry::Policy;
-use config::{Allowed, Config};
+use crate::verdict::Outcome;
+use crate::verdict::Policy;
+use config::Config;
+use std::sync::Arc;
 
 /// What a run does with its rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,8 +71,10 @@ pub struct Settings {
     pub limits: Limits,
     /// Retries.
     pub policy: Policy,
-    /// When to stop early, and how much may be open.
-    pub bounds: Bounds,
+    /// Rows open at most.
+    pub open_rows: usize,
+    /// When to stop early.
+    pub stop_rules: StopRules,
     /// How to call.
     pub calls: aws::Settings,
     /// What is looked at before anything is called.
@@ -90,6 +99,21 @@ pub struct Settings {
     pub passed_over: Option<PathBuf>,
     /// What a team may keep in such a file, and where it came from in this run.
     pub sources: Vec<Sourced>,
+}
+
+/// When a run ends although there is more to do.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StopRules {
+    /// Rows to be called that are taken; those that need no call do not count.
+    pub limit: Option<u64>,
+    /// Time for which rows are taken.
+    pub take_for: Option<Duration>,
+    /// `failed` rows that are tolerated.
+    pub max_failures: FailureLimit,
+    /// `not_linked` rows that are tolerated.
+    pub max_not_linked: Option<FailureLimit>,
+    /// Invalid rows that are tolerated.
+    pub max_invalid: Option<FailureLimit>,
 }
 
 /// What keeps a run from touching what it must not.
@@ -224,14 +248,13 @@ impl Settings {
                 wait_for_credentials: args.on_expiry == OnExpiry::Wait,
                 ..Policy::DEFAULT
             },
-            bounds: Bounds {
-                open_rows: open_rows as usize,
-                queued: queue_length(args.concurrency),
+            open_rows: open_rows as usize,
+            stop_rules: StopRules {
                 limit: args.limit.map(std::num::NonZeroU64::get),
                 take_for: args.take_for,
-                max_failures: breaker(args.max_failures),
-                max_not_linked: args.max_not_linked.map(breaker),
-                max_invalid: args.max_invalid.map(breaker),
+                max_failures: failure_limit(args.max_failures),
+                max_not_linked: args.max_not_linked.map(failure_limit),
+                max_invalid: args.max_invalid.map(failure_limit),
             },
             calls: aws::Settings {
                 profile: args.profile,
@@ -273,6 +296,66 @@ impl Settings {
             results.run_id.clone_from(&self.run_id);
             results.calls_aws = false;
         }
+    }
+
+    /// Returns the notices that a command begins with: which configuration counts and for what, and which one does not.
+    #[must_use]
+    pub fn notices(&self) -> Vec<String> {
+        let taken = self.config.as_ref().map(|path| {
+            let from_it = self
+                .sources
+                .iter()
+                .filter(|setting| matches!(setting.from, Origin::Config(_)));
+            let names: Vec<_> = from_it.map(|setting| setting.name).collect();
+            let names = match names[..] {
+                [] => "nothing".to_owned(),
+                _ => names.join(", "),
+            };
+            format!("Taken from {}: {names}.", path.display())
+        });
+        self.passed_over_warning()
+            .into_iter()
+            .chain(taken)
+            .collect()
+    }
+
+    /// Returns the warning of a configuration beside the input or the plan that another one was named in place of.
+    #[must_use]
+    pub fn passed_over_warning(&self) -> Option<String> {
+        let path = self.passed_over.as_ref()?;
+        Some(format!(
+            "Warning: {} stands beside the input or the plan and is not in effect, since --config names another.",
+            path.display()
+        ))
+    }
+
+    /// Returns the endpoint that stands in for AWS's: the one that a run with these settings calls.
+    ///
+    /// # Errors
+    /// The AWS files cannot be read, or what they or the environment name is no URL.
+    pub async fn endpoint(&self) -> Result<Option<String>, Error> {
+        let endpoint = aws::endpoint_url(&self.calls).await;
+        endpoint.map_err(|error| Error::usage(error.to_string()))
+    }
+
+    /// Returns a scan of rows before a run: against the results, as far as there is a name to look under, the hold lists and the
+    /// allowed pools.
+    ///
+    /// # Errors
+    /// The results cannot be read, or are none.
+    pub fn scan<O: Outcome>(&self, holds: Option<Arc<Holds>>) -> Result<Scan, Error> {
+        let (completed, keyer) = match &self.results {
+            Some(named) => {
+                Results::peek::<O>(named).map_err(|error| exit_policy::not_opened(&error))?
+            }
+            None => (CompletedRows::default(), Keyer::new([0; 16])),
+        };
+        Ok(Scan::new(
+            completed,
+            keyer,
+            holds,
+            self.guards.allowed.clone(),
+        ))
     }
 
     /// The bound on one attempt.
@@ -386,16 +469,11 @@ fn reading(args: InputArgs) -> input::Settings {
     }
 }
 
-fn breaker(most: AtMost) -> FailureLimit {
+fn failure_limit(most: AtMost) -> FailureLimit {
     match most {
         AtMost::Rows(rows) => FailureLimit::Rows(rows),
         AtMost::Percent(percent) => FailureLimit::Percent(percent),
     }
-}
-
-/// As many rows wait for admission as can be in flight: a permit that comes free finds somebody waiting.
-fn queue_length(concurrency: NonZeroU32) -> usize {
-    concurrency.get() as usize
 }
 
 /// A bar is no line of JSON, so that it is shown beside them only if it is asked for.

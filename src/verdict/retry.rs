@@ -1,26 +1,27 @@
-//! What follows from an attempt's class after the attempts before it. Pure: the caller brings the time and the chance.
+//! The step that follows a verdict, after the attempts before it. Pure: the caller brings the time and the randomness.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::verdict::{Cause, Outcome, Verdict};
+use super::classify::{Cause, Verdict};
+use super::outcome::End;
 
-/// A service that asks for a longer wait (`Retry-After`) than this, and than a row lives, halts the run: somebody should look why.
+/// The longest wait that a run grants a service (`Retry-After`). Beyond it the run halts, for an operator to look why.
 pub const LONGEST_ASKED: Duration = Duration::from_secs(60 * 60);
 
 /// How long and how often a row is tried.
 #[derive(Debug, Clone, Copy)]
 pub struct Policy {
-    /// Attempts that were answered with a server's error or not answered; throttled ones do not count.
+    /// Attempts that got a server error or no reply; throttled ones do not count.
     pub max_attempts: u32,
-    /// Bound on a row's whole life, from its first attempt.
+    /// Bound on a row's life, from its first attempt.
     pub give_up_after: Duration,
     /// Ceiling of the first back-off; each further one doubles it.
     pub first_backoff: Duration,
     /// Ceiling of any back-off.
     pub longest_backoff: Duration,
-    /// Whether to wait for other credentials when those at hand have expired, instead of halting.
+    /// Waits for other credentials when those at hand have expired, instead of halting.
     pub wait_for_credentials: bool,
 }
 
@@ -34,64 +35,68 @@ impl Policy {
         wait_for_credentials: false,
     };
 
-    /// Whether an answer of this class means to wait for other credentials. Where none have worked yet, they are wrong
-    /// rather than expired.
+    /// Returns whether all calls wait for other credentials after this verdict. Where none have worked yet, those at hand are
+    /// wrong rather than expired.
     #[must_use]
-    pub fn locks(&self, class: Verdict, known: Known) -> bool {
+    pub fn waits_for_credentials(&self, verdict: Verdict, evidence: RunEvidence) -> bool {
         self.wait_for_credentials
-            && match class {
+            && match verdict {
                 Verdict::Fatal(Cause::Expired) => true,
-                Verdict::Fatal(Cause::NoCredentials) => known.cognito_heard,
+                Verdict::Fatal(Cause::NoCredentials) => evidence.cognito_replied,
                 _ => false,
             }
     }
 
-    /// Whether it is the Region's fault, and no row's, that a row gets no answer: nobody in it has been answered for as long
-    /// as a row may live, or for most of that time when this row's `last` wait, which it is too old for, would be over.
-    fn is_unreachable(&self, unheard_for: Duration, last: Option<Duration>) -> bool {
-        let is_most = |last| unheard_for.saturating_add(last) >= self.give_up_after / 2;
-        unheard_for >= self.give_up_after || (!unheard_for.is_zero() && last.is_some_and(is_most))
+    /// Returns whether the Region is unreachable, which is no row's fault: it has not replied to any row for as long as a row may
+    /// live, or for most of that time at the end of this row's `last` wait, which the row is too old for.
+    fn is_unreachable(&self, silent_for: Duration, last: Option<Duration>) -> bool {
+        let is_most = |last| silent_for.saturating_add(last) >= self.give_up_after / 2;
+        silent_for >= self.give_up_after || (!silent_for.is_zero() && last.is_some_and(is_most))
     }
 
-    /// Full jitter: anywhere between nothing and a ceiling that doubles. `chance` is uniform in `[0, 1)`.
-    fn backoff(&self, tries: u32, chance: f64) -> Duration {
+    /// Returns a back-off with full jitter: anywhere between zero and a ceiling that doubles. `random` is uniform in `[0, 1)`.
+    fn backoff(&self, tries: u32, random: f64) -> Duration {
         let doubled = self.first_backoff.saturating_mul(
             1_u32
                 .checked_shl(tries.saturating_sub(1))
                 .unwrap_or(u32::MAX),
         );
-        doubled.min(self.longest_backoff).mul_f64(chance)
+        doubled.min(self.longest_backoff).mul_f64(random)
     }
 }
 
-/// What to do with a row after an attempt.
+/// The step that follows an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Next {
-    /// It is over: this is its outcome.
-    Settle(Outcome),
-    /// Wait this long, then ask for admission again.
-    Again(Duration),
-    /// The service asks for a longer wait than a row lives: its Region starts no call for so long, and no row ages. Then wait
-    /// for as long as any row does.
-    RegionWaits {
-        /// What the service asks for.
-        asked: Duration,
-        /// The row's own back-off.
-        then: Duration,
+pub enum Step {
+    /// The row is over.
+    Settle {
+        /// How it ends.
+        end: End,
+        /// An attempt may have taken effect.
+        in_doubt: bool,
     },
-    /// Leave the row as it was and halt the run.
+    /// The row backs off for this long, then asks for admission again.
+    Retry(Duration),
+    /// The service asks for a longer wait than a row lives: its Region starts no call for `asked`, and no row ages meanwhile.
+    RegionWaits {
+        /// The wait that the service asks for.
+        asked: Duration,
+        /// The row's own back-off after it.
+        backoff: Duration,
+    },
+    /// The row stays as it was, and the run halts.
     Halt(Cause),
 }
 
-/// What other rows' answers have told in this run.
+/// Evidence from the replies to other rows of this run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Known {
-    /// Cognito itself has answered: if not, an answer of somebody else's is a wrong endpoint rather than a bad moment.
-    pub cognito_heard: bool,
-    /// A signature was refused before this attempt started and none taken since: the clock's skew is known by now.
+pub struct RunEvidence {
+    /// Cognito itself has replied. Before that, a foreign reply means a wrong endpoint rather than a bad moment.
+    pub cognito_replied: bool,
+    /// A signature was refused before this attempt started, and none accepted since: the clock's skew is known by now.
     pub signature_refused: bool,
-    /// For how long calls have gone out in the row's Region and none at all was answered.
-    pub unheard_for: Duration,
+    /// For how long calls have gone out in the row's Region without any reply.
+    pub silent_for: Duration,
 }
 
 /// The attempts of one row so far.
@@ -101,12 +106,12 @@ pub struct History {
     attempts: u32,
     counted: u32,
     signature_errors: u32,
-    /// An attempt, of this run or of an earlier one, got no conclusive answer and may have taken effect.
+    /// An attempt, of this run or of an earlier one, got no conclusive reply and may have taken effect.
     in_doubt: bool,
 }
 
 impl History {
-    /// No attempt in this run yet; `in_doubt` tells of one in an earlier run.
+    /// Begins a history without attempts; `in_doubt` stands for one in an earlier run.
     #[must_use]
     pub fn new(in_doubt: bool) -> Self {
         Self {
@@ -118,46 +123,45 @@ impl History {
         }
     }
 
-    /// Notes that an attempt starts.
+    /// Records that an attempt starts.
     pub fn start(&mut self, now: Instant) {
         self.began.get_or_insert(now);
         self.attempts += 1;
     }
 
-    /// Attempts started in this run.
+    /// Returns the number of attempts started in this run.
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.attempts
     }
 
-    /// Whether an attempt may have taken effect without anybody knowing.
+    /// Returns whether an attempt may have taken effect without a record of it.
     #[must_use]
     pub fn is_in_doubt(&self) -> bool {
         self.in_doubt
     }
 
-    /// Decides what follows from `class`.
-    pub fn next(
+    /// Decides what follows `verdict`. `asked` is the wait that the service asks for, `random` uniform in `[0, 1)`.
+    pub fn step(
         &mut self,
-        class: Verdict,
+        verdict: Verdict,
         asked: Option<Duration>,
-        known: Known,
+        evidence: RunEvidence,
         policy: &Policy,
         now: Instant,
-        chance: f64,
-    ) -> Next {
-        match class {
-            Verdict::Unlinked => return Next::Settle(Outcome::Unlinked),
-            Verdict::NothingThere if self.in_doubt => {
-                return Next::Settle(Outcome::UnlinkedReplyLost);
+        random: f64,
+    ) -> Step {
+        match verdict {
+            Verdict::Succeeded => return self.over(End::Succeeded),
+            Verdict::NothingThere => return self.over(End::NothingThere),
+            Verdict::Refused => return self.over(End::Failed),
+            Verdict::Fatal(_) if policy.waits_for_credentials(verdict, evidence) => {
+                return Step::Retry(Duration::ZERO);
             }
-            Verdict::NothingThere => return Next::Settle(Outcome::NotLinked),
-            Verdict::Refused => return Next::Settle(self.gave_up()),
-            Verdict::Fatal(_) if policy.locks(class, known) => return Next::Again(Duration::ZERO),
-            Verdict::Fatal(cause) => return Next::Halt(cause),
-            Verdict::Foreign if !known.cognito_heard => return Next::Halt(Cause::NotCognito),
-            Verdict::Signature if known.signature_refused || self.signature_errors > 0 => {
-                return Next::Halt(Cause::BadCredentials);
+            Verdict::Fatal(cause) => return Step::Halt(cause),
+            Verdict::Foreign if !evidence.cognito_replied => return Step::Halt(Cause::NotCognito),
+            Verdict::Signature if evidence.signature_refused || self.signature_errors > 0 => {
+                return Step::Halt(Cause::BadCredentials);
             }
             Verdict::Signature => self.signature_errors += 1,
             Verdict::Transient => self.counted += 1,
@@ -167,50 +171,58 @@ impl History {
             }
             Verdict::Throttled | Verdict::NotSent => {}
         }
-        let backoff = policy.backoff(self.attempts, chance);
+        if self.counted >= policy.max_attempts {
+            return self.over(End::Failed);
+        }
+        self.retry(verdict, asked, evidence, policy, now, random)
+    }
+
+    /// Decides between another attempt and the end of the row's life.
+    fn retry(
+        &self,
+        verdict: Verdict,
+        asked: Option<Duration>,
+        evidence: RunEvidence,
+        policy: &Policy,
+        now: Instant,
+        random: f64,
+    ) -> Step {
+        let backoff = policy.backoff(self.attempts, random);
         let age = self
             .began
             .map_or(Duration::ZERO, |began| now.saturating_duration_since(began));
         let is_too_old = |delay: Duration| age.saturating_add(delay) > policy.give_up_after;
         let delay = backoff.max(asked.unwrap_or_default());
         let too_old = is_too_old(delay);
-        if self.counted >= policy.max_attempts {
-            Next::Settle(self.gave_up())
-        } else if matches!(class, Verdict::Lost | Verdict::NotSent)
-            && policy.is_unreachable(known.unheard_for, too_old.then_some(delay))
+        if matches!(verdict, Verdict::Lost | Verdict::NotSent)
+            && policy.is_unreachable(evidence.silent_for, too_old.then_some(delay))
         {
-            Next::Halt(Cause::Unreachable)
+            Step::Halt(Cause::Unreachable)
         } else if let Some(asked) = asked.filter(|_| too_old && !is_too_old(backoff)) {
-            // It is the service that wants to wait, and no row's fault.
+            // The service wants to wait, which is no row's fault.
             if asked > LONGEST_ASKED {
-                Next::Halt(Cause::AskedToWait)
+                Step::Halt(Cause::AskedToWait)
             } else {
-                Next::RegionWaits {
-                    asked,
-                    then: backoff,
-                }
+                Step::RegionWaits { asked, backoff }
             }
         } else if too_old {
-            Next::Settle(self.gave_up())
+            self.over(End::Failed)
         } else {
-            Next::Again(delay)
+            Step::Retry(delay)
         }
     }
 
-    /// When the row's life is over; nothing before its first attempt.
+    /// Returns the end of the row's life; `None` before its first attempt.
     #[must_use]
     pub fn ends_at(&self, policy: &Policy) -> Option<Instant> {
         self.began
             .and_then(|began| began.checked_add(policy.give_up_after))
     }
 
-    /// What a row is told as that is tried no more.
-    #[must_use]
-    pub fn gave_up(&self) -> Outcome {
-        if self.in_doubt {
-            Outcome::InDoubt
-        } else {
-            Outcome::Failed
+    fn over(&self, end: End) -> Step {
+        Step::Settle {
+            end,
+            in_doubt: self.in_doubt,
         }
     }
 }
@@ -221,79 +233,77 @@ mod tests {
 
     use super::*;
 
+    fn over(end: End, in_doubt: bool) -> Step {
+        Step::Settle { end, in_doubt }
+    }
+
     const POLICY: Policy = Policy::DEFAULT;
-    const KNOWN: Known = Known {
-        cognito_heard: true,
+    const EVIDENCE: RunEvidence = RunEvidence {
+        cognito_replied: true,
         signature_refused: false,
-        unheard_for: Duration::ZERO,
+        silent_for: Duration::ZERO,
     };
 
-    /// What follows from these classes one after the other, half a second apart.
-    fn after(in_doubt: bool, classes: &[Verdict]) -> Next {
+    /// Returns the step after these verdicts, half a second apart.
+    fn after(in_doubt: bool, verdicts: &[Verdict]) -> Step {
         let begin = Instant::now();
         let mut history = History::new(in_doubt);
-        let mut next = Next::Again(Duration::ZERO);
-        for (nth, class) in (0_u32..).zip(classes) {
-            assert!(matches!(next, Next::Again(_)), "{next:?} before {class:?}");
+        let mut step = Step::Retry(Duration::ZERO);
+        for (nth, verdict) in (0_u32..).zip(verdicts) {
+            assert!(
+                matches!(step, Step::Retry(_)),
+                "{step:?} before {verdict:?}"
+            );
             let now = begin + Duration::from_millis(500) * nth;
             history.start(now);
-            next = history.next(*class, None, KNOWN, &POLICY, now, 0.5);
+            step = history.step(*verdict, None, EVIDENCE, &POLICY, now, 0.5);
         }
-        next
+        step
     }
 
     #[test]
-    fn nothing_there_is_told_by_what_went_before() {
+    fn nothing_there_after_a_lost_reply_is_in_doubt() {
         use Verdict::{Foreign, Lost, NotSent, NothingThere, Throttled, Transient};
-        let settles = |classes: &[Verdict], outcome| {
-            assert_eq!(after(false, classes), Next::Settle(outcome), "{classes:?}");
+        let settles = |verdicts: &[Verdict], step| {
+            assert_eq!(after(false, verdicts), step, "{verdicts:?}");
         };
-        settles(&[NothingThere], Outcome::NotLinked);
-        settles(&[Throttled, NothingThere], Outcome::NotLinked);
-        settles(&[Transient, NothingThere], Outcome::NotLinked);
-        settles(&[NotSent, NothingThere], Outcome::NotLinked);
-        settles(&[Lost, NothingThere], Outcome::UnlinkedReplyLost);
-        settles(&[Foreign, NothingThere], Outcome::UnlinkedReplyLost);
-        settles(&[Lost, Transient, NothingThere], Outcome::UnlinkedReplyLost);
-        assert_eq!(
-            after(true, &[NothingThere]),
-            Next::Settle(Outcome::UnlinkedReplyLost)
+        settles(&[NothingThere], over(End::NothingThere, false));
+        settles(&[Throttled, NothingThere], over(End::NothingThere, false));
+        settles(&[Transient, NothingThere], over(End::NothingThere, false));
+        settles(&[NotSent, NothingThere], over(End::NothingThere, false));
+        settles(&[Lost, NothingThere], over(End::NothingThere, true));
+        settles(&[Foreign, NothingThere], over(End::NothingThere, true));
+        settles(
+            &[Lost, Transient, NothingThere],
+            over(End::NothingThere, true),
         );
+        assert_eq!(after(true, &[NothingThere]), over(End::NothingThere, true));
     }
 
     #[test]
-    fn a_no_after_a_lost_reply_is_no_definite_no() {
-        assert_eq!(
-            after(false, &[Verdict::Refused]),
-            Next::Settle(Outcome::Failed)
-        );
+    fn a_refusal_after_a_lost_reply_is_in_doubt() {
+        assert_eq!(after(false, &[Verdict::Refused]), over(End::Failed, false));
         assert_eq!(
             after(false, &[Verdict::Lost, Verdict::Refused]),
-            Next::Settle(Outcome::InDoubt)
+            over(End::Failed, true)
         );
-        assert_eq!(
-            after(true, &[Verdict::Refused]),
-            Next::Settle(Outcome::InDoubt)
-        );
+        assert_eq!(after(true, &[Verdict::Refused]), over(End::Failed, true));
     }
 
     #[test]
-    fn attempts_are_used_up_by_faults_and_not_by_throttling() {
+    fn server_errors_use_up_attempts_and_throttling_does_not() {
         assert_eq!(
             after(false, &[Verdict::Transient; 8]),
-            Next::Settle(Outcome::Failed)
+            over(End::Failed, false)
         );
-        assert_eq!(
-            after(false, &[Verdict::Lost; 8]),
-            Next::Settle(Outcome::InDoubt)
-        );
+        assert_eq!(after(false, &[Verdict::Lost; 8]), over(End::Failed, true));
         assert!(matches!(
             after(false, &[Verdict::Throttled; 100]),
-            Next::Again(_)
+            Step::Retry(_)
         ));
         assert!(matches!(
             after(false, &[Verdict::NotSent; 100]),
-            Next::Again(_)
+            Step::Retry(_)
         ));
     }
 
@@ -303,11 +313,11 @@ mod tests {
         let mut history = History::new(false);
         history.start(begin);
         let late = begin + POLICY.give_up_after;
-        let next = |history: &mut History, chance| {
-            history.next(Verdict::Throttled, None, KNOWN, &POLICY, late, chance)
+        let step = |history: &mut History, chance| {
+            history.step(Verdict::Throttled, None, EVIDENCE, &POLICY, late, chance)
         };
-        assert_eq!(next(&mut history, 0.0), Next::Again(Duration::ZERO));
-        assert_eq!(next(&mut history, 0.5), Next::Settle(Outcome::Failed));
+        assert_eq!(step(&mut history, 0.0), Step::Retry(Duration::ZERO));
+        assert_eq!(step(&mut history, 0.5), over(End::Failed, false));
     }
 
     #[test]
@@ -317,23 +327,23 @@ mod tests {
             ..POLICY
         };
         let begin = Instant::now();
-        let after = |unheard_millis, chance| {
-            let known = Known {
-                unheard_for: Duration::from_millis(unheard_millis),
-                ..KNOWN
+        let after = |silent_millis, chance| {
+            let evidence = RunEvidence {
+                silent_for: Duration::from_millis(silent_millis),
+                ..EVIDENCE
             };
             let mut history = History::new(false);
             for _ in 0..5 {
                 history.start(begin);
             }
             let now = begin + Duration::from_millis(1300);
-            history.next(Verdict::NotSent, None, known, &policy, now, chance)
+            history.step(Verdict::NotSent, None, evidence, &policy, now, chance)
         };
         // The longest wait of a fifth attempt is 3.2 s.
-        assert_eq!(after(1290, 0.9), Next::Halt(Cause::Unreachable));
-        assert!(matches!(after(1290, 0.5), Next::Again(_)));
+        assert_eq!(after(1290, 0.9), Step::Halt(Cause::Unreachable));
+        assert!(matches!(after(1290, 0.5), Step::Retry(_)));
         // Others are answered.
-        assert_eq!(after(0, 0.9), Next::Settle(Outcome::Failed));
+        assert_eq!(after(0, 0.9), over(End::Failed, false));
     }
 
     #[test]
@@ -347,13 +357,13 @@ mod tests {
         assert_eq!(history.ends_at(&POLICY), Some(end));
         let after_it = end + Duration::from_millis(1);
         assert_eq!(
-            history.next(Verdict::Throttled, None, KNOWN, &POLICY, after_it, 0.0),
-            Next::Settle(Outcome::Failed)
+            history.step(Verdict::Throttled, None, EVIDENCE, &POLICY, after_it, 0.0),
+            over(End::Failed, false)
         );
     }
 
     #[test]
-    fn other_credentials_are_waited_for_where_that_is_asked_and_some_have_worked() {
+    fn expired_credentials_are_waited_for_if_asked_and_if_some_have_worked() {
         let waiting = Policy {
             wait_for_credentials: true,
             ..POLICY
@@ -362,57 +372,76 @@ mod tests {
             Verdict::Fatal(Cause::Expired),
             Verdict::Fatal(Cause::NoCredentials),
         );
-        let nothing_known = Known::default();
-        assert!(waiting.locks(expired, nothing_known) && waiting.locks(expired, KNOWN));
-        assert!(waiting.locks(none, KNOWN) && !waiting.locks(none, nothing_known));
-        for class in [
+        let no_evidence = RunEvidence::default();
+        assert!(
+            waiting.waits_for_credentials(expired, no_evidence)
+                && waiting.waits_for_credentials(expired, EVIDENCE)
+        );
+        assert!(
+            waiting.waits_for_credentials(none, EVIDENCE)
+                && !waiting.waits_for_credentials(none, no_evidence)
+        );
+        for verdict in [
             Verdict::Fatal(Cause::OtherAccount),
             Verdict::Fatal(Cause::BadCredentials),
             Verdict::Throttled,
         ] {
-            assert!(!waiting.locks(class, KNOWN), "{class:?}");
+            assert!(
+                !waiting.waits_for_credentials(verdict, EVIDENCE),
+                "{verdict:?}"
+            );
         }
-        assert!(!POLICY.locks(expired, KNOWN) && !POLICY.locks(none, KNOWN));
+        assert!(
+            !POLICY.waits_for_credentials(expired, EVIDENCE)
+                && !POLICY.waits_for_credentials(none, EVIDENCE)
+        );
 
         let now = Instant::now();
         let mut history = History::new(false);
         history.start(now);
-        let mut after = |policy| history.next(expired, None, KNOWN, policy, now, 0.5);
-        assert_eq!(after(&waiting), Next::Again(Duration::ZERO));
-        assert_eq!(after(&POLICY), Next::Halt(Cause::Expired));
+        let mut after = |policy| history.step(expired, None, EVIDENCE, policy, now, 0.5);
+        assert_eq!(after(&waiting), Step::Retry(Duration::ZERO));
+        assert_eq!(after(&POLICY), Step::Halt(Cause::Expired));
     }
 
     #[test]
     fn a_signature_error_is_tried_once_more() {
         assert!(matches!(
             after(false, &[Verdict::Signature]),
-            Next::Again(_)
+            Step::Retry(_)
         ));
         assert_eq!(
             after(false, &[Verdict::Signature, Verdict::Signature]),
-            Next::Halt(Cause::BadCredentials)
+            Step::Halt(Cause::BadCredentials)
         );
         let now = Instant::now();
         let mut history = History::new(false);
         history.start(now);
-        let known = Known {
+        let evidence = RunEvidence {
             signature_refused: true,
-            ..KNOWN
+            ..EVIDENCE
         };
         assert_eq!(
-            history.next(Verdict::Signature, None, known, &POLICY, now, 0.5),
-            Next::Halt(Cause::BadCredentials)
+            history.step(Verdict::Signature, None, evidence, &POLICY, now, 0.5),
+            Step::Halt(Cause::BadCredentials)
         );
     }
 
     #[test]
-    fn a_foreign_answer_halts_until_cognito_was_heard() {
+    fn a_foreign_reply_halts_until_cognito_has_replied() {
         let now = Instant::now();
         let mut history = History::new(false);
         history.start(now);
         assert_eq!(
-            history.next(Verdict::Foreign, None, Known::default(), &POLICY, now, 0.5),
-            Next::Halt(Cause::NotCognito)
+            history.step(
+                Verdict::Foreign,
+                None,
+                RunEvidence::default(),
+                &POLICY,
+                now,
+                0.5
+            ),
+            Step::Halt(Cause::NotCognito)
         );
         assert!(!history.is_in_doubt());
     }
@@ -420,54 +449,54 @@ mod tests {
     #[test]
     fn a_region_that_never_answers_halts_the_run_and_fails_no_row() {
         let begin = Instant::now();
-        let after = |class, age, unheard_for| {
+        let after = |verdict, age, silent_for| {
             let mut history = History::new(false);
             history.start(begin);
-            let known = Known {
-                unheard_for,
-                ..KNOWN
+            let evidence = RunEvidence {
+                silent_for,
+                ..EVIDENCE
             };
-            history.next(class, None, known, &POLICY, begin + age, 0.5)
+            history.step(verdict, None, evidence, &POLICY, begin + age, 0.5)
         };
         let (minute, life) = (Duration::from_secs(60), POLICY.give_up_after);
-        for class in [Verdict::Lost, Verdict::NotSent] {
-            assert!(matches!(after(class, minute, minute), Next::Again(_)));
-            assert_eq!(after(class, minute, life), Next::Halt(Cause::Unreachable));
-            assert_eq!(after(class, life, life / 2), Next::Halt(Cause::Unreachable));
+        for verdict in [Verdict::Lost, Verdict::NotSent] {
+            assert!(matches!(after(verdict, minute, minute), Step::Retry(_)));
+            assert_eq!(after(verdict, minute, life), Step::Halt(Cause::Unreachable));
+            assert_eq!(
+                after(verdict, life, life / 2),
+                Step::Halt(Cause::Unreachable)
+            );
         }
         assert_eq!(
             after(Verdict::NotSent, life, minute),
-            Next::Settle(Outcome::Failed)
+            over(End::Failed, false)
         );
-        assert_eq!(
-            after(Verdict::Lost, life, minute),
-            Next::Settle(Outcome::InDoubt)
-        );
+        assert_eq!(after(Verdict::Lost, life, minute), over(End::Failed, true));
         // Whoever answers, however badly, is reached.
-        for class in [Verdict::Transient, Verdict::Throttled] {
-            assert!(matches!(after(class, minute, life), Next::Again(_)));
-            let over = after(class, life, life);
-            assert_eq!(over, Next::Settle(Outcome::Failed), "{class:?}");
+        for verdict in [Verdict::Transient, Verdict::Throttled] {
+            assert!(matches!(after(verdict, minute, life), Step::Retry(_)));
+            let step = after(verdict, life, life);
+            assert_eq!(step, over(End::Failed, false), "{verdict:?}");
         }
     }
 
     #[test]
     fn a_wait_beyond_a_rows_life_is_the_regions_and_no_row_fails() {
         let begin = Instant::now();
-        let after = |class, asked| {
+        let after = |verdict, asked| {
             let mut history = History::new(false);
             history.start(begin);
-            history.next(class, Some(asked), KNOWN, &POLICY, begin, 0.5)
+            history.step(verdict, Some(asked), EVIDENCE, &POLICY, begin, 0.5)
         };
-        let (life, then) = (POLICY.give_up_after, POLICY.backoff(1, 0.5));
-        for class in [Verdict::Throttled, Verdict::Transient] {
-            assert_eq!(after(class, life), Next::Again(life));
+        let (life, backoff) = (POLICY.give_up_after, POLICY.backoff(1, 0.5));
+        for verdict in [Verdict::Throttled, Verdict::Transient] {
+            assert_eq!(after(verdict, life), Step::Retry(life));
             for asked in [life + Duration::from_millis(1), LONGEST_ASKED] {
-                let waits = Next::RegionWaits { asked, then };
-                assert_eq!(after(class, asked), waits, "{class:?}");
+                let waits = Step::RegionWaits { asked, backoff };
+                assert_eq!(after(verdict, asked), waits, "{verdict:?}");
             }
             for asked in [LONGEST_ASKED + Duration::from_secs(1), Duration::MAX] {
-                assert_eq!(after(class, asked), Next::Halt(Cause::AskedToWait));
+                assert_eq!(after(verdict, asked), Step::Halt(Cause::AskedToWait));
             }
         }
     }
@@ -489,8 +518,8 @@ mod tests {
             for _ in 1..tries {
                 history.start(now);
             }
-            let next = history.next(Verdict::Throttled, Some(asked), KNOWN, &POLICY, now, chance);
-            prop_assert_eq!(next, Next::Again(backoff.max(asked)));
+            let step = history.step(Verdict::Throttled, Some(asked), EVIDENCE, &POLICY, now, chance);
+            prop_assert_eq!(step, Step::Retry(backoff.max(asked)));
         }
     }
 }

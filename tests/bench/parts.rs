@@ -9,10 +9,11 @@ use std::time::{Duration, SystemTime};
 
 use cognito_unlink::admission::{Admission, Feedback, Limits, Rate};
 use cognito_unlink::input::{self, Input, Read};
+use cognito_unlink::jobs::unlink::UnlinkOutcome;
 use cognito_unlink::results::{Entry, Format};
 use cognito_unlink::row::{Keyer, Link, Position};
-use cognito_unlink::verdict::retry::{History, Known, Policy};
-use cognito_unlink::verdict::{Answer, Outcome, ReplyDetails, ReplyKind, classify};
+use cognito_unlink::verdict::{Answer, ReplyDetails, ReplyKind, classify};
+use cognito_unlink::verdict::{History, Policy, RunEvidence};
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 use tempfile::NamedTempFile;
@@ -137,7 +138,7 @@ fn record_write(bencher: Bencher<'_, '_>, format: &str) {
         link: link(1),
         carried: Vec::new(),
         key: None,
-        outcome: Outcome::Unlinked,
+        outcome: UnlinkOutcome::Unlinked,
         facts: ReplyDetails {
             http_status: Some(200),
             request_id: Some("00000000-0000-4000-8000-000000000001".to_owned()),
@@ -181,11 +182,11 @@ fn outcome_classify(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn retry_next(bencher: Bencher<'_, '_>) {
     let class = classify(&throttled());
-    let (known, now) = (Known::default(), Instant::now());
+    let (known, now) = (RunEvidence::default(), Instant::now());
     bencher.bench(|| {
         let mut history = History::new(false);
         history.start(now);
-        black_box(history.next(black_box(class), None, known, &Policy::DEFAULT, now, 0.5))
+        black_box(history.step(black_box(class), None, known, &Policy::DEFAULT, now, 0.5))
     });
 }
 

@@ -15,9 +15,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
+use cognito_unlink::jobs::unlink::UnlinkOutcome;
 use cognito_unlink::results::{Entry, Format};
 use cognito_unlink::row::{Link, Position};
-use cognito_unlink::verdict::{Outcome, ReplyDetails};
+use cognito_unlink::verdict::ReplyDetails;
 use cost::{Cost, mebi, read};
 use emulator::Emulator;
 
@@ -193,7 +194,7 @@ fn link(n: u64) -> Link {
     }
 }
 
-fn entry(people: &Path, n: u64) -> Entry {
+fn entry(people: &Path, n: u64) -> Entry<UnlinkOutcome> {
     let finished_at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_775_030_400_000 + n);
     Entry {
         position: Position {
@@ -204,7 +205,7 @@ fn entry(people: &Path, n: u64) -> Entry {
         link: link(n),
         carried: Vec::new(),
         key: None,
-        outcome: Outcome::Unlinked,
+        outcome: UnlinkOutcome::Unlinked,
         facts: ReplyDetails {
             http_status: Some(200),
             request_id: Some(format!("5e0f7d9a-3f6c-4a10-9b5e-{n:012x}")),

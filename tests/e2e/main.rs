@@ -17,6 +17,7 @@ mod interruption;
 mod last_check;
 mod limit;
 mod limits;
+mod manual;
 mod mending;
 mod network;
 mod outages;

@@ -264,25 +264,38 @@ fn who_is_held_and_what_a_team_allows_is_told_beforehand() {
 }
 
 #[test]
-fn the_readme_shows_the_plan_of_the_samples() {
+fn the_readmes_show_the_plans_of_the_samples() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let readme = fs::read_to_string(root.join("README.md")).expect("a readme");
-    let begin = "$ cognito-unlink plan samples/purge.csv samples/bad-rows.csv\n";
-    let (_, shown) = readme.split_once(begin).expect("it shows a plan");
-    let (shown, _) = shown.split_once("```").expect("it ends");
     let sandbox = Sandbox::new();
-    let mut command = plan_command(&sandbox, &["samples/purge.csv", "samples/bad-rows.csv"]);
-    let ran = start(command.current_dir(root)).ended().exits(1);
-    // The time of day and the path of the program are another one's.
-    let same = |text: &str| {
-        let lines = text.lines().filter(|line| !line.starts_with("Begun now"));
-        let lines: Vec<_> = lines
-            .map(str::trim_end)
-            .filter(|line| !line.is_empty())
-            .collect();
-        lines[..lines.len() - 1].join("\n")
-    };
-    assert_eq!(same(shown), same(&ran.stdout));
+    for (file, args, exit) in [
+        ("README.md", &["samples/purge.csv"][..], 0),
+        (
+            "samples/README.md",
+            &["samples/purge.csv", "samples/bad-rows.csv"],
+            1,
+        ),
+    ] {
+        let readme = fs::read_to_string(root.join(file)).expect("a readme");
+        let begin = format!("$ cognito-unlink plan {}", args.join(" "));
+        let (_, shown) = readme.split_once(&begin).expect("it shows a plan");
+        let (_, shown) = shown.split_once('\n').expect("the command ends");
+        let (shown, _) = shown.split_once("```").expect("the block ends");
+        let shown = shown
+            .split_once("\n$ ")
+            .map_or(shown, |(shown, _next)| shown);
+        let mut command = plan_command(&sandbox, args);
+        let ran = start(command.current_dir(root)).ended().exits(exit);
+        // The time of day and the path of the program are another one's.
+        let same = |text: &str| {
+            let lines = text.lines().filter(|line| !line.starts_with("Begun now"));
+            let lines: Vec<_> = lines
+                .map(str::trim_end)
+                .filter(|line| !line.is_empty())
+                .collect();
+            lines[..lines.len() - 1].join("\n")
+        };
+        assert_eq!(same(shown), same(&ran.stdout), "{file}");
+    }
 }
 
 #[test]

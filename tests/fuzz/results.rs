@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
-use cognito_unlink::verdict::{ReplyDetails, Outcome};
+use cognito_unlink::verdict::{Outcome as _, ReplyDetails};
+use cognito_unlink::jobs::unlink::UnlinkOutcome;
 use cognito_unlink::results::{Entry, Format, OpenError, Results, Settings};
 use cognito_unlink::row::{Carried, Field, Keyer, Link, Position, RowKey};
 use libfuzzer_sys::fuzz_target;
@@ -86,7 +87,7 @@ impl File {
     }
 
     fn open(&self) -> Result<Results, OpenError> {
-        Results::open(&self.settings)
+        Results::open::<UnlinkOutcome>(&self.settings)
     }
 }
 
@@ -145,7 +146,7 @@ fn any_bytes_are_kept_or_refused(file: &mut File, data: &[u8], header: bool, sid
     drop(second);
     assert_eq!(file.bytes(), kept);
 
-    let (past, keyer) = Results::peek(&file.settings).expect("it can be read");
+    let (past, keyer) = Results::peek::<UnlinkOutcome>(&file.settings).expect("it can be read");
     for (fields, outcome) in &rows {
         let key = keyer.key_of(fields.each_ref().map(Vec::as_slice));
         assert!(past.skips(key) || !outcome.is_done());
@@ -190,12 +191,12 @@ struct Known {
 }
 
 impl Known {
-    fn of(results: &Results, rows: &[([Vec<u8>; 4], Outcome)]) -> Self {
+    fn of(results: &Results, rows: &[([Vec<u8>; 4], UnlinkOutcome)]) -> Self {
         let (past, keyer) = (&results.past, &results.keyer);
-        let of_row = |(fields, outcome): &([Vec<u8>; 4], Outcome)| {
+        let of_row = |(fields, outcome): &([Vec<u8>; 4], UnlinkOutcome)| {
             let key = keyer.key_of(fields.each_ref().map(Vec::as_slice));
             assert!(past.skips(key) || !outcome.is_done());
-            assert!(past.is_in_doubt(key) || *outcome != Outcome::InDoubt);
+            assert!(past.is_in_doubt(key) || *outcome != UnlinkOutcome::InDoubt);
             (past.skips(key), past.is_in_doubt(key))
         };
         let done = rows.iter().filter(|(_, outcome)| outcome.is_done());
@@ -209,8 +210,8 @@ impl Known {
 }
 
 /// Fields and outcome of every line of an accepted file, as another reader finds them.
-fn rows_of(format: Format, file: &[u8]) -> Vec<([Vec<u8>; 4], Outcome)> {
-    let named = |name: &[u8]| Outcome::named(name).expect("it was accepted");
+fn rows_of(format: Format, file: &[u8]) -> Vec<([Vec<u8>; 4], UnlinkOutcome)> {
+    let named = |name: &[u8]| UnlinkOutcome::named(name).expect("it was accepted");
     match format {
         Format::Csv | Format::SpreadsheetCsv => csv::Reader::from_reader(file)
             .byte_records()
@@ -322,7 +323,7 @@ fn tells(results: &Results, entries: &[Entry], skip_failed: bool, marked: &[&Lin
         let of_link = entries.iter().filter(|entry| entry.link == *link);
         let outcomes: Vec<_> = of_link.map(|entry| entry.outcome).collect();
         let done = outcomes.iter().any(|outcome| outcome.is_done());
-        let failed = skip_failed && outcomes.last() == Some(&Outcome::Failed);
+        let failed = skip_failed && outcomes.last() == Some(&UnlinkOutcome::Failed);
         assert_eq!(past.skips(key), done || failed);
         let marked = marked.contains(&link) && !done;
         if marked {
@@ -330,7 +331,7 @@ fn tells(results: &Results, entries: &[Entry], skip_failed: bool, marked: &[&Lin
         }
         assert_eq!(
             past.is_in_doubt(key),
-            marked || outcomes.contains(&Outcome::InDoubt)
+            marked || outcomes.contains(&UnlinkOutcome::InDoubt)
         );
     }
     let done = entries.iter().filter(|entry| entry.outcome.is_done());
@@ -347,7 +348,7 @@ fn entries(data: &[u8], carried: usize) -> Vec<Entry> {
             let (&outcome, texts) = line.split_first()?;
             let whole = String::from_utf8_lossy(texts).replace("\\n", "\n");
             let mut texts = whole.split('\t').map(str::to_owned);
-            let outcome = Outcome::ALL[usize::from(outcome) % Outcome::ALL.len()];
+            let outcome = UnlinkOutcome::ALL[usize::from(outcome) % UnlinkOutcome::ALL.len()];
             let mut link = Link {
                 developer_user_identifier: texts.next()?,
                 ..Link::default()

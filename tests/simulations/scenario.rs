@@ -7,9 +7,9 @@ use std::time::Duration;
 use clap::Parser;
 use cognito_unlink::cli::{Cli, Command};
 use cognito_unlink::emulator::{FaultShare, NotLinked};
+use cognito_unlink::jobs::unlink::UnlinkOutcome;
 use cognito_unlink::pipeline::Reason;
 use cognito_unlink::settings::Settings;
-use cognito_unlink::verdict::Outcome;
 use serde::Deserialize;
 
 /// A service, a run against it, and what must come of that for any seed.
@@ -271,13 +271,13 @@ pub(crate) enum Ends {
 }
 
 impl Ends {
-    pub(crate) fn is(self, reason: &Reason) -> bool {
+    pub(crate) fn is(self, reason: &Reason<UnlinkOutcome>) -> bool {
         match self {
             Self::AllRead => matches!(reason, Reason::AllRead),
             Self::Limit => matches!(reason, Reason::Limit),
             Self::TimeIsUp => matches!(reason, Reason::TimeIsUp),
-            Self::TooManyFailures => matches!(reason, Reason::TooMany(Outcome::Failed)),
-            Self::TooManyNotLinked => matches!(reason, Reason::TooMany(Outcome::NotLinked)),
+            Self::TooManyFailures => matches!(reason, Reason::TooMany(UnlinkOutcome::Failed)),
+            Self::TooManyNotLinked => matches!(reason, Reason::TooMany(UnlinkOutcome::NotLinked)),
             Self::Signal => matches!(reason, Reason::Signal(_)),
             Self::Halted => matches!(reason, Reason::Halted(_)),
         }

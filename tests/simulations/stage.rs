@@ -6,14 +6,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cognito_unlink::admission::Admission;
-use cognito_unlink::guard::pools::Preflight;
-use cognito_unlink::pipeline::{Channels, ReadEvent, Summary, drive};
-use cognito_unlink::pipeline::{Context, Counters, OpenRow};
+use cognito_unlink::guard::PoolChecks;
+use cognito_unlink::jobs::unlink::{UnlinkJob, UnlinkOutcome, bounds};
+use cognito_unlink::pipeline::{Channels, Context, Counters, OpenRow, ReadEvent, Summary, drive};
 use cognito_unlink::results::{Entry, Recorded, Recording, ToRecord};
 use cognito_unlink::row::{Keyer, Link, Position, Row, Trust};
 use cognito_unlink::settings::Settings;
 use cognito_unlink::signal::{Signal, Stop};
-use cognito_unlink::verdict::Outcome;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -36,7 +35,7 @@ pub(crate) struct Played {
     pub(crate) rows: Vec<Before>,
     pub(crate) seen: Seen,
     pub(crate) records: Vec<Record>,
-    pub(crate) summary: Summary,
+    pub(crate) summary: Summary<UnlinkOutcome>,
     pub(crate) took: Duration,
     /// As the workers have counted them.
     pub(crate) calls_counted: u64,
@@ -59,7 +58,7 @@ pub(crate) struct Before {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Record {
     pub(crate) user: String,
-    pub(crate) outcome: Outcome,
+    pub(crate) outcome: UnlinkOutcome,
     pub(crate) attempts: u32,
     pub(crate) at: Duration,
 }
@@ -116,27 +115,28 @@ async fn perform(calls: SimulatedService, run: &Run, seed: u64, nth: u64) -> Pla
         records: Vec::new(),
         most_open: 0,
     };
-    let (orders, asked) = mpsc::channel(settings.bounds.open_rows + 16);
-    let (tell, done) = mpsc::channel(settings.bounds.open_rows + 16);
+    let (orders, asked) = mpsc::channel(settings.open_rows + 16);
+    let (tell, done) = mpsc::channel(settings.open_rows + 16);
     let recorder = tokio::spawn(recorder.record(asked, tell));
     let (stop, told) = watch::channel(Stop::Go);
     let context = Arc::new(Context {
-        calls: calls.clone(),
+        job: UnlinkJob(calls.clone()),
         holds: None,
         admission: Admission::new(settings.limits, HashMap::new()),
         policy: settings.policy,
         in_flight: None,
         recorded: Arc::default(),
         stop: told,
-        chance: Mutex::new(fastrand::Rng::with_seed(seed ^ 0x5eed ^ (nth << 32))),
+        random: Mutex::new(fastrand::Rng::with_seed(seed ^ 0x5eed ^ (nth << 32))),
         counters: Counters::default(),
     });
     let summary = drive(
         Arc::clone(&context),
-        settings.bounds,
+        bounds(&settings),
         Channels {
-            fed,
-            preflight: Preflight::none(),
+            rows: fed,
+            pools: HashMap::new(),
+            pool_checks: PoolChecks::none(),
             input_ends: true,
             recording: Recording {
                 orders,
@@ -199,6 +199,7 @@ fn feed(links: Vec<(u64, Link)>, fed: Arc<AtomicUsize>) -> mpsc::Receiver<ReadEv
                 key: keyer.key(&link),
                 identity,
                 in_doubt: false,
+                is_held: false,
                 room: None,
                 row: Row {
                     position: Position {
@@ -235,6 +236,8 @@ fn signals(run: &Run, began: Instant) -> mpsc::Receiver<Signal> {
     signals
 }
 
+type Line = Entry<UnlinkOutcome>;
+
 struct Recorder {
     began: Instant,
     /// Rows that have left the feeder.
@@ -246,8 +249,8 @@ struct Recorder {
 impl Recorder {
     async fn record(
         mut self,
-        mut asked: mpsc::Receiver<ToRecord>,
-        tell: mpsc::Sender<Recorded>,
+        mut asked: mpsc::Receiver<ToRecord<Line>>,
+        tell: mpsc::Sender<Recorded<Line>>,
     ) -> Self {
         let mut orders = Vec::with_capacity(BATCH);
         while asked.recv_many(&mut orders, BATCH).await > 0 {
@@ -274,7 +277,7 @@ impl Recorder {
 }
 
 impl Record {
-    fn new(entry: &Entry, at: Duration) -> Self {
+    fn new(entry: &Line, at: Duration) -> Self {
         Self {
             user: entry.link.developer_user_identifier.clone(),
             outcome: entry.outcome,

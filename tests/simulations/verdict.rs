@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
-use cognito_unlink::verdict::Outcome;
+use cognito_unlink::jobs::unlink::UnlinkOutcome;
+use cognito_unlink::verdict::Outcome as _;
 
 use crate::reply::Told;
 use crate::scenario::{Expect, Range, Shared};
@@ -69,11 +70,11 @@ impl Complaints {
         });
         let tally = &played.summary.tally;
         for (outcome, range) in [
-            (Outcome::Unlinked, expect.unlinked),
-            (Outcome::NotLinked, expect.not_linked),
-            (Outcome::UnlinkedReplyLost, expect.unlinked_reply_lost),
-            (Outcome::Failed, expect.failed),
-            (Outcome::InDoubt, expect.in_doubt),
+            (UnlinkOutcome::Unlinked, expect.unlinked),
+            (UnlinkOutcome::NotLinked, expect.not_linked),
+            (UnlinkOutcome::UnlinkedReplyLost, expect.unlinked_reply_lost),
+            (UnlinkOutcome::Failed, expect.failed),
+            (UnlinkOutcome::InDoubt, expect.in_doubt),
         ] {
             self.range(outcome.as_str(), range, tally.of(outcome) as f64);
         }
@@ -108,7 +109,7 @@ impl Complaints {
         let Some(range) = expect.seconds_to_failure else {
             return;
         };
-        let failed = |record: &&Record| record.outcome == Outcome::Failed;
+        let failed = |record: &&Record| record.outcome == UnlinkOutcome::Failed;
         for record in played.records.iter().filter(failed) {
             let began = calls[record.user.as_str()][0].started;
             let life = record.at.saturating_sub(began).as_secs_f64();
@@ -153,7 +154,7 @@ impl Complaints {
         self.unless(played.summary.all_recorded != noted, || {
             format!("rows are left in doubt: {noted}, and the run says otherwise")
         });
-        for outcome in Outcome::ALL {
+        for outcome in UnlinkOutcome::ALL.iter().copied() {
             let records = played.records.iter();
             let recorded = records.filter(|record| record.outcome == outcome).count() as u64;
             self.unless(recorded == tally.of(outcome), || {
@@ -201,7 +202,7 @@ impl Complaints {
             .filter(|call| call.ended.is_none())
             .count();
         self.unless(unended == 0, || format!("{unended} calls outlive the run"));
-        let bound = played.settings.bounds.open_rows + AHEAD + AT_ONCE;
+        let bound = played.settings.open_rows + AHEAD + AT_ONCE;
         self.unless(played.most_open <= bound, || {
             format!(
                 "{} rows read and not recorded, {bound} allowed",
@@ -330,14 +331,14 @@ impl Life<'_> {
         let told_last = self.calls.last().map(|call| call.told);
         unless(told_last.is_some(), "recorded without a call");
         match record.outcome {
-            Outcome::Unlinked => {
+            UnlinkOutcome::Unlinked => {
                 unless(!self.linked, "unlinked, and still linked");
                 unless(
                     told_last == Some(Told::Unlinked),
                     "unlinked without the service's word",
                 );
             }
-            Outcome::NotLinked => {
+            UnlinkOutcome::NotLinked => {
                 unless(
                     !self.was_linked && !lost,
                     "not_linked, and this run may have unlinked it",
@@ -347,7 +348,7 @@ impl Life<'_> {
                     "not_linked without the service's word",
                 );
             }
-            Outcome::UnlinkedReplyLost => {
+            UnlinkOutcome::UnlinkedReplyLost => {
                 unless(
                     !self.linked && lost,
                     "unlinked_reply_lost, and no reply was lost",
@@ -357,14 +358,16 @@ impl Life<'_> {
                     "unlinked_reply_lost without the service's word",
                 );
             }
-            Outcome::Failed => {
+            UnlinkOutcome::Failed => {
                 unless(!lost, "failed, and an attempt may have taken effect");
                 unless(self.linked == self.was_linked, "failed, and unlinked");
             }
-            Outcome::InDoubt => {
+            UnlinkOutcome::InDoubt => {
                 unless(lost, "in_doubt without a lost reply");
             }
-            Outcome::Invalid | Outcome::Held => unless(false, "a valid row that was not called"),
+            UnlinkOutcome::Invalid | UnlinkOutcome::Held => {
+                unless(false, "a valid row that was not called")
+            }
         }
         wrongs
     }

@@ -1,4 +1,4 @@
-//! What a run takes over from earlier ones about the quota, and leaves to later ones.
+//! The quotas that a run reads from earlier runs and saves for later ones.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -9,68 +9,69 @@ use crate::saved_quotas::{Quotas, by_region};
 use crate::settings::Settings;
 use crate::terminal::printable;
 
-/// The quotas of one endpoint and account.
+/// The quotas of one endpoint and account, by Region.
 #[derive(Debug)]
-pub(super) struct Memory {
-    /// Where they are kept, if they are.
+pub(super) struct LearnedQuotas {
+    /// The file that they are saved in, if they are.
     path: Option<PathBuf>,
     endpoint: String,
-    known: HashMap<String, f64>,
-    told: bool,
+    /// Calls per second by Region, as saved by earlier runs.
+    saved: HashMap<String, f64>,
+    is_quiet: bool,
 }
 
-impl Memory {
-    /// Looks up what is known. That nothing can be looked up is no reason not to run.
-    pub(super) async fn of(settings: &Settings, calls: &AwsCalls) -> Self {
-        let endpoint = calls.endpoint_url().unwrap_or("AWS").to_owned();
-        let mut memory = Self {
+impl LearnedQuotas {
+    /// Reads what earlier runs have saved. A file that cannot be read is no reason not to run.
+    pub(super) async fn read(settings: &Settings, client: &AwsCalls) -> Self {
+        let endpoint = client.endpoint_url().unwrap_or("AWS").to_owned();
+        let mut quotas = Self {
             path: settings.quotas.clone(),
             endpoint,
-            known: HashMap::new(),
-            told: settings.progress != Style::None,
+            saved: HashMap::new(),
+            is_quiet: settings.progress == Style::None,
         };
-        let Some(path) = &memory.path else {
-            return memory;
+        let Some(path) = &quotas.path else {
+            return quotas;
         };
         match Quotas::read(path) {
-            // The account takes asking for the credentials, so only if it matters.
-            Ok(quotas) if quotas.knows(&memory.endpoint) => {
-                let account = calls.account().await;
-                memory.known = by_region(quotas.of(&memory.endpoint, &account));
+            // The account costs a loading of credentials, so it is asked for only if it matters.
+            Ok(file) if file.knows(&quotas.endpoint) => {
+                let account = client.account().await;
+                quotas.saved = by_region(file.of(&quotas.endpoint, &account));
             }
             Ok(_) => {}
             Err(error) => notice(&format!("{} is not used: {error}", path.display())),
         }
-        memory
+        quotas
     }
 
-    /// Says what is known.
-    pub(super) fn tell(&self) {
-        let mut regions: Vec<_> = self.known.iter().collect();
+    /// Prints what earlier runs have saved.
+    pub(super) fn report(&self) {
+        let mut regions: Vec<_> = self.saved.iter().collect();
         regions.sort_by(|a, b| a.0.cmp(b.0));
-        for (region, calls) in regions.into_iter().filter(|_| self.told) {
+        for (region, calls) in regions.into_iter().filter(|_| !self.is_quiet) {
             notice(&format!(
-                "An earlier run found that {} bears about {}; this one starts near that.",
+                "{}: an earlier run found a quota of about {}; this run starts near it.",
                 printable(region),
                 paced(*calls)
             ));
         }
     }
 
-    /// By Region, in calls a second.
-    pub(super) fn quotas(&self) -> HashMap<String, f64> {
-        self.known.clone()
+    /// Returns the calls per second that earlier runs have saved, by Region.
+    pub(super) fn by_region(&self) -> HashMap<String, f64> {
+        self.saved.clone()
     }
 
-    /// Whether an earlier run has found just that: a run that is throttled finds something of its own.
-    pub(super) fn knew(&self, region: &str, calls: f64) -> bool {
-        self.known.get(region) == Some(&calls)
+    /// Returns whether an earlier run has saved just this: a run that is throttled learns a number of its own.
+    pub(super) fn knew(&self, region: &str, calls_per_second: f64) -> bool {
+        self.saved.get(region) == Some(&calls_per_second)
     }
 
-    /// Keeps what was found.
-    pub(super) async fn keep(&self, calls: &AwsCalls, found: &[(String, f64)]) {
+    /// Saves what this run has learned.
+    pub(super) async fn save(&self, client: &AwsCalls, learned: &[(String, f64)]) {
         let Some(path) = &self.path else { return };
-        let news: Vec<_> = found
+        let news: Vec<_> = learned
             .iter()
             .filter(|(region, calls)| !self.knew(region, *calls))
             .cloned()
@@ -78,10 +79,10 @@ impl Memory {
         if news.is_empty() {
             return;
         }
-        let account = calls.account().await;
+        let account = client.account().await;
         if let Err(error) = Quotas::note(path, &self.endpoint, &account, &news) {
             notice(&format!(
-                "the quota that was found cannot be kept in {}: {error}",
+                "the learned quota cannot be saved in {}: {error}",
                 path.display()
             ));
         }

@@ -6,21 +6,25 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::error::Exit;
+use super::job::bounds;
+use super::outcome::UnlinkOutcome;
+use crate::command_line;
+use crate::exit::Exit;
+use crate::exit_policy;
 use crate::input::{self, Compression, Format, Input, InputError};
-use crate::os_limits::{NO_FILES, tells_of_no_files};
+use crate::os_limits::NO_FILES;
 use crate::pipeline::{
-    Counters, FailureLimit, Halt, HaltingAnswer, Reason, Summary, Tally, rows_judged,
+    Counters, FailureLimit, Halt, HaltingReply, Reason, Summary, Tally, rows_judged,
 };
-use crate::report::{Report, conclusion};
+use crate::report::Report;
 use crate::settings::{Mode, Settings};
 use crate::signal::Signal;
-use crate::verdict::{CREDENTIALS_FAILED, Cause, Outcome};
+use crate::verdict::{CREDENTIALS_FAILED, Cause};
 
 /// What is said at the end of a run.
 pub(super) fn report(
     settings: &Settings,
-    summary: &Summary,
+    summary: &Summary<UnlinkOutcome>,
     counters: &Counters,
     elapsed: Duration,
 ) -> Report {
@@ -33,11 +37,9 @@ pub(super) fn report(
     report.throttled = counters.throttled.load(Ordering::Relaxed);
     report.counted_to_end = summary.counted_to_end;
     report.unrecorded = matches!(summary.reason, Reason::NotRecorded(_));
-    let ending = Ending::of(settings, summary);
-    report.exit = ending.exit;
-    report.reason = ending.reason;
-    report.message = ending.message;
-    report.next = next(settings, &report.tally, ending.exit);
+    report.exit = exit_policy::of_run(summary, fails(settings));
+    (report.reason, report.message) = ending(settings, summary);
+    report.next = next(settings, &report.tally, report.exit);
     if !summary.tally.adds_up() {
         report.exit = Exit::Halted;
         report.reason = "internal_error";
@@ -49,12 +51,25 @@ pub(super) fn report(
     report
 }
 
+/// Returns the outcomes that count as not done for the exit code, though nothing is wrong with them.
+fn fails(settings: &Settings) -> &'static [UnlinkOutcome] {
+    if settings.not_linked_fails {
+        &[UnlinkOutcome::NotLinked]
+    } else {
+        &[]
+    }
+}
+
 /// What is said at the end of a dry run.
-pub(super) fn dry_report(settings: &Settings, tally: Tally, elapsed: Duration) -> Report {
+pub(super) fn dry_report(
+    settings: &Settings,
+    tally: Tally<UnlinkOutcome>,
+    elapsed: Duration,
+) -> Report {
     let mut report = blank(settings, tally, elapsed);
-    report.exit = conclusion(&tally, false);
+    report.exit = exit_policy::conclusion(&tally, &[]);
     report.message = settings
-        .bounds
+        .stop_rules
         .limit
         .filter(|limit| *limit < tally.left)
         .map(|limit| {
@@ -66,7 +81,7 @@ pub(super) fn dry_report(settings: &Settings, tally: Tally, elapsed: Duration) -
         // Without a name for its results, as of standard input, a rehearsal would be refused.
         settings.results.as_ref().map(|_| {
             (
-                command_without(&settings.command, &["--dry-run"], &["--rehearse"]),
+                command_line::changed(&settings.command, &["--dry-run"], &["--rehearse"]),
                 "Next, rehearse it:".to_owned(),
             )
         })
@@ -74,7 +89,7 @@ pub(super) fn dry_report(settings: &Settings, tally: Tally, elapsed: Duration) -
     report
 }
 
-fn blank(settings: &Settings, tally: Tally, elapsed: Duration) -> Report {
+fn blank(settings: &Settings, tally: Tally<UnlinkOutcome>, elapsed: Duration) -> Report {
     Report {
         mode: settings.mode.name(),
         run_id: settings.run_id.clone(),
@@ -97,127 +112,72 @@ fn blank(settings: &Settings, tally: Tally, elapsed: Duration) -> Report {
     }
 }
 
-struct Ending {
-    exit: Exit,
-    reason: &'static str,
-    message: Option<String>,
-}
-
-impl Ending {
-    fn of(settings: &Settings, summary: &Summary) -> Self {
-        if is_for_want_of_files(&summary.reason) {
-            return Self {
-                exit: Exit::Halted,
-                reason: "halted",
-                message: Some(format!("Halted: {NO_FILES}.")),
-            };
+/// Returns the reason of an end as a word for scripts, and the message for people.
+fn ending(settings: &Settings, summary: &Summary<UnlinkOutcome>) -> (&'static str, Option<String>) {
+    if exit_policy::is_for_want_of_files(&summary.reason) {
+        return ("halted", Some(format!("Halted: {NO_FILES}.")));
+    }
+    match &summary.reason {
+        Reason::AllRead => ("finished", undone(settings, &summary.tally)),
+        Reason::Unreadable(error @ InputError::Changed { .. }) => {
+            ("halted", Some(format!("Halted: {error}.")))
         }
-        let (exit, reason, message) = match &summary.reason {
-            Reason::AllRead => (
-                conclusion(&summary.tally, settings.not_linked_fails),
-                "finished",
-                undone(settings, &summary.tally),
-            ),
-            Reason::Unreadable(error @ InputError::Changed { .. }) => {
-                (Exit::Halted, "halted", Some(format!("Halted: {error}.")))
-            }
-            // Found only when a pipe is read; if nothing was called before, it is as if it had been found at the start.
-            Reason::Unreadable(error) if error.is_usage() && !summary.has_called() => {
-                (Exit::Usage, "input", Some(error.to_string()))
-            }
-            Reason::Unreadable(error) => (Exit::Input, "input", Some(error.to_string())),
-            Reason::Limit => (
-                Exit::Stopped,
-                "limit",
-                Some("Stopped at --limit; rows remain.".to_owned()),
-            ),
-            Reason::TimeIsUp => (
-                Exit::Stopped,
-                "for",
-                Some("Stopped as --for is over; rows remain.".to_owned()),
-            ),
-            Reason::TooMany(outcome) => (
-                Exit::Halted,
-                breaker_of(*outcome).0,
-                settings
-                    .bounds
-                    .breaker(*outcome)
-                    .map(|breaker| too_many(*outcome, breaker, &summary.tally)),
-            ),
-            Reason::Signal(signal) => (signal.exit(), "signal", Some(interrupted(*signal))),
-            Reason::Halted(Halt::Answer(answer)) => (Exit::Halted, "halted", Some(halted(answer))),
-            Reason::Halted(Halt::Region(answer)) => (
-                Exit::Halted,
-                "halted",
-                Some(format!(
-                    "{} The rows of other Regions were called to their end.",
-                    halted(answer)
-                )),
-            ),
-            Reason::Halted(Halt::Mark(error)) => (
-                Exit::Halted,
-                "halted",
-                Some(format!(
-                    "Halted: the side file of the results cannot be written ({error}). See to the disk."
-                )),
-            ),
-            Reason::Halted(Halt::SideFile(error)) => (
-                Exit::Halted,
-                "halted",
-                Some(format!(
-                    "Halted: the side file of the results is not as this run left it ({error}). What was in flight is recorded. Find out who did that before the next run."
-                )),
-            ),
-            Reason::Halted(Halt::Hold(error)) => (
-                Exit::Halted,
-                "halted",
-                Some(format!(
-                    "Halted: {error}. Nobody is called as long as it is not known who must not be."
-                )),
-            ),
-            Reason::Refused(why) => (Exit::Halted, "halted", Some(format!("Halted: {why}."))),
-            Reason::NotRecorded(error) => (
-                Exit::Halted,
-                "halted",
-                Some(format!(
-                    "Halted: the results file cannot be written ({error}). {}; calls without a record are known to the next run.",
-                    remedy(error)
-                )),
-            ),
-            Reason::Panicked(error) => (
-                Exit::Halted,
-                "internal_error",
-                Some(format!(
-                    "Internal error: a task ended abruptly ({error}). Please report this."
-                )),
-            ),
-        };
-        Self {
-            exit,
-            reason,
-            message,
-        }
+        Reason::Unreadable(error) => ("input", Some(error.to_string())),
+        Reason::Limit => ("limit", Some("Stopped at --limit; rows remain.".to_owned())),
+        Reason::TimeIsUp => (
+            "for",
+            Some("Stopped as --for is over; rows remain.".to_owned()),
+        ),
+        Reason::TooMany(outcome) => (
+            failure_limit_of(*outcome).0,
+            bounds(settings)
+                .failure_limits
+                .iter()
+                .find(|limit| limit.outcome == *outcome)
+                .map(|limit| too_many(*outcome, limit.most, &summary.tally)),
+        ),
+        Reason::Signal(signal) => ("signal", Some(interrupted(*signal))),
+        Reason::Halted(halt) => ("halted", Some(halted(halt))),
+        Reason::Refused(why) => ("halted", Some(format!("Halted: {why}."))),
+        Reason::NotRecorded(error) => (
+            "halted",
+            Some(format!(
+                "Halted: the results file cannot be written ({error}). {}; calls without a record are known to the next run.",
+                remedy(error)
+            )),
+        ),
+        Reason::Panicked(error) => (
+            "internal_error",
+            Some(format!(
+                "Internal error: a task ended abruptly ({error}). Please report this."
+            )),
+        ),
     }
 }
 
-/// Returns whether the reason is that no more files may be opened. Neither what was opened nor a row is to blame then.
-fn is_for_want_of_files(reason: &Reason) -> bool {
-    match reason {
-        Reason::Unreadable(error) => tells_of_no_files(&error.to_string()),
-        Reason::NotRecorded(error) | Reason::Halted(Halt::Mark(error) | Halt::SideFile(error)) => {
-            tells_of_no_files(&error.to_string())
+/// Returns the message of a halt.
+fn halted(halt: &Halt) -> String {
+    match halt {
+        Halt::Reply(reply) => halted_by_reply(reply),
+        Halt::Region(reply) => format!(
+            "{} The rows of other Regions were called to their end.",
+            halted_by_reply(reply)
+        ),
+        Halt::Mark(error) => format!(
+            "Halted: the side file of the results cannot be written ({error}). See to the disk."
+        ),
+        Halt::SideFile(error) => format!(
+            "Halted: the side file of the results is not as this run left it ({error}). What was in flight is recorded. Find out who did that before the next run."
+        ),
+        Halt::Hold(error) => {
+            format!("Halted: {error}. No row is called while it is not known which users are held.")
         }
-        Reason::Halted(Halt::Hold(error)) => tells_of_no_files(&error.to_string()),
-        Reason::Halted(Halt::Answer(answer) | Halt::Region(answer)) => {
-            answer.cause == Cause::NoFiles
-        }
-        _ => false,
     }
 }
 
 /// What is to be said of rows that were all read.
-fn undone(settings: &Settings, tally: &Tally) -> Option<String> {
-    let invalid = tally.of(Outcome::Invalid);
+fn undone(settings: &Settings, tally: &Tally<UnlinkOutcome>) -> Option<String> {
+    let invalid = tally.of(UnlinkOutcome::Invalid);
     if invalid > 0 {
         return Some(format!(
             "Invalid rows stand in the results with their line and reason ({invalid} of them). Mend them in the input, or in a file of their own."
@@ -259,21 +219,21 @@ fn remedy(error: &io::Error) -> &'static str {
 }
 
 /// The reason and the option for too many rows of an outcome.
-fn breaker_of(outcome: Outcome) -> (&'static str, &'static str) {
+fn failure_limit_of(outcome: UnlinkOutcome) -> (&'static str, &'static str) {
     match outcome {
-        Outcome::NotLinked => ("max_not_linked", "--max-not-linked"),
-        Outcome::Invalid => ("max_invalid", "--max-invalid"),
+        UnlinkOutcome::NotLinked => ("max_not_linked", "--max-not-linked"),
+        UnlinkOutcome::Invalid => ("max_invalid", "--max-invalid"),
         _ => ("max_failures", "--max-failures"),
     }
 }
 
-/// `breaker` says how many are too many.
-fn too_many(outcome: Outcome, breaker: FailureLimit, tally: &Tally) -> String {
+/// Returns the message of a run that too many rows of an outcome have halted.
+fn too_many(outcome: UnlinkOutcome, most: FailureLimit, tally: &Tally<UnlinkOutcome>) -> String {
     format!(
-        "Halted: {} of {} rows are {outcome}, more than {} {breaker}. See error_code and error_message in the results first.",
+        "Halted: {} of {} rows are {outcome}, more than {} {most}. See error_code and error_message in the results first.",
         tally.of(outcome),
         rows_judged(outcome, tally),
-        breaker_of(outcome).1
+        failure_limit_of(outcome).1
     )
 }
 
@@ -287,40 +247,40 @@ fn interrupted(signal: Signal) -> String {
 }
 
 /// One sentence on what is wrong, what was said, and what to do.
-fn halted(answer: &HaltingAnswer) -> String {
-    let facts = &answer.facts;
+fn halted_by_reply(reply: &HaltingReply) -> String {
+    let details = &reply.details;
     let mut text = format!(
         "Halted: {} (at {}, pool {}).",
-        answer.cause.what(),
-        answer.position,
-        answer.identity_pool_id
+        reply.cause.what(),
+        reply.position,
+        reply.identity_pool_id
     );
-    if facts.code.as_deref() == Some(CREDENTIALS_FAILED) {
-        let why = facts.message.as_deref().unwrap_or_default();
+    if details.code.as_deref() == Some(CREDENTIALS_FAILED) {
+        let why = details.message.as_deref().unwrap_or_default();
         return format!(
             "Halted: the AWS credentials cannot be loaded (at {}, pool {}): {why}",
-            answer.position, answer.identity_pool_id
+            reply.position, reply.identity_pool_id
         );
     }
-    if answer.cause == Cause::Unreachable {
+    if reply.cause == Cause::Unreachable {
         let _ = write!(
             text,
             " {} The last call: {}.",
-            answer.cause.remedy(),
-            facts.how_unanswered()
+            reply.cause.remedy(),
+            details.how_unanswered()
         );
         return text;
     }
-    let is_answered = answer.cause != Cause::NoCredentials;
+    let is_answered = reply.cause != Cause::NoCredentials;
     // Where no one was asked, the code is our own word.
-    let code = facts.code.clone().filter(|_| is_answered);
-    let status = facts.http_status.map(|status| format!("HTTP {status}"));
-    let message = facts.message.as_deref();
+    let code = details.code.clone().filter(|_| is_answered);
+    let status = details.http_status.map(|status| format!("HTTP {status}"));
+    let message = details.message.as_deref();
     let message = message.and_then(|message| message.lines().next().map(str::to_owned));
     let said: Vec<String> = [code.or(status), message].into_iter().flatten().collect();
     let said = said.join(": ");
     let said = said.trim_end_matches('.');
-    let remedy = answer.cause.remedy();
+    let remedy = reply.cause.remedy();
     if said.is_empty() {
         let _ = write!(text, " {remedy}");
     } else if is_answered {
@@ -332,20 +292,23 @@ fn halted(answer: &HaltingAnswer) -> String {
 }
 
 /// The command that is due next, and what it does.
-fn next(settings: &Settings, tally: &Tally, exit: Exit) -> Option<(String, String)> {
+fn next(settings: &Settings, tally: &Tally<UnlinkOutcome>, exit: Exit) -> Option<(String, String)> {
     let command = &settings.command;
-    let in_doubt = tally.of(Outcome::InDoubt);
-    let failed = tally.in_all(Outcome::Failed);
+    let in_doubt = tally.of(UnlinkOutcome::InDoubt);
+    let failed = tally.in_all(UnlinkOutcome::Failed);
     let skips_failed = command.iter().any(|word| word == SKIP_FAILED);
     let does = match exit {
         Exit::Done if settings.mode == Mode::Rehearsal => {
-            return Some((real_command(command), "Next, for real:".to_owned()));
+            return Some((
+                command_line::after_rehearsal(command),
+                "Next, for real:".to_owned(),
+            ));
         }
         Exit::Done | Exit::Usage | Exit::Locked | Exit::CallFailed => return None,
         Exit::NotAllDone if failed + in_doubt == 0 => return to_be_mended(settings, tally),
         Exit::NotAllDone if skips_failed && in_doubt == 0 => {
             return Some((
-                command_without(command, &[SKIP_FAILED], &[]),
+                command_line::changed(command, &[SKIP_FAILED], &[]),
                 "Next, without --skip-failed what has failed is tried again:".to_owned(),
             ));
         }
@@ -359,35 +322,15 @@ fn next(settings: &Settings, tally: &Tally, exit: Exit) -> Option<(String, Strin
             "Next, the same command goes on where this run stopped:"
         }
     };
-    Some((command_without(command, &[], &[]), does.to_owned()))
+    Some((command_line::changed(command, &[], &[]), does.to_owned()))
 }
 
 const SKIP_FAILED: &str = "--skip-failed";
 
-/// The command that does for real what was rehearsed. Its rate is not taken along: a rehearsal is made fast to be short, and the
-/// quota of AWS is another.
-fn real_command(command: &[String]) -> String {
-    let mut words = Vec::new();
-    let mut typed = command.iter();
-    while let Some(word) = typed.next() {
-        match word.as_str() {
-            // What stands behind it names inputs.
-            "--" => {
-                words.push(word.clone());
-                words.extend(typed.by_ref().cloned());
-            }
-            "--rate" => _ = typed.next(),
-            rate if rate.starts_with("--rate=") => {}
-            _ => words.push(word.clone()),
-        }
-    }
-    command_without(&words, &["--rehearse"], &[])
-}
-
 /// The command that writes the invalid rows to a file, to be mended there. It takes none from a pipe, nor from a saved plan.
-fn to_be_mended(settings: &Settings, tally: &Tally) -> Option<(String, String)> {
+fn to_be_mended(settings: &Settings, tally: &Tally<UnlinkOutcome>) -> Option<(String, String)> {
     let is_planned = settings.rows.is_some();
-    if tally.of(Outcome::Invalid) == 0 || is_planned || settings.command.get(1)? != "run" {
+    if tally.of(UnlinkOutcome::Invalid) == 0 || is_planned || settings.command.get(1)? != "run" {
         return None;
     }
     let format = |input| input::format_of(input, &settings.input).ok();
@@ -411,7 +354,7 @@ fn to_be_mended(settings: &Settings, tally: &Tally) -> Option<(String, String)> 
     let mut command = settings.command.clone();
     "plan".clone_into(&mut command[1]);
     let to = to.to_string_lossy();
-    let command = command_without(
+    let command = command_line::changed(
         &command,
         &["--dry-run", "--rehearse", "--yes", "-y"],
         &["--invalid", &to],
@@ -420,64 +363,4 @@ fn to_be_mended(settings: &Settings, tally: &Tally) -> Option<(String, String)> 
         command,
         "Next, have the invalid rows written to a file of their own, with the reasons, and mend them there:".to_owned(),
     ))
-}
-
-/// The command without some flags and with others, quoted for a shell.
-fn command_without(command: &[String], without: &[&str], with: &[&str]) -> String {
-    command
-        .iter()
-        .map(String::as_str)
-        .filter(|arg| !without.contains(arg))
-        .chain(with.iter().copied())
-        .map(quoted)
-        .collect::<Vec<_>>()
-        .join(" ")
-}
-
-/// As a POSIX shell reads it back.
-#[must_use]
-pub fn quoted(arg: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,%@+".contains(c);
-    if !arg.is_empty() && arg.chars().all(plain) {
-        arg.to_owned()
-    } else {
-        format!("'{}'", arg.replace('\'', r"'\''"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn commands_can_be_pasted_into_a_shell() {
-        let command =
-            ["cognito-unlink", "run", "it's here.csv", "--rehearse", ""].map(String::from);
-        assert_eq!(
-            command_without(&command, &["--rehearse"], &["--yes"]),
-            r"cognito-unlink run 'it'\''s here.csv' '' --yes"
-        );
-    }
-
-    #[test]
-    fn a_rehearsals_rate_is_not_taken_along() {
-        for (typed, real) in [
-            ("run p.csv --rehearse --rate 1000", "run p.csv"),
-            (
-                "run --rate=unlimited --rehearse p.csv --yes",
-                "run p.csv --yes",
-            ),
-            (
-                "run --rate 5/m --burst 2 p.csv --rehearse",
-                "run --burst 2 p.csv",
-            ),
-            (
-                "run --rehearse -- --rate=1.csv --rate",
-                "run -- --rate=1.csv --rate",
-            ),
-        ] {
-            let words: Vec<_> = typed.split(' ').map(str::to_owned).collect();
-            assert_eq!(real_command(&words), real, "{typed}");
-        }
-    }
 }

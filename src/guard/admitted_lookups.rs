@@ -1,6 +1,6 @@
 //! Look-ups of pools, admitted as calls are: by Region, under the run's ceiling and at their own pace, a few at a time.
 //!
-//! AWS counts its quotas by operation, so what a look-up finds out about its own says nothing about an unlink's.
+//! AWS counts its quotas by operation, so the pace of look-ups says nothing about that of unlinks.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -16,61 +16,64 @@ use crate::call::lookup::{Lookup, LookupError, LookupErrorKind, Pool};
 use crate::row::region_of;
 
 /// Look-ups in flight at most. Doubled, a run of a thousand pools begins sooner and takes more connections from its calls.
-const PLACES: NonZeroU32 = NonZeroU32::new(4).expect("not zero");
+const IN_FLIGHT: NonZeroU32 = NonZeroU32::new(4).expect("not zero");
 
-/// Many look-ups find out at once that the credentials have expired; new ones are looked for once in this time.
+/// Time between two loadings of credentials: many look-ups find at once that those at hand have expired.
 const BETWEEN_RENEWALS: Duration = Duration::from_secs(5);
 
-/// Looks pools up for a run.
+/// Admits look-ups of pools and makes them.
 #[derive(Debug)]
-pub struct LookUps<C> {
-    calls: Arc<C>,
+pub struct AdmittedLookups<C> {
+    client: Arc<C>,
     admission: Admission,
     renewed: Mutex<Option<Instant>>,
 }
 
-impl<C: Lookup + Unlink> LookUps<C> {
-    /// Look-ups through `calls`, within the limits of a run's calls.
+impl<C: Lookup + Unlink> AdmittedLookups<C> {
+    /// Admits look-ups through `client` within the limits of a run's calls.
     #[must_use]
-    pub fn new(calls: Arc<C>, limits: Limits) -> Self {
+    pub fn new(client: Arc<C>, limits: Limits) -> Self {
         let limits = Limits {
-            concurrency: PLACES.min(limits.concurrency),
+            concurrency: IN_FLIGHT.min(limits.concurrency),
             ..limits
         };
         Self {
-            calls,
+            client,
             admission: Admission::new(limits, HashMap::new()),
             renewed: Mutex::default(),
         }
     }
 
-    /// Looks a pool up, once, when its turn has come.
+    /// Looks a pool up, once, when it is admitted.
     ///
     /// # Errors
-    /// What was heard instead of a description.
+    /// The reply is no description of the pool.
     pub async fn pool(&self, id: &str) -> Result<Pool, LookupError> {
-        self.calls.ready().await;
+        self.client.ready().await;
         let region = self.admission.region(region_of(id));
-        let permit = region.admit().await.expect("no Region of these is closed");
-        let looked = self.calls.pool(id).await;
-        permit.answered(feedback(&looked));
-        looked
+        let permit = region
+            .admit()
+            .await
+            .expect("no Region is closed for look-ups");
+        let found = self.client.pool(id).await;
+        permit.answered(feedback(&found));
+        found
     }
 
-    /// Looks for credentials anew, unless another look-up has just done so.
+    /// Loads credentials anew, unless another look-up has just done so.
     pub(crate) async fn renew(&self) {
         let mut renewed = self.renewed.lock().await;
         if renewed.is_none_or(|at| at.elapsed() >= BETWEEN_RENEWALS) {
-            self.calls.renew().await;
+            self.client.renew().await;
             *renewed = Some(Instant::now());
         }
     }
 }
 
-fn feedback(looked: &Result<Pool, LookupError>) -> Feedback {
-    match looked.as_ref().map_err(|untold| untold.why) {
+fn feedback(found: &Result<Pool, LookupError>) -> Feedback {
+    match found.as_ref().map_err(|error| error.why) {
         Err(LookupErrorKind::Throttled) => Feedback::Throttled,
-        // Whoever asks makes a pause of its own.
+        // The caller makes a pause of its own.
         Err(
             LookupErrorKind::Unreachable
             | LookupErrorKind::Foreign

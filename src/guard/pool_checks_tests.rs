@@ -1,4 +1,4 @@
-//! Look-ups that are answered by a script, on paused time.
+//! Look-ups whose replies are scripted, on paused time.
 
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
@@ -11,7 +11,7 @@ use crate::call::lookup::Caller;
 use crate::row::Link;
 use crate::verdict::{Answer, ReplyDetails, ReplyKind};
 
-/// Answers with each of these in turn, and with the last one for ever.
+/// Replies with each of these in turn, and with the last one for ever.
 struct Script {
     whys: Mutex<VecDeque<Option<LookupErrorKind>>>,
     asked: Mutex<u32>,
@@ -47,7 +47,7 @@ impl Lookup for Script {
     }
 
     async fn caller(&self) -> Result<Caller, LookupError> {
-        unreachable!("nobody asks")
+        unreachable!("pool checks do not ask for the caller")
     }
 }
 
@@ -64,9 +64,12 @@ impl Unlink for Script {
     }
 }
 
-/// What was found, how often it was asked, after how long, and what was said.
-async fn found(script: &Arc<Script>, policy: Policy) -> (Found, u32, Duration, Vec<String>) {
-    let news = News::default();
+/// Returns the result of a check, its look-ups, its duration and its notices.
+async fn checked(
+    script: &Arc<Script>,
+    policy: Policy,
+) -> (PoolChecked, u32, Duration, Vec<String>) {
+    let notices = Notices::default();
     let began = Instant::now();
     let limits = Limits {
         rate: Rate::PerSecond(1000.0),
@@ -74,29 +77,29 @@ async fn found(script: &Arc<Script>, policy: Policy) -> (Found, u32, Duration, V
         concurrency: NonZeroU32::new(16).expect("positive"),
         leave: 0.0,
     };
-    let look_ups = LookUps::new(Arc::clone(script), limits);
+    let lookups = AdmittedLookups::new(Arc::clone(script), limits);
     let silent = Silent::default();
-    let hears = Hears {
+    let silence = Silence {
         id: "us-east-1:1",
         silent: &silent,
     };
-    let found = look_up(&look_ups, "us-east-1:1", policy, &news, &hears).await;
+    let checked = check(&lookups, "us-east-1:1", policy, &notices, &silence).await;
     let asked = *script.asked.lock().expect("no panic");
-    let mut said = news.lock().expect("no panic").clone();
+    let mut said = notices.lock().expect("no panic").clone();
     let silent = silent.lock().expect("no panic");
-    said.extend(silent.values().map(|silence| silence.how.to_owned()));
-    (found, asked, began.elapsed(), said)
+    said.extend(silent.values().map(|region| region.how.to_owned()));
+    (checked, asked, began.elapsed(), said)
 }
 
-fn cause(found: &Found) -> Option<Cause> {
-    match found {
-        Found::Halting(cause, _) => Some(*cause),
+fn cause(checked: &PoolChecked) -> Option<Cause> {
+    match checked {
+        PoolChecked::Halting(cause, _) => Some(*cause),
         _ => None,
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_no_question_changes_is_asked_once() {
+async fn errors_that_no_retry_changes_are_not_retried() {
     for (why, halts) in [
         (LookupErrorKind::Missing, Some(Cause::PoolMissing)),
         (LookupErrorKind::NotPermitted, None),
@@ -110,15 +113,16 @@ async fn what_no_question_changes_is_asked_once() {
             Some(Cause::NoCredentials),
         ),
     ] {
-        let (found, asked, took, said) = found(&Script::of([Some(why)]), Policy::DEFAULT).await;
-        assert_eq!(cause(&found), halts, "{why:?}");
+        let (checked_pool, asked, took, said) =
+            checked(&Script::of([Some(why)]), Policy::DEFAULT).await;
+        assert_eq!(cause(&checked_pool), halts, "{why:?}");
         assert_eq!((asked, took), (1, Duration::ZERO), "{why:?}");
         assert_eq!(said.len(), usize::from(halts.is_none()), "{why:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_passes_is_waited_for() {
+async fn errors_that_pass_are_retried() {
     for (whys, asks) in [
         (
             vec![
@@ -149,38 +153,41 @@ async fn what_passes_is_waited_for() {
         ),
     ] {
         let script = Script::of(whys);
-        let (found, asked, took, _) = found(&script, Policy::DEFAULT).await;
-        assert_eq!(found, Found::Pool(Pool::default()));
+        let (checked_pool, asked, took, _) = checked(&script, Policy::DEFAULT).await;
+        assert_eq!(checked_pool, PoolChecked::Pool(Pool::default()));
         assert_eq!(asked, asks);
         assert!(took <= Duration::from_secs(4), "{took:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_does_not_pass_is_not_waited_for_for_ever() {
+async fn retries_have_an_end() {
     let (busy, asked, _, said) =
-        found(&Script::of([Some(LookupErrorKind::Busy)]), Policy::DEFAULT).await;
-    assert_eq!((busy, asked, said.len()), (Found::Nothing, TRIES, 1));
-    let (foreign, asked, ..) = found(
+        checked(&Script::of([Some(LookupErrorKind::Busy)]), Policy::DEFAULT).await;
+    assert_eq!(
+        (busy, asked, said.len()),
+        (PoolChecked::Unchecked, TRIES, 1)
+    );
+    let (foreign, asked, ..) = checked(
         &Script::of([Some(LookupErrorKind::Foreign)]),
         Policy::DEFAULT,
     )
     .await;
-    assert_eq!((foreign, asked), (Found::Nothing, TRIES_OF_STRANGERS));
-    let (signature, ..) = found(
+    assert_eq!((foreign, asked), (PoolChecked::Unchecked, FOREIGN_TRIES));
+    let (signature, ..) = checked(
         &Script::of([Some(LookupErrorKind::Signature)]),
         Policy::DEFAULT,
     )
     .await;
     assert_eq!(cause(&signature), Some(Cause::BadCredentials));
-    let (throttled, _, took, _) = found(
+    let (throttled, _, took, _) = checked(
         &Script::of([Some(LookupErrorKind::Throttled)]),
         Policy::DEFAULT,
     )
     .await;
     assert_eq!(cause(&throttled), Some(Cause::LookUpsThrottled));
     assert!(took >= Policy::DEFAULT.give_up_after, "{took:?}");
-    let (silence, asked, took, said) = found(
+    let (silence, asked, took, said) = checked(
         &Script::of([Some(LookupErrorKind::Unreachable)]),
         Policy::DEFAULT,
     )
@@ -191,7 +198,7 @@ async fn what_does_not_pass_is_not_waited_for_for_ever() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn expired_credentials_are_waited_for_where_that_is_asked() {
+async fn expired_credentials_are_waited_for_if_asked() {
     let waits = Policy {
         wait_for_credentials: true,
         ..Policy::DEFAULT
@@ -199,8 +206,8 @@ async fn expired_credentials_are_waited_for_where_that_is_asked() {
     let expired = Some(LookupErrorKind::Credentials(Cause::Expired));
     let none = Some(LookupErrorKind::Credentials(Cause::NoCredentials));
     let script = Script::of([expired, expired, none, expired, None]);
-    let (found, asked, took, said) = found(&script, waits).await;
-    assert_eq!(found, Found::Pool(Pool::default()));
+    let (checked_pool, asked, took, said) = checked(&script, waits).await;
+    assert_eq!(checked_pool, PoolChecked::Pool(Pool::default()));
     assert_eq!((asked, took), (5, 4 * LONGEST_PAUSE));
     assert_eq!(*script.renewed.lock().expect("no panic"), 4);
     assert_eq!(said.len(), 1, "{said:?}");

@@ -1,0 +1,85 @@
+//! The command as it was typed, to be named again as the next one.
+
+const REHEARSE: &str = "--rehearse";
+
+/// Returns the command without some flags and with others, quoted for a shell.
+#[must_use]
+pub fn changed(command: &[String], without: &[&str], with: &[&str]) -> String {
+    command
+        .iter()
+        .map(String::as_str)
+        .filter(|arg| !without.contains(arg))
+        .chain(with.iter().copied())
+        .map(quoted)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// Returns the command that does for real what was rehearsed. Its rate is left out: a rehearsal is made fast to be short, and the
+/// quota of AWS is another.
+#[must_use]
+pub fn after_rehearsal(command: &[String]) -> String {
+    let mut words = Vec::new();
+    let mut typed = command.iter();
+    while let Some(word) = typed.next() {
+        match word.as_str() {
+            // Inputs follow.
+            "--" => {
+                words.push(word.clone());
+                words.extend(typed.by_ref().cloned());
+            }
+            "--rate" => _ = typed.next(),
+            rate if rate.starts_with("--rate=") => {}
+            _ => words.push(word.clone()),
+        }
+    }
+    changed(&words, &[REHEARSE], &[])
+}
+
+/// Quotes a word for a POSIX shell.
+#[must_use]
+pub fn quoted(arg: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,%@+".contains(c);
+    if !arg.is_empty() && arg.chars().all(plain) {
+        arg.to_owned()
+    } else {
+        format!("'{}'", arg.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_can_be_pasted_into_a_shell() {
+        let command =
+            ["cognito-unlink", "run", "it's here.csv", "--rehearse", ""].map(String::from);
+        assert_eq!(
+            changed(&command, &["--rehearse"], &["--yes"]),
+            r"cognito-unlink run 'it'\''s here.csv' '' --yes"
+        );
+    }
+
+    #[test]
+    fn the_rate_of_a_rehearsal_is_left_out() {
+        for (typed, real) in [
+            ("run p.csv --rehearse --rate 1000", "run p.csv"),
+            (
+                "run --rate=unlimited --rehearse p.csv --yes",
+                "run p.csv --yes",
+            ),
+            (
+                "run --rate 5/m --burst 2 p.csv --rehearse",
+                "run --burst 2 p.csv",
+            ),
+            (
+                "run --rehearse -- --rate=1.csv --rate",
+                "run -- --rate=1.csv --rate",
+            ),
+        ] {
+            let words: Vec<_> = typed.split(' ').map(str::to_owned).collect();
+            assert_eq!(after_rehearsal(&words), real, "{typed}");
+        }
+    }
+}

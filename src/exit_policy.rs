@@ -1,0 +1,109 @@
+//! The exit code of every end of a run, a plan or a dry run. All of them are decided here.
+//!
+//! | end | exit |
+//! |---|---|
+//! | something is wrong with the arguments, the inputs or what they name, and no run has begun | 2 |
+//! | an input cannot be read (on) | 3 |
+//! | `--limit`, `--for` | 4 |
+//! | a run has begun and must not or cannot go on | 5 |
+//! | another run holds the results | 6 |
+//!
+//! So a row of a pool that is not allowed is exit 2 where a plan, a dry run or the question before a run finds it, and exit 5
+//! where a run does, which may have called others before.
+
+use std::io::ErrorKind;
+
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::input::InputError;
+use crate::os_limits::tells_of_no_files;
+use crate::pipeline::{Halt, Reason, Summary, Tally};
+use crate::results::OpenError;
+use crate::row::Position;
+use crate::verdict::{Cause, Outcome};
+
+/// Returns the end of a run or plan whose input cannot be read before anything was called. An input that has changed is as if it
+/// had never been the right one.
+#[must_use]
+pub fn unreadable(error: &InputError) -> Error {
+    let exit = if error.is_usage() || matches!(error, InputError::Changed { .. }) {
+        Exit::Usage
+    } else {
+        Exit::Input
+    };
+    Error::new(exit, error.to_string())
+}
+
+/// Returns the end of a run or plan whose results cannot be opened.
+#[must_use]
+pub fn not_opened(error: &OpenError) -> Error {
+    let exit = match error {
+        OpenError::Held(..) => Exit::Locked,
+        OpenError::Io(_, error)
+            if matches!(
+                error.kind(),
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
+            ) =>
+        {
+            Exit::Halted
+        }
+        OpenError::Format(_)
+        | OpenError::NotForSpreadsheets(_)
+        | OpenError::Foreign(..)
+        | OpenError::Refused(..)
+        | OpenError::Io(..) => Exit::Usage,
+    };
+    Error::new(exit, error.to_string())
+}
+
+/// Returns the end of a plan, a dry run or a question that meets a row of a pool that is not allowed.
+#[must_use]
+pub fn forbidden(why: &str, position: &Position) -> Error {
+    Error::usage(format!("{why} (at {position}; nothing was called)"))
+}
+
+/// Returns the exit code of a run that read all its input. Rows with one of the outcomes in `fails` count as not done.
+#[must_use]
+pub fn conclusion<O: Outcome>(tally: &Tally<O>, fails: &[O]) -> Exit {
+    if tally.has_undone() || fails.iter().any(|outcome| tally.of(*outcome) > 0) {
+        Exit::NotAllDone
+    } else {
+        Exit::Done
+    }
+}
+
+/// Returns the exit code of a run.
+#[must_use]
+pub fn of_run<O: Outcome>(summary: &Summary<O>, fails: &[O]) -> Exit {
+    if is_for_want_of_files(&summary.reason) {
+        return Exit::Halted;
+    }
+    match &summary.reason {
+        Reason::AllRead => conclusion(&summary.tally, fails),
+        Reason::Unreadable(InputError::Changed { .. }) => Exit::Halted,
+        // Found only when a pipe is read; if nothing was called before, it is as if it had been found at the start.
+        Reason::Unreadable(error) if error.is_usage() && !summary.has_called() => Exit::Usage,
+        Reason::Unreadable(_) => Exit::Input,
+        Reason::Limit | Reason::TimeIsUp => Exit::Stopped,
+        Reason::Signal(signal) => signal.exit(),
+        Reason::TooMany(_)
+        | Reason::Halted(_)
+        | Reason::Refused(_)
+        | Reason::NotRecorded(_)
+        | Reason::Panicked(_) => Exit::Halted,
+    }
+}
+
+/// Returns whether the reason is that no more files may be opened. Neither an input nor a row is to blame then.
+#[must_use]
+pub fn is_for_want_of_files<O>(reason: &Reason<O>) -> bool {
+    match reason {
+        Reason::Unreadable(error) => tells_of_no_files(&error.to_string()),
+        Reason::NotRecorded(error) | Reason::Halted(Halt::Mark(error) | Halt::SideFile(error)) => {
+            tells_of_no_files(&error.to_string())
+        }
+        Reason::Halted(Halt::Hold(error)) => tells_of_no_files(&error.to_string()),
+        Reason::Halted(Halt::Reply(reply) | Halt::Region(reply)) => reply.cause == Cause::NoFiles,
+        _ => false,
+    }
+}

@@ -1,0 +1,399 @@
+//! Before the first call in a pool: does it exist, and is its developer provider name the rows' own?
+//!
+//! A pool is looked up once a run. A throttled or unanswered look-up is made again for as long as a row may live. Without
+//! permission to describe the pool, or where the service fails at it, the run warns and continues: the first unlink shows then
+//! whether the pool is right.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+
+use super::admitted_lookups::AdmittedLookups;
+use crate::call::Unlink;
+use crate::call::lookup::{Lookup, LookupError, LookupErrorKind, Pool};
+use crate::os_limits;
+use crate::row::{Row, region_of};
+use crate::verdict::{Cause, Policy};
+
+/// Tries of a look-up that gets replies, but none that describes the pool.
+const TRIES: u32 = 4;
+/// Tries of a look-up whose replies are not Cognito's.
+const FOREIGN_TRIES: u32 = 2;
+/// Pause before the second try; doubled before each further one.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// Pause between two tries at most, when there is no reply or the credentials have expired.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Time after which progress shows a look-up as unanswered.
+const SHOWN_AFTER: Duration = Duration::from_secs(4);
+
+/// Notices of the checks under way.
+type Notices = Arc<Mutex<Vec<String>>>;
+type Checking = Pin<Box<dyn Future<Output = PoolChecked> + Send>>;
+/// Pools whose look-up is not answered, by id.
+type Silent = Mutex<BTreeMap<String, SilentRegion>>;
+
+/// Looks pools up, each in a task of its own.
+pub struct PoolChecks {
+    /// Starts the check of a pool; `None` looks nothing up.
+    check: Option<Box<dyn Fn(String) -> Checking + Send>>,
+    running: JoinSet<(String, PoolChecked)>,
+    notices: Notices,
+    silent: Arc<Silent>,
+}
+
+/// A Region that does not reply to look-ups.
+#[derive(Debug, Clone)]
+pub struct SilentRegion {
+    /// Its name.
+    pub region: String,
+    /// Time of the first look-up without a reply.
+    pub since: Instant,
+    /// The fault in a word or two.
+    pub how: &'static str,
+}
+
+/// The result of a check.
+#[derive(Debug, PartialEq, Eq)]
+pub enum PoolChecked {
+    /// The pool, as the service describes it.
+    Pool(Pool),
+    /// The pool cannot be looked up, which is no reason not to call.
+    Unchecked,
+    /// No call in the pool would fare better.
+    Halting(Cause, LookupError),
+}
+
+impl PoolChecks {
+    /// Checks no pool.
+    #[must_use]
+    pub fn none() -> Self {
+        Self {
+            check: None,
+            running: JoinSet::new(),
+            notices: Notices::default(),
+            silent: Arc::default(),
+        }
+    }
+
+    /// Checks pools through `lookups`, with the patience of `policy`.
+    #[must_use]
+    pub fn new<C: Lookup + Unlink>(lookups: Arc<AdmittedLookups<C>>, policy: Policy) -> Self {
+        let checks = Self::none();
+        let (notices, silent) = (Arc::clone(&checks.notices), Arc::clone(&checks.silent));
+        Self {
+            check: Some(Box::new(move |id| {
+                let (lookups, notices) = (Arc::clone(&lookups), Arc::clone(&notices));
+                let silent = Arc::clone(&silent);
+                Box::pin(async move {
+                    let silence = Silence {
+                        id: &id,
+                        silent: &silent,
+                    };
+                    check(&lookups, &id, policy, &notices, &silence).await
+                })
+            })),
+            ..checks
+        }
+    }
+
+    /// Returns whether pools are looked up at all.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.check.is_some()
+    }
+
+    /// Starts the check of a pool.
+    pub(crate) fn start(&mut self, id: String) {
+        if let Some(check) = &self.check {
+            let checking = check(id.clone());
+            self.running.spawn(async move { (id, checking.await) });
+        }
+    }
+
+    /// Waits for a check to end; `None` if none is under way.
+    ///
+    /// # Errors
+    /// Its task panicked.
+    pub(crate) async fn next(&mut self) -> Option<Result<(String, PoolChecked), String>> {
+        let checked = self.running.join_next().await?;
+        Some(checked.map_err(|error| error.to_string()))
+    }
+
+    /// Ends all checks.
+    pub(crate) fn stop(&mut self) {
+        self.running = JoinSet::new();
+    }
+
+    /// Returns a Region that does not reply, if there is one.
+    pub(crate) fn silent_region(&self) -> Option<SilentRegion> {
+        let silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+        silent.values().next().cloned()
+    }
+
+    /// Takes the notices since the last time.
+    pub(crate) fn notices(&self) -> Vec<String> {
+        let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *notices)
+    }
+}
+
+impl fmt::Debug for PoolChecks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PoolChecks")
+            .field("is_on", &self.is_on())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Returns why the row must not be called in this pool, if it must not. A pool without a provider name is an emulator's: the
+/// unlink shows whether the name is right, and the service takes none for such a pool.
+#[must_use]
+pub fn provider_mismatch(pool: &Pool, row: &Row) -> Option<String> {
+    let (link, position) = (&row.link, &row.position);
+    let theirs = pool.developer_provider_name.as_ref()?;
+    (*theirs != link.developer_provider_name).then(|| {
+        format!(
+            "identity pool {} ({}) has the developer provider name {theirs}, and not {} (at {position}). \
+             Mend developer_provider_name or the pool id in the input",
+            link.identity_pool_id, pool.name, link.developer_provider_name
+        )
+    })
+}
+
+/// Records for progress whether the look-up of a pool is answered.
+struct Silence<'a> {
+    id: &'a str,
+    silent: &'a Silent,
+}
+
+impl Silence<'_> {
+    fn silent(&self) -> MutexGuard<'_, BTreeMap<String, SilentRegion>> {
+        self.silent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin(&self, how: &'static str) {
+        let mut silent = self.silent();
+        let region = silent.entry(self.id.to_owned());
+        let region = region.or_insert_with(|| SilentRegion {
+            region: region_of(self.id).to_owned(),
+            since: Instant::now(),
+            how,
+        });
+        region.how = how;
+    }
+
+    fn end(&self) {
+        self.silent().remove(self.id);
+    }
+}
+
+/// Checks a pool, for as long as it takes or makes sense.
+async fn check<C: Lookup + Unlink>(
+    lookups: &AdmittedLookups<C>,
+    id: &str,
+    policy: Policy,
+    notices: &Notices,
+    silence: &Silence<'_>,
+) -> PoolChecked {
+    let mut tries = Tries::new(id, policy);
+    loop {
+        let error = match look_up(lookups, id, silence).await {
+            Ok(pool) => return PoolChecked::Pool(pool),
+            Err(error) => error,
+        };
+        tracing::debug!(pool = id, why = ?error.why, code = error.facts.shown().code, "not looked up");
+        let is_about_credentials = matches!(error.why, LookupErrorKind::Credentials(_));
+        let (next, notice) = tries.after(error);
+        if let Some(notice) = notice {
+            let mut notices = notices.lock().unwrap_or_else(PoisonError::into_inner);
+            notices.push(notice);
+        }
+        match next {
+            AfterTry::Over(checked) => return checked,
+            AfterTry::Again(pause) => sleep(pause).await,
+        }
+        if is_about_credentials {
+            lookups.renew().await;
+        }
+    }
+}
+
+/// Looks a pool up once, and shows a look-up that takes long as unanswered.
+async fn look_up<C: Lookup + Unlink>(
+    lookups: &AdmittedLookups<C>,
+    id: &str,
+    silence: &Silence<'_>,
+) -> Result<Pool, LookupError> {
+    let reply = lookups.pool(id);
+    tokio::pin!(reply);
+    let found = tokio::select! {
+        biased;
+        found = &mut reply => found,
+        () = sleep(SHOWN_AFTER) => {
+            silence.begin("no answer yet");
+            reply.await
+        }
+    };
+    match &found {
+        Err(error) if error.why == LookupErrorKind::Unreachable => {
+            if !lacks_files(error) {
+                silence.begin(error.facts.how_unanswered());
+            }
+        }
+        _ => silence.end(),
+    }
+    found
+}
+
+fn lacks_files(error: &LookupError) -> bool {
+    os_limits::lacks_files(error.facts.message.as_deref())
+}
+
+/// What follows a try that did not describe the pool.
+enum AfterTry {
+    Over(PoolChecked),
+    Again(Duration),
+}
+
+/// The tries of one check so far.
+struct Tries<'a> {
+    id: &'a str,
+    policy: Policy,
+    /// Start of the silence, and of the throttling: both are waited for as long as a row may live.
+    unanswered_since: Option<Instant>,
+    throttled_since: Option<Instant>,
+    throttled_in_a_row: u32,
+    answered: u32,
+    pause: Duration,
+    /// A wait has begun that outlasts missing credentials: where some have worked, missing ones are not there yet.
+    is_waiting: bool,
+}
+
+impl<'a> Tries<'a> {
+    fn new(id: &'a str, policy: Policy) -> Self {
+        Self {
+            id,
+            policy,
+            unanswered_since: None,
+            throttled_since: None,
+            throttled_in_a_row: 0,
+            answered: 0,
+            pause: FIRST_PAUSE,
+            is_waiting: false,
+        }
+    }
+
+    /// Returns how much longer a look-up is tried that began to go wrong `since` then.
+    fn patience(&self, since: Instant) -> Duration {
+        self.policy.give_up_after.saturating_sub(since.elapsed())
+    }
+
+    /// Decides what follows a try, and returns a notice where one is due.
+    fn after(&mut self, error: LookupError) -> (AfterTry, Option<String>) {
+        let kind = error.why;
+        if kind == LookupErrorKind::Throttled {
+            self.throttled_since.get_or_insert_with(Instant::now);
+            self.throttled_in_a_row += 1;
+        } else {
+            (self.throttled_since, self.throttled_in_a_row) = (None, 0);
+        }
+        if kind == LookupErrorKind::Unreachable && lacks_files(&error) {
+            return self.halt(Cause::NoFiles, error);
+        }
+        self.answered += u32::from(!matches!(
+            kind,
+            LookupErrorKind::Unreachable | LookupErrorKind::Throttled
+        ));
+        let notice = match kind {
+            LookupErrorKind::Missing => return self.halt(Cause::PoolMissing, error),
+            LookupErrorKind::NotPermitted | LookupErrorKind::Other => {
+                return self.unchecked(&error);
+            }
+            LookupErrorKind::Foreign if self.answered >= FOREIGN_TRIES => {
+                return self.unchecked(&error);
+            }
+            LookupErrorKind::Busy if self.answered >= TRIES => return self.unchecked(&error),
+            LookupErrorKind::Signature if self.answered >= TRIES => {
+                return self.halt(Cause::BadCredentials, error);
+            }
+            LookupErrorKind::Throttled if self.is_throttled_for_too_long() => {
+                return self.halt(Cause::LookUpsThrottled, error);
+            }
+            // Admission slows all look-ups of the Region down; this one need only not be the next.
+            LookupErrorKind::Throttled => {
+                self.pause = FIRST_PAUSE;
+                None
+            }
+            LookupErrorKind::Busy | LookupErrorKind::Foreign | LookupErrorKind::Signature => None,
+            LookupErrorKind::Credentials(cause) if self.waits_for_credentials(cause) => {
+                self.wait_for_credentials()
+            }
+            LookupErrorKind::Credentials(cause) => return self.halt(cause, error),
+            LookupErrorKind::Unreachable => {
+                let since = *self.unanswered_since.get_or_insert_with(Instant::now);
+                let patience = self.patience(since);
+                if patience.is_zero() {
+                    return self.halt(Cause::Unreachable, error);
+                }
+                self.is_waiting = true;
+                self.pause = self.pause.min(patience);
+                None
+            }
+        };
+        let pause = self.pause;
+        self.pause = (pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+        (AfterTry::Again(pause), notice)
+    }
+
+    fn is_throttled_for_too_long(&self) -> bool {
+        let since = self.throttled_since;
+        self.throttled_in_a_row >= TRIES && since.is_some_and(|at| self.patience(at).is_zero())
+    }
+
+    fn waits_for_credentials(&self, cause: Cause) -> bool {
+        self.policy.wait_for_credentials
+            && cause != Cause::OtherAccount
+            && (cause == Cause::Expired || self.is_waiting)
+    }
+
+    /// Waits for other credentials, and says so once.
+    fn wait_for_credentials(&mut self) -> Option<String> {
+        self.pause = LONGEST_PAUSE;
+        self.answered = 0;
+        let is_first = !std::mem::replace(&mut self.is_waiting, true);
+        is_first.then(|| {
+            format!(
+                "The AWS credentials have expired before pool {} could be looked up. Renew them and this run goes on.",
+                self.id
+            )
+        })
+    }
+
+    fn halt(&self, cause: Cause, error: LookupError) -> (AfterTry, Option<String>) {
+        (AfterTry::Over(PoolChecked::Halting(cause, error)), None)
+    }
+
+    fn unchecked(&self, error: &LookupError) -> (AfterTry, Option<String>) {
+        let remedy = match error.why {
+            LookupErrorKind::NotPermitted => {
+                "Allow cognito-identity:DescribeIdentityPool on it, or leave the check out with --no-preflight."
+            }
+            _ => "If it is a wrong pool, its first unlink fails.",
+        };
+        let notice = format!(
+            "Warning: pool {} is called without a check, since it cannot be looked up ({error}). {remedy}",
+            self.id
+        );
+        (AfterTry::Over(PoolChecked::Unchecked), Some(notice))
+    }
+}
+
+#[cfg(test)]
+#[path = "pool_checks_tests.rs"]
+mod tests;

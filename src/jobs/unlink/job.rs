@@ -1,0 +1,94 @@
+//! The call of the unlink job, its lines and its bounds.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::outcome::UnlinkOutcome;
+use crate::call::{LastCheck, Unlink};
+use crate::pipeline::{Bounds, Job, OutcomeLimit, SettledRow};
+use crate::results::Entry;
+use crate::row::{InvalidRow, Row, Taken};
+use crate::settings::Settings;
+use crate::verdict::{Answer, Outcome as _};
+
+/// Unlinks through a client.
+#[derive(Debug)]
+pub struct UnlinkJob<C>(pub C);
+
+impl<C: Unlink> Job for UnlinkJob<C> {
+    type Outcome = UnlinkOutcome;
+    /// The reply to an unlink brings nothing but itself.
+    type Found = ();
+    type Line = Entry<UnlinkOutcome>;
+
+    fn call(
+        &self,
+        row: &Row,
+        _found: &mut (),
+        last: Arc<dyn LastCheck>,
+    ) -> impl Future<Output = Answer> + Send {
+        self.0.unlink(&row.link, last)
+    }
+
+    fn line(&self, row: SettledRow<()>) -> Self::Line {
+        Entry {
+            position: row.open.row.position,
+            link: row.open.row.link,
+            carried: row.open.row.carried,
+            key: Some(row.open.key),
+            outcome: UnlinkOutcome::of(row.end, row.in_doubt),
+            facts: row.details,
+            attempts: row.attempts,
+            started_at: row.started_at,
+            finished_at: row.finished_at,
+            latency: row.latency,
+            room: row.open.room,
+        }
+    }
+
+    fn invalid_line(&self, row: InvalidRow, share: Option<Taken>) -> Self::Line {
+        Entry::invalid(row, share, SystemTime::now())
+    }
+
+    fn ready(&self) -> impl Future<Output = ()> + Send {
+        self.0.ready()
+    }
+
+    fn is_ready(&self) -> bool {
+        self.0.is_ready()
+    }
+
+    fn renew(&self) -> impl Future<Output = ()> + Send {
+        self.0.renew()
+    }
+
+    fn host(&self, region: &str) -> Option<String> {
+        self.0.host(region)
+    }
+}
+
+/// Returns the bounds of a run with these settings.
+#[must_use]
+pub fn bounds(settings: &Settings) -> Bounds<UnlinkOutcome> {
+    let stop = &settings.stop_rules;
+    let limits = [
+        (UnlinkOutcome::Failed, Some(stop.max_failures)),
+        (UnlinkOutcome::NotLinked, stop.max_not_linked),
+        (UnlinkOutcome::Invalid, stop.max_invalid),
+    ];
+    let limits = limits.into_iter();
+    Bounds {
+        open_rows: settings.open_rows,
+        queued: settings.limits.concurrency.get() as usize,
+        limit: stop.limit,
+        take_for: stop.take_for,
+        failure_limits: limits
+            .filter_map(|(outcome, most)| {
+                Some(OutcomeLimit {
+                    outcome,
+                    most: most?,
+                })
+            })
+            .collect(),
+    }
+}

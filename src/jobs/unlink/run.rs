@@ -1,0 +1,296 @@
+//! A run, as a straight line: check the inputs, ask, open the results, call, report.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::dry_run;
+use super::job::{UnlinkJob, bounds};
+use super::learned_quotas::LearnedQuotas;
+use super::outcome::UnlinkOutcome;
+use super::stage::Stage;
+use super::summary;
+use crate::admission::Admission;
+use crate::aws::{self, AwsCalls};
+use crate::call::lookup::Pool;
+use crate::error::Error;
+use crate::exit_policy;
+use crate::guard::account;
+use crate::guard::confirm::Question;
+use crate::guard::hold::{Files, Holds};
+use crate::input::{self, Input, Patience};
+use crate::os_limits;
+use crate::pipeline::{Context, Driven, Pipeline, Setup, Summary};
+use crate::report::{LearnedQuota, Progress, Report, Totals, Unread, counted, notice};
+use crate::results::Results;
+use crate::settings::{Mode, Settings};
+use crate::signal::Signal;
+
+/// A job, as far as it goes before the first call.
+#[derive(Debug)]
+pub enum Opened {
+    /// Nothing is to be called: this is its report.
+    Report(Box<Report>),
+    /// Calls may start.
+    Run(Box<Run>),
+}
+
+/// Does everything that comes before the first call. It opens files, which may block without end, so it belongs on a thread that
+/// may be left behind. The results are opened last: until then a run that is left behind has changed nothing.
+///
+/// # Errors
+/// The run cannot begin: nothing was called.
+pub async fn open(mut settings: Settings) -> Result<Opened, Error> {
+    for line in settings.notices() {
+        notice(&line);
+    }
+    check_inputs(&settings)?;
+    let holds = read_holds(&settings)?;
+    if settings.mode == Mode::DryRun {
+        let endpoint = settings.endpoint().await?;
+        if endpoint.as_deref().is_some_and(aws::is_loopback) {
+            settings.stays_local();
+        }
+        let report = dry_run::run(&settings, holds.map(|(holds, _)| holds))?;
+        return Ok(Opened::Report(Box::new(report)));
+    }
+    let stage = Stage::new(&settings).await?;
+    let caller = if settings.mode == Mode::Rehearsal {
+        None
+    } else {
+        account::check(&settings.guards, &stage.client).await?
+    };
+    let mut pools = HashMap::new();
+    if settings.mode == Mode::Rehearsal || stage.is_local() {
+        settings.stays_local();
+    } else if !settings.agreed {
+        let question = Question {
+            settings: &settings,
+            client: &stage.client,
+            lookups: &stage.lookups,
+            holds: holds.as_ref().map(|(holds, _)| Arc::clone(holds)),
+            caller,
+        };
+        pools = question.ask::<UnlinkOutcome>().await?;
+    }
+    let quotas = LearnedQuotas::read(&settings, &stage.client).await;
+    let results = open_results(&settings)?;
+    quotas.report();
+    Ok(Opened::Run(Box::new(Run {
+        settings,
+        stage,
+        holds,
+        pools,
+        quotas,
+        results,
+    })))
+}
+
+/// A run that may call.
+#[derive(Debug)]
+pub struct Run {
+    settings: Settings,
+    stage: Stage,
+    holds: Option<(Arc<Holds>, Files)>,
+    /// Pools that were looked up for the question.
+    pools: HashMap<String, Pool>,
+    quotas: LearnedQuotas,
+    results: Results,
+}
+
+impl Run {
+    /// Calls, to the run's end, whatever that is, and reports it.
+    ///
+    /// # Errors
+    /// A thread cannot be started: nothing was called.
+    pub async fn drive(self, signals: mpsc::Receiver<Signal>) -> Result<Report, Error> {
+        let Self {
+            settings,
+            stage,
+            holds,
+            pools,
+            quotas,
+            results,
+        } = self;
+        let began = Instant::now();
+        let lists = holds.as_ref().map(|(holds, _)| Arc::clone(holds));
+        let pool_checks = stage.pool_checks(&settings);
+        let pipeline = Pipeline::open(Setup {
+            job: UnlinkJob(stage.client),
+            admission: Admission::new(settings.limits, quotas.by_region()),
+            policy: settings.policy,
+            bounds: bounds(&settings),
+            inputs: settings.inputs.clone(),
+            reading: settings.input.clone(),
+            results,
+            holds,
+            allowed: settings.guards.allowed.clone(),
+            pools,
+            pool_checks,
+        })
+        .map_err(|_| os_limits::no_thread())?;
+        let totals = totals(&settings, &pipeline);
+        let mut progress = Progress::new(settings.progress, totals.clone());
+        let driven = pipeline
+            .drive(signals, &mut |now| progress.update(now))
+            .await;
+        progress.finish();
+        drop(stage.emulator);
+        let (context, summary) = close(driven);
+        let mut report = summary::report(&settings, &summary, &context.counters, began.elapsed());
+        if !summary.counted_to_end {
+            report.unread = unread(&summary, &totals);
+        }
+        report.unmatched_holds = lists
+            .filter(|_| summary.counted_to_end)
+            .map(|holds| holds.unmatched());
+        let learned = context.admission.quotas();
+        quotas.save(&context.job.0, &learned).await;
+        report.random = context.admission.throttled_at_random();
+        let learned = learned.into_iter();
+        report.quotas = learned
+            .map(|(region, calls_per_second)| LearnedQuota {
+                is_earlier: quotas.knew(&region, calls_per_second),
+                region,
+                calls_per_second,
+            })
+            .collect();
+        Ok(report)
+    }
+}
+
+type UnlinkContext = Arc<Context<UnlinkJob<Arc<AwsCalls>>>>;
+
+fn close(driven: Driven<UnlinkJob<Arc<AwsCalls>>>) -> (UnlinkContext, Summary<UnlinkOutcome>) {
+    let (context, summary, removed) = driven.close();
+    if let Err(error) = removed {
+        notice(&format!(
+            "the side file of the results cannot be removed: {error}"
+        ));
+    }
+    (context, summary)
+}
+
+/// Returns the rows that were not read, as far as a plan or the bytes tell.
+fn unread(summary: &Summary<UnlinkOutcome>, totals: &Totals) -> Option<Unread> {
+    let read = summary.tally.read;
+    match (totals.rows, totals.bytes) {
+        (Some(rows), _) => Some(Unread::Rows(rows.saturating_sub(read))),
+        (None, Some(bytes)) => Totals::estimate(bytes, &totals.reading)
+            .map(|rows| Unread::About(rows.saturating_sub(read))),
+        (None, None) => None,
+    }
+}
+
+fn totals(settings: &Settings, pipeline: &Pipeline<UnlinkJob<Arc<AwsCalls>>>) -> Totals {
+    let sizes = settings.inputs.iter().map(|input| match input {
+        Input::File(path) => std::fs::metadata(path)
+            .ok()
+            .filter(std::fs::Metadata::is_file)
+            .map(|metadata| metadata.len()),
+        Input::Stdin => None,
+    });
+    Totals {
+        bytes: sizes.sum(),
+        rows: settings.rows,
+        reading: pipeline.reading(),
+        limit: settings.stop_rules.limit,
+        rate: settings.limits.rate,
+        concurrency: settings.limits.concurrency.get() as usize,
+        timeout: settings.timeout(),
+    }
+}
+
+/// Reads the hold lists and reports what is odd about them.
+fn read_holds(settings: &Settings) -> Result<Option<(Arc<Holds>, Files)>, Error> {
+    let paths = &settings.guards.holds;
+    if paths.is_empty() {
+        return Ok(None);
+    }
+    let planned = &settings.guards.planned_holds;
+    let (holds, files) =
+        Holds::read_as_planned(paths, planned).map_err(|error| Error::usage(error.to_string()))?;
+    for warning in holds.news() {
+        notice(&warning);
+    }
+    Ok(Some((Arc::new(holds), files)))
+}
+
+/// Opens every file, reads its header and looks for damage: what is wrong fails before the first call, and not after hours. A
+/// pipe would lose what is read from it, so only its name is checked.
+fn check_inputs(settings: &Settings) -> Result<(), Error> {
+    let results = settings
+        .results
+        .as_ref()
+        .and_then(|named| identity(&named.path));
+    let reading = input::Settings {
+        patience: Patience::none(),
+        ..settings.input.clone()
+    };
+    for input in &settings.inputs {
+        if let Input::File(path) = input
+            && results.is_some()
+            && identity(path) == results
+        {
+            // Every line that is recorded would be read as one more row.
+            return Err(Error::usage(format!(
+                "{} is an input, and the results file too",
+                path.display()
+            ))
+            .hint("Name another results file with --results."));
+        }
+        let checked = if input.can_be_read_again() {
+            input::open(input, &reading).and_then(|_| input::verify(input, &reading))
+        } else {
+            input::format_of(input, &reading).map(|_| ())
+        };
+        checked.map_err(|error| exit_policy::unreadable(&error))?;
+    }
+    Ok(())
+}
+
+fn identity(path: &Path) -> Option<crate::files::FileId> {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some(crate::files::FileId::of(&metadata))
+}
+
+fn open_results(settings: &Settings) -> Result<Results, Error> {
+    let named = settings
+        .results
+        .as_ref()
+        .ok_or_else(|| Error::usage("a run needs a results file; name one with --results"))?;
+    let results =
+        Results::open::<UnlinkOutcome>(named).map_err(|error| exit_policy::not_opened(&error))?;
+    let name = named.path.display();
+    if results.cut > 0 {
+        notice(&format!(
+            "{name}: cut off a torn last line of {}; its row is tried again.",
+            counted(results.cut, "byte")
+        ));
+    }
+    if let Some(mode) = results.mode_before {
+        notice(&format!(
+            "{name}: made private to you (mode 0600); it names people, and its mode was {mode:04o}."
+        ));
+    }
+    if let Some(why) = results.past.doubt() {
+        notice(&format!(
+            "{name}.inflight: {why}. Which rows were in flight when a run ended cannot be told, so each row that is not done \
+             counts as in doubt: \"nothing to unlink\" is recorded as unlinked_reply_lost, and a refusal as in_doubt."
+        ));
+    }
+    let interrupted = results.past.interrupted().count();
+    if interrupted > 0 {
+        notice(&format!(
+            "{name}: {} in flight when the last run ended; each is tried again, knowing that.",
+            match interrupted {
+                1 => "1 row was".to_owned(),
+                _ => format!("{interrupted} rows were"),
+            }
+        ));
+    }
+    Ok(results)
+}

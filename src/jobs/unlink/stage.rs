@@ -1,0 +1,98 @@
+//! The service that a run calls: AWS, or an emulator of its own for a rehearsal.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::aws::{self, AwsCalls};
+use crate::emulator::{self, Emulator};
+use crate::error::Error;
+use crate::guard::{AdmittedLookups, PoolChecks};
+use crate::input::{self, Patience, Read};
+use crate::row::region_of;
+use crate::settings::{Mode, Settings};
+
+/// Latency of a rehearsal's calls: about that of a call within a Region.
+const REHEARSED_LATENCY: Duration = Duration::from_millis(30);
+
+/// Rows that are read to find the first Region; more, and a file of nothing but invalid rows is read twice.
+const FIRST_ROWS: usize = 1000;
+
+/// The service that a run calls.
+#[derive(Debug)]
+pub(super) struct Stage {
+    pub(super) client: Arc<AwsCalls>,
+    pub(super) lookups: Arc<AdmittedLookups<AwsCalls>>,
+    /// Serves until it is dropped.
+    pub(super) emulator: Option<Emulator>,
+}
+
+impl Stage {
+    /// Makes the client, and starts the emulator of a rehearsal.
+    ///
+    /// # Errors
+    /// The configuration of AWS is wrong, or the emulator cannot start.
+    pub(super) async fn new(settings: &Settings) -> Result<Self, Error> {
+        let unusable = |error: &dyn std::fmt::Display| Error::usage(error.to_string());
+        let (client, emulator) = if settings.mode == Mode::Rehearsal {
+            let emulator = Emulator::spawn(emulator::Settings {
+                latency: REHEARSED_LATENCY,
+                jitter: REHEARSED_LATENCY / 2,
+                ..emulator::Settings::default()
+            })
+            .map_err(|error| {
+                Error::usage(format!("the emulator cannot start on loopback: {error}"))
+            })?;
+            let client =
+                AwsCalls::rehearsal(&settings.calls, &emulator.url()).map_err(|e| unusable(&e))?;
+            (client, Some(emulator))
+        } else {
+            let calls = aws::Settings {
+                accounts: settings.guards.accounts(),
+                pool_region: first_region(settings),
+                ..settings.calls.clone()
+            };
+            let client = AwsCalls::new(&calls).await.map_err(|e| unusable(&e))?;
+            (client, None)
+        };
+        let client = Arc::new(client);
+        Ok(Self {
+            lookups: Arc::new(AdmittedLookups::new(Arc::clone(&client), settings.limits)),
+            client,
+            emulator,
+        })
+    }
+
+    /// Returns the checks of the pools, unless the settings leave them out.
+    pub(super) fn pool_checks(&self, settings: &Settings) -> PoolChecks {
+        if settings.guards.preflight {
+            PoolChecks::new(Arc::clone(&self.lookups), settings.policy)
+        } else {
+            PoolChecks::none()
+        }
+    }
+
+    /// Returns whether the calls stay on this machine.
+    pub(super) fn is_local(&self) -> bool {
+        self.client.endpoint_url().is_some_and(aws::is_loopback)
+    }
+}
+
+/// Returns the Region of the first pool, as far as it can be known beforehand. Errors of the inputs are reported elsewhere.
+fn first_region(settings: &Settings) -> Option<String> {
+    if let Some(id) = &settings.input.fill.identity_pool_id {
+        return Some(region_of(id).to_owned());
+    }
+    let first = settings
+        .inputs
+        .first()
+        .filter(|input| input.can_be_read_again())?;
+    let reading = input::Settings {
+        patience: Patience::none(),
+        ..settings.input.clone()
+    };
+    let rows = input::open(first, &reading).ok()?.take(FIRST_ROWS);
+    rows.map_while(Result::ok).find_map(|read| match read {
+        Read::Row(row) => Some(row.link.region().to_owned()),
+        Read::Invalid(_) => None,
+    })
+}

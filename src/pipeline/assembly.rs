@@ -1,0 +1,203 @@
+//! A run from its opening to its close: threads and channels are started, driven and ended here.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use tokio::sync::{mpsc, watch};
+
+use super::bounds::Bounds;
+use super::channels::Channels;
+use super::context::{Context, Counters};
+use super::drive::drive;
+use super::job::Job;
+use super::reader::{ReadEvent, RowReader};
+use super::snapshot::{Reading, Snapshot};
+use super::summary::Summary;
+use crate::admission::Admission;
+use crate::call::lookup::Pool;
+use crate::guard::hold::{Files, Holds, Watching};
+use crate::guard::{Allowed, PoolChecks};
+use crate::input::{self, Input};
+use crate::results::{Recording, Results};
+use crate::row::{ROOM, Room, RowKey};
+use crate::scan::Scan;
+use crate::signal::{Signal, Stop};
+use crate::verdict::Policy;
+
+/// All that a run needs.
+#[derive(Debug)]
+pub struct Setup<J: Job> {
+    /// The job.
+    pub job: J,
+    /// Admits its calls.
+    pub admission: Admission,
+    /// Bounds its retries.
+    pub policy: Policy,
+    /// Bounds the run.
+    pub bounds: Bounds<J::Outcome>,
+    /// The inputs, in their order.
+    pub inputs: Vec<Input>,
+    /// How the inputs are read.
+    pub reading: input::Settings,
+    /// The open results, with what earlier runs have settled.
+    pub results: Results,
+    /// The hold lists, and the files that they are read from again.
+    pub holds: Option<(Arc<Holds>, Files)>,
+    /// What the run may touch.
+    pub allowed: Allowed,
+    /// Pools that are known already.
+    pub pools: HashMap<String, Pool>,
+    /// Checks of the others.
+    pub pool_checks: PoolChecks,
+}
+
+/// An open run: its threads are at work, and nothing is called yet.
+pub struct Pipeline<J: Job> {
+    context: Arc<Context<J>>,
+    bounds: Bounds<J::Outcome>,
+    rows: mpsc::Receiver<ReadEvent>,
+    reading: Arc<Reading>,
+    patience: input::Patience,
+    input_ends: bool,
+    pools: HashMap<String, Pool>,
+    pool_checks: PoolChecks,
+    recording: Recording<J::Line>,
+    stop: watch::Sender<Stop>,
+    interrupted: HashSet<RowKey>,
+    rest: Closing,
+}
+
+/// What a run leaves to be closed.
+struct Closing {
+    recorder: JoinHandle<()>,
+    skips_failed: bool,
+    /// The hold lists are read again until this is dropped.
+    _watching: Option<Watching>,
+}
+
+/// A run that has ended, and is not closed yet.
+pub struct Driven<J: Job> {
+    /// What its workers shared.
+    pub context: Arc<Context<J>>,
+    /// How it ended.
+    pub summary: Summary<J::Outcome>,
+    rest: Closing,
+}
+
+impl<J: Job> Pipeline<J> {
+    /// Starts the threads of a run.
+    ///
+    /// # Errors
+    /// A thread cannot be started: nothing was called.
+    pub fn open(setup: Setup<J>) -> io::Result<Self> {
+        let (completed, keyer, in_flight, writer) = setup.results.into_parts();
+        let interrupted = completed.interrupted().collect();
+        let skips_failed = completed.skips_failed();
+        let (recording, recorder) = writer.start(setup.bounds.open_rows)?;
+        let (holds, files) = setup.holds.unzip();
+        let reading = Arc::<Reading>::default();
+        let patience = setup.reading.patience.clone();
+        let input_ends = !setup.inputs.contains(&Input::Stdin);
+        let rows = RowReader {
+            inputs: setup.inputs,
+            settings: setup.reading,
+            scan: Scan::new(completed, keyer, holds.clone(), setup.allowed),
+            reading: Arc::clone(&reading),
+            room: Room::new(ROOM),
+        }
+        .start()?;
+        let watching = match holds.as_ref().zip(files) {
+            Some((holds, files)) => Some(holds.watch(files)?),
+            None => None,
+        };
+        let (stop, ordered) = watch::channel(Stop::Go);
+        let context = Arc::new(Context {
+            job: setup.job,
+            holds,
+            admission: setup.admission,
+            policy: setup.policy,
+            in_flight: Some(in_flight),
+            recorded: Arc::clone(&recording.length),
+            stop: ordered,
+            random: Mutex::new(fastrand::Rng::new()),
+            counters: Counters::default(),
+        });
+        Ok(Self {
+            context,
+            bounds: setup.bounds,
+            rows,
+            reading,
+            patience,
+            input_ends,
+            pools: setup.pools,
+            pool_checks: setup.pool_checks,
+            recording,
+            stop,
+            interrupted,
+            rest: Closing {
+                recorder,
+                skips_failed,
+                _watching: watching,
+            },
+        })
+    }
+
+    /// Returns how far the inputs have been read.
+    #[must_use]
+    pub fn reading(&self) -> Arc<Reading> {
+        Arc::clone(&self.reading)
+    }
+
+    /// Calls, to the run's end, whatever that is.
+    pub async fn drive(
+        self,
+        signals: mpsc::Receiver<Signal>,
+        watcher: &mut (dyn FnMut(&Snapshot<J::Outcome>) + Send),
+    ) -> Driven<J> {
+        let channels = Channels {
+            rows: self.rows,
+            pools: self.pools,
+            pool_checks: self.pool_checks,
+            input_ends: self.input_ends,
+            recording: self.recording,
+            signals,
+            stop: self.stop,
+            interrupted: self.interrupted,
+            watcher,
+        };
+        let summary = drive(Arc::clone(&self.context), self.bounds, channels).await;
+        // The reader may still wait for a file to come to rest.
+        self.patience.end();
+        Driven {
+            context: self.context,
+            summary,
+            rest: self.rest,
+        }
+    }
+}
+
+impl<J: Job> Driven<J> {
+    /// Closes the run: waits for the recorder, and removes the side file if nothing in it is needed any more.
+    ///
+    /// # Errors
+    /// The side file cannot be removed. The results are complete all the same.
+    pub fn close(self) -> (Arc<Context<J>>, Summary<J::Outcome>, io::Result<()>) {
+        // The recorder has sent all that it had to send, so it is about to end.
+        let _ = self.rest.recorder.join();
+        let (context, summary) = (self.context, self.summary);
+        let removed = match &context.in_flight {
+            Some(in_flight)
+                if summary.all_recorded
+                    // Rows that this run has not reached are in doubt for the next one too.
+                    && (!in_flight.is_doubtful()
+                        || summary.nothing_remains && !self.rest.skips_failed) =>
+            {
+                in_flight.remove()
+            }
+            _ => Ok(()),
+        };
+        (context, summary, removed)
+    }
+}

@@ -1,0 +1,124 @@
+//! What all workers of a run share.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::admission::Admission;
+use crate::guard::hold::{Holds, UserHashes};
+use crate::results::InFlight;
+use crate::row::Link;
+use crate::signal::Stop;
+use crate::verdict::{Cause, Policy, ReplyDetails, RunEvidence, Verdict};
+
+/// What all workers of a run share.
+#[derive(Debug)]
+pub struct Context<J> {
+    /// Makes the calls and the lines.
+    pub job: J,
+    /// Admits attempts.
+    pub admission: Admission,
+    /// Bounds the retries.
+    pub policy: Policy,
+    /// The users that must not be called, if there are lists of them.
+    pub holds: Option<Arc<Holds>>,
+    /// Marks rows before they are called; a simulation has no file to mark them in.
+    pub in_flight: Option<InFlight>,
+    /// Bytes of results handed to the operating system so far.
+    pub recorded: Arc<AtomicU64>,
+    /// How far the run is ordered to stop.
+    pub stop: watch::Receiver<Stop>,
+    /// The source of the jitter.
+    pub random: Mutex<fastrand::Rng>,
+    /// Counts of calls and replies.
+    pub counters: Counters,
+}
+
+impl<J> Context<J> {
+    /// Returns the hashes that hold lists know the row's user by, if there are any lists.
+    pub(super) fn hashes(&self, link: &Link) -> Option<UserHashes> {
+        let holds = self.holds.as_ref();
+        holds.map(|_| UserHashes::of(&link.developer_user_identifier))
+    }
+
+    /// Returns a number that is uniform in `[0, 1)`.
+    pub(super) fn random(&self) -> f64 {
+        lock(&self.random).f64()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Counts of calls and replies, kept as they happen.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Attempts whose bytes have left.
+    pub calls: AtomicU64,
+    /// Attempts throttled.
+    pub throttled: AtomicU64,
+    /// Cognito itself has replied.
+    pub cognito_replied: AtomicBool,
+    /// Time of the first refused signature since one was accepted.
+    pub signature_refused: Mutex<Option<Instant>>,
+    /// The last fault of each Region that did not reply, in a word or two.
+    pub unanswered: Mutex<HashMap<String, &'static str>>,
+}
+
+impl Counters {
+    /// Returns the last fault of a Region that did not reply.
+    #[must_use]
+    pub fn how_unanswered(&self, region: &str) -> &'static str {
+        let unanswered = lock(&self.unanswered);
+        unanswered.get(region).copied().unwrap_or("no answer yet")
+    }
+
+    /// Keeps the fault of a Region, if it did not reply.
+    pub(super) fn note_fault(&self, region: &str, verdict: Verdict, details: &ReplyDetails) {
+        if matches!(verdict, Verdict::Lost | Verdict::NotSent) {
+            lock(&self.unanswered).insert(region.to_owned(), details.how_unanswered());
+        }
+    }
+
+    /// Counts the reply to a call that `started` then, and returns the evidence of all replies before it.
+    pub(super) fn count(
+        &self,
+        verdict: Verdict,
+        is_sent: bool,
+        started: Instant,
+        now: Instant,
+    ) -> RunEvidence {
+        let mut refused = lock(&self.signature_refused);
+        let evidence = |cognito_replied| RunEvidence {
+            cognito_replied,
+            signature_refused: refused.is_some_and(|refused| started > refused),
+            silent_for: Duration::ZERO,
+        };
+        let is_no_reply_of_cognito = matches!(
+            verdict,
+            Verdict::Lost
+                | Verdict::NotSent
+                | Verdict::Foreign
+                | Verdict::Fatal(Cause::NoCredentials | Cause::OtherAccount | Cause::NoFiles)
+        );
+        if !is_sent || is_no_reply_of_cognito {
+            return evidence(self.cognito_replied.load(Ordering::Relaxed));
+        }
+        let evidence = evidence(true);
+        if verdict == Verdict::Signature {
+            refused.get_or_insert(now);
+        } else {
+            *refused = None;
+        }
+        if verdict == Verdict::Throttled {
+            self.throttled.fetch_add(1, Ordering::Relaxed);
+        }
+        self.cognito_replied.store(true, Ordering::Relaxed);
+        evidence
+    }
+}

@@ -1,0 +1,86 @@
+//! A job: what the pipeline does with its rows.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::open_row::OpenRow;
+use crate::call::LastCheck;
+use crate::results::Line;
+use crate::row::{InvalidRow, Row, Taken};
+use crate::verdict::{Answer, End, Outcome, ReplyDetails, Verdict, classify};
+
+/// A job of the pipeline: its call, its verdicts, its outcomes and its lines.
+///
+/// The pipeline does the rest: admission, retries, in-flight marks, halts, signals, counts.
+pub trait Job: Send + Sync + 'static {
+    /// How its rows end.
+    type Outcome: Outcome;
+    /// What the calls of one row have found, kept until its line is made.
+    type Found: Default + Send;
+    /// The record of a settled row.
+    type Line: Line<Outcome = Self::Outcome>;
+
+    /// Makes one call for `row`, in the Region of its pool. Its bytes leave only when `last` releases them. Dropping the future
+    /// breaks the call off.
+    fn call(
+        &self,
+        row: &Row,
+        found: &mut Self::Found,
+        last: Arc<dyn LastCheck>,
+    ) -> impl Future<Output = Answer> + Send;
+
+    /// Returns the verdict on a reply.
+    fn judge(&self, reply: &Answer) -> Verdict {
+        classify(reply)
+    }
+
+    /// Makes the line of a row that is over.
+    fn line(&self, row: SettledRow<Self::Found>) -> Self::Line;
+
+    /// Makes the line of a row that breaks a rule and was never sent.
+    fn invalid_line(&self, row: InvalidRow, share: Option<Taken>) -> Self::Line;
+
+    /// Loads credentials, unless those at hand will do: a call must not wait for them behind its last check.
+    fn ready(&self) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
+
+    /// Returns whether a call can be signed, or refused for want of credentials, without waiting.
+    fn is_ready(&self) -> bool {
+        true
+    }
+
+    /// Loads credentials anew: those at hand are not accepted any more.
+    fn renew(&self) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
+
+    /// Returns the host that is called for a Region, with its port if that is not the usual one, where it is known.
+    fn host(&self, _region: &str) -> Option<String> {
+        None
+    }
+}
+
+/// A row that is over.
+#[derive(Debug)]
+pub struct SettledRow<F> {
+    /// The row as it was read.
+    pub open: OpenRow,
+    /// How it ended.
+    pub end: End,
+    /// An attempt, of this run or of an earlier one, may have taken effect.
+    pub in_doubt: bool,
+    /// The last reply, or the reason for which none was asked for.
+    pub details: ReplyDetails,
+    /// What its calls have found.
+    pub found: F,
+    /// Attempts made in this run.
+    pub attempts: u32,
+    /// Start of the first attempt.
+    pub started_at: Option<SystemTime>,
+    /// Time of its end.
+    pub finished_at: SystemTime,
+    /// Duration of the last attempt, without waiting.
+    pub latency: Option<Duration>,
+}

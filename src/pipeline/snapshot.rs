@@ -1,0 +1,59 @@
+//! A run at one moment, for progress.
+
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, SystemTime};
+
+use super::tally::Tally;
+use crate::admission::Blocked;
+use crate::signal::Stop;
+
+/// A run at one moment.
+#[derive(Debug, Clone)]
+pub struct Snapshot<O> {
+    /// Rows by outcome.
+    pub tally: Tally<O>,
+    /// Time since the run began.
+    pub elapsed: Duration,
+    /// Attempts started.
+    pub calls: u64,
+    /// Attempts throttled.
+    pub throttled: u64,
+    /// Calls in flight.
+    pub in_flight: usize,
+    /// Calls in flight that the pace amounts to, by Little's law from the measured latency.
+    pub wanted_in_flight: f64,
+    /// Rows that wait for their first admission.
+    pub queued: usize,
+    /// The rate that throttling holds a Region to, if it does.
+    pub throttled_to: Option<f64>,
+    /// The reason for which no call starts at present, if there is one.
+    pub blocked: Option<Blocked>,
+    /// Particulars of the Region that does not reply.
+    pub no_reply: Option<NoReply>,
+    /// The input was read to its end, so that the total is known.
+    pub all_read: bool,
+    /// How far the run was ordered to stop.
+    pub stop: Stop,
+    /// Notices, each to be printed once.
+    pub notices: Vec<String>,
+}
+
+/// A Region that does not reply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoReply {
+    /// The host that is called, where it is known.
+    pub host: Option<String>,
+    /// The fault in a word or two: see [`ReplyDetails::how_unanswered`](crate::verdict::ReplyDetails::how_unanswered).
+    pub how: &'static str,
+    /// The time until which it is tried, unless that is without end.
+    pub until: Option<SystemTime>,
+}
+
+/// How far the inputs have been read, which is ahead of the rows taken.
+#[derive(Debug, Default)]
+pub struct Reading {
+    /// Rows.
+    pub rows: AtomicU64,
+    /// Bytes of the files on disk that these rows take.
+    pub bytes: AtomicU64,
+}

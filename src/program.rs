@@ -1,0 +1,241 @@
+//! The program: arguments, settings, command, exit code.
+
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::io::{self, Write};
+use std::panic;
+use std::process::ExitCode;
+
+use crate::cli::{
+    self, Argument, Cli, Command, EmulatorArgs, LogFormat, PlanArgs, RunArgs, SingleArgs,
+    plain_words,
+};
+use crate::emulator::command as emulator_command;
+use crate::error::{Error, Exit};
+use crate::jobs::unlink::{self, Opened};
+use crate::os_limits;
+use crate::report::{Report, complaint, log, notice, refusal};
+use crate::settings::Settings;
+use crate::stderr::{self, Kind};
+use crate::supervisor::{Supervisor, end_unsupervised, write_out};
+use crate::{aws_cli, plan};
+use tokio::runtime::Builder;
+
+/// Runs the program, and returns its exit code.
+pub(crate) fn main() -> ExitCode {
+    panic::set_hook(Box::new(tell_panic));
+    let _last = LastWords;
+    os_limits::raise_open_files();
+    let words = match plain_words(std::env::args_os().collect()) {
+        Ok(words) => words,
+        Err(misread) => {
+            notice(&format!(
+                "error: {}\n\nFor more information, try 'cognito-unlink unlink-developer-identity help'.",
+                misread.message
+            ));
+            end_unsupervised();
+            return ExitCode::from(misread.code);
+        }
+    };
+    let (cli, options) = Cli::told(words);
+    let exit = match cli.command {
+        Command::Run(args) => supervised(|supervisor| run_rows(supervisor, *args, options)),
+        Command::Plan(args) => supervised(|supervisor| plan_rows(supervisor, *args, options)),
+        Command::Emulator(args) => supervised(|supervisor| emulate(supervisor, *args)),
+        Command::UnlinkDeveloperIdentity(args) => unsupervised(|| unlink_one(*args)),
+        Command::Completions { shell } => {
+            unsupervised(|| print(|out| out.write_all(cli::completions(shell).as_bytes())))
+        }
+        Command::Man { command } => unsupervised(|| manual(command.as_deref())),
+    };
+    ExitCode::from(exit.code())
+}
+
+/// Runs a command that finishes what it has begun when a signal comes.
+fn supervised(command: impl FnOnce(&mut Supervisor) -> Result<Exit, Error>) -> Exit {
+    // Before the first file is opened.
+    match Supervisor::new() {
+        Ok(mut supervisor) => {
+            let exit = command(&mut supervisor).unwrap_or_else(complain);
+            supervisor.end();
+            exit
+        }
+        Err(error) => unsupervised(|| Err(error)),
+    }
+}
+
+/// Runs a command that a signal may end at any time.
+fn unsupervised(command: impl FnOnce() -> Result<Exit, Error>) -> Exit {
+    let exit = command().unwrap_or_else(complain);
+    end_unsupervised();
+    exit
+}
+
+fn complain(error: Error) -> Exit {
+    let error = os_limits::blame(error);
+    complaint(&error.to_string());
+    error.exit
+}
+
+/// As the standard library tells it, but handed over to be written: a thread that panics is not to block as well.
+fn tell_panic(panic: &panic::PanicHookInfo<'_>) {
+    if is_refused_thread(panic) {
+        // The runtime has no other way to tell. Unwinding would wait for threads that were never started, so this is the end; what
+        // is in flight is marked, as before any other sudden death.
+        let exit = complain(os_limits::no_thread());
+        end_unsupervised();
+        #[expect(clippy::exit, reason = "there is no thread to end in an orderly way")]
+        std::process::exit(exit.code().into());
+    }
+    let thread = std::thread::current();
+    let name = thread.name().unwrap_or("<unnamed>");
+    let mut text = format!("thread '{name}' {panic}");
+    let trace = Backtrace::capture();
+    if trace.status() == BacktraceStatus::Captured {
+        text = format!("{text}\nstack backtrace:\n{trace}");
+    }
+    stderr::line(Kind::Notice, &text);
+}
+
+/// Returns whether tokio panics as the operating system refuses it a thread.
+fn is_refused_thread(panic: &panic::PanicHookInfo<'_>) -> bool {
+    let payload = panic.payload();
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
+    text.is_some_and(|text| text.starts_with("OS can't spawn worker thread"))
+}
+
+/// Waits, where the program ends by a panic, until that has been told.
+struct LastWords;
+
+impl Drop for LastWords {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            end_unsupervised();
+        }
+    }
+}
+
+/// Prints a man page: the program's, which names the commands' as `cognito-unlink-run(1)`, or that of a command.
+fn manual(command: Option<&str>) -> Result<Exit, Error> {
+    let page = cli::man_page(command).ok_or_else(|| {
+        Error::usage("there is no such command").hint("`cognito-unlink --help` lists them.")
+    })?;
+    print(|out| out.write_all(page.as_bytes()))
+}
+
+fn plan_rows(
+    supervisor: &mut Supervisor,
+    args: PlanArgs,
+    options: Vec<Argument>,
+) -> Result<Exit, Error> {
+    let json = args.run.json;
+    log::start(args.run.verbose, args.run.log_format == LogFormat::Json);
+    let plan =
+        supervisor.prepare(move || async move { plan::plan(args, &options, command_line()).await });
+    // It is stopped in the middle of what it does.
+    let plan = plan.inspect_err(|_| plan::remove_unfinished())?;
+    let text = if json {
+        plan.json() + "\n"
+    } else {
+        plan.text()
+    };
+    supervisor.print(text)?;
+    Ok(plan.exit())
+}
+
+fn run_rows(
+    supervisor: &mut Supervisor,
+    args: RunArgs,
+    options: Vec<Argument>,
+) -> Result<Exit, Error> {
+    let json = args.json;
+    log::start(args.verbose, args.log_format == LogFormat::Json);
+    let report = match report_of(supervisor, args, options) {
+        Ok(report) => report,
+        Err(error) => {
+            let error = os_limits::blame(error);
+            let refused = refusal(&error) + "\n";
+            let exit = complain(error);
+            // A signal ends what waits, and standard output may wait for its reader without end.
+            if json && !matches!(exit, Exit::HungUp | Exit::Interrupted | Exit::Terminated) {
+                supervisor.print(refused)?;
+            }
+            return Ok(exit);
+        }
+    };
+    let text = if json {
+        report.json() + "\n"
+    } else {
+        report.text()
+    };
+    report.tell_why(json);
+    supervisor.print(text)?;
+    Ok(report.exit)
+}
+
+/// Makes a run, to its end.
+fn report_of(
+    supervisor: &mut Supervisor,
+    args: RunArgs,
+    options: Vec<Argument>,
+) -> Result<Report, Error> {
+    let prepared = supervisor.prepare(move || async move {
+        let command = command_line();
+        let settings = match args.plan {
+            Some(_) => plan::take_over(&args, &options, command).await?,
+            None => Settings::new(args, command)?,
+        };
+        unlink::open(settings).await
+    })?;
+    match prepared {
+        Opened::Report(report) => Ok(*report),
+        Opened::Run(run) => supervisor.run(|signals| run.drive(signals)),
+    }
+}
+
+/// What was typed, to be shown. A file's name may be no text; the file itself is opened by what was typed.
+fn command_line() -> Vec<String> {
+    std::env::args_os()
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect()
+}
+
+/// Its errors stand by themselves behind an empty line, as those of the AWS CLI do: scripts look for their beginnings.
+fn unlink_one(args: SingleArgs) -> Result<Exit, Error> {
+    // Names are looked up, and standard error is written, by threads of their own.
+    os_limits::try_threads(2).map_err(|error| Error {
+        exit: Exit::CallFailed,
+        ..error
+    })?;
+    // One call needs no other.
+    let runtime = Builder::new_current_thread().enable_all().build();
+    let runtime =
+        runtime.map_err(|error| Error::usage(format!("the runtime cannot start: {error}")))?;
+    match runtime.block_on(aws_cli::run(args)) {
+        Ok(text) => print(|out| out.write_all(text.as_bytes())),
+        Err(error) => {
+            notice(&format!("\n{error}"));
+            Ok(error.exit)
+        }
+    }
+}
+
+fn emulate(supervisor: &mut Supervisor, args: EmulatorArgs) -> Result<Exit, Error> {
+    let emulator = supervisor.prepare(move || async move { emulator_command::start(args) })?;
+    supervisor.print(emulator.url() + "\n")?;
+    supervisor.wait();
+    emulator_command::tell(&emulator.counters());
+    Ok(Exit::Done)
+}
+
+/// Writes to standard output.
+fn print(write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> Result<Exit, Error> {
+    let mut text = Vec::new();
+    write(&mut text).map_err(|error| {
+        Error::new(
+            Exit::Halted,
+            format!("standard output cannot be written: {error}"),
+        )
+    })?;
+    write_out(&text).map(|()| Exit::Done)
+}

@@ -1,0 +1,39 @@
+//! A line of a results file, as the job makes it.
+
+use super::Format;
+use crate::row::RowKey;
+use crate::verdict::Outcome;
+
+/// The record of a settled row.
+pub trait Line: Send + 'static {
+    /// The outcomes of the job.
+    type Outcome: Outcome;
+
+    /// Returns the row's outcome.
+    fn outcome(&self) -> Self::Outcome;
+
+    /// Returns the key of the row; `None` for an invalid row, which has none.
+    fn key(&self) -> Option<RowKey>;
+
+    /// Returns whether the row is held by a near match alone.
+    fn is_near_hold(&self) -> bool;
+
+    /// Returns whether the row is large, so that its line is written by itself.
+    fn is_large(&self) -> bool;
+
+    /// Appends `lines` to `into`.
+    fn write<'a>(lines: impl Iterator<Item = &'a Self>, layout: &Layout, into: &mut Vec<u8>)
+    where
+        Self: Sized;
+}
+
+/// What every line of a results file has in common.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    /// The format of the file.
+    pub format: Format,
+    /// The run that appends.
+    pub run_id: String,
+    /// Names of the carried columns.
+    pub carry: Vec<String>,
+}

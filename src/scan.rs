@@ -1,0 +1,128 @@
+//! A row before any call: done, held, forbidden, invalid, or to do.
+//!
+//! The reader of a run, the dry run, the plan and the question before a run all scan rows here, so that they cannot differ.
+
+use std::sync::Arc;
+
+use crate::guard::Allowed;
+use crate::guard::hold::{Hold, Holds, UserHashes};
+use crate::results::{CompletedRows, Skipped};
+use crate::row::{Field, InvalidRow, Keyer, Link, RowKey};
+
+/// Scans rows: against the results of earlier runs, the hold lists and the allowed pools.
+#[derive(Debug)]
+pub struct Scan {
+    completed: CompletedRows,
+    keyer: Keyer,
+    holds: Option<Arc<Holds>>,
+    allowed: Allowed,
+    /// An earlier run has settled rows, so that keys are worth computing.
+    has_completed: bool,
+}
+
+/// The result of scanning a valid row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scanned {
+    /// An earlier run has done it.
+    Done,
+    /// It failed in an earlier run and is left alone.
+    FailedEarlier,
+    /// Its user is on a hold list.
+    Held(Hold),
+    /// Its pool is not allowed, for this reason.
+    Forbidden(String),
+    /// It is to be called.
+    ToDo,
+}
+
+impl Scan {
+    /// Scans rows against these results, hold lists and allowed pools.
+    #[must_use]
+    pub fn new(
+        completed: CompletedRows,
+        keyer: Keyer,
+        holds: Option<Arc<Holds>>,
+        allowed: Allowed,
+    ) -> Self {
+        let has_completed = completed.done() > 0 || completed.skips_failed();
+        Self {
+            completed,
+            keyer,
+            holds,
+            allowed,
+            has_completed,
+        }
+    }
+
+    /// Scans the values of a valid row, in the order of [`Field::ALL`].
+    #[must_use]
+    pub fn values(&self, values: [&str; 4]) -> Scanned {
+        let skipped = if self.has_completed {
+            self.completed.skips(self.key(values))
+        } else {
+            None
+        };
+        let [_, pool, _, user] = values;
+        // Done rows are shown to the hold lists too: lines that match no row are counted over all rows.
+        let hold = self.see(user);
+        match (skipped, hold) {
+            (Some(Skipped::Done), _) => Scanned::Done,
+            (Some(Skipped::Failed), _) => Scanned::FailedEarlier,
+            (None, Some(hold)) => Scanned::Held(hold),
+            (None, None) => match self.allowed.refuses_pool(pool) {
+                Some(why) => Scanned::Forbidden(why),
+                None => Scanned::ToDo,
+            },
+        }
+    }
+
+    /// Scans a valid row.
+    #[must_use]
+    pub fn link(&self, link: &Link) -> Scanned {
+        self.values(Field::ALL.map(|field| link.get(field)))
+    }
+
+    /// Scans an invalid row, and returns whether an earlier run has done it: with `--as-is` it was valid then.
+    pub fn is_done_though_invalid(&self, row: &InvalidRow) -> bool {
+        self.see(&row.link.developer_user_identifier);
+        let values = || Field::ALL.map(|field| row.link.get(field));
+        self.has_completed && row.is_unusual() && self.completed.is_done(self.key(values()))
+    }
+
+    /// Returns the key of a row with these values, in the order of [`Field::ALL`].
+    #[must_use]
+    pub fn key(&self, values: [&str; 4]) -> RowKey {
+        self.keyer.key_of(values.map(str::as_bytes))
+    }
+
+    /// Shows the hold lists a user, and returns how the user is held.
+    fn see(&self, user: &str) -> Option<Hold> {
+        let holds = self.holds.as_ref().filter(|_| !user.is_empty())?;
+        holds.see(&UserHashes::of(user))
+    }
+
+    /// Returns the hold lists, if there are any.
+    #[must_use]
+    pub fn holds(&self) -> Option<&Holds> {
+        self.holds.as_deref()
+    }
+
+    /// Returns the rows of earlier runs.
+    #[must_use]
+    pub fn completed(&self) -> &CompletedRows {
+        &self.completed
+    }
+
+    /// Returns the maker of the keys.
+    #[must_use]
+    pub fn keyer(&self) -> &Keyer {
+        &self.keyer
+    }
+
+    /// Shows the hold lists a user as it stands in a file.
+    pub fn see_bytes(&self, user: &[u8]) {
+        if let Ok(user) = std::str::from_utf8(user) {
+            self.see(user);
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The reply to one attempt, as it came: nothing in it is judged yet.
+
+use std::time::Duration;
+
+/// What one attempt heard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The kind of answer.
+    pub heard: ReplyKind,
+    /// Its particulars, recorded as they came.
+    pub facts: ReplyDetails,
+}
+
+/// Code of [`Heard::NoCredentials`] where some are configured and cannot be loaded: the message says why, and what to do.
+pub const CREDENTIALS_FAILED: &str = "CredentialsFailed";
+
+/// The kinds of [`Answer`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReplyKind {
+    /// Cognito's success.
+    Success,
+    /// An error answer: its code, or for want of one its HTTP status, decides.
+    Error {
+        /// The body is an HTML page.
+        html: bool,
+    },
+    /// A success that Cognito did not write: a proxy's page, some other server.
+    ForeignSuccess,
+    /// The request may have arrived; no whole answer came back.
+    NoReply,
+    /// No connection came about: the request was never sent.
+    NotSent,
+    /// No request can be made of this row: nothing was sent, and nothing will be.
+    NotBuilt,
+    /// There are no credentials to sign with, so nothing was sent.
+    NoCredentials,
+    /// The credentials are those of an account that must not be touched, so nothing was sent.
+    OtherAccount,
+}
+
+/// The raw particulars of an answer. AWS documents none of its answers to an unlink that is already done, so all are kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReplyDetails {
+    /// The service's error code without name space, or ours for want of an answer.
+    pub code: Option<String>,
+    /// The message beside it.
+    pub message: Option<String>,
+    /// HTTP status.
+    pub http_status: Option<u16>,
+    /// `x-amzn-RequestId`, which CloudTrail records as `requestID`.
+    pub request_id: Option<String>,
+    /// How long the service asks to wait (`Retry-After`).
+    pub retry_after: Option<Duration>,
+}
+
+impl ReplyDetails {
+    /// Returns how it was that nobody answered, in a word or two of the field's: never anything of the row's. Without an answer
+    /// the text is that of the connection's errors.
+    #[must_use]
+    pub fn how_unanswered(&self) -> &'static str {
+        let text = self.message.as_deref().unwrap_or_default();
+        let text = text.to_ascii_lowercase();
+        let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
+        let code = self.code.as_deref().unwrap_or_default();
+        if has(&["the proxy "]) {
+            "no way through the proxy"
+        } else if has(&["could not resolve "]) {
+            "DNS: its name is not resolved"
+        } else if has(&[" refused the connection"]) {
+            "connection refused"
+        } else if has(&["no tls with "]) {
+            "TLS: no secure connection"
+        } else if has(&["unreachable", "no route to host"]) {
+            "network unreachable"
+        } else if code == "Timeout" || has(&[" in time", "no answer within"]) {
+            "time-out"
+        } else if code == "ConnectionFailed" {
+            "no connection"
+        } else {
+            "connection lost"
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_nobody_answered_is_told_by_what_the_system_said() {
+        for (code, message, how) in [
+            (
+                "ConnectionFailed",
+                "127.0.0.1:1 refused the connection",
+                "connection refused",
+            ),
+            (
+                "ConnectionFailed",
+                "could not resolve sts.example: Name or service not known",
+                "DNS: its name is not resolved",
+            ),
+            (
+                "ConnectionFailed",
+                "no TLS with sts.example: invalid peer certificate: UnknownIssuer",
+                "TLS: no secure connection",
+            ),
+            (
+                "ConnectionFailed",
+                "sts.example did not accept a connection in time",
+                "time-out",
+            ),
+            (
+                "ConnectionFailed",
+                "sts.example cannot be reached: Network is unreachable (os error 101)",
+                "network unreachable",
+            ),
+            (
+                "ConnectionFailed",
+                "the proxy 127.0.0.1:3128 refused the connection",
+                "no way through the proxy",
+            ),
+            ("ConnectionFailed", "", "no connection"),
+            ("Timeout", "no answer within 10s", "time-out"),
+            (
+                "ConnectionLost",
+                "sts.example closed the connection without an answer",
+                "connection lost",
+            ),
+            ("TruncatedAnswer", "", "connection lost"),
+        ] {
+            let facts = ReplyDetails {
+                code: Some(code.to_owned()),
+                message: Some(message.to_owned()),
+                ..ReplyDetails::default()
+            };
+            assert_eq!(facts.how_unanswered(), how, "{code} {message}");
+        }
+    }
+}

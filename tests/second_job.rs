@@ -1,0 +1,246 @@
+//! A second job on the pipeline: it looks names up in a directory of its own, and needs nothing of the first job, of AWS or of a
+//! results file.
+
+use std::collections::{HashMap, HashSet};
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex};
+
+use cognito_unlink::admission::{Admission, Limits, Rate};
+use cognito_unlink::call::{LastCheck, released};
+use cognito_unlink::guard::PoolChecks;
+use cognito_unlink::pipeline::{
+    Bounds, Channels, Context, Counters, Job, OpenRow, ReadEvent, Reason, SettledRow, Summary,
+    drive,
+};
+use cognito_unlink::results::{Layout, Line, Recorded, Recording, ToRecord};
+use cognito_unlink::row::{InvalidRow, Keyer, Link, Position, Row, RowKey, Taken};
+use cognito_unlink::signal::Stop;
+use cognito_unlink::verdict::{
+    Answer, End, Outcome, Policy, ReplyDetails, ReplyKind, Standing, Verdict, classify,
+};
+use tokio::sync::{mpsc, watch};
+
+/// The numbers of each name; every first call is throttled.
+#[derive(Default)]
+struct Directory {
+    numbers: HashMap<&'static str, u32>,
+    throttled: Mutex<HashSet<String>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Looked {
+    Found,
+    Unknown,
+    Failed,
+}
+
+impl Outcome for Looked {
+    const ALL: &'static [Self] = &[Self::Found, Self::Unknown, Self::Failed];
+
+    fn of(end: End, _in_doubt: bool) -> Self {
+        match end {
+            End::Succeeded => Self::Found,
+            End::NothingThere => Self::Unknown,
+            _ => Self::Failed,
+        }
+    }
+
+    fn as_str(self) -> &'static str {
+        ["found", "unknown", "failed"][self as usize]
+    }
+
+    fn standing(self) -> Standing {
+        [Standing::Done, Standing::Done, Standing::Failed][self as usize]
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct NameLine(String, Looked, Option<u32>, u32);
+
+impl Line for NameLine {
+    type Outcome = Looked;
+
+    fn outcome(&self) -> Looked {
+        self.1
+    }
+
+    fn key(&self) -> Option<RowKey> {
+        None
+    }
+
+    fn is_near_hold(&self) -> bool {
+        false
+    }
+
+    fn is_large(&self) -> bool {
+        false
+    }
+
+    fn write<'a>(lines: impl Iterator<Item = &'a Self>, _: &Layout, into: &mut Vec<u8>) {
+        lines.for_each(|line| into.extend(format!("{line:?}\n").into_bytes()));
+    }
+}
+
+impl Job for Directory {
+    type Outcome = Looked;
+    type Found = Option<u32>;
+    type Line = NameLine;
+
+    async fn call(&self, row: &Row, found: &mut Option<u32>, last: Arc<dyn LastCheck>) -> Answer {
+        let name = &row.link.developer_user_identifier;
+        let code = if !released(&*last).await {
+            Some("NotSent")
+        } else if self.throttled.lock().expect("no panic").insert(name.clone()) {
+            Some("ThrottlingException")
+        } else {
+            *found = self.numbers.get(&**name).copied();
+            found.is_none().then_some("NoSuchName")
+        };
+        Answer {
+            heard: code.map_or(ReplyKind::Success, |_| ReplyKind::Error { html: false }),
+            facts: ReplyDetails {
+                code: code.map(str::to_owned),
+                ..ReplyDetails::default()
+            },
+        }
+    }
+
+    fn judge(&self, reply: &Answer) -> Verdict {
+        match reply.facts.code.as_deref() {
+            Some("NoSuchName") => Verdict::NothingThere,
+            _ => classify(reply),
+        }
+    }
+
+    fn line(&self, row: SettledRow<Option<u32>>) -> NameLine {
+        let name = row.open.row.link.developer_user_identifier;
+        let outcome = Looked::of(row.end, row.in_doubt);
+        NameLine(name, outcome, row.found, row.attempts)
+    }
+
+    fn invalid_line(&self, row: InvalidRow, _: Option<Taken>) -> NameLine {
+        let name = row.link.developer_user_identifier;
+        NameLine(name, Looked::Failed, None, 0)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_job_needs_nothing_of_the_first() {
+    let numbers = HashMap::from([("one", 1), ("two", 2)]);
+    let (summary, lines) = look_up(numbers, &["one", "two", "three"]).await;
+    assert!(matches!(summary.reason, Reason::AllRead));
+    assert!(summary.tally.adds_up() && summary.all_recorded);
+    assert_eq!(summary.tally.of(Looked::Found), 2);
+    let line = |name: &str, outcome, number| NameLine(name.to_owned(), outcome, number, 2);
+    for line in [
+        line("one", Looked::Found, Some(1)),
+        line("two", Looked::Found, Some(2)),
+        line("three", Looked::Unknown, None),
+    ] {
+        assert!(lines.contains(&line), "{line:?} is not in {lines:?}");
+    }
+}
+
+/// Looks names up, one a row, and returns what was recorded.
+async fn look_up(
+    numbers: HashMap<&'static str, u32>,
+    names: &[&str],
+) -> (Summary<Looked>, Vec<NameLine>) {
+    let four = NonZeroU32::new(4).expect("positive");
+    let limits = Limits {
+        rate: Rate::PerSecond(100.0),
+        burst: NonZeroU32::MIN,
+        concurrency: four,
+        leave: 0.0,
+    };
+    let (stop, ordered) = watch::channel(Stop::Go);
+    let context = Context {
+        job: Directory {
+            numbers,
+            ..Directory::default()
+        },
+        admission: Admission::new(limits, HashMap::new()),
+        policy: Policy::DEFAULT,
+        holds: None,
+        in_flight: None,
+        recorded: Arc::default(),
+        stop: ordered,
+        random: Mutex::new(fastrand::Rng::with_seed(1)),
+        counters: Counters::default(),
+    };
+    let bounds = Bounds {
+        open_rows: 8,
+        queued: 4,
+        limit: None,
+        take_for: None,
+        failure_limits: Vec::new(),
+    };
+    let (reader, rows) = mpsc::channel(names.len());
+    for (nth, name) in names.iter().enumerate() {
+        let row = ReadEvent::Row(Box::new(row(nth as u64, name)));
+        reader.try_send(row).expect("there is room");
+    }
+    drop(reader);
+    let (orders, received) = mpsc::channel(16);
+    let (reports, done) = mpsc::channel(16);
+    let recorder = tokio::spawn(record(received, reports));
+    let (_signals, signals) = mpsc::channel(1);
+    let channels = Channels {
+        rows,
+        pools: HashMap::new(),
+        pool_checks: PoolChecks::none(),
+        input_ends: true,
+        recording: Recording {
+            orders,
+            done,
+            length: Arc::default(),
+        },
+        signals,
+        stop,
+        interrupted: HashSet::new(),
+        watcher: &mut |_| {},
+    };
+    let summary = drive(Arc::new(context), bounds, channels).await;
+    (summary, recorder.await.expect("no panic"))
+}
+
+fn row(nth: u64, name: &str) -> OpenRow {
+    let link = Link {
+        identity_pool_id: "here:1".to_owned(),
+        developer_user_identifier: name.to_owned(),
+        ..Link::default()
+    };
+    let position = Position {
+        source: "names".into(),
+        row: nth + 1,
+        line: nth + 1,
+    };
+    OpenRow {
+        key: Keyer::new([0; 16]).key(&link),
+        row: Row {
+            position,
+            link,
+            carried: Vec::new(),
+        },
+        identity: nth,
+        in_doubt: false,
+        is_held: false,
+        room: None,
+    }
+}
+
+/// Keeps lines in memory.
+async fn record(
+    mut orders: mpsc::Receiver<ToRecord<NameLine>>,
+    reports: mpsc::Sender<Recorded<NameLine>>,
+) -> Vec<NameLine> {
+    let mut kept = Vec::new();
+    while let Some(order) = orders.recv().await {
+        if let ToRecord::Settled(lines) = order {
+            let copy = |line: &NameLine| NameLine(line.0.clone(), line.1, line.2, line.3);
+            kept.extend(lines.iter().map(|(line, _)| copy(line)));
+            let _ = reports.send(Recorded::Lines(lines)).await;
+        }
+    }
+    kept
+}
