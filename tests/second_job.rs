@@ -90,7 +90,12 @@ impl Job for Directory {
         let name = &row.link.developer_user_identifier;
         let code = if !released(&*last).await {
             Some("NotSent")
-        } else if self.throttled.lock().expect("no panic").insert(name.clone()) {
+        } else if self
+            .throttled
+            .lock()
+            .expect("no panic")
+            .insert(name.clone())
+        {
             Some("ThrottlingException")
         } else {
             *found = self.numbers.get(&**name).copied();
