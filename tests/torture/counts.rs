@@ -32,7 +32,7 @@ pub(crate) struct Counts {
     pub(crate) signals: u64,
     pub(crate) cuts: u64,
     /// Side files that were damaged, cut or replaced by older ones.
-    pub(crate) tampered: u64,
+    pub(crate) damaged: u64,
     /// Lines of rows that were on the hold list.
     pub(crate) held: u64,
     /// Lines that cuts removed.
@@ -78,7 +78,7 @@ impl Counts {
             ("kills", self.kills),
             ("signals", self.signals),
             ("cuts of the results' tail", self.cuts),
-            ("side files damaged", self.tampered),
+            ("side files damaged", self.damaged),
             ("lines of held rows", self.held),
             ("rows", self.rows),
             ("  unlinked", self.unlinked),
@@ -118,7 +118,7 @@ impl Counts {
             kills: self.kills + other.kills,
             signals: self.signals + other.signals,
             cuts: self.cuts + other.cuts,
-            tampered: self.tampered + other.tampered,
+            damaged: self.damaged + other.damaged,
             held: self.held + other.held,
             lost: self.lost + other.lost,
             lost_not_linked: self.lost_not_linked + other.lost_not_linked,

@@ -412,7 +412,7 @@ impl Round {
             _ => {}
         }
         if bytes != whole {
-            self.checks.counts.tampered += 1;
+            self.checks.counts.damaged += 1;
             fs::write(&path, bytes).expect("written");
         }
         self.old_side_file = Some(whole);
