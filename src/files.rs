@@ -5,9 +5,10 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use rustix::fs::OFlags;
 use rustix::process::geteuid;
@@ -16,23 +17,75 @@ use tempfile::NamedTempFile;
 /// Mode of a file that names people.
 pub const PRIVATE: u32 = 0o600;
 
-/// A file, whatever its name. An inode number is used again once its file is gone, so this holds only while the file is open.
+/// Identifies a file, whatever its name. The system reuses an inode number once the file is gone, so two identities are
+/// comparable only while one of the files is open or still has its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FileId {
-    /// The device that the file is on.
+pub struct Identity {
+    /// Number of the device.
     pub device: u64,
-    /// Its number there.
+    /// Number of the inode on the device.
     pub inode: u64,
 }
 
-impl FileId {
-    /// The file that this describes.
+impl Identity {
+    /// Returns the identity of the file that `metadata` describes.
     #[must_use]
     pub fn of(metadata: &Metadata) -> Self {
         Self {
             device: metadata.dev(),
             inode: metadata.ino(),
         }
+    }
+
+    /// Returns the identity of the file at `path`; a link is followed.
+    ///
+    /// # Errors
+    /// There is no such file, or the operating system refuses.
+    pub fn at(path: &Path) -> io::Result<Self> {
+        fs::metadata(path).map(|metadata| Self::of(&metadata))
+    }
+}
+
+/// Identifies a file and what was last done to it: two equal versions are the same file, unchanged in between.
+///
+/// The clock of a file system ticks some hundred times a second; two changes within one tick give the same version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Version {
+    identity: Identity,
+    /// Size in bytes.
+    pub size: u64,
+    /// Time of the last write, in seconds and nanoseconds.
+    modified: (i64, i64),
+    /// Time of the last change to content, name or permissions. No program can set it back, as it can `modified`.
+    changed: (i64, i64),
+}
+
+impl Version {
+    /// Returns the version of the file that `metadata` describes.
+    #[must_use]
+    pub fn of(metadata: &Metadata) -> Self {
+        Self {
+            identity: Identity::of(metadata),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+
+    /// Returns whether nothing was written between this version and `later`. A file that was renamed, linked or given other
+    /// permissions keeps its content.
+    #[must_use]
+    pub fn has_content_of(&self, later: &Self) -> bool {
+        (self.identity, self.size, self.modified) == (later.identity, later.size, later.modified)
+    }
+
+    /// Returns the time of the last change, or none for a time before 1970.
+    #[must_use]
+    pub fn changed(&self) -> Option<SystemTime> {
+        let (seconds, nanoseconds) = self.changed;
+        let seconds = Duration::from_secs(u64::try_from(seconds).ok()?);
+        let nanoseconds = Duration::from_nanos(u64::try_from(nanoseconds).ok()?);
+        Some(SystemTime::UNIX_EPOCH + seconds + nanoseconds)
     }
 }
 
@@ -112,34 +165,80 @@ pub fn make_private(file: &File) -> io::Result<Option<u32>> {
     }
 }
 
-/// Makes a new file beside `path`, under a name that nobody can foresee. It is removed again unless it takes the place of
-/// `path`. The user's mask may narrow `mode`.
-///
-/// # Errors
-/// The operating system refuses.
-pub fn beside(path: &Path, mode: u32) -> io::Result<NamedTempFile> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    let mut name: OsString = path.file_name().unwrap_or_default().to_owned();
-    name.push(".");
-    tempfile::Builder::new()
-        .prefix(&name)
-        .suffix(".part")
-        .permissions(Permissions::from_mode(mode))
-        .tempfile_in(folder.unwrap_or(Path::new(".")))
+/// A file that is being written beside the path that it will take, under a name that cannot be foreseen. It is removed when it
+/// is dropped before.
+#[derive(Debug)]
+pub struct Draft {
+    file: NamedTempFile,
+    target: PathBuf,
 }
 
-/// Replaces `path` by a file of this content, which is on the disk before it takes the place. A link under that name is
-/// replaced itself; where it leads, nothing changes.
+impl Draft {
+    /// Creates an empty draft for `target`. The user's mask may narrow `mode`.
+    ///
+    /// # Errors
+    /// The operating system refuses.
+    pub fn create(target: &Path, mode: u32) -> io::Result<Self> {
+        let folder = target
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
+        let mut name: OsString = target.file_name().unwrap_or_default().to_owned();
+        name.push(".");
+        let file = tempfile::Builder::new()
+            .prefix(&name)
+            .suffix(".part")
+            .permissions(Permissions::from_mode(mode))
+            .tempfile_in(folder.unwrap_or(Path::new(".")))?;
+        Ok(Self {
+            file,
+            target: target.to_owned(),
+        })
+    }
+
+    /// Returns the path of the draft itself.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// Takes the target's name once the content is on the disk, in place of what had it. A link under that name is itself
+    /// replaced; the file that it leads to stays as it was.
+    ///
+    /// # Errors
+    /// The operating system refuses; then the target is as it was.
+    pub fn replace(self) -> io::Result<File> {
+        self.file.as_file().sync_all()?;
+        Ok(self.file.persist(self.target)?)
+    }
+
+    /// Takes the target's name once the content is on the disk, if the name is free.
+    ///
+    /// # Errors
+    /// The name is taken, or the operating system refuses.
+    pub fn publish(self) -> io::Result<File> {
+        self.file.as_file().sync_all()?;
+        Ok(self.file.persist_noclobber(self.target)?)
+    }
+}
+
+impl Write for Draft {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// Replaces the file at `path` by one with this content, in one step ([`Draft::replace`]).
 ///
 /// # Errors
 /// The operating system refuses; then `path` is as it was.
 pub fn replace(path: &Path, mode: u32, content: &[u8]) -> io::Result<File> {
-    let mut fresh = beside(path, mode)?;
-    io::Write::write_all(&mut fresh, content)?;
-    fresh.as_file().sync_all()?;
-    Ok(fresh.persist(path)?)
+    let mut draft = Draft::create(path, mode)?;
+    draft.write_all(content)?;
+    draft.replace()
 }
 
 #[cfg(test)]
@@ -209,11 +308,50 @@ mod tests {
         assert_eq!(fs::read(path("precious")).expect("a file"), b"theirs");
         assert_eq!(mode(&path("ours")), PRIVATE);
         let there = fs::symlink_metadata(path("ours")).expect("it is there");
-        let id = FileId::of(&file.metadata().expect("metadata"));
-        assert_eq!(FileId::of(&there), id);
+        let id = Identity::of(&file.metadata().expect("metadata"));
+        assert_eq!(Identity::of(&there), id);
         // Nothing of the way there is left.
         assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 2);
         replace(&path("no/folder"), PRIVATE, b"").expect_err("refused");
+    }
+
+    #[test]
+    fn a_draft_is_published_only_under_a_free_name() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("list");
+        let draft = |content: &[u8]| {
+            let mut draft = Draft::create(&path, PRIVATE).expect("created");
+            draft.write_all(content).expect("written");
+            draft
+        };
+        drop(draft(b"dropped"));
+        draft(b"first").publish().expect("the name is free");
+        let error = draft(b"second").publish().expect_err("the name is taken");
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&path).expect("a file"), b"first");
+        assert_eq!(mode(&path), PRIVATE);
+        assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1);
+    }
+
+    #[test]
+    fn a_version_tells_a_write_from_a_rename() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name);
+        let version = |name| Version::of(&fs::metadata(path(name)).expect("metadata"));
+        fs::write(path("a"), "text").expect("written");
+        let written = version("a");
+        assert_eq!(version("a"), written);
+        assert_eq!(
+            Identity::at(&path("a")).expect("it is there"),
+            written.identity
+        );
+        fs::rename(path("a"), path("b")).expect("renamed");
+        assert!(written.has_content_of(&version("b")));
+        fs::write(path("b"), "longer text").expect("written");
+        assert!(!written.has_content_of(&version("b")));
+        assert_eq!(version("b").identity, written.identity);
+        fs::write(path("a"), "text").expect("written");
+        assert!(!written.has_content_of(&version("a")));
     }
 
     #[test]

@@ -29,6 +29,7 @@ pub mod signal;
 pub mod stderr;
 pub mod supervisor;
 pub mod terminal;
+pub mod url;
 pub mod verdict;
 
 /// Runs the program with the arguments of this process, and returns its exit code.

@@ -73,6 +73,7 @@ fn unsupervised(command: impl FnOnce() -> Result<Exit, Error>) -> Exit {
 fn complain(error: Error) -> Exit {
     let error = os_limits::blame(error);
     complaint(&error.to_string());
+    log::causes(&error);
     error.exit
 }
 
@@ -203,10 +204,7 @@ fn command_line() -> Vec<String> {
 /// Its errors stand by themselves behind an empty line, as those of the AWS CLI do: scripts look for their beginnings.
 fn unlink_one(args: SingleArgs) -> Result<Exit, Error> {
     // Names are looked up, and standard error is written, by threads of their own.
-    os_limits::try_threads(2).map_err(|error| Error {
-        exit: Exit::CallFailed,
-        ..error
-    })?;
+    os_limits::try_threads(2).map_err(|error| error.with_exit(Exit::CallFailed))?;
     // One call needs no other.
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime =

@@ -389,7 +389,7 @@ mod tests {
         (output, written, go_on)
     }
 
-    const LONG: Duration = Duration::from_secs(60);
+    const LONG: Duration = Duration::from_mins(1);
 
     /// Everything that is written from now on.
     fn all(

@@ -12,15 +12,15 @@ use quote::ToTokens;
 /// Rooms (files or folders), the others that they may know, and why. For each file the first line that holds it counts.
 #[rustfmt::skip]
 const LAWS: &[(&str, &str, &str)] = &[
-    ("clock exit files row stderr terminal", "only", "all others stand on them"),
+    ("clock exit files row stderr terminal url", "only", "all others stand on them"),
     ("verdict", "only row", "it is pure"),
-    ("aws call", "only call row verdict", "requests and answers are the same for every command"),
+    ("aws call", "only call row url verdict", "requests and answers are the same for every command"),
     ("admission", "only", "it admits calls of any kind"),
     ("input", "only files row", "a reader never calls"),
     ("results saved_quotas", "only clock files row verdict", "a record depends neither on AWS nor on a pipeline"),
     ("emulator/command", "only cli emulator error exit input report row", "a command as others are"),
     ("emulator", "only", "an oracle must not share the client's bugs"),
-    ("cli", "only admission/rate_limit emulator error exit input/format row", "arguments are text and values"),
+    ("cli", "only admission/rate_limit emulator error exit input/format row url", "arguments are text and values"),
     ("settings", "never call jobs plan", "they are resolved before anything starts"),
     ("scan", "never admission aws call jobs plan", "it judges a row before any call"),
     ("guard", "never cli jobs plan", "run, dry run and plan share it"),

@@ -23,7 +23,7 @@ async fn no_more_in_flight_than_there_are_places() {
     let first = admitted(&region).await;
     let _second = admitted(&region).await;
     assert_eq!(admission.in_flight(), 2);
-    let third = tokio::time::timeout(Duration::from_secs(60), region.admit()).await;
+    let third = tokio::time::timeout(Duration::from_mins(1), region.admit()).await;
     assert!(third.is_err(), "a third place");
     first.answered(Feedback::Taken);
     assert_eq!(admission.in_flight(), 1);
@@ -185,21 +185,21 @@ async fn a_region_that_asks_for_a_wait_is_left_alone_and_no_row_ages() {
     let region = admission.region("us-east-1");
     admitted(&region).await.answered(Feedback::Throttled);
     let (begin, clock) = (Instant::now(), region.clock());
-    region.wait_as_asked(Duration::from_secs(1800));
-    region.wait_as_asked(Duration::from_secs(60));
+    region.wait_as_asked(Duration::from_mins(30));
+    region.wait_as_asked(Duration::from_mins(1));
     let Some(Blocked::Asked(name, until)) = admission.in_vain() else {
         panic!("{:?}", admission.in_vain());
     };
     assert_eq!(
         (name.as_str(), until - begin),
-        ("us-east-1", Duration::from_secs(1800))
+        ("us-east-1", Duration::from_mins(30))
     );
     admitted(&admission.region("eu-west-1"))
         .await
         .answered(Feedback::Taken);
     assert!(begin.elapsed() < Duration::from_secs(1), "others go on");
     admitted(&region).await.answered(Feedback::Taken);
-    assert!(begin.elapsed() >= Duration::from_secs(1800));
+    assert!(begin.elapsed() >= Duration::from_mins(30));
     assert!(region.clock() - clock < Duration::from_secs(1));
     assert_eq!(admission.in_vain(), None);
 }

@@ -86,7 +86,7 @@ const BEYOND_CLIMB: f64 = 0.7;
 /// No step is higher than this part of the pace: a full bucket hides for a while that the pace is too high.
 const HIGHEST_STEP: f64 = 0.5;
 /// From one look for more than the part that is used to the next, where a part is left to others.
-const REST: Duration = Duration::from_secs(60);
+const REST: Duration = Duration::from_mins(1);
 
 /// Paces the starts of one Region.
 #[derive(Debug)]

@@ -20,22 +20,26 @@ use aws_sdk_cognitoidentity::operation::RequestId;
 use aws_sdk_cognitoidentity::operation::unlink_developer_identity::UnlinkDeveloperIdentityError;
 use aws_smithy_runtime_api::client::http::HttpConnectorSettings;
 use aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint;
+use hyper::Uri;
 
-use super::answer::{NotASuccess, OnlyCognito, causes, find, never_sent, told};
-use super::config_files::profiles;
-use super::credentials_source::Explained;
-use super::profile::{By, Chosen, Name};
-use super::{
-    Proxies, SettingsError, endpoint, explaining, http_client, identity_cache, profile_credentials,
-    request, unverified,
-};
+use super::causes::{causes, find_cause, never_sent};
+use super::config_files::load_profiles;
+use super::credentials_unavailable::CredentialsUnavailable;
+use super::describe::describe;
+use super::http_client::{Proxies, http_client};
+use super::profile::{ActiveProfile, NamedBy, ProfileName};
+use super::sdk_config::{identity_cache, profile_credentials, with_diagnosis};
+use super::settings::SettingsError;
+use super::success_check::{NotASuccess, SuccessCheck};
+use super::unlink::unlink_request;
+use super::{endpoint, unverified};
 use crate::row::Link;
 
 /// The AWS files of this machine, as one profile has them.
 #[derive(Debug)]
 pub struct Files {
     /// A profile that only the environment names leaves the other sources of credentials open, as in the AWS CLI.
-    chosen: Chosen,
+    chosen: ActiveProfile,
 }
 
 impl Files {
@@ -51,21 +55,21 @@ impl Files {
                 .find_map(|name| std::env::var(name).ok())
         });
         let selected = named.clone().unwrap_or_else(|| "default".to_owned());
-        let profiles = profiles(&selected)
+        let profiles = load_profiles(&selected)
             .await
-            .map_err(|why| SettingsError(format!("Unable to parse config file: {why}")))?;
+            .map_err(|why| SettingsError::Invalid(format!("Unable to parse config file: {why}")))?;
         if let Some(name) = &named
             && profiles.get_profile(name).is_none()
         {
-            return Err(SettingsError(format!(
+            return Err(SettingsError::Invalid(format!(
                 "The config profile ({name}) could not be found"
             )));
         }
-        let name = Name {
+        let name = ProfileName {
             name: selected,
-            by: explicit.map_or(By::Default, |_| By::Option),
+            named_by: explicit.map_or(NamedBy::Default, |_| NamedBy::Option),
         };
-        let chosen = Chosen::new(name, profiles);
+        let chosen = ActiveProfile::new(name, profiles);
         Ok(Self { chosen })
     }
 
@@ -88,12 +92,12 @@ impl Files {
     /// Credentials that are there by half, in the environment or in the profile: nobody means that.
     fn half_credentials(&self) -> Option<SettingsError> {
         let missing = |place: &str, name: &str| {
-            Some(SettingsError(format!(
+            Some(SettingsError::Invalid(format!(
                 "Partial credentials found in {place}, missing: {name}"
             )))
         };
         let is_set = |name: &str| std::env::var(name).is_ok_and(|value| !value.is_empty());
-        let is_explicit = self.chosen.name.by == By::Option;
+        let is_explicit = self.chosen.name.named_by == NamedBy::Option;
         if !is_explicit && is_set("AWS_ACCESS_KEY_ID") {
             return if is_set("AWS_SECRET_ACCESS_KEY") {
                 None
@@ -212,7 +216,7 @@ impl OneCall {
         let http = http_client(
             asked.ca_bundle.as_deref(),
             connector.build(),
-            Proxies::OfEnvironment,
+            Proxies::FromEnvironment,
         )?;
         let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
             .http_client(http.clone())
@@ -229,12 +233,12 @@ impl OneCall {
             let name = &files.chosen.name.name;
             loader = loader.credentials_provider(profile_credentials(name, region, http));
         }
-        let shared = explaining(loader.load().await, &files.chosen);
+        let shared = with_diagnosis(loader.load().await, &files.chosen);
         let called = Called::new(asked.endpoint_url.clone());
         let mut config = aws_sdk_cognitoidentity::config::Builder::from(&shared)
             .retry_config(RetryConfig::disabled())
             .timeout_config(timeouts.build())
-            .interceptor(OnlyCognito)
+            .interceptor(SuccessCheck)
             .interceptor(called.clone());
         config.set_endpoint_url(asked.endpoint_url.clone());
         if !asked.sign {
@@ -255,7 +259,7 @@ impl OneCall {
 
     /// Makes one attempt.
     pub async fn attempt(&self, link: &Link) -> Reply {
-        match request(&self.client, link).send().await {
+        match unlink_request(&self.client, link).send().await {
             Ok(_) => Reply::Success,
             Err(error) => self.reply_of(&error),
         }
@@ -265,7 +269,7 @@ impl OneCall {
         if let Some(response) = error.raw_response() {
             let status = response.status().as_u16();
             let request_id = response.request_id().map(str::to_owned);
-            return match (find::<NotASuccess>(error), response.body().bytes()) {
+            return match (find_cause::<NotASuccess>(error), response.body().bytes()) {
                 (Some(NotASuccess::Foreign), _) => Reply::Foreign { status },
                 (Some(NotASuccess::Inconclusive(why)), _) => Reply::None {
                     silence: Silence::Inconclusive,
@@ -286,17 +290,17 @@ impl OneCall {
                 (None, None) => self.silence(Silence::Closed, error),
             };
         }
-        if let Some(explained) = find::<Explained>(error) {
-            return if explained.is_missing {
+        if let Some(explained) = find_cause::<CredentialsUnavailable>(error) {
+            return if explained.none_configured {
                 Reply::NoCredentials
             } else {
                 Reply::CredentialsFailed(explained.to_string())
             };
         }
-        if let Some(error) = find::<CredentialsError>(error) {
+        if let Some(error) = find_cause::<CredentialsError>(error) {
             return match error {
                 CredentialsError::CredentialsNotLoaded(_) => Reply::NoCredentials,
-                other => Reply::CredentialsFailed(told(other)),
+                other => Reply::CredentialsFailed(describe(other)),
             };
         }
         match error {
@@ -311,7 +315,7 @@ impl OneCall {
                 };
                 self.silence(silence, error)
             }
-            _ => Reply::NotMade(told(error)),
+            _ => Reply::NotMade(describe(error)),
         }
     }
 
@@ -341,7 +345,7 @@ fn is_about_tls(error: &(dyn StdError + 'static)) -> bool {
         let kind = error.kind();
         matches!(kind, ErrorKind::InvalidData | ErrorKind::UnexpectedEof)
     };
-    find::<io::Error>(error).is_some_and(|error| {
+    find_cause::<io::Error>(error).is_some_and(|error| {
         let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
         is_handshakes(error) || inner.is_some_and(is_handshakes)
     })
@@ -358,8 +362,8 @@ struct Called {
 impl Called {
     fn new(endpoint: Option<String>) -> Self {
         let has_path = |url: &String| {
-            let host = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
-            host.trim_end_matches('/').contains(['/', '?'])
+            let uri = url.parse::<Uri>();
+            uri.is_ok_and(|uri| !uri.path().trim_matches('/').is_empty() || uri.query().is_some())
         };
         Self {
             with_path: endpoint.filter(has_path),

@@ -21,7 +21,7 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_t
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 
-use super::SettingsError;
+use super::settings::SettingsError;
 
 /// A client that verifies nobody, for calls to `endpoint`.
 ///
@@ -35,7 +35,7 @@ pub(super) fn http_client(
         .parse()
         .is_ok_and(|url| Matcher::from_env().intercept(&url).is_some());
     if proxied {
-        return Err(SettingsError(
+        return Err(SettingsError::Invalid(
             "--no-verify-ssl goes through no proxy, and the environment names one: set NO_PROXY, or name the proxy's authority with \
              --ca-bundle"
                 .to_owned(),
@@ -44,7 +44,7 @@ pub(super) fn http_client(
     let provider = Arc::new(aws_lc_rs::default_provider());
     let tls = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
-        .map_err(|error| SettingsError(format!("TLS cannot be set up: {error}")))?
+        .map_err(|error| SettingsError::Invalid(format!("TLS cannot be set up: {error}")))?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Anybody(provider)))
         .with_no_client_auth();

@@ -15,6 +15,7 @@ use crate::cli::{SingleArgs, Skeleton};
 use crate::error::{Error, Exit};
 use crate::report::notice;
 use crate::row::{Field, Link};
+use crate::url::{CREDENTIALS_IN_URL, has_credentials};
 use output::Query;
 use parameters::Parameters;
 use retries::Retries;
@@ -49,13 +50,13 @@ pub async fn run(args: SingleArgs) -> Result<String, Error> {
     )?;
     log.say(|| retries.to_string());
     let endpoint_url = args.endpoint_url.clone().or_else(|| files.endpoint_url());
-    if endpoint_url.as_deref().is_some_and(aws::has_credentials) {
+    if endpoint_url.as_deref().is_some_and(has_credentials) {
         let endpoint = if args.endpoint_url.is_some() {
             "--endpoint-url"
         } else {
             "The endpoint that the environment or the AWS files name"
         };
-        return Err(failed(format!("{endpoint} {}", aws::CREDENTIALS_IN_URL)));
+        return Err(failed(format!("{endpoint} {CREDENTIALS_IN_URL}")));
     }
     let asked = Asked {
         region,

@@ -132,7 +132,7 @@ mod tests {
         );
         assert_eq!(run.timeout, Duration::from_secs(10));
         assert_eq!(run.connect_timeout, Duration::from_secs(3));
-        assert_eq!(run.give_up_after, Duration::from_secs(900));
+        assert_eq!(run.give_up_after, Duration::from_mins(15));
         assert_eq!(run.max_failures, AtMost::Percent(50.0));
         assert_eq!((run.max_not_linked, run.max_invalid), (None, None));
         assert_eq!(run.not_linked, NotLinked::Ok);
@@ -186,7 +186,7 @@ mod tests {
         ])
         .expect("valid");
         assert_eq!(given.timeout, Duration::from_millis(2500));
-        assert_eq!(given.take_for, Some(Duration::from_secs(5400)));
+        assert_eq!(given.take_for, Some(Duration::from_mins(90)));
         assert_eq!(given.max_failures, AtMost::Rows(7));
         assert_eq!(given.input.delimiter, Some(b'\t'));
         assert_eq!(

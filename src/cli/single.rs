@@ -127,7 +127,7 @@ pub struct Bound(pub Option<Duration>);
 
 impl Default for Bound {
     fn default() -> Self {
-        Self(Some(Duration::from_secs(60)))
+        Self(Some(Duration::from_mins(1)))
     }
 }
 
@@ -204,7 +204,7 @@ mod tests {
         for wrong in ["", "x", "1.5", "-1"] {
             assert!(seconds(wrong).is_err(), "{wrong}");
         }
-        assert_eq!(Bound::default().0, Some(Duration::from_secs(60)));
+        assert_eq!(Bound::default().0, Some(Duration::from_mins(1)));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::row::Field;
+use crate::url::is_http;
 
 /// A number of rows, or a part of them.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -66,7 +67,7 @@ pub(super) fn positive(text: &str) -> Result<f64, String> {
 }
 
 /// Longer is a mistake, and would not fit the clock.
-const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+const LONGEST: Duration = Duration::from_hours(10 * 365 * 24);
 
 pub(super) fn any_time(text: &str) -> Result<Duration, String> {
     // As the AWS CLI has it, a bare number is seconds.
@@ -118,16 +119,12 @@ pub(super) fn account(text: &str) -> Result<String, String> {
     }
 }
 
-/// An endpoint. One that may have a password in it is let pass here, since a refusal would quote it: the settings refuse it.
+/// Parses an endpoint. One that may contain a password passes, since clap would quote it in its refusal; the settings refuse it.
 pub(super) fn endpoint(text: &str) -> Result<String, String> {
     if text.contains('@') {
         return Ok(text.to_owned());
     }
-    let is_url = ["http://", "https://"].iter().any(|scheme| {
-        text.strip_prefix(scheme)
-            .is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
-    });
-    if is_url && !text.contains(char::is_whitespace) {
+    if is_http(text) {
         Ok(text.to_owned())
     } else {
         Err("expected a URL that begins with http:// or https://".to_owned())

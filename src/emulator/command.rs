@@ -7,6 +7,7 @@ use std::num::NonZeroU32;
 use crate::cli::EmulatorArgs;
 use crate::emulator::{Counters, Emulator, Link, Settings, Undocumented};
 use crate::error::{Error, Exit};
+use crate::exit_policy;
 use crate::input::{self, Input, Read};
 use crate::report::{counted, notice};
 use crate::row::AsIs;
@@ -88,18 +89,10 @@ fn burst(rate: f64, given: Option<NonZeroU32>) -> u32 {
 
 /// Reads links as `run` reads rows. A link that breaks a rule cannot exist, so the file is refused.
 fn links(file: OsString) -> Result<Vec<Link>, Error> {
-    let unreadable = |error: &input::InputError| {
-        let exit = if error.is_usage() {
-            Exit::Usage
-        } else {
-            Exit::Input
-        };
-        Error::new(exit, error.to_string())
-    };
-    let reader = input::open(&Input::from(file), &links_as_they_stand())
-        .map_err(|error| unreadable(&error))?;
+    let reader =
+        input::open(&Input::from(file), &links_as_they_stand()).map_err(exit_policy::unreadable)?;
     reader
-        .map(|read| match read.map_err(|error| unreadable(&error))? {
+        .map(|read| match read.map_err(exit_policy::unreadable)? {
             Read::Row(row) => Ok(Link {
                 identity_id: row.link.identity_id,
                 identity_pool_id: row.link.identity_pool_id,

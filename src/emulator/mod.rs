@@ -9,7 +9,6 @@
 //! [`Model`] is pure, so that simulations can use it without a socket.
 
 mod answer;
-mod casing;
 pub mod command;
 mod fault;
 mod host;
@@ -249,11 +248,6 @@ impl Emulator {
         self.shared.state().faults.rules.clear();
         self.shared.released.notify_waiters();
         self.shared.changed.notify_all();
-    }
-
-    /// Changes the quota from now on.
-    pub fn set_quota(&self, quota: Option<(f64, u32)>) {
-        self.shared.state().quota = quota.map(|(rate, burst)| Quota::new(rate, burst));
     }
 
     /// Blocks until the counters satisfy `enough`; says whether they did within `patience`.

@@ -11,7 +11,6 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, oneshot};
 
 use super::Shared;
-use super::casing::Cased;
 use super::service;
 
 /// Whoever sends headers more slowly is cut off.
@@ -71,7 +70,7 @@ pub(super) async fn serve_connection(
     };
     tokio::select! {
         // Errors are the caller's hanging up, or ours on purpose.
-        _ = server.serve_connection(TokioIo::new(Cased(stream)), answer) => {}
+        _ = server.serve_connection(TokioIo::new(stream), answer) => {}
         () = silent => {}
     }
 }

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::io::{self, BufRead};
-use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -14,12 +13,13 @@ use tokio::time::{Instant, timeout};
 use super::admitted_lookups::AdmittedLookups;
 use super::hold::Holds;
 use crate::aws::AwsCalls;
-use crate::call::lookup::{Caller, Lookup, LookupError, LookupErrorKind, Pool};
+use crate::call::lookup::{Caller, IdentityPool, Lookup, LookupError, LookupErrorKind};
 use crate::clock;
 use crate::error::{Error, Exit};
 use crate::exit_policy;
+use crate::files::Version;
 use crate::input::{self, Input, Patience, Read};
-use crate::report::{grouped, spoken};
+use crate::report::{counted, spoken};
 use crate::row::{Link, region_of};
 use crate::scan::{Scan, Scanned};
 use crate::settings::Settings;
@@ -49,27 +49,27 @@ pub struct Question<'a> {
     pub caller: Option<Caller>,
 }
 
-type PoolsFound = BTreeMap<String, Result<Pool, LookupError>>;
+type PoolsFound = BTreeMap<String, Result<IdentityPool, LookupError>>;
 
 impl Question<'_> {
     /// Asks once, on a terminal. Returns the pools that were looked up for it.
     ///
     /// # Errors
     /// There is no terminal, or the reply is no; or what the question would name cannot be unlinked.
-    pub async fn ask<O: Outcome>(mut self) -> Result<HashMap<String, Pool>, Error> {
+    pub async fn ask<O: Outcome>(mut self) -> Result<HashMap<String, IdentityPool>, Error> {
         if !can_ask() {
             return Err(Error::usage(
                 "a run against AWS cannot ask for confirmation here, since this is not a terminal",
             )
             .hint("Rehearse it with --rehearse, then confirm it with --yes, or run a reviewed plan with --plan."));
         }
-        let shown = stamps(&self.settings.inputs);
+        let shown = versions(&self.settings.inputs);
         let scan = self.settings.scan::<O>(self.holds.take())?;
         let preview = Preview::read(self.settings, &scan)?;
         let (account, pools) = self.look_up(&preview).await;
         for (id, found) in &pools {
             if let Err(error) = found
-                && error.why == LookupErrorKind::Missing
+                && error.kind == LookupErrorKind::Missing
             {
                 return Err(Error::new(
                     Exit::Halted,
@@ -83,7 +83,7 @@ impl Question<'_> {
         if !confirmed(text, preview.number_to_type()).await {
             return Err(Error::usage("not confirmed; nothing was called"));
         }
-        if stamps(&self.settings.inputs) != shown {
+        if versions(&self.settings.inputs) != shown {
             return Err(Error::usage(
                 "an input was changed or replaced since it was looked at for the question; nothing was called",
             )
@@ -124,22 +124,15 @@ impl Question<'_> {
 }
 
 /// Returns what shows of each input file whether it is still the same; `None` for what cannot be read twice.
-fn stamps(inputs: &[Input]) -> Vec<Option<[i64; 6]>> {
-    let stamp = |input: &Input| match input {
+fn versions(inputs: &[Input]) -> Vec<Option<Version>> {
+    let version = |input: &Input| match input {
         Input::File(path) if input.can_be_read_again() => {
             let metadata = std::fs::metadata(path).ok()?;
-            Some([
-                metadata.dev().cast_signed(),
-                metadata.ino().cast_signed(),
-                metadata.mtime(),
-                metadata.mtime_nsec(),
-                metadata.ctime(),
-                metadata.ctime_nsec(),
-            ])
+            Some(Version::of(&metadata))
         }
         _ => None,
     };
-    inputs.iter().map(stamp).collect()
+    inputs.iter().map(version).collect()
 }
 
 /// Asks, and returns whether the reply was yes and, where a number is wanted, that number.
@@ -218,8 +211,8 @@ impl Preview {
                 continue;
             }
             let rows = input::open(input, &reading);
-            for read in rows.map_err(|error| exit_policy::unreadable(&error))? {
-                let read = read.map_err(|error| exit_policy::unreadable(&error))?;
+            for read in rows.map_err(exit_policy::unreadable)? {
+                let read = read.map_err(exit_policy::unreadable)?;
                 preview.count(settings, scan, read)?;
                 if Instant::now() > until {
                     preview.is_partial = true;
@@ -286,7 +279,7 @@ impl Preview {
                 Some(Ok(pool)) => format!("{} ({id})", printable(&pool.name)),
                 _ => id.into_owned(),
             };
-            let _ = writeln!(text, "  {at_least}{} in pool {pool}", counted(*rows));
+            let _ = writeln!(text, "  {at_least}{} in pool {pool}", counted(*rows, "row"));
         }
         if let more @ 1.. = self.pools.len().saturating_sub(NAMED) {
             let _ = writeln!(text, "  and rows in {more} more pools");
@@ -304,11 +297,11 @@ impl Preview {
             (self.invalid, "invalid"),
         ] {
             if rows > 0 {
-                let _ = writeln!(text, "  {at_least}{} left out: {why}", counted(rows));
+                let _ = writeln!(text, "  {at_least}{} left out: {why}", counted(rows, "row"));
             }
         }
         if let Some(limit) = settings.stop_rules.limit {
-            let _ = writeln!(text, "It stops after {} (--limit).", counted(limit));
+            let _ = writeln!(text, "It stops after {} (--limit).", counted(limit, "row"));
         }
         let _ = writeln!(text, "{}", self.forecast(settings));
         text.push_str("\nAn unlink cannot simply be undone. ");
@@ -334,12 +327,5 @@ impl Preview {
                 format!("At {rate} that takes {}, until {at} UTC.", spoken(takes))
             }
         }
-    }
-}
-
-fn counted(rows: u64) -> String {
-    match rows {
-        1 => "1 row".to_owned(),
-        _ => format!("{} rows", grouped(rows)),
     }
 }

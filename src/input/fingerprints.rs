@@ -5,10 +5,10 @@
 //! changed. Times of change would not do: their clock ticks slower than a file is written.
 
 use std::fmt;
-use std::fs::{self, File, Metadata};
+use std::fs::File;
 use std::hash::Hasher;
 use std::io::{self, Read, Seek};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -17,6 +17,7 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 
 use super::bytes::rest::Origin;
 use super::bytes::text::Bytes;
+use crate::files::Identity;
 
 /// What is checked, and held, at a time. A hash of 16 bytes is kept of each.
 const CHUNK: usize = 64 * 1024;
@@ -88,12 +89,12 @@ impl Fingerprints {
     ///
     /// # Errors
     /// It cannot be read from its beginning.
-    pub(crate) fn of(&self, path: &Path) -> Option<io::Result<(Bytes, u64, Origin)>> {
+    pub(crate) fn of(&self, path: &Path) -> Option<io::Result<(Bytes, Origin)>> {
         if let Some(pin) = self.held.iter().find(|pin| pin.path == path) {
             let origin = Origin::whole(&pin.file);
             return Some(origin.map(|origin| {
                 let bytes: Bytes = Box::new(Pinned::of(pin));
-                (bytes, pin.content.size, origin)
+                (bytes, origin)
             }));
         }
         let noted = self.noted.iter().find(|noted| noted.path == path)?;
@@ -127,14 +128,13 @@ impl Noted {
 struct NotedReader(Arc<Noted>);
 
 impl NotedReader {
-    fn begin(noted: &Arc<Noted>) -> io::Result<(Bytes, u64, Origin)> {
+    fn begin(noted: &Arc<Noted>) -> io::Result<(Bytes, Origin)> {
         let mut reading = noted.reading();
         reading.file.rewind()?;
         reading.sha256 = Sha256::new();
         (reading.size, reading.ended) = (0, false);
-        let length = reading.file.metadata()?.len();
         let origin = Origin::whole(&reading.file)?;
-        Ok((Box::new(Self(Arc::clone(noted))), length, origin))
+        Ok((Box::new(Self(Arc::clone(noted))), origin))
     }
 }
 
@@ -224,10 +224,8 @@ impl Pin {
     /// Whether the file still has its name and its length.
     fn stands(&self) -> io::Result<()> {
         let held = self.file.metadata()?;
-        let named = fs::metadata(&self.path);
-        let identity = |metadata: &Metadata| (metadata.dev(), metadata.ino());
         if held.len() == self.content.size
-            && named.is_ok_and(|named| identity(&named) == identity(&held))
+            && Identity::at(&self.path).is_ok_and(|named| named == Identity::of(&held))
         {
             Ok(())
         } else {
@@ -304,6 +302,8 @@ pub(crate) fn is_change(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     /// Three chunks, the last one short.
@@ -315,8 +315,7 @@ mod tests {
         let mut pins = Fingerprints::default();
         let content = pins.hold(path).expect("held");
         assert_eq!(content.size, fs::metadata(path).expect("there").len());
-        let (bytes, size, _) = pins.of(path).expect("pinned").expect("opened");
-        assert_eq!(size, content.size);
+        let (bytes, _) = pins.of(path).expect("pinned").expect("opened");
         bytes
     }
 
@@ -400,8 +399,7 @@ mod tests {
         pins.note(&path).expect("noted");
         // The last reading counts.
         for length in [CHUNK, 0, bytes().len(), 10] {
-            let (mut noted, size, _) = pins.of(&path).expect("noted").expect("opened");
-            assert_eq!(size, held.size);
+            let (mut noted, _) = pins.of(&path).expect("noted").expect("opened");
             let mut read = vec![0; length];
             noted.read_exact(&mut read).expect("read");
             assert!(bytes().starts_with(&read));

@@ -219,7 +219,6 @@ pub struct Reader {
     row: u64,
     ended: bool,
     read: Arc<AtomicU64>,
-    total: Option<u64>,
 }
 
 enum Rows {
@@ -240,11 +239,7 @@ impl Reader {
         if matches!(delimiter, b'"' | b'\r' | b'\n' | 0x80..) {
             return Err(InputError::Delimiter { delimiter });
         }
-        let Opened {
-            bytes,
-            total,
-            mut origin,
-        } = opened;
+        let Opened { bytes, mut origin } = opened;
         let read = Arc::default();
         origin.counted_by(&read);
         let counted = Box::new(Counted {
@@ -302,7 +297,6 @@ impl Reader {
             row: 0,
             ended: false,
             read,
-            total,
         })
     }
 
@@ -320,12 +314,6 @@ impl Reader {
             Rows::Json(documents) => documents.let_go(),
         };
         (self.read.load(Ordering::Relaxed) as f64 * let_go) as u64
-    }
-
-    /// Size of the file on disk when it was opened; none for what is no regular file.
-    #[must_use]
-    pub fn total_bytes(&self) -> Option<u64> {
-        self.total
     }
 
     /// Whether it is a JSON document, which is refused as a whole if it is damaged.

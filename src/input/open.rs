@@ -47,11 +47,7 @@ pub fn open(input: &Input, settings: &Settings) -> Result<Reader, InputError> {
         Input::Stdin => (Ok(standard_input()), Compression::None),
         Input::File(path) => {
             let opened = match settings.pins.of(path) {
-                Some(pinned) => pinned.map(|(bytes, total, origin)| Opened {
-                    bytes,
-                    total: Some(total),
-                    origin,
-                }),
+                Some(pinned) => pinned.map(|(bytes, origin)| Opened { bytes, origin }),
                 None => file(path),
             };
             (opened, Compression::of_name(path))
@@ -73,8 +69,6 @@ pub fn open(input: &Input, settings: &Settings) -> Result<Reader, InputError> {
 /// An input that is open, from where it is read.
 pub(crate) struct Opened {
     pub(crate) bytes: text::Bytes,
-    /// Size on disk of a regular file.
-    pub(crate) total: Option<u64>,
     pub(crate) origin: Origin,
 }
 
@@ -83,7 +77,6 @@ impl Opened {
     pub(crate) fn in_memory(bytes: impl io::Read + Send + 'static) -> Self {
         Self {
             bytes: Box::new(bytes),
-            total: None,
             origin: Origin::Memory,
         }
     }
@@ -94,7 +87,6 @@ fn standard_input() -> Opened {
     Opened {
         origin: Origin::of(&stdin).unwrap_or(Origin::Stream),
         bytes: Box::new(stdin),
-        total: None,
     }
 }
 
@@ -105,19 +97,12 @@ fn file(path: &Path) -> io::Result<Opened> {
         return Err(NotAnInput::Directory.into());
     }
     let origin = Origin::of(&file)?;
-    Ok(if metadata.is_file() {
-        Opened {
-            total: Some(metadata.len()),
-            bytes: Box::new(AppendOnlyFile::new(file, &metadata)),
-            origin,
-        }
+    let bytes: text::Bytes = if metadata.is_file() {
+        Box::new(AppendOnlyFile::new(file, &metadata))
     } else {
-        Opened {
-            total: None,
-            bytes: Box::new(file),
-            origin,
-        }
-    })
+        Box::new(file)
+    };
+    Ok(Opened { bytes, origin })
 }
 
 /// Decompresses a file to its end, if it is compressed, and reads a JSON document to its end: damage is seen only behind the rows that

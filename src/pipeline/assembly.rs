@@ -16,7 +16,7 @@ use super::reader::{ReadEvent, RowReader};
 use super::snapshot::{Reading, Snapshot};
 use super::summary::Summary;
 use crate::admission::Admission;
-use crate::call::lookup::Pool;
+use crate::call::lookup::IdentityPool;
 use crate::guard::hold::{Files, Holds, Watching};
 use crate::guard::{Allowed, PoolChecks};
 use crate::input::{self, Input};
@@ -48,7 +48,7 @@ pub struct Setup<J: Job> {
     /// What the run may touch.
     pub allowed: Allowed,
     /// Pools that are known already.
-    pub pools: HashMap<String, Pool>,
+    pub pools: HashMap<String, IdentityPool>,
     /// Checks of the others.
     pub pool_checks: PoolChecks,
 }
@@ -61,7 +61,7 @@ pub struct Pipeline<J: Job> {
     reading: Arc<Reading>,
     patience: input::Patience,
     input_ends: bool,
-    pools: HashMap<String, Pool>,
+    pools: HashMap<String, IdentityPool>,
     pool_checks: PoolChecks,
     recording: Recording<J::Line>,
     stop: watch::Sender<Stop>,

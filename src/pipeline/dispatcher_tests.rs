@@ -195,7 +195,7 @@ fn a_pool_is_checked_once_and_its_rows_wait() {
 
 #[test]
 fn another_provider_name_halts_before_a_call() {
-    let pool = Pool {
+    let pool = IdentityPool {
         name: "prod".to_owned(),
         developer_provider_name: Some("login.other".to_owned()),
     };

@@ -287,7 +287,7 @@ impl<'a, J: Job> Drive<'a, J> {
                     cause,
                     position: row.row.position.clone(),
                     identity_pool_id: id,
-                    details: error.facts.shown(),
+                    details: error.details.shown(),
                 });
                 if let Some(reply) = reply {
                     self.halt_or_give_up(Halt::Reply(Box::new(reply)));
@@ -364,7 +364,6 @@ impl<'a, J: Job> Drive<'a, J> {
             tally: self.dispatcher.tally(),
             elapsed: self.began.elapsed(),
             calls: counters.calls.load(Ordering::Relaxed),
-            throttled: counters.throttled.load(Ordering::Relaxed),
             in_flight: admission.in_flight(),
             wanted_in_flight: admission.calls_in_flight(),
             queued: self.queue_length - self.queue.available_permits(),

@@ -16,8 +16,6 @@ pub struct Snapshot<O> {
     pub elapsed: Duration,
     /// Attempts started.
     pub calls: u64,
-    /// Attempts throttled.
-    pub throttled: u64,
     /// Calls in flight.
     pub in_flight: usize,
     /// Calls in flight that the pace amounts to, by Little's law from the measured latency.

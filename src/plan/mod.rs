@@ -25,7 +25,6 @@ pub use report::Plan;
 pub use survey::{Pool, Survey, Unusual};
 pub use take_over::take_over;
 
-use crate::aws::is_loopback;
 use crate::aws::{self, AwsCalls};
 use crate::cli::{Argument, PlanArgs, RunArgs};
 use crate::command_line::quoted;
@@ -36,13 +35,14 @@ use crate::report::notice;
 use crate::row::region_of;
 use crate::saved_quotas::Quotas;
 use crate::settings::Settings;
+use crate::url::is_loopback;
 use refused::Refused;
 pub use refused::remove_unfinished;
 
 /// Returns how calls are made, with the Region of the first pool.
-fn in_region_of_pool(settings: &Settings, survey: &Survey) -> aws::Settings {
+fn in_region_of_pool(settings: &Settings, survey: &Survey) -> aws::ClientSettings {
     let first = survey.pools.keys().next();
-    aws::Settings {
+    aws::ClientSettings {
         pool_region: first.map(|id| region_of(id).to_owned()),
         ..settings.calls.clone()
     }

@@ -4,11 +4,9 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use tempfile::NamedTempFile;
-
 use crate::error::{Error, Exit};
 use crate::exit_policy::unreadable;
-use crate::files;
+use crate::files::{self, Draft};
 use crate::input::{self, Compression, Format, Reader};
 use crate::row::InvalidRow;
 use crate::settings::Settings;
@@ -33,7 +31,7 @@ pub fn remove_unfinished() {
 #[derive(Debug)]
 pub(super) struct Refused {
     path: PathBuf,
-    file: BufWriter<NamedTempFile>,
+    file: BufWriter<Draft>,
     /// The header of the first input.
     header: Option<Vec<u8>>,
     text: Vec<u8>,
@@ -45,9 +43,10 @@ impl Refused {
     /// # Errors
     /// The inputs are of several formats, the name is of another one, or the file is there already.
     pub(super) fn create(path: &Path, settings: &Settings) -> Result<Self, Error> {
-        let mut formats = settings.inputs.iter().map(|input| {
-            input::format_of(input, &settings.input).map_err(|error| unreadable(&error))
-        });
+        let mut formats = settings
+            .inputs
+            .iter()
+            .map(|input| input::format_of(input, &settings.input).map_err(unreadable));
         let Some(format) = formats.next().transpose()? else {
             return Err(Error::usage("there is no input"));
         };
@@ -63,7 +62,7 @@ impl Refused {
         if path.symlink_metadata().is_ok() {
             return Err(is_there(path));
         }
-        let file = files::beside(path, files::PRIVATE).map_err(|error| {
+        let file = Draft::create(path, files::PRIVATE).map_err(|error| {
             Error::usage(format!(
                 "--invalid {} cannot be written: {error}",
                 path.display()
@@ -112,13 +111,11 @@ impl Refused {
     /// Brings what is written to the disk, and gives it its name.
     pub(super) fn finish(self) -> Result<(), Error> {
         let failed = |error: &io::Error| not_written(&self.path, error);
-        let file = self.file.into_inner();
-        let file = file.map_err(|error| failed(error.error()))?;
-        file.as_file().sync_all().map_err(|error| failed(&error))?;
-        let named = file.persist_noclobber(&self.path);
-        named.map_err(|refused| match refused.error.kind() {
+        let draft = self.file.into_inner();
+        let draft = draft.map_err(|error| failed(error.error()))?;
+        draft.publish().map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => is_there(&self.path),
-            _ => failed(&refused.error),
+            _ => failed(&error),
         })?;
         set_unfinished(None);
         Ok(())

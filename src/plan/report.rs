@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
+use indicatif::HumanCount;
+
 use super::forecast::{Forecast, Region};
 use super::json::Json;
 use super::online::{Looked, Told};
@@ -12,7 +14,7 @@ use super::survey::Survey;
 use crate::admission::Rate;
 use crate::clock;
 use crate::error::Exit;
-use crate::report::{NEAR, counted, grouped, paced, spoken, unmatched};
+use crate::report::{NEAR, counted, paced, spoken, unmatched};
 use crate::row::region_of;
 use crate::settings::{Origin, Sourced};
 use crate::terminal::{printable, printable_json};
@@ -121,7 +123,7 @@ impl Plan {
     fn counts(&self, text: &mut String) {
         let survey = &self.survey;
         let line = |text: &mut String, number: u64, what: &str| {
-            let _ = writeln!(text, "{:>12}  {what}", grouped(number));
+            let _ = writeln!(text, "{:>12}  {what}", HumanCount(number).to_string());
         };
         line(text, survey.rows, "rows");
         line(text, survey.valid, "valid");
@@ -229,8 +231,8 @@ impl Plan {
                 let _ = writeln!(
                     text,
                     "{:>12}  of {} rows left in pool {} ({}){}",
-                    grouped(pool.left),
-                    grouped(pool.rows),
+                    HumanCount(pool.left).to_string(),
+                    HumanCount(pool.rows),
                     printable(id),
                     printable(&names.join(", ")),
                     printable(&told)
@@ -321,7 +323,7 @@ impl Plan {
 }
 
 /// A run of a hundred years is a mistake, and no calendar need hold its end.
-const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+const LONGEST: Duration = Duration::from_hours(100 * 365 * 24);
 
 fn long(seconds: f64) -> String {
     Duration::try_from_secs_f64(seconds).map_or_else(|_| "for ever".to_owned(), spoken)
@@ -333,6 +335,6 @@ fn finding(text: &mut String, what: &str) {
 
 fn more(text: &mut String, all: u64) {
     if let more @ 1.. = all.saturating_sub(SHOWN as u64) {
-        finding(text, &format!("and {} more", grouped(more)));
+        finding(text, &format!("and {} more", HumanCount(more)));
     }
 }

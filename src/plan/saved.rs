@@ -325,7 +325,7 @@ pub(super) fn hold(pins: &mut Fingerprints, path: &Path) -> Result<Content, Erro
 }
 
 fn not_opened(path: &Path, error: std::io::Error) -> Error {
-    unreadable(&InputError::Open {
+    unreadable(InputError::Open {
         source: path.to_string_lossy().into(),
         error,
     })

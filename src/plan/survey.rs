@@ -7,7 +7,7 @@ use super::repeats::{Place, Prefix, Repeats, Rows, SHOWN};
 use crate::error::Error;
 use crate::exit_policy::unreadable;
 use crate::guard::hold::{Hold, Holds, UserHashes};
-use crate::input::{self, InputError, Read, Reader};
+use crate::input::{self, Read, Reader};
 use crate::jobs::unlink::UnlinkOutcome;
 use crate::row::{FaultCode, Field, InvalidRow, Kind, Position, region_of};
 use crate::scan::{Scan, Scanned};
@@ -102,13 +102,12 @@ impl Survey {
         let scan = settings.scan::<UnlinkOutcome>(holds)?;
         let mut count = Count::new(settings, scan)?;
         for (number, input) in settings.inputs.iter().enumerate() {
-            let failed = |error: InputError| unreadable(&error);
-            let mut reader = input::open(input, &settings.input).map_err(failed)?;
+            let mut reader = input::open(input, &settings.input).map_err(unreadable)?;
             count.survey.sources.push(input.name());
             refused(&mut reader, None)?;
             loop {
                 reader.take_valid(|line, values| count.valid(Place::new(number, line), values));
-                match reader.next().transpose().map_err(failed)? {
+                match reader.next().transpose().map_err(unreadable)? {
                     None => break,
                     Some(Read::Row(row)) => {
                         let values = Field::ALL.map(|field| row.link.get(field));

@@ -58,6 +58,15 @@ pub(super) fn said(text: &str, level: Level) -> bool {
     true
 }
 
+/// Logs the causes of an error, with `-vv`.
+pub fn causes(error: &dyn std::error::Error) {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        tracing::debug!("caused by: {error}");
+        cause = error.source();
+    }
+}
+
 fn log(level: Option<Level>, json: bool) {
     let ours = filter::filter_fn(move |event| match event.target() {
         SAID => json,

@@ -8,6 +8,7 @@ mod summary;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
+use indicatif::{HumanCount, HumanFloatCount};
 use tracing::Level;
 
 pub use progress::{Progress, Style, Totals};
@@ -78,28 +79,11 @@ fn write_safely(text: &str) {
     stderr::line(Kind::Notice, &text);
 }
 
-/// As in `1 call` and `1,234 calls`.
+/// Returns a number with its noun, as in `1 call` and `1,234 calls`.
 #[must_use]
 pub fn counted(number: u64, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
-    format!("{} {noun}{plural}", grouped(number))
-}
-
-/// 1234567 as 1,234,567.
-#[must_use]
-pub fn grouped(number: u64) -> String {
-    by_thousands(&number.to_string())
-}
-
-fn by_thousands(digits: &str) -> String {
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    format!("{} {noun}{plural}", HumanCount(number))
 }
 
 /// Calls a second that were measured: a hundred or more without decimals, as in `1,501/s`.
@@ -112,7 +96,7 @@ pub fn paced(calls_per_second: f64) -> String {
 }
 
 fn whole_rate(per_second: f64) -> String {
-    format!("{}/s", by_thousands(&format!("{per_second:.0}")))
+    format!("{}/s", HumanFloatCount(per_second.round()))
 }
 
 /// A length of time with its two largest units, as in `3 h 12 min`.
@@ -139,12 +123,13 @@ mod tests {
     #[test]
     fn numbers_are_grouped_by_thousands() {
         for (number, text) in [
-            (0, "0"),
-            (999, "999"),
-            (1000, "1,000"),
-            (1_234_567, "1,234,567"),
+            (0, "0 rows"),
+            (1, "1 row"),
+            (999, "999 rows"),
+            (1000, "1,000 rows"),
+            (1_234_567, "1,234,567 rows"),
         ] {
-            assert_eq!(grouped(number), text);
+            assert_eq!(counted(number, "row"), text);
         }
     }
 

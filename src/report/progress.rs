@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use console::Term;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::Instant;
 
 use super::drawing::Drawing;
-use super::{counted, grouped, notice, spoken, time_of_day, warning, whole_rate};
+use super::{counted, notice, spoken, time_of_day, warning, whole_rate};
 use crate::admission::{Blocked, CREDENTIALS_PAUSE, Rate};
 use crate::jobs::unlink::UnlinkOutcome;
 use crate::pipeline::{NoReply, Reading, Snapshot, Tally};
@@ -262,11 +262,11 @@ impl Progress {
     fn parts(&self, now: &Snapshot<UnlinkOutcome>) -> Vec<String> {
         let (done, total) = self.extent(now);
         let (rows_now, calls_now) = self.speed();
-        let mut rows = grouped(done);
+        let mut rows = HumanCount(done).to_string();
         if let Some(total) = total {
             let is_known = now.all_read || self.totals.rows.is_some();
             let about = if is_known { "" } else { "~" };
-            let _ = write!(rows, " of {about}{}", grouped(total));
+            let _ = write!(rows, " of {about}{}", HumanCount(total));
         }
         let mut parts = vec![rows];
         let is_well = |outcome: &UnlinkOutcome| {
@@ -376,7 +376,7 @@ fn in_vain(before: Option<&Blocked>, now: Option<&Blocked>, no_reply: Option<&No
 
 /// A number of rows, where there are some.
 fn part(rows: u64, name: &str) -> Option<String> {
-    (rows > 0).then(|| format!("{} {name}", grouped(rows)))
+    (rows > 0).then(|| format!("{} {name}", HumanCount(rows)))
 }
 
 fn joined(parts: &[String]) -> String {
@@ -416,7 +416,6 @@ mod tests {
             tally,
             elapsed: Duration::ZERO,
             calls: 0,
-            throttled: 0,
             in_flight: 0,
             wanted_in_flight: 0.0,
             queued: 0,

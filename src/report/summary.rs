@@ -4,11 +4,12 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use indicatif::HumanCount;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use tracing::Level;
 
-use super::{counted, grouped, log, paced, spoken, write_safely};
+use super::{counted, log, paced, spoken, write_safely};
 use crate::error::{Error, Exit};
 use crate::jobs::unlink::UnlinkOutcome;
 use crate::pipeline::Tally;
@@ -75,8 +76,10 @@ impl Unread {
     fn text(unread: Option<Self>) -> String {
         match unread {
             None | Some(Self::Rows(0) | Self::About(0)) => "more that were not read".to_owned(),
-            Some(Self::Rows(rows)) => format!("{} more that were not read", grouped(rows)),
-            Some(Self::About(rows)) => format!("about {} more that were not read", grouped(rows)),
+            Some(Self::Rows(rows)) => format!("{} more that were not read", HumanCount(rows)),
+            Some(Self::About(rows)) => {
+                format!("about {} more that were not read", HumanCount(rows))
+            }
         }
     }
 }
@@ -224,7 +227,7 @@ impl Report {
         if self.calls > 0 {
             let throttled = match self.throttled {
                 0 => String::new(),
-                calls => format!(", {} of them throttled", grouped(calls)),
+                calls => format!(", {} of them throttled", HumanCount(calls)),
             };
             let seconds = self.elapsed.as_secs_f64().max(0.001);
             let _ = writeln!(
@@ -265,7 +268,7 @@ impl Report {
             } else {
                 format!("  {note}")
             };
-            let _ = writeln!(text, "{:>12}  {name}{note}", grouped(rows));
+            let _ = writeln!(text, "{:>12}  {name}{note}", HumanCount(rows).to_string());
         };
         let tally = &self.tally;
         line(tally.read, "rows read", "");

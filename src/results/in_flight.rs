@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::side_file::{HEADER, Header, Mark, SLOT, Stage, VERSION, boot, tail};
 use super::{CompletedRows, Settings};
 use crate::clock;
-use crate::files::{self, FileId, PRIVATE};
+use crate::files::{self, Identity, PRIVATE};
 use crate::row::RowKey;
 
 /// The run that holds a results file.
@@ -63,7 +63,7 @@ pub(super) fn path_beside(results: &Path) -> PathBuf {
 #[derive(Debug, Clone)]
 pub(super) struct Place {
     path: PathBuf,
-    id: FileId,
+    id: Identity,
 }
 
 impl Place {
@@ -72,7 +72,7 @@ impl Place {
     /// # Errors
     /// It is gone, or another one has taken its place.
     pub(super) fn check(&self) -> io::Result<()> {
-        if FileId::of(&fs::symlink_metadata(&self.path)?) == self.id {
+        if Identity::of(&fs::symlink_metadata(&self.path)?) == self.id {
             Ok(())
         } else {
             Err(io::Error::other("another file has taken its place"))
@@ -111,7 +111,7 @@ impl InFlight {
         results: &File,
     ) -> io::Result<Self> {
         let path = path_beside(&settings.path);
-        let of_results = FileId::of(&results.metadata()?);
+        let of_results = Identity::of(&results.metadata()?);
         let slots = past.marks.len() + settings.open_rows;
         let header = Header {
             version: VERSION,
@@ -137,7 +137,7 @@ impl InFlight {
         }
         bytes.resize(HEADER + slots * SLOT, 0);
         let file = files::replace(&path, PRIVATE, &bytes)?;
-        let id = FileId::of(&file.metadata()?);
+        let id = Identity::of(&file.metadata()?);
         Ok(Self {
             file,
             place: Place { path, id },

@@ -332,7 +332,7 @@ fn what_is_no_file_of_ours_is_refused_and_left() {
             assert!(error.contains(words), "{error}");
         }
         let now = fs::symlink_metadata(&path).expect("it is there");
-        assert_eq!(FileId::of(&now), FileId::of(&before));
+        assert_eq!(Identity::of(&now), Identity::of(&before));
     }
 }
 

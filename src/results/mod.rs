@@ -27,7 +27,7 @@ pub use writer::{Recorded, Recording, RowLease, Settled, ToRecord, Writer};
 use completed_rows::LineReader;
 use side_file::LeftBehind;
 
-use crate::files::{self, FileId};
+use crate::files::{self, Identity};
 use crate::row::{Carried, InvalidRow, Keyer, Link, Position, RowKey, Taken};
 use crate::verdict::{End, NEAR_HOLD, Outcome, ReplyDetails, Standing};
 
@@ -377,7 +377,7 @@ fn may_begin_behind(path: &Path, link: &fs::Metadata) -> io::Result<bool> {
 /// Makes sure that the open file still is the one at `path`, and describes it.
 fn check_place(path: &Path, file: &File) -> io::Result<fs::Metadata> {
     let metadata = file.metadata()?;
-    if FileId::of(&metadata) == FileId::of(&fs::metadata(path)?) {
+    if Identity::of(&metadata) == Identity::at(path)? {
         Ok(metadata)
     } else {
         Err(io::Error::other("another file has taken its place"))

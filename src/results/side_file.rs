@@ -16,7 +16,7 @@ use siphasher::sip::SipHasher13;
 
 use super::in_flight::Holder;
 use super::{OpenError, folder_of};
-use crate::files::{self, FileId};
+use crate::files::{self, Identity};
 use crate::row::RowKey;
 
 pub(super) const VERSION: u32 = 2;
@@ -363,11 +363,11 @@ impl LeftBehind {
             return Ok(self);
         };
         let metadata = results.metadata()?;
-        let id = FileId {
+        let id = Identity {
             device: header.device,
             inode: header.inode,
         };
-        origin.same_file = id == FileId::of(&metadata);
+        origin.same_file = id == Identity::of(&metadata);
         if metadata.len() < header.length || tail(results, header.length)? != header.tail {
             self.is_not_theirs();
         }

@@ -506,15 +506,6 @@ impl Keyer {
         }
         RowKey(hasher.finish128().as_u128())
     }
-
-    /// The place of a row in one input, for telling two equal rows apart.
-    #[must_use]
-    pub fn place_of(&self, source: &[u8], row: u64) -> u64 {
-        let mut hasher = self.0;
-        hasher.write_u64(row);
-        hasher.write(source);
-        hasher.finish()
-    }
 }
 
 #[cfg(test)]
@@ -654,15 +645,6 @@ mod tests {
             other.get_mut(field).push('0');
             assert_ne!(keyer.key(&other), keyer.key(&link()), "{}", field.name());
         }
-    }
-
-    #[test]
-    fn a_place_is_a_row_of_an_input() {
-        let keyer = Keyer::new([7; 16]);
-        let place = keyer.place_of(b"people.csv", 1);
-        assert_eq!(place, keyer.place_of(b"people.csv", 1));
-        assert_ne!(place, keyer.place_of(b"people.csv", 2));
-        assert_ne!(place, keyer.place_of(b"more.csv", 1));
     }
 
     #[test]

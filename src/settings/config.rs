@@ -1,27 +1,29 @@
 //! Defaults that a team keeps beside its runs, in `cognito-unlink.toml`: what a run may touch, its rate, its hold lists.
 
-use std::fmt;
 use std::fs;
 use std::io::ErrorKind;
 use std::ops::Range;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use toml::de::{DeTable, DeValue};
+use serde::Deserialize;
+use toml::{Spanned, Value};
 
 use crate::admission::Rate;
 use crate::error::Error;
+use crate::files::Identity;
 use crate::guard::Allowed;
 use crate::row::Field;
 
 /// Name of the file that is looked for in the working directory.
 pub const NAME: &str = "cognito-unlink.toml";
 
+const ACCOUNTS: &str = "allowed-accounts";
+const REGIONS: &str = "allowed-regions";
+const POOLS: &str = "allowed-pools";
+
 /// Longer is no configuration, and is refused: a part of it would leave out what the team allows, and whom it holds.
 const LONGEST: u64 = 1 << 20;
-/// Names that are this much alike, by Jaro, are taken for a slip of the pen.
-const ALIKE: f64 = 0.7;
 
 /// What a configuration file says. Paths in it are relative to itself.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -38,60 +40,16 @@ pub struct Config {
     pub carry: Vec<String>,
 }
 
-/// A setting that the file may hold, named as the option where there is one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Key {
-    AllowedAccounts,
-    AllowedRegions,
-    AllowedPools,
-    Rate,
-    Hold,
-    Carry,
-}
-
-impl Key {
-    const ALL: [Self; 6] = [
-        Self::AllowedAccounts,
-        Self::AllowedRegions,
-        Self::AllowedPools,
-        Self::Rate,
-        Self::Hold,
-        Self::Carry,
-    ];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::AllowedAccounts => "allowed-accounts",
-            Self::AllowedRegions => "allowed-regions",
-            Self::AllowedPools => "allowed-pools",
-            Self::Rate => "rate",
-            Self::Hold => "hold",
-            Self::Carry => "carry",
-        }
-    }
-
-    /// # Errors
-    /// There is no setting of that name; says which one may have been meant.
-    fn named(name: &str) -> Result<Self, String> {
-        let alike = |key: &Self| strsim::jaro(name, key.name());
-        if let Some(key) = Self::ALL.into_iter().find(|key| key.name() == name) {
-            return Ok(key);
-        }
-        let nearest = Self::ALL
-            .into_iter()
-            .max_by(|a, b| alike(a).total_cmp(&alike(b)));
-        if let Some(key) = nearest.filter(|key| alike(key) > ALIKE) {
-            return Err(format!("there is no setting {name:?}; did you mean {key}?"));
-        }
-        let names = Self::ALL.map(Self::name).join(", ");
-        Err(format!("there is no setting {name:?}; there are {names}"))
-    }
-}
-
-impl fmt::Display for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
+/// What stands in the file. Each value is checked once its key is known, so that an error names key and line.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Table {
+    allowed_accounts: Option<Spanned<Value>>,
+    allowed_regions: Option<Spanned<Value>>,
+    allowed_pools: Option<Spanned<Value>>,
+    rate: Option<Spanned<Value>>,
+    hold: Option<Spanned<Value>>,
+    carry: Option<Spanned<Value>>,
 }
 
 impl Config {
@@ -122,7 +80,8 @@ impl Config {
     /// to counts as well.
     #[must_use]
     pub fn passed_over<'a>(&self, files: impl IntoIterator<Item = &'a Path>) -> Option<PathBuf> {
-        let in_effect = self.path.as_deref().and_then(file_id);
+        let identity = |path: &Path| Identity::at(path).ok();
+        let in_effect = self.path.as_deref().and_then(identity);
         let beside = |file: &Path| {
             let real = fs::canonicalize(file).ok();
             let names = [Some(file.to_owned()), real].into_iter().flatten();
@@ -132,7 +91,7 @@ impl Config {
         };
         // A link that leads nowhere is a guard that is missed.
         let is_there = |path: &PathBuf| fs::symlink_metadata(path).is_ok();
-        let is_other = |path: &PathBuf| in_effect.is_none() || file_id(path) != in_effect;
+        let is_other = |path: &PathBuf| in_effect.is_none() || identity(path) != in_effect;
         files
             .into_iter()
             .flat_map(beside)
@@ -140,55 +99,40 @@ impl Config {
     }
 
     fn parse(text: &str, path: &Path) -> Result<Self, Error> {
-        let wrong = |at: Option<Range<usize>>, why: String| {
+        let wrong = |at: Option<Range<usize>>, why: &str| {
             let before = at.and_then(|at| text.get(..at.start)).unwrap_or_default();
             let line = before.matches('\n').count() + 1;
             Error::usage(format!("{}:{line}: {why}", path.display()))
         };
-        let table = DeTable::parse(text)
-            .map_err(|error| wrong(error.span(), error.message().replace('\n', ", ")))?;
-        let mut config = Self {
-            path: Some(path.to_owned()),
-            allowed: Allowed {
-                source: path.to_owned(),
-                ..Allowed::default()
-            },
-            ..Self::default()
+        let table: Table = toml::from_str(text)
+            .map_err(|error| wrong(error.span(), &error.message().replace('\n', ", ")))?;
+        let of = |key, value: Option<Spanned<Value>>, rule: Rule| {
+            let Some(value) = value else {
+                return Ok(Vec::new());
+            };
+            checked(value.get_ref(), rule)
+                .map_err(|why| wrong(Some(value.span()), &format!("{key}: {why}")))
         };
-        for (name, value) in table.get_ref() {
-            let key = Key::named(name.get_ref()).map_err(|why| wrong(Some(name.span()), why))?;
-            config
-                .set(key, value.get_ref())
-                .map_err(|why| wrong(Some(value.span()), format!("{key}: {why}")))?;
-        }
-        Ok(config)
+        let allowed = Allowed {
+            source: path.to_owned(),
+            accounts: of(ACCOUNTS, table.allowed_accounts, account)?,
+            regions: of(REGIONS, table.allowed_regions, region)?,
+            pools: of(POOLS, table.allowed_pools, pool)?,
+        };
+        let rate = table.rate.map(|value| {
+            let as_written = text.get(value.span()).unwrap_or_default();
+            rate(value.get_ref(), as_written)
+                .map_err(|why| wrong(Some(value.span()), &format!("rate: {why}")))
+        });
+        let hold = of("hold", table.hold, file)?;
+        Ok(Self {
+            path: Some(path.to_owned()),
+            allowed,
+            rate: rate.transpose()?,
+            hold: hold.iter().map(|name| path.with_file_name(name)).collect(),
+            carry: of("carry", table.carry, |_| Ok(()))?,
+        })
     }
-
-    fn set(&mut self, key: Key, value: &DeValue<'_>) -> Result<(), String> {
-        let beside = |name: &str| self.path.as_ref().map(|path| path.with_file_name(name));
-        match key {
-            Key::AllowedAccounts => self.allowed.accounts = checked(value, account)?,
-            Key::AllowedRegions => self.allowed.regions = checked(value, region)?,
-            Key::AllowedPools => self.allowed.pools = checked(value, pool)?,
-            Key::Rate => self.rate = Some(rate(value)?),
-            Key::Hold => {
-                let names = checked(value, |name| {
-                    (!name.is_empty())
-                        .then_some(())
-                        .ok_or("expected a file".to_owned())
-                })?;
-                self.hold = names.iter().filter_map(|name| beside(name)).collect();
-            }
-            Key::Carry => self.carry = checked(value, |_| Ok(()))?,
-        }
-        Ok(())
-    }
-}
-
-/// What tells whether two names are of one file.
-fn file_id(path: &Path) -> Option<(u64, u64)> {
-    let metadata = fs::metadata(path).ok()?;
-    Some((metadata.dev(), metadata.ino()))
 }
 
 fn read(path: &Path) -> std::io::Result<String> {
@@ -210,36 +154,31 @@ fn read(path: &Path) -> std::io::Result<String> {
     )))
 }
 
-/// A string, or an array of some, each of which keeps to a rule.
-fn checked(
-    value: &DeValue<'_>,
-    rule: impl Fn(&str) -> Result<(), String>,
-) -> Result<Vec<String>, String> {
-    let expected = |other: &DeValue<'_>| {
-        format!(
+/// Checks one string of a value.
+type Rule = fn(&str) -> Result<(), String>;
+
+/// Returns the strings of a value, which is one or an array of them, if each keeps to the rule.
+fn checked(value: &Value, rule: Rule) -> Result<Vec<String>, String> {
+    let text = |value: &Value| match value {
+        Value::String(text) => rule(text).map(|()| text.clone()),
+        other => Err(format!(
             "expected a string or an array of strings, and this is a {}",
             other.type_str()
-        )
+        )),
     };
-    let texts: Vec<&str> = match value {
-        DeValue::String(text) => vec![text],
-        DeValue::Array(items) => items
-            .iter()
-            .map(|item| {
-                item.get_ref()
-                    .as_str()
-                    .ok_or_else(|| expected(item.get_ref()))
-            })
-            .collect::<Result<_, _>>()?,
-        other => return Err(expected(other)),
-    };
-    if texts.is_empty() {
-        return Err("expected at least one; leave the setting out to set nothing".to_owned());
+    match value {
+        Value::Array(items) if items.is_empty() => {
+            Err("expected at least one; leave the setting out to set nothing".to_owned())
+        }
+        Value::Array(items) => items.iter().map(text).collect(),
+        value => text(value).map(|text| vec![text]),
     }
-    for text in &texts {
-        rule(text)?;
-    }
-    Ok(texts.into_iter().map(str::to_owned).collect())
+}
+
+fn file(text: &str) -> Result<(), String> {
+    (!text.is_empty())
+        .then_some(())
+        .ok_or_else(|| "expected a file".to_owned())
 }
 
 fn account(text: &str) -> Result<(), String> {
@@ -264,19 +203,21 @@ fn pool(text: &str) -> Result<(), String> {
     checked.map_err(|fault| fault.reason)
 }
 
-fn rate(value: &DeValue<'_>) -> Result<Rate, String> {
-    let text = match value {
-        DeValue::String(text) => text.as_ref(),
-        DeValue::Integer(number) if number.radix() == 10 => number.as_str(),
-        DeValue::Float(number) => number.as_str(),
-        other => {
-            return Err(format!(
-                "expected a number or a string such as \"10/s\", and this is a {}",
-                other.type_str()
-            ));
+/// Returns the rate of a value. A number counts as it was written; hexadecimal, octal and binary ones are refused.
+fn rate(value: &Value, as_written: &str) -> Result<Rate, String> {
+    let is_decimal = !["0x", "0o", "0b"]
+        .iter()
+        .any(|prefix| as_written.starts_with(prefix));
+    match value {
+        Value::String(text) => Rate::from_str(text),
+        Value::Integer(_) | Value::Float(_) if is_decimal => {
+            Rate::from_str(&as_written.replace('_', ""))
         }
-    };
-    Rate::from_str(text)
+        other => Err(format!(
+            "expected a number or a string such as \"10/s\", and this is a {}",
+            other.type_str()
+        )),
+    }
 }
 
 #[cfg(test)]
@@ -397,12 +338,12 @@ mod tests {
             (
                 "\nallowed-acounts = []",
                 2,
-                "did you mean allowed-accounts?",
+                "unknown field `allowed-acounts`, expected one of `allowed-accounts`",
             ),
-            ("holds = \"x\"", 1, "did you mean hold?"),
-            ("allowed_pools = \"x\"", 1, "did you mean allowed-pools?"),
-            ("colour = 1", 1, "there are allowed-accounts"),
-            ("[run]\nrate = 1", 1, "there is no setting \"run\""),
+            ("holds = \"x\"", 1, "`hold`"),
+            ("allowed_pools = \"x\"", 1, "`allowed-pools`"),
+            ("colour = 1", 1, "expected one of `allowed-accounts`"),
+            ("[run]\nrate = 1", 1, "unknown field `run`"),
             ("rate = true", 1, "rate: expected a number"),
             ("\n\nrate = 0", 3, "rate: "),
             ("rate = \"fast\"", 1, "rate: "),

@@ -26,6 +26,7 @@ use crate::row::{Field, Trust};
 use crate::saved_quotas::Quotas;
 use crate::scan::Scan;
 use crate::terminal;
+use crate::url::{CREDENTIALS_IN_URL, has_credentials};
 use crate::verdict::Outcome;
 use crate::verdict::Policy;
 use config::Config;
@@ -76,15 +77,13 @@ pub struct Settings {
     /// When to stop early.
     pub stop_rules: StopRules,
     /// How to call.
-    pub calls: aws::Settings,
+    pub calls: aws::ClientSettings,
     /// What is looked at before anything is called.
     pub guards: Guards,
     /// Whether the operator has agreed beforehand.
     pub agreed: bool,
     /// Whether `not_linked` leaves an exit code of 1.
     pub not_linked_fails: bool,
-    /// Whether the summary is JSON.
-    pub json: bool,
     /// How progress is shown.
     pub progress: Style,
     /// Where quotas are kept from one run to the next, unless they are not.
@@ -256,7 +255,7 @@ impl Settings {
                 max_not_linked: args.max_not_linked.map(failure_limit),
                 max_invalid: args.max_invalid.map(failure_limit),
             },
-            calls: aws::Settings {
+            calls: aws::ClientSettings {
                 profile: args.profile,
                 region: args.region,
                 pool_region: None,
@@ -278,7 +277,6 @@ impl Settings {
             },
             agreed: args.yes,
             not_linked_fails: args.not_linked == NotLinked::Fail,
-            json: args.json,
             progress: style(args.progress, args.log_format),
             quotas: Quotas::path().filter(|_| mode == Mode::Real && !args.no_state),
             rows: None,
@@ -345,9 +343,7 @@ impl Settings {
     /// The results cannot be read, or are none.
     pub fn scan<O: Outcome>(&self, holds: Option<Arc<Holds>>) -> Result<Scan, Error> {
         let (completed, keyer) = match &self.results {
-            Some(named) => {
-                Results::peek::<O>(named).map_err(|error| exit_policy::not_opened(&error))?
-            }
+            Some(named) => Results::peek::<O>(named).map_err(exit_policy::not_opened)?,
             None => (CompletedRows::default(), Keyer::new([0; 16])),
         };
         Ok(Scan::new(
@@ -501,8 +497,8 @@ fn new_run_id(now: SystemTime) -> Result<String, Error> {
 }
 
 fn check_endpoint(url: Option<&str>) -> Result<(), Error> {
-    if url.is_some_and(aws::has_credentials) {
-        let why = aws::CREDENTIALS_IN_URL;
+    if url.is_some_and(has_credentials) {
+        let why = CREDENTIALS_IN_URL;
         return Err(Error::usage(format!("--endpoint-url {why}")));
     }
     Ok(())

@@ -8,7 +8,7 @@ use super::classify::{Cause, Verdict};
 use super::outcome::End;
 
 /// The longest wait that a run grants a service (`Retry-After`). Beyond it the run halts, for an operator to look why.
-pub const LONGEST_ASKED: Duration = Duration::from_secs(60 * 60);
+pub const LONGEST_ASKED: Duration = Duration::from_hours(1);
 
 /// How long and how often a row is tried.
 #[derive(Debug, Clone, Copy)]
@@ -29,7 +29,7 @@ impl Policy {
     /// The contract's defaults.
     pub const DEFAULT: Self = Self {
         max_attempts: 8,
-        give_up_after: Duration::from_secs(15 * 60),
+        give_up_after: Duration::from_mins(15),
         first_backoff: Duration::from_millis(200),
         longest_backoff: Duration::from_secs(20),
         wait_for_credentials: false,
@@ -458,7 +458,7 @@ mod tests {
             };
             history.step(verdict, None, evidence, &POLICY, begin + age, 0.5)
         };
-        let (minute, life) = (Duration::from_secs(60), POLICY.give_up_after);
+        let (minute, life) = (Duration::from_mins(1), POLICY.give_up_after);
         for verdict in [Verdict::Lost, Verdict::NotSent] {
             assert!(matches!(after(verdict, minute, minute), Step::Retry(_)));
             assert_eq!(after(verdict, minute, life), Step::Halt(Cause::Unreachable));

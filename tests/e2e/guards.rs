@@ -557,7 +557,7 @@ fn a_configuration_that_is_not_understood_is_refused() {
     for (config, words) in [
         (
             "\nallowed-acount = \"123456789012\"",
-            "cognito-unlink.toml:2: there is no setting \"allowed-acount\"; did you mean allowed-accounts?",
+            "cognito-unlink.toml:2: unknown field `allowed-acount`, expected one of `allowed-accounts`",
         ),
         (
             "rate = true",

@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use crate::sandbox::{PATIENCE, Sandbox, csv, link, link_of, people, start};
 
 /// Longer than a file has to be unchanged to be at rest.
-const LONG_AGO: Duration = Duration::from_secs(60);
+const LONG_AGO: Duration = Duration::from_mins(1);
 
 /// What a run says with `-v` while it waits for the rest of a line.
 const WAITING: &str = "waiting for the rest";

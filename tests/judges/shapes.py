@@ -101,7 +101,7 @@ TYPES = {
 
 
 def send(emulator, operation, body, signed=True):
-    """Sends a body as it is. Returns the reply's status, headers as they are spelt, and body."""
+    """Sends a body as it is. Returns the reply's status, headers and body."""
     headers = {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": f"AWSCognitoIdentityService.{operation}"}
     request = AWSRequest("POST", emulator.url + "/", data=body, headers=headers)
     if signed:
@@ -109,7 +109,7 @@ def send(emulator, operation, body, signed=True):
     connection = http.client.HTTPConnection(urlparse(emulator.url).netloc, timeout=30)
     connection.request("POST", "/", body, dict(request.headers.items()))
     response = connection.getresponse()
-    reply = response.status, dict(response.getheaders()), response.read()
+    reply = response.status, HeadersDict(response.getheaders()), response.read()
     connection.close()
     return reply
 
@@ -148,7 +148,7 @@ def code_of(tally, what, operation, reply):
     tally.expect(f"{what}: request id", bool(re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", request_id)), True)
     tally.expect(f"{what}: content type", headers.get("content-type"), "application/x-amz-json-1.1")
     shape = MODEL.operation_model(operation).output_shape if operation in SERVED else None
-    received = {"status_code": status, "headers": HeadersDict(headers), "body": body}
+    received = {"status_code": status, "headers": headers, "body": body}
     parsed = parsers.create_parser("json").parse(received, shape)
     tally.expect(f"{what}: parsed request id", parsed["ResponseMetadata"].get("RequestId"), request_id)
     if status == 200:

@@ -31,7 +31,7 @@ use results_file::Format;
 use tokio::time::Instant;
 
 /// Time after which `--long` starts no new round.
-const LONG: Duration = Duration::from_secs(60 * 60);
+const LONG: Duration = Duration::from_hours(1);
 
 const NAME: &str = "torture";
 

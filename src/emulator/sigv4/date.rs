@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 /// How far the caller's clock may be from the service's.
-pub(super) const SKEW: Duration = Duration::from_secs(5 * 60);
+pub(super) const SKEW: Duration = Duration::from_mins(5);
 
 /// A time as `X-Amz-Date` has it: `YYYYMMDDTHHMMSSZ`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

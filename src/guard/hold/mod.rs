@@ -40,7 +40,7 @@ const BEAT: Duration = Duration::from_millis(100);
 /// Calls that wait longer for the lists are told of.
 const UNTOLD: Duration = Duration::from_secs(2);
 /// A file system that takes longer to answer does not.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Why it is not known whom the lists hold: which one cannot be read, or used, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]

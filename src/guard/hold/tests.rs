@@ -17,7 +17,7 @@ async fn held_now(holds: &Holds, user: UserHashes) -> Result<bool, HoldError> {
 
 /// Long after every change, so that stamps tell.
 fn later() -> SystemTime {
-    SystemTime::now() + Duration::from_secs(3600)
+    SystemTime::now() + Duration::from_hours(1)
 }
 
 struct Fixture {
@@ -214,7 +214,7 @@ async fn no_call_starts_on_lists_that_nobody_looks_at() {
     assert_eq!(held_now(&holds, a).await, Ok(true));
     assert_eq!(held_now(&holds, b).await, Ok(false));
     tokio::time::advance(FRESH + Duration::from_millis(1)).await;
-    let waits = timeout(Duration::from_secs(3600), held_now(&holds, b)).await;
+    let waits = timeout(Duration::from_hours(1), held_now(&holds, b)).await;
     assert!(waits.is_err(), "{waits:?}");
     assert_eq!(holds.hold(&a), Some(Hold::Exact), "what is held is held");
 }

@@ -1,8 +1,7 @@
 //! One file of holds, looked at again and again.
 
-use std::fs::{self, Metadata};
+use std::fs;
 use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -10,46 +9,16 @@ use std::time::{Duration, SystemTime};
 use super::HoldError;
 use super::list::{Doubtful, Hold, LineHash, List, Met, UserHashes};
 use super::reading::{Mark, ReadLines, Reading, Sha};
+use crate::files::Version;
 
 /// File systems tell the time of a change in steps of some milliseconds: of a file that changed this short a time ago, a
 /// further change may leave the same time.
 const STEPS: Duration = Duration::from_millis(50);
 
-/// What tells a file that has changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    device: u64,
-    file: u64,
-    size: u64,
-    modified: (i64, i64),
-    /// Moves on even when the time of modification is put back.
-    changed: (i64, i64),
-}
-
-impl Stamp {
-    fn of(metadata: &Metadata) -> Self {
-        Self {
-            device: metadata.dev(),
-            file: metadata.ino(),
-            size: metadata.size(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        }
-    }
-
-    /// Whether a change that is still to come would be told by another stamp.
-    fn tells(&self, now: SystemTime) -> bool {
-        let (seconds, nanoseconds) = self.changed;
-        let changed = u64::try_from(seconds).ok().map(Duration::from_secs);
-        let changed = changed
-            .zip(u64::try_from(nanoseconds).ok())
-            .map(|(seconds, nanoseconds)| seconds + Duration::from_nanos(nanoseconds));
-        // A file from the future tells at least nothing of the present.
-        changed.is_none_or(|changed| {
-            now.duration_since(SystemTime::UNIX_EPOCH + changed)
-                .is_ok_and(|age| age > STEPS)
-        })
-    }
+/// Returns whether a later change of the file is sure to give it another version.
+fn is_settled(changed: Option<SystemTime>, now: SystemTime) -> bool {
+    // A time in the future says nothing about the present.
+    changed.is_none_or(|changed| now.duration_since(changed).is_ok_and(|age| age > STEPS))
 }
 
 /// Lines that are sorted at a time when a list is read again, 4 MB of them: a second copy of the list would take twice its
@@ -108,7 +77,7 @@ impl Held {
 pub(super) struct Watched {
     path: PathBuf,
     /// As it was when it was last looked at: there, or why not. Nothing if it has to be read again in any case.
-    seen: Option<Result<Stamp, ErrorKind>>,
+    seen: Option<Result<Version, ErrorKind>>,
     /// Whoever it has held since it was first read: nobody is released by what a writer has done so far.
     held: Held,
     /// Where the last reading ended, and the user of a line that had no end then.
@@ -146,7 +115,7 @@ impl Watched {
         sha: Sha,
     ) -> Result<(Self, Sha), HoldError> {
         // Before it is read, so that what changes meanwhile is seen.
-        let seen = stamp(path, now);
+        let seen = version(path, now);
         let mut reading = Reading::begin(path, None, sha)?;
         let size = reading.size;
         let mut prints = Vec::new();
@@ -198,7 +167,7 @@ impl Watched {
     /// # Errors
     /// It cannot be read, or is no hold list, and the same was wrong at the last look already.
     pub(super) fn look(&mut self, now: SystemTime) -> Result<News, HoldError> {
-        let seen = stamp(&self.path, now);
+        let seen = version(&self.path, now);
         if seen.is_some() && seen == self.seen {
             return match &self.wrong {
                 Some(wrong) => Err(wrong.clone()),
@@ -371,12 +340,12 @@ fn make_room(prints: &mut Vec<LineHash>, taken: u64, size: u64) {
     prints.reserve_exact(most - so_far);
 }
 
-/// Nothing if the stamp would not tell the next change.
-fn stamp(path: &Path, now: SystemTime) -> Option<Result<Stamp, ErrorKind>> {
+/// Returns the version of the file, or why it cannot be looked at; nothing if the version might not show the next change.
+fn version(path: &Path, now: SystemTime) -> Option<Result<Version, ErrorKind>> {
     match fs::metadata(path) {
         Ok(metadata) => {
-            let stamp = Stamp::of(&metadata);
-            stamp.tells(now).then_some(Ok(stamp))
+            let version = Version::of(&metadata);
+            is_settled(version.changed(), now).then_some(Ok(version))
         }
         Err(error) => Some(Err(error.kind())),
     }
@@ -387,19 +356,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stamp_tells_once_the_clock_has_moved_on() {
-        let stamp = Stamp {
-            device: 1,
-            file: 2,
-            size: 3,
-            modified: (7, 0),
-            changed: (100, 500_000_000),
-        };
+    fn a_version_settles_once_the_clock_has_moved_on() {
         let changed = SystemTime::UNIX_EPOCH + Duration::from_millis(100_500);
-        assert!(!stamp.tells(changed));
-        assert!(!stamp.tells(changed + STEPS));
-        assert!(stamp.tells(changed + STEPS + Duration::from_nanos(1)));
+        let is_settled = |now| is_settled(Some(changed), now);
+        assert!(!is_settled(changed));
+        assert!(!is_settled(changed + STEPS));
+        assert!(is_settled(changed + STEPS + Duration::from_nanos(1)));
         // Nobody knows when such a clock moves on.
-        assert!(!stamp.tells(changed - Duration::from_secs(1)));
+        assert!(!is_settled(changed - Duration::from_secs(1)));
     }
 }

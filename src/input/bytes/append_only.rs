@@ -8,7 +8,9 @@
 use std::fmt;
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
+
+use crate::files::Version;
 
 /// So many bytes are compared: more than the longest row that can be called, unless it carries much.
 const KEPT: usize = 16 * 1024;
@@ -16,37 +18,19 @@ const KEPT: usize = 16 * 1024;
 /// A regular file, from its beginning.
 pub(crate) struct AppendOnlyFile {
     file: File,
-    /// When it was written last, as far as is known.
-    written: Written,
-    /// Its largest size so far.
-    size: u64,
+    /// Its version when it was read last.
+    version: Version,
     /// Bytes read.
     at: u64,
     /// The last [`KEPT`] of them, as they came.
     last: Vec<u8>,
 }
 
-/// The times of a file, in seconds and nanoseconds. Their clock ticks some hundred times a second.
-#[derive(Debug, PartialEq, Eq)]
-struct Written([i64; 4]);
-
-impl Written {
-    fn of(metadata: &Metadata) -> Self {
-        Self([
-            metadata.mtime(),
-            metadata.mtime_nsec(),
-            metadata.ctime(),
-            metadata.ctime_nsec(),
-        ])
-    }
-}
-
 impl AppendOnlyFile {
     pub(crate) fn new(file: File, metadata: &Metadata) -> Self {
         Self {
             file,
-            written: Written::of(metadata),
-            size: metadata.len(),
+            version: Version::of(metadata),
             at: 0,
             last: Vec::new(),
         }
@@ -66,17 +50,12 @@ impl AppendOnlyFile {
 impl Read for AppendOnlyFile {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let n = self.file.read(into)?;
-        let metadata = self.file.metadata()?;
-        if metadata.len() < self.size {
-            return Err(io::Error::other(Rewritten));
-        }
-        self.size = metadata.len();
-        let written = Written::of(&metadata);
-        if written != self.written {
-            if !self.stands()? {
+        let version = Version::of(&self.file.metadata()?);
+        if version != self.version {
+            if version.size < self.version.size || !self.stands()? {
                 return Err(io::Error::other(Rewritten));
             }
-            self.written = written;
+            self.version = version;
         }
         let tail = &into[n.saturating_sub(KEPT)..n];
         let old = (self.last.len() + tail.len()).saturating_sub(KEPT);

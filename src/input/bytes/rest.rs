@@ -18,6 +18,8 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
+use crate::files::{Identity, Version};
+
 /// Unchanged for so long, a file is at rest. A producer that pauses longer in the middle of a line, and has closed the file,
 /// cannot be told from one that is done; twice as long, and every young file without a last line end is waited for twice as long.
 pub const AT_REST: Duration = Duration::from_secs(5);
@@ -79,23 +81,7 @@ pub(crate) struct Regular {
     /// Bytes read since.
     read: Arc<AtomicU64>,
     /// What was seen last, and since when.
-    seen: Option<(Stamp, Instant)>,
-}
-
-/// What changes when somebody writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    size: u64,
-    modified: (i64, i64),
-}
-
-impl Stamp {
-    fn of(metadata: &Metadata) -> Self {
-        Self {
-            size: metadata.len(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-        }
-    }
+    seen: Option<(Version, Instant)>,
 }
 
 /// Why the last row of a text may be half of another.
@@ -223,11 +209,11 @@ impl Regular {
 
     /// For how long the file has been as it is: by its own time, or by what was seen of it where that time lies ahead.
     fn unchanged_for(&mut self, metadata: &Metadata) -> Duration {
-        let (stamp, now) = (Stamp::of(metadata), Instant::now());
+        let (version, now) = (Version::of(metadata), Instant::now());
         let since = match self.seen {
-            Some((seen, since)) if seen == stamp => since,
+            Some((seen, since)) if seen.has_content_of(&version) => since,
             _ => {
-                self.seen = Some((stamp, now));
+                self.seen = Some((version, now));
                 now
             }
         };
@@ -239,6 +225,7 @@ impl Regular {
 
 /// Returns whether a process that can be seen has the file open for writing.
 fn is_open_for_writing(file: &Metadata) -> bool {
+    let file = Identity::of(file);
     let entries = |path| fs::read_dir(path).into_iter().flatten().flatten();
     let processes = entries("/proc".into()).map(|process: fs::DirEntry| process.path().join("fd"));
     processes.flat_map(entries).any(|descriptor| {
@@ -249,7 +236,6 @@ fn is_open_for_writing(file: &Metadata) -> bool {
             .is_ok_and(|link| link.mode() & 0o200 != 0);
         writes
             && fs::read_link(&path).is_ok_and(|target| target.is_absolute())
-            && fs::metadata(&path)
-                .is_ok_and(|open| (open.dev(), open.ino()) == (file.dev(), file.ino()))
+            && Identity::at(&path).is_ok_and(|open| open == file)
     })
 }

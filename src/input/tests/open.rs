@@ -52,7 +52,6 @@ fn compression_is_undone() {
         ("people.csv.zst", zstd(&utf16(TEXT, u16::to_le_bytes))),
     ] {
         let mut reader = open_bytes(name, &bytes, &filled()).expect("it can be opened");
-        assert_eq!(reader.total_bytes(), Some(bytes.len() as u64));
         assert_eq!(users_of(reader.by_ref()), ["a", "é"], "{name}");
         assert_eq!(reader.bytes_taken(), bytes.len() as u64);
     }

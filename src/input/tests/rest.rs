@@ -211,7 +211,6 @@ fn users_meanwhile(
     let file = File::open(&path).expect("opened");
     let opened = Opened {
         origin: Origin::of(&file).expect("a file"),
-        total: None,
         bytes: Box::new(Meanwhile {
             file,
             next: Some(move || next(path)),

@@ -29,9 +29,9 @@ pub(super) fn run(settings: &Settings, holds: Option<Arc<Holds>>) -> Result<Repo
     let mut tally = Tally::default();
     for input in &settings.inputs {
         let rows = input::open(input, &settings.input);
-        for read in rows.map_err(|error| exit_policy::unreadable(&error))? {
+        for read in rows.map_err(exit_policy::unreadable)? {
             tally.read += 1;
-            match read.map_err(|error| exit_policy::unreadable(&error))? {
+            match read.map_err(exit_policy::unreadable)? {
                 Read::Row(row) => match scan.link(&row.link) {
                     Scanned::Done => tally.skipped += 1,
                     Scanned::FailedEarlier => tally.failed_earlier += 1,

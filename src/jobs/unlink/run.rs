@@ -1,7 +1,6 @@
 //! A run, as a straight line: check the inputs, ask, open the results, call, report.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -14,10 +13,11 @@ use super::outcome::UnlinkOutcome;
 use super::stage::Stage;
 use super::summary;
 use crate::admission::Admission;
-use crate::aws::{self, AwsCalls};
-use crate::call::lookup::Pool;
+use crate::aws::AwsCalls;
+use crate::call::lookup::IdentityPool;
 use crate::error::Error;
 use crate::exit_policy;
+use crate::files::Identity;
 use crate::guard::account;
 use crate::guard::confirm::Question;
 use crate::guard::hold::{Files, Holds};
@@ -28,6 +28,7 @@ use crate::report::{LearnedQuota, Progress, Report, Totals, Unread, counted, not
 use crate::results::Results;
 use crate::settings::{Mode, Settings};
 use crate::signal::Signal;
+use crate::url::is_loopback;
 
 /// A job, as far as it goes before the first call.
 #[derive(Debug)]
@@ -51,7 +52,7 @@ pub async fn open(mut settings: Settings) -> Result<Opened, Error> {
     let holds = read_holds(&settings)?;
     if settings.mode == Mode::DryRun {
         let endpoint = settings.endpoint().await?;
-        if endpoint.as_deref().is_some_and(aws::is_loopback) {
+        if endpoint.as_deref().is_some_and(is_loopback) {
             settings.stays_local();
         }
         let report = dry_run::run(&settings, holds.map(|(holds, _)| holds))?;
@@ -96,7 +97,7 @@ pub struct Run {
     stage: Stage,
     holds: Option<(Arc<Holds>, Files)>,
     /// Pools that were looked up for the question.
-    pools: HashMap<String, Pool>,
+    pools: HashMap<String, IdentityPool>,
     quotas: LearnedQuotas,
     results: Results,
 }
@@ -225,7 +226,7 @@ fn check_inputs(settings: &Settings) -> Result<(), Error> {
     let results = settings
         .results
         .as_ref()
-        .and_then(|named| identity(&named.path));
+        .and_then(|named| Identity::at(&named.path).ok());
     let reading = input::Settings {
         patience: Patience::none(),
         ..settings.input.clone()
@@ -233,7 +234,7 @@ fn check_inputs(settings: &Settings) -> Result<(), Error> {
     for input in &settings.inputs {
         if let Input::File(path) = input
             && results.is_some()
-            && identity(path) == results
+            && Identity::at(path).ok() == results
         {
             // Every line that is recorded would be read as one more row.
             return Err(Error::usage(format!(
@@ -247,14 +248,9 @@ fn check_inputs(settings: &Settings) -> Result<(), Error> {
         } else {
             input::format_of(input, &reading).map(|_| ())
         };
-        checked.map_err(|error| exit_policy::unreadable(&error))?;
+        checked.map_err(exit_policy::unreadable)?;
     }
     Ok(())
-}
-
-fn identity(path: &Path) -> Option<crate::files::FileId> {
-    let metadata = std::fs::metadata(path).ok()?;
-    Some(crate::files::FileId::of(&metadata))
 }
 
 fn open_results(settings: &Settings) -> Result<Results, Error> {
@@ -262,8 +258,7 @@ fn open_results(settings: &Settings) -> Result<Results, Error> {
         .results
         .as_ref()
         .ok_or_else(|| Error::usage("a run needs a results file; name one with --results"))?;
-    let results =
-        Results::open::<UnlinkOutcome>(named).map_err(|error| exit_policy::not_opened(&error))?;
+    let results = Results::open::<UnlinkOutcome>(named).map_err(exit_policy::not_opened)?;
     let name = named.path.display();
     if results.cut > 0 {
         notice(&format!(

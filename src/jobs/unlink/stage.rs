@@ -10,6 +10,7 @@ use crate::guard::{AdmittedLookups, PoolChecks};
 use crate::input::{self, Patience, Read};
 use crate::row::region_of;
 use crate::settings::{Mode, Settings};
+use crate::url::is_loopback;
 
 /// Latency of a rehearsal's calls: about that of a call within a Region.
 const REHEARSED_LATENCY: Duration = Duration::from_millis(30);
@@ -46,7 +47,7 @@ impl Stage {
                 AwsCalls::rehearsal(&settings.calls, &emulator.url()).map_err(|e| unusable(&e))?;
             (client, Some(emulator))
         } else {
-            let calls = aws::Settings {
+            let calls = aws::ClientSettings {
                 accounts: settings.guards.accounts(),
                 pool_region: first_region(settings),
                 ..settings.calls.clone()
@@ -73,7 +74,7 @@ impl Stage {
 
     /// Returns whether the calls stay on this machine.
     pub(super) fn is_local(&self) -> bool {
-        self.client.endpoint_url().is_some_and(aws::is_loopback)
+        self.client.endpoint_url().is_some_and(is_loopback)
     }
 }
 

@@ -1,14 +1,13 @@
-//! The last check before the bytes of a request, at the only place behind which nothing waits.
+//! The request body that waits for the last check, at the only point behind which nothing waits.
 //!
-//! The HTTP client takes a request's body when the connection is there and the head is in its buffer; head and body leave
-//! in one go. So the body asks. Where it has to wait, the head goes ahead, and the body follows right behind its own check. Where the
-//! check does not release it, the request stays without a body, which no server can carry out, and the connection is closed.
+//! The HTTP client polls a request's body when the connection is open and the head is in its buffer; head and body leave in one
+//! write. So the body makes the check. If it has to wait, the head leaves first, and the body follows right behind its own
+//! check. If the check never releases it, the request stays without a body, which no server can carry out, and the connection
+//! is closed.
 //!
-//! All this is so on HTTP/1.1, which Cognito speaks. On HTTP/2 a released body may still wait for the peer to take it.
+//! This holds for HTTP/1.1, which Cognito speaks. On HTTP/2 a released body may still wait for the peer's flow control.
 
 use std::cell::Cell;
-use std::error::Error as StdError;
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -25,40 +24,39 @@ use tokio::sync::oneshot;
 
 use crate::call::{LastCheck, released};
 
-/// What one request is held back by, and where it says that it has left.
-pub(super) struct Departure {
-    last: Arc<dyn LastCheck>,
-    left: oneshot::Sender<()>,
+/// The last check of one call, and the channel that reports its release.
+pub(super) struct PendingRelease {
+    last_check: Arc<dyn LastCheck>,
+    report: oneshot::Sender<()>,
 }
 
 tokio::task_local! {
-    /// Of the call that this task makes: the SDK calls interceptors within it. A per-call configuration would cost more than
-    /// the rest of the call.
-    static DEPARTURE: Cell<Option<Departure>>;
+    /// The pending release of the call that this task makes; the SDK runs interceptors in the same task. A configuration of
+    /// its own for each call would cost more than the rest of the call.
+    static PENDING: Cell<Option<PendingRelease>>;
 }
 
-/// Makes `call` with its request held back until `last` releases it. What is given back tells when it has left; it never
-/// does if the request did not leave.
-pub(super) fn held_back<F: Future>(
-    last: Arc<dyn LastCheck>,
+/// Makes `call` with its body behind `last_check`. The receiver resolves when the body is released, and fails if it never is.
+pub(super) fn behind_last_check<F: Future>(
+    last_check: Arc<dyn LastCheck>,
     call: F,
 ) -> (impl Future<Output = F::Output>, oneshot::Receiver<()>) {
-    let (left, leaves) = oneshot::channel();
-    let departure = Cell::new(Some(Departure { last, left }));
-    (DEPARTURE.scope(departure, call), leaves)
+    let (report, is_released) = oneshot::channel();
+    let pending = PendingRelease { last_check, report };
+    (PENDING.scope(Cell::new(Some(pending)), call), is_released)
 }
 
-/// How the name of the operation ends that must be held back.
+/// End of the target header of an unlink, which may not leave without its last check.
 const UNLINK: &str = ".UnlinkDeveloperIdentity";
 
-/// Holds the requests of [`held_back`] calls back.
+/// Replaces the body of a call that is [`behind_last_check`].
 #[derive(Debug)]
-pub(super) struct HoldBack;
+pub(super) struct LastCheckInterceptor;
 
 #[dyn_dispatch_hint]
-impl Intercept for HoldBack {
+impl Intercept for LastCheckInterceptor {
     fn name(&self) -> &'static str {
-        "HoldBack"
+        "LastCheckInterceptor"
     }
 
     fn modify_before_transmit(
@@ -67,41 +65,41 @@ impl Intercept for HoldBack {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let Ok(Some(departure)) = DEPARTURE.try_with(Cell::take) else {
+        let Ok(Some(pending)) = PENDING.try_with(Cell::take) else {
             let target = context.request().headers().get("x-amz-target");
             return match target {
-                // Nothing that unlinks leaves unchecked.
+                // An unlink outside `behind_last_check` is a bug, and is not sent.
                 Some(target) if target.ends_with(UNLINK) => Err(NotReleased.into()),
                 _ => Ok(()),
             };
         };
         let body = context.request_mut().body_mut();
         let bytes = body.bytes().ok_or(NotReleased)?;
-        let held_back = HeldBack::new(Bytes::copy_from_slice(bytes), departure);
-        *body = SdkBody::from_body_1_x(held_back);
+        let checked = CheckedBody::new(Bytes::copy_from_slice(bytes), pending);
+        *body = SdkBody::from_body_1_x(checked);
         Ok(())
     }
 }
 
-/// The body of a request that is held back.
-struct HeldBack {
+/// A body that waits for its last check.
+struct CheckedBody {
     bytes: Option<Bytes>,
     released: Pin<Box<dyn Future<Output = bool> + Send + Sync>>,
-    left: Option<oneshot::Sender<()>>,
+    report: Option<oneshot::Sender<()>>,
 }
 
-impl HeldBack {
-    fn new(bytes: Bytes, departure: Departure) -> Self {
-        let Departure { last, left } = departure;
+impl CheckedBody {
+    fn new(bytes: Bytes, pending: PendingRelease) -> Self {
+        let PendingRelease { last_check, report } = pending;
         Self {
             bytes: Some(bytes),
-            released: Box::pin(async move { released(&*last).await }),
-            left: Some(left),
+            released: Box::pin(async move { released(&*last_check).await }),
+            report: Some(report),
         }
     }
 }
 
-impl Body for HeldBack {
+impl Body for CheckedBody {
     type Data = Bytes;
     type Error = NotReleased;
 
@@ -115,9 +113,9 @@ impl Body for HeldBack {
         if !ready!(self.released.as_mut().poll(context)) {
             return Poll::Ready(Some(Err(NotReleased)));
         }
-        if let Some(left) = self.left.take() {
-            // The caller may have hung up; the bytes leave all the same.
-            let _ = left.send(());
+        if let Some(report) = self.report.take() {
+            // The caller may have dropped the receiver; the bytes leave all the same.
+            let _ = report.send(());
         }
         Poll::Ready(self.bytes.take().map(|bytes| Ok(Frame::data(bytes))))
     }
@@ -132,16 +130,9 @@ impl Body for HeldBack {
 }
 
 /// The last check did not release the request.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("the last check did not release the request")]
 pub(super) struct NotReleased;
-
-impl fmt::Display for NotReleased {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the request was held back")
-    }
-}
-
-impl StdError for NotReleased {}
 
 #[cfg(test)]
 mod tests {
@@ -152,12 +143,13 @@ mod tests {
 
     use tokio::time::Instant;
 
-    use super::super::{AwsCalls, Settings};
+    use super::super::client::AwsCalls;
+    use super::super::settings::ClientSettings;
     use crate::call::{LastCheck, Release, Unlink};
     use crate::row::Link;
     use crate::verdict::{Answer, ReplyKind};
 
-    /// Says each of these in turn.
+    /// Makes these decisions in turn.
     struct Script(Mutex<Vec<Release>>);
 
     impl LastCheck for Script {
@@ -166,7 +158,7 @@ mod tests {
         }
     }
 
-    /// Reads what comes on one connection until it is `enough` or there is no more.
+    /// Reads from a connection until the text is `enough` or the connection ends.
     fn read_until(stream: &mut TcpStream, enough: impl Fn(&str) -> bool) -> String {
         let mut text = Vec::new();
         let mut bytes = [0; 4096];
@@ -179,30 +171,30 @@ mod tests {
         String::from_utf8_lossy(&text).into_owned()
     }
 
-    fn is_whole(request: &str) -> bool {
+    fn is_complete(request: &str) -> bool {
         request.ends_with('}')
     }
 
-    /// Makes one call to a server that reads what it is sent and answers what is whole, if it is to. Gives back the answer and what came.
-    async fn called(script: Vec<Release>, answers: bool, timeout: Duration) -> (Answer, String) {
+    /// Makes one call to a server that replies to a complete request if `replies`. Returns the answer and the request as received.
+    async fn call(script: Vec<Release>, replies: bool, timeout: Duration) -> (Answer, String) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let server = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().expect("a connection");
-            let request = read_until(&mut stream, is_whole);
-            if answers && is_whole(&request) {
-                let answer = "HTTP/1.1 200 OK\r\nx-amzn-requestid: 1\r\ncontent-length: 0\r\n\r\n";
-                stream.write_all(answer.as_bytes()).expect("sent");
+            let request = read_until(&mut stream, is_complete);
+            if replies && is_complete(&request) {
+                let reply = "HTTP/1.1 200 OK\r\nx-amzn-requestid: 1\r\ncontent-length: 0\r\n\r\n";
+                stream.write_all(reply.as_bytes()).expect("sent");
             } else {
-                // Until the caller hangs up.
+                // Until the client closes the connection.
                 read_until(&mut stream, |_| false);
             }
             request
         });
-        let settings = Settings {
+        let settings = ClientSettings {
             timeout,
             connect_timeout: Duration::from_secs(3),
-            ..Settings::default()
+            ..ClientSettings::default()
         };
         let calls = AwsCalls::rehearsal(&settings, &url).expect("settings");
         let link = Link {
@@ -211,41 +203,41 @@ mod tests {
             developer_provider_name: "login".to_owned(),
             developer_user_identifier: "someone".to_owned(),
         };
-        let last = Arc::new(Script(Mutex::new(script)));
-        let answer = calls.unlink(&link, last).await;
+        let last_check = Arc::new(Script(Mutex::new(script)));
+        let answer = calls.unlink(&link, last_check).await;
         drop(calls);
-        // The connection is closed by a task of this runtime, which must not be blocked meanwhile.
-        let came = tokio::task::spawn_blocking(|| server.join().expect("no panic"));
-        (answer, came.await.expect("no panic"))
+        // A task of this runtime closes the connection, so the runtime must not be blocked by the join.
+        let received = tokio::task::spawn_blocking(|| server.join().expect("no panic"));
+        (answer, received.await.expect("no panic"))
     }
 
     const LONG: Duration = Duration::from_secs(30);
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn a_request_that_is_released_leaves_whole() {
-        let (answer, came) = called(vec![Release::Now], true, LONG).await;
+    async fn a_released_request_is_sent_complete() {
+        let (answer, received) = call(vec![Release::Now], true, LONG).await;
         assert_eq!(answer.heard, ReplyKind::Success);
-        assert!(came.contains("someone"), "{came}");
+        assert!(received.contains("someone"), "{received}");
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn a_request_that_is_not_released_has_no_body() {
-        let (answer, came) = called(vec![Release::Never], true, LONG).await;
+    async fn a_request_that_is_never_released_has_no_body() {
+        let (answer, received) = call(vec![Release::Never], true, LONG).await;
         assert_ne!(answer.heard, ReplyKind::Success);
-        assert!(!came.contains("someone"), "{came}");
+        assert!(!received.contains("someone"), "{received}");
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn a_request_leaves_not_before_its_time_and_its_bound_counts_from_there() {
+    async fn a_request_waits_for_its_time_and_its_timeout_counts_from_there() {
         let wait = Duration::from_millis(300);
         let begin = Instant::now();
         let script = vec![Release::NotBefore(begin + wait), Release::Now];
-        // Shorter than the wait: it would be over before the request leaves.
-        let bound = Duration::from_millis(200);
-        let (answer, came) = called(script, false, bound).await;
-        assert!(came.contains("someone"), "{came}");
+        // Shorter than the wait: counted from the start, it would end before the request leaves.
+        let timeout = Duration::from_millis(200);
+        let (answer, received) = call(script, false, timeout).await;
+        assert!(received.contains("someone"), "{received}");
         assert_eq!(answer.heard, ReplyKind::NoReply);
         assert_eq!(answer.facts.code.as_deref(), Some("Timeout"));
-        assert!(begin.elapsed() >= wait + bound);
+        assert!(begin.elapsed() >= wait + timeout);
     }
 }
