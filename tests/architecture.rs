@@ -18,7 +18,7 @@ const LAWS: &[(&str, &str, &str)] = &[
     ("admission", "only", "it admits calls of any kind"),
     ("input", "only files row", "a reader never calls"),
     ("results saved_quotas", "only clock files row verdict", "a record depends neither on AWS nor on a pipeline"),
-    ("emulator/command", "only cli emulator error exit input report row", "a command as others are"),
+    ("emulator/command", "only cli emulator error exit exit_policy input report row", "a command as others are"),
     ("emulator", "only", "an oracle must not share the client's bugs"),
     ("cli", "only admission/rate_limit emulator error exit input/format row url", "arguments are text and values"),
     ("settings", "never call jobs plan", "they are resolved before anything starts"),
