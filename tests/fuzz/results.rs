@@ -9,9 +9,9 @@ use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
 use cognito_unlink::jobs::unlink::UnlinkOutcome;
-use cognito_unlink::results::{Entry, Format, OpenError, Results, Settings};
+use cognito_unlink::results::{Entry, Format, OpenError, Results, Settings, Skipped};
 use cognito_unlink::row::{Carried, Field, Keyer, Link, Position, RowKey};
-use cognito_unlink::verdict::{Outcome as _, ReplyDetails};
+use cognito_unlink::verdict::{Outcome as _, ReplyDetails, Standing};
 use libfuzzer_sys::fuzz_target;
 
 /// A folder for the files, in memory if possible: every run writes, syncs and renames files.
@@ -150,7 +150,7 @@ fn check_any_bytes(file: &mut File, data: &[u8], header: bool, side: bool) {
     let (past, keyer) = Results::peek::<UnlinkOutcome>(&file.settings).expect("it can be read");
     for (fields, outcome) in &rows {
         let key = keyer.key_of(fields.each_ref().map(Vec::as_slice));
-        assert!(past.skips(key) || !outcome.is_done());
+        assert!(past.skips(key) == Some(Skipped::Done) || !is_done(*outcome));
     }
     file.remove_side();
     let third = file.open().expect("it needs no side file");
@@ -183,12 +183,16 @@ fn check_cut(file: &File, (kept, cut): (&[u8], &[u8]), no_rows: bool) {
     }
 }
 
+fn is_done(outcome: UnlinkOutcome) -> bool {
+    outcome.standing() == Standing::Done
+}
+
 /// What the opened file knows about its rows.
 #[derive(Debug, PartialEq)]
 struct Known {
     done: usize,
     interrupted: BTreeSet<RowKey>,
-    rows: Vec<(bool, bool)>,
+    rows: Vec<(Option<Skipped>, bool)>,
 }
 
 impl Known {
@@ -196,11 +200,11 @@ impl Known {
         let (past, keyer) = (&results.past, &results.keyer);
         let of_row = |(fields, outcome): &([Vec<u8>; 4], UnlinkOutcome)| {
             let key = keyer.key_of(fields.each_ref().map(Vec::as_slice));
-            assert!(past.skips(key) || !outcome.is_done());
+            assert!(past.skips(key) == Some(Skipped::Done) || !is_done(*outcome));
             assert!(past.is_in_doubt(key) || *outcome != UnlinkOutcome::InDoubt);
             (past.skips(key), past.is_in_doubt(key))
         };
-        let done = rows.iter().filter(|(_, outcome)| outcome.is_done());
+        let done = rows.iter().filter(|(_, outcome)| is_done(*outcome));
         assert_eq!(past.done(), done.count());
         Self {
             done: past.done(),
@@ -266,7 +270,7 @@ fn check_cut_file(file: &File, data: &[u8]) {
     let File { format, settings } = file;
     let entries = entries(data, settings.carry.len());
     let header = format.header(&settings.carry);
-    let written = |entries: &[Entry]| {
+    let written = |entries: &[Entry<UnlinkOutcome>]| {
         let mut lines = Vec::new();
         format.write(entries, "run-1", &settings.carry, &mut lines);
         lines
@@ -316,7 +320,12 @@ fn check_cut_file(file: &File, data: &[u8]) {
 }
 
 /// Checks what `results` knows about `entries`, and that the `marked` links were in flight.
-fn check_known(results: &Results, entries: &[Entry], skip_failed: bool, marked: &[&Link]) {
+fn check_known(
+    results: &Results,
+    entries: &[Entry<UnlinkOutcome>],
+    skip_failed: bool,
+    marked: &[&Link],
+) {
     let (past, keyer): (_, &Keyer) = (&results.past, &results.keyer);
     let mut interrupted = BTreeSet::new();
     let links = entries.iter().map(|entry| &entry.link);
@@ -324,9 +333,13 @@ fn check_known(results: &Results, entries: &[Entry], skip_failed: bool, marked: 
         let key = keyer.key(link);
         let of_link = entries.iter().filter(|entry| entry.link == *link);
         let outcomes: Vec<_> = of_link.map(|entry| entry.outcome).collect();
-        let done = outcomes.iter().any(|outcome| outcome.is_done());
+        let done = outcomes.iter().any(|outcome| is_done(*outcome));
         let failed = skip_failed && outcomes.last() == Some(&UnlinkOutcome::Failed);
-        assert_eq!(past.skips(key), done || failed);
+        let skipped = done.then_some(Skipped::Done);
+        assert_eq!(
+            past.skips(key),
+            skipped.or(failed.then_some(Skipped::Failed))
+        );
         let marked = marked.contains(&link) && !done;
         if marked {
             interrupted.insert(key);
@@ -336,14 +349,14 @@ fn check_known(results: &Results, entries: &[Entry], skip_failed: bool, marked: 
             marked || outcomes.contains(&UnlinkOutcome::InDoubt)
         );
     }
-    let done = entries.iter().filter(|entry| entry.outcome.is_done());
+    let done = entries.iter().filter(|entry| is_done(entry.outcome));
     assert_eq!(past.done(), done.count());
     assert_eq!(past.interrupted().collect::<BTreeSet<_>>(), interrupted);
 }
 
 /// Returns an entry for each of the first lines of `data`: a byte for the outcome, then texts between tabs, with `\n` for line
 /// feeds.
-fn entries(data: &[u8], carried: usize) -> Vec<Entry> {
+fn entries(data: &[u8], carried: usize) -> Vec<Entry<UnlinkOutcome>> {
     data.split(|&b| b == b'\n')
         .take(32)
         .filter_map(|line| {
