@@ -59,7 +59,7 @@ pub fn not_opened(error: OpenError) -> Error {
 /// Returns the end of a plan, a dry run or a question that meets a row of a pool that is not allowed.
 #[must_use]
 pub fn forbidden(why: &str, position: &Position) -> Error {
-    Error::usage(format!("{why} (at {position}; nothing was called)"))
+    Error::usage(format!("{why} (at {position}); nothing was called"))
 }
 
 /// Returns the exit code of a run that read all its input. Rows with one of the outcomes in `fails` count as not done.

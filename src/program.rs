@@ -7,7 +7,6 @@ use std::process::ExitCode;
 
 use crate::cli::{
     self, Argument, Cli, Command, EmulatorArgs, LogFormat, PlanArgs, RunArgs, SingleArgs,
-    plain_words,
 };
 use crate::emulator::command as emulator_command;
 use crate::error::{Error, Exit};
@@ -25,18 +24,7 @@ pub(crate) fn main() -> ExitCode {
     panic::set_hook(Box::new(tell_panic));
     let _last = LastWords;
     os_limits::raise_open_files();
-    let words = match plain_words(std::env::args_os().collect()) {
-        Ok(words) => words,
-        Err(misread) => {
-            notice(&format!(
-                "error: {}\n\nFor more information, try 'cognito-unlink unlink-developer-identity help'.",
-                misread.message
-            ));
-            end_unsupervised();
-            return ExitCode::from(misread.code);
-        }
-    };
-    let (cli, options) = Cli::told(words);
+    let (cli, options) = Cli::parse_with_options();
     let exit = match cli.command {
         Command::Run(args) => supervised(|supervisor| run_rows(supervisor, *args, options)),
         Command::Plan(args) => supervised(|supervisor| plan_rows(supervisor, *args, options)),

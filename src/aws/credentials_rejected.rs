@@ -18,7 +18,7 @@ pub(super) enum CredentialsRejected {
         first_account: String,
     },
     /// STS does not say whose they are.
-    #[error("it cannot be found out whose AWS credentials these are ({0})")]
+    #[error("the account of the AWS credentials cannot be looked up ({0})")]
     AccountUnknown(#[source] LookupError),
 }
 

@@ -34,7 +34,6 @@ pub mod single;
 mod sts;
 mod success_check;
 mod unlink;
-mod unverified;
 
 pub use client::{AwsCalls, endpoint_url};
 pub use config_files::ConfigFileError;

@@ -55,7 +55,7 @@ pub(super) async fn look<C: Lookup + Unlink>(
             looked.caller = Some(caller);
         }
         Err(untold) => problems.push(format!(
-            "it cannot be found out whose AWS credentials these are ({untold})"
+            "the account of the AWS credentials cannot be looked up ({untold})"
         )),
     }
     let look_ups = AdmittedLookups::new(Arc::clone(calls), limits);

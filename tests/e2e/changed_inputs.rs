@@ -1,38 +1,34 @@
-//! Inputs that somebody writes to while a run reads them.
+//! Inputs that are rewritten, extended or replaced while a run reads them.
 
 use std::fs::{self, File};
 use std::io::Write;
 
-use cognito_unlink::emulator::{Rule, Then, When};
+use cognito_unlink::emulator::Then;
 
-use crate::sandbox::{PATIENCE, Ran, Sandbox, people};
+use crate::sandbox::{Output, Sandbox, TIMEOUT, always, people};
 
-/// Far more than is read ahead of the calls.
+/// Many more rows than a run reads ahead of its calls.
 const ROWS: usize = 6000;
 
-/// Has `change` happen while the run reads, which is held up by its first calls.
-fn changed_while_read(change: impl FnOnce(&Sandbox)) -> (Sandbox, Ran) {
+/// Applies `change` while a run is in the middle of its input: the emulator holds the first calls, so the reader waits.
+fn run_with_change(change: impl FnOnce(&Sandbox)) -> (Sandbox, Output) {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(ROWS));
-    sandbox.emulator.add_rule(Rule {
-        when: When::Always,
-        then: Then::Hold,
-        times: None,
-    });
+    sandbox.emulator.add_rule(always(Then::Hold));
     let running = sandbox.start(&["people.csv", "--json", "--concurrency", "64"]);
-    assert!(sandbox.emulator.wait_until(PATIENCE, |seen| seen.held > 0));
+    assert!(sandbox.emulator.wait_until(TIMEOUT, |seen| seen.held > 0));
     change(&sandbox);
     sandbox.emulator.clear_rules();
-    let ran = running.ended();
+    let ran = running.wait();
     (sandbox, ran)
 }
 
 #[test]
-fn a_file_that_is_written_anew_is_read_no_further() {
-    let (sandbox, ran) = changed_while_read(|sandbox| {
+fn a_rewritten_file_is_read_no_further() {
+    let (sandbox, ran) = run_with_change(|sandbox| {
         sandbox.write("people.csv", people(2 * ROWS).replace("acct-", "new-"));
     });
-    let ran = ran.exits(3);
+    let ran = ran.expect_exit(3);
     let message = ran.summary()["message"].to_string();
     assert!(
         message.contains("people.csv: the file was rewritten while it was read"),
@@ -47,16 +43,16 @@ fn a_file_that_is_written_anew_is_read_no_further() {
     assert!(calls.keys().all(|user| user.starts_with("acct-")));
     assert_eq!(calls.len() as u64, summary[1]);
 
-    // The next run reads the file as it is by then.
+    // The next run reads the file as it is now.
     let ran = sandbox
         .run(&["people.csv", "--limit", "5", "--json"])
-        .exits(4);
+        .expect_exit(4);
     assert_eq!(ran.counts(&["skipped", "unlinked"]), [0, 5]);
 }
 
 #[test]
 fn a_file_that_grows_is_read_to_its_new_end() {
-    let (_, ran) = changed_while_read(|sandbox| {
+    let (_, ran) = run_with_change(|sandbox| {
         let more = people(ROWS + 9);
         let rows = &more[people(ROWS).len()..];
         let mut file = File::options()
@@ -65,14 +61,14 @@ fn a_file_that_grows_is_read_to_its_new_end() {
             .expect("opened");
         file.write_all(rows.as_bytes()).expect("appended");
     });
-    assert_eq!(ran.exits(0).counts(&["unlinked"]), [ROWS as u64 + 9]);
+    assert_eq!(ran.expect_exit(0).counts(&["unlinked"]), [ROWS as u64 + 9]);
 }
 
 #[test]
-fn a_file_that_is_replaced_is_read_as_it_was() {
-    let (_, ran) = changed_while_read(|sandbox| {
+fn a_replaced_file_is_read_as_it_was() {
+    let (_, ran) = run_with_change(|sandbox| {
         sandbox.write("new.csv", people(1));
         fs::rename(sandbox.path("new.csv"), sandbox.path("people.csv")).expect("renamed");
     });
-    assert_eq!(ran.exits(0).counts(&["unlinked"]), [ROWS as u64]);
+    assert_eq!(ran.expect_exit(0).counts(&["unlinked"]), [ROWS as u64]);
 }

@@ -1,30 +1,21 @@
-//! What a person on a terminal is shown and asked before a run against AWS.
+//! The confirmation that a run against AWS asks for on a terminal.
 
 use std::process::Command;
 
-use cognito_unlink::emulator::{Link, Settings};
+use cognito_unlink::emulator::Settings;
 use rustix::process::Signal;
 
-use crate::sandbox::{POOL, PROVIDER, Sandbox, csv, link, people, start_on_terminal};
+use crate::sandbox::{
+    OTHER_REGION_POOL, POOL, PROVIDER, Sandbox, csv, link, link_in_other_region, people,
+    start_on_terminal,
+};
 
-const OTHER_POOL: &str = "eu-west-1:99999999-9b5e-4d7a-8c21-5e0f7d9a4b63";
-
-/// Link `n`, in another pool and Region.
-fn elsewhere(n: usize) -> Link {
-    let there = link(n);
-    Link {
-        identity_id: there.identity_id.replace("us-east-1", "eu-west-1"),
-        identity_pool_id: OTHER_POOL.to_owned(),
-        ..there
-    }
-}
-
-/// `run people.csv`, against an endpoint that is not on this machine as far as its name tells.
-fn against_aws(sandbox: &Sandbox, args: &[&str]) -> Command {
-    let mut command = sandbox.program();
+/// Returns a `run` of `people.csv` against an endpoint whose name is not one of this machine, through a proxy that is the emulator.
+fn run_against_aws(sandbox: &Sandbox, args: &[&str]) -> Command {
+    let mut command = sandbox.command();
     command.args(["run", "people.csv"]).args(args);
     command.args(["--endpoint-url", "http://cognito.example"]);
-    // An endpoint that is not on this machine is Cognito's alone.
+    // The endpoint of the option is for Cognito alone, and the run asks STS for the account.
     command.env("AWS_ENDPOINT_URL_STS", "http://sts.example");
     command.env("HTTP_PROXY", sandbox.emulator.url());
     command.env("TERM", "dumb");
@@ -32,19 +23,19 @@ fn against_aws(sandbox: &Sandbox, args: &[&str]) -> Command {
 }
 
 #[test]
-fn the_question_shows_what_is_about_to_happen() {
-    let sandbox = Sandbox::with(Settings {
+fn the_confirmation_shows_pools_rows_and_duration() {
+    let sandbox = Sandbox::with_settings(Settings {
         provider: Some(PROVIDER.to_owned()),
         ..Settings::default()
     });
     sandbox.write("people.csv", people(1201) + "bad row\n");
     sandbox.write("holds.txt", "acct-7\n");
     let args = ["--hold", "holds.txt", "--rate", "20"];
-    let running = start_on_terminal(against_aws(&sandbox, &args));
-    running.says("Type yes to go on: ");
+    let running = start_on_terminal(run_against_aws(&sandbox, &args));
+    running.wait_for_stderr("Type yes to go on: ");
     assert_eq!(sandbox.emulator.counters().unlinks, 0);
-    running.types("no\n");
-    let ran = running.ended().exits(2);
+    running.type_text("no\n");
+    let ran = running.wait().expect_exit(2);
     for words in [
         "at http://cognito.example, account 123456789012:",
         &format!("1,200 rows in pool emulated ({POOL})"),
@@ -64,20 +55,20 @@ fn the_question_shows_what_is_about_to_happen() {
 }
 
 #[test]
-fn a_pool_that_the_question_has_looked_up_is_not_looked_up_again() {
+fn pools_looked_up_for_the_confirmation_are_not_looked_up_again() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(5));
-    let running = start_on_terminal(against_aws(&sandbox, &["--rate", "unlimited"]));
-    running.says("As fast as the quota allows.");
-    running.types("yes\n");
-    running.ended().exits(0);
+    let running = start_on_terminal(run_against_aws(&sandbox, &["--rate", "unlimited"]));
+    running.wait_for_stderr("As fast as the quota allows.");
+    running.type_text("yes\n");
+    running.wait().expect_exit(0);
     let counters = sandbox.emulator.counters();
     assert_eq!(counters.unlinks, 5);
     assert_eq!(counters.operations["DescribeIdentityPool"], 1);
 }
 
 #[test]
-fn of_several_pools_the_number_has_to_be_typed() {
+fn several_pools_are_confirmed_by_their_number() {
     for (typed, code) in [
         (&["yes 2\n"][..], 0),
         (&["yes\n", "2\n"], 0),
@@ -91,25 +82,33 @@ fn of_several_pools_the_number_has_to_be_typed() {
         (&["y 2\n"], 2),
     ] {
         let sandbox = Sandbox::new();
-        sandbox.write("people.csv", csv(&[link(1), elsewhere(2), link(3)]));
-        let running = start_on_terminal(against_aws(&sandbox, &[]));
-        running.says("Type yes and the number of pools to go on: ");
-        running.types(typed[0]);
+        sandbox.write(
+            "people.csv",
+            csv(&[link(1), link_in_other_region(2), link(3)]),
+        );
+        let running = start_on_terminal(run_against_aws(&sandbox, &[]));
+        running.wait_for_stderr("Type yes and the number of pools to go on: ");
+        running.type_text(typed[0]);
         if let Some(second) = typed.get(1) {
-            running.says("How many pools are these? ");
-            running.types(second);
+            running.wait_for_stderr("How many pools are these? ");
+            running.type_text(second);
         }
-        running.ended().exits(code);
+        running.wait().expect_exit(code);
         let unlinks = if code == 0 { 3 } else { 0 };
         assert_eq!(sandbox.emulator.counters().unlinks, unlinks, "{typed:?}");
     }
 }
 
 #[test]
-fn yes_counts_for_the_rows_that_were_shown() {
+fn an_input_changed_during_the_confirmation_is_not_run() {
     type Change = fn(&Sandbox);
     let changes: [Change; 2] = [
-        |sandbox| sandbox.write("people.csv", csv(&[elsewhere(1), elsewhere(2)])),
+        |sandbox| {
+            sandbox.write(
+                "people.csv",
+                csv(&[link_in_other_region(1), link_in_other_region(2)]),
+            );
+        },
         |sandbox| {
             sandbox.write("new.csv", csv(&[link(1), link(3)]));
             std::fs::rename(sandbox.path("new.csv"), sandbox.path("people.csv")).expect("renamed");
@@ -118,11 +117,11 @@ fn yes_counts_for_the_rows_that_were_shown() {
     for change in changes {
         let sandbox = Sandbox::new();
         sandbox.write("people.csv", csv(&[link(1), link(2)]));
-        let running = start_on_terminal(against_aws(&sandbox, &[]));
-        running.says("Type yes to go on: ");
+        let running = start_on_terminal(run_against_aws(&sandbox, &[]));
+        running.wait_for_stderr("Type yes to go on: ");
         change(&sandbox);
-        running.types("yes\n");
-        let ran = running.ended().exits(2);
+        running.type_text("yes\n");
+        let ran = running.wait().expect_exit(2);
         assert!(
             ran.stderr.contains("was changed or replaced"),
             "{}",
@@ -133,25 +132,25 @@ fn yes_counts_for_the_rows_that_were_shown() {
 }
 
 #[test]
-fn what_is_wrong_is_told_instead_of_asked() {
-    let sandbox = Sandbox::with(Settings {
+fn a_run_that_cannot_succeed_is_refused_without_the_confirmation() {
+    let sandbox = Sandbox::with_settings(Settings {
         links: Some(vec![link(1)]),
         ..Settings::default()
     });
-    sandbox.write("people.csv", csv(&[link(1), elsewhere(2)]));
-    let ran = start_on_terminal(against_aws(&sandbox, &[]))
-        .ended()
-        .exits(5);
+    sandbox.write("people.csv", csv(&[link(1), link_in_other_region(2)]));
+    let ran = start_on_terminal(run_against_aws(&sandbox, &[]))
+        .wait()
+        .expect_exit(5);
     assert!(
         ran.stderr
-            .contains(&format!("identity pool {OTHER_POOL} does not exist"))
+            .contains(&format!("identity pool {OTHER_REGION_POOL} does not exist"))
     );
     assert!(!ran.stderr.contains("Type yes"), "{}", ran.stderr);
 
     sandbox.write("cognito-unlink.toml", "allowed-regions = \"us-east-1\"");
-    let ran = start_on_terminal(against_aws(&sandbox, &[]))
-        .ended()
-        .exits(2);
+    let ran = start_on_terminal(run_against_aws(&sandbox, &[]))
+        .wait()
+        .expect_exit(2);
     assert!(
         ran.stderr
             .contains("Region eu-west-1 is not among the allowed-regions")
@@ -160,18 +159,18 @@ fn what_is_wrong_is_told_instead_of_asked() {
 }
 
 #[test]
-fn a_question_can_be_left_unanswered() {
+fn a_signal_ends_the_confirmation() {
     let sandbox = Sandbox::new();
-    sandbox.write("people.csv", csv(&[link(1), elsewhere(2)]));
+    sandbox.write("people.csv", csv(&[link(1), link_in_other_region(2)]));
     for answers in [&[][..], &["yes\n"]] {
-        let running = start_on_terminal(against_aws(&sandbox, &[]));
-        running.says("Type yes and the number of pools to go on: ");
+        let running = start_on_terminal(run_against_aws(&sandbox, &[]));
+        running.wait_for_stderr("Type yes and the number of pools to go on: ");
         for answer in answers {
-            running.types(answer);
-            running.says("How many pools are these? ");
+            running.type_text(answer);
+            running.wait_for_stderr("How many pools are these? ");
         }
         running.signal(Signal::INT);
-        let ran = running.ended().exits(130);
+        let ran = running.wait().expect_exit(130);
         assert!(ran.stderr.contains("nothing was called"), "{}", ran.stderr);
     }
     assert_eq!(sandbox.emulator.counters().unlinks, 0);

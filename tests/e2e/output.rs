@@ -1,13 +1,17 @@
-//! What people and scripts see.
+//! Output for users and scripts: usage errors, the summary, logs, the next command, and shell completion.
 
-use crate::sandbox::{Sandbox, people, start};
+use std::process::Command;
 
-fn ran(sandbox: &Sandbox, args: &[&str]) -> crate::sandbox::Ran {
-    start(sandbox.bare().args(args)).ended()
+use cognito_unlink::emulator::{Canned, FaultKind, Rule, Then, When};
+
+use crate::sandbox::{Output, Sandbox, always, people, start};
+
+fn run_without_credentials(sandbox: &Sandbox, args: &[&str]) -> Output {
+    start(sandbox.command_without_credentials().args(args)).wait()
 }
 
 #[test]
-fn wrong_usage_is_told_in_one_breath() {
+fn usage_errors_name_the_argument() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(1));
     let cases: [(&[&str], &str); 9] = [
@@ -31,14 +35,14 @@ fn wrong_usage_is_told_in_one_breath() {
         (&["emulator", "--access-key", "AKID"], "ID:SECRET"),
     ];
     for (args, names) in cases {
-        let ran = ran(&sandbox, args).exits(2);
+        let ran = run_without_credentials(&sandbox, args).expect_exit(2);
         assert!(ran.stderr.contains(names), "{args:?}: {}", ran.stderr);
         assert_eq!(ran.stdout, "", "{args:?}");
     }
 }
 
 #[test]
-fn help_version_completions_and_manual_are_there() {
+fn help_version_completions_and_man_pages_are_printed() {
     let sandbox = Sandbox::new();
     for (args, holds) in [
         (&["--help"][..], "cannot simply be undone"),
@@ -50,26 +54,26 @@ fn help_version_completions_and_manual_are_there() {
         (&["man", "run"], "\\-\\-max\\-failures"),
         (&["man", "plan"], ".TH cognito-unlink-plan 1"),
     ] {
-        let ran = ran(&sandbox, args).exits(0);
+        let ran = run_without_credentials(&sandbox, args).expect_exit(0);
         assert!(ran.stdout.contains(holds), "{args:?}: {}", ran.stdout);
         assert_eq!(ran.stderr, "", "{args:?}");
     }
 }
 
 #[test]
-fn an_address_that_is_taken_is_named() {
+fn a_listen_address_in_use_is_reported() {
     let sandbox = Sandbox::new();
     let taken = sandbox.emulator.url().replace("http://", "");
-    let ran = ran(&sandbox, &["emulator", "--listen", &taken]).exits(2);
-    let says = format!("error: cannot listen on {taken}: ");
-    assert!(ran.stderr.starts_with(&says), "{}", ran.stderr);
+    let ran = run_without_credentials(&sandbox, &["emulator", "--listen", &taken]).expect_exit(2);
+    let expected = format!("error: cannot listen on {taken}: ");
+    assert!(ran.stderr.starts_with(&expected), "{}", ran.stderr);
 }
 
 #[test]
 fn the_summary_is_for_people_or_for_scripts() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(12) + "bad row\n");
-    let ran = sandbox.run(&["people.csv"]).exits(1);
+    let ran = sandbox.run(&["people.csv"]).expect_exit(1);
     for line in [
         "13  rows read",
         "12  unlinked",
@@ -80,7 +84,7 @@ fn the_summary_is_for_people_or_for_scripts() {
     }
     assert_eq!(ran.stderr, "");
 
-    let ran = sandbox.run(&["people.csv", "--json"]).exits(1);
+    let ran = sandbox.run(&["people.csv", "--json"]).expect_exit(1);
     let summary = ran.summary();
     let keys: Vec<_> = summary
         .as_object()
@@ -121,15 +125,13 @@ fn users_never_appear_outside_the_results() {
     let sandbox = Sandbox::new();
     let text = people(3) + "us-east-1:0,us-east-1:0,bad provider,acct-77\n";
     sandbox.write("people.csv", text);
-    sandbox.emulator.add_rule(cognito_unlink::emulator::Rule {
-        when: cognito_unlink::emulator::When::User("acct-2".into()),
-        then: cognito_unlink::emulator::Then::Fault(
-            cognito_unlink::emulator::FaultKind::InternalError,
-        ),
+    sandbox.emulator.add_rule(Rule {
+        when: When::User("acct-2".into()),
+        then: Then::Fault(FaultKind::InternalError),
         times: Some(1),
     });
     for format in ["text", "json"] {
-        let sandbox_results = format!("{format}.csv");
+        let results = format!("{format}.csv");
         let ran = sandbox
             .run(&[
                 "people.csv",
@@ -137,30 +139,28 @@ fn users_never_appear_outside_the_results() {
                 "--log-format",
                 format,
                 "--results",
-                &sandbox_results,
+                &results,
             ])
-            .exits(1);
+            .expect_exit(1);
         assert!(ran.stderr.contains("people.csv:2"), "{}", ran.stderr);
-        for said in [&ran.stderr, &ran.stdout] {
-            assert!(!said.contains("acct-"), "{said}");
+        for text in [&ran.stderr, &ran.stdout] {
+            assert!(!text.contains("acct-"), "{text}");
         }
     }
-    let ran = sandbox.run(&["people.csv", "--dry-run"]).exits(1);
+    let ran = sandbox.run(&["people.csv", "--dry-run"]).expect_exit(1);
     assert!(!ran.stderr.contains("acct-"), "{}", ran.stderr);
 }
 
 #[test]
-fn each_call_and_each_retry_is_logged_if_asked() {
+fn verbose_logs_each_retry_and_each_call() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(4));
-    sandbox.emulator.add_rule(cognito_unlink::emulator::Rule {
-        when: cognito_unlink::emulator::When::User("acct-2".into()),
-        then: cognito_unlink::emulator::Then::Fault(
-            cognito_unlink::emulator::FaultKind::InternalError,
-        ),
+    sandbox.emulator.add_rule(Rule {
+        when: When::User("acct-2".into()),
+        then: Then::Fault(FaultKind::InternalError),
         times: Some(1),
     });
-    let ran = sandbox.run(&["people.csv", "-v"]).exits(0);
+    let ran = sandbox.run(&["people.csv", "-v"]).expect_exit(0);
     assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.stderr);
     assert!(
         ran.stderr.contains("InternalErrorException"),
@@ -176,7 +176,7 @@ fn each_call_and_each_retry_is_logged_if_asked() {
             "--results",
             "again.csv",
         ])
-        .exits(0);
+        .expect_exit(0);
     let lines: Vec<serde_json::Value> = ran
         .stderr
         .lines()
@@ -186,7 +186,7 @@ fn each_call_and_each_retry_is_logged_if_asked() {
 }
 
 #[test]
-fn in_json_every_line_of_standard_error_is_an_object() {
+fn every_line_of_a_json_log_is_an_object() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(4) + "acct-5\n");
     sandbox.write("people.results.csv", "");
@@ -208,9 +208,9 @@ fn in_json_every_line_of_standard_error_is_an_object() {
             ".csv or .jsonl",
         ),
     ];
-    for (args, code, level, says) in cases {
+    for (args, code, level, expected) in cases {
         if args.contains(&"--limit") {
-            let header = sandbox.run(&["people.csv", "--limit", "1"]).exits(4);
+            let header = sandbox.run(&["people.csv", "--limit", "1"]).expect_exit(4);
             assert!(
                 header.stderr.starts_with("Stopped at --limit"),
                 "{header:?}"
@@ -222,7 +222,7 @@ fn in_json_every_line_of_standard_error_is_an_object() {
         }
         let ran = sandbox
             .run(&[args, &["--log-format", "json"]].concat())
-            .exits(code);
+            .expect_exit(code);
         let lines: Vec<serde_json::Value> = ran
             .stderr
             .lines()
@@ -230,7 +230,7 @@ fn in_json_every_line_of_standard_error_is_an_object() {
             .collect();
         let found = lines.iter().any(|line| {
             let message = line["message"].as_str().expect("text");
-            line["level"] == level && message.contains(says) && !message.starts_with("error")
+            line["level"] == level && message.contains(expected) && !message.starts_with("error")
         });
         assert!(found, "{args:?}: {}", ran.stderr);
         assert!(!ran.stderr.contains("acct-"), "{}", ran.stderr);
@@ -238,33 +238,33 @@ fn in_json_every_line_of_standard_error_is_an_object() {
 }
 
 #[test]
-fn the_next_command_for_invalid_rows_gives_them_back() {
+fn the_next_command_writes_the_invalid_rows() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(2) + "bad row\n");
-    let ran = sandbox.run(&["people.csv", "--json"]).exits(1);
+    let ran = sandbox.run(&["people.csv", "--json"]).expect_exit(1);
     let next = ran.summary()["next"]
         .as_str()
         .expect("a command")
         .to_owned();
     let words: Vec<&str> = next.split(' ').skip(1).collect();
     assert_eq!(words[0], "plan");
-    start(sandbox.program().args(&words)).ended().exits(1);
+    start(sandbox.command().args(&words)).wait().expect_exit(1);
     let text = sandbox.read("people.invalid.csv");
     assert!(text.ends_with(",bad row\n"), "{text}");
 
-    // Whoever has the rows already mends them.
-    let ran = sandbox.run(&["people.csv", "--json"]).exits(1);
+    // Once people.invalid.csv exists, no next command is suggested.
+    let ran = sandbox.run(&["people.csv", "--json"]).expect_exit(1);
     assert_eq!(ran.summary()["next"], serde_json::Value::Null);
 }
 
 #[test]
-fn a_rehearsal_that_was_rehearsed_before_says_so() {
+fn a_repeated_rehearsal_says_how_to_start_anew() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(2));
     let rehearse = || {
-        let mut command = sandbox.bare();
+        let mut command = sandbox.command_without_credentials();
         command.args(["run", "people.csv", "--rehearse", "--rate", "100"]);
-        start(&mut command).ended().exits(0)
+        start(&mut command).wait().expect_exit(0)
     };
     assert!(!rehearse().stdout.contains("before"));
     let again = rehearse();
@@ -277,23 +277,64 @@ fn a_rehearsal_that_was_rehearsed_before_says_so() {
 }
 
 #[test]
-fn a_message_cannot_command_the_terminal() {
+fn a_message_cannot_control_the_terminal() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(1));
-    sandbox.emulator.add_rule(cognito_unlink::emulator::Rule {
-        when: cognito_unlink::emulator::When::Always,
-        then: cognito_unlink::emulator::Then::Answer(cognito_unlink::emulator::Canned {
-            status: 400,
-            headers: vec![("content-type".into(), "application/x-amz-json-1.1".into())],
-            body:
-                r#"{"__type":"AccessDeniedException","message":"\u001b[2J access denied \u0007"}"#
-                    .into(),
-        }),
-        times: None,
-    });
-    let ran = sandbox.run(&["people.csv", "-vv"]).exits(5);
-    for said in [&ran.stderr, &ran.stdout] {
-        assert!(!said.contains(['\u{1b}', '\u{7}']), "{said:?}");
+    sandbox.emulator.add_rule(always(Then::Answer(Canned {
+        status: 400,
+        headers: vec![("content-type".into(), "application/x-amz-json-1.1".into())],
+        body: r#"{"__type":"AccessDeniedException","message":"\u001b[2J access denied \u0007"}"#
+            .into(),
+    })));
+    let ran = sandbox.run(&["people.csv", "-vv"]).expect_exit(5);
+    for text in [&ran.stderr, &ran.stdout] {
+        assert!(!text.contains(['\u{1b}', '\u{7}']), "{text:?}");
     }
     assert!(ran.stdout.contains("access denied"), "{}", ran.stdout);
+}
+
+#[test]
+fn bash_completes_commands_and_options() {
+    let sandbox = Sandbox::new();
+    let script = start(sandbox.command().args(["completions", "bash"]))
+        .wait()
+        .expect_exit(0);
+    sandbox.write("completions", script.stdout);
+    // As bash does: it finds the completion function by the name of the command.
+    sandbox.write(
+        "complete.bash",
+        "source ./completions\n\
+         complete -F \"$(complete -p cognito-unlink | sed 's/.*-F \\([^ ]*\\).*/\\1/')\" cu\n\
+         COMP_WORDS=(\"$@\") COMP_CWORD=$(($# - 1))\n\
+         function=$(complete -p \"${1##*/}\" | sed 's/.*-F \\([^ ]*\\).*/\\1/')\n\
+         $function \"$1\" \"${COMP_WORDS[COMP_CWORD]}\" \"${COMP_WORDS[COMP_CWORD - 1]}\"\n\
+         echo \"${COMPREPLY[@]}\"\n",
+    );
+    for (line, completed) in [
+        (&["cognito-unlink", "ru"][..], "run"),
+        (&["cognito-unlink", "run", "--rat"], "--rate"),
+        (&["/opt/bin/cognito-unlink", "run", "--rat"], "--rate"),
+        (&["cu", "plan", "--onl"], "--online"),
+        (
+            &["cognito-unlink", "run", "people.csv", "--progress", ""],
+            "auto bar plain none",
+        ),
+        (&["cognito-unlink", "emulator", "--lat"], "--latency"),
+        (
+            &[
+                "cognito-unlink",
+                "unlink-developer-identity",
+                "--identity-i",
+            ],
+            "--identity-id",
+        ),
+        (&["cognito-unlink", "completions", "ba"], "bash"),
+        (&["cognito-unlink", "help", "pl"], "plan"),
+    ] {
+        let mut bash = Command::new("bash");
+        bash.arg("complete.bash").args(line);
+        bash.current_dir(sandbox.path("."));
+        let ran = start(&mut bash).wait().expect_exit(0);
+        assert_eq!(ran.stdout.trim_end(), completed, "{line:?}: {ran:?}");
+    }
 }

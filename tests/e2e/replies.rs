@@ -1,18 +1,10 @@
-//! What answers mean: retried, settled, or a reason to halt.
+//! Retries, outcomes and halts, by the reply of the service.
 
 use std::time::Duration;
 
 use cognito_unlink::emulator::{Canned, FaultKind, FaultShare, Rule, Settings, Then, When};
 
-use crate::sandbox::{Sandbox, csv, link, people};
-
-fn always(then: Then) -> Rule {
-    Rule {
-        when: When::Always,
-        then,
-        times: None,
-    }
-}
+use crate::sandbox::{Sandbox, always, csv, link, people, rule, start};
 
 fn error(code: &str, message: &str) -> Then {
     Then::Answer(Canned {
@@ -23,13 +15,13 @@ fn error(code: &str, message: &str) -> Then {
 }
 
 #[test]
-fn what_is_not_linked_is_told_apart_from_what_was_unlinked() {
-    let sandbox = Sandbox::with(Settings {
+fn not_linked_rows_are_counted_apart_from_unlinked_ones() {
+    let sandbox = Sandbox::with_settings(Settings {
         links: Some((1..=5).map(link).collect()),
         ..Settings::default()
     });
     sandbox.write("people.csv", people(8));
-    let ran = sandbox.run(&["people.csv", "--json"]).exits(0);
+    let ran = sandbox.run(&["people.csv", "--json"]).expect_exit(0);
     assert_eq!(ran.counts(&["unlinked", "not_linked"]), [5, 3]);
     let lines = sandbox.results("people.results.csv");
     let line = lines
@@ -40,19 +32,21 @@ fn what_is_not_linked_is_told_apart_from_what_was_unlinked() {
     assert_eq!(line["http_status"], "400");
 
     sandbox.write("more.csv", csv(&[link(9)]));
-    sandbox.run(&["more.csv", "--not-linked", "fail"]).exits(1);
+    sandbox
+        .run(&["more.csv", "--not-linked", "fail"])
+        .expect_exit(1);
 }
 
 #[test]
-fn throttling_slows_the_run_and_fails_nobody() {
-    let sandbox = Sandbox::with(Settings {
+fn throttling_slows_the_run_and_fails_no_row() {
+    let sandbox = Sandbox::with_settings(Settings {
         quota: Some((60.0, 1)),
         ..Settings::default()
     });
     sandbox.write("people.csv", people(150));
     let ran = sandbox
         .run(&["people.csv", "--max-attempts", "1", "--json"])
-        .exits(0);
+        .expect_exit(0);
     assert_eq!(ran.counts(&["unlinked", "failed"]), [150, 0]);
     assert!(ran.counts(&["throttled"])[0] > 0);
     assert_eq!(
@@ -62,9 +56,9 @@ fn throttling_slows_the_run_and_fails_nobody() {
 }
 
 #[test]
-fn faults_that_pass_are_borne() {
+fn transient_faults_are_retried() {
     let share = |kind, share| FaultShare { kind, share };
-    let sandbox = Sandbox::with(Settings {
+    let sandbox = Sandbox::with_settings(Settings {
         faults: vec![
             share(FaultKind::InternalError, 0.08),
             share(FaultKind::ResetBefore, 0.05),
@@ -76,7 +70,7 @@ fn faults_that_pass_are_borne() {
     sandbox.write("people.csv", people(300));
     let ran = sandbox
         .run(&["people.csv", "--max-attempts", "20", "--json"])
-        .exits(0);
+        .expect_exit(0);
     let counts = ran.counts(&[
         "rows",
         "unlinked",
@@ -100,7 +94,7 @@ fn faults_that_pass_are_borne() {
 }
 
 #[test]
-fn a_lost_reply_is_told_as_one() {
+fn a_lost_reply_is_recorded_as_unlinked_reply_lost() {
     for kind in [
         FaultKind::ResetAfter,
         FaultKind::Truncate,
@@ -115,7 +109,7 @@ fn a_lost_reply_is_told_as_one() {
         });
         let ran = sandbox
             .run(&["people.csv", "--timeout", "500ms", "--json"])
-            .exits(0);
+            .expect_exit(0);
         assert_eq!(
             ran.counts(&["unlinked", "unlinked_reply_lost"]),
             [2, 1],
@@ -132,42 +126,40 @@ fn a_lost_reply_is_told_as_one() {
 }
 
 #[test]
-fn attempts_used_up_without_an_answer_leave_the_row_in_doubt() {
+fn a_row_without_any_reply_is_in_doubt() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(2));
-    sandbox.emulator.add_rule(Rule {
-        when: When::User("acct-2".into()),
-        then: Then::Fault(FaultKind::ResetBefore),
-        times: None,
-    });
+    sandbox.emulator.add_rule(rule(
+        When::User("acct-2".into()),
+        Then::Fault(FaultKind::ResetBefore),
+    ));
     let ran = sandbox
         .run(&["people.csv", "--max-attempts", "3", "--json"])
-        .exits(1);
+        .expect_exit(1);
     assert_eq!(ran.counts(&["unlinked", "in_doubt", "calls"]), [1, 1, 4]);
     sandbox.emulator.clear_rules();
-    // It is tried again, and found to be linked still.
-    let ran = sandbox.run(&["people.csv", "--json"]).exits(0);
+    // The next run calls it again: it is still linked.
+    let ran = sandbox.run(&["people.csv", "--json"]).expect_exit(0);
     assert_eq!(ran.counts(&["skipped", "unlinked"]), [1, 1]);
 }
 
 #[test]
-fn a_refused_row_fails_alone() {
+fn a_row_that_is_not_authorized_fails_alone() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(20));
-    sandbox.emulator.add_rule(Rule {
-        when: When::User("acct-7".into()),
-        then: error(
+    sandbox.emulator.add_rule(rule(
+        When::User("acct-7".into()),
+        error(
             "NotAuthorizedException",
             "Access to Identity 'x' is forbidden.",
         ),
-        times: None,
-    });
-    let ran = sandbox.run(&["people.csv", "--json"]).exits(1);
+    ));
+    let ran = sandbox.run(&["people.csv", "--json"]).expect_exit(1);
     assert_eq!(ran.counts(&["unlinked", "failed", "calls"]), [19, 1, 20]);
 }
 
 #[test]
-fn what_is_wrong_for_every_row_halts_the_run_and_blames_none() {
+fn errors_that_concern_every_row_halt_the_run_and_fail_none() {
     let pool = "IdentityPool 'us-east-1:0' not found.";
     let provider = "This identity pool does not support the specified developer provider";
     let cases = [
@@ -204,7 +196,7 @@ fn what_is_wrong_for_every_row_halts_the_run_and_blames_none() {
             }),
             "not answer as Amazon Cognito",
         ),
-        // Neither is Cognito's: the one is not signed off, the other says something.
+        // Neither is Cognito's: the first has no request id, the second has a body.
         (
             Then::Answer(Canned {
                 status: 200,
@@ -239,7 +231,7 @@ fn what_is_wrong_for_every_row_halts_the_run_and_blames_none() {
         sandbox.emulator.add_rule(always(then.clone()));
         let ran = sandbox
             .run(&["people.csv", "--concurrency", "4", "--json"])
-            .exits(5);
+            .expect_exit(5);
         let summary = ran.summary();
         let message = summary["message"].as_str().expect("a sentence");
         assert!(
@@ -254,22 +246,22 @@ fn what_is_wrong_for_every_row_halts_the_run_and_blames_none() {
         );
         let counts = ran.counts(&["left", "in_doubt"]);
         assert_eq!(counts[0] + counts[1], 200, "{then:?}");
-        // Within one round trip, or two for a signature, which may be skew of the clock.
+        // The run halts within one round trip, or two after a signature error, since the clock may be skewed.
         assert!(sandbox.emulator.counters().unlinks <= 8, "{then:?}");
         sandbox.emulator.clear_rules();
-        let ran = sandbox.run(&["people.csv", "--json"]).exits(0);
+        let ran = sandbox.run(&["people.csv", "--json"]).expect_exit(0);
         assert_eq!(ran.counts(&["unlinked"]), [200], "{then:?}");
     }
 }
 
 #[test]
-fn a_message_that_quotes_the_user_is_not_repeated() {
+fn a_message_that_quotes_the_user_is_redacted() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(1));
     let quoting = error("AccessDeniedException", "acct-1 may not be unlinked");
     sandbox.emulator.add_rule(always(quoting));
     for args in [&["people.csv", "-vv"][..], &["people.csv", "-vv", "--json"]] {
-        let ran = sandbox.run(args).exits(5);
+        let ran = sandbox.run(args).expect_exit(5);
         assert!(ran.stdout.contains("may not unlink"), "{}", ran.stdout);
         assert!(!ran.stdout.contains("acct-1"), "{}", ran.stdout);
         assert!(!ran.stderr.contains("acct-1"), "{}", ran.stderr);
@@ -277,7 +269,7 @@ fn a_message_that_quotes_the_user_is_not_repeated() {
 }
 
 #[test]
-fn a_row_that_a_page_was_answered_for_is_in_doubt_in_the_next_run() {
+fn a_row_answered_with_a_foreign_page_was_in_flight_for_the_next_run() {
     for status in [200, 502, 404] {
         let sandbox = Sandbox::new();
         sandbox.write("people.csv", people(3));
@@ -294,57 +286,55 @@ fn a_row_that_a_page_was_answered_for_is_in_doubt_in_the_next_run() {
             times: Some(1),
         });
         let args = ["people.csv", "--concurrency", "1", "--json"];
-        let ran = sandbox.run(&args).exits(5);
+        let ran = sandbox.run(&args).expect_exit(5);
         assert_eq!(ran.counts(&["left", "calls"]), [3, 1], "{status}");
-        let ran = sandbox.run(&args).exits(0);
-        let told = ran
+        let ran = sandbox.run(&args).expect_exit(0);
+        let reported = ran
             .stderr
             .contains("1 row was in flight when the last run ended");
-        assert!(told, "{status}: {}", ran.stderr);
+        assert!(reported, "{status}: {}", ran.stderr);
         assert_eq!(ran.counts(&["unlinked"]), [3]);
         assert!(!sandbox.exists("people.results.csv.inflight"));
     }
 }
 
 #[test]
-fn foreign_pages_in_the_middle_of_a_run_are_borne() {
+fn foreign_pages_in_the_middle_of_a_run_are_retried() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(50));
     for call in [20, 21] {
-        sandbox.emulator.add_rule(Rule {
-            when: When::Call(call),
-            then: Then::Fault(FaultKind::Html500),
-            times: None,
-        });
+        sandbox
+            .emulator
+            .add_rule(rule(When::Call(call), Then::Fault(FaultKind::Html500)));
     }
     let ran = sandbox
         .run(&["people.csv", "--concurrency", "2", "--json"])
-        .exits(0);
+        .expect_exit(0);
     assert_eq!(ran.counts(&["unlinked", "calls"]), [50, 52]);
 }
 
 #[test]
-fn no_credentials_halt_the_run_before_anything_is_sent() {
+fn missing_credentials_halt_the_run_before_any_call() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(5));
     let mut command = sandbox.run_command(&["people.csv", "--json"]);
     command
         .env_remove("AWS_ACCESS_KEY_ID")
         .env_remove("AWS_SECRET_ACCESS_KEY");
-    let ran = crate::sandbox::start(&mut command).ended().exits(5);
+    let ran = start(&mut command).wait().expect_exit(5);
     assert!(ran.stdout.contains("no AWS credentials"), "{}", ran.stdout);
     assert_eq!(ran.counts(&["left"]), [5]);
     assert_eq!(sandbox.emulator.counters().unlinks, 0);
 }
 
 #[test]
-fn too_many_failures_stop_the_run() {
+fn too_many_failures_halt_the_run() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(500));
     sandbox
         .emulator
         .add_rule(always(error("InvalidParameterException", "no")));
-    let ran = sandbox.run(&["people.csv", "--json"]).exits(5);
+    let ran = sandbox.run(&["people.csv", "--json"]).expect_exit(5);
     let failed = ran.counts(&["failed"])[0];
     assert!((100..150).contains(&failed), "{failed}");
     assert_eq!(ran.summary()["reason"], "max_failures");
@@ -363,23 +353,23 @@ fn too_many_failures_stop_the_run() {
             "1",
             "--json",
         ])
-        .exits(5);
+        .expect_exit(5);
     assert!((4..8).contains(&ran.counts(&["failed"])[0]), "{ran:?}");
     sandbox.emulator.clear_rules();
-    let ran = sandbox.run(&["people.csv", "--json"]).exits(0);
+    let ran = sandbox.run(&["people.csv", "--json"]).expect_exit(0);
     assert_eq!(ran.counts(&["rows", "unlinked"]), [500, 500]);
 }
 
 #[test]
-fn a_run_takes_no_more_rows_when_its_time_is_up() {
-    let sandbox = Sandbox::with(Settings {
+fn for_stops_starting_rows_when_time_is_up() {
+    let sandbox = Sandbox::with_settings(Settings {
         latency: Duration::from_millis(20),
         ..Settings::default()
     });
     sandbox.write("people.csv", people(5000));
     let ran = sandbox
         .run(&["people.csv", "--for", "300ms", "--json"])
-        .exits(4);
+        .expect_exit(4);
     let counts = ran.counts(&["rows", "unlinked", "left"]);
     assert_eq!(counts[0], 5000);
     assert_eq!(counts[1] + counts[2], 5000);
@@ -387,7 +377,7 @@ fn a_run_takes_no_more_rows_when_its_time_is_up() {
 }
 
 #[test]
-fn unlinked_is_only_what_cognito_calls_so() {
+fn only_a_reply_of_cognito_counts_as_unlinked() {
     let json = || {
         (
             "content-type".to_owned(),
@@ -431,20 +421,19 @@ fn unlinked_is_only_what_cognito_calls_so() {
             "in_doubt",
             "InconclusiveAnswer",
         ),
-        // Cognito has answered before, so that this is a bad moment.
+        // Cognito has answered in this run, so this page does not halt it.
         (200, vec![no_id(), s3s_id()], "", "in_doubt", "NotCognito"),
     ] {
         let sandbox = Sandbox::new();
         sandbox.write("people.csv", people(2));
-        sandbox.emulator.add_rule(Rule {
-            when: When::User("acct-2".into()),
-            then: Then::Answer(Canned {
+        sandbox.emulator.add_rule(rule(
+            When::User("acct-2".into()),
+            Then::Answer(Canned {
                 status,
                 headers,
                 body: body.into(),
             }),
-            times: None,
-        });
+        ));
         let args = ["people.csv", "--max-attempts", "2", "--concurrency", "1"];
         sandbox.run(&args);
         let lines = sandbox.results("people.results.csv");
@@ -459,8 +448,8 @@ fn unlinked_is_only_what_cognito_calls_so() {
 }
 
 #[test]
-fn a_reply_that_says_nothing_may_have_been_a_success() {
-    let sandbox = Sandbox::with(Settings {
+fn an_inconclusive_reply_may_have_been_a_success() {
+    let sandbox = Sandbox::with_settings(Settings {
         links: Some(vec![link(1)]),
         ..Settings::default()
     });
@@ -474,7 +463,7 @@ fn a_reply_that_says_nothing_may_have_been_a_success() {
         }),
         times: Some(1),
     });
-    let ran = sandbox.run(&["people.csv", "--json"]).exits(0);
+    let ran = sandbox.run(&["people.csv", "--json"]).expect_exit(0);
     assert_eq!(
         ran.counts(&["unlinked", "unlinked_reply_lost", "calls"]),
         [1, 1, 3]
@@ -482,7 +471,7 @@ fn a_reply_that_says_nothing_may_have_been_a_success() {
 }
 
 #[test]
-fn an_error_in_a_success_halts_as_it_does_elsewhere() {
+fn an_access_denied_error_with_status_200_halts_the_run() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(2));
     sandbox.emulator.add_rule(always(Then::Answer(Canned {
@@ -490,7 +479,7 @@ fn an_error_in_a_success_halts_as_it_does_elsewhere() {
         headers: vec![("x-amzn-errortype".into(), "AccessDeniedException:".into())],
         body: String::new(),
     })));
-    let ran = sandbox.run(&["people.csv", "--json"]).exits(5);
+    let ran = sandbox.run(&["people.csv", "--json"]).expect_exit(5);
     let summary = ran.summary();
     let message = summary["message"].as_str().expect("a sentence");
     assert!(message.contains("may not unlink"), "{message}");

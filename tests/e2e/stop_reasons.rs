@@ -1,21 +1,11 @@
-//! Why a run ends before its rows do stands on standard error, whatever becomes of standard output.
+//! The reason why a run stops early is on standard error, whatever becomes of standard output.
 
-use std::process::Command;
-
-use cognito_unlink::emulator::{FaultKind, Rule, Then, When};
+use cognito_unlink::emulator::{FaultKind, Then};
 use rustix::process::Signal;
 
-use crate::sandbox::{Closed, Ran, Sandbox, people, start};
+use crate::sandbox::{ClosedPort, Output, Sandbox, always, people, start};
 
-fn always(then: Then) -> Rule {
-    Rule {
-        when: When::Always,
-        then,
-        times: None,
-    }
-}
-
-/// How a run ends: its arguments, a fault that it meets, the exit code, the reason for scripts, and the words for people.
+/// An early end of a run: its arguments, a fault, the exit code, the `reason` in JSON, and words of the message.
 type Ending = (
     &'static [&'static str],
     Option<FaultKind>,
@@ -63,27 +53,27 @@ const ENDINGS: [Ending; 6] = [
     ),
 ];
 
-fn run(ending: &Ending, more: &[&str]) -> Ran {
+fn run(ending: &Ending, more: &[&str]) -> Output {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(20));
     if let Some(kind) = &ending.1 {
         sandbox.emulator.add_rule(always(Then::Fault(*kind)));
     }
     let args = [&["people.csv"], ending.0, more].concat();
-    sandbox.run(&args).exits(ending.2)
+    sandbox.run(&args).expect_exit(ending.2)
 }
 
 #[test]
-fn every_reason_stands_on_standard_error() {
+fn every_stop_reason_is_on_standard_error() {
     for ending in &ENDINGS {
         let (args, _, code, reason, words) = ending;
         for json in [&[][..], &["--json"]] {
             let ran = run(ending, json);
             assert!(ran.stderr.contains(words), "{args:?}: {ran:?}");
-            // What was called is gone on with.
+            // A run that made calls names the command that resumes it.
             let next = ran.stderr.contains("\n  ") && ran.stderr.contains(" run people.csv");
             assert_eq!(next, *code > 3, "{args:?}: {ran:?}");
-            // What is wrong with the arguments alone is told by their parser, before there is any JSON.
+            // Usage errors come from the argument parser, which prints no JSON.
             if !json.is_empty() && *args != ["--no-header"] {
                 let summary = ran.summary();
                 assert_eq!(summary["reason"], *reason, "{summary}");
@@ -99,7 +89,7 @@ fn every_reason_stands_on_standard_error() {
 }
 
 #[test]
-fn reasons_have_their_level_in_a_log_in_json() {
+fn stop_reasons_have_a_level_in_a_json_log() {
     for ending in &ENDINGS {
         let (args, _, code, _, words) = ending;
         if *args == ["--no-header"] {
@@ -107,24 +97,24 @@ fn reasons_have_their_level_in_a_log_in_json() {
         }
         let ran = run(ending, &["--log-format", "json"]);
         let level = if *code == 4 { "WARN" } else { "ERROR" };
-        let said = ran.stderr.lines().any(|line| {
+        let logged = ran.stderr.lines().any(|line| {
             let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
             let message = line["message"].as_str().unwrap_or_default();
             line["level"] == level && message.contains(words)
         });
-        assert!(said, "{args:?}: {ran:?}");
+        assert!(logged, "{args:?}: {ran:?}");
     }
 }
 
 #[test]
-fn a_signal_is_a_reason_too() {
+fn a_signal_is_reported_as_the_reason() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(20));
-    let running = sandbox.start_four_held(&["people.csv"]);
+    let running = sandbox.start_with_four_calls_held(&["people.csv"]);
     running.signal(Signal::TERM);
-    running.says("waiting for 4 calls in flight");
+    running.wait_for_stderr("waiting for 4 calls in flight");
     sandbox.emulator.clear_rules();
-    let ran = running.ended().exits(143);
+    let ran = running.wait().expect_exit(143);
     assert!(
         ran.stderr
             .contains("Stopped by SIGTERM; rows remain.\nNext,"),
@@ -133,20 +123,20 @@ fn a_signal_is_a_reason_too() {
 }
 
 #[test]
-fn what_ends_with_all_rows_called_needs_no_reason() {
+fn a_run_that_called_all_rows_prints_no_reason() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(3) + "bad row\n");
-    assert_eq!(sandbox.run(&["people.csv"]).exits(1).stderr, "");
+    assert_eq!(sandbox.run(&["people.csv"]).expect_exit(1).stderr, "");
 }
 
 #[test]
-fn where_nobody_answers_it_is_told_who_how_and_until_when() {
+fn an_outage_names_host_cause_and_deadline() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(1));
-    let closed = Closed::new();
+    let closed = ClosedPort::new();
     let host = closed.url().trim_start_matches("http://").to_owned();
     let absent = "http://nobody.invalid:80".to_owned();
-    for (url, told) in [
+    for (url, cause) in [
         (
             closed.url().to_owned(),
             format!("({host}: connection refused)"),
@@ -168,75 +158,29 @@ fn where_nobody_answers_it_is_told_who_how_and_until_when() {
         ),
     ] {
         for preflight in [&[][..], &["--no-preflight"]] {
-            let mut command = sandbox.program();
+            let mut command = sandbox.command();
             command
                 .args(["run", "people.csv", "--yes", "--endpoint-url", &url])
                 .args(preflight);
             let running = start(&mut command);
-            running.says(&format!(
-                "No answer from us-east-1 {told}. It is tried again until "
+            running.wait_for_stderr(&format!(
+                "No answer from us-east-1 {cause}. It is tried again until "
             ));
-            running.says(" UTC; no row fails for it.");
+            running.wait_for_stderr(" UTC; no row fails for it.");
             running.signal(Signal::TERM);
-            running.ended().exits(143);
+            running.wait().expect_exit(143);
         }
     }
 }
 
 #[test]
-fn calls_that_are_taken_and_not_answered_are_told_before_their_time_is_up() {
+fn calls_without_a_reply_are_reported_before_they_time_out() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(1));
     sandbox.emulator.add_rule(always(Then::Hold));
     let running = sandbox.start(&["people.csv", "--timeout", "10m"]);
-    running.says(": no answer yet). It is tried again until ");
+    running.wait_for_stderr(": no answer yet). It is tried again until ");
     sandbox.emulator.clear_rules();
-    running.says("us-east-1 answers again.");
-    running.ended().exits(0);
-}
-
-#[test]
-fn a_line_is_completed_in_bash() {
-    let sandbox = Sandbox::new();
-    let script = start(sandbox.program().args(["completions", "bash"]))
-        .ended()
-        .exits(0);
-    sandbox.write("completions", script.stdout);
-    // As bash completes: it finds the function by the name of the command.
-    sandbox.write(
-        "complete.bash",
-        "source ./completions\n\
-         complete -F \"$(complete -p cognito-unlink | sed 's/.*-F \\([^ ]*\\).*/\\1/')\" cu\n\
-         COMP_WORDS=(\"$@\") COMP_CWORD=$(($# - 1))\n\
-         function=$(complete -p \"${1##*/}\" | sed 's/.*-F \\([^ ]*\\).*/\\1/')\n\
-         $function \"$1\" \"${COMP_WORDS[COMP_CWORD]}\" \"${COMP_WORDS[COMP_CWORD - 1]}\"\n\
-         echo \"${COMPREPLY[@]}\"\n",
-    );
-    for (line, completed) in [
-        (&["cognito-unlink", "ru"][..], "run"),
-        (&["cognito-unlink", "run", "--rat"], "--rate"),
-        (&["/opt/bin/cognito-unlink", "run", "--rat"], "--rate"),
-        (&["cu", "plan", "--onl"], "--online"),
-        (
-            &["cognito-unlink", "run", "people.csv", "--progress", ""],
-            "auto bar plain none",
-        ),
-        (&["cognito-unlink", "emulator", "--lat"], "--latency"),
-        (
-            &[
-                "cognito-unlink",
-                "unlink-developer-identity",
-                "--identity-i",
-            ],
-            "--identity-id",
-        ),
-        (&["cognito-unlink", "completions", "ba"], "bash"),
-        (&["cognito-unlink", "help", "pl"], "plan"),
-    ] {
-        let mut bash = Command::new("bash");
-        bash.arg("complete.bash").args(line);
-        bash.current_dir(sandbox.path("."));
-        let ran = start(&mut bash).ended().exits(0);
-        assert_eq!(ran.stdout.trim_end(), completed, "{line:?}: {ran:?}");
-    }
+    running.wait_for_stderr("us-east-1 answers again.");
+    running.wait().expect_exit(0);
 }

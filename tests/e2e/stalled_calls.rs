@@ -1,36 +1,33 @@
-//! What is checked last: after whatever holds a call up, nobody is called who is held by then, the rate holds, and what has not left
-//! is no doubt.
+//! Checks that are made again right before a call leaves, after credentials, a connection or a stopped process has delayed it: the
+//! hold list, the rate, and whether the row is in doubt.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufReader, Read, Write};
+use std::net::TcpStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::Duration;
 
-use cognito_unlink::emulator::{Rule, Then, When};
-use rustix::fs::{CWD, Mode, mkfifoat};
+use cognito_unlink::emulator::{Counters, Then, When};
 use rustix::process::Signal;
-
 use tokio::time::Instant;
 
-use crate::sandbox::{PATIENCE, Running, Sandbox, people, start};
+use crate::http_server::{Message, serve};
+use crate::sandbox::{Running, Sandbox, TIMEOUT, csv, link, people, rule, start};
 use crate::single_call::tls;
 
-/// A `credential_process` whose first credentials are good for two seconds, so that each row asks for the next ones; these it
-/// gives when it is let.
+/// A `credential_process` whose first credentials are valid for two seconds, so that each row asks for the next ones, which it
+/// returns after [`SlowCredentials::release`].
 struct SlowCredentials<'a>(&'a Sandbox);
 
 impl<'a> SlowCredentials<'a> {
-    fn of(sandbox: &'a Sandbox) -> Self {
-        for name in ["asked", "let"] {
-            let path = sandbox.path(name);
-            mkfifoat(CWD, &path, Mode::RUSR | Mode::WUSR).expect("a FIFO");
+    fn new(sandbox: &'a Sandbox) -> Self {
+        for name in ["asked", "release"] {
+            sandbox.create_fifo(name);
         }
         sandbox.write(
             "vend",
             "#!/bin/sh\necho x >> vended\nseconds=2\n\
-             if [ $(wc -l < vended) -gt 1 ]; then seconds=3600; echo >asked; read _ <let; fi\n\
+             if [ $(wc -l < vended) -gt 1 ]; then seconds=3600; echo >asked; read _ <release; fi\n\
              t=$(date -u -d \"+$seconds seconds\" +%Y-%m-%dT%H:%M:%SZ)\n\
              echo '{\"Version\":1,\"AccessKeyId\":\"AKID\",\"SecretAccessKey\":\"s\",\"Expiration\":\"'$t'\"}'\n",
         );
@@ -43,8 +40,8 @@ impl<'a> SlowCredentials<'a> {
     }
 
     /// Starts a run, and waits until its rows wait for credentials.
-    fn stalled(&self, args: &[&str]) -> Running {
-        let mut command = self.0.bare();
+    fn start_run(&self, args: &[&str]) -> Running {
+        let mut command = self.0.command_without_credentials();
         command.args(["run", "people.csv", "--json"]).args(args);
         command.args(["--endpoint-url", &self.0.emulator.url()]);
         command.env("AWS_CONFIG_FILE", self.0.path("config"));
@@ -56,17 +53,17 @@ impl<'a> SlowCredentials<'a> {
         running
     }
 
-    fn give(&self) {
+    fn release(&self) {
         let mut fifo = File::options()
             .write(true)
-            .open(self.0.path("let"))
+            .open(self.0.path("release"))
             .expect("a FIFO");
         fifo.write_all(b"\n").expect("it reads");
     }
 }
 
-/// A server over TLS that lets callers wait for their connections until it is told to take them, and then answers every call with
-/// a success.
+/// A service over TLS that leaves connections waiting for their handshake until [`SlowToConnect::accept`], and then answers every
+/// call with success.
 #[derive(Default)]
 struct SlowToConnect {
     state: Mutex<Connections>,
@@ -76,71 +73,54 @@ struct SlowToConnect {
 #[derive(Default)]
 struct Connections {
     waiting: usize,
-    taken: bool,
-    /// When each call arrived, since the first connection.
+    accepted: bool,
+    /// The time of arrival of each call, since the server started.
     calls: Vec<Duration>,
 }
 
 impl SlowToConnect {
     fn start() -> (Arc<Self>, String) {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let port = listener.local_addr().expect("an address").port();
         let server = Arc::new(Self::default());
         let serving = Arc::clone(&server);
-        thread::spawn(move || {
-            let began = Instant::now();
-            for stream in listener.incoming().flatten() {
-                let server = Arc::clone(&serving);
-                // A caller that hangs up ends its thread.
-                thread::spawn(move || server.serve(stream, began));
-            }
+        let began = Instant::now();
+        // A connection ends when the program closes it.
+        let address = serve(move |stream| {
+            let _ = serving.answer(stream, began);
         });
-        (server, format!("https://localhost:{port}"))
+        (server, format!("https://localhost:{}", address.port()))
     }
 
     fn state(&self) -> MutexGuard<'_, Connections> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn serve(&self, stream: TcpStream, began: Instant) -> Option<()> {
+    fn answer(&self, stream: TcpStream, began: Instant) -> Option<()> {
         let mut state = self.state();
         state.waiting += 1;
         self.changed.notify_all();
-        drop(self.changed.wait_while(state, |state| !state.taken));
+        drop(self.changed.wait_while(state, |state| !state.accepted));
         let session = rustls::ServerConnection::new(tls()).ok()?;
         let mut stream = BufReader::new(rustls::StreamOwned::new(session, stream));
         loop {
-            let (mut length, mut line) = (0, String::new());
-            if stream.read_line(&mut line).ok()? == 0 {
-                return None;
-            }
-            while stream.read_line(&mut line).ok()? > 2 {
-                let lower = line.to_ascii_lowercase();
-                if let Some(told) = lower.strip_prefix("content-length: ") {
-                    length = told.trim().parse().ok()?;
-                }
-                line.clear();
-            }
-            let mut body = vec![0; length];
-            stream.read_exact(&mut body).ok()?;
+            Message::read(&mut stream).ok()?;
             self.state().calls.push(began.elapsed());
             let answer = b"HTTP/1.1 200 OK\r\nx-amzn-requestid: 1\r\ncontent-length: 0\r\n\r\n";
             stream.get_mut().write_all(answer).ok()?;
         }
     }
 
-    /// Waits until so many connections are being set up.
-    fn wait_for(&self, connections: usize) {
+    /// Waits until this many connections wait for their handshake.
+    fn wait_for_connections(&self, connections: usize) {
         let few = |state: &mut Connections| state.waiting < connections;
         let (state, waited) = self
             .changed
-            .wait_timeout_while(self.state(), PATIENCE, few)
+            .wait_timeout_while(self.state(), TIMEOUT, few)
             .unwrap_or_else(PoisonError::into_inner);
         assert!(!waited.timed_out(), "{} connections", state.waiting);
     }
 
-    fn take(&self) {
-        self.state().taken = true;
+    fn accept(&self) {
+        self.state().accepted = true;
         self.changed.notify_all();
     }
 
@@ -149,20 +129,20 @@ impl SlowToConnect {
     }
 }
 
-/// A run whose connections are being set up.
-fn connecting(sandbox: &Sandbox, url: &str, args: &[&str]) -> Running {
+/// Starts a run against a server over TLS, with timeouts long enough for its connections.
+fn start_over_tls(sandbox: &Sandbox, url: &str, args: &[&str]) -> Running {
     let authority = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tls/authority.pem");
-    let mut command = sandbox.program();
+    let mut command = sandbox.command();
     command.args(["run", "people.csv", "--json", "--yes", "--no-preflight"]);
     command.args(["--endpoint-url", url, "--ca-bundle", authority]);
     command.args(["--connect-timeout", "60s", "--timeout", "60s"]);
     start(command.args(args))
 }
 
-/// In no time more calls arrived than the rate allows, but for a tenth of a second that one may take longer than another on
-/// its way.
+/// Asserts that no interval saw more calls than the rate allows, with a tolerance of 0.1 s for calls that take longer than others
+/// to arrive.
 #[track_caller]
-fn keeps_to_rate(calls: impl IntoIterator<Item = Duration>, rate: f64) {
+fn assert_within_rate(calls: impl IntoIterator<Item = Duration>, rate: f64) {
     let mut began: Vec<f64> = calls.into_iter().map(|at| at.as_secs_f64()).collect();
     began.sort_unstable_by(f64::total_cmp);
     for (first, from) in began.iter().enumerate() {
@@ -184,7 +164,7 @@ fn arrivals(sandbox: &Sandbox) -> Vec<Duration> {
 }
 
 #[test]
-fn nobody_is_called_who_is_held_while_a_connection_is_set_up() {
+fn a_hold_added_while_connecting_stops_the_call() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(8));
     sandbox.write("holds.txt", "nobody\n");
@@ -197,46 +177,46 @@ fn nobody_is_called_who_is_held_while_a_connection_is_set_up() {
         "--concurrency",
         "4",
     ];
-    let running = connecting(&sandbox, &url, &options);
-    server.wait_for(4);
+    let running = start_over_tls(&sandbox, &url, &options);
+    server.wait_for_connections(4);
     let held: Vec<_> = (1..=8).map(|n| format!("acct-{n}")).collect();
     sandbox.write("new.txt", held.join("\n"));
     fs::rename(sandbox.path("new.txt"), sandbox.path("holds.txt")).expect("renamed");
-    running.says("holds.txt was read again: 8 holds");
-    server.take();
-    let ran = running.ended().exits(0);
+    running.wait_for_stderr("holds.txt was read again: 8 holds");
+    server.accept();
+    let ran = running.wait().expect_exit(0);
     assert_eq!(ran.counts(&["held", "unlinked", "calls"]), [8, 0, 0]);
     assert!(server.calls().is_empty());
 }
 
 #[test]
-fn the_rate_holds_after_connections_have_held_calls_up() {
+fn the_rate_holds_after_slow_connections() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(12));
     let (server, url) = SlowToConnect::start();
-    let running = connecting(&sandbox, &url, &["--rate", "10", "--concurrency", "8"]);
-    server.wait_for(8);
-    server.take();
-    let ran = running.ended().exits(0);
+    let running = start_over_tls(&sandbox, &url, &["--rate", "10", "--concurrency", "8"]);
+    server.wait_for_connections(8);
+    server.accept();
+    let ran = running.wait().expect_exit(0);
     assert_eq!(ran.counts(&["unlinked", "calls"]), [12, 12]);
     let calls = server.calls();
     assert_eq!(calls.len(), 12);
-    keeps_to_rate(calls, 10.0);
+    assert_within_rate(calls, 10.0);
 }
 
 #[test]
-fn nobody_is_called_who_is_held_while_credentials_load() {
+fn a_hold_added_while_credentials_load_stops_the_call() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(30));
     sandbox.write("holds.txt", "nobody\n");
-    let credentials = SlowCredentials::of(&sandbox);
-    let running = credentials.stalled(&["--hold", "holds.txt", "--rate", "unlimited"]);
+    let credentials = SlowCredentials::new(&sandbox);
+    let running = credentials.start_run(&["--hold", "holds.txt", "--rate", "unlimited"]);
     let held: Vec<_> = (4..=30).map(|n| format!("acct-{n}")).collect();
     sandbox.write("new.txt", held.join("\n"));
     fs::rename(sandbox.path("new.txt"), sandbox.path("holds.txt")).expect("renamed");
-    running.says("holds.txt was read again: 27 holds");
-    credentials.give();
-    let ran = running.ended().exits(0);
+    running.wait_for_stderr("holds.txt was read again: 27 holds");
+    credentials.release();
+    let ran = running.wait().expect_exit(0);
     assert_eq!(ran.counts(&["unlinked", "held", "calls"]), [3, 27, 3]);
     let mut called: Vec<_> = sandbox.calls_by_user().into_keys().collect();
     called.sort_unstable();
@@ -244,15 +224,15 @@ fn nobody_is_called_who_is_held_while_credentials_load() {
 }
 
 #[test]
-fn the_rate_holds_after_credentials_have_held_calls_up() {
+fn the_rate_holds_after_slow_credentials() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(30));
-    let credentials = SlowCredentials::of(&sandbox);
-    let running = credentials.stalled(&["--rate", "20"]);
-    credentials.give();
-    let ran = running.ended().exits(0);
+    let credentials = SlowCredentials::new(&sandbox);
+    let running = credentials.start_run(&["--rate", "20"]);
+    credentials.release();
+    let ran = running.wait().expect_exit(0);
     assert_eq!(ran.counts(&["unlinked"]), [30]);
-    keeps_to_rate(arrivals(&sandbox), 20.0);
+    assert_within_rate(arrivals(&sandbox), 20.0);
     for line in sandbox.results("people.results.csv") {
         let latency: u64 = line["latency_ms"].parse().expect("a number");
         assert!(latency < 1000, "the call alone counts: {line:?}");
@@ -260,14 +240,14 @@ fn the_rate_holds_after_credentials_have_held_calls_up() {
 }
 
 #[test]
-fn what_has_not_left_when_the_run_is_told_to_stop_at_once_is_no_doubt() {
+fn rows_that_were_not_sent_before_an_abort_are_not_in_doubt() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(30));
-    let credentials = SlowCredentials::of(&sandbox);
-    let running = credentials.stalled(&["--rate", "unlimited"]);
+    let credentials = SlowCredentials::new(&sandbox);
+    let running = credentials.start_run(&["--rate", "unlimited"]);
     running.signal(Signal::INT);
     running.signal(Signal::INT);
-    let ran = running.ended().exits(130);
+    let ran = running.wait().expect_exit(130);
     assert_eq!(ran.counts(&["left", "in_doubt", "calls"]), [30, 0, 0]);
     assert!(sandbox.results("people.results.csv").is_empty());
     assert!(!sandbox.exists("people.results.csv.inflight"));
@@ -277,39 +257,35 @@ fn what_has_not_left_when_the_run_is_told_to_stop_at_once_is_no_doubt() {
 fn the_rate_holds_after_the_process_was_stopped() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(60));
-    sandbox.emulator.add_rule(Rule {
-        when: When::Call(10),
-        then: Then::Hold,
-        times: None,
-    });
+    sandbox.emulator.add_rule(rule(When::Call(10), Then::Hold));
     let running = sandbox.start(&["people.csv", "--json", "--rate", "40", "--concurrency", "8"]);
-    let held = |seen: &cognito_unlink::emulator::Counters| seen.held == 1 && seen.unlinks >= 12;
-    assert!(sandbox.emulator.wait_until(PATIENCE, held));
+    let held = |seen: &Counters| seen.held == 1 && seen.unlinks >= 12;
+    assert!(sandbox.emulator.wait_until(TIMEOUT, held));
     running.signal(Signal::STOP);
     let before = sandbox.emulator.counters().unlinks;
-    // What had left by then may still arrive.
+    // Calls that had left by then may still arrive.
     let goes_on = sandbox
         .emulator
         .wait_until(Duration::from_secs(2), |seen| seen.unlinks > before + 8);
     assert!(!goes_on, "a stopped process calls nobody");
     running.signal(Signal::CONT);
     sandbox.emulator.clear_rules();
-    let ran = running.ended().exits(0);
+    let ran = running.wait().expect_exit(0);
     assert_eq!(ran.counts(&["unlinked"]), [60]);
-    keeps_to_rate(arrivals(&sandbox), 40.0);
+    assert_within_rate(arrivals(&sandbox), 40.0);
 }
 
 #[test]
-fn look_ups_are_admitted_as_calls_are() {
+fn pool_lookups_keep_to_the_rate_and_to_four_in_flight() {
     let sandbox = Sandbox::new();
     let rows: Vec<_> = (1..=40)
         .map(|n| {
-            let mut link = crate::sandbox::link(n);
+            let mut link = link(n);
             link.identity_pool_id = format!("us-east-1:00000000-0000-4000-9000-{n:012x}");
             link
         })
         .collect();
-    sandbox.write("people.csv", crate::sandbox::csv(&rows));
+    sandbox.write("people.csv", csv(&rows));
     let ran = sandbox
         .run(&[
             "people.csv",
@@ -319,11 +295,11 @@ fn look_ups_are_admitted_as_calls_are() {
             "--concurrency",
             "16",
         ])
-        .exits(0);
+        .expect_exit(0);
     assert_eq!(ran.counts(&["unlinked"]), [40]);
     let counters = sandbox.emulator.counters();
     assert_eq!(counters.operations["DescribeIdentityPool"], 40);
-    // Four look-ups at once, and what the calls need beside them.
+    // Four look-ups at once, beside the connections of the calls.
     let calls = counters.most_in_flight;
     assert!(counters.connections <= 4 + calls + 1, "{counters:?}");
     assert!(

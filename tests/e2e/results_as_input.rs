@@ -1,42 +1,31 @@
-//! Files that the program writes itself are no inputs, in whatever form they come.
+//! Files that the program writes, results and saved plans, are refused as inputs in every form.
 
 use std::fs;
 use std::fs::File;
-use std::io::Write;
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
+use crate::sandbox::{Output, Sandbox, gzip, people, start};
 
-use crate::sandbox::{Ran, Sandbox, people, start};
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(bytes).expect("packed");
-    encoder.finish().expect("packed")
-}
-
-/// It was refused for what it is, and nothing was called.
+/// Asserts that the run was refused with this message, and called nothing.
 #[track_caller]
-fn is_refused(sandbox: &Sandbox, ran: Ran, what: &str) {
-    let ran = ran.exits(2);
-    let said = format!("{}{}", ran.stderr, ran.stdout);
-    assert!(said.contains(what), "{said}");
-    assert_eq!(sandbox.emulator.counters().unlinks, 0, "{said}");
+fn assert_refused(sandbox: &Sandbox, ran: Output, message: &str) {
+    let ran = ran.expect_exit(2);
+    ran.assert_contains(message);
+    assert_eq!(sandbox.emulator.counters().unlinks, 0, "{ran:?}");
 }
 
-/// A place with results of a rehearsal, named by their endings, and nothing called yet.
-fn rehearsed() -> (Sandbox, Vec<&'static str>) {
+/// Returns a sandbox with results of rehearsals in each form, and their names.
+fn sandbox_with_results() -> (Sandbox, Vec<&'static str>) {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(3));
     let mut names = Vec::new();
     for (name, safe) in [("a.csv", false), ("b.jsonl", false), ("c.csv", true)] {
-        let mut command = sandbox.program();
+        let mut command = sandbox.command();
         command.args(["run", "people.csv", "--rehearse", "--rate", "unlimited"]);
         command.args(["--results", name]);
         if safe {
             command.arg("--spreadsheet-safe");
         }
-        start(&mut command).ended().exits(0);
+        start(&mut command).wait().expect_exit(0);
         names.push(match name {
             "a.csv" => "a.rehearsal.csv",
             "b.jsonl" => "b.rehearsal.jsonl",
@@ -55,8 +44,8 @@ fn rehearsed() -> (Sandbox, Vec<&'static str>) {
 }
 
 #[test]
-fn results_are_no_input() {
-    let (sandbox, names) = rehearsed();
+fn results_are_refused_as_input() {
+    let (sandbox, names) = sandbox_with_results();
     for name in names {
         for args in [
             &["run", "people.csv", name][..],
@@ -65,14 +54,14 @@ fn results_are_no_input() {
             &["plan", "people.csv", name],
             &["plan", name, "--json"],
         ] {
-            let mut command = sandbox.program();
+            let mut command = sandbox.command();
             command.args(args);
             if !args.contains(&"--rehearse") {
                 command.args(["--endpoint-url", &sandbox.emulator.url()]);
             }
-            let ran = start(&mut command).ended();
+            let ran = start(&mut command).wait();
             assert!(ran.stderr.contains(name), "{ran:?}");
-            is_refused(
+            assert_refused(
                 &sandbox,
                 ran,
                 "a results file of cognito-unlink, and no input",
@@ -80,13 +69,13 @@ fn results_are_no_input() {
         }
     }
     assert!(!sandbox.exists("people.results.csv"));
-    // The input itself goes on as ever.
-    sandbox.run(&["people.csv"]).exits(0);
+    // The input itself is accepted.
+    sandbox.run(&["people.csv"]).expect_exit(0);
 }
 
 #[test]
-fn results_from_a_pipe_are_found_out_by_their_header() {
-    let (sandbox, names) = rehearsed();
+fn results_from_a_pipe_are_recognised_by_their_header() {
+    let (sandbox, names) = sandbox_with_results();
     for name in names {
         let bytes = fs::read(sandbox.path(name)).expect("results");
         let format = if name.contains("jsonl") {
@@ -97,10 +86,10 @@ fn results_from_a_pipe_are_found_out_by_their_header() {
         let args = ["-", "--format", format, "--results", "r.csv"];
         for more in [&[][..], &["--dry-run"], &["--rehearse"]] {
             let ran = sandbox.run_with_input(&[&args[..], more].concat(), &bytes);
-            is_refused(&sandbox, ran, "a results file of cognito-unlink");
+            assert_refused(&sandbox, ran, "a results file of cognito-unlink");
         }
     }
-    // Columns that are named by options do not make an input of it.
+    // Naming the columns does not make it an input.
     let bytes = fs::read(sandbox.path("a.rehearsal.csv")).expect("results");
     let names = "row,source,line,identity_id,identity_pool_id,developer_provider_name,developer_user_identifier,h,i,j,k,l,m,n,o,p,q";
     let args = [
@@ -114,35 +103,35 @@ fn results_from_a_pipe_are_found_out_by_their_header() {
         names,
     ];
     let ran = sandbox.run_with_input(&args, &bytes);
-    is_refused(&sandbox, ran, "a results file of cognito-unlink");
+    assert_refused(&sandbox, ran, "a results file of cognito-unlink");
 }
 
 #[test]
-fn results_behind_an_input_from_a_pipe_end_the_run_where_they_begin() {
-    let (sandbox, _) = rehearsed();
+fn results_after_another_input_stop_the_run_where_they_begin() {
+    let (sandbox, _) = sandbox_with_results();
     let mut command = sandbox.run_command(&["people.csv", "-", "--format", "csv", "--json"]);
     let results = File::open(sandbox.path("a.rehearsal.csv")).expect("opened");
-    let ran = start(command.stdin(results)).ended().exits(3);
+    let ran = start(command.stdin(results)).wait().expect_exit(3);
     assert_eq!(ran.counts(&["rows", "unlinked"]), [3, 3]);
     assert!(ran.stdout.contains("a results file"), "{}", ran.stdout);
 }
 
 #[test]
-fn a_saved_plan_is_named_with_its_option() {
+fn a_saved_plan_as_an_input_is_refused_and_its_option_named() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(3));
     for name in ["plan.json", "plan.csv", "plan.jsonl"] {
-        let mut command = sandbox.program();
+        let mut command = sandbox.command();
         command.args(["plan", "people.csv", "--out", name]);
-        start(&mut command).ended().exits(0);
+        start(&mut command).wait().expect_exit(0);
         let ran = sandbox.run(&["people.csv", name]);
-        is_refused(
+        assert_refused(
             &sandbox,
             ran,
             "this is a saved plan, and no input; name it with --plan",
         );
     }
-    // A person's row may say anything.
+    // A row may have these values without being a plan or a result.
     let row = people(1)
         .lines()
         .nth(1)
@@ -155,5 +144,5 @@ fn a_saved_plan_is_named_with_its_option() {
         "developer_provider_name": fields[2], "developer_user_identifier": fields[3],
     });
     sandbox.write("words.jsonl", format!("{object}\n"));
-    sandbox.run(&["words.jsonl"]).exits(0);
+    sandbox.run(&["words.jsonl"]).expect_exit(0);
 }
