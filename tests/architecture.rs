@@ -1,488 +1,243 @@
-//! The modules in `src/` know of each other what this table allows, and no more.
-//!
-//! Data flows one way, `input → row → admit → call → outcome / retry → record → report`; `run` is the map. What a module names
-//! of ours outside its tests is read from its text, so a `use` that turns the flow around fails here before it is relied on.
+//! Holds the order of the files in `src/`: no circles, a short list of what may never know what, `aws_*` crates in one room.
+//! A file knows another if one of its paths, followed through re-exports, ends at an item that the other defines. So a face
+//! (`mod.rs` with `pub use`) is no step on the way: its users know the files behind it. Items that begin with `#[cfg(test)]`
+//! may know everything but the crates of AWS.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::{fs, path::Path};
 
-/// What each module may name of ours. What it does not name any more is taken out, so that it is not picked up again unseen.
-const MAY_KNOW: &[(&str, &[&str])] = &[
-    ("lib", &[]),
-    (
-        "main",
-        &[
-            "cli",
-            "error",
-            "limits",
-            "plan",
-            "rehearsal",
-            "report",
-            "run",
-            "settings",
-            "single",
-            "stderr",
-            "supervisor",
-        ],
-    ),
-    // The arguments' own types parse themselves, so that a wrong one is refused where it stands.
-    ("cli", &["admit", "emulator", "input", "row", "url"]),
-    // It settles the settings of everything that has some.
-    (
-        "settings",
-        &[
-            "admit", "call", "clock", "cli", "config", "error", "hold", "input", "quotas",
-            "record", "report", "retry", "row", "run", "terminal", "url",
-        ],
-    ),
-    (
-        "run",
-        &[
-            "admit", "call", "clock", "config", "emulator", "error", "files", "hold", "input",
-            "limits", "outcome", "quotas", "record", "report", "retry", "row", "settings",
-            "signal", "stderr", "terminal", "url", "worker",
-        ],
-    ),
-    // It reads what a run would read, and calls nothing.
-    (
-        "plan",
-        &[
-            "admit", "call", "clock", "cli", "error", "files", "hold", "input", "quotas", "record",
-            "report", "row", "run", "settings", "terminal", "url",
-        ],
-    ),
-    ("config", &["admit", "error", "files", "row"]),
-    ("hold", &["files"]),
-    ("quotas", &["clock", "files"]),
-    ("clock", &[]),
-    ("files", &[]),
-    ("row", &[]),
-    ("input", &["files", "row"]),
-    ("admit", &[]),
-    ("call", &["outcome", "row", "url"]),
-    ("outcome", &[]),
-    ("retry", &["outcome"]),
-    (
-        "worker",
-        &[
-            "admit", "call", "hold", "limits", "outcome", "record", "retry", "row", "signal",
-        ],
-    ),
-    ("record", &["clock", "files", "outcome", "row"]),
-    (
-        "report",
-        &[
-            "admit", "clock", "error", "outcome", "signal", "stderr", "terminal",
-        ],
-    ),
-    ("single", &["call", "cli", "error", "report", "row", "url"]),
-    ("signal", &["error"]),
-    ("stderr", &[]),
-    ("supervisor", &["error", "limits", "signal", "stderr"]),
-    ("limits", &["error"]),
-    ("terminal", &[]),
-    ("url", &[]),
-    ("error", &[]),
-    (
-        "rehearsal",
-        &["cli", "emulator", "error", "input", "report", "row"],
-    ),
-    ("emulator", &[]),
+use proc_macro2::{TokenStream, TokenTree};
+use quote::ToTokens;
+
+/// Rooms (files or folders), the others that they may know, and why. For each file the first line that holds it counts.
+#[rustfmt::skip]
+const LAWS: &[(&str, &str, &str)] = &[
+    ("clock exit files row stderr terminal url", "only", "all others stand on them"),
+    ("verdict", "only row", "it is pure"),
+    ("aws call", "only call row url verdict", "requests and answers are the same for every command"),
+    ("admission", "only", "it admits calls of any kind"),
+    ("input", "only files row", "a reader never calls"),
+    ("results saved_quotas", "only clock files row verdict", "a record depends neither on AWS nor on a pipeline"),
+    ("emulator/command", "only cli emulator error exit exit_policy input report row", "a command as others are"),
+    ("emulator", "only", "an oracle must not share the client's bugs"),
+    ("cli", "only admission/rate_limit emulator error exit input/format row url", "arguments are text and values"),
+    ("settings", "never call jobs plan", "they are resolved before anything starts"),
+    ("scan", "never admission aws call jobs plan", "it judges a row before any call"),
+    ("guard", "never cli jobs plan", "run, dry run and plan share it"),
+    ("pipeline", "never aws cli jobs plan settings", "it serves any job"),
+    ("report", "never aws call jobs/unlink/job jobs/unlink/run results", "it can neither call nor touch the results"),
+    ("plan", "never jobs/unlink/dry_run jobs/unlink/job jobs/unlink/run", "plan and run share only what is below both"),
+    ("jobs/unlink", "never cli jobs plan", "no job needs another, or what is above it"),
+    ("jobs", "only", "every job needs a line here"),
+    ("aws_cli", "never admission jobs pipeline plan results", "a single call is no run"),
+    ("error signal supervisor", "only error exit os_limits signal stderr", "they act while all else fails or is stuck"),
 ];
 
-/// What no edit of the table may allow, with the reason.
-const NEVER: &[(&str, &str, &str)] = &[
-    (
-        "report",
-        "call",
-        "what shows a run must not be able to call",
-    ),
-    (
-        "report",
-        "record",
-        "what shows a run never touches the results file",
-    ),
-    ("input", "call", "a reader reads"),
-    ("outcome", "call", "it is pure"),
-    ("retry", "call", "it is pure"),
-    ("admit", "row", "it admits whatever comes"),
-];
+/// Texts by their files' names, as `src/a/b.rs`.
+type Sources = BTreeMap<String, String>;
+/// A user and the file that it knows, with the names of the items.
+type Edges = BTreeMap<Vec<String>, BTreeSet<String>>;
 
-/// The only folder that may name crates of AWS.
-const NAMES_AWS: &str = "call/aws/";
-
-/// A file of the library or the program.
-struct Source {
-    /// Under `src/`, with slashes.
-    path: String,
-    text: String,
+/// The files of modules, and the paths of imports and re-exports, by their own names as `::a::b`.
+#[derive(Default)]
+struct House {
+    modules: BTreeMap<String, String>,
+    imports: BTreeMap<String, String>,
 }
 
-impl Source {
-    fn all() -> Vec<Self> {
-        let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-        let mut sources = Vec::new();
-        let mut folders = vec![src.clone()];
-        while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(folder).expect("a folder of sources") {
-                let path: PathBuf = entry.expect("an entry").path();
-                if path.is_dir() {
-                    folders.push(path);
-                } else if path.extension().is_some_and(|ending| ending == "rs") {
-                    let within = path.strip_prefix(&src).expect("a path under src");
-                    sources.push(Self {
-                        path: within.to_str().expect("a name in ASCII").to_owned(),
-                        text: fs::read_to_string(&path).expect("a source in UTF-8"),
-                    });
+impl House {
+    fn edges(mut sources: Sources) -> Edges {
+        let (mut house, mut all_paths) = (House::default(), Vec::new());
+        sources.retain(|file, _| !file.contains("tests"));
+        for (file, text) in sources {
+            let name = file.trim_end_matches(".rs").trim_end_matches("/mod");
+            let name = name.trim_start_matches("src").trim_end_matches("/lib");
+            let module = name.replace('/', "::");
+            let items = syn::parse_file(&text).expect("Rust").items.into_iter();
+            let items = items.map(ToTokens::into_token_stream);
+            let items = items.filter(|item| !item.to_string().starts_with("# [cfg (test)]"));
+            for path in paths(items.collect(), "") {
+                let target = path.split("::as::").next().unwrap_or_default();
+                let alias = path.rsplit("::").find(|name| *name != "self");
+                if let Some(alias) = alias.filter(|_| path.starts_with("use::")) {
+                    let alias = format!("{module}::{alias}");
+                    house.imports.insert(alias, target.to_owned());
                 }
+                all_paths.push((module.clone(), target.to_owned()));
+            }
+            house.modules.insert(module, file);
+        }
+        let mut edges = Edges::new();
+        for (module, path) in &all_paths {
+            let user = &house.modules[module];
+            if let Some((file, name)) = house.definition(module, path).filter(|to| to.0 != user) {
+                let names = edges.entry(vec![user.clone(), file.clone()]);
+                names.or_default().insert(name);
             }
         }
-        sources.sort_by(|a, b| a.path.cmp(&b.path));
-        sources
+        edges
     }
 
-    /// `run/engine.rs` is `["run", "engine"]`, `run/mod.rs` is `["run"]`.
-    fn module(&self) -> Vec<&str> {
-        let path = self.path.trim_end_matches(".rs");
-        path.trim_end_matches("/mod").split('/').collect()
-    }
-
-    /// Whether all of it is compiled for tests only.
-    fn is_test(&self) -> bool {
-        let tests = |name: &&str| *name == "tests" || name.ends_with("_tests");
-        self.module().iter().any(tests)
-    }
-}
-
-/// A word or a mark of the text; comments, strings and character literals are left out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Token<'a> {
-    text: &'a str,
-    line: usize,
-}
-
-fn tokens(text: &str) -> Vec<Token<'_>> {
-    let mut tokens = Vec::new();
-    let (mut rest, mut line) = (text, 1);
-    while let Some(first) = rest.chars().next() {
-        let (length, counts) = if rest.starts_with("//") {
-            (rest.find('\n').unwrap_or(rest.len()), false)
-        } else if rest.starts_with("/*") {
-            (block_comment(rest), false)
-        } else if let Some(length) = literal(rest) {
-            (length, false)
-        } else if is_word(first) {
-            (rest.find(|c| !is_word(c)).unwrap_or(rest.len()), true)
-        } else if rest.starts_with("::") {
-            (2, true)
-        } else {
-            (first.len_utf8(), !first.is_whitespace())
-        };
-        let (token, behind) = rest.split_at(length);
-        if counts {
-            tokens.push(Token { text: token, line });
-        }
-        line += token.matches('\n').count();
-        rest = behind;
-    }
-    tokens
-}
-
-fn is_word(c: char) -> bool {
-    c.is_alphanumeric() || c == '_'
-}
-
-/// Length of a comment that may hold others.
-fn block_comment(text: &str) -> usize {
-    let (mut at, mut depth) = (0, 0);
-    loop {
-        let Some(mark) = text[at..].find(['/', '*']).map(|found| at + found) else {
-            return text.len();
-        };
-        let pair = text.get(mark..mark + 2).unwrap_or_default();
-        (depth, at) = match pair {
-            "/*" => (depth + 1, mark + 2),
-            "*/" => (depth - 1, mark + 2),
-            _ => (depth, mark + 1),
-        };
-        if depth == 0 {
-            return at;
+    /// Returns the file that defines the item to which a path in the module `at` leads, and the item's name. A path into
+    /// another crate ends where it begins.
+    fn definition(&self, at: &str, path: &str) -> Option<(&String, String)> {
+        let (name, rest) = path.split_once("::").unwrap_or((path, ""));
+        let inner = format!("{at}::{name}");
+        let import = self.imports.get(&inner);
+        // `use clap;` is no more than it says.
+        match (
+            name,
+            import.filter(|import| import.split("::").nth(1) != Some(name)),
+        ) {
+            ("", _) => None,
+            ("crate" | "cognito_unlink", _) => self.definition("", rest),
+            ("use" | "self", _) => self.definition(at, rest),
+            ("super", _) => self.definition(at.rsplit_once("::")?.0, rest),
+            _ if self.modules.contains_key(&inner) => self.definition(&inner, rest),
+            (_, Some(import)) => self.definition(at, &format!("{import}::{rest}")),
+            _ => Some((&self.modules[at], name.to_owned())),
         }
     }
 }
 
-/// Length of the string or character literal that the text begins with. A lifetime is none.
-fn literal(text: &str) -> Option<usize> {
-    let open = text.trim_start_matches(['b', 'c']);
-    let prefix = text.len() - open.len();
-    if prefix > 1 {
-        return None;
-    }
-    if let Some(raw) = open.strip_prefix('r') {
-        let hashes = raw.len() - raw.trim_start_matches('#').len();
-        let inner = raw[hashes..].strip_prefix('"')?;
-        let close = format!("\"{}", "#".repeat(hashes));
-        let end = inner.find(&close)? + close.len();
-        return Some(prefix + 1 + hashes + 1 + end);
-    }
-    let quote = open.chars().next().filter(|c| matches!(c, '"' | '\''))?;
-    let mut escaped = false;
-    for (at, c) in open.char_indices().skip(1) {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            _ if c == quote => return Some(prefix + at + 1),
-            // Two characters without a closing quote: a lifetime.
-            _ if quote == '\''
-                && !open[at + c.len_utf8()..].starts_with('\'')
-                && !open.starts_with("'\\") =>
-            {
-                return None;
+/// Returns every path among the tokens: imports as `use::a::b` or `use::a::b::as::c`, and groups behind `a::` spread out.
+fn paths(tokens: TokenStream, prefix: &str) -> Vec<String> {
+    let (mut paths, mut colons, mut goes_on) = (Vec::<String>::new(), 0, false);
+    for token in tokens {
+        let text = token.to_string();
+        colons = if text == ":" { colons + 1 } else { 0 };
+        goes_on = match token {
+            TokenTree::Group(group) => {
+                let prefix = paths.pop_if(|_| goes_on).map(|path| path + "::");
+                paths.extend(self::paths(group.stream(), &prefix.unwrap_or_default()));
+                false
             }
-            _ => {}
+            _ if goes_on && text == "*" || matches!(token, TokenTree::Ident(_)) => {
+                let renames = |path: &&mut String| text == "as" && path.starts_with("use::");
+                match paths.last_mut().filter(|path| goes_on || renames(path)) {
+                    Some(path) => path.extend(["::", &text]),
+                    None => paths.push(prefix.to_owned() + &text),
+                }
+                ["as", "use"].contains(&&*text)
+            }
+            _ => colons == 2 && !paths.is_empty(),
+        };
+    }
+    paths
+}
+
+/// Returns the shortest circle: its files, the first again at the end.
+fn circle(edges: &Edges) -> Option<Vec<String>> {
+    let mut ways: VecDeque<_> = edges.keys().cloned().collect();
+    let mut known = BTreeSet::new();
+    while let Some(way) = ways.pop_front() {
+        let (start, end) = (&way[0], &way[way.len() - 1]);
+        if start == end {
+            return Some(way);
         }
+        let is_new = known.insert([start.clone(), end.clone()]);
+        let next = edges.keys().filter(|edge| is_new && edge[0] == *end);
+        ways.extend(next.map(|edge| [&way[..], &edge[1..]].concat()));
     }
     None
 }
 
-/// Takes out what is compiled for tests only.
-fn without_tests<'a>(tokens: &[Token<'a>]) -> Vec<Token<'a>> {
-    const CFG_TEST: [&str; 7] = ["#", "[", "cfg", "(", "test", ")", "]"];
-    let (mut kept, mut at) = (Vec::new(), 0);
-    while at < tokens.len() {
-        let head = tokens[at..].iter().map(|token| token.text);
-        if head.take(CFG_TEST.len()).eq(CFG_TEST) {
-            at = end_of_item(tokens, at + CFG_TEST.len());
-        } else {
-            kept.push(tokens[at]);
-            at += 1;
-        }
-    }
-    kept
+fn is_in(file: &str, rooms: &str) -> bool {
+    let within = |room| file.strip_prefix("src/")?.strip_prefix(room);
+    let mut rests = rooms.split(' ').filter_map(within);
+    rests.any(|rest| rest == ".rs" || rest.starts_with('/'))
 }
 
-/// Where the item or statement ends that begins `from` there: behind its block or its semicolon.
-fn end_of_item(tokens: &[Token<'_>], from: usize) -> usize {
-    let mut depth = 0;
-    for (at, token) in tokens.iter().enumerate().skip(from) {
-        match token.text {
-            "{" | "(" | "[" => depth += 1,
-            "}" | ")" | "]" => depth -= 1,
-            _ => {}
-        }
-        if depth == 0 && matches!(token.text, ";" | "}") {
-            return at + 1;
-        }
-    }
-    tokens.len()
-}
-
-/// The top-level modules that paths in the text lead to, each with its line. `module` is where the text stands.
-fn known<'a>(tokens: &[Token<'a>], module: &[&'a str]) -> Vec<(&'a str, usize)> {
-    let mut known = Vec::new();
-    let mut at = 0;
-    while at + 1 < tokens.len() {
-        let (token, next) = (tokens[at], tokens[at + 1]);
-        // `a::crate` does not exist, but `a::super` would be no beginning of a path either.
-        let begins = at == 0 || tokens[at - 1].text != "::";
-        at += 1;
-        if next.text != "::" || !begins {
-            continue;
-        }
-        let mut base = match token.text {
-            "crate" | "cognito_unlink" => &[][..],
-            "super" => &module[..module.len() - 1],
-            _ => continue,
-        };
-        let mut first = at + 1;
-        while tokens.get(first).is_some_and(|token| token.text == "super") {
-            base = &base[..base.len().saturating_sub(1)];
-            first += 2;
-        }
-        if let Some(top) = base.first() {
-            known.push((*top, token.line));
-        } else {
-            known.extend(firsts(&tokens[first..]));
-        }
-    }
-    known
-}
-
-/// The first names of a path, or of each path in a group.
-fn firsts<'a>(tokens: &[Token<'a>]) -> Vec<(&'a str, usize)> {
-    let Some(token) = tokens.first() else {
-        return Vec::new();
+fn violations(laws: &[(&str, &str, &str)], edges: &Edges) -> Vec<String> {
+    let violation = |(edge, names): (&Vec<String>, &BTreeSet<String>)| {
+        let (user, file) = (&edge[0], &edge[1]);
+        let (rooms, law, reason) = laws.iter().find(|law| is_in(user, law.0))?;
+        let is_own = |room| is_in(user, room) && is_in(file, room);
+        let breaks = is_in(file, law) == law.starts_with("never") && !rooms.split(' ').any(is_own);
+        breaks.then(|| format!("{user} → {file} {names:?}: {reason}"))
     };
-    if token.text != "{" {
-        return vec![(token.text, token.line)];
-    }
-    let (mut firsts, mut depth, mut begins) = (Vec::new(), 0, false);
-    for token in tokens {
-        match token.text {
-            "{" => depth += 1,
-            "}" => depth -= 1,
-            _ if depth == 1 && begins => firsts.push((token.text, token.line)),
-            _ => {}
-        }
-        begins = depth == 1 && matches!(token.text, "{" | ",");
-        if depth == 0 {
-            break;
-        }
-    }
-    firsts
+    edges.iter().filter_map(violation).collect()
 }
 
-/// What is wrong with `sources`, held against `table`.
-fn violations(sources: &[Source], table: &[(&str, &[&str])]) -> Vec<String> {
-    let table: BTreeMap<_, _> = table.iter().copied().collect();
-    let mut wrong = Vec::new();
-    let mut named = BTreeSet::new();
-    for source in sources.iter().filter(|source| !source.is_test()) {
-        let module = source.module();
-        let top = module[0];
-        let all = tokens(&source.text);
-        let kept = without_tests(&all);
-        if !source.path.starts_with(NAMES_AWS) {
-            for token in all.iter().filter(|token| token.text.starts_with("aws_")) {
-                wrong.push(format!(
-                    "{}:{}: names {}",
-                    source.path, token.line, token.text
-                ));
-            }
-        }
-        let Some(may_know) = table.get(top) else {
-            wrong.push(format!("{}: `{top}` is not in the table", source.path));
-            continue;
-        };
-        for (other, line) in known(&kept, &module) {
-            named.insert((top, other));
-            if other != top && !may_know.contains(&other) {
-                wrong.push(format!(
-                    "{}:{line}: `{top}` may not know `{other}`",
-                    source.path
-                ));
-            }
-        }
-    }
-    for (top, may_know) in table {
-        for other in may_know {
-            if !named.contains(&(top, *other)) {
-                wrong.push(format!(
-                    "`{top}` does not name `{other}`: take it out of the table"
-                ));
-            }
-        }
-    }
-    wrong
+fn texts(folder: &Path) -> Sources {
+    let entries = fs::read_dir(folder).expect("a folder");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    let texts = paths.flat_map(|path| match fs::read_to_string(&path) {
+        Ok(text) => Sources::from([(path.display().to_string(), text)]),
+        Err(_) => texts(&path),
+    });
+    texts.filter(|(file, _)| file.contains(".rs")).collect()
 }
 
 #[test]
-fn modules_know_what_the_table_allows() {
-    let wrong = violations(&Source::all(), MAY_KNOW);
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+fn files_form_no_circle() {
+    let edges = House::edges(texts("src".as_ref()));
+    let circle = circle(&edges).unwrap_or_default();
+    let arrow = |edge| format!("{} {:?}", <[_]>::join(edge, " → "), edges[edge]);
+    let arrows: Vec<_> = circle.windows(2).map(arrow).collect();
+    assert!(arrows.is_empty(), "\n{}", arrows.join("\n"));
 }
 
 #[test]
-fn the_table_allows_nothing_that_must_never_be() {
-    for (module, may_know) in MAY_KNOW {
-        for (never, other, reason) in NEVER {
-            assert!(
-                never != module || !may_know.contains(other),
-                "{module} knows {other}, but {reason}"
-            );
+fn rooms_keep_the_laws() {
+    let sources = texts("src".as_ref());
+    for (rooms, law, _) in LAWS {
+        for room in rooms.split(' ').chain(law.split(' ')) {
+            let is_there = sources.keys().any(|file| is_in(file, room));
+            assert!(is_there || ["never", "only"].contains(&room), "no {room}");
         }
     }
-    for lonely in ["emulator", "row", "outcome", "admit"] {
-        assert!(
-            MAY_KNOW.contains(&(lonely, &[])),
-            "{lonely} knows nothing of ours"
-        );
+    let violations = violations(LAWS, &House::edges(sources));
+    assert!(violations.is_empty(), "\n{}", violations.join("\n"));
+}
+
+#[test]
+fn crates_of_aws_are_named_in_one_room() {
+    for (file, text) in texts("src".as_ref()) {
+        for path in paths(text.parse().expect("Rust"), "") {
+            let mut names = path.split("::").filter(|name| name.starts_with("aws_"));
+            let is_fit = is_in(&file, "aws") || names.all(|name| name == "aws_cli");
+            assert!(is_fit, "{file} names {path}");
+        }
     }
 }
 
-/// What is wrong with a file of this text, where `report` may know `row` alone.
-fn judged(path: &str, text: &str) -> Vec<String> {
-    let source = |path: &str, text: &str| Source {
-        path: path.to_owned(),
-        text: text.to_owned(),
-    };
-    let sources = [
-        source("report/usual.rs", "use crate::row::Row;"),
-        source(path, text),
+/// Returns the edges of a crate in which `a` knows `b`, and the face of `x` and `y` re-exports `A` and `X`.
+fn edges(b: &str, x: &str) -> Edges {
+    let face = "mod x; mod y; pub use {crate::a::A as Z, x::X}; pub struct Own;";
+    let files = [("a.rs", "use crate::b::B;"), ("b.rs", b), ("lib.rs", "")];
+    let faces = [("face/mod.rs", face), ("face/x.rs", x), ("face/y.rs", "")];
+    let files = files.into_iter().chain(faces);
+    let files = files.map(|(file, text)| (format!("src/{file}"), text.to_owned()));
+    House::edges(files.collect())
+}
+
+#[test]
+fn a_circle_is_found_however_its_paths_are_written() {
+    #[rustfmt::skip]
+    let cases = [
+        (3, "use cognito_unlink::{c, a::{self as x, A}};", ""),
+        (3, "use super::a; fn f(x: u8) -> a::A { x as u16 }", ""),
+        (3, "use {crate::{a as z}}; fn f() { println!(\"{}\", z::A); }", ""),
+        (3, "#[derive(Clone)] struct S { #[arg(default = crate::a::A)] s: u8 }", ""),
+        (3, "fn f() { use crate::a::*; }", ""),
+        (3, "use crate::face::Z;", ""),
+        (4, "use crate::face::X; use a::A;", "use crate::a::A;"),
+        (3, "", "use super::Own;"),
+        (0, "use crate::{a, face::X}; pub(in crate::a) fn f() {} use clap; use clap::A;", "use super::{super::face::y::Y, y};"),
+        (0, "#[cfg(test)] use crate::a::A;", "#[cfg(test)] mod t { use super::super::Own; }"),
     ];
-    violations(&sources, &[("report", &["row"]), ("call", &[])])
-}
-
-#[test]
-fn a_forbidden_name_is_found_however_it_is_written() {
-    for text in [
-        "use crate::call::Unlink;",
-        "use crate::{row::Row, call};",
-        "use crate::{\n    row::{Field, Row},\n    call::{self, aws::AwsCalls},\n};",
-        "pub use super::super::call;",
-        "fn f() { let x = 'a'; crate::aws::make(\"row\") }",
-        "fn f<'a>(x: &'a str) -> crate::call::Call<'a> {}",
-        "#[cfg(test)]\nmod tests {}\nuse crate::call;",
-        "#[cfg(test)]\nuse crate::row::Key;\nuse crate::call;",
-        "/* a /* comment */ */ use crate::call;",
-        "const S: &str = r#\"\"//\"#; use crate::call;",
-        "use cognito_unlink::call;",
-    ] {
-        let wrong = judged("report/line.rs", text);
-        let found = matches!(&wrong[..], [one] if one.ends_with("`report` may not know `call`"));
-        assert!(found, "{text}\n{wrong:?}");
+    for (length, b, x) in cases {
+        let circle = circle(&edges(b, x)).unwrap_or_default();
+        assert_eq!(circle.len(), length, "{b} {x}: {circle:?}");
     }
-    let line = judged("report/line.rs", "\n/*\n*/\nuse crate::call;");
-    assert!(line[0].starts_with("report/line.rs:4:"), "{line:?}");
-    let sibling = judged("report.rs", "use super::call;");
-    assert_eq!(sibling.len(), 1, "{sibling:?}");
-    assert_eq!(judged("report/mod.rs", "use crate::*;").len(), 1);
-    assert_eq!(judged("unheard_of.rs", "").len(), 1);
 }
 
 #[test]
-fn what_names_nothing_forbidden_is_let_through() {
-    for text in [
-        "use super::{Tally, call};\nuse super::call::x;",
-        "use std::call;\nuse self::call::x;",
-        "// use crate::call;\n//! crate::call\n/* crate::call */",
-        "const S: &str = \"\\\"crate::call\"; const R: &str = r##\"\"# crate::call\"##; const B: &[u8] = b\"crate::call\";",
-        "#[cfg(test)]\nmod tests {\n    use crate::call;\n}",
-        "#[cfg(test)]\nuse crate::call::Unlink;",
-        "pub(crate) fn f() { #[cfg(test)]\n crate::call::count(1); g('\\'', '\"') }",
-    ] {
-        assert_eq!(judged("report/line.rs", text), [""; 0], "{text}");
+fn a_broken_law_is_found() {
+    let edges = edges("", "use crate::{face::y::Y, b::B};");
+    for (law, broken) in [("only", 2), ("only b face", 0), ("never a face/y", 1)] {
+        let laws = [("face/x", law, ""), ("b face", "never a b", "")];
+        assert_eq!(violations(&laws, &edges).len(), broken + 1, "{law}");
     }
-    assert_eq!(judged("report/tests/line.rs", "use crate::call;"), [""; 0]);
-    assert_eq!(judged("report/line_tests.rs", "use crate::call;"), [""; 0]);
-}
-
-#[test]
-fn aws_is_named_in_one_file() {
-    let text = "use aws_config::Region;";
-    assert_eq!(
-        judged("report/line.rs", text),
-        ["report/line.rs:1: names aws_config"]
-    );
-    assert_eq!(judged("call/aws/mod.rs", text), [""; 0]);
-    let in_tests = "#[cfg(test)]\nmod tests { use aws_config::Region; }";
-    assert_eq!(
-        judged("report/line.rs", in_tests).len(),
-        1,
-        "not in tests either"
-    );
-}
-
-#[test]
-fn what_is_allowed_and_not_used_is_taken_back() {
-    let source = Source {
-        path: "report.rs".to_owned(),
-        text: "#[cfg(test)]\nuse crate::row::Row;".to_owned(),
-    };
-    let wrong = violations(&[source], &[("report", &["row"])]);
-    assert_eq!(
-        wrong,
-        ["`report` does not name `row`: take it out of the table"]
-    );
 }

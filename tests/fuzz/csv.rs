@@ -1,4 +1,4 @@
-//! The CSV reader.
+//! Fuzzes the CSV reader.
 
 #![no_main]
 
@@ -32,33 +32,33 @@ fuzz_target!(|data: &[u8]| {
     let Some(case) = Case::of(data) else {
         return;
     };
-    let found = case.check(Format::Csv, &REASONS);
+    let reads = case.check(Format::Csv, &REASONS);
     if let Some(lines) = case.lines() {
-        for found in &found {
-            if let Ok(InputRow::Valid(row)) = found {
+        for read in &reads {
+            if let Ok(InputRow::Valid(row)) = read {
                 let line = usize::try_from(row.position.line).expect("it is in memory");
-                stands_at(&case, &row.link, lines[line - 1]);
+                check_record(&case, &row.link, lines[line - 1]);
             }
         }
     }
 });
 
-/// The values stand in the record with which `text` begins, and it is no longer than a record may be.
-fn stands_at(case: &Case<'_>, link: &Link, text: &[u8]) {
+/// Checks that the record at the beginning of `text` holds the row's values, and is not too long.
+fn check_record(case: &Case<'_>, link: &Link, text: &[u8]) {
     let (fields, length) = record(text, case.settings.delimiter.unwrap_or(b','));
     let values: Vec<_> = fields.iter().map(Vec::as_slice).collect();
-    assert!(case.stands_in(link, &values), "{link:?} is not {fields:?}");
+    assert!(case.holds(link, &values), "{link:?} is not {fields:?}");
     assert!(length <= case.settings.max_record, "{link:?}");
 }
 
-/// Fields and length of a record without a flaw (RFC 4180, section 2).
+/// Returns the fields and the length of a well-formed record (RFC 4180, section 2).
 fn record(text: &[u8], delimiter: u8) -> (Vec<Vec<u8>>, usize) {
     let (mut fields, mut field, mut at) = (Vec::new(), Vec::new(), 0);
     loop {
         let quoted = text.get(at) == Some(&b'"');
         at += usize::from(quoted);
         while let Some(&byte) = text.get(at) {
-            let last = match byte {
+            let ends = match byte {
                 b'"' if quoted && text.get(at + 1) == Some(&b'"') => {
                     at += 1;
                     false
@@ -67,7 +67,7 @@ fn record(text: &[u8], delimiter: u8) -> (Vec<Vec<u8>>, usize) {
                 b'\r' | b'\n' => !quoted,
                 byte => byte == delimiter && !quoted,
             };
-            if last {
+            if ends {
                 break;
             }
             field.push(byte);

@@ -1,4 +1,4 @@
-//! The JSONL reader.
+//! Fuzzes the JSONL reader.
 
 #![no_main]
 
@@ -9,7 +9,7 @@ use cognito_unlink::row::RowErrorCode;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 
-use crate::rows::{Case, Found, MOST_ROWS, Reasons};
+use crate::rows::{Case, MAX_ROWS, ReadResult, Reasons};
 
 const REASONS: Reasons = Reasons {
     sentences: &[
@@ -54,46 +54,46 @@ fuzz_target!(|data: &[u8]| {
     let Some(case) = Case::of(data) else {
         return;
     };
-    let found = case.check(Format::Jsonl, &REASONS);
+    let reads = case.check(Format::Jsonl, &REASONS);
     if !matches!(
-        found[..],
+        reads[..],
         [Err(
             InputError::Delimiter { .. } | InputError::NotAnInput { .. }
         )]
     ) {
-        each_line_is_a_row(&case, &found);
+        check_lines(&case, &reads);
     }
 });
 
-/// Every line that is not blank is one row, and no other is.
-fn each_line_is_a_row(case: &Case<'_>, found: &[Found]) {
+/// Checks that every line that is not blank is one row, and that there are no other rows.
+fn check_lines(case: &Case<'_>, reads: &[ReadResult]) {
     let Some(lines) = case.lines() else {
         return;
     };
     let bound = case.settings.max_record;
-    let whole = found.len();
-    let mut found = found.iter();
+    let count = reads.len();
+    let mut reads = reads.iter();
     for (text, number) in lines.into_iter().zip(1..) {
         let line = text.split(|&b| b == b'\n').next().unwrap_or_default();
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.len() <= bound && line.iter().all(|b| b" \t\r".contains(b)) {
             continue;
         }
-        match found.next() {
+        match reads.next() {
             Some(Ok(InputRow::Valid(row))) => {
                 assert_eq!(row.position.line, number);
                 assert!(line.len() <= bound);
-                // What the reader has no use for it does not look at so closely.
+                // The reader parses values that it does not use less strictly.
                 let Ok(Value::Object(object)) = serde_json::from_slice(line) else {
                     continue;
                 };
-                // A number may be longer than what is kept of it here.
+                // Numbers are rounded here, but taken as they are written by the reader.
                 if object.values().any(Value::is_number) {
                     continue;
                 }
                 let values = object.values().filter_map(Value::as_str);
                 let values: Vec<_> = values.map(str::as_bytes).collect();
-                assert!(case.stands_in(&row.link, &values), "{:?}", row.link);
+                assert!(case.holds(&row.link, &values), "{:?}", row.link);
             }
             Some(Ok(InputRow::Invalid(row))) => {
                 assert_eq!(row.position.line, number);
@@ -104,10 +104,10 @@ fn each_line_is_a_row(case: &Case<'_>, found: &[Found]) {
                 assert_eq!(*line, number);
                 break;
             }
-            // Memory can be read.
+            // Reading memory causes no other error.
             Some(Err(error)) => panic!("{error}"),
-            None => return assert_eq!(whole, MOST_ROWS, "a line that is no row"),
+            None => return assert_eq!(count, MAX_ROWS, "a line without a row"),
         }
     }
-    assert!(found.next().is_none(), "a row of no line");
+    assert!(reads.next().is_none(), "a row without a line");
 }

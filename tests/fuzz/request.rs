@@ -1,4 +1,4 @@
-//! The emulator, over a connection in memory.
+//! Fuzzes the emulator over a connection in memory.
 
 #![no_main]
 
@@ -13,13 +13,13 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Runtime;
 
-/// Under paused time: what waits for a caller that says no more gives up at once.
+/// A runtime under paused time, so that timeouts pass at once.
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
-        .expect("it needs nothing")
+        .expect("a runtime")
 });
 
 const AUTHORIZATION: &str = "AWS4-HMAC-SHA256 \
@@ -44,8 +44,8 @@ const CODES: [&str; 15] = [
     "UnknownOperationException",
 ];
 
-// The first byte, `@` to DEL, chooses: what follows goes over the wire as it is; a world of few links; two bits for the
-// answer to what is not linked; the request signs itself; faults.
+// The bits of the first byte, `@` to DEL, select: the rest is sent as it is; only a few links exist; two bits for the reply
+// to users that are not linked; the request is signed; faults.
 fuzz_target!(|data: &[u8]| {
     let Some((&choice, data)) = data.split_first() else {
         return;
@@ -74,9 +74,9 @@ fuzz_target!(|data: &[u8]| {
         settings.quota = Some((10.0, 1));
     }
     if on(0) {
-        let answers = exchange(data, settings);
+        let replies = exchange(data, settings);
         let is_http_2 = data.starts_with(b"PRI * HTTP/2.0");
-        assert!(answers.is_empty() || answers.starts_with(b"HTTP/1.") || is_http_2);
+        assert!(replies.is_empty() || replies.starts_with(b"HTTP/1.") || is_http_2);
         return;
     }
     let Some((operation, request)) = request(data, on(4)) else {
@@ -86,12 +86,12 @@ fuzz_target!(|data: &[u8]| {
     let when_not_linked = settings.undocumented.when_not_linked;
     let wire = exchange(&request.repeat(2), settings);
     let mut rest = &wire[..];
-    let answers: Vec<_> = std::iter::from_fn(|| Answer::next(&mut rest)).collect();
+    let replies: Vec<_> = std::iter::from_fn(|| Reply::next(&mut rest)).collect();
     if faulty {
         return;
     }
-    let [first, second] = &answers[..] else {
-        panic!("{} answers", answers.len());
+    let [first, second] = &replies[..] else {
+        panic!("{} replies", replies.len());
     };
     assert!(rest.is_empty());
     first.check(&operation);
@@ -128,30 +128,30 @@ fn links() -> Vec<Link> {
     vec![link("r:1", "a"), link("r:1", "b"), link("r:2", "c")]
 }
 
-/// What comes back for `bytes`, all of it.
+/// Sends `bytes`, and returns everything that comes back.
 fn exchange(bytes: &[u8], settings: Settings) -> Vec<u8> {
     RUNTIME.block_on(async {
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
-        let (mut from, mut to) = tokio::io::split(ours);
-        let mut answers = Vec::new();
-        let talk = async {
-            // Whoever does not listen may have answered before.
-            let say = async {
-                let _ = to.write_all(bytes).await;
+        let (mut reader, mut writer) = tokio::io::split(ours);
+        let mut replies = Vec::new();
+        let client = async {
+            // The emulator may reply and hang up before it has read everything.
+            let send = async {
+                let _ = writer.write_all(bytes).await;
             };
-            let _ = tokio::join!(say, from.read_to_end(&mut answers));
+            let _ = tokio::join!(send, reader.read_to_end(&mut replies));
         };
-        // One that hangs on purpose hangs for ever.
+        // A fault makes the emulator hang for ever.
         let patience = Duration::from_hours(1);
         let _ = tokio::time::timeout(patience, async {
-            tokio::join!(talk, serve_connection(theirs, settings))
+            tokio::join!(client, serve_connection(theirs, settings))
         })
         .await;
-        answers
+        replies
     })
 }
 
-/// A request that HTTP has nothing against: operation, headers, an empty line and the body in `data`.
+/// Returns a valid HTTP request from `data`: operation, headers, an empty line and the body. None without an operation.
 fn request(data: &[u8], signed: bool) -> Option<(String, Vec<u8>)> {
     let end = data.windows(2).position(|window| window == b"\n\n");
     let (head, body) = end.map_or((data, &b""[..]), |end| (&data[..end], &data[end + 2..]));
@@ -159,7 +159,7 @@ fn request(data: &[u8], signed: bool) -> Option<(String, Vec<u8>)> {
     let operation = lines.next()?;
     let plain = |text: &str| text.bytes().all(|b| matches!(b, b' '..=b'~'));
     let is_name = |name: &str| {
-        let of_framing = [
+        let framing = [
             "connection",
             "content-length",
             "expect",
@@ -171,7 +171,7 @@ fn request(data: &[u8], signed: bool) -> Option<(String, Vec<u8>)> {
         ];
         !name.is_empty()
             && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-            && !of_framing.contains(&name.to_ascii_lowercase().as_str())
+            && !framing.contains(&name.to_ascii_lowercase().as_str())
     };
     if !plain(operation) {
         return None;
@@ -187,7 +187,7 @@ fn request(data: &[u8], signed: bool) -> Option<(String, Vec<u8>)> {
             "\r\nx-amz-date: 20261123T000000Z\r\n",
         ]);
     }
-    // No more than HTTP servers take.
+    // An HTTP server refuses too many headers.
     for (name, value) in lines.filter_map(|line| line.split_once(':')).take(50) {
         if is_name(name) && plain(value) {
             request.extend([name, ":", value, "\r\n"]);
@@ -200,26 +200,26 @@ fn request(data: &[u8], signed: bool) -> Option<(String, Vec<u8>)> {
     ))
 }
 
-struct Answer {
+struct Reply {
     status: u16,
     head: String,
     body: Vec<u8>,
 }
 
-impl Answer {
-    /// Takes the answer with which `wire` begins.
+impl Reply {
+    /// Takes the first reply from `wire`.
     fn next(wire: &mut &[u8]) -> Option<Self> {
         let end = wire.windows(4).position(|window| window == b"\r\n\r\n")?;
         let head = String::from_utf8(wire[..end].to_vec()).expect("headers are ASCII");
-        let mut answer = Self {
+        let mut reply = Self {
             status: head.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()?,
             head: head.to_ascii_lowercase(),
             body: Vec::new(),
         };
-        let length: usize = answer.header("content-length")?.parse().ok()?;
-        answer.body = wire.get(end + 4..end + 4 + length)?.to_vec();
+        let length: usize = reply.header("content-length")?.parse().ok()?;
+        reply.body = wire.get(end + 4..end + 4 + length)?.to_vec();
         *wire = &wire[end + 4 + length..];
-        Some(answer)
+        Some(reply)
     }
 
     fn header(&self, name: &str) -> Option<&str> {
@@ -237,7 +237,7 @@ impl Answer {
         CODES.into_iter().find(|known| *known == code)
     }
 
-    /// It is what the operation may answer.
+    /// Checks that the operation may reply this.
     fn check(&self, operation: &str) {
         assert!(
             self.header("x-amzn-requestid")
@@ -287,7 +287,7 @@ impl Answer {
             "DeleteIdentities" => (&["UnprocessedIdentityIds"], &[]),
             "ListIdentities" => (&["IdentityPoolId", "Identities"], &["NextToken"]),
             "MergeDeveloperIdentities" => (&["IdentityId"], &[]),
-            other => panic!("{other} is no operation"),
+            other => panic!("{other} is not an operation"),
         };
         let json = self.json();
         let object = json.as_object().expect("an object");

@@ -1,4 +1,4 @@
-//! The results file and the side file beside it, whatever stands in them and wherever they break off.
+//! Fuzzes the results file and its side file: any bytes, and files of our own cut at any byte.
 
 #![no_main]
 
@@ -8,27 +8,27 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
-use cognito_unlink::verdict::{Outcome as _, ReplyDetails};
 use cognito_unlink::jobs::unlink::UnlinkOutcome;
-use cognito_unlink::results::{Entry, Format, OpenError, Results, Settings};
+use cognito_unlink::results::{Entry, Format, OpenError, Results, Settings, Skipped};
 use cognito_unlink::row::{Carried, Field, Keyer, Link, Position, RowKey};
+use cognito_unlink::verdict::{Outcome as _, ReplyDetails, Standing};
 use libfuzzer_sys::fuzz_target;
 
-/// In memory where there is such a place: every run writes, syncs and renames files.
+/// A folder for the files, in memory if possible: every run writes, syncs and renames files.
 static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
     let memory = Path::new("/dev/shm");
-    let place = if memory.is_dir() {
+    let parent = if memory.is_dir() {
         memory.to_owned()
     } else {
         std::env::temp_dir()
     };
-    let folder = place.join(format!("cognito-unlink-fuzz-{}", std::process::id()));
-    fs::create_dir_all(&folder).expect("a place for files");
+    let folder = parent.join(format!("cognito-unlink-fuzz-{}", std::process::id()));
+    fs::create_dir_all(&folder).expect("a folder for files");
     folder
 });
 
-// The first byte, `@` to DEL, chooses: JSONL; a carried column and `--skip-failed`; `--spreadsheet-safe`; the file is
-// written by the writer; and for one that is not: our header before it, a side file before it.
+// The bits of the first byte, `@` to DEL, select: JSONL; a carried column and `--skip-failed`; `--spreadsheet-safe`; a file
+// that the writer has written; and for any other file: our header before it; a side file before it.
 fuzz_target!(|data: &[u8]| {
     let Some((&choice, data)) = data.split_first() else {
         return;
@@ -55,31 +55,31 @@ fuzz_target!(|data: &[u8]| {
         },
     };
     if written {
-        any_cut_of_ours_goes_on(&file, data);
+        check_cut_file(&file, data);
     } else {
-        any_bytes_are_kept_or_refused(&mut file, data, header, side);
+        check_any_bytes(&mut file, data, header, side);
     }
 });
 
-/// A results file that may be opened more than once.
+/// A results file, with the settings to open it.
 struct File {
     format: Format,
     settings: Settings,
 }
 
 impl File {
-    fn side(&self) -> PathBuf {
+    fn side_path(&self) -> PathBuf {
         let mut path = self.settings.path.clone().into_os_string();
         path.push(".inflight");
         path.into()
     }
 
-    fn put(&self, bytes: &[u8]) {
+    fn write(&self, bytes: &[u8]) {
         fs::write(&self.settings.path, bytes).expect("there is room");
     }
 
-    fn forget_side(&self) {
-        let _ = fs::remove_file(self.side());
+    fn remove_side(&self) {
+        let _ = fs::remove_file(self.side_path());
     }
 
     fn bytes(&self) -> Vec<u8> {
@@ -91,56 +91,57 @@ impl File {
     }
 }
 
-fn any_bytes_are_kept_or_refused(file: &mut File, data: &[u8], header: bool, side: bool) {
-    file.forget_side();
+/// Checks that opening a file of any bytes either refuses it unchanged, or keeps all but a torn line.
+fn check_any_bytes(file: &mut File, data: &[u8], header: bool, side: bool) {
+    file.remove_side();
     let mut bytes = data.to_vec();
     let mut beside = Vec::new();
     if side && let Some((&length, rest)) = data.split_first() {
-        // A header of 512 bytes, filled up with spaces, and slots of 32 bytes.
+        // The header is padded with spaces to 512 bytes; slots have 32 bytes.
         let (head, rest) = rest.split_at(usize::from(length).min(rest.len()));
         let (slots, rest) = rest.split_at(rest.len().min(64));
         beside = [head, &[b' '; 512][head.len().min(512)..], slots].concat();
         bytes = rest.to_vec();
-        fs::write(file.side(), &beside).expect("there is room");
+        fs::write(file.side_path(), &beside).expect("there is room");
     }
     if header {
         bytes.splice(0..0, file.format.header(&file.settings.carry));
     }
-    // One that is there stays what it was begun as.
+    // An existing file keeps its format.
     let begins = &bytes[..bytes.len().min(3)];
     if file.format == Format::Csv && !begins.is_empty() && b"\xef\xbb\xbf".starts_with(begins) {
         file.format = Format::SpreadsheetCsv;
     }
-    file.put(&bytes);
+    file.write(&bytes);
 
     let first = match file.open() {
         Ok(results) => results,
         Err(error) => {
             assert!(!error.to_string().is_empty());
-            assert_eq!(file.bytes(), bytes, "refused and changed");
+            assert_eq!(file.bytes(), bytes, "changed although refused");
             if side && !beside.is_empty() {
-                assert_eq!(fs::read(file.side()).ok(), Some(beside));
+                assert_eq!(fs::read(file.side_path()).ok(), Some(beside));
             }
             return;
         }
     };
     let length = bytes.len() - usize::try_from(first.cut).expect("it is in memory");
     let kept = file.bytes();
-    // A header of other carried columns, with nothing behind it, becomes ours.
-    let anew = first.cut == 0 && !bytes.starts_with(&kept);
-    if length == 0 || anew {
+    // A header of other carried columns is replaced if there are no rows.
+    let replaced = first.cut == 0 && !bytes.starts_with(&kept);
+    if length == 0 || replaced {
         assert_eq!(kept, file.format.header(&file.settings.carry));
     } else {
         assert_eq!(kept, bytes[..length]);
     }
     let rows = rows_of(file.format, &kept);
-    if !anew {
-        only_a_torn_line_was_cut_off(file, bytes.split_at(length), rows.is_empty());
+    if !replaced {
+        check_cut(file, bytes.split_at(length), rows.is_empty());
     }
     let known = Known::of(&first, &rows);
     drop(first);
 
-    let second = file.open().expect("what was kept is a results file");
+    let second = file.open().expect("the rest is a results file");
     assert_eq!(second.cut, 0);
     assert_eq!(Known::of(&second, &rows), known);
     drop(second);
@@ -149,16 +150,16 @@ fn any_bytes_are_kept_or_refused(file: &mut File, data: &[u8], header: bool, sid
     let (past, keyer) = Results::peek::<UnlinkOutcome>(&file.settings).expect("it can be read");
     for (fields, outcome) in &rows {
         let key = keyer.key_of(fields.each_ref().map(Vec::as_slice));
-        assert!(past.skips(key) || !outcome.is_done());
+        assert!(past.skips(key) == Some(Skipped::Done) || !is_done(*outcome));
     }
-    file.forget_side();
+    file.remove_side();
     let third = file.open().expect("it needs no side file");
     assert_eq!(third.past.done(), known.done);
     assert_eq!(third.past.interrupted().count(), 0);
 }
 
-/// Whole lines stay, and so does what nobody can tell for the beginning of a line of ours.
-fn only_a_torn_line_was_cut_off(file: &File, (kept, cut): (&[u8], &[u8]), no_rows: bool) {
+/// Checks that the cut removed no whole line, and nothing that cannot be the beginning of a line of ours.
+fn check_cut(file: &File, (kept, cut): (&[u8], &[u8]), no_rows: bool) {
     let blank = |text: &[u8]| text.iter().all(|b| b"\r\n".contains(b));
     match file.format {
         Format::Csv | Format::SpreadsheetCsv if kept.is_empty() => {
@@ -166,7 +167,7 @@ fn only_a_torn_line_was_cut_off(file: &File, (kept, cut): (&[u8], &[u8]), no_row
             let text = cut.strip_prefix(b"\xef\xbb\xbf").unwrap_or(cut);
             assert!(blank(text) || header.starts_with(cut), "{cut:?}");
         }
-        // A lone carriage return ends a line for some, and a line feed after it is read with what follows.
+        // A carriage return alone ends a line for some readers, so that a line feed behind it may be cut.
         Format::Csv | Format::SpreadsheetCsv => {
             assert!(
                 cut.is_empty() || !blank(cut) || kept.ends_with(b"\r"),
@@ -176,18 +177,22 @@ fn only_a_torn_line_was_cut_off(file: &File, (kept, cut): (&[u8], &[u8]), no_row
         Format::Jsonl => {
             assert!(!cut.contains(&b'\n'), "{cut:?}");
             let begin = br#"{"row":"#;
-            let ours = cut.starts_with(begin) || begin.starts_with(cut);
-            assert!(ours || !no_rows, "{cut:?}");
+            let is_ours = cut.starts_with(begin) || begin.starts_with(cut);
+            assert!(is_ours || !no_rows, "{cut:?}");
         }
     }
 }
 
-/// What an opened file says of the rows that stand in it.
+fn is_done(outcome: UnlinkOutcome) -> bool {
+    outcome.standing() == Standing::Done
+}
+
+/// What the opened file knows about its rows.
 #[derive(Debug, PartialEq)]
 struct Known {
     done: usize,
     interrupted: BTreeSet<RowKey>,
-    rows: Vec<(bool, bool)>,
+    rows: Vec<(Option<Skipped>, bool)>,
 }
 
 impl Known {
@@ -195,11 +200,11 @@ impl Known {
         let (past, keyer) = (&results.past, &results.keyer);
         let of_row = |(fields, outcome): &([Vec<u8>; 4], UnlinkOutcome)| {
             let key = keyer.key_of(fields.each_ref().map(Vec::as_slice));
-            assert!(past.skips(key) || !outcome.is_done());
+            assert!(past.skips(key) == Some(Skipped::Done) || !is_done(*outcome));
             assert!(past.is_in_doubt(key) || *outcome != UnlinkOutcome::InDoubt);
             (past.skips(key), past.is_in_doubt(key))
         };
-        let done = rows.iter().filter(|(_, outcome)| outcome.is_done());
+        let done = rows.iter().filter(|(_, outcome)| is_done(*outcome));
         assert_eq!(past.done(), done.count());
         Self {
             done: past.done(),
@@ -209,7 +214,7 @@ impl Known {
     }
 }
 
-/// Fields and outcome of every line of an accepted file, as another reader finds them.
+/// Returns fields and outcome of every line of an accepted file, read without our own reader.
 fn rows_of(format: Format, file: &[u8]) -> Vec<([Vec<u8>; 4], UnlinkOutcome)> {
     let named = |name: &[u8]| UnlinkOutcome::named(name).expect("it was accepted");
     match format {
@@ -231,7 +236,7 @@ fn rows_of(format: Format, file: &[u8]) -> Vec<([Vec<u8>; 4], UnlinkOutcome)> {
             .split(|&b| b == b'\n')
             .filter(|line| !line.trim_ascii().is_empty())
             .map(|line| {
-                // Only the keys that tell: elsewhere there may be what cannot be kept.
+                // Values of other keys may be too large to parse.
                 let line: Line = serde_json::from_slice(line).expect("it was accepted");
                 let fields = [
                     line.identity_id,
@@ -257,14 +262,15 @@ struct Line {
     outcome: String,
 }
 
-fn any_cut_of_ours_goes_on(file: &File, data: &[u8]) {
+/// Checks that a run resumes after a cut at any byte of a file of our own, and after a kill with a call in flight.
+fn check_cut_file(file: &File, data: &[u8]) {
     let Some((&[cut, more], data)) = data.split_first_chunk() else {
         return;
     };
     let File { format, settings } = file;
     let entries = entries(data, settings.carry.len());
     let header = format.header(&settings.carry);
-    let written = |entries: &[Entry]| {
+    let written = |entries: &[Entry<UnlinkOutcome>]| {
         let mut lines = Vec::new();
         format.write(entries, "run-1", &settings.carry, &mut lines);
         lines
@@ -277,22 +283,22 @@ fn any_cut_of_ours_goes_on(file: &File, data: &[u8]) {
     }
     assert_eq!(ends.last(), Some(&whole.len()));
     let cut = usize::from(u16::from_be_bytes([cut, more])) % (whole.len() + 1);
-    // The lines that are whole; none if not even the header is.
+    // The number of whole lines; none if the header is not whole.
     let lines = ends.iter().rposition(|&end| end <= cut);
     let kept = lines.map_or(header.clone(), |lines| whole[..ends[lines]].to_vec());
     let (before, after) = entries.split_at(lines.unwrap_or(0));
 
-    file.forget_side();
-    file.put(&whole[..cut]);
-    let first = file.open().expect("a part of a results file is one");
+    file.remove_side();
+    file.write(&whole[..cut]);
+    let first = file.open().expect("the beginning of a results file is one");
     assert_eq!(file.bytes(), kept);
     assert_eq!(
         usize::try_from(first.cut).ok(),
         Some(lines.map_or(cut, |lines| cut - ends[lines]))
     );
-    tells(&first, before, settings.skip_failed, &[]);
+    check_known(&first, before, settings.skip_failed, &[]);
 
-    // The run goes on with the first row that is not recorded, and is killed.
+    // The run continues with the first row that is not recorded, and is killed while it is in flight.
     let next = after.first().map(|entry| &entry.link);
     if let Some(link) = next {
         let key = first.keyer.key(link);
@@ -303,18 +309,23 @@ fn any_cut_of_ours_goes_on(file: &File, data: &[u8]) {
     drop(first);
     let second = file.open().expect("nothing has changed");
     let marked = Vec::from_iter(next);
-    tells(&second, before, settings.skip_failed, &marked);
+    check_known(&second, before, settings.skip_failed, &marked);
     drop(second);
 
-    // It goes on again, to the end.
-    file.put(&[kept, written(after)].concat());
+    // The next run ends.
+    file.write(&[kept, written(after)].concat());
     let third = file.open().expect("it is whole");
     assert_eq!(third.cut, 0);
-    tells(&third, &entries, settings.skip_failed, &[]);
+    check_known(&third, &entries, settings.skip_failed, &[]);
 }
 
-/// `results` knows of `entries` what it must, and that the `marked` links were in flight.
-fn tells(results: &Results, entries: &[Entry], skip_failed: bool, marked: &[&Link]) {
+/// Checks what `results` knows about `entries`, and that the `marked` links were in flight.
+fn check_known(
+    results: &Results,
+    entries: &[Entry<UnlinkOutcome>],
+    skip_failed: bool,
+    marked: &[&Link],
+) {
     let (past, keyer): (_, &Keyer) = (&results.past, &results.keyer);
     let mut interrupted = BTreeSet::new();
     let links = entries.iter().map(|entry| &entry.link);
@@ -322,9 +333,13 @@ fn tells(results: &Results, entries: &[Entry], skip_failed: bool, marked: &[&Lin
         let key = keyer.key(link);
         let of_link = entries.iter().filter(|entry| entry.link == *link);
         let outcomes: Vec<_> = of_link.map(|entry| entry.outcome).collect();
-        let done = outcomes.iter().any(|outcome| outcome.is_done());
+        let done = outcomes.iter().any(|outcome| is_done(*outcome));
         let failed = skip_failed && outcomes.last() == Some(&UnlinkOutcome::Failed);
-        assert_eq!(past.skips(key), done || failed);
+        let skipped = done.then_some(Skipped::Done);
+        assert_eq!(
+            past.skips(key),
+            skipped.or(failed.then_some(Skipped::Failed))
+        );
         let marked = marked.contains(&link) && !done;
         if marked {
             interrupted.insert(key);
@@ -334,14 +349,14 @@ fn tells(results: &Results, entries: &[Entry], skip_failed: bool, marked: &[&Lin
             marked || outcomes.contains(&UnlinkOutcome::InDoubt)
         );
     }
-    let done = entries.iter().filter(|entry| entry.outcome.is_done());
+    let done = entries.iter().filter(|entry| is_done(entry.outcome));
     assert_eq!(past.done(), done.count());
     assert_eq!(past.interrupted().collect::<BTreeSet<_>>(), interrupted);
 }
 
-/// An entry from each of the first lines of `data`: its outcome, then its texts with tabs between them, in which `\n` is a line
-/// feed.
-fn entries(data: &[u8], carried: usize) -> Vec<Entry> {
+/// Returns an entry for each of the first lines of `data`: a byte for the outcome, then texts between tabs, with `\n` for line
+/// feeds.
+fn entries(data: &[u8], carried: usize) -> Vec<Entry<UnlinkOutcome>> {
     data.split(|&b| b == b'\n')
         .take(32)
         .filter_map(|line| {
@@ -356,7 +371,7 @@ fn entries(data: &[u8], carried: usize) -> Vec<Entry> {
             let message = texts.next();
             let ticket = texts.next().map_or(Carried::Absent, |ticket| {
                 match serde_json::value::RawValue::from_string(ticket) {
-                    // The reader hands on what stands in one line, and strings as text.
+                    // The reader returns strings as text, and other JSON in one line.
                     Ok(json) if !json.get().contains(['\n', '"']) => Carried::Json(json),
                     Ok(json) => Carried::Text(json.get().to_owned()),
                     Err(_) => Carried::Text(whole.clone()),

@@ -1,4 +1,4 @@
-//! What holds of the rows of any input, whatever its bytes and however they arrive.
+//! Checks the rows of an input, for any bytes and any size of chunks.
 
 use std::io::{self, Cursor};
 
@@ -7,21 +7,21 @@ use cognito_unlink::input::{
 };
 use cognito_unlink::row::{Field, Link, UnusualPolicy};
 
-/// A compressed file may hold more rows than there is time or memory for.
-pub(crate) const MOST_ROWS: usize = 5_000;
+/// Rows that are read of an input: a compressed file may hold more than there is time or memory for.
+pub(crate) const MAX_ROWS: usize = 5_000;
 
-/// One run of a target: four bytes choose the settings, the rest is the file.
+/// The input of a target: four bytes select the settings, and the rest is the file.
 pub(crate) struct Case<'a> {
     pub(crate) settings: ReadOptions,
     pub(crate) bytes: &'a [u8],
-    /// Whether the name says that the file is compressed.
+    /// The file's name ends in `.gz`.
     gzip: bool,
     chunk: usize,
 }
 
 impl<'a> Case<'a> {
-    /// All four bytes can be printed, so that a seed can be read: `.` for the format's own delimiter, `@` and the next
-    /// 63 characters for a set of options, one below `0` for the usual bound of a record, any for a size of chunks.
+    /// Reads the four bytes, which can all be printable so that seeds are legible: the delimiter, or `.` for the format's own; a
+    /// set of options from `@` on; the limit of a record, or a byte below `0` for the default; the size of chunks.
     pub(crate) fn of(data: &'a [u8]) -> Option<Self> {
         let (&[delimiter, options, bound, chunk], bytes) = data.split_first_chunk()?;
         let on = |bit: u8| options & (1 << bit) != 0;
@@ -63,7 +63,7 @@ impl<'a> Case<'a> {
         })
     }
 
-    /// The text from each of its lines on, as far as that can be told without the reader.
+    /// Returns the text from each line on; nothing for files that must be decompressed or transcoded.
     pub(crate) fn lines(&self) -> Option<Vec<&'a [u8]>> {
         const GZIP: &[u8] = b"\x1f\x8b";
         const ZSTD: &[u8] = b"\x28\xb5\x2f\xfd";
@@ -83,13 +83,13 @@ impl<'a> Case<'a> {
         Some(lines.collect())
     }
 
-    /// Reads the file and holds what comes of it against everything that must be so.
-    pub(crate) fn check(&self, format: input::Format, reasons: &Reasons) -> Vec<Found> {
+    /// Reads the file in chunks of several sizes, checks everything that is read, and returns it.
+    pub(crate) fn check(&self, format: input::Format, reasons: &Reasons) -> Vec<ReadResult> {
         let whole = self.read(format, usize::MAX);
-        self.judge(&whole, reasons);
+        self.check_reads(&whole, reasons);
         for chunk in [1, self.chunk] {
             let again = self.read(format, chunk);
-            // Of damaged data comes as much as the decompressor gives, and that depends on the chunks.
+            // How much the decompressor returns of damaged data depends on the chunks.
             let (least, most) = if whole.len() < again.len() {
                 (&whole, &again)
             } else {
@@ -97,17 +97,17 @@ impl<'a> Case<'a> {
             };
             if self.lines().is_none() && matches!(least.last(), Some(Err(_))) {
                 let rows = least.len() - 1;
-                let ends = most.len() == MOST_ROWS || matches!(most.last(), Some(Err(_)));
+                let ends = most.len() == MAX_ROWS || matches!(most.last(), Some(Err(_)));
                 assert!(ends, "in chunks of {chunk}");
-                same(&least[..rows], &most[..rows], chunk);
+                assert_same(&least[..rows], &most[..rows], chunk);
             } else {
-                same(&whole, &again, chunk);
+                assert_same(&whole, &again, chunk);
             }
         }
         whole
     }
 
-    fn read(&self, format: input::Format, chunk: usize) -> Vec<Found> {
+    fn read(&self, format: input::Format, chunk: usize) -> Vec<ReadResult> {
         let name = if self.gzip { "people.gz" } else { "people" };
         let settings = ReadOptions {
             format: Some(format),
@@ -118,20 +118,20 @@ impl<'a> Case<'a> {
             Ok(reader) => reader,
             Err(error) => return vec![Err(error)],
         };
-        let found: Vec<_> = reader.by_ref().take(MOST_ROWS).collect();
+        let reads: Vec<_> = reader.by_ref().take(MAX_ROWS).collect();
         let length = self.bytes.len() as u64;
         assert!(reader.bytes_consumed() <= length);
-        if found.len() < MOST_ROWS && !matches!(found.last(), Some(Err(_))) {
+        if reads.len() < MAX_ROWS && !matches!(reads.last(), Some(Err(_))) {
             assert_eq!(reader.bytes_consumed(), length, "something was not read");
             assert!(reader.next().is_none());
         }
-        found
+        reads
     }
 
-    fn judge(&self, found: &[Found], reasons: &Reasons) {
+    fn check_reads(&self, reads: &[ReadResult], reasons: &Reasons) {
         let mut before = 0;
-        for (nth, found) in found.iter().enumerate() {
-            let (position, link, carried) = match found {
+        for (nth, read) in reads.iter().enumerate() {
+            let (position, link, carried) = match read {
                 Ok(InputRow::Valid(row)) => (&row.position, &row.link, &row.carried),
                 Ok(InputRow::Invalid(row)) => (&row.position, &row.link, &row.carried),
                 Err(error) => {
@@ -144,8 +144,8 @@ impl<'a> Case<'a> {
             assert!(position.line >= before, "{position} after line {before}");
             before = position.line;
             assert_eq!(carried.len(), self.settings.carry.len());
-            // Of a row that is not whole, what could be seen may be its line end.
-            let most = if let Ok(InputRow::Invalid(row)) = found {
+            // The values of an invalid row may include its line end.
+            let most = if let Ok(InputRow::Invalid(row)) = read {
                 reasons.check(&row.error.message, &self.settings);
                 self.settings.max_record + 2
             } else {
@@ -163,7 +163,7 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// Whether `field` can have this value without the file's saying so.
+    /// Returns true if `field` has this value from the settings.
     pub(crate) fn fills(&self, field: Field, value: &str) -> bool {
         let fill = &self.settings.fill;
         let filled = match field {
@@ -174,8 +174,8 @@ impl<'a> Case<'a> {
         filled.as_deref() == Some(value)
     }
 
-    /// Whether each value of a row that may be called stands in the file, to the letter, for one of `values`.
-    pub(crate) fn stands_in(&self, link: &Link, values: &[&[u8]]) -> bool {
+    /// Returns true if `values` hold every value of the row, byte by byte, except for those from the settings.
+    pub(crate) fn holds(&self, link: &Link, values: &[&[u8]]) -> bool {
         Field::ALL.into_iter().all(|field| {
             let value = link.get(field);
             self.fills(field, value) || values.contains(&value.as_bytes())
@@ -183,9 +183,10 @@ impl<'a> Case<'a> {
     }
 }
 
-pub(crate) type Found = Result<Read, InputError>;
+/// An item of the reader.
+pub(crate) type ReadResult = Result<Read, InputError>;
 
-fn same(whole: &[Found], pieces: &[Found], chunk: usize) {
+fn assert_same(whole: &[ReadResult], pieces: &[ReadResult], chunk: usize) {
     assert_eq!(whole.len(), pieces.len(), "in chunks of {chunk}");
     for pair in whole.iter().zip(pieces) {
         let same = match pair {
@@ -197,7 +198,7 @@ fn same(whole: &[Found], pieces: &[Found], chunk: usize) {
     }
 }
 
-/// Gives at most `self.1` bytes at a time.
+/// Returns at most `self.1` bytes at a time.
 struct Chunks(Cursor<Vec<u8>>, usize);
 
 impl io::Read for Chunks {
@@ -207,14 +208,14 @@ impl io::Read for Chunks {
     }
 }
 
-/// All the reasons that there are for a row to be invalid, numbers aside: then none quotes a value.
+/// All reasons why a row can be invalid, without their numbers. As the list is complete, no reason quotes a value.
 pub(crate) struct Reasons {
     pub(crate) sentences: &'static [&'static str],
-    /// What follows the name of a field or of a carried column.
+    /// The rest of reasons that begin with the name of a field or of a carried column.
     pub(crate) of_fields: &'static [&'static str],
 }
 
-/// Those that are the same whatever the format.
+/// Reasons of every format that begin with a name.
 const OF_VALUES: &[&str] = &[
     " is missing or empty",
     " is longer than 55 characters",
@@ -225,6 +226,7 @@ const OF_VALUES: &[&str] = &[
     " is not the one that --identity-pool-id gives",
     " is not the one that --developer-provider-name gives",
 ];
+/// The other reasons of every format.
 const OF_ROWS: &[&str] = &["identity_id and identity_pool_id name different Regions"];
 
 impl Reasons {
@@ -247,7 +249,7 @@ impl Reasons {
     }
 }
 
-/// The reason without the Region that it names, which is misspelt and could be nothing else.
+/// Returns the reason without the Region in it, which must look like a misspelt one.
 fn without_region(reason: &str) -> String {
     const NAMES: &str = " names the Region ";
     let named = reason.split_once(NAMES).and_then(|(field, rest)| {
@@ -265,7 +267,7 @@ fn without_region(reason: &str) -> String {
     format!("{field}{NAMES};{rule}")
 }
 
-/// What stands between the numbers of a text.
+/// Returns the parts of a text between its numbers.
 fn numberless(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| c.is_ascii_digit())
         .filter(|piece| !piece.is_empty())

@@ -1,9 +1,9 @@
-// The AWS SDK for JavaScript uses the emulator as it would use Amazon Cognito.
+// Uses the emulator through the AWS SDK for JavaScript as that uses Amazon Cognito.
 //
 //     node tests/judges/clients.mjs PROGRAM
 //
-// PROGRAM is the cognito-unlink executable. The SDK is taken from the current directory's node_modules. A line for what
-// does not hold, and a last one that counts.
+// PROGRAM is the cognito-unlink executable. The SDK is taken from the current directory's node_modules. Prints a line for
+// each check that fails, and the numbers of checks at the end.
 
 import { spawn } from "node:child_process";
 import { createRequire } from "node:module";
@@ -21,12 +21,12 @@ const HOUR = 3_600_000;
 let passed = 0;
 let failed = 0;
 
-function holds(what, told, expected) {
-  if (isDeepStrictEqual(told, expected)) {
+function expect(what, actual, expected) {
+  if (isDeepStrictEqual(actual, expected)) {
     passed += 1;
   } else {
     failed += 1;
-    console.log(`javascript: ${what}: expected ${JSON.stringify(expected)}, but ${JSON.stringify(told)}`);
+    console.log(`javascript: ${what}: expected ${JSON.stringify(expected)}, got ${JSON.stringify(actual)}`);
   }
 }
 
@@ -45,32 +45,32 @@ function client(more = {}) {
   });
 }
 
-const usual = client();
+const ordinary = client();
 
-async function call(operation, parameters, through = usual) {
+async function call(operation, parameters, through = ordinary) {
   const { $metadata, ...answer } = await through.send(new sdk[`${operation}Command`](parameters));
-  holds(`${operation} has a request id`, /^[0-9a-f-]{36}$/.test($metadata.requestId), true);
+  expect(`${operation} has a request id`, /^[0-9a-f-]{36}$/.test($metadata.requestId), true);
   return answer;
 }
 
-async function refused(what, code, operation, parameters, through = usual) {
-  let told;
+async function refused(what, code, operation, parameters, through = ordinary) {
+  let actual;
   try {
-    told = await call(operation, parameters, through);
+    actual = await call(operation, parameters, through);
   } catch (error) {
-    told = error.name;
+    actual = error.name;
   }
-  holds(what, told, code);
+  expect(what, actual, code);
 }
 
 async function judge() {
-  const made = await call("CreateIdentityPool", {
+  const created = await call("CreateIdentityPool", {
     IdentityPoolName: "judged by a client",
     AllowUnauthenticatedIdentities: false,
     DeveloperProviderName: PROVIDER,
   });
-  const pool = made.IdentityPoolId;
-  holds("the pool is described as made", await call("DescribeIdentityPool", { IdentityPoolId: pool }), made);
+  const pool = created.IdentityPoolId;
+  expect("a pool is described as it was created", await call("DescribeIdentityPool", { IdentityPoolId: pool }), created);
 
   const link = async (user, identity) => {
     const parameters = { IdentityPoolId: pool, IdentityId: identity, Logins: { [PROVIDER]: user } };
@@ -79,11 +79,11 @@ async function judge() {
   const first = await link("user-1");
   const users = ["user-1", "user-2", "user-3", "user-4", "=Ünïcode 'quoted' \"user\""];
   for (const user of users.slice(1)) {
-    holds("a user is linked to the identity", await link(user, first), first);
+    expect("a user is linked to the identity", await link(user, first), first);
   }
   const other = await link("other");
   await refused(
-    "a user is of one identity",
+    "a user cannot be linked to a second identity",
     "DeveloperUserAlreadyRegisteredException",
     "GetOpenIdTokenForDeveloperIdentity",
     { IdentityPoolId: pool, IdentityId: first, Logins: { [PROVIDER]: "other" } },
@@ -93,21 +93,21 @@ async function judge() {
   const lengths = [];
   let NextToken;
   do {
-    const asked = { IdentityPoolId: pool, IdentityId: first, MaxResults: 2, NextToken };
-    const page = await call("LookupDeveloperIdentity", asked);
+    const parameters = { IdentityPoolId: pool, IdentityId: first, MaxResults: 2, NextToken };
+    const page = await call("LookupDeveloperIdentity", parameters);
     found.push(...page.DeveloperUserIdentifierList);
     lengths.push(page.DeveloperUserIdentifierList.length);
     NextToken = page.NextToken;
   } while (NextToken);
-  holds("pages are full but for the last", lengths, [2, 2, 1]);
-  holds("every user is on one page", found.sort(), users.sort());
+  expect("all pages but the last are full", lengths, [2, 2, 1]);
+  expect("every user is on one page", found.sort(), users.sort());
   const listed = await call("ListIdentities", { IdentityPoolId: pool, MaxResults: 60 });
-  holds("the identities are listed", listed.Identities.map((each) => each.IdentityId).sort(), [first, other].sort());
+  expect("the identities are listed", listed.Identities.map((each) => each.IdentityId).sort(), [first, other].sort());
   const described = await call("DescribeIdentity", { IdentityId: first });
-  holds("logins are told by provider", described.Logins, [PROVIDER]);
-  holds("dates are dates", [described.CreationDate, described.LastModifiedDate].every((date) => date instanceof Date), true);
+  expect("logins are listed by provider", described.Logins, [PROVIDER]);
+  expect("dates are returned as dates", [described.CreationDate, described.LastModifiedDate].every((date) => date instanceof Date), true);
 
-  const parted = (user, changed = {}) => ({
+  const linkOf = (user, changed = {}) => ({
     IdentityId: first,
     IdentityPoolId: pool,
     DeveloperProviderName: PROVIDER,
@@ -116,13 +116,13 @@ async function judge() {
   });
   const missing = "ResourceNotFoundException";
   const invalid = "InvalidParameterException";
-  holds("an unlink has nothing to say", await call("UnlinkDeveloperIdentity", parted("user-1")), {});
-  await refused("unlinked is unlinked", missing, "UnlinkDeveloperIdentity", parted("user-1"));
+  expect("an unlink returns an empty output", await call("UnlinkDeveloperIdentity", linkOf("user-1")), {});
+  await refused("a second unlink finds no link", missing, "UnlinkDeveloperIdentity", linkOf("user-1"));
   const pair = { IdentityPoolId: pool, DeveloperUserIdentifier: "user-1" };
-  await refused("the user is not found", missing, "LookupDeveloperIdentity", pair);
-  await refused("they are no pair", "ResourceConflictException", "LookupDeveloperIdentity", { ...pair, IdentityId: first });
-  await refused("another provider", invalid, "UnlinkDeveloperIdentity", parted("user-2", { DeveloperProviderName: "q" }));
-  await refused("a rule of the service model", invalid, "UnlinkDeveloperIdentity", parted("user-2", { IdentityId: "x" }));
+  await refused("an unlinked user is not found", missing, "LookupDeveloperIdentity", pair);
+  await refused("the user is not linked to the identity", "ResourceConflictException", "LookupDeveloperIdentity", { ...pair, IdentityId: first });
+  await refused("another provider than the pool's", invalid, "UnlinkDeveloperIdentity", linkOf("user-2", { DeveloperProviderName: "q" }));
+  await refused("a value that breaks the service model", invalid, "UnlinkDeveloperIdentity", linkOf("user-2", { IdentityId: "x" }));
 
   const merged = await call("MergeDeveloperIdentities", {
     SourceUserIdentifier: "other",
@@ -130,16 +130,16 @@ async function judge() {
     DeveloperProviderName: PROVIDER,
     IdentityPoolId: pool,
   });
-  holds("the destination is kept", merged, { IdentityId: first });
-  await refused("the source is gone", missing, "DescribeIdentity", { IdentityId: other });
+  expect("a merge keeps the destination's identity", merged, { IdentityId: first });
+  await refused("a merge deletes the source's identity", missing, "DescribeIdentity", { IdentityId: other });
   const foreign = "eu-west-1:00000000-0000-4000-8000-000000000000";
   const deleted = await call("DeleteIdentities", { IdentityIdsToDelete: [first, foreign] });
-  holds("what could not be deleted is told", deleted, {
+  expect("identities that cannot be deleted are returned", deleted, {
     UnprocessedIdentityIds: [{ IdentityId: foreign, ErrorCode: "AccessDenied" }],
   });
-  await refused("the identity is gone", missing, "DescribeIdentity", { IdentityId: first });
-  await refused("what is not served is unknown", "UnknownOperationException", "ListIdentityPools", { MaxResults: 1 });
-  await refused("unsigned as well", "UnknownOperationException", "GetId", { IdentityPoolId: pool });
+  await refused("a deleted identity is not found", missing, "DescribeIdentity", { IdentityId: first });
+  await refused("an operation that is not served is unknown", "UnknownOperationException", "ListIdentityPools", { MaxResults: 1 });
+  await refused("an unsigned operation that is not served is unknown", "UnknownOperationException", "GetId", { IdentityPoolId: pool });
 
   const describe = { IdentityPoolId: pool };
   const keys = (accessKeyId, secretAccessKey) => client({ credentials: { accessKeyId, secretAccessKey } });
@@ -149,8 +149,8 @@ async function judge() {
   for (const systemClockOffset of [-HOUR, HOUR]) {
     const skewed = client({ systemClockOffset });
     await refused("a clock that is an hour off", signature, "DescribeIdentityPool", describe, skewed);
-    // The SDK has learned the time from the refusal.
-    holds("the clock is set by the answer", await call("DescribeIdentityPool", describe, skewed), made);
+    // The SDK corrects its clock by the refusal.
+    expect("the corrected clock is accepted", await call("DescribeIdentityPool", describe, skewed), created);
   }
 }
 

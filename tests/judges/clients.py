@@ -1,8 +1,8 @@
-"""boto3 and the AWS CLI use the emulator as they would use Amazon Cognito.
+"""Uses the emulator through boto3 and the AWS CLI as these use Amazon Cognito.
 
     python tests/judges/clients.py PROGRAM
 
-PROGRAM is the cognito-unlink executable. A line for what does not hold, and a last one that counts.
+PROGRAM is the cognito-unlink executable. Prints a line for each check that fails, and the numbers of checks at the end.
 """
 
 import json
@@ -18,18 +18,18 @@ from botocore import xform_name
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from judge import ACCOUNT, KEY, REGION, SECRET, Emulator, Verdict, environment
+from judge import ACCOUNT, KEY, REGION, SECRET, Emulator, Tally, environment
 
 PROVIDER = "login.example.com"
 HOUR = timedelta(hours=1)
 
 
 class Refused(Exception):
-    """The service said no, with this code."""
+    """An error of the service; its text is the code."""
 
 
 class Boto:
-    """Calls by boto3."""
+    """Calls through boto3."""
 
     name = "boto3"
 
@@ -59,7 +59,7 @@ class Boto:
 
 
 class Aws:
-    """Calls by the AWS CLI, a process each."""
+    """Calls through the AWS CLI, in a process each."""
 
     name = "aws"
     SKEWED = (
@@ -86,41 +86,41 @@ class Aws:
 
 
 def judge(call):
-    """What one client sees, from a new pool to its last identity."""
-    verdict = Verdict(call.name)
-    holds = verdict.holds
+    """Checks one client, from the creation of a pool to the deletion of its last identity."""
+    tally = Tally(call.name)
+    expect = tally.expect
 
     def refused(what, code, operation, **parameters):
         try:
-            told = call(operation, **parameters)
+            actual = call(operation, **parameters)
         except Refused as error:
-            told = str(error)
-        holds(what, told, code)
+            actual = str(error)
+        expect(what, actual, code)
 
-    made = call(
+    created = call(
         "CreateIdentityPool",
         IdentityPoolName="judged by a client",
         AllowUnauthenticatedIdentities=False,
         DeveloperProviderName=PROVIDER,
     )
-    pool = made["IdentityPoolId"]
-    holds("the pool is in the client's Region", pool.split(":")[0], REGION)
-    holds("the pool is described as made", call("DescribeIdentityPool", IdentityPoolId=pool), made)
+    pool = created["IdentityPoolId"]
+    expect("the pool is in the client's Region", pool.split(":")[0], REGION)
+    expect("a pool is described as it was created", call("DescribeIdentityPool", IdentityPoolId=pool), created)
 
     def link(user, **identity):
         answer = call(
             "GetOpenIdTokenForDeveloperIdentity", IdentityPoolId=pool, Logins={PROVIDER: user}, **identity
         )
-        holds("there is a token", bool(answer["Token"]), True)
+        expect("there is a token", bool(answer["Token"]), True)
         return answer["IdentityId"]
 
     first = link("user-1")
     for user in ["user-2", "user-3", "user-4", "=Ünïcode 'quoted' \"user\""]:
-        holds("a user is linked to the identity", link(user, IdentityId=first), first)
+        expect("a user is linked to the identity", link(user, IdentityId=first), first)
     other = link("other")
-    holds("a user that is linked keeps its identity", link("other"), other)
+    expect("a user that is linked keeps its identity", link("other"), other)
     refused(
-        "a user is of one identity",
+        "a user cannot be linked to a second identity",
         "DeveloperUserAlreadyRegisteredException",
         "GetOpenIdTokenForDeveloperIdentity",
         IdentityPoolId=pool,
@@ -136,7 +136,7 @@ def judge(call):
         if "NextToken" not in page:
             break
         refused(
-            "a token leads through its own list",
+            "a token is valid for its own list only",
             "InvalidParameterException",
             "LookupDeveloperIdentity",
             IdentityPoolId=pool,
@@ -144,21 +144,21 @@ def judge(call):
             NextToken=page["NextToken"],
         )
         token = {"NextToken": page["NextToken"]}
-    holds("pages are full but for the last", lengths, [2, 2, 1])
-    holds(
+    expect("all pages but the last are full", lengths, [2, 2, 1])
+    expect(
         "every user is on one page",
         sorted(users),
         sorted(["user-1", "user-2", "user-3", "user-4", "=Ünïcode 'quoted' \"user\""]),
     )
     listed = call("ListIdentities", IdentityPoolId=pool, MaxResults=60)
-    holds("the identities are listed", {each["IdentityId"] for each in listed["Identities"]}, {first, other})
+    expect("the identities are listed", {each["IdentityId"] for each in listed["Identities"]}, {first, other})
     described = call("DescribeIdentity", IdentityId=first)
-    holds("logins are told by provider", described["Logins"], [PROVIDER])
-    holds("dates are there", {"CreationDate", "LastModifiedDate"} <= described.keys(), True)
+    expect("logins are listed by provider", described["Logins"], [PROVIDER])
+    expect("dates are returned", {"CreationDate", "LastModifiedDate"} <= described.keys(), True)
     found = call("LookupDeveloperIdentity", IdentityPoolId=pool, DeveloperUserIdentifier="user-1")
-    holds("a user is found", found["IdentityId"], first)
+    expect("a user is found", found["IdentityId"], first)
 
-    def parted(user, identity=first, **changed):
+    def link_of(user, identity=first, **changed):
         return {
             "IdentityId": identity,
             "IdentityPoolId": pool,
@@ -167,12 +167,12 @@ def judge(call):
             **changed,
         }
 
-    holds("an unlink has nothing to say", call("UnlinkDeveloperIdentity", **parted("user-1")), {})
+    expect("an unlink returns an empty output", call("UnlinkDeveloperIdentity", **link_of("user-1")), {})
     missing = "ResourceNotFoundException"
-    refused("unlinked is unlinked", missing, "UnlinkDeveloperIdentity", **parted("user-1"))
-    refused("the user is not found", missing, "LookupDeveloperIdentity", IdentityPoolId=pool, DeveloperUserIdentifier="user-1")
+    refused("a second unlink finds no link", missing, "UnlinkDeveloperIdentity", **link_of("user-1"))
+    refused("an unlinked user is not found", missing, "LookupDeveloperIdentity", IdentityPoolId=pool, DeveloperUserIdentifier="user-1")
     refused(
-        "they are no pair",
+        "the user is not linked to the identity",
         "ResourceConflictException",
         "LookupDeveloperIdentity",
         IdentityPoolId=pool,
@@ -180,11 +180,11 @@ def judge(call):
         DeveloperUserIdentifier="user-1",
     )
     elsewhere = f"{REGION}:ffffffff-0000-4000-8000-000000000000"
-    refused("no such pool", missing, "UnlinkDeveloperIdentity", **parted("user-2", IdentityPoolId=elsewhere))
-    refused("no such identity", missing, "UnlinkDeveloperIdentity", **parted("user-2", elsewhere))
+    refused("an unknown pool", missing, "UnlinkDeveloperIdentity", **link_of("user-2", IdentityPoolId=elsewhere))
+    refused("an unknown identity", missing, "UnlinkDeveloperIdentity", **link_of("user-2", elsewhere))
     invalid = "InvalidParameterException"
-    refused("another provider", invalid, "UnlinkDeveloperIdentity", **parted("user-2", DeveloperProviderName="other"))
-    refused("a rule of the service model", invalid, "UnlinkDeveloperIdentity", **parted("user-2", "no-id"))
+    refused("another provider than the pool's", invalid, "UnlinkDeveloperIdentity", **link_of("user-2", DeveloperProviderName="other"))
+    refused("a value that breaks the service model", invalid, "UnlinkDeveloperIdentity", **link_of("user-2", "no-id"))
 
     merged = call(
         "MergeDeveloperIdentities",
@@ -193,42 +193,42 @@ def judge(call):
         DeveloperProviderName=PROVIDER,
         IdentityPoolId=pool,
     )
-    holds("the destination is kept", merged, {"IdentityId": first})
-    refused("the source is gone", missing, "DescribeIdentity", IdentityId=other)
+    expect("a merge keeps the destination's identity", merged, {"IdentityId": first})
+    refused("a merge deletes the source's identity", missing, "DescribeIdentity", IdentityId=other)
     found = call("LookupDeveloperIdentity", IdentityPoolId=pool, DeveloperUserIdentifier="other")
-    holds("its user has moved", found["IdentityId"], first)
+    expect("a merge moves the source's user", found["IdentityId"], first)
 
     foreign = "eu-west-1:00000000-0000-4000-8000-000000000000"
     deleted = call("DeleteIdentities", IdentityIdsToDelete=[first, foreign])
-    holds(
-        "what could not be deleted is told",
+    expect(
+        "identities that cannot be deleted are returned",
         deleted,
         {"UnprocessedIdentityIds": [{"IdentityId": foreign, "ErrorCode": "AccessDenied"}]},
     )
-    refused("the identity is gone", missing, "DescribeIdentity", IdentityId=first)
-    refused("what is not served is unknown", "UnknownOperationException", "ListIdentityPools", MaxResults=1)
-    refused("unsigned as well", "UnknownOperationException", "GetId", IdentityPoolId=pool)
+    refused("a deleted identity is not found", missing, "DescribeIdentity", IdentityId=first)
+    refused("an operation that is not served is unknown", "UnknownOperationException", "ListIdentityPools", MaxResults=1)
+    refused("an unsigned operation that is not served is unknown", "UnknownOperationException", "GetId", IdentityPoolId=pool)
 
-    told = call("GetCallerIdentity", service="sts")
-    holds("the account is told", told["Account"], ACCOUNT)
+    caller = call("GetCallerIdentity", service="sts")
+    expect("the account is returned", caller["Account"], ACCOUNT)
     describe = {"operation": "DescribeIdentityPool", "IdentityPoolId": pool}
     signature = "InvalidSignatureException"
     refused("a wrong secret", signature, **describe, secret="wrong")
     refused("an unknown key", "UnrecognizedClientException", **describe, key="AKIDOTHER")
-    refused("a clock that is late", signature, **describe, skew=-HOUR)
-    refused("a clock that is early", signature, **describe, skew=HOUR)
-    holds("four minutes are borne", call(**describe, skew=-HOUR / 15)["IdentityPoolId"], pool)
-    refused("STS verifies too", "SignatureDoesNotMatch", "GetCallerIdentity", service="sts", secret="wrong")
-    return verdict
+    refused("a clock that is an hour late", signature, **describe, skew=-HOUR)
+    refused("a clock that is an hour early", signature, **describe, skew=HOUR)
+    expect("a clock that is four minutes late is accepted", call(**describe, skew=-HOUR / 15)["IdentityPoolId"], pool)
+    refused("STS verifies signatures too", "SignatureDoesNotMatch", "GetCallerIdentity", service="sts", secret="wrong")
+    return tally
 
 
 def main():
-    total = Verdict("clients")
+    total = Tally("clients")
     with Emulator(sys.argv[1]) as emulator:
         for client in [Boto, Aws]:
-            verdict = judge(client(emulator.url))
-            total.passed += verdict.passed
-            total.failed += verdict.failed
+            tally = judge(client(emulator.url))
+            total.passed += tally.passed
+            total.failed += tally.failed
     total.end()
 
 

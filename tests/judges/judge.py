@@ -1,4 +1,4 @@
-"""What the judges in Python share: an emulator to judge, and a count of what held."""
+"""Shared by the judges in Python: starts an emulator, and counts checks."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ ACCOUNT = "210987654321"
 
 
 class Emulator:
-    """An emulator as a process of its own, until the block ends. It verifies signatures."""
+    """Runs an emulator that verifies signatures, until the block ends."""
 
     def __init__(self, program, *options):
         self.command = [program, "emulator", "--access-key", f"{KEY}:{SECRET}", "--account", ACCOUNT, *options]
@@ -27,19 +27,19 @@ class Emulator:
         self.process.wait()
 
 
-class Verdict:
-    """Counts what held, and tells what did not."""
+class Tally:
+    """Counts checks, and prints those that fail."""
 
     def __init__(self, judge):
         self.judge, self.passed, self.failed = judge, 0, 0
 
-    def holds(self, what, told, expected):
-        if told == expected:
+    def expect(self, what, actual, expected):
+        if actual == expected:
             self.passed += 1
         else:
             self.failed += 1
-            print(f"{self.judge}: {what}: expected {expected!r}, but {told!r}")
-        return told == expected
+            print(f"{self.judge}: {what}: expected {expected!r}, got {actual!r}")
+        return actual == expected
 
     def end(self):
         print(f"{self.passed} passed, {self.failed} failed")
@@ -47,10 +47,10 @@ class Verdict:
 
 
 def environment(key=KEY, secret=SECRET):
-    """Nothing of the machine's AWS settings."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    """Returns the environment with AWS settings of our own instead of the machine's."""
+    others = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     return {
-        **kept,
+        **others,
         "AWS_ACCESS_KEY_ID": key,
         "AWS_SECRET_ACCESS_KEY": secret,
         "AWS_DEFAULT_REGION": REGION,

@@ -1,4 +1,4 @@
-//! The AWS SDK for Rust uses the emulator as it would use Amazon Cognito.
+//! Uses the emulator through the AWS SDK for Rust as that uses Amazon Cognito.
 
 use aws_sdk_cognitoidentity::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_cognitoidentity::error::{ProvideErrorMetadata, SdkError};
@@ -27,7 +27,7 @@ fn client(emulator: &Emulator, key: &str, secret: &str) -> Client {
     Client::from_conf(config.build())
 }
 
-/// What the SDK has taken the answer for; it has a request id too.
+/// Returns the error that the SDK takes the reply for, which must have a request id.
 #[track_caller]
 fn refusal<O: std::fmt::Debug, E>(result: Result<O, SdkError<E>>) -> Error
 where
@@ -65,7 +65,7 @@ async fn new_pool(client: &Client) -> String {
 }
 
 #[tokio::test]
-async fn link_look_up_page_describe() {
+async fn links_are_made_looked_up_paged_and_described() {
     let emulator = emulator();
     let client = client(&emulator, "AKIDJUDGE", "judge/secret+key");
     let pool = new_pool(&client).await;
@@ -122,7 +122,7 @@ async fn link_look_up_page_describe() {
 }
 
 #[tokio::test]
-async fn unlink_merge_delete() {
+async fn identities_are_unlinked_merged_and_deleted() {
     let emulator = emulator();
     let client = client(&emulator, "AKIDJUDGE", "judge/secret+key");
     let pool = new_pool(&client).await;
@@ -193,7 +193,7 @@ async fn unlink_merge_delete() {
 }
 
 #[tokio::test]
-async fn what_is_not_served_or_not_signed_well_is_refused() {
+async fn wrong_signatures_and_operations_that_are_not_served_are_refused() {
     let emulator = emulator();
     let pool = "us-east-1:00000000-0000-4000-8000-0000000000aa";
     for (key, secret, expected) in [

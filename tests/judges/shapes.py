@@ -1,8 +1,8 @@
-"""Holds whatever the emulator answers against botocore's service model and response parser.
+"""Checks the emulator's replies against botocore's service model and response parser.
 
     python tests/judges/shapes.py PROGRAM
 
-PROGRAM is the cognito-unlink executable. A line for what does not hold, and a last one that counts.
+PROGRAM is the cognito-unlink executable. Prints a line for each check that fails, and the numbers of checks at the end.
 """
 
 import http.client
@@ -18,7 +18,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest, HeadersDict
 from botocore.credentials import Credentials
 
-from judge import KEY, REGION, SECRET, Emulator, Verdict
+from judge import KEY, REGION, SECRET, Emulator, Tally
 
 MODEL = botocore.session.get_session().get_service_model("cognito-identity")
 SERVED = [
@@ -32,7 +32,7 @@ SERVED = [
     "MergeDeveloperIdentities",
     "UnlinkDeveloperIdentity",
 ]
-# Errors of every operation of every service: they are in no model.
+# Errors that every operation of every service may return, and no model lists.
 COMMON = {
     "AccessDeniedException",
     "ExpiredTokenException",
@@ -47,8 +47,8 @@ POOL = f"{REGION}:00000000-0000-4000-8000-0000000000aa"
 IDENTITY = f"{REGION}:00000000-0000-4000-8000-000000000001"
 PROVIDER = "login.example.com"
 
-# What each operation is asked with when nothing is to be wrong.
-GOOD = {
+# Valid parameters of each operation.
+VALID = {
     "CreateIdentityPool": {
         "IdentityPoolName": "judged, by +its= shapes @.-",
         "AllowUnauthenticatedIdentities": True,
@@ -100,36 +100,36 @@ TYPES = {
 }
 
 
-def ask(emulator, operation, body, signed=True):
-    """Sends a body as it is; gives status, headers and body."""
+def send(emulator, operation, body, signed=True):
+    """Sends a body as it is. Returns the reply's status, headers and body."""
     headers = {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": f"AWSCognitoIdentityService.{operation}"}
     request = AWSRequest("POST", emulator.url + "/", data=body, headers=headers)
     if signed:
         SigV4Auth(Credentials(KEY, SECRET), "cognito-identity", REGION).add_auth(request)
     connection = http.client.HTTPConnection(urlparse(emulator.url).netloc, timeout=30)
     connection.request("POST", "/", body, dict(request.headers.items()))
-    answer = connection.getresponse()
-    told = answer.status, HeadersDict(answer.getheaders()), answer.read()
+    response = connection.getresponse()
+    reply = response.status, HeadersDict(response.getheaders()), response.read()
     connection.close()
-    return told
+    return reply
 
 
-def misfits(shape, value, at=""):
-    """Where the value is not of the shape."""
+def mismatches(shape, value, at=""):
+    """Returns where the value differs from the shape."""
     if not TYPES[shape.type_name](value):
-        return [f"{at} is no {shape.type_name}: {value!r}"]
+        return [f"{at} is not a {shape.type_name}: {value!r}"]
     wrong = []
     if shape.type_name == "structure":
         wrong += [f"{at}.{name} is not modelled" for name in value.keys() - shape.members.keys()]
         wrong += [f"{at}.{name} is required" for name in set(shape.required_members) - value.keys()]
         for name in value.keys() & shape.members.keys():
-            wrong += misfits(shape.members[name], value[name], f"{at}.{name}")
+            wrong += mismatches(shape.members[name], value[name], f"{at}.{name}")
     elif shape.type_name == "list":
         for nth, item in enumerate(value):
-            wrong += misfits(shape.member, item, f"{at}[{nth}]")
+            wrong += mismatches(shape.member, item, f"{at}[{nth}]")
     elif shape.type_name == "map":
         for key, item in value.items():
-            wrong += misfits(shape.key, key, f"{at} key") + misfits(shape.value, item, f"{at}[{key!r}]")
+            wrong += mismatches(shape.key, key, f"{at} key") + mismatches(shape.value, item, f"{at}[{key!r}]")
     elif shape.type_name == "string":
         rules = shape.metadata
         if not rules.get("min", 0) <= len(value) <= rules.get("max", len(value)):
@@ -137,43 +137,43 @@ def misfits(shape, value, at=""):
         if "pattern" in rules and not re.fullmatch(rules["pattern"], value, re.ASCII):
             wrong.append(f"{at} does not match {rules['pattern']}: {value!r}")
         if getattr(shape, "enum", None) and value not in shape.enum:
-            wrong.append(f"{at} is none of {shape.enum}: {value!r}")
+            wrong.append(f"{at} is not one of {shape.enum}: {value!r}")
     return wrong
 
 
-def code_of(verdict, what, operation, told):
-    """Judges an answer, success or error; gives the error's code, or nothing."""
-    status, headers, body = told
+def code_of(tally, what, operation, reply):
+    """Checks a reply. Returns the code of an error, or None for a success."""
+    status, headers, body = reply
     request_id = headers.get("x-amzn-RequestId", "")
-    verdict.holds(f"{what}: request id", bool(re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", request_id)), True)
-    verdict.holds(f"{what}: content type", headers.get("content-type"), "application/x-amz-json-1.1")
+    tally.expect(f"{what}: request id", bool(re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", request_id)), True)
+    tally.expect(f"{what}: content type", headers.get("content-type"), "application/x-amz-json-1.1")
     shape = MODEL.operation_model(operation).output_shape if operation in SERVED else None
     received = {"status_code": status, "headers": headers, "body": body}
     parsed = parsers.create_parser("json").parse(received, shape)
-    verdict.holds(f"{what}: parsed request id", parsed["ResponseMetadata"].get("RequestId"), request_id)
+    tally.expect(f"{what}: parsed request id", parsed["ResponseMetadata"].get("RequestId"), request_id)
     if status == 200:
         if shape is None:
-            verdict.holds(f"{what}: no output, no body", body, b"")
+            tally.expect(f"{what}: no output, no body", body, b"")
         else:
-            verdict.holds(f"{what}: shape", misfits(shape, json.loads(body)), [])
+            tally.expect(f"{what}: shape", mismatches(shape, json.loads(body)), [])
             dates = {name: member for name, member in shape.members.items() if member.type_name == "timestamp"}
-            verdict.holds(f"{what}: dates", all(isinstance(parsed[name], datetime) for name in dates), True)
+            tally.expect(f"{what}: dates", all(isinstance(parsed[name], datetime) for name in dates), True)
         return None
     error = json.loads(body)
     code = error["__type"]
-    verdict.holds(f"{what}: header", headers.get("x-amzn-ErrorType"), f"{code}:")
-    verdict.holds(f"{what}: parsed code", parsed["Error"]["Code"], code)
-    verdict.holds(f"{what}: parsed message", parsed["Error"]["Message"], error.get("message", ""))
-    verdict.holds(f"{what}: members", error.keys() <= {"__type", "message"}, True)
+    tally.expect(f"{what}: header", headers.get("x-amzn-ErrorType"), f"{code}:")
+    tally.expect(f"{what}: parsed code", parsed["Error"]["Code"], code)
+    tally.expect(f"{what}: parsed message", parsed["Error"]["Message"], error.get("message", ""))
+    tally.expect(f"{what}: members", error.keys() <= {"__type", "message"}, True)
     if operation in SERVED:
         modelled = {shape.name for shape in MODEL.operation_model(operation).error_shapes}
-        verdict.holds(f"{what}: {code} is modelled", code in modelled | COMMON, True)
-    verdict.holds(f"{what}: status", status, 500 if code == "InternalErrorException" else 400)
+        tally.expect(f"{what}: {code} is modelled", code in modelled | COMMON, True)
+    tally.expect(f"{what}: status", status, 500 if code == "InternalErrorException" else 400)
     return code
 
 
 def changed(parameters, path, value):
-    """The parameters with another value at the path."""
+    """Returns the parameters with another value at the path."""
     if not path:
         return value
     copy = list(parameters) if isinstance(parameters, list) else dict(parameters)
@@ -182,16 +182,16 @@ def changed(parameters, path, value):
 
 
 def text(shape, length):
-    """A text of this length that the shape's pattern takes."""
+    """Returns a text of this length that matches the shape's pattern."""
     pattern = shape.metadata.get("pattern", "")
     return "r:" + "0" * (length - 2) if ":[0-9a-f-]" in pattern and length > 2 else "0" * length
 
 
 def variations(shape, value, path=()):
-    """Paths to values, what to put there, and what is then to be said: nothing, a constraint, or that it is no such type."""
-    no_type = {"string": 1, "boolean": "true", "integer": "1", "long": "1", "list": {}, "map": [], "structure": []}
+    """Yields paths, a value for each, and the error expected with it: None, a constraint, or SerializationException."""
+    other_type = {"string": 1, "boolean": "true", "integer": "1", "long": "1", "list": {}, "map": [], "structure": []}
     if path:
-        yield path, no_type[shape.type_name], "SerializationException"
+        yield path, other_type[shape.type_name], "SerializationException"
     rules = shape.metadata
     most, least = rules.get("max"), rules.get("min")
     if shape.type_name == "structure":
@@ -231,96 +231,96 @@ def variations(shape, value, path=()):
         yield path, least - 1, f"Member must have value greater than or equal to {least}"
 
 
-def judge_parameters(verdict, emulator):
-    """Every rule of the service model, at its edges."""
+def judge_parameters(tally, emulator):
+    """Checks every rule of the service model at its limits."""
     for operation in SERVED:
         shape = MODEL.operation_model(operation).input_shape
-        good = GOOD[operation]
-        verdict.holds(f"{operation}: all of its parameters are tried", shape.members.keys() - good.keys() <= {
+        valid = VALID[operation]
+        tally.expect(f"{operation}: all parameters are tried", shape.members.keys() - valid.keys() <= {
             "NextToken", "DeveloperUserIdentifier",
         }, True)
-        for path, value, expected in variations(shape, good):
-            told = ask(emulator, operation, json.dumps(changed(good, path, value)))
+        for path, value, expected in variations(shape, valid):
+            reply = send(emulator, operation, json.dumps(changed(valid, path, value)))
             what = f"{operation} with {'.'.join(map(str, path))} = {value!r:.60}"
-            code = code_of(verdict, what, operation, told)
-            message = json.loads(told[2] or b"{}").get("message", "")
+            code = code_of(tally, what, operation, reply)
+            message = json.loads(reply[2] or b"{}").get("message", "")
             if expected is None:
-                verdict.holds(f"{what}: within its rule", "validation error" in message or code == "SerializationException", False)
+                tally.expect(f"{what}: valid", "validation error" in message or code == "SerializationException", False)
             elif expected == "SerializationException":
-                verdict.holds(f"{what}: another type", code, expected)
+                tally.expect(f"{what}: wrong type", code, expected)
             else:
-                verdict.holds(f"{what}: code", code, "InvalidParameterException")
-                verdict.holds(f"{what}: {expected} in {message!r:.200}", expected in message, True)
+                tally.expect(f"{what}: code", code, "InvalidParameterException")
+                tally.expect(f"{what}: {expected} in {message!r:.200}", expected in message, True)
 
 
-def judge_answers(verdict, program):
-    """A success of every operation, and every error that it may give."""
+def judge_replies(tally, program):
+    """Checks a success of every operation, and every error that it may return."""
 
-    def tell(emulator, operation, parameters, expected, what=""):
-        told = ask(emulator, operation, json.dumps(parameters))
-        code = code_of(verdict, f"{operation} {what}", operation, told)
-        verdict.holds(f"{operation} {what}: outcome", code, expected)
-        return json.loads(told[2] or b"{}")
+    def check(emulator, operation, parameters, expected, what=""):
+        reply = send(emulator, operation, json.dumps(parameters))
+        code = code_of(tally, f"{operation} {what}", operation, reply)
+        tally.expect(f"{operation} {what}: outcome", code, expected)
+        return json.loads(reply[2] or b"{}")
 
-    good = GOOD
+    valid = VALID
     missing, conflict, invalid = "ResourceNotFoundException", "ResourceConflictException", "InvalidParameterException"
     with Emulator(program) as emulator:
         for user in ["user", "second", "third"]:
-            token = {**good["GetOpenIdTokenForDeveloperIdentity"], "Logins": {PROVIDER: user}}
-            tell(emulator, "GetOpenIdTokenForDeveloperIdentity", token, None)
+            token = {**valid["GetOpenIdTokenForDeveloperIdentity"], "Logins": {PROVIDER: user}}
+            check(emulator, "GetOpenIdTokenForDeveloperIdentity", token, None)
         alone = {"IdentityPoolId": POOL, "Logins": {PROVIDER: "merged"}}
-        fresh = tell(emulator, "GetOpenIdTokenForDeveloperIdentity", alone, None, "without an identity")["IdentityId"]
+        fresh = check(emulator, "GetOpenIdTokenForDeveloperIdentity", alone, None, "without an identity")["IdentityId"]
         for operation in ["ListIdentities", "LookupDeveloperIdentity"]:
-            page = tell(emulator, operation, good[operation], None, "first page")
-            verdict.holds(f"{operation}: there is more", "NextToken" in page, True)
-            more = {**good[operation], "NextToken": page["NextToken"]}
-            tell(emulator, operation, more, None, "next page")
-            tell(emulator, operation, {**more, "NextToken": page["NextToken"][:-2]}, invalid, "with half a token")
+            page = check(emulator, operation, valid[operation], None, "first page")
+            tally.expect(f"{operation}: there is more", "NextToken" in page, True)
+            more = {**valid[operation], "NextToken": page["NextToken"]}
+            check(emulator, operation, more, None, "next page")
+            check(emulator, operation, {**more, "NextToken": page["NextToken"][:-2]}, invalid, "with half a token")
         registered = {**alone, "IdentityId": IDENTITY}
-        tell(emulator, "GetOpenIdTokenForDeveloperIdentity", registered, "DeveloperUserAlreadyRegisteredException")
+        check(emulator, "GetOpenIdTokenForDeveloperIdentity", registered, "DeveloperUserAlreadyRegisteredException")
         pair = {"IdentityPoolId": POOL, "IdentityId": IDENTITY, "DeveloperUserIdentifier": "merged"}
-        tell(emulator, "LookupDeveloperIdentity", pair, conflict)
-        tell(emulator, "LookupDeveloperIdentity", {"IdentityPoolId": POOL}, invalid, "of nothing")
-        tell(emulator, "MergeDeveloperIdentities", good["MergeDeveloperIdentities"], None)
-        tell(emulator, "MergeDeveloperIdentities", good["MergeDeveloperIdentities"], invalid, "again")
-        tell(emulator, "DescribeIdentity", {"IdentityId": fresh}, missing, "of what was merged")
-        linked = {**good["UnlinkDeveloperIdentity"], "DeveloperUserIdentifier": "user"}
-        tell(emulator, "UnlinkDeveloperIdentity", linked, None)
-        tell(emulator, "UnlinkDeveloperIdentity", linked, missing, "again")
-        tell(emulator, "UnlinkDeveloperIdentity", {**linked, "DeveloperProviderName": "q"}, invalid, "of another provider")
-        tell(emulator, "MergeDeveloperIdentities", good["MergeDeveloperIdentities"], missing, "of nobody")
+        check(emulator, "LookupDeveloperIdentity", pair, conflict)
+        check(emulator, "LookupDeveloperIdentity", {"IdentityPoolId": POOL}, invalid, "without identity and user")
+        check(emulator, "MergeDeveloperIdentities", valid["MergeDeveloperIdentities"], None)
+        check(emulator, "MergeDeveloperIdentities", valid["MergeDeveloperIdentities"], invalid, "again")
+        check(emulator, "DescribeIdentity", {"IdentityId": fresh}, missing, "of a merged identity")
+        linked = {**valid["UnlinkDeveloperIdentity"], "DeveloperUserIdentifier": "user"}
+        check(emulator, "UnlinkDeveloperIdentity", linked, None)
+        check(emulator, "UnlinkDeveloperIdentity", linked, missing, "again")
+        check(emulator, "UnlinkDeveloperIdentity", {**linked, "DeveloperProviderName": "q"}, invalid, "of another provider")
+        check(emulator, "MergeDeveloperIdentities", valid["MergeDeveloperIdentities"], missing, "of an unknown user")
         for operation in ["CreateIdentityPool", "DeleteIdentities", "DescribeIdentity", "DescribeIdentityPool"]:
-            tell(emulator, operation, good[operation], None)
-        deleted = tell(emulator, "DeleteIdentities", {"IdentityIdsToDelete": [IDENTITY]}, None)
-        verdict.holds("all is deleted", deleted, {"UnprocessedIdentityIds": []})
-        tell(emulator, "LookupDeveloperIdentity", good["LookupDeveloperIdentity"], missing, "of what was deleted")
-        tell(emulator, "GetOpenIdTokenForDeveloperIdentity", good["GetOpenIdTokenForDeveloperIdentity"], missing, "to what was deleted")
+            check(emulator, operation, valid[operation], None)
+        deleted = check(emulator, "DeleteIdentities", {"IdentityIdsToDelete": [IDENTITY]}, None)
+        tally.expect("every identity is deleted", deleted, {"UnprocessedIdentityIds": []})
+        check(emulator, "LookupDeveloperIdentity", valid["LookupDeveloperIdentity"], missing, "of a deleted identity")
+        check(emulator, "GetOpenIdTokenForDeveloperIdentity", valid["GetOpenIdTokenForDeveloperIdentity"], missing, "to a deleted identity")
 
-        for operation in ["ListIdentityPools", "GetId", "NoSuchThing", ""]:
+        for operation in ["ListIdentityPools", "GetId", "NoSuchOperation", ""]:
             for signed in [True, False]:
-                told = ask(emulator, operation, "{}", signed)
-                code = code_of(verdict, f"{operation!r}", operation, told)
-                verdict.holds(f"{operation!r} is unknown", code, "UnknownOperationException")
+                reply = send(emulator, operation, "{}", signed)
+                code = code_of(tally, f"{operation!r}", operation, reply)
+                tally.expect(f"{operation!r} is unknown", code, "UnknownOperationException")
         for operation in SERVED:
-            told = ask(emulator, operation, json.dumps(good[operation]), signed=False)
-            code = code_of(verdict, f"{operation} unsigned", operation, told)
-            verdict.holds(f"{operation} unsigned", code, "MissingAuthenticationTokenException")
+            reply = send(emulator, operation, json.dumps(valid[operation]), signed=False)
+            code = code_of(tally, f"{operation} unsigned", operation, reply)
+            tally.expect(f"{operation} unsigned", code, "MissingAuthenticationTokenException")
             for body in ["{", "[]", "1", '{"IdentityPoolId":}', "\u00ff"]:
-                told = ask(emulator, operation, body.encode("latin-1"))
-                code = code_of(verdict, f"{operation} of {body!r}", operation, told)
-                verdict.holds(f"{operation} of {body!r}", code, "SerializationException")
+                reply = send(emulator, operation, body.encode("latin-1"))
+                code = code_of(tally, f"{operation} of {body!r}", operation, reply)
+                tally.expect(f"{operation} of {body!r}", code, "SerializationException")
         name = {"IdentityPoolName": "n", "AllowUnauthenticatedIdentities": False}
-        codes = [json.loads(ask(emulator, "CreateIdentityPool", json.dumps(name))[2]).get("__type") for _ in range(1000)]
-        verdict.holds("an account has a thousand pools", (codes[:990], codes[-1]), ([None] * 990, "LimitExceededException"))
-        tell(emulator, "CreateIdentityPool", name, "LimitExceededException")
+        codes = [json.loads(send(emulator, "CreateIdentityPool", json.dumps(name))[2]).get("__type") for _ in range(1000)]
+        tally.expect("an account has a thousand pools", (codes[:990], codes[-1]), ([None] * 990, "LimitExceededException"))
+        check(emulator, "CreateIdentityPool", name, "LimitExceededException")
 
     with Emulator(program, "--quota", "0.001", "--burst", "1") as emulator:
         for operation in SERVED:
-            ask(emulator, operation, json.dumps(good[operation]))
-            tell(emulator, operation, good[operation], "TooManyRequestsException", "above the quota")
+            send(emulator, operation, json.dumps(valid[operation]))
+            check(emulator, operation, valid[operation], "TooManyRequestsException", "above the quota")
     with Emulator(program, "--when-not-linked", "not-authorized") as emulator:
-        tell(emulator, "UnlinkDeveloperIdentity", linked, None)
-        tell(emulator, "UnlinkDeveloperIdentity", linked, "NotAuthorizedException", "again")
+        check(emulator, "UnlinkDeveloperIdentity", linked, None)
+        check(emulator, "UnlinkDeveloperIdentity", linked, "NotAuthorizedException", "again")
     for kind, code in [
         ("internal-error", "InternalErrorException"),
         ("access-denied", "AccessDeniedException"),
@@ -329,15 +329,15 @@ def judge_answers(verdict, program):
         ("throttle", "TooManyRequestsException"),
     ]:
         with Emulator(program, "--fault", f"{kind}=100%") as emulator:
-            tell(emulator, "UnlinkDeveloperIdentity", linked, code, f"with {kind}")
+            check(emulator, "UnlinkDeveloperIdentity", linked, code, f"with {kind}")
 
 
 def main():
-    program, verdict = sys.argv[1], Verdict("shapes")
+    program, tally = sys.argv[1], Tally("shapes")
     with Emulator(program) as emulator:
-        judge_parameters(verdict, emulator)
-    judge_answers(verdict, program)
-    verdict.end()
+        judge_parameters(tally, emulator)
+    judge_replies(tally, program)
+    tally.end()
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Holds the AWS CLI to tests/single_call.toml: that the table says what the AWS CLI of this interpreter's environment does.
+"""Checks that the AWS CLI in this interpreter's environment behaves as tests/single_call.toml says.
 
     python tests/judges/single_call.py [PROGRAM]
 
-Names every case that it does otherwise, and ends with `N passed, N failed` and exit code 1 if any did. With PROGRAM, the path of
-cognito-unlink, that program is held to the table as well, as `cargo test` does. Needs Python 3.11 and the package awscli.
+Prints every case that differs, and ends with `N passed, N failed`, and exit code 1 if any case failed. Checks PROGRAM, the path
+of cognito-unlink, against the table as well, as `cargo test` does. Needs Python 3.11 and the package awscli.
 """
 
 import http.server
@@ -30,18 +30,18 @@ OPTIONS = {
     "DeveloperUserIdentifier": "--developer-user-identifier",
 }
 TARGET = "AWSCognitoIdentityService.UnlinkDeveloperIdentity"
-# Longer is stuck: retries take half a minute at most.
+# Seconds until a process is taken for stuck. Retries take half a minute at most.
 PATIENCE = 120
 
 
 class Service(http.server.ThreadingHTTPServer):
-    """Answers as a case says, and keeps what it was asked."""
+    """Replies as a case says, and keeps the requests."""
 
     daemon_threads = True
 
     def __init__(self, case):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.answers = case.get("answers", [{"status": 200}])
+        self.replies = case.get("answers", [{"status": 200}])
         self.requests = []
         self.lock = threading.Lock()
         self.over = threading.Event()
@@ -61,32 +61,31 @@ class Service(http.server.ThreadingHTTPServer):
         super().finish_request(request, client_address)
 
     def handle_error(self, request, client_address):
-        # Whoever hangs up or trusts nobody is heard of from the program.
-        pass
+        """Prints nothing: a client that hangs up or does not trust the certificate is expected."""
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
-    def answer(self):
+    def reply(self):
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
         service = self.server
         with service.lock:
-            at = min(len(service.requests), len(service.answers) - 1)
+            at = min(len(service.requests), len(service.replies) - 1)
             service.requests.append((self.command, self.path, headers, body))
-        answer = service.answers[at]
+        reply = service.replies[at]
         self.close_connection = True
-        if answer.get("hang"):
+        if reply.get("hang"):
             service.over.wait()
             return
-        if answer.get("close"):
+        if reply.get("close"):
             return
-        text = answer.get("body", "")
-        if "code" in answer:
-            text = json.dumps({"__type": answer["code"], "message": answer["message"]})
-        self.send_response(answer["status"])
-        for name, value in answer.get("headers", {}).items():
+        text = reply.get("body", "")
+        if "code" in reply:
+            text = json.dumps({"__type": reply["code"], "message": reply["message"]})
+        self.send_response(reply["status"])
+        for name, value in reply.get("headers", {}).items():
             self.send_header(name, value)
         self.send_header("x-amzn-RequestId", "00000000-0000-4000-8000-000000000001")
         self.send_header("Content-Type", "application/x-amz-json-1.1")
@@ -95,7 +94,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(text.encode())
 
-    do_GET = do_POST = answer
+    do_GET = do_POST = reply
 
     def log_message(self, *args):
         pass
@@ -105,36 +104,36 @@ SKELETON = json.dumps(dict.fromkeys(OPTIONS, ""), indent=4) + "\n"
 
 
 def run(case, program):
-    """What is wrong with the case, as a list."""
+    """Runs a case, and returns the differences."""
     service = Service(case)
     serve = threading.Thread(target=service.serve_forever, args=(0.02,), daemon=True)
     serve.start()
-    # A port that is taken, and where nobody listens.
-    with tempfile.TemporaryDirectory() as directory, socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        places = {
+    # The socket keeps its port from others, and does not listen.
+    with tempfile.TemporaryDirectory() as directory, socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        values = {
             "{dir}": directory,
             "{endpoint}": service.url,
             "{endpoint as https}": service.url.replace("http:", "https:"),
-            "{nobody}": f"http://127.0.0.1:{nobody.getsockname()[1]}",
+            "{nobody}": f"http://127.0.0.1:{closed.getsockname()[1]}",
             "{authority}": str(TLS / "authority.pem"),
             "{json}": json.dumps(LINK, ensure_ascii=False),
             "{skeleton}": SKELETON,
         }
 
         def filled(text):
-            for name, value in places.items():
+            for name, value in values.items():
                 text = text.replace(name, value)
             return text
 
-        words = []
-        for word in case["args"]:
-            if word == "{link}":
-                words += [part for key in LINK for part in (OPTIONS[key], LINK[key])]
-            elif word == "{at}":
-                words += ["--endpoint-url", service.url]
+        arguments = []
+        for argument in case["args"]:
+            if argument == "{link}":
+                arguments += [part for key in LINK for part in (OPTIONS[key], LINK[key])]
+            elif argument == "{at}":
+                arguments += ["--endpoint-url", service.url]
             else:
-                words.append(filled(word))
+                arguments.append(filled(argument))
         files = {name: filled(text).encode() for name, text in case.get("files", {}).items()}
         files |= {name: bytes.fromhex(text) for name, text in case.get("hex", {}).items()}
         for name, content in files.items():
@@ -153,7 +152,7 @@ def run(case, program):
         for name in case.get("unset", []):
             del env[name]
         ran = subprocess.run(
-            program + words,
+            program + arguments,
             cwd=directory,
             env=env,
             stdin=subprocess.DEVNULL,
@@ -164,15 +163,16 @@ def run(case, program):
         service.over.set()
         service.shutdown()
         service.server_close()
-        return judged(case, ran, service.requests, filled)
+        return differences(case, ran, service.requests, filled)
 
 
-def judged(case, ran, requests, filled):
-    wrong = []
+def differences(case, ran, requests, filled):
+    """Returns how the outcome of a case differs from the table."""
+    found = []
 
     def expect(what, is_so, got):
         if not is_so:
-            wrong.append(f"expected {what}, got {got!r}")
+            found.append(f"expected {what}, got {got!r}")
 
     exit_code = case.get("exit", 0)
     stdout, stderr = (text.decode(errors="replace") for text in (ran.stdout, ran.stderr))
@@ -190,7 +190,7 @@ def judged(case, ran, requests, filled):
     number = case.get("requests", 1 if exit_code == 0 else 0)
     expect(f"{number} requests", len(requests) == number, len(requests))
     if number == 0 or len(requests) != number:
-        return wrong
+        return found
     method, path, headers, body = requests[-1]
     expect("POST", method == "POST", method)
     expect("the path", path == case.get("path", "/"), path)
@@ -205,26 +205,26 @@ def judged(case, ran, requests, filled):
             expect(f"{part!r} in {name}", part in headers.get(name, ""), headers.get(name))
     for name in case.get("absent", []):
         expect(f"no {name}", name not in headers, headers.get(name))
-    return wrong
+    return found
 
 
 def main():
     aws = [sys.executable, "-m", "awscli", "cognito-identity", "unlink-developer-identity"]
-    judged_by_table = [("aws", aws, lambda case: case)]
+    programs = [("aws", aws, lambda case: case)]
     if len(sys.argv) > 1:
         ours = [str(pathlib.Path(sys.argv[1]).resolve()), "unlink-developer-identity"]
-        judged_by_table.append(("cognito-unlink", ours, lambda case: case | case.get("ours", {})))
+        programs.append(("cognito-unlink", ours, lambda case: case | case.get("ours", {})))
     todo = [
         (name, case["name"], as_expected(case), program)
         for case in TABLE["case"]
-        for name, program, as_expected in judged_by_table
+        for name, program, as_expected in programs
     ]
     passed = failed = 0
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for (name, title, _, _), wrong in zip(todo, pool.map(lambda one: run(*one[2:]), todo)):
-            if wrong:
+        for (name, title, _, _), found in zip(todo, pool.map(lambda one: run(*one[2:]), todo)):
+            if found:
                 failed += 1
-                print(f"{name}: {title}: {'; '.join(wrong)}", flush=True)
+                print(f"{name}: {title}: {'; '.join(found)}", flush=True)
             else:
                 passed += 1
     print(f"{passed} passed, {failed} failed")

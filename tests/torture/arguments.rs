@@ -1,6 +1,6 @@
-//! The command line: that of the standard test harness as far as it picks tests, and two options of our own.
+//! Reads the command line: that of the standard test harness as far as it selects tests, and two options of our own.
 
-/// What was asked for.
+/// The options of a command line.
 #[derive(Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct Arguments {
@@ -13,16 +13,16 @@ pub(crate) struct Arguments {
     ignored: bool,
 }
 
-/// What that means for the one test there is.
+/// What to do with the only test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Asked {
+pub(crate) enum Action {
     Run,
     Nothing,
     List,
     ListNothing,
 }
 
-/// Options of the standard harness that are followed by a value and mean nothing here.
+/// Options of the standard harness that take a value and have no effect here.
 const WITH_VALUE: [&str; 5] = [
     "--test-threads",
     "--logfile",
@@ -49,7 +49,7 @@ impl Arguments {
                 "--skip" => read.skip.extend(given.or_else(|| arguments.next())),
                 "--exact" => read.exact = true,
                 "--list" => read.list = true,
-                // No test here is ignored, so that is to run none.
+                // The test is not ignored, so that `--ignored` selects nothing.
                 "--ignored" => read.ignored = true,
                 "-Z" => drop(arguments.next()),
                 name if WITH_VALUE.contains(&name) && given.is_none() => drop(arguments.next()),
@@ -60,23 +60,23 @@ impl Arguments {
         read
     }
 
-    /// Whether the test `name` is meant.
-    pub(crate) fn asked(&self, name: &str) -> Asked {
-        let hit = |pattern: &String| {
+    /// Returns what to do with the test `name`.
+    pub(crate) fn action(&self, name: &str) -> Action {
+        let matches = |pattern: &String| {
             if self.exact {
                 pattern == name
             } else {
                 name.contains(pattern.as_str())
             }
         };
-        let meant = (self.filters.is_empty() || self.filters.iter().any(hit))
-            && !self.skip.iter().any(hit)
+        let is_selected = (self.filters.is_empty() || self.filters.iter().any(matches))
+            && !self.skip.iter().any(matches)
             && !self.ignored;
-        match (meant, self.list) {
-            (true, false) => Asked::Run,
-            (false, false) => Asked::Nothing,
-            (true, true) => Asked::List,
-            (false, true) => Asked::ListNothing,
+        match (is_selected, self.list) {
+            (true, false) => Action::Run,
+            (false, false) => Action::Nothing,
+            (true, true) => Action::List,
+            (false, true) => Action::ListNothing,
         }
     }
 }

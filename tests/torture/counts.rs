@@ -1,10 +1,10 @@
-//! What happened in the rounds, for the closing table.
+//! Counts what happens in the rounds, for the table at the end.
 
 use std::fmt::Write as _;
 
 use cognito_unlink::emulator::{Counters, FaultKind, FaultShare};
 
-/// The faults that fly, and in how many of a thousand calls.
+/// The emulator's faults, each with its share of calls in thousandths.
 const FAULTS: [(FaultKind, u16); 7] = [
     (FaultKind::Throttle, 4),
     (FaultKind::InternalError, 50),
@@ -15,7 +15,7 @@ const FAULTS: [(FaultKind, u16); 7] = [
     (FaultKind::HangAfter, 20),
 ];
 
-/// The same for the emulator.
+/// Returns [`FAULTS`] as the emulator takes them.
 pub(crate) fn faults() -> Vec<FaultShare> {
     let share = |(kind, share)| FaultShare {
         kind,
@@ -24,49 +24,50 @@ pub(crate) fn faults() -> Vec<FaultShare> {
     FAULTS.map(share).into()
 }
 
-/// Rounds in numbers.
+/// The numbers of one or more rounds.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) rounds: u64,
     pub(crate) kills: u64,
     pub(crate) signals: u64,
     pub(crate) cuts: u64,
-    /// Side files that were damaged, cut or exchanged.
-    pub(crate) tampered: u64,
+    /// Side files that were damaged, cut or replaced by older ones.
+    pub(crate) damaged: u64,
     /// Lines of rows that were on the hold list.
     pub(crate) held: u64,
-    /// Lines that cuts took.
+    /// Lines that cuts removed.
     pub(crate) lost: u64,
-    /// Of the rows of those: told `not_linked`, since nobody knew any more that they had been unlinked.
+    /// Rows that are `not_linked` although a run unlinked them: a cut removed every trace of their calls.
     pub(crate) lost_not_linked: u64,
     pub(crate) rows: u64,
     pub(crate) calls: u64,
     pub(crate) effects: u64,
-    /// Struck, in the order of [`FAULTS`].
+    /// Faults that the emulator caused, in the order of [`FAULTS`].
     pub(crate) faults: [u64; FAULTS.len()],
-    /// Calls of rows whose link was gone already, by why they were made.
+    /// Calls for links that were removed before, by the reason why they were made.
     pub(crate) after_kill: u64,
     pub(crate) after_cut: u64,
     pub(crate) after_lost_reply: u64,
     pub(crate) after_doubt: u64,
-    /// Links removed and confirmed, without a line at a kill; and the most of them at one kill.
+    /// Links whose removal was confirmed but not recorded when the program was killed: all of them, and the most at one kill.
     pub(crate) unrecorded: u64,
     pub(crate) most_unrecorded: u64,
-    /// By outcome, at the end.
+    /// Rows by outcome in the end.
     pub(crate) unlinked: u64,
     pub(crate) reply_lost: u64,
     pub(crate) not_linked: u64,
 }
 
 impl Counts {
-    /// What the emulator has counted.
-    pub(crate) fn seen(&mut self, seen: &Counters) {
-        self.calls = seen.unlinks;
-        self.effects = seen.effects;
-        self.faults = FAULTS.map(|(kind, _)| seen.faults.get(&kind).copied().unwrap_or_default());
+    /// Takes over the emulator's counters.
+    pub(crate) fn set_emulator(&mut self, counters: &Counters) {
+        self.calls = counters.unlinks;
+        self.effects = counters.effects;
+        let count = |(kind, _)| counters.faults.get(&kind).copied().unwrap_or_default();
+        self.faults = FAULTS.map(count);
     }
 
-    /// Calls of rows whose link was gone already.
+    /// Returns the calls for links that were removed before.
     fn repeated(&self) -> u64 {
         self.after_kill + self.after_cut + self.after_lost_reply + self.after_doubt
     }
@@ -77,22 +78,22 @@ impl Counts {
             ("kills", self.kills),
             ("signals", self.signals),
             ("cuts of the results' tail", self.cuts),
-            ("side files tampered with", self.tampered),
-            ("lines of rows that are held", self.held),
+            ("side files damaged", self.damaged),
+            ("lines of held rows", self.held),
             ("rows", self.rows),
-            ("  told unlinked", self.unlinked),
-            ("  told unlinked_reply_lost", self.reply_lost),
-            ("  told not_linked", self.not_linked),
+            ("  unlinked", self.unlinked),
+            ("  unlinked_reply_lost", self.reply_lost),
+            ("  not_linked", self.not_linked),
             ("lines lost to cuts", self.lost),
-            ("  their rows told not_linked", self.lost_not_linked),
+            ("  rows not_linked for that", self.lost_not_linked),
             ("calls", self.calls),
             ("  that removed a link", self.effects),
             ("  repeated, the link gone", self.repeated()),
             ("    after a kill", self.after_kill),
             ("    after a cut", self.after_cut),
             ("    after a lost reply", self.after_lost_reply),
-            ("    of a row left in doubt", self.after_doubt),
-            ("answers without a line at a kill", self.unrecorded),
+            ("    of a row in doubt", self.after_doubt),
+            ("replies not recorded at a kill", self.unrecorded),
             ("  most at one kill", self.most_unrecorded),
         ];
         named.push(("faults", self.faults.iter().sum()));
@@ -100,13 +101,13 @@ impl Counts {
             .into_iter()
             .map(|(name, number)| (name.to_owned(), number))
             .collect();
-        for ((kind, _), struck) in FAULTS.iter().zip(self.faults) {
-            named.push((format!("  {kind}"), struck));
+        for ((kind, _), count) in FAULTS.iter().zip(self.faults) {
+            named.push((format!("  {kind}"), count));
         }
         named
     }
 
-    /// Adds another round.
+    /// Adds the numbers of another round.
     pub(crate) fn add(&mut self, other: &Self) {
         let mut faults = self.faults;
         for (sum, more) in faults.iter_mut().zip(other.faults) {
@@ -117,7 +118,7 @@ impl Counts {
             kills: self.kills + other.kills,
             signals: self.signals + other.signals,
             cuts: self.cuts + other.cuts,
-            tampered: self.tampered + other.tampered,
+            damaged: self.damaged + other.damaged,
             held: self.held + other.held,
             lost: self.lost + other.lost,
             lost_not_linked: self.lost_not_linked + other.lost_not_linked,
@@ -138,7 +139,7 @@ impl Counts {
     }
 }
 
-/// A column for each of two sums.
+/// Returns a table with a column for each of two sums.
 pub(crate) fn table(heads: [&str; 2], sums: &[Counts; 2]) -> String {
     let mut text = format!("\n{:<34}{:>9}{:>9}\n", "", heads[0], heads[1]);
     let [first, second] = sums.each_ref().map(Counts::named);

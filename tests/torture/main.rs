@@ -1,6 +1,5 @@
-//! The torture: the real executable is killed at random moments, dozens of times over thousands of rows, while calls go
-//! wrong, results lose their tails and inputs change. At the end the emulator's own record and the results must agree,
-//! row by row.
+//! Tortures the real executable: kills it at random moments, dozens of times over thousands of rows, while calls fail,
+//! results lose their tails and inputs change. In the end the emulator's log of calls and the results must agree, row by row.
 //!
 //! ```text
 //! cargo test --test torture                    two rounds, one with each results format
@@ -8,48 +7,48 @@
 //! cargo test --test torture -- --seed 7        both rounds with this seed
 //! ```
 //!
-//! A moment is a number of further calls, drawn from the seed and waited for at the emulator: nothing here sleeps. What
-//! the machine does in between is its own; what must hold holds whatever it does.
+//! A moment is a number of further calls, drawn from the seed and waited for at the emulator: nothing here sleeps. The checks
+//! hold for any scheduling in between.
 #![expect(
     clippy::print_stdout,
-    reason = "it speaks as the standard test harness does, and closes with a table"
+    reason = "its output is that of the standard test harness, with a table before the end"
 )]
 
 mod arguments;
-mod book;
+mod checks;
 mod counts;
-mod people;
 mod program;
+mod results_file;
 mod round;
-mod verdict;
+mod rows;
 
 use std::process::ExitCode;
 use std::time::Duration;
 
-use arguments::{Arguments, Asked};
-use book::Format;
+use arguments::{Action, Arguments};
 use counts::Counts;
+use results_file::Format;
 use tokio::time::Instant;
 
-/// How long `--long` starts new rounds.
+/// Time after which `--long` starts no new round.
 const LONG: Duration = Duration::from_hours(1);
 
 const NAME: &str = "torture";
 
 fn main() -> ExitCode {
     let arguments = Arguments::read(std::env::args().skip(1));
-    match arguments.asked(NAME) {
-        Asked::List => {
+    match arguments.action(NAME) {
+        Action::List => {
             println!("{NAME}: test");
             ExitCode::SUCCESS
         }
-        Asked::ListNothing => ExitCode::SUCCESS,
-        Asked::Nothing => {
+        Action::ListNothing => ExitCode::SUCCESS,
+        Action::Nothing => {
             println!("\nrunning 0 tests\n");
             conclude(0, 0, 1, Duration::ZERO);
             ExitCode::SUCCESS
         }
-        Asked::Run => run(&arguments),
+        Action::Run => run(&arguments),
     }
 }
 
@@ -63,13 +62,13 @@ fn run(arguments: &Arguments) -> ExitCode {
     let mut sums = [Counts::default(), Counts::default()];
     loop {
         for (format, sum) in formats.into_iter().zip(&mut sums) {
-            // Said beforehand, so that it is known whatever happens.
+            // Printed first, so that a round that hangs can be repeated too.
             println!("seed {seed}, {format}");
             match round::run(seed, format) {
                 Ok(counts) => sum.add(&counts),
                 Err(disagreement) => {
                     println!("test {NAME} ... FAILED\n\nseed {seed}, {format}: {disagreement}");
-                    println!("\nAgain: cargo test --test {NAME} -- --seed {seed}");
+                    println!("\nTo repeat: cargo test --test {NAME} -- --seed {seed}");
                     conclude(0, 1, 0, began.elapsed());
                     return ExitCode::from(101);
                 }
@@ -86,11 +85,11 @@ fn run(arguments: &Arguments) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// The standard harness's last line, by which scripts know how it went.
+/// Prints the last line of the standard harness, which scripts read the result from.
 fn conclude(passed: u32, failed: u32, filtered_out: u32, took: Duration) {
-    let verdict = if failed == 0 { "ok" } else { "FAILED" };
+    let result = if failed == 0 { "ok" } else { "FAILED" };
     println!(
-        "\ntest result: {verdict}. {passed} passed; {failed} failed; 0 ignored; 0 measured; {filtered_out} filtered out; \
+        "\ntest result: {result}. {passed} passed; {failed} failed; 0 ignored; 0 measured; {filtered_out} filtered out; \
          finished in {:.2}s\n",
         took.as_secs_f64()
     );

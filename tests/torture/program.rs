@@ -1,4 +1,4 @@
-//! One run of the executable.
+//! Starts the executable, and waits for it.
 
 use std::fs::{self, File};
 use std::io::{self, PipeReader, PipeWriter, Write as _};
@@ -11,35 +11,35 @@ use std::time::Duration;
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
-/// Nothing takes half as long, even on a busy machine; what does is stuck.
+/// Time limit of every wait. No step takes half as long, even on a busy machine; one that does is stuck.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
-/// The executable under way. What it says goes to files.
+/// The running executable. Its output goes to files.
 pub(crate) struct Program {
     child: Child,
     ended: Receiver<()>,
-    /// The end of its standard error that nobody reads.
+    /// The reading end of its standard error, held open and never read.
     _unread: Option<PipeReader>,
 }
 
-/// What makes a run hard, beside faults and kills.
+/// An adversity of a run, besides faults and kills.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Hardship {
     None,
-    /// Its standard error is full, and nobody reads it.
+    /// Standard error is a full pipe without a reader.
     BlockedStandardError,
-    /// Its credentials come from a command that takes its time, again and again.
+    /// Credentials come from a slow command, and expire within seconds.
     SlowCredentials,
 }
 
 impl Program {
-    /// Starts `run` with `args` in `directory`, with an environment that holds nothing of the machine's.
+    /// Starts `cognito-unlink run` with `args` in `directory`, in an empty environment.
     pub(crate) fn start(directory: &Path, name: &str, args: &[String], hardship: Hardship) -> Self {
-        let said = |stream: &str| {
+        let file = |stream: &str| {
             let path = directory.join(format!("{name}.{stream}"));
             Stdio::from(File::create(path).expect("a file"))
         };
-        let mut stderr = (said("stderr"), None);
+        let mut stderr = (file("stderr"), None);
         if hardship == Hardship::BlockedStandardError {
             let (unread, full) = full_pipe();
             stderr = (Stdio::from(full), Some(unread));
@@ -54,7 +54,7 @@ impl Program {
             .arg("run")
             .args(args)
             .stdin(Stdio::null())
-            .stdout(said("stdout"))
+            .stdout(file("stdout"))
             .stderr(stderr);
         if hardship == Hardship::SlowCredentials {
             command
@@ -67,14 +67,14 @@ impl Program {
         }
         let child = command.spawn().expect("the program starts");
         let pid = Pid::from_child(&child);
-        let (tell, ended) = sync_channel(1);
+        let (sender, ended) = sync_channel(1);
         thread::spawn(move || {
-            // It stays a zombie until `ended` fetches it, so its number cannot be another's meanwhile.
+            // It stays a zombie until `end` reaps it, so that its process id is not used again before.
             let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
             while waitid(WaitId::Pid(pid), options)
                 .is_err_and(|error| error == rustix::io::Errno::INTR)
             {}
-            let _ = tell.send(());
+            let _ = sender.send(());
         });
         Self {
             child,
@@ -83,7 +83,7 @@ impl Program {
         }
     }
 
-    /// Whether it has ended. Once it has, it need not be asked again.
+    /// Returns true if it has ended. After that, not to be called again.
     pub(crate) fn has_ended(&self) -> bool {
         self.ended.try_recv().is_ok()
     }
@@ -92,9 +92,9 @@ impl Program {
         kill_process(Pid::from_child(&self.child), signal).expect("it is ours");
     }
 
-    /// Waits for its end, if it has not been seen yet.
-    pub(crate) fn end(mut self, seen: bool) -> Result<ExitStatus, String> {
-        if !seen && self.ended.recv_timeout(PATIENCE).is_err() {
+    /// Waits for its end, unless `has_ended` has returned true, and returns its status.
+    pub(crate) fn end(mut self, has_ended: bool) -> Result<ExitStatus, String> {
+        if !has_ended && self.ended.recv_timeout(PATIENCE).is_err() {
             let _ = self.child.kill();
             return Err("the program is stuck".to_owned());
         }
@@ -102,7 +102,7 @@ impl Program {
     }
 }
 
-/// A pipe into which nothing more goes.
+/// Returns a pipe that is full.
 fn full_pipe() -> (PipeReader, PipeWriter) {
     let (reader, mut writer) = io::pipe().expect("a pipe");
     let flags = fcntl_getfl(&writer).expect("flags");
@@ -112,7 +112,7 @@ fn full_pipe() -> (PipeReader, PipeWriter) {
     (reader, writer)
 }
 
-/// An AWS configuration whose credentials are good for seconds only, and take a while to come.
+/// Writes an AWS configuration file with a `credential_process` that is slow, and whose credentials expire within seconds.
 fn slow_credentials(directory: &Path) -> PathBuf {
     let (config, command) = (directory.join("config"), directory.join("vend"));
     let vend = "#!/bin/sh\nsleep 0.05\nt=$(date -u -d '+4 seconds' +%Y-%m-%dT%H:%M:%SZ)\n\
@@ -124,8 +124,8 @@ fn slow_credentials(directory: &Path) -> PathBuf {
     config
 }
 
-/// What a run said on one of its streams; nothing where nobody could hear it.
-pub(crate) fn said(directory: &Path, name: &str, stream: &str) -> String {
+/// Returns what a run wrote to one of its streams; nothing if that was a pipe.
+pub(crate) fn output(directory: &Path, name: &str, stream: &str) -> String {
     let bytes = fs::read(directory.join(format!("{name}.{stream}"))).expect("a file");
     String::from_utf8_lossy(&bytes).into_owned()
 }

@@ -1,4 +1,4 @@
-//! One round: runs that are stopped at random moments, and a last one that is not.
+//! Plays a round: runs that are stopped at random moments, and a last one that is not.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -12,20 +12,21 @@ use fastrand::Rng;
 use rustix::process::Signal;
 use sha2::{Digest, Sha256};
 
-use crate::book::{self, Format, Line};
+use crate::checks::{Checks, RunEnd};
 use crate::counts::{self, Counts};
-use crate::people::People;
-use crate::program::{Hardship, PATIENCE, Program, said};
-use crate::verdict::{End, Verdict};
+use crate::program::{Hardship, PATIENCE, Program, output};
+use crate::results_file::{self, Format, Line};
+use crate::rows::Rows;
 
-/// Runs that are stopped.
-const STOPS: usize = 60;
-/// The hold list.
-const HOLDS: &str = "holds.txt";
+/// Runs of a round that are stopped.
+const STOPPED_RUNS: usize = 60;
+/// Name of the hold list.
+const HOLD_LIST: &str = "holds.txt";
+/// `--concurrency` of every run.
 pub(crate) const CONCURRENCY: u64 = 16;
 
-/// A line of a hold list for any user, line ends in its identifier or not.
-fn hold(user: &str) -> String {
+/// Returns a user's line in a hold list: a hash, as the identifier may have line ends in it.
+fn hold_line(user: &str) -> String {
     format!("sha256:{}\n", hex::encode(Sha256::digest(user)))
 }
 
@@ -35,39 +36,40 @@ struct Round {
     results: String,
     format: Format,
     emulator: Emulator,
-    people: People,
+    rows: Rows,
     inputs: Vec<String>,
-    verdict: Verdict,
+    checks: Checks,
     runs: usize,
     calls_known: usize,
     hardship: Hardship,
-    /// Those on the hold list, as far as it was written when the last run began, and since.
+    /// Users that were on the hold list when the last run began.
     held: HashSet<String>,
+    /// Users that were put on the list during the last run.
     held_since: HashSet<String>,
-    /// A side file of an earlier run.
+    /// The side file that the run before left.
     old_side_file: Option<Vec<u8>>,
 }
 
-/// How a run is stopped.
+/// A way to stop a run, with the exit code that it must have.
 #[derive(Debug, Clone, Copy)]
-enum Stop {
+enum Interruption {
     Kill,
     Signal(Signal, i32),
-    /// The second signal waits for nothing.
+    /// The second signal ends the run at once.
     Twice(Signal, i32),
 }
 
-/// Plays a round. What disagrees is told with the place where everything is left.
+/// Plays a round, and returns its numbers. An error names the directory where all files are left.
 pub(crate) fn run(seed: u64, format: Format) -> Result<Counts, String> {
     let directory = tempfile::tempdir().expect("a directory").keep();
     let mut round = Round::new(seed, format, directory.clone());
     match round.play() {
         Ok(()) => {
             fs::remove_dir_all(&directory).expect("it is ours");
-            Ok(round.verdict.counts)
+            Ok(round.checks.counts)
         }
         Err(why) => Err(format!(
-            "{why}\nEverything is left in {}",
+            "{why}\nAll files are left in {}",
             directory.display()
         )),
     }
@@ -76,9 +78,9 @@ pub(crate) fn run(seed: u64, format: Format) -> Result<Counts, String> {
 impl Round {
     fn new(seed: u64, format: Format, directory: PathBuf) -> Self {
         let mut rng = Rng::with_seed(seed);
-        let people = People::new(&mut rng);
+        let rows = Rows::new(&mut rng);
         let emulator = Emulator::spawn(Settings {
-            links: Some(people.links()),
+            links: Some(rows.links()),
             faults: counts::faults(),
             latency: Duration::from_millis(1),
             jitter: Duration::from_millis(4),
@@ -87,15 +89,15 @@ impl Round {
             ..Settings::default()
         })
         .expect("an emulator");
-        let inputs = people.write(&directory, &mut rng);
+        let inputs = rows.write(&directory, &mut rng);
         Self {
-            verdict: Verdict::new(people.all()),
+            checks: Checks::new(rows.all()),
             results: format!("people.results.{format}"),
             rng,
             directory,
             format,
             emulator,
-            people,
+            rows,
             inputs,
             runs: 0,
             calls_known: 0,
@@ -107,38 +109,39 @@ impl Round {
     }
 
     fn play(&mut self) -> Result<(), String> {
-        for _ in 0..STOPS {
-            self.stopped_run()?;
-            self.verdict.so_far()?;
+        for _ in 0..STOPPED_RUNS {
+            self.run_until_stopped()?;
+            self.checks.result()?;
             if self.rng.u8(..4) == 0 {
                 self.cut_tail()?;
             }
-            self.tamper_with_side_file();
+            self.damage_side_file();
             if self.rng.bool() {
-                self.people.insert(self.rng.usize(..50));
-                self.inputs = self.people.write(&self.directory, &mut self.rng);
+                self.rows.insert(self.rng.usize(..50));
+                self.inputs = self.rows.write(&self.directory, &mut self.rng);
             }
         }
-        self.release_all();
-        self.people.insert(usize::MAX);
-        self.inputs = self.people.write(&self.directory, &mut self.rng);
-        // Faults fly on, but with so many attempts none of them is the last word.
+        // The last run has no hold list.
+        self.held.clear();
+        self.rows.insert(usize::MAX);
+        self.inputs = self.rows.write(&self.directory, &mut self.rng);
+        // Faults go on, but a row has so many attempts that none of them is the last.
         self.run_to_the_end()?;
-        self.verdict.counts.seen(&self.emulator.counters());
+        self.checks.counts.set_emulator(&self.emulator.counters());
         let emulator = &self.emulator;
-        self.verdict
-            .at_the_end(self.people.all(), |person| emulator.is_linked(&person.link));
-        self.verdict.so_far()?;
-        self.run_for_nothing()
+        self.checks
+            .check_totals(self.rows.all(), |row| emulator.is_linked(&row.link));
+        self.checks.result()?;
+        self.run_once_more()
     }
 
-    /// A run that is stopped at a random moment.
-    fn stopped_run(&mut self) -> Result<(), String> {
-        let stop = match self.rng.u8(..20) {
-            0..16 => Stop::Kill,
-            16 => Stop::Signal(Signal::INT, 130),
-            17 | 18 => Stop::Signal(Signal::TERM, 143),
-            _ => Stop::Twice(Signal::INT, 130),
+    /// Starts a run, and stops it at a random moment.
+    fn run_until_stopped(&mut self) -> Result<(), String> {
+        let interruption = match self.rng.u8(..20) {
+            0..16 => Interruption::Kill,
+            16 => Interruption::Signal(Signal::INT, 130),
+            17 | 18 => Interruption::Signal(Signal::TERM, 143),
+            _ => Interruption::Twice(Signal::INT, 130),
         };
         let attempts = self.rng.u32(1..4).to_string();
         let torn = self.torn();
@@ -148,51 +151,55 @@ impl Round {
             _ => Hardship::None,
         };
         self.hold_some();
-        let mut more = vec!["--max-attempts", &attempts, "--hold", HOLDS];
+        let mut more = vec!["--max-attempts", &attempts, "--hold", HOLD_LIST];
         if self.hardship == Hardship::BlockedStandardError {
             more.push("-vv");
         }
         let program = self.start(&more);
-        let mut ended = self.reach_a_moment(&program)?;
+        let mut ended = self.wait_for_calls(&program)?;
         if !ended && self.rng.u8(..4) == 0 {
-            self.grow_list();
-            ended = self.reach_a_moment(&program)?;
+            self.append_to_hold_list();
+            ended = self.wait_for_calls(&program)?;
         }
         if !ended {
-            match stop {
-                Stop::Kill => program.signal(Signal::KILL),
-                Stop::Signal(signal, _) => program.signal(signal),
-                Stop::Twice(signal, _) => {
+            match interruption {
+                Interruption::Kill => program.signal(Signal::KILL),
+                Interruption::Signal(signal, _) => program.signal(signal),
+                Interruption::Twice(signal, _) => {
                     program.signal(signal);
                     program.signal(signal);
                 }
             }
         }
         let code = program.end(ended)?.code();
-        let end = match (code, stop) {
-            (None, Stop::Kill) => End::Killed,
-            (Some(code), Stop::Signal(_, due) | Stop::Twice(_, due)) if code == due => End::Itself,
-            // It was done before the signal came.
-            (Some(0 | 1), _) => End::Itself,
-            (code, stop) => return Err(self.told(&format!("exit code {code:?} after {stop:?}"))),
+        let end = match (code, interruption) {
+            (None, Interruption::Kill) => RunEnd::Killed,
+            (Some(code), Interruption::Signal(_, due) | Interruption::Twice(_, due))
+                if code == due =>
+            {
+                RunEnd::Orderly
+            }
+            // It ended before the signal.
+            (Some(0 | 1), _) => RunEnd::Orderly,
+            _ => return Err(self.failure(&format!("exit code {code:?} after {interruption:?}"))),
         };
         match (ended, end) {
             (true, _) => {}
-            (_, End::Killed) => self.verdict.counts.kills += 1,
-            _ => self.verdict.counts.signals += 1,
+            (_, RunEnd::Killed) => self.checks.counts.kills += 1,
+            _ => self.checks.counts.signals += 1,
         }
-        self.examine(end, torn)?;
-        self.hold_against_code(code);
+        self.check_run(end, torn)?;
+        self.check_exit_code(code);
         Ok(())
     }
 
-    /// Waits for a random number of further calls to begin, to be over, or to take effect. Says whether the run has
-    /// ended by itself before.
-    fn reach_a_moment(&mut self, program: &Program) -> Result<bool, String> {
+    /// Waits until a random number of further calls have begun, have ended, or have taken effect. Returns true if the run ends
+    /// before.
+    fn wait_for_calls(&mut self, program: &Program) -> Result<bool, String> {
         let count: fn(&Counters) -> u64 = match self.rng.u8(..4) {
-            0 => |seen| seen.unlinks - seen.in_flight,
-            1 => |seen| seen.effects,
-            _ => |seen| seen.unlinks,
+            0 => |counters| counters.unlinks - counters.in_flight,
+            1 => |counters| counters.effects,
+            _ => |counters| counters.unlinks,
         };
         let further = match self.rng.u8(..8) {
             0..2 => self.rng.u64(1..6),
@@ -200,36 +207,37 @@ impl Round {
             _ => self.rng.u64(1..60),
         };
         let due = count(&self.emulator.counters()) + further;
-        // It looks up now and then, since nobody calls any more when a run has ended before its time.
-        let look_up = Duration::from_millis(500);
-        for _ in 0..PATIENCE.as_millis() / look_up.as_millis() {
-            if self.emulator.wait_until(look_up, |seen| count(seen) >= due) {
+        // A run that has ended makes no further calls, so the wait is broken off now and then to look for its end.
+        let period = Duration::from_millis(500);
+        for _ in 0..PATIENCE.as_millis() / period.as_millis() {
+            let is_due = |counters: &Counters| count(counters) >= due;
+            if self.emulator.wait_until(period, is_due) {
                 return Ok(false);
             }
             if program.has_ended() {
                 return Ok(true);
             }
         }
-        Err(self.told("the run makes no calls"))
+        Err(self.failure("the run makes no calls"))
     }
 
     fn run_to_the_end(&mut self) -> Result<(), String> {
         let torn = self.torn();
         self.hardship = Hardship::None;
-        let done = self.count_present(|round, user| round.verdict.is_done(user));
+        let done = self.count_present(|round, user| round.checks.is_done(user));
         let code = self.start(&["--max-attempts", "100"]).end(false)?.code();
         if code != Some(0) {
-            return Err(self.told(&format!("exit code {code:?} of the last run")));
+            return Err(self.failure(&format!("exit code {code:?} of the last run")));
         }
-        self.examine(End::Itself, torn)?;
-        self.hold_against_code(code);
+        self.check_run(RunEnd::Orderly, torn)?;
+        self.check_exit_code(code);
         let summary = self.summary()?;
-        let rows = self.people.all().len() as u64;
+        let rows = self.rows.all().len() as u64;
         let number = |key: &str| summary[key].as_u64();
         if [number("rows"), number("left"), number("skipped")] != [Some(rows), Some(0), Some(done)]
         {
-            return Err(self.told(&format!(
-                "{rows} rows, {done} of them done, are told as {summary}"
+            return Err(self.failure(&format!(
+                "of {rows} rows {done} were done before, but the summary is {summary}"
             )));
         }
         if self
@@ -237,19 +245,19 @@ impl Round {
             .join(self.results.clone() + ".inflight")
             .exists()
         {
-            return Err(self.told("the side file outlives the end of all"));
+            return Err(self.failure("a side file is left although all rows are done"));
         }
         Ok(())
     }
 
-    /// Once all is done, a run calls nobody and changes nothing.
-    fn run_for_nothing(&mut self) -> Result<(), String> {
-        let (calls, before) = (self.emulator.counters().unlinks, self.book());
+    /// Starts a run when all rows are done: it must make no calls and leave the results as they are.
+    fn run_once_more(&mut self) -> Result<(), String> {
+        let (calls, before) = (self.emulator.counters().unlinks, self.results_bytes());
         let code = self.start(&[]).end(false)?.code();
         let calls = self.emulator.counters().unlinks - calls;
-        if (code, calls) != (Some(0), 0) || self.book() != before {
-            return Err(self.told(&format!(
-                "exit code {code:?} and {calls} calls after the end of all"
+        if (code, calls) != (Some(0), 0) || self.results_bytes() != before {
+            return Err(self.failure(&format!(
+                "exit code {code:?} and {calls} calls although all rows are done"
             )));
         }
         Ok(())
@@ -266,7 +274,7 @@ impl Round {
             .map(String::as_str)
             .chain(["--results", &self.results, "--endpoint-url", &url])
             .chain(["--rate", "unlimited", "--concurrency", &concurrency])
-            // The users hold what files take for their own, and are meant as they stand.
+            // Users with special characters are meant as they are.
             .chain(["--timeout", "300ms", "--json", "--as-is", "all"])
             .chain(more.iter().copied())
             .map(str::to_owned)
@@ -274,65 +282,67 @@ impl Round {
         Program::start(&self.directory, &self.name(), &args, self.hardship)
     }
 
-    /// The last run's name, under which it speaks.
+    /// Returns the last run's name, which begins the names of its output files.
     fn name(&self) -> String {
         format!("run-{:03}", self.runs)
     }
 
-    /// Holds what the last run has done against what was known before. `torn`: bytes of a torn line that it found.
-    fn examine(&mut self, end: End, torn: usize) -> Result<(), String> {
+    /// Checks what the last run did against what was known before. `torn` is the length of the torn line that it found.
+    fn check_run(&mut self, end: RunEnd, torn: usize) -> Result<(), String> {
         self.settle_emulator()?;
         let calls = self.new_calls();
-        let told = |why| format!("{why} after {}", self.name());
-        let lines = self.lines().map_err(told)?;
-        let stderr = said(&self.directory, &self.name(), "stderr");
+        let name_run = |why| format!("{why} after {}", self.name());
+        let lines = self.lines().map_err(name_run)?;
+        let stderr = output(&self.directory, &self.name(), "stderr");
         let cuts = stderr.contains("torn last line");
-        // A person is told 1,239 bytes.
-        let told_bytes = stderr.replace(',', "").contains(&format!("of {torn} byte"));
-        let is_heard = self.hardship != Hardship::BlockedStandardError;
-        if is_heard && (cuts != (torn > 0) || cuts && !told_bytes) {
-            return Err(self.told(&format!(
-                "{torn} bytes of a torn line were told as {stderr:?}"
+        // The message has separators, as in 1,239 bytes.
+        let is_exact = stderr.replace(',', "").contains(&format!("of {torn} byte"));
+        let is_read = self.hardship != Hardship::BlockedStandardError;
+        if is_read && (cuts != (torn > 0) || cuts && !is_exact) {
+            return Err(self.failure(&format!(
+                "the last line had {torn} torn bytes, but standard error is {stderr:?}"
             )));
         }
         let since = std::mem::take(&mut self.held_since);
-        self.verdict.run(&calls, lines, end, &self.held, &since);
+        self.checks
+            .check_run(&calls, lines, end, &self.held, &since);
         self.held.extend(since);
         Ok(())
     }
 
-    /// What the exit code says of the rows is so.
-    fn hold_against_code(&mut self, code: Option<i32>) {
-        let all = self.people.present().len() as u64;
-        let done = self.count_present(|round, user| round.verdict.is_done(user));
-        let told = self.count_present(|round, user| round.verdict.is_told(user));
-        // Who is held keeps nobody from being done.
+    /// Checks that the exit code fits the rows.
+    fn check_exit_code(&mut self, code: Option<i32>) {
+        let all = self.rows.present().len() as u64;
+        let done = self.count_present(|round, user| round.checks.is_done(user));
+        let recorded = self.count_present(|round, user| round.checks.is_recorded(user));
+        // Held rows do not count as failures.
         let held = self
-            .count_present(|round, user| round.held.contains(user) && !round.verdict.is_done(user));
-        let right = match code {
+            .count_present(|round, user| round.held.contains(user) && !round.checks.is_done(user));
+        let is_right = match code {
             Some(0) => done + held == all,
-            Some(1) => told == all && done < all,
+            Some(1) => recorded == all && done < all,
             _ => true,
         };
-        if !right {
-            let what = format!("exit code {code:?}: of {all} rows {done} are done and {told} told");
-            self.verdict.disagree(what);
+        if !is_right {
+            self.checks.disagree(format!(
+                "exit code {code:?}: of {all} rows {done} are done and {recorded} recorded"
+            ));
         }
     }
 
     fn count_present(&self, is: impl Fn(&Self, &str) -> bool) -> u64 {
-        let present = self.people.present().iter();
+        let present = self.rows.present().iter();
         present
-            .filter(|person| is(self, &person.link.developer_user_identifier))
+            .filter(|row| is(self, &row.link.developer_user_identifier))
             .count() as u64
     }
 
-    /// Waits until the emulator has seen all that a dead program sent, and the end of all its connections: otherwise its
-    /// calls could not be told from those of the next run.
+    /// Waits until the emulator has read everything that the ended program sent, and has closed its connections. Otherwise its
+    /// calls could be taken for those of the next run.
     fn settle_emulator(&self) -> Result<(), String> {
         let address = self.emulator.url().replace("http://", "");
-        // Whoever asks after the program's end is heard after everything that it sent; the second time, also after what
-        // the first answer may have overtaken.
+        // The emulator accepts this request after all connections of the program. Its reply may overtake calls that were just
+        // accepted; the reply to a second request does not.
         for _ in 0..2 {
             let mut answer = Vec::new();
             TcpStream::connect(&address)
@@ -346,50 +356,47 @@ impl Round {
                 })
                 .map_err(|error| format!("the emulator does not answer: {error}"))?;
         }
-        let over = self
+        let is_settled = self
             .emulator
-            .wait_until(PATIENCE, |seen| seen.in_flight == 0);
-        over.then_some(())
+            .wait_until(PATIENCE, |counters| counters.in_flight == 0);
+        is_settled
+            .then_some(())
             .ok_or_else(|| "calls go on after the program's end".to_owned())
     }
 
-    /// Puts some of those that are present on the hold list, before a run.
+    /// Puts some of the present users on the hold list, before a run.
     fn hold_some(&mut self) {
         for _ in 0..self.rng.usize(..4) {
-            let user = self.anybody();
+            let user = self.random_user();
             self.held.insert(user);
         }
-        let list: Vec<_> = self.held.iter().map(|user| hold(user)).collect();
-        fs::write(self.directory.join(HOLDS), list.concat()).expect("written");
+        let list: Vec<_> = self.held.iter().map(|user| hold_line(user)).collect();
+        fs::write(self.directory.join(HOLD_LIST), list.concat()).expect("written");
     }
 
-    /// Puts some more on the list, in the middle of a run.
-    fn grow_list(&mut self) {
+    /// Puts further users on the hold list, during a run.
+    fn append_to_hold_list(&mut self) {
         let mut list = File::options()
             .append(true)
-            .open(self.directory.join(HOLDS))
+            .open(self.directory.join(HOLD_LIST))
             .expect("a list");
         for _ in 0..3 {
-            let user = self.anybody();
-            list.write_all(hold(&user).as_bytes()).expect("written");
+            let user = self.random_user();
+            list.write_all(hold_line(&user).as_bytes())
+                .expect("written");
             self.held_since.insert(user);
         }
     }
 
-    fn anybody(&mut self) -> String {
-        let present = self.people.present();
-        let person = &present[self.rng.usize(..present.len())];
-        person.link.developer_user_identifier.clone()
+    fn random_user(&mut self) -> String {
+        let present = self.rows.present();
+        let row = &present[self.rng.usize(..present.len())];
+        row.link.developer_user_identifier.clone()
     }
 
-    /// The last run has no list.
-    fn release_all(&mut self) {
-        self.held.clear();
-    }
-
-    /// A side file that is damaged, cut, or another run's. Whom it named is not known any more, so all are in doubt, and nobody is
-    /// told not to have been linked.
-    fn tamper_with_side_file(&mut self) {
+    /// Sometimes cuts the side file, flips a bit of it, or replaces it by an earlier run's. The next run cannot know then which
+    /// rows were in flight: it must take all rows for in doubt, and record none of them as `not_linked`.
+    fn damage_side_file(&mut self) {
         let path = self.directory.join(self.results.clone() + ".inflight");
         let Ok(mut bytes) = fs::read(&path) else {
             return;
@@ -405,30 +412,30 @@ impl Round {
             _ => {}
         }
         if bytes != whole {
-            self.verdict.counts.tampered += 1;
+            self.checks.counts.damaged += 1;
             fs::write(&path, bytes).expect("written");
         }
         self.old_side_file = Some(whole);
     }
 
-    /// Calls since the last time.
+    /// Returns the calls since it was last called.
     fn new_calls(&mut self) -> Vec<Call> {
         let calls = self.emulator.calls();
         let known = std::mem::replace(&mut self.calls_known, calls.len());
         calls[known..].to_vec()
     }
 
-    /// A crash that takes the last bytes, which had not reached the disk.
+    /// Cuts the tail of the results, as a crash does before the last bytes have reached the disk.
     fn cut_tail(&mut self) -> Result<(), String> {
-        let book = self.book();
-        let most = book.len().min(700);
+        let bytes = self.results_bytes();
+        let most = bytes.len().min(700);
         if most == 0 {
             return Ok(());
         }
-        let left = book.len() - self.rng.usize(1..=most);
-        fs::write(self.path(), &book[..left]).expect("written");
+        let left = bytes.len() - self.rng.usize(1..=most);
+        fs::write(self.path(), &bytes[..left]).expect("written");
         let lines = self.lines()?;
-        self.verdict.cut(&lines);
+        self.checks.note_cut(&lines);
         Ok(())
     }
 
@@ -436,29 +443,30 @@ impl Round {
         self.directory.join(&self.results)
     }
 
-    fn book(&self) -> Vec<u8> {
+    fn results_bytes(&self) -> Vec<u8> {
         fs::read(self.path()).unwrap_or_default()
     }
 
-    /// Bytes of a torn last line.
+    /// Returns the length of a torn last line.
     fn torn(&self) -> usize {
-        let book = self.book();
-        book.len() - book::whole(&book, self.format)
+        let bytes = self.results_bytes();
+        bytes.len() - results_file::whole_lines(&bytes, self.format)
     }
 
     fn lines(&self) -> Result<Vec<Line>, String> {
-        let book = self.book();
-        book::lines(&book[..book::whole(&book, self.format)], self.format)
+        let bytes = self.results_bytes();
+        let whole = results_file::whole_lines(&bytes, self.format);
+        results_file::parse(&bytes[..whole], self.format)
     }
 
     fn summary(&self) -> Result<serde_json::Value, String> {
-        let stdout = said(&self.directory, &self.name(), "stdout");
-        serde_json::from_str(&stdout).map_err(|error| self.told(&format!("{error}: {stdout:?}")))
+        let stdout = output(&self.directory, &self.name(), "stdout");
+        serde_json::from_str(&stdout).map_err(|error| self.failure(&format!("{error}: {stdout:?}")))
     }
 
-    /// What is wrong, with which run and what it said.
-    fn told(&self, what: &str) -> String {
-        let stderr = said(&self.directory, &self.name(), "stderr");
-        format!("{what}, in {}; it said {stderr:?}", self.name())
+    /// Returns a message that names the last run and quotes its standard error.
+    fn failure(&self, what: &str) -> String {
+        let stderr = output(&self.directory, &self.name(), "stderr");
+        format!("{what}, in {}; its standard error: {stderr:?}", self.name())
     }
 }

@@ -1,9 +1,9 @@
-//! The results file, read without the program's own reader.
+//! Reads a results file without the program's own reader.
 
 use std::collections::HashMap;
 use std::fmt;
 
-/// The format of a results file.
+/// Format of a results file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
     Csv,
@@ -11,7 +11,7 @@ pub(crate) enum Format {
 }
 
 impl Format {
-    /// The ending of its files' names.
+    /// Returns the extension of the file's name.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Csv => "csv",
@@ -26,7 +26,7 @@ impl fmt::Display for Format {
     }
 }
 
-/// One line, as far as it matters here.
+/// A line, as far as the torture checks it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Line {
     pub(crate) user: String,
@@ -43,8 +43,8 @@ impl Line {
     }
 }
 
-/// How many of the `bytes` belong to whole lines. In a CSV file a line ends where it does only outside quotes.
-pub(crate) fn whole(bytes: &[u8], format: Format) -> usize {
+/// Returns the length of the whole lines at the beginning of `bytes`. A line feed within quotes ends no CSV line.
+pub(crate) fn whole_lines(bytes: &[u8], format: Format) -> usize {
     let (mut quoted, mut end) = (false, 0);
     for (at, byte) in bytes.iter().enumerate() {
         match byte {
@@ -56,23 +56,23 @@ pub(crate) fn whole(bytes: &[u8], format: Format) -> usize {
     end
 }
 
-/// The lines in `bytes`, which are whole.
-pub(crate) fn lines(bytes: &[u8], format: Format) -> Result<Vec<Line>, String> {
+/// Parses `bytes`, which end with a whole line.
+pub(crate) fn parse(bytes: &[u8], format: Format) -> Result<Vec<Line>, String> {
     match format {
-        Format::Csv => csv_lines(bytes),
+        Format::Csv => parse_csv(bytes),
         Format::Jsonl => bytes
             .split_inclusive(|&byte| byte == b'\n')
-            .map(json_line)
+            .map(parse_json)
             .collect(),
     }
 }
 
-fn csv_lines(bytes: &[u8]) -> Result<Vec<Line>, String> {
+fn parse_csv(bytes: &[u8]) -> Result<Vec<Line>, String> {
     let mut reader = csv::Reader::from_reader(bytes);
     let mut lines = Vec::new();
     for record in reader.deserialize() {
         let record: HashMap<String, String> =
-            record.map_err(|error| format!("the results hold what is no line: {error}"))?;
+            record.map_err(|error| format!("a line of the results is not CSV: {error}"))?;
         let column = |name: &str| {
             let value = record.get(name).cloned();
             value.ok_or_else(|| format!("the results have no column {name}"))
@@ -88,9 +88,9 @@ fn csv_lines(bytes: &[u8]) -> Result<Vec<Line>, String> {
     Ok(lines)
 }
 
-fn json_line(bytes: &[u8]) -> Result<Line, String> {
+fn parse_json(bytes: &[u8]) -> Result<Line, String> {
     let line: serde_json::Value = serde_json::from_slice(bytes)
-        .map_err(|error| format!("the results hold what is no line: {error}"))?;
+        .map_err(|error| format!("a line of the results is not JSON: {error}"))?;
     let text = |key: &str| {
         let value = line[key].as_str().map(str::to_owned);
         value.ok_or_else(|| format!("a line has no {key}: {line}"))

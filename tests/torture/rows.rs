@@ -1,4 +1,4 @@
-//! Who is to be unlinked, and the inputs that name them.
+//! Generates the rows of a round, and writes the inputs that hold them.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -10,38 +10,38 @@ use fastrand::Rng;
 const POOL: &str = "us-east-1:3f6c2a10-9b5e-4d7a-8c21-5e0f7d9a4b63";
 const PROVIDER: &str = "login.example.com";
 
-/// Rows of an input, at its fullest.
+/// Rows of the input in the end.
 const ROWS: usize = 2800;
-/// Rows that are there from the start; the others are inserted between runs.
-const AT_FIRST: usize = 1800;
-/// Identities that many rows share: some of them are always among the rows in flight.
+/// Rows of the input at the start; the others are inserted between runs.
+const FIRST_ROWS: usize = 1800;
+/// Identities that many rows share, so that there are always some with a row in flight and others waiting.
 const SHARED_IDENTITIES: usize = 6;
 
 /// One row.
 #[derive(Debug, Clone)]
-pub(crate) struct Person {
+pub(crate) struct Row {
     pub(crate) link: Link,
-    /// Whether the link was there when the round began.
+    /// The link existed when the round began.
     pub(crate) existed: bool,
 }
 
-/// All rows, of which the first few are in the input so far.
+/// All rows of a round, of which the first `present` are in the input.
 #[derive(Debug)]
-pub(crate) struct People {
-    all: Vec<Person>,
+pub(crate) struct Rows {
+    all: Vec<Row>,
     present: usize,
 }
 
-impl People {
+impl Rows {
     pub(crate) fn new(rng: &mut Rng) -> Self {
-        let mut all: Vec<Person> = (0..ROWS)
+        let mut all: Vec<Row> = (0..ROWS)
             .map(|n| {
                 let identity = if rng.u8(..10) < 2 {
                     rng.usize(..SHARED_IDENTITIES)
                 } else {
                     SHARED_IDENTITIES + n
                 };
-                Person {
+                Row {
                     link: Link {
                         identity_id: format!("us-east-1:00000000-0000-4000-8000-{identity:012x}"),
                         identity_pool_id: POOL.to_owned(),
@@ -55,37 +55,37 @@ impl People {
         rng.shuffle(&mut all);
         Self {
             all,
-            present: AT_FIRST,
+            present: FIRST_ROWS,
         }
     }
 
-    /// Those in the input so far.
-    pub(crate) fn present(&self) -> &[Person] {
+    /// Returns the rows that are in the input now.
+    pub(crate) fn present(&self) -> &[Row] {
         &self.all[..self.present]
     }
 
-    /// Those in the input at the end.
-    pub(crate) fn all(&self) -> &[Person] {
+    /// Returns the rows that are in the input in the end.
+    pub(crate) fn all(&self) -> &[Row] {
         &self.all
     }
 
-    /// The links that exist at first.
+    /// Returns the links that exist when the round begins.
     pub(crate) fn links(&self) -> Vec<Link> {
         self.all
             .iter()
-            .filter(|person| person.existed)
-            .map(|person| person.link.clone())
+            .filter(|row| row.existed)
+            .map(|row| row.link.clone())
             .collect()
     }
 
-    /// Some more rows are inserted.
-    pub(crate) fn insert(&mut self, some: usize) {
-        self.present = self.present.saturating_add(some).min(self.all.len());
+    /// Inserts further rows into the input.
+    pub(crate) fn insert(&mut self, rows: usize) {
+        self.present = self.present.saturating_add(rows).min(self.all.len());
     }
 
-    /// Writes the present rows, in any order, to one file or two of any format. Gives back the files' names.
+    /// Writes the present rows in random order to one or two files of random formats. Returns the files' names.
     pub(crate) fn write(&self, directory: &Path, rng: &mut Rng) -> Vec<String> {
-        let mut rows: Vec<&Link> = self.present().iter().map(|person| &person.link).collect();
+        let mut rows: Vec<&Link> = self.present().iter().map(|row| &row.link).collect();
         rng.shuffle(&mut rows);
         let split = if rng.bool() {
             rows.len()
@@ -110,9 +110,9 @@ impl People {
     }
 }
 
-/// Unlike any other, and now and then with what files take for their own.
+/// Returns a user that no other row has, sometimes with characters that have a meaning in CSV or JSON.
 fn user(n: usize, rng: &mut Rng) -> String {
-    let hard = [
+    let special = [
         "\n",
         "\r\n",
         "\"",
@@ -123,7 +123,7 @@ fn user(n: usize, rng: &mut Rng) -> String {
         "\\",
     ];
     match rng.u8(..8) {
-        0 => format!("acct{}{n}", rng.choice(hard).expect("there are some")),
+        0 => format!("acct{}{n}", rng.choice(special).expect("there are some")),
         1 => format!("{n}{}", "x".repeat(rng.usize(..800))),
         _ => format!("acct-{n}"),
     }
