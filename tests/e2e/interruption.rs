@@ -164,7 +164,7 @@ fn a_signal_ends_a_program_whose_standard_output_is_blocked() {
     let mut command = sandbox.program();
     command.args(["emulator", "--listen", "0.0.0.0:0"]);
     let running = start_unseen(&mut command, full);
-    running.says("is no loopback address");
+    running.says("is not a loopback address");
     running.signal(Signal::INT);
     running.ended().exits(130);
 }
