@@ -1,4 +1,4 @@
-//! Answers as they go over the wire.
+//! HTTP responses.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -10,18 +10,19 @@ use hyper::body::{Body, Frame, SizeHint};
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 
-use super::fault::Canned;
 use super::model::{ApiError, ErrorStatus};
+use super::rule::Canned;
 use super::sts;
 
-pub(super) type Answer = Response<Either<Full<Bytes>, Torn>>;
+/// An HTTP response of the emulator.
+pub(super) type HttpResponse = Response<Either<Full<Bytes>, TruncatedBody>>;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/x-amz-json-1.1");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain");
 const XML: HeaderValue = HeaderValue::from_static("text/xml");
 const HTML: HeaderValue = HeaderValue::from_static("text/html");
 
-/// Number of a request, which makes its id.
+/// Number of a request, from which its request id is made.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RequestNumber(pub(super) u64);
 
@@ -30,108 +31,113 @@ impl RequestNumber {
         format!("00000000-0000-4000-8000-{:012x}", self.0)
     }
 
-    /// Without a body.
-    pub(super) fn plain(self, status: StatusCode) -> Answer {
-        let mut answer = Response::new(Either::Left(Full::default()));
-        *answer.status_mut() = status;
+    /// Returns a response without a body.
+    pub(super) fn empty(self, status: StatusCode) -> HttpResponse {
+        let mut response = Response::new(Either::Left(Full::default()));
+        *response.status_mut() = status;
         if let Ok(id) = HeaderValue::from_str(&self.id()) {
-            answer.headers_mut().insert("x-amzn-requestid", id);
+            response.headers_mut().insert("x-amzn-requestid", id);
         }
-        answer
+        response
     }
 
-    /// With a sentence for people. Without a code, so that no client takes it for Cognito's.
-    pub(super) fn text(self, status: StatusCode, sentence: &str) -> Answer {
+    /// Returns a sentence for people. It has no error code, so that no client takes it for an answer of Cognito.
+    pub(super) fn text(self, status: StatusCode, sentence: &str) -> HttpResponse {
         self.with(status, TEXT, sentence.to_owned())
     }
 
-    pub(super) fn json(self, status: StatusCode, body: String) -> Answer {
+    /// Returns an output in JSON.
+    pub(super) fn json(self, status: StatusCode, body: String) -> HttpResponse {
         self.with(status, JSON, body)
     }
 
-    /// An error in JSON.
-    pub(super) fn failure(self, error: &ApiError, status: ErrorStatus) -> Answer {
+    /// Returns an error in JSON.
+    pub(super) fn error(self, error: &ApiError, status: ErrorStatus) -> HttpResponse {
         let status = StatusCode::from_u16(status.of(error.code)).unwrap_or(StatusCode::BAD_REQUEST);
         let mut body = serde_json::json!({"__type": error.code});
         if !error.message.is_empty() {
             body["message"] = error.message.clone().into();
         }
-        let mut answer = self.json(status, body.to_string());
+        let mut response = self.json(status, body.to_string());
         if let Ok(kind) = HeaderValue::from_str(&format!("{}:", error.code)) {
-            answer.headers_mut().insert("x-amzn-errortype", kind);
+            response.headers_mut().insert("x-amzn-errortype", kind);
         }
-        answer
+        response
     }
 
-    /// What STS says to a form.
-    pub(super) fn caller_identity(self, form: &[u8], signed: Result<&str, ApiError>) -> Answer {
+    /// Returns the response of STS to a form, whose caller is of the account in `signed`.
+    pub(super) fn caller_identity(
+        self,
+        form: &[u8],
+        signed: Result<&str, ApiError>,
+    ) -> HttpResponse {
         let id = self.id();
         let signed = signed.map_err(|error| (StatusCode::FORBIDDEN, error));
-        let told = signed.and_then(|account| {
+        let body = signed.and_then(|account| {
             sts::caller_identity(form, account, &id)
                 .map_err(|error| (StatusCode::BAD_REQUEST, error))
         });
-        match told {
+        match body {
             Ok(body) => self.with(StatusCode::OK, XML, body),
-            Err((status, error)) => self.with(status, XML, sts::failure(&error, &id)),
+            Err((status, error)) => self.with(status, XML, sts::error_body(&error, &id)),
         }
     }
 
-    /// A rule's answer.
-    pub(super) fn canned(self, canned: Canned) -> Answer {
+    /// Returns the response of a rule.
+    pub(super) fn canned(self, canned: Canned) -> HttpResponse {
         let status = StatusCode::from_u16(canned.status).unwrap_or(StatusCode::OK);
-        let mut answer = self.plain(status);
+        let mut response = self.empty(status);
         for (name, value) in canned.headers {
             if let (Ok(name), Ok(value)) = (
                 HeaderName::try_from(name.as_str()),
                 HeaderValue::from_str(&value),
             ) {
                 if value.is_empty() {
-                    answer.headers_mut().remove(name);
+                    response.headers_mut().remove(name);
                 } else {
-                    answer.headers_mut().insert(name, value);
+                    response.headers_mut().insert(name, value);
                 }
             }
         }
-        *answer.body_mut() = Either::Left(Full::from(canned.body));
-        answer
+        *response.body_mut() = Either::Left(Full::from(canned.body));
+        response
     }
 
-    /// Promises two bytes and gives one.
-    pub(super) fn torn(self) -> Answer {
-        let mut answer = self.plain(StatusCode::OK);
-        answer.headers_mut().insert(CONTENT_TYPE, JSON);
+    /// Returns a response that declares two bytes and breaks off after one.
+    pub(super) fn truncated(self) -> HttpResponse {
+        let mut response = self.empty(StatusCode::OK);
+        response.headers_mut().insert(CONTENT_TYPE, JSON);
         let two = HeaderValue::from_static("2");
-        answer.headers_mut().insert(CONTENT_LENGTH, two);
-        *answer.body_mut() = Either::Right(Torn { given: false });
-        answer
+        response.headers_mut().insert(CONTENT_LENGTH, two);
+        *response.body_mut() = Either::Right(TruncatedBody { sent: false });
+        response
     }
 
-    fn with(self, status: StatusCode, kind: HeaderValue, body: String) -> Answer {
-        let mut answer = self.plain(status);
-        answer.headers_mut().insert(CONTENT_TYPE, kind);
-        *answer.body_mut() = Either::Left(Full::from(body));
-        answer
+    fn with(self, status: StatusCode, content_type: HeaderValue, body: String) -> HttpResponse {
+        let mut response = self.empty(status);
+        response.headers_mut().insert(CONTENT_TYPE, content_type);
+        *response.body_mut() = Either::Left(Full::from(body));
+        response
     }
 }
 
-/// A proxy's page.
-pub(super) fn html() -> Answer {
-    let mut answer = Response::new(Either::Left(Full::from(
+/// Returns HTTP 500 with a page in HTML, as a proxy sends it: without a request id.
+pub(super) fn html_500() -> HttpResponse {
+    let mut response = Response::new(Either::Left(Full::from(
         "<html><body><h1>500 Internal Server Error</h1></body></html>",
     )));
-    *answer.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-    answer.headers_mut().insert(CONTENT_TYPE, HTML);
-    answer
+    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+    response.headers_mut().insert(CONTENT_TYPE, HTML);
+    response
 }
 
 /// A body that breaks off after its first byte.
 #[derive(Debug)]
-pub(super) struct Torn {
-    given: bool,
+pub(super) struct TruncatedBody {
+    sent: bool,
 }
 
-impl Body for Torn {
+impl Body for TruncatedBody {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -139,7 +145,7 @@ impl Body for Torn {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(if std::mem::replace(&mut self.given, true) {
+        Poll::Ready(if std::mem::replace(&mut self.sent, true) {
             None
         } else {
             Some(Ok(Frame::data(Bytes::from_static(b"{"))))

@@ -1,76 +1,87 @@
-//! Links that exist without anybody having made them.
+//! Links that exist although no call or file created them.
+//!
+//! A store without given links has every well-formed link. It cannot store them all, so it stores what happened to them.
 
 use std::collections::HashSet;
 
-use super::Link;
-use super::user_hash::Printer;
+use super::keyed_hash::KeyedHasher;
+use super::link::Link;
 
-/// Where a user is linked.
+/// The identity that a user is linked to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Whereabouts {
-    /// To this identity.
-    At(String),
-    /// To none.
-    Nowhere,
-    /// To whichever identity one asks for, since nothing has become of the user yet.
-    Anywhere,
+pub(super) enum LinkedIdentity {
+    /// This identity.
+    Id(String),
+    /// No identity.
+    None,
+    /// Any identity: the user's links are all implicit, and none was touched yet.
+    Any,
 }
 
-/// What has become of links that nobody made. Takes 16 bytes for a link and 8 for its user.
+/// The implicit links, as hashes of what happened to them: 16 bytes for a link and 8 for its user.
 #[derive(Debug)]
-pub(super) struct Open {
-    pub(super) printer: Printer,
+pub(super) struct ImplicitLinks {
+    pub(super) hasher: KeyedHasher,
     /// Links that were unlinked.
-    gone: HashSet<u128>,
+    unlinked: HashSet<u128>,
     /// Users that were unlinked from some identity, so that no look-up finds them.
-    parted: HashSet<u64>,
-    /// Users and identities that were linked, made, merged or deleted: their pools know all that there is of them.
-    settled: HashSet<u64>,
+    unlinked_users: HashSet<u64>,
+    /// Users and identities that were linked, created, merged or deleted: all their links are stored in their pools.
+    explicit: HashSet<u64>,
 }
 
-impl Open {
+impl ImplicitLinks {
     pub(super) fn new() -> Self {
         Self {
-            printer: Printer::new(),
-            gone: HashSet::new(),
-            parted: HashSet::new(),
-            settled: HashSet::new(),
+            hasher: KeyedHasher::new(),
+            unlinked: HashSet::new(),
+            unlinked_users: HashSet::new(),
+            explicit: HashSet::new(),
         }
     }
 
-    /// Where a user is linked that its pool does not know of.
-    pub(super) fn whereabouts(&self, pool_id: &str, user: &str) -> Whereabouts {
-        let print = self.user(pool_id, user);
-        if self.settled.contains(&print) || self.parted.contains(&print) {
-            Whereabouts::Nowhere
+    /// Returns the identity of a user who is not stored in the pool.
+    pub(super) fn identity_of(&self, pool_id: &str, user: &str) -> LinkedIdentity {
+        let hash = self.hash_user(pool_id, user);
+        if self.explicit.contains(&hash) || self.unlinked_users.contains(&hash) {
+            LinkedIdentity::None
         } else {
-            Whereabouts::Anywhere
+            LinkedIdentity::Any
         }
     }
 
-    pub(super) fn implies_identity(&self, id: &str) -> bool {
-        !self.settled.contains(&self.identity(id))
+    /// Returns true if the identity exists implicitly.
+    pub(super) fn has_identity(&self, id: &str) -> bool {
+        !self.explicit.contains(&self.hash_identity(id))
     }
 
-    /// From now on the link is gone.
+    /// Returns true if the link exists implicitly.
+    pub(super) fn has_link(&self, link: &Link) -> bool {
+        let user = self.hash_user(&link.identity_pool_id, &link.developer_user_identifier);
+        !self.explicit.contains(&user)
+            && self.has_identity(&link.identity_id)
+            && !self.unlinked.contains(&self.hash_link(link))
+    }
+
+    /// Removes a link.
     pub(super) fn unlink(&mut self, link: &Link) {
-        self.gone.insert(self.print(link));
-        let user = self.user(&link.identity_pool_id, &link.developer_user_identifier);
-        self.parted.insert(user);
+        self.unlinked.insert(self.hash_link(link));
+        let user = self.hash_user(&link.identity_pool_id, &link.developer_user_identifier);
+        self.unlinked_users.insert(user);
     }
 
-    /// From now on the pool knows all that there is of the user.
-    pub(super) fn settle_user(&mut self, pool_id: &str, user: &str) {
-        self.settled.insert(self.user(pool_id, user));
+    /// Ends the implicit links of a user: from now on only stored ones exist.
+    pub(super) fn make_user_explicit(&mut self, pool_id: &str, user: &str) {
+        self.explicit.insert(self.hash_user(pool_id, user));
     }
 
-    /// From now on its pool knows all that there is of the identity.
-    pub(super) fn settle_identity(&mut self, id: &str) {
-        self.settled.insert(self.identity(id));
+    /// Ends the implicit links of an identity: from now on only stored ones exist.
+    pub(super) fn make_identity_explicit(&mut self, id: &str) {
+        self.explicit.insert(self.hash_identity(id));
     }
 
-    fn print(&self, link: &Link) -> u128 {
-        self.printer.print(&[
+    fn hash_link(&self, link: &Link) -> u128 {
+        self.hasher.hash_128(&[
             &link.identity_id,
             &link.identity_pool_id,
             &link.developer_provider_name,
@@ -78,19 +89,11 @@ impl Open {
         ])
     }
 
-    fn user(&self, pool_id: &str, user: &str) -> u64 {
-        self.printer.short(&["user", pool_id, user])
+    fn hash_user(&self, pool_id: &str, user: &str) -> u64 {
+        self.hasher.hash_64(&["user", pool_id, user])
     }
 
-    fn identity(&self, id: &str) -> u64 {
-        self.printer.short(&["identity", id])
-    }
-
-    /// Whether the link exists without anybody having made it.
-    pub(super) fn implies(&self, link: &Link) -> bool {
-        let user = self.user(&link.identity_pool_id, &link.developer_user_identifier);
-        !self.settled.contains(&user)
-            && !self.settled.contains(&self.identity(&link.identity_id))
-            && !self.gone.contains(&self.print(link))
+    fn hash_identity(&self, id: &str) -> u64 {
+        self.hasher.hash_64(&["identity", id])
     }
 }

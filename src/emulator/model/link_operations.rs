@@ -1,4 +1,4 @@
-//! Operations on developer users: unlink, look up, link, merge.
+//! Operations on links: unlink, look up, get a token (which links), merge.
 
 use std::collections::btree_set::Range;
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,17 +7,22 @@ use std::ops::Bound;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::open::Whereabouts;
+use super::api_error::ApiError;
+use super::implicit_links::LinkedIdentity;
+use super::link::Link;
 use super::pool::Identity;
-use super::world::region_of;
-use super::{ApiError, Link, Model, NotLinked};
+use super::service_state::ServiceState;
+use super::store::region_of;
+use super::undocumented::NotLinked;
 
-/// The most logins that an identity may have.
-const MOST_LOGINS: usize = 20;
-/// The longest developer user identifier, in characters: as a login it could be longer.
-const LONGEST_USER: usize = 1024;
-/// What a page holds if nobody says.
-const PAGE: usize = 60;
+// Limits of the service.
+
+/// Logins of an identity, developer and public ones together.
+const MAX_LOGINS: usize = 20;
+/// Length of a developer user identifier, in characters. As a value of `Logins` its shape allows more.
+const MAX_USER_CHARS: usize = 1024;
+/// Users on a page without `MaxResults`.
+const DEFAULT_PAGE_SIZE: usize = 60;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -31,7 +36,7 @@ pub(super) struct Lookup {
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Token {
+pub(super) struct GetToken {
     identity_pool_id: String,
     identity_id: Option<String>,
     logins: BTreeMap<String, String>,
@@ -46,16 +51,16 @@ pub(super) struct Merge {
     identity_pool_id: String,
 }
 
-pub(super) fn unlink(model: &mut Model, link: &Link) -> Result<bool, ApiError> {
+pub(super) fn unlink(state: &mut ServiceState, link: &Link) -> Result<bool, ApiError> {
     let pool_id = &link.identity_pool_id;
-    model.check_provider(pool_id, &link.developer_provider_name)?;
-    if model.world.unlink(link) {
+    state.check_provider(pool_id, &link.developer_provider_name)?;
+    if state.store.unlink(link) {
         return Ok(true);
     }
-    if !model.world.has(pool_id, &link.identity_id) {
+    if !state.store.has_identity(pool_id, &link.identity_id) {
         return Err(ApiError::no_identity(&link.identity_id));
     }
-    match model.undocumented.when_not_linked {
+    match state.undocumented.when_not_linked {
         NotLinked::Ok => Ok(false),
         NotLinked::ResourceNotFound => Err(ApiError::not_found(format!(
             "Developer user identifier not found for identity '{}'.",
@@ -68,20 +73,22 @@ pub(super) fn unlink(model: &mut Model, link: &Link) -> Result<bool, ApiError> {
     }
 }
 
-pub(super) fn lookup(model: &Model, input: &Lookup) -> Result<Value, ApiError> {
-    let (world, pool_id) = (&model.world, &*input.identity_pool_id);
-    let pool = world.pool(pool_id)?;
+pub(super) fn lookup(state: &ServiceState, input: &Lookup) -> Result<Value, ApiError> {
+    let (store, pool_id) = (&state.store, &*input.identity_pool_id);
+    let pool = store.pool(pool_id)?;
     let identity = match (&input.identity_id, &input.developer_user_identifier) {
         (None, None) => {
             return Err(ApiError::invalid(
                 "Either IdentityId or DeveloperUserIdentifier must be given",
             ));
         }
-        (None, Some(user)) => identity_of(model, pool_id, user)?,
-        (Some(asked), _) if !world.has(pool_id, asked) => return Err(ApiError::no_identity(asked)),
+        (None, Some(user)) => find_identity(state, pool_id, user)?,
+        (Some(asked), _) if !store.has_identity(pool_id, asked) => {
+            return Err(ApiError::no_identity(asked));
+        }
         (Some(asked), None) => asked.clone(),
         (Some(asked), Some(user)) => {
-            if !world.pairs(pool_id, asked, user) {
+            if !store.are_paired(pool_id, asked, user) {
                 return Err(ApiError::conflict(
                     "The identity and the developer user identifier do not match",
                 ));
@@ -90,87 +97,87 @@ pub(super) fn lookup(model: &Model, input: &Lookup) -> Result<Value, ApiError> {
         }
     };
     let list = ["users", pool_id, &identity];
-    let after = model.pages.after(&list, input.next_token.as_deref())?;
+    let after = state.paginator.after(&list, input.next_token.as_deref())?;
     if let Some(user) = &input.developer_user_identifier {
         return Ok(json!({"IdentityId": identity, "DeveloperUserIdentifierList": [user]}));
     }
     let known = pool.and_then(|pool| pool.identities().get(&identity));
     let users = known
         .into_iter()
-        .flat_map(|known| behind(&known.users, after.as_deref()));
-    let most = input.max_results.unwrap_or(PAGE);
-    let page = model.pages.page(&list, most, users, |user| user);
-    let mut answer = json!({"IdentityId": identity, "DeveloperUserIdentifierList": page.items});
-    if let Some(next) = page.next {
-        answer["NextToken"] = next.into();
+        .flat_map(|known| users_after(&known.users, after.as_deref()));
+    let max = input.max_results.unwrap_or(DEFAULT_PAGE_SIZE);
+    let page = state.paginator.page(&list, max, users, |user| user);
+    let mut body = json!({"IdentityId": identity, "DeveloperUserIdentifierList": page.items});
+    if let Some(next) = page.next_token {
+        body["NextToken"] = next.into();
     }
-    Ok(answer)
+    Ok(body)
 }
 
-/// `GetOpenIdTokenForDeveloperIdentity`, which is how users are linked.
-pub(super) fn token(model: &mut Model, mut input: Token) -> Result<Value, ApiError> {
+/// Executes `GetOpenIdTokenForDeveloperIdentity`, the operation that links users.
+pub(super) fn get_token(state: &mut ServiceState, mut input: GetToken) -> Result<Value, ApiError> {
     let pool_id = &*input.identity_pool_id;
-    let provider = model.world.settings_of(pool_id)?.developer_provider_name;
+    let provider = state.store.settings_of(pool_id)?.developer_provider_name;
     let provider = provider
         .filter(|provider| input.logins.contains_key(provider))
         .or_else(|| input.logins.keys().next().cloned())
         .ok_or_else(|| ApiError::invalid("Logins must name the developer provider"))?;
-    model.check_provider(pool_id, &provider)?;
+    state.check_provider(pool_id, &provider)?;
     let user = input.logins.remove(&provider).unwrap_or_default();
-    if user.chars().count() > LONGEST_USER {
+    if user.chars().count() > MAX_USER_CHARS {
         return Err(ApiError::invalid(format!(
-            "A developer user identifier has at most {LONGEST_USER} characters"
+            "A developer user identifier has at most {MAX_USER_CHARS} characters"
         )));
     }
     for name in input.logins.keys() {
-        if !model.world.supports_login(pool_id, name)? {
+        if !state.store.supports_login(pool_id, name)? {
             return Err(ApiError::invalid("Please provide a valid public provider"));
         }
     }
-    let whereabouts = model.world.whereabouts(pool_id, &user);
-    let identity = match (&whereabouts, input.identity_id) {
-        (_, Some(asked)) if !model.world.has(pool_id, &asked) => {
+    let linked = state.store.linked_identity(pool_id, &user);
+    let identity = match (&linked, input.identity_id) {
+        (_, Some(asked)) if !state.store.has_identity(pool_id, &asked) => {
             return Err(ApiError::no_identity(&asked));
         }
-        (Whereabouts::At(_), Some(asked)) if !model.world.pairs(pool_id, &asked, &user) => {
+        (LinkedIdentity::Id(_), Some(asked)) if !state.store.are_paired(pool_id, &asked, &user) => {
             return Err(ApiError::new(
                 "DeveloperUserAlreadyRegisteredException",
                 "The developer user identifier is linked to another identity",
             ));
         }
         (_, Some(asked)) => asked,
-        (_, None) => match model.world.identity_of(pool_id, &user) {
+        (_, None) => match state.store.find_identity_of(pool_id, &user) {
             Some(identity) => identity,
-            None => model.world.new_identity_id(region_of(pool_id)),
+            None => state.store.new_identity_id(region_of(pool_id)),
         },
     };
-    if !matches!(whereabouts, Whereabouts::At(_)) {
-        model.world.link(pool_id, &provider, &identity, &user);
+    if !matches!(linked, LinkedIdentity::Id(_)) {
+        state.store.link(pool_id, &provider, &identity, &user);
     }
-    model.world.log_in(pool_id, &identity, input.logins);
+    state.store.add_logins(pool_id, &identity, input.logins);
     Ok(json!({"IdentityId": identity, "Token": "emulated.token.of-no-use"}))
 }
 
-pub(super) fn merge(model: &mut Model, input: &Merge) -> Result<Value, ApiError> {
+pub(super) fn merge(state: &mut ServiceState, input: &Merge) -> Result<Value, ApiError> {
     let (pool_id, provider) = (&*input.identity_pool_id, &*input.developer_provider_name);
-    model.check_provider(pool_id, provider)?;
-    let source = identity_of(model, pool_id, &input.source_user_identifier)?;
-    let destination = identity_of(model, pool_id, &input.destination_user_identifier)?;
+    state.check_provider(pool_id, provider)?;
+    let source = find_identity(state, pool_id, &input.source_user_identifier)?;
+    let destination = find_identity(state, pool_id, &input.destination_user_identifier)?;
     if source == destination {
         return Err(ApiError::invalid(
             "The source and the destination user are of the same identity",
         ));
     }
-    let with = |id: &str, user: &String| {
-        let mut known = model
-            .world
+    let with_user = |id: &str, user: &String| {
+        let mut known = state
+            .store
             .find(id)
             .map_or_else(Identity::default, |(_, known)| known.clone());
         known.users.insert(user.clone());
         known
     };
-    let moved = with(&source, &input.source_user_identifier);
-    let kept = with(&destination, &input.destination_user_identifier);
+    let moved = with_user(&source, &input.source_user_identifier);
+    let kept = with_user(&destination, &input.destination_user_identifier);
     let differs = |(name, token)| kept.logins.get(name).is_some_and(|kept| kept != token);
     if moved.logins.iter().any(differs) {
         return Err(ApiError::conflict(
@@ -178,28 +185,28 @@ pub(super) fn merge(model: &mut Model, input: &Merge) -> Result<Value, ApiError>
         ));
     }
     let logins = [&moved, &kept].map(|of| of.users.len() + of.logins.len());
-    if logins.iter().sum::<usize>() > MOST_LOGINS {
+    if logins.iter().sum::<usize>() > MAX_LOGINS {
         return Err(ApiError::invalid(format!(
-            "An identity has at most {MOST_LOGINS} logins"
+            "An identity has at most {MAX_LOGINS} logins"
         )));
     }
-    model.world.delete(&source);
+    state.store.delete(&source);
     for user in kept.users.iter().chain(&moved.users) {
-        model.world.link(pool_id, provider, &destination, user);
+        state.store.link(pool_id, provider, &destination, user);
     }
-    model.world.log_in(pool_id, &destination, moved.logins);
+    state.store.add_logins(pool_id, &destination, moved.logins);
     Ok(json!({"IdentityId": destination}))
 }
 
-fn identity_of(model: &Model, pool_id: &str, user: &str) -> Result<String, ApiError> {
-    model
-        .world
-        .identity_of(pool_id, user)
+fn find_identity(state: &ServiceState, pool_id: &str, user: &str) -> Result<String, ApiError> {
+    state
+        .store
+        .find_identity_of(pool_id, user)
         .ok_or_else(|| ApiError::not_found("Developer user identifier not found."))
 }
 
-/// What comes behind `after`, or all.
-fn behind<'a>(users: &'a BTreeSet<String>, after: Option<&str>) -> Range<'a, String> {
-    let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-    users.range::<str, _>((from, Bound::Unbounded))
+/// Returns the users after `after`, or all.
+fn users_after<'a>(users: &'a BTreeSet<String>, after: Option<&str>) -> Range<'a, String> {
+    let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+    users.range::<str, _>((start, Bound::Unbounded))
 }

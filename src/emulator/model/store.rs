@@ -1,87 +1,90 @@
-//! What exists.
+//! The stored pools, identities and links, and the implicit ones.
 //!
-//! A pool knows its identities and their users. In an *open* world there is more: pools that nobody made, and in them
-//! every well-formed link, until it is unlinked. Of these, only what became of them is remembered.
+//! A pool stores its identities and their users. A store without given links has implicit ones besides: every well-formed
+//! pool exists, and in it every well-formed link, until it is unlinked ([`ImplicitLinks`]).
 
 use std::collections::BTreeMap;
 
-use super::open::{Open, Whereabouts};
-use super::pool::{Identity, Pool, PoolSettings};
-use super::{ApiError, Link};
+use super::api_error::ApiError;
+use super::implicit_links::{ImplicitLinks, LinkedIdentity};
+use super::link::Link;
+use super::pool::{Identity, IdentityPool, PoolSettings};
 
-/// When everything was made that was there at the start, in seconds since 1970.
-pub(super) const BEGAN: f64 = 1.7e9;
+/// Creation date of everything that exists at the start, in seconds since 1970.
+pub(super) const STARTED: f64 = 1.7e9;
 
-/// Pools, and how much exists besides.
+/// The pools, and the implicit links if there are any.
 #[derive(Debug)]
-pub(super) struct World {
+pub(super) struct Store {
     /// Seconds since 1970.
     pub(super) now: f64,
-    pools: BTreeMap<String, Pool>,
-    open: Option<Open>,
-    /// Developer provider name of every pool that nobody made.
+    pools: BTreeMap<String, IdentityPool>,
+    implicit: Option<ImplicitLinks>,
+    /// Developer provider name of every pool that no `CreateIdentityPool` created.
     provider: Option<String>,
-    made: u64,
+    ids_created: u64,
 }
 
-impl World {
+impl Store {
     pub(super) fn new(links: Option<Vec<Link>>, provider: Option<String>) -> Self {
-        let open = links.is_none().then(Open::new);
-        let mut world = Self {
-            now: BEGAN,
+        let implicit = links.is_none().then(ImplicitLinks::new);
+        let mut store = Self {
+            now: STARTED,
             pools: BTreeMap::new(),
-            open,
+            implicit,
             provider,
-            made: 0,
+            ids_created: 0,
         };
         for link in links.into_iter().flatten() {
-            let pool = world
-                .pools
-                .entry(link.identity_pool_id)
-                .or_insert_with(|| Pool::new(unmade(world.provider.clone()), false));
+            let pool = store.pools.entry(link.identity_pool_id).or_insert_with(|| {
+                IdentityPool::new(default_settings(store.provider.clone()), false)
+            });
             if pool.settings.developer_provider_name.is_none() {
                 pool.settings.developer_provider_name = Some(link.developer_provider_name);
             }
             let user = &link.developer_user_identifier;
-            pool.link(&link.identity_id, user, BEGAN);
+            pool.link(&link.identity_id, user, STARTED);
         }
-        world
+        store
     }
 
-    /// The pool, or how one looks that nobody made.
+    /// Returns the settings of a pool, stored or implicit.
     ///
     /// # Errors
-    /// There is none.
+    /// The pool does not exist.
     pub(super) fn settings_of(&self, pool_id: &str) -> Result<PoolSettings, ApiError> {
         match self.pool(pool_id)? {
             Some(pool) => Ok(pool.settings.clone()),
-            None => Ok(unmade(self.provider.clone())),
+            None => Ok(default_settings(self.provider.clone())),
         }
     }
 
-    /// Developer provider name of every pool that nobody made.
+    /// Returns the developer provider name of every pool that no `CreateIdentityPool` created.
     pub(super) fn provider(&self) -> Option<&str> {
         self.provider.as_deref()
     }
 
-    /// The pool; nothing for one of which nothing is known.
+    /// Returns the pool, or `None` for one that is implicit.
     ///
     /// # Errors
-    /// There is none.
-    pub(super) fn pool(&self, pool_id: &str) -> Result<Option<&Pool>, ApiError> {
+    /// The pool does not exist.
+    pub(super) fn pool(&self, pool_id: &str) -> Result<Option<&IdentityPool>, ApiError> {
         let pool = self.pools.get(pool_id);
-        if pool.is_none() && self.open.is_none() {
+        if pool.is_none() && self.implicit.is_none() {
             return Err(ApiError::no_pool(pool_id));
         }
         Ok(pool)
     }
 
-    pub(super) fn takes_provider(&self, pool_id: &str, provider: &str) -> Result<bool, ApiError> {
-        let (known, open) = match self.pool(pool_id)? {
-            Some(pool) => (pool.settings.developer_provider_name.as_ref(), pool.open),
+    pub(super) fn accepts_provider(&self, pool_id: &str, provider: &str) -> Result<bool, ApiError> {
+        let (expected, accepts_any) = match self.pool(pool_id)? {
+            Some(pool) => (
+                pool.settings.developer_provider_name.as_ref(),
+                pool.has_implicit_links,
+            ),
             None => (self.provider.as_ref(), true),
         };
-        Ok(known.map_or(open, |known| known == provider))
+        Ok(expected.map_or(accepts_any, |expected| expected == provider))
     }
 
     pub(super) fn supports_login(&self, pool_id: &str, name: &str) -> Result<bool, ApiError> {
@@ -89,173 +92,177 @@ impl World {
         Ok(pool.is_none_or(|pool| pool.supports_login(name)))
     }
 
-    /// An identity that is known, in whichever pool, with its pool.
-    pub(super) fn find(&self, identity_id: &str) -> Option<(&Pool, &Identity)> {
+    /// Returns a stored identity with its pool.
+    pub(super) fn find(&self, identity_id: &str) -> Option<(&IdentityPool, &Identity)> {
         self.pools
             .values()
             .find_map(|pool| Some((pool, pool.identities().get(identity_id)?)))
     }
 
-    /// Whether the pool has the identity.
-    pub(super) fn has(&self, pool_id: &str, identity_id: &str) -> bool {
+    /// Returns true if the pool has the identity, stored or implicit.
+    pub(super) fn has_identity(&self, pool_id: &str, identity_id: &str) -> bool {
         let pool = self.pools.get(pool_id);
         pool.is_some_and(|pool| pool.identities().contains_key(identity_id))
-            || pool.is_none_or(|pool| pool.open) && self.implies_identity(identity_id)
+            || pool.is_none_or(|pool| pool.has_implicit_links)
+                && self.has_implicit_identity(identity_id)
     }
 
-    /// Whether the identity exists without anybody having made it.
-    pub(super) fn implies_identity(&self, id: &str) -> bool {
-        let open = self.open.as_ref();
-        open.is_some_and(|open| open.implies_identity(id))
+    pub(super) fn has_implicit_identity(&self, id: &str) -> bool {
+        let implicit = self.implicit.as_ref();
+        implicit.is_some_and(|implicit| implicit.has_identity(id))
     }
 
     pub(super) fn is_linked(&self, link: &Link) -> bool {
         let (pool_id, provider) = (&link.identity_pool_id, &link.developer_provider_name);
-        if !self
-            .takes_provider(pool_id, provider)
-            .is_ok_and(|takes| takes)
-        {
+        let accepts_provider = self.accepts_provider(pool_id, provider);
+        if !accepts_provider.is_ok_and(|accepts| accepts) {
             return false;
         }
         let user = &link.developer_user_identifier;
         match self.pools.get(pool_id) {
-            Some(pool) if pool.holds(&link.identity_id, user) => true,
-            Some(pool) if !pool.open => false,
-            // A user that its pool knows of is settled.
-            _ => self.open.as_ref().is_some_and(|open| open.implies(link)),
+            Some(pool) if pool.is_linked(&link.identity_id, user) => true,
+            Some(pool) if !pool.has_implicit_links => false,
+            // A user that the pool stores is explicit, so has no implicit link.
+            _ => self
+                .implicit
+                .as_ref()
+                .is_some_and(|implicit| implicit.has_link(link)),
         }
     }
 
-    /// Where the user is linked.
-    pub(super) fn whereabouts(&self, pool_id: &str, user: &str) -> Whereabouts {
+    /// Returns the identity that the user is linked to.
+    pub(super) fn linked_identity(&self, pool_id: &str, user: &str) -> LinkedIdentity {
         let pool = self.pools.get(pool_id);
         if let Some(identity) = pool.and_then(|pool| pool.identity_of(user)) {
-            return Whereabouts::At(identity.clone());
+            return LinkedIdentity::Id(identity.clone());
         }
-        match &self.open {
-            Some(open) if pool.is_none_or(|pool| pool.open) => open.whereabouts(pool_id, user),
-            _ => Whereabouts::Nowhere,
+        match &self.implicit {
+            Some(implicit) if pool.is_none_or(|pool| pool.has_implicit_links) => {
+                implicit.identity_of(pool_id, user)
+            }
+            _ => LinkedIdentity::None,
         }
     }
 
-    /// Whether a look-up takes the two for a pair.
-    pub(super) fn pairs(&self, pool_id: &str, identity_id: &str, user: &str) -> bool {
+    /// Returns true if a look-up by identity and user finds the two linked.
+    pub(super) fn are_paired(&self, pool_id: &str, identity_id: &str, user: &str) -> bool {
         let pool = self.pools.get(pool_id);
-        pool.is_some_and(|pool| pool.holds(identity_id, user))
-            || self.whereabouts(pool_id, user) == Whereabouts::Anywhere
-                && self.implies_identity(identity_id)
+        pool.is_some_and(|pool| pool.is_linked(identity_id, user))
+            || self.linked_identity(pool_id, user) == LinkedIdentity::Any
+                && self.has_implicit_identity(identity_id)
     }
 
-    /// The identity that the user is found at when nobody says which. For one that is linked anywhere it is made up, and the
-    /// same whenever it is asked for.
-    pub(super) fn identity_of(&self, pool_id: &str, user: &str) -> Option<String> {
-        match (self.whereabouts(pool_id, user), &self.open) {
-            (Whereabouts::At(identity), _) => Some(identity),
-            (Whereabouts::Anywhere, Some(open)) => {
-                let print = open.printer.print(&["identity of", pool_id, user]);
-                let id = format!("{}:{}", region_of(pool_id), uuid(print));
-                // It may have been deleted, and the user with it.
-                self.implies_identity(&id).then_some(id)
+    /// Returns the identity that a look-up by user finds. For a user that is linked to any, it is made up, and the same each
+    /// time.
+    pub(super) fn find_identity_of(&self, pool_id: &str, user: &str) -> Option<String> {
+        match (self.linked_identity(pool_id, user), &self.implicit) {
+            (LinkedIdentity::Id(identity), _) => Some(identity),
+            (LinkedIdentity::Any, Some(implicit)) => {
+                let hash = implicit.hasher.hash_128(&["identity of", pool_id, user]);
+                let id = format!("{}:{}", region_of(pool_id), uuid(hash));
+                // If it was deleted, so was its user.
+                self.has_implicit_identity(&id).then_some(id)
             }
             _ => None,
         }
     }
 
-    /// Takes a link away; says whether it was there.
+    /// Removes a link. Returns false if there was none.
     pub(super) fn unlink(&mut self, link: &Link) -> bool {
-        let was_linked = self.is_linked(link);
-        if !was_linked {
+        if !self.is_linked(link) {
             return false;
         }
         let (id, user) = (&link.identity_id, &link.developer_user_identifier);
         let pool = self.pools.get_mut(&link.identity_pool_id);
-        let was_known = pool.is_some_and(|pool| pool.unlink(id, user, self.now));
-        if let (false, Some(open)) = (was_known, &mut self.open) {
-            open.unlink(link);
+        let was_stored = pool.is_some_and(|pool| pool.unlink(id, user, self.now));
+        if let (false, Some(implicit)) = (was_stored, &mut self.implicit) {
+            implicit.unlink(link);
         }
         true
     }
 
-    /// Links the user, which is linked to nothing else that is known.
+    /// Links a user that no other stored identity has.
     pub(super) fn link(&mut self, pool_id: &str, provider: &str, identity_id: &str, user: &str) {
-        if let Some(open) = &mut self.open {
-            open.settle_user(pool_id, user);
+        if let Some(implicit) = &mut self.implicit {
+            implicit.make_user_explicit(pool_id, user);
         }
         let now = self.now;
-        let pool = self.known(pool_id);
-        // A pool has one developer provider, and now it is known which.
+        let pool = self.stored_pool(pool_id);
+        // A pool has one developer provider: that of its first stored link.
         pool.settings
             .developer_provider_name
             .get_or_insert_with(|| provider.to_owned());
         pool.link(identity_id, user, now);
     }
 
-    /// Adds public logins to an identity that is known.
-    pub(super) fn log_in(
+    /// Adds public logins to a stored identity.
+    pub(super) fn add_logins(
         &mut self,
         pool_id: &str,
         identity_id: &str,
         logins: impl IntoIterator<Item = (String, String)>,
     ) {
-        self.known(pool_id).log_in(identity_id, logins);
+        self.stored_pool(pool_id).add_logins(identity_id, logins);
     }
 
-    /// Takes an identity away, and what leads to it.
+    /// Deletes an identity with its logins.
     pub(super) fn delete(&mut self, identity_id: &str) {
-        if let Some(open) = &mut self.open {
-            open.settle_identity(identity_id);
+        if let Some(implicit) = &mut self.implicit {
+            implicit.make_identity_explicit(identity_id);
         }
         for pool in self.pools.values_mut() {
             pool.delete(identity_id);
         }
     }
 
-    /// The id of an identity in this Region that nobody has, nor will have.
+    /// Returns an identity id of this Region that is free, and makes it explicit.
     pub(super) fn new_identity_id(&mut self, region: &str) -> String {
-        let id = self.new_id(region, |world, id| world.find(id).is_some());
-        if let Some(open) = &mut self.open {
-            open.settle_identity(&id);
+        let id = self.new_id(region, |store, id| store.find(id).is_some());
+        if let Some(implicit) = &mut self.implicit {
+            implicit.make_identity_explicit(&id);
         }
         id
     }
 
-    /// The id of a pool in this Region that nobody has.
+    /// Returns a pool id of this Region that is free.
     pub(super) fn new_pool_id(&mut self, region: &str) -> String {
-        self.new_id(region, |world, id| world.pools.contains_key(id))
+        self.new_id(region, |store, id| store.pools.contains_key(id))
     }
 
-    pub(super) fn make_pool(&mut self, id: String, settings: PoolSettings) {
-        let pool = Pool::new(settings, false);
+    pub(super) fn create_pool(&mut self, id: String, settings: PoolSettings) {
+        let pool = IdentityPool::new(settings, false);
         self.pools.insert(id, pool);
     }
 
-    /// How many pools a Region has that somebody made.
+    /// Counts the pools of a Region, without implicit ones.
     pub(super) fn count_pools(&self, region: &str) -> usize {
-        let made = self.pools.iter().filter(|(_, pool)| !pool.open);
-        made.filter(|(id, _)| region_of(id) == region).count()
+        self.pools
+            .iter()
+            .filter(|(id, pool)| !pool.has_implicit_links && region_of(id) == region)
+            .count()
     }
 
-    fn new_id(&mut self, region: &str, taken: impl Fn(&Self, &str) -> bool) -> String {
+    fn new_id(&mut self, region: &str, is_taken: impl Fn(&Self, &str) -> bool) -> String {
         loop {
-            self.made += 1;
-            let id = format!("{region}:{}", uuid(u128::from(self.made) << 96));
-            if !taken(self, &id) {
+            self.ids_created += 1;
+            let id = format!("{region}:{}", uuid(u128::from(self.ids_created) << 96));
+            if !is_taken(self, &id) {
                 return id;
             }
         }
     }
 
-    /// The pool, from now on known.
-    fn known(&mut self, pool_id: &str) -> &mut Pool {
+    /// Returns the pool, which is stored now if it was implicit.
+    fn stored_pool(&mut self, pool_id: &str) -> &mut IdentityPool {
         let provider = &self.provider;
         self.pools
             .entry(pool_id.to_owned())
-            .or_insert_with(|| Pool::new(unmade(provider.clone()), true))
+            .or_insert_with(|| IdentityPool::new(default_settings(provider.clone()), true))
     }
 }
 
-/// A pool that no `CreateIdentityPool` made.
-fn unmade(developer_provider_name: Option<String>) -> PoolSettings {
+/// Returns the settings of a pool that no `CreateIdentityPool` created.
+fn default_settings(developer_provider_name: Option<String>) -> PoolSettings {
     PoolSettings {
         identity_pool_name: "emulated".to_owned(),
         developer_provider_name,
@@ -263,15 +270,15 @@ fn unmade(developer_provider_name: Option<String>) -> PoolSettings {
     }
 }
 
-/// The part of an id before its colon.
+/// Returns the Region of an id: the part before its colon.
 pub(super) fn region_of(id: &str) -> &str {
     id.split(':').next().unwrap_or_default()
 }
 
-/// A UUID of version 4 from the bits of `print` that one leaves free.
-fn uuid(print: u128) -> String {
-    let print = print & !(0xf000 << 64) & !(0xc000 << 48) | (0x4000 << 64) | (0x8000 << 48);
-    let hex = format!("{print:032x}");
+/// Returns a UUID of version 4 whose free bits are those of `hash`.
+fn uuid(hash: u128) -> String {
+    let bits = hash & !(0xf000 << 64) & !(0xc000 << 48) | (0x4000 << 64) | (0x8000 << 48);
+    let hex = format!("{bits:032x}");
     format!(
         "{}-{}-{}-{}-{}",
         &hex[..8],

@@ -1,21 +1,21 @@
-//! What AWS does not document, so that whoever rehearses can choose.
+//! Settings for the answers that AWS does not document.
 
 use std::str::FromStr;
 
-/// How what is not documented is answered.
+/// Answers to what AWS does not document.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Undocumented {
-    /// An unlink of what is not linked.
+    /// Answer to an unlink of a link that does not exist.
     pub when_not_linked: NotLinked,
-    /// A developer provider that is not the pool's.
+    /// Answer to a developer provider name that is not the pool's.
     pub when_other_provider: OtherProvider,
-    /// A parameter that breaks its rule.
+    /// Answer to a parameter that breaks a constraint.
     pub when_invalid: Invalid,
-    /// The HTTP status of errors.
+    /// HTTP status of errors.
     pub error_status: ErrorStatus,
 }
 
-/// The answer to an unlink of what is not linked: AWS documents none.
+/// The answer to an unlink of a link that does not exist. AWS documents none. It is not an outcome of a row.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum NotLinked {
     /// `ResourceNotFoundException`
@@ -23,14 +23,14 @@ pub enum NotLinked {
     ResourceNotFound,
     /// `NotAuthorizedException`
     NotAuthorized,
-    /// Success, as though it had been linked.
+    /// Success, as if the link had existed.
     Ok,
 }
 
 impl FromStr for NotLinked {
     type Err = String;
 
-    /// `resource-not-found`, `not-authorized` or `ok`.
+    /// Parses `resource-not-found`, `not-authorized` or `ok`.
     fn from_str(text: &str) -> Result<Self, String> {
         one_of(
             text,
@@ -43,7 +43,7 @@ impl FromStr for NotLinked {
     }
 }
 
-/// The code of the answer to a developer provider that is not the pool's: only its message is known.
+/// The error code for a developer provider name that is not the pool's. Only the message is known.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum OtherProvider {
     /// `InvalidParameterException`
@@ -68,7 +68,7 @@ impl OtherProvider {
 impl FromStr for OtherProvider {
     type Err = String;
 
-    /// `invalid-parameter`, `not-authorized` or `resource-not-found`.
+    /// Parses `invalid-parameter`, `not-authorized` or `resource-not-found`.
     fn from_str(text: &str) -> Result<Self, String> {
         one_of(
             text,
@@ -81,10 +81,10 @@ impl FromStr for OtherProvider {
     }
 }
 
-/// The code of the answer to a parameter that breaks its rule: the service model has one, and another was seen.
+/// The error code for a parameter that breaks a constraint. The service model has one; another was observed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Invalid {
-    /// `InvalidParameterException`, as the service model has it.
+    /// `InvalidParameterException`, as in the service model.
     #[default]
     InvalidParameter,
     /// `ValidationException`, as users of `GetId` and `CreateIdentityPool` report it.
@@ -103,7 +103,7 @@ impl Invalid {
 impl FromStr for Invalid {
     type Err = String;
 
-    /// `invalid-parameter` or `validation`.
+    /// Parses `invalid-parameter` or `validation`.
     fn from_str(text: &str) -> Result<Self, String> {
         one_of(
             text,
@@ -115,18 +115,18 @@ impl FromStr for Invalid {
     }
 }
 
-/// The HTTP status of errors: the service model has several, everything seen on the wire has 400.
+/// The HTTP status of errors. The service model has several; every error observed on the wire had 400.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ErrorStatus {
     /// 400, and 500 for `InternalErrorException`.
     #[default]
     Wire,
-    /// 403, 404, 409 and 429 where the newer service model has them.
+    /// 403, 404, 409 and 429 where newer versions of the service model have them.
     Modelled,
 }
 
 impl ErrorStatus {
-    /// The status of an error with this code.
+    /// Returns the status of an error with this code.
     #[must_use]
     pub fn of(self, code: &str) -> u16 {
         match (self, code) {
@@ -146,12 +146,13 @@ impl ErrorStatus {
 impl FromStr for ErrorStatus {
     type Err = String;
 
-    /// `wire` or `modelled`.
+    /// Parses `wire` or `modelled`.
     fn from_str(text: &str) -> Result<Self, String> {
         one_of(text, &[("wire", Self::Wire), ("modelled", Self::Modelled)])
     }
 }
 
+/// Returns the value of this name.
 fn one_of<T: Copy>(text: &str, values: &[(&str, T)]) -> Result<T, String> {
     let found = values.iter().find(|(name, _)| *name == text);
     found.map(|(_, value)| *value).ok_or_else(|| {
