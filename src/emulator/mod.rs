@@ -31,7 +31,8 @@ pub use fault::{FaultKind, FaultShare};
 pub use handle::Emulator;
 pub use journal::{Call, Counters};
 pub use model::{
-    ApiError, ErrorStatus, Invalid, Link, Model, NotLinked, OtherProvider, Undocumented,
+    ApiError, ErrorStatus, InvalidParameterAnswer, Link, Model, NotLinkedAnswer,
+    OtherProviderAnswer, Undocumented,
 };
 pub use quota::Quota;
 pub use rule::{Canned, Rule, Then, When};

@@ -13,7 +13,7 @@ use super::link::Link;
 use super::pool::Identity;
 use super::service_state::ServiceState;
 use super::store::region_of;
-use super::undocumented::NotLinked;
+use super::undocumented::NotLinkedAnswer;
 
 // Limits of the service.
 
@@ -61,12 +61,12 @@ pub(super) fn unlink(state: &mut ServiceState, link: &Link) -> Result<bool, ApiE
         return Err(ApiError::no_identity(&link.identity_id));
     }
     match state.undocumented.when_not_linked {
-        NotLinked::Ok => Ok(false),
-        NotLinked::ResourceNotFound => Err(ApiError::not_found(format!(
+        NotLinkedAnswer::Ok => Ok(false),
+        NotLinkedAnswer::ResourceNotFound => Err(ApiError::not_found(format!(
             "Developer user identifier not found for identity '{}'.",
             link.identity_id
         ))),
-        NotLinked::NotAuthorized => Err(ApiError::new(
+        NotLinkedAnswer::NotAuthorized => Err(ApiError::new(
             "NotAuthorizedException",
             format!("Access to Identity '{}' is forbidden.", link.identity_id),
         )),

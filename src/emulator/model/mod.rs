@@ -27,7 +27,9 @@ mod undocumented;
 pub use api::Model;
 pub use api_error::ApiError;
 pub use link::Link;
-pub use undocumented::{ErrorStatus, Invalid, NotLinked, OtherProvider, Undocumented};
+pub use undocumented::{
+    ErrorStatus, InvalidParameterAnswer, NotLinkedAnswer, OtherProviderAnswer, Undocumented,
+};
 
 pub(super) use api::Output;
 pub(super) use operation::Operation;

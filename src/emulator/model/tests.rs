@@ -155,9 +155,9 @@ fn undocumented_answers_are_settings() {
         };
         answer(undocumented, |l| l.developer_user_identifier = "v".into())
     };
-    assert_eq!(unlinked(NotLinked::Ok), Ok(Value::Null));
-    assert_eq!(unlinked(NotLinked::ResourceNotFound), Err(NOT_FOUND));
-    let refused = unlinked(NotLinked::NotAuthorized);
+    assert_eq!(unlinked(NotLinkedAnswer::Ok), Ok(Value::Null));
+    assert_eq!(unlinked(NotLinkedAnswer::ResourceNotFound), Err(NOT_FOUND));
+    let refused = unlinked(NotLinkedAnswer::NotAuthorized);
     assert_eq!(refused, Err("NotAuthorizedException"));
 
     let other = |when_other_provider| {
@@ -167,13 +167,13 @@ fn undocumented_answers_are_settings() {
         };
         answer(undocumented, |l| l.developer_provider_name = "q".into())
     };
-    assert_eq!(other(OtherProvider::InvalidParameter), Err(INVALID));
-    assert_eq!(other(OtherProvider::ResourceNotFound), Err(NOT_FOUND));
-    let refused = other(OtherProvider::NotAuthorized);
+    assert_eq!(other(OtherProviderAnswer::InvalidParameter), Err(INVALID));
+    assert_eq!(other(OtherProviderAnswer::ResourceNotFound), Err(NOT_FOUND));
+    let refused = other(OtherProviderAnswer::NotAuthorized);
     assert_eq!(refused, Err("NotAuthorizedException"));
 
     let undocumented = Undocumented {
-        when_invalid: Invalid::Validation,
+        when_invalid: InvalidParameterAnswer::Validation,
         ..Undocumented::default()
     };
     let wrong: fn(&mut Link) = |l| l.identity_id = "x".into();

@@ -6,18 +6,18 @@ use std::str::FromStr;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Undocumented {
     /// Answer to an unlink of a link that does not exist.
-    pub when_not_linked: NotLinked,
+    pub when_not_linked: NotLinkedAnswer,
     /// Answer to a developer provider name that is not the pool's.
-    pub when_other_provider: OtherProvider,
+    pub when_other_provider: OtherProviderAnswer,
     /// Answer to a parameter that breaks a constraint.
-    pub when_invalid: Invalid,
+    pub when_invalid: InvalidParameterAnswer,
     /// HTTP status of errors.
     pub error_status: ErrorStatus,
 }
 
-/// The answer to an unlink of a link that does not exist. AWS documents none. It is not an outcome of a row.
+/// The answer to an unlink of a link that does not exist. AWS documents none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum NotLinked {
+pub enum NotLinkedAnswer {
     /// `ResourceNotFoundException`
     #[default]
     ResourceNotFound,
@@ -27,7 +27,7 @@ pub enum NotLinked {
     Ok,
 }
 
-impl FromStr for NotLinked {
+impl FromStr for NotLinkedAnswer {
     type Err = String;
 
     /// Parses `resource-not-found`, `not-authorized` or `ok`.
@@ -45,7 +45,7 @@ impl FromStr for NotLinked {
 
 /// The error code for a developer provider name that is not the pool's. Only the message is known.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum OtherProvider {
+pub enum OtherProviderAnswer {
     /// `InvalidParameterException`
     #[default]
     InvalidParameter,
@@ -55,7 +55,7 @@ pub enum OtherProvider {
     ResourceNotFound,
 }
 
-impl OtherProvider {
+impl OtherProviderAnswer {
     pub(super) fn code(self) -> &'static str {
         match self {
             Self::InvalidParameter => "InvalidParameterException",
@@ -65,7 +65,7 @@ impl OtherProvider {
     }
 }
 
-impl FromStr for OtherProvider {
+impl FromStr for OtherProviderAnswer {
     type Err = String;
 
     /// Parses `invalid-parameter`, `not-authorized` or `resource-not-found`.
@@ -83,7 +83,7 @@ impl FromStr for OtherProvider {
 
 /// The error code for a parameter that breaks a constraint. The service model has one; another was observed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Invalid {
+pub enum InvalidParameterAnswer {
     /// `InvalidParameterException`, as in the service model.
     #[default]
     InvalidParameter,
@@ -91,7 +91,7 @@ pub enum Invalid {
     Validation,
 }
 
-impl Invalid {
+impl InvalidParameterAnswer {
     pub(super) fn code(self) -> &'static str {
         match self {
             Self::InvalidParameter => "InvalidParameterException",
@@ -100,7 +100,7 @@ impl Invalid {
     }
 }
 
-impl FromStr for Invalid {
+impl FromStr for InvalidParameterAnswer {
     type Err = String;
 
     /// Parses `invalid-parameter` or `validation`.
