@@ -1,4 +1,4 @@
-//! The handle on a running emulator: starts it, shows what it has seen, sets its rules, stops it.
+//! The handle on a running emulator: starts it, returns its counts, sets its rules, stops it.
 
 use std::io;
 use std::net::SocketAddr;

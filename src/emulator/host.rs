@@ -1,7 +1,7 @@
 //! The `Host` and `Origin` headers that the emulator accepts.
 //!
-//! A page of any web site can make a browser call an address of this machine: by a name that its owner points here (DNS
-//! rebinding), or across origins. So these headers are checked before anything else of a request.
+//! A page of any web site can make a browser call an address of this machine: by a name of the site's domain that
+//! resolves to it (DNS rebinding), or across origins. So these headers are checked before anything else of a request.
 
 use std::net::{IpAddr, SocketAddr};
 

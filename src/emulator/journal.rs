@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::fault::FaultKind;
 
-/// Counts since the start. Those of the present are marked as such.
+/// Counts since the start, except for the fields that say "at present".
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Unlinks that arrived.
@@ -163,6 +163,7 @@ impl Journal {
         }
     }
 
+    /// Returns the record of a call, if calls are recorded.
     fn record_of(&mut self, in_flight: &InFlightCall) -> Option<&mut Call> {
         let index = usize::try_from(in_flight.number - 1).ok()?;
         self.calls.as_mut()?.get_mut(index)

@@ -54,63 +54,14 @@ impl Operation {
     pub(super) fn parameters(self) -> &'static [Member] {
         match self {
             Self::CreateIdentityPool => CREATE_IDENTITY_POOL,
-            Self::DeleteIdentities => const { &[required("IdentityIdsToDelete", &IDENTITY_IDS)] },
-            Self::DescribeIdentity => const { &[required("IdentityId", &IDENTITY_ID)] },
-            Self::DescribeIdentityPool => {
-                const { &[required("IdentityPoolId", &IDENTITY_POOL_ID)] }
-            }
-            Self::GetOpenIdTokenForDeveloperIdentity => {
-                const {
-                    &[
-                        required("IdentityPoolId", &IDENTITY_POOL_ID),
-                        optional("IdentityId", &IDENTITY_ID),
-                        required("Logins", &LOGINS),
-                        optional("PrincipalTags", &PRINCIPAL_TAGS),
-                        optional("TokenDuration", &TOKEN_DURATION),
-                    ]
-                }
-            }
-            Self::ListIdentities => {
-                const {
-                    &[
-                        required("IdentityPoolId", &IDENTITY_POOL_ID),
-                        required("MaxResults", &QUERY_LIMIT),
-                        optional("NextToken", &PAGINATION_KEY),
-                        optional("HideDisabled", &Shape::Boolean),
-                    ]
-                }
-            }
-            Self::LookupDeveloperIdentity => {
-                const {
-                    &[
-                        required("IdentityPoolId", &IDENTITY_POOL_ID),
-                        optional("IdentityId", &IDENTITY_ID),
-                        optional("DeveloperUserIdentifier", &DEVELOPER_USER_IDENTIFIER),
-                        optional("MaxResults", &QUERY_LIMIT),
-                        optional("NextToken", &PAGINATION_KEY),
-                    ]
-                }
-            }
-            Self::MergeDeveloperIdentities => {
-                const {
-                    &[
-                        required("SourceUserIdentifier", &DEVELOPER_USER_IDENTIFIER),
-                        required("DestinationUserIdentifier", &DEVELOPER_USER_IDENTIFIER),
-                        required("DeveloperProviderName", &DEVELOPER_PROVIDER_NAME),
-                        required("IdentityPoolId", &IDENTITY_POOL_ID),
-                    ]
-                }
-            }
-            Self::UnlinkDeveloperIdentity => {
-                const {
-                    &[
-                        required("IdentityId", &IDENTITY_ID),
-                        required("IdentityPoolId", &IDENTITY_POOL_ID),
-                        required("DeveloperProviderName", &DEVELOPER_PROVIDER_NAME),
-                        required("DeveloperUserIdentifier", &DEVELOPER_USER_IDENTIFIER),
-                    ]
-                }
-            }
+            Self::DeleteIdentities => DELETE_IDENTITIES,
+            Self::DescribeIdentity => DESCRIBE_IDENTITY,
+            Self::DescribeIdentityPool => DESCRIBE_IDENTITY_POOL,
+            Self::GetOpenIdTokenForDeveloperIdentity => GET_OPEN_ID_TOKEN_FOR_DEVELOPER_IDENTITY,
+            Self::ListIdentities => LIST_IDENTITIES,
+            Self::LookupDeveloperIdentity => LOOKUP_DEVELOPER_IDENTITY,
+            Self::MergeDeveloperIdentities => MERGE_DEVELOPER_IDENTITIES,
+            Self::UnlinkDeveloperIdentity => UNLINK_DEVELOPER_IDENTITY,
         }
     }
 }
@@ -164,6 +115,41 @@ const CREATE_IDENTITY_POOL: &[Member] = &[
     optional("CognitoIdentityProviders", &COGNITO_IDENTITY_PROVIDERS),
     optional("SamlProviderARNs", &ARNS),
     optional("IdentityPoolTags", &TAGS),
+];
+const DELETE_IDENTITIES: &[Member] = &[required("IdentityIdsToDelete", &IDENTITY_IDS)];
+const DESCRIBE_IDENTITY: &[Member] = &[required("IdentityId", &IDENTITY_ID)];
+const DESCRIBE_IDENTITY_POOL: &[Member] = &[required("IdentityPoolId", &IDENTITY_POOL_ID)];
+const GET_OPEN_ID_TOKEN_FOR_DEVELOPER_IDENTITY: &[Member] = &[
+    required("IdentityPoolId", &IDENTITY_POOL_ID),
+    optional("IdentityId", &IDENTITY_ID),
+    required("Logins", &LOGINS),
+    optional("PrincipalTags", &PRINCIPAL_TAGS),
+    optional("TokenDuration", &TOKEN_DURATION),
+];
+const LIST_IDENTITIES: &[Member] = &[
+    required("IdentityPoolId", &IDENTITY_POOL_ID),
+    required("MaxResults", &QUERY_LIMIT),
+    optional("NextToken", &PAGINATION_KEY),
+    optional("HideDisabled", &Shape::Boolean),
+];
+const LOOKUP_DEVELOPER_IDENTITY: &[Member] = &[
+    required("IdentityPoolId", &IDENTITY_POOL_ID),
+    optional("IdentityId", &IDENTITY_ID),
+    optional("DeveloperUserIdentifier", &DEVELOPER_USER_IDENTIFIER),
+    optional("MaxResults", &QUERY_LIMIT),
+    optional("NextToken", &PAGINATION_KEY),
+];
+const MERGE_DEVELOPER_IDENTITIES: &[Member] = &[
+    required("SourceUserIdentifier", &DEVELOPER_USER_IDENTIFIER),
+    required("DestinationUserIdentifier", &DEVELOPER_USER_IDENTIFIER),
+    required("DeveloperProviderName", &DEVELOPER_PROVIDER_NAME),
+    required("IdentityPoolId", &IDENTITY_POOL_ID),
+];
+const UNLINK_DEVELOPER_IDENTITY: &[Member] = &[
+    required("IdentityId", &IDENTITY_ID),
+    required("IdentityPoolId", &IDENTITY_POOL_ID),
+    required("DeveloperProviderName", &DEVELOPER_PROVIDER_NAME),
+    required("DeveloperUserIdentifier", &DEVELOPER_USER_IDENTIFIER),
 ];
 
 const ID_REGEX: &str = r"[\w-]+:[0-9a-f-]+";

@@ -43,7 +43,7 @@ impl ApiRequest {
 
     /// Returns the parameters of a valid input.
     pub(super) fn parameters<'a, T: Deserialize<'a>>(&'a self) -> Result<T, ApiError> {
-        // Validation has seen every type, so an error here is a mistake in the table of operations.
+        // Validation has checked every type, so an error here is a mistake in the table of operations.
         T::deserialize(&self.input)
             .map_err(|error| ApiError::new("InternalErrorException", error.to_string()))
     }

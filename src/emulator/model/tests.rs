@@ -505,10 +505,78 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 0..30)
 }
 
+const USERS: [&str; 4] = ["t", "u", "v", "w"];
+
+/// Executes a step and checks its effect. Adds a new identity to `identities`.
+fn check_step(
+    model: &mut Model,
+    identities: &mut Vec<String>,
+    step: Step,
+) -> Result<(), TestCaseError> {
+    match step {
+        Step::Unlink(identity, user) => {
+            let link = link_of(&identities[identity], USERS[user]);
+            let was_linked = model.is_linked(&link);
+            prop_assert_eq!(unlink(model, &link).is_ok(), was_linked);
+            prop_assert!(!model.is_linked(&link));
+            if was_linked {
+                prop_assert_eq!(identity_of(model, USERS[user]), Err(NOT_FOUND));
+            }
+        }
+        Step::Token(identity, user) => {
+            let requested = identity.map(|identity| identities[identity].clone());
+            if let Ok(id) = get_token(model, requested.as_deref(), USERS[user]) {
+                prop_assert!(requested.is_none_or(|requested| requested == id));
+                prop_assert!(model.is_linked(&link_of(&id, USERS[user])));
+                prop_assert_eq!(identity_of(model, USERS[user]), Ok(id.clone()));
+                if !identities.contains(&id) {
+                    identities.push(id);
+                }
+            }
+        }
+        Step::Merge(source, destination) => {
+            let before = identity_of(model, USERS[source]);
+            let kept = identity_of(model, USERS[destination]);
+            if let Ok(id) = merge(model, USERS[source], USERS[destination]) {
+                prop_assert_eq!(kept.clone(), Ok(id.clone()));
+                prop_assert_eq!(identity_of(model, USERS[source]), Ok(id.clone()));
+                prop_assert_eq!(describe(model, &before.expect("was found")), Err(NOT_FOUND));
+            }
+        }
+        Step::Delete(identity) => {
+            let id = identities[identity].clone();
+            prop_assert_eq!(delete(model, &[&id]), json!([]));
+            prop_assert_eq!(describe(model, &id), Err(NOT_FOUND));
+            for user in USERS {
+                prop_assert!(!model.is_linked(&link_of(&id, user)));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Checks that all ways to look up a link agree.
+fn check_look_ups(model: &mut Model, identities: &[String]) -> Result<(), TestCaseError> {
+    for user in USERS {
+        if let Ok(id) = identity_of(model, user) {
+            prop_assert!(model.is_linked(&link_of(&id, user)));
+            prop_assert_eq!(look_up_pair(model, &id, user), Ok(()));
+        }
+    }
+    for id in identities {
+        let listed = users_of(model, id);
+        prop_assert_eq!(listed.is_ok(), describe(model, id).is_ok());
+        for user in listed.unwrap_or_default().as_array().into_iter().flatten() {
+            let user = user.as_str().expect("a user");
+            prop_assert_eq!(identity_of(model, user), Ok(id.clone()));
+        }
+    }
+    Ok(())
+}
+
 proptest! {
     #[test]
     fn look_ups_agree_after_any_steps(steps in steps(), is_implicit: bool) {
-        const USERS: [&str; 4] = ["t", "u", "v", "w"];
         let mut identities: Vec<String> =
             ["us-east-1:0", "us-east-1:1", "us-east-1:2"].map(str::to_owned).into();
         let mut model = if is_implicit {
@@ -517,60 +585,8 @@ proptest! {
             model_with(vec![link_of(&identities[0], "t"), link_of(&identities[1], "u")])
         };
         for step in steps {
-            let model = &mut model;
-            match step {
-                Step::Unlink(identity, user) => {
-                    let link = link_of(&identities[identity], USERS[user]);
-                    let was_linked = model.is_linked(&link);
-                    prop_assert_eq!(unlink(model, &link).is_ok(), was_linked);
-                    prop_assert!(!model.is_linked(&link));
-                    if was_linked {
-                        prop_assert_eq!(identity_of(model, USERS[user]), Err(NOT_FOUND));
-                    }
-                }
-                Step::Token(identity, user) => {
-                    let requested = identity.map(|identity| identities[identity].clone());
-                    if let Ok(id) = get_token(model, requested.as_deref(), USERS[user]) {
-                        prop_assert!(requested.is_none_or(|requested| requested == id));
-                        prop_assert!(model.is_linked(&link_of(&id, USERS[user])));
-                        prop_assert_eq!(identity_of(model, USERS[user]), Ok(id.clone()));
-                        if !identities.contains(&id) {
-                            identities.push(id);
-                        }
-                    }
-                }
-                Step::Merge(source, destination) => {
-                    let before = identity_of(model, USERS[source]);
-                    let kept = identity_of(model, USERS[destination]);
-                    if let Ok(id) = merge(model, USERS[source], USERS[destination]) {
-                        prop_assert_eq!(kept.clone(), Ok(id.clone()));
-                        prop_assert_eq!(identity_of(model, USERS[source]), Ok(id.clone()));
-                        prop_assert_eq!(describe(model, &before.expect("was found")), Err(NOT_FOUND));
-                    }
-                }
-                Step::Delete(identity) => {
-                    let id = identities[identity].clone();
-                    prop_assert_eq!(delete(model, &[&id]), json!([]));
-                    prop_assert_eq!(describe(model, &id), Err(NOT_FOUND));
-                    for user in USERS {
-                        prop_assert!(!model.is_linked(&link_of(&id, user)));
-                    }
-                }
-            }
-            for user in USERS {
-                if let Ok(id) = identity_of(model, user) {
-                    prop_assert!(model.is_linked(&link_of(&id, user)));
-                    prop_assert_eq!(look_up_pair(model, &id, user), Ok(()));
-                }
-            }
-            for id in &identities {
-                let listed = users_of(model, id);
-                prop_assert_eq!(listed.is_ok(), describe(model, id).is_ok());
-                for user in listed.unwrap_or_default().as_array().into_iter().flatten() {
-                    let user = user.as_str().expect("a user");
-                    prop_assert_eq!(identity_of(model, user), Ok(id.clone()));
-                }
-            }
+            check_step(&mut model, &mut identities, step)?;
+            check_look_ups(&mut model, &identities)?;
         }
     }
 }

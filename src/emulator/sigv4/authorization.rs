@@ -33,7 +33,7 @@ struct Credential<'a> {
 
 impl<'a> Credential<'a> {
     fn parse(text: &'a str) -> Option<Self> {
-        // From the right: an access key id may contain slashes.
+        // Split from the right, so that a slash in the access key id stays part of it.
         let parts: Vec<&str> = text.rsplitn(5, '/').collect();
         match parts[..] {
             ["aws4_request", service, region, day, access_key]

@@ -34,7 +34,7 @@ pub(super) fn hash(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 
-/// Returns the path without `.`, `..` and doubled slashes, percent-encoded, what is encoded already a second time.
+/// Returns the path without `.`, `..` and doubled slashes, percent-encoded. A path arrives encoded, so it is encoded twice.
 fn path(path: &str) -> String {
     let mut segments = Vec::new();
     for segment in path.split('/') {

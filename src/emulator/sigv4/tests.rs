@@ -209,7 +209,7 @@ fn keys_must_match_by_id_and_session_token() {
         result(SCOPE, token, signature, &keys, signing_time()),
         unknown
     );
-    // Its secret is the same, and the token is not among the signed headers.
+    // The temporary key has the same secret, and the token is not among the signed headers.
     let temporary = "ASIDEXAMPLE/20150830/us-east-1/service/aws4_request";
     assert_eq!(
         result(temporary, token, signature, &keys, signing_time()),
