@@ -42,9 +42,9 @@ impl Paginator {
         let bytes = URL_SAFE_NO_PAD.decode(token).unwrap_or_default();
         bytes
             .split_at_checked(HASH_BYTES)
-            .and_then(|(hash, last)| Some((hash, str::from_utf8(last).ok()?)))
-            .filter(|(hash, last)| *hash == self.hash(list, last))
-            .map(|(_, last)| Some(last.to_owned()))
+            .and_then(|(hash, last_key)| Some((hash, str::from_utf8(last_key).ok()?)))
+            .filter(|(hash, last_key)| *hash == self.hash(list, last_key))
+            .map(|(_, last_key)| Some(last_key.to_owned()))
             .ok_or_else(|| ApiError::invalid("Invalid NextToken"))
     }
 
@@ -57,10 +57,10 @@ impl Paginator {
         key: impl Fn(&T) -> &str,
     ) -> Page<T> {
         let page: Vec<T> = items.by_ref().take(max).collect();
-        let last = page.last().filter(|_| items.next().is_some());
-        let next_token = last.map(|last| {
-            let last = key(last);
-            let bytes = [&self.hash(list, last)[..], last.as_bytes()].concat();
+        let end = page.last().filter(|_| items.next().is_some());
+        let next_token = end.map(|end| {
+            let last_key = key(end);
+            let bytes = [&self.hash(list, last_key)[..], last_key.as_bytes()].concat();
             URL_SAFE_NO_PAD.encode(bytes)
         });
         Page {
@@ -69,8 +69,8 @@ impl Paginator {
         }
     }
 
-    fn hash(&self, list: &[&str], last: &str) -> [u8; HASH_BYTES] {
-        self.0.hash_128(&[list, &[last]].concat()).to_be_bytes()
+    fn hash(&self, list: &[&str], last_key: &str) -> [u8; HASH_BYTES] {
+        self.0.hash_128(&[list, &[last_key]].concat()).to_be_bytes()
     }
 }
 

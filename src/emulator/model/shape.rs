@@ -246,7 +246,7 @@ fn map(
 const NOT_NULL: &str = "Member must not be null";
 
 /// Returns the bound of a value or a length that is broken, if one is.
-fn broken_range<T: PartialOrd + fmt::Display>(
+fn broken_range<T: Copy + PartialOrd + fmt::Display>(
     measure: &str,
     actual: T,
     min: T,

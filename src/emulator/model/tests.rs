@@ -511,9 +511,9 @@ const USERS: [&str; 4] = ["t", "u", "v", "w"];
 fn check_step(
     model: &mut Model,
     identities: &mut Vec<String>,
-    step: Step,
+    step: &Step,
 ) -> Result<(), TestCaseError> {
-    match step {
+    match *step {
         Step::Unlink(identity, user) => {
             let link = link_of(&identities[identity], USERS[user]);
             let was_linked = model.is_linked(&link);
@@ -585,7 +585,7 @@ proptest! {
             model_with(vec![link_of(&identities[0], "t"), link_of(&identities[1], "u")])
         };
         for step in steps {
-            check_step(&mut model, &mut identities, step)?;
+            check_step(&mut model, &mut identities, &step)?;
             check_look_ups(&mut model, &identities)?;
         }
     }
