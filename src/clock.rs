@@ -1,11 +1,11 @@
-//! Times as people and other programs read them. RFC 3339 has years of four digits, and `humantime` panics outside of 1970 to 9999:
-//! a clock that is set to such a time must not end a run.
+//! Times in RFC 3339, in UTC. `humantime` panics outside of 1970 to 9999, so times are clamped to these years: a clock that is set
+//! wrong must not end a run.
 
 use std::time::{Duration, SystemTime};
 
 use humantime::Rfc3339Timestamp;
 
-/// 9999-12-31T23:59:59Z, since 1970.
+/// 9999-12-31T23:59:59Z, as the time since 1970.
 const LAST: Duration = Duration::from_secs(253_402_300_799);
 
 fn within_range(time: SystemTime) -> SystemTime {
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn any_clock_can_be_read() {
+    fn any_time_can_be_formatted() {
         let day = Duration::from_hours(24);
         for (time, text) in [
             (SystemTime::UNIX_EPOCH - day, "1970-01-01T00:00:00Z"),

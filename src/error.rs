@@ -1,11 +1,13 @@
-//! What a run can end with, and what it says then.
+//! The end of a command that did not do what it was asked to.
 
+use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 
 pub use crate::exit::Exit;
 
-/// An end before or instead of a run's summary: what is wrong, what to do, and the exit code.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The end of a command before or instead of its report: what is wrong, what to do, and the exit code.
+#[derive(Debug, Clone)]
 pub struct Error {
     /// The exit code.
     pub exit: Exit,
@@ -13,30 +15,57 @@ pub struct Error {
     pub message: String,
     /// What to do next, where that is not plain from the message.
     pub hint: Option<String>,
+    /// The error that the message is made of, if there is one.
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 impl Error {
-    /// An error that says `message` and ends with `exit`.
+    /// Ends with `exit` and this message.
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
         Self {
             exit,
             message: message.into(),
             hint: None,
+            source: None,
         }
     }
 
-    /// Wrong usage or configuration.
+    /// Ends with the exit code for wrong usage or configuration.
     pub fn usage(message: impl Into<String>) -> Self {
         Self::new(Exit::Usage, message)
     }
 
-    /// The same error with a hint what to do.
+    /// Ends with `exit` and the text of `error`, whose sources are kept.
+    pub fn from_source(exit: Exit, error: impl StdError + Send + Sync + 'static) -> Self {
+        let message = error.to_string();
+        Self {
+            source: Some(Arc::new(error)),
+            ..Self::new(exit, message)
+        }
+    }
+
+    /// Returns the same error with another exit code.
+    #[must_use]
+    pub fn with_exit(self, exit: Exit) -> Self {
+        Self { exit, ..self }
+    }
+
+    /// Adds a hint what to do.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 }
+
+/// Errors that read the same are equal.
+impl PartialEq for Error {
+    fn eq(&self, other: &Self) -> bool {
+        (self.exit, &self.message, &self.hint) == (other.exit, &other.message, &other.hint)
+    }
+}
+
+impl Eq for Error {}
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -48,4 +77,9 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl StdError for Error {
+    /// Returns the cause behind the message: the error that it is made of says nothing more.
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_ref()?.source()
+    }
+}

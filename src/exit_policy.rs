@@ -25,20 +25,20 @@ use crate::verdict::{Cause, Outcome};
 /// Returns the end of a run or plan whose input cannot be read before anything was called. An input that has changed is as if it
 /// had never been the right one.
 #[must_use]
-pub fn unreadable(error: &InputError) -> Error {
+pub fn unreadable(error: InputError) -> Error {
     let exit = if error.is_usage() || matches!(error, InputError::Changed { .. }) {
         Exit::Usage
     } else {
         Exit::Input
     };
-    Error::new(exit, error.to_string())
+    Error::from_source(exit, error)
 }
 
 /// Returns the end of a run or plan whose results cannot be opened.
 #[must_use]
-pub fn not_opened(error: &OpenError) -> Error {
-    let exit = match error {
-        OpenError::Held(..) => Exit::Locked,
+pub fn not_opened(error: OpenError) -> Error {
+    let exit = match &error {
+        OpenError::Locked(..) => Exit::Locked,
         OpenError::Io(_, error)
             if matches!(
                 error.kind(),
@@ -53,13 +53,13 @@ pub fn not_opened(error: &OpenError) -> Error {
         | OpenError::Refused(..)
         | OpenError::Io(..) => Exit::Usage,
     };
-    Error::new(exit, error.to_string())
+    Error::from_source(exit, error)
 }
 
 /// Returns the end of a plan, a dry run or a question that meets a row of a pool that is not allowed.
 #[must_use]
 pub fn forbidden(why: &str, position: &Position) -> Error {
-    Error::usage(format!("{why} (at {position}; nothing was called)"))
+    Error::usage(format!("{why} (at {position}); nothing was called"))
 }
 
 /// Returns the exit code of a run that read all its input. Rows with one of the outcomes in `fails` count as not done.

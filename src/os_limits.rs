@@ -1,5 +1,5 @@
-//! What the operating system grants this process: open files, threads, memory. Where it refuses one of these, the fault is this
-//! machine's: no row, Region or file is to blame, and the sentence says which limit to raise.
+//! Limits of the operating system: open files, threads, memory. A refusal is a fault of this machine and not of a row, Region or
+//! file, so its message names the limit to raise.
 
 use std::fs::File;
 use std::io;
@@ -11,18 +11,21 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::error::{Error, Exit};
 
-/// The limit on open files, as it is told.
+/// Message about the limit on open files.
 pub const NO_FILES: &str = "this process may open no more files. Raise the limit on open files (`ulimit -n`) or lower --concurrency";
-/// The same of threads and memory.
+/// Message about the limit on threads.
 const NO_THREADS: &str = "the operating system refuses another thread. Raise the limit on threads and memory (`ulimit -u`, `ulimit -v`; of a container: pids and memory)";
+/// Message about the limit on memory.
 const NO_MEMORY: &str = "the operating system refuses memory. Raise the limit on memory (`ulimit -v`; of a container: memory)";
 
-/// Bytes that must be to be had at the start. A small run takes about half as many; what takes more than there is ends the process.
+/// Memory that must be available at the start, in bytes. A small run takes about half of it; an allocation that is refused later
+/// ends the process.
 const MEMORY: usize = 64 << 20;
-/// The most open files that macOS grants, where its own bound is none.
-const MACOS_MOST: u64 = 10_240;
+/// Upper bound on open files on macOS, where the hard limit may be infinite.
+const MACOS_MAX_FILES: u64 = 10_240;
 
-/// Raises the soft limit on open files to the hard one, as every call in flight takes a connection. What cannot be raised stays.
+/// Raises the soft limit on open files to the hard one, since every call in flight takes a connection. A limit that cannot be
+/// raised stays.
 pub fn raise_open_files() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current.is_none() || current == maximum {
@@ -32,23 +35,23 @@ pub fn raise_open_files() {
         let limit = Rlimit { current, maximum };
         setrlimit(Resource::Nofile, limit).is_ok()
     };
-    if !raised(maximum) && current < Some(MACOS_MOST) {
-        raised(Some(MACOS_MOST));
+    if !raised(maximum) && current < Some(MACOS_MAX_FILES) {
+        raised(Some(MACOS_MAX_FILES));
     }
 }
 
-/// Makes sure that so many threads more, and some memory, are to be had, before anything depends on it: the runtime panics, or
-/// waits for ever, where one is refused later.
+/// Checks that this many more threads, and some memory, are available. The runtime panics or waits without end if one is refused
+/// later.
 ///
 /// # Errors
-/// They are not to be had.
+/// The operating system refuses a thread or the memory.
 pub fn try_threads(threads: usize) -> Result<(), Error> {
     let mut holders = Vec::with_capacity(threads);
     let mut started = Vec::with_capacity(threads);
     let mut refused = false;
     for _ in 0..threads {
         let (holder, end) = mpsc::sync_channel::<()>(0);
-        // It lives until its holder is dropped: all of them live at once.
+        // Each lives until its holder is dropped, so that all of them live at once.
         match thread::Builder::new().spawn(move || end.recv().is_ok()) {
             Ok(thread) => {
                 holders.push(holder);
@@ -69,14 +72,13 @@ pub fn try_threads(threads: usize) -> Result<(), Error> {
     }
 }
 
-/// The end of a program that is refused a thread.
+/// Returns the error of a program that is refused a thread.
 #[must_use]
 pub fn no_thread() -> Error {
     Error::new(Exit::Halted, NO_THREADS)
 }
 
-/// Returns whether a message tells of a file that could not be opened as too many are open, here (EMFILE) or on the whole
-/// machine (ENFILE).
+/// Returns whether a message is about too many open files, of this process (EMFILE) or of the whole machine (ENFILE).
 #[must_use]
 pub fn tells_of_no_files(message: &str) -> bool {
     [Errno::MFILE, Errno::NFILE].iter().any(|errno| {
@@ -85,15 +87,15 @@ pub fn tells_of_no_files(message: &str) -> bool {
     })
 }
 
-/// Returns whether a connection, or what leads to one, failed for want of open files. Not all that fail say so: a name server
-/// that cannot be asked is merely not there. So it is tried as well.
+/// Returns whether a connection failed for want of open files. Some messages do not say so, as that of a failed DNS query, so this
+/// also opens a file.
 #[must_use]
 pub fn lacks_files(message: Option<&str>) -> bool {
     message.is_some_and(tells_of_no_files)
         || File::open("/dev/null").is_err_and(|error| tells_of_no_files(&error.to_string()))
 }
 
-/// Returns the error, blaming the limit where there was none of the files that it blames.
+/// Replaces an error that blames a file by one that names the limit on open files, if that is the cause.
 #[must_use]
 pub fn blame(error: Error) -> Error {
     if tells_of_no_files(&error.message) {
@@ -111,18 +113,18 @@ mod tests {
     fn the_soft_limit_is_raised_to_the_hard_one() {
         raise_open_files();
         let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-        assert!(current == maximum || current >= Some(MACOS_MOST));
+        assert!(current == maximum || current >= Some(MACOS_MAX_FILES));
     }
 
     #[test]
-    fn threads_that_are_to_be_had_are_given_back() {
+    fn available_threads_are_released_again() {
         for threads in [0, 1, 8] {
             assert_eq!(try_threads(threads), Ok(()));
         }
     }
 
     #[test]
-    fn want_of_open_files_is_no_fault_of_theirs() {
+    fn a_lack_of_open_files_is_not_blamed_on_the_file() {
         for errno in [Errno::MFILE, Errno::NFILE] {
             let os = io::Error::from_raw_os_error(errno.raw_os_error());
             let blamed = blame(Error::new(

@@ -7,7 +7,6 @@ use std::process::ExitCode;
 
 use crate::cli::{
     self, Argument, Cli, Command, EmulatorArgs, LogFormat, PlanArgs, RunArgs, SingleArgs,
-    plain_words,
 };
 use crate::emulator::command as emulator_command;
 use crate::error::{Error, Exit};
@@ -25,18 +24,7 @@ pub(crate) fn main() -> ExitCode {
     panic::set_hook(Box::new(tell_panic));
     let _last = LastWords;
     os_limits::raise_open_files();
-    let words = match plain_words(std::env::args_os().collect()) {
-        Ok(words) => words,
-        Err(misread) => {
-            notice(&format!(
-                "error: {}\n\nFor more information, try 'cognito-unlink unlink-developer-identity help'.",
-                misread.message
-            ));
-            end_unsupervised();
-            return ExitCode::from(misread.code);
-        }
-    };
-    let (cli, options) = Cli::told(words);
+    let (cli, options) = Cli::parse_with_options();
     let exit = match cli.command {
         Command::Run(args) => supervised(|supervisor| run_rows(supervisor, *args, options)),
         Command::Plan(args) => supervised(|supervisor| plan_rows(supervisor, *args, options)),
@@ -73,6 +61,7 @@ fn unsupervised(command: impl FnOnce() -> Result<Exit, Error>) -> Exit {
 fn complain(error: Error) -> Exit {
     let error = os_limits::blame(error);
     complaint(&error.to_string());
+    log::causes(&error);
     error.exit
 }
 
@@ -203,10 +192,7 @@ fn command_line() -> Vec<String> {
 /// Its errors stand by themselves behind an empty line, as those of the AWS CLI do: scripts look for their beginnings.
 fn unlink_one(args: SingleArgs) -> Result<Exit, Error> {
     // Names are looked up, and standard error is written, by threads of their own.
-    os_limits::try_threads(2).map_err(|error| Error {
-        exit: Exit::CallFailed,
-        ..error
-    })?;
+    os_limits::try_threads(2).map_err(|error| error.with_exit(Exit::CallFailed))?;
     // One call needs no other.
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime =

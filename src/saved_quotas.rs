@@ -1,7 +1,7 @@
-//! What earlier runs have found a Region to bear, so that the next one starts near it.
+//! Quotas that earlier runs have measured, so that the next run starts near them.
 //!
-//! One small file in the user's state directory (XDG): calls a second by endpoint, account and Region, and nothing of the
-//! rows. It is a hint and no more: where it cannot be read or written, a run goes on without it.
+//! They stand in one small file in the user's state directory (XDG): calls per second by endpoint, account and Region. The file
+//! holds nothing of any row. It is only a hint: a run that cannot read or write it goes on without it.
 
 use std::collections::HashMap;
 use std::fs;
@@ -15,10 +15,10 @@ use etcetera::BaseStrategy;
 use etcetera::base_strategy::Xdg;
 use serde::{Deserialize, Serialize};
 
-/// Quotas kept at most; the oldest are forgotten first.
-const KEPT: usize = 100;
+/// Quotas kept in the file. Beyond them the oldest are dropped.
+const MAX_QUOTAS: usize = 100;
 
-/// The file's own version: another one is left alone.
+/// Version of the file. A file of another version is not read.
 const VERSION: u32 = 1;
 
 /// The quotas of one file.
@@ -28,18 +28,18 @@ pub struct Quotas {
     quotas: Vec<Quota>,
 }
 
-/// What a Region bears.
+/// The measured quota of a Region.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Quota {
-    /// The endpoint's URL, or `AWS`.
+    /// URL of the endpoint, or `AWS`.
     pub endpoint: String,
-    /// The account's number, or `unknown`: AWS counts its quotas by account.
+    /// Account id, or `unknown`. AWS counts quotas by account.
     pub account: String,
-    /// The Region.
+    /// Region.
     pub region: String,
-    /// Calls a second.
+    /// Calls per second.
     pub calls_per_second: f64,
-    /// When it was measured: RFC 3339, UTC.
+    /// Time of the measurement: RFC 3339, UTC.
     pub measured_at: String,
 }
 
@@ -53,17 +53,17 @@ impl Default for Quotas {
 }
 
 impl Quotas {
-    /// `$XDG_STATE_HOME/cognito-unlink/quotas.json`, by default below `~/.local/state`; nothing without a home.
+    /// Returns `$XDG_STATE_HOME/cognito-unlink/quotas.json`, by default below `~/.local/state`; nothing without a home directory.
     #[must_use]
     pub fn path() -> Option<PathBuf> {
         let state = Xdg::new().ok()?.state_dir()?;
         Some(state.join("cognito-unlink").join("quotas.json"))
     }
 
-    /// Reads a file; one that is not there is empty.
+    /// Reads a file. An absent file has no quotas.
     ///
     /// # Errors
-    /// It cannot be read, or is none of these.
+    /// The file cannot be read, or is not of this form and version.
     pub fn read(path: &Path) -> io::Result<Self> {
         let text = match fs::read(path) {
             Ok(text) => text,
@@ -78,13 +78,13 @@ impl Quotas {
         }
     }
 
-    /// Whether there is anything about an endpoint.
+    /// Returns whether there is a quota of an endpoint.
     #[must_use]
     pub fn knows(&self, endpoint: &str) -> bool {
         self.quotas.iter().any(|quota| quota.endpoint == endpoint)
     }
 
-    /// What is known of an account at an endpoint.
+    /// Returns the quotas of an account at an endpoint.
     pub fn of<'a>(
         &'a self,
         endpoint: &'a str,
@@ -94,7 +94,7 @@ impl Quotas {
             .filter(move |quota| quota.account == account)
     }
 
-    /// What is known of any account at an endpoint.
+    /// Returns the plausible quotas of all accounts at an endpoint.
     pub fn at<'a>(&'a self, endpoint: &'a str) -> impl Iterator<Item = &'a Quota> {
         let plausible = |quota: &&Quota| {
             quota.calls_per_second.is_finite() && (1e-3..=1e6).contains(&quota.calls_per_second)
@@ -105,7 +105,7 @@ impl Quotas {
             .filter(plausible)
     }
 
-    /// Adds what was measured just now to a file, in place of what it says of the same Regions.
+    /// Saves quotas that were measured just now, in place of those of the same Regions.
     ///
     /// # Errors
     /// The file or its folder cannot be written.
@@ -115,7 +115,7 @@ impl Quotas {
         account: &str,
         measured: &[(String, f64)],
     ) -> io::Result<()> {
-        // What cannot be read is worth nothing to anybody.
+        // A file that cannot be read is replaced.
         let mut all = Self::read(path).unwrap_or_default();
         let now = clock::rfc3339_seconds(SystemTime::now()).to_string();
         for (region, calls) in measured {
@@ -131,24 +131,24 @@ impl Quotas {
                 measured_at: now.clone(),
             });
         }
-        let forgotten = all.quotas.len().saturating_sub(KEPT);
-        all.quotas.drain(..forgotten);
+        let surplus = all.quotas.len().saturating_sub(MAX_QUOTAS);
+        all.quotas.drain(..surplus);
         all.write(path)
     }
 
-    /// Whole or not at all: another run may read it meanwhile.
+    /// Replaces the file atomically: another run may be reading it.
     fn write(&self, path: &Path) -> io::Result<()> {
         let folder = path.parent().unwrap_or(Path::new("/"));
         fs::create_dir_all(folder)?;
         let mut text = serde_json::to_vec_pretty(self)?;
         text.push(b'\n');
-        // Private to the user, as such files are.
+        // Private to the user, as files in the state directory usually are.
         files::replace(path, files::PRIVATE, &text)?;
         Ok(())
     }
 }
 
-/// By Region.
+/// Returns calls per second by Region.
 #[must_use]
 pub fn by_region<'a>(quotas: impl Iterator<Item = &'a Quota>) -> HashMap<String, f64> {
     quotas
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_measure_of_a_region_is_kept_and_others_are_left() {
+    fn a_new_measurement_replaces_only_that_of_its_region() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("below").join("quotas.json");
         assert_eq!(Quotas::read(&path).expect("empty"), Quotas::default());
@@ -194,12 +194,12 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_are_forgotten_and_what_is_foreign_is_replaced() {
+    fn the_oldest_quotas_are_dropped_and_a_foreign_file_is_replaced() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("quotas.json");
         fs::write(&path, "{\"version\":2,\"quotas\":[]}").expect("written");
         assert!(Quotas::read(&path).is_err());
-        for n in 0..=KEPT {
+        for n in 0..=MAX_QUOTAS {
             Quotas::note(
                 &path,
                 &format!("http://{n}"),
@@ -210,11 +210,11 @@ mod tests {
         }
         let read = Quotas::read(&path).expect("whole");
         assert!(!read.knows("http://0") && read.knows("http://1"));
-        assert_eq!(read.quotas.len(), KEPT);
+        assert_eq!(read.quotas.len(), MAX_QUOTAS);
     }
 
     #[test]
-    fn what_no_region_bears_is_not_believed() {
+    fn an_implausible_quota_is_ignored() {
         let quota = |calls_per_second| Quota {
             endpoint: "AWS".into(),
             account: "1".into(),

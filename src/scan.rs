@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::guard::Allowed;
 use crate::guard::hold::{Hold, Holds, UserHashes};
-use crate::results::{CompletedRows, Skipped};
+use crate::results::{CompletedRows, SkipReason};
 use crate::row::{Field, InvalidRow, Keyer, Link, RowKey};
 
 /// Scans rows: against the results of earlier runs, the hold lists and the allowed pools.
@@ -66,8 +66,8 @@ impl Scan {
         // Done rows are shown to the hold lists too: lines that match no row are counted over all rows.
         let hold = self.see(user);
         match (skipped, hold) {
-            (Some(Skipped::Done), _) => Scanned::Done,
-            (Some(Skipped::Failed), _) => Scanned::FailedEarlier,
+            (Some(SkipReason::Done), _) => Scanned::Done,
+            (Some(SkipReason::Failed), _) => Scanned::FailedEarlier,
             (None, Some(hold)) => Scanned::Held(hold),
             (None, None) => match self.allowed.refuses_pool(pool) {
                 Some(why) => Scanned::Forbidden(why),
@@ -98,7 +98,7 @@ impl Scan {
     /// Shows the hold lists a user, and returns how the user is held.
     fn see(&self, user: &str) -> Option<Hold> {
         let holds = self.holds.as_ref().filter(|_| !user.is_empty())?;
-        holds.see(&UserHashes::of(user))
+        holds.match_row(&UserHashes::of(user))
     }
 
     /// Returns the hold lists, if there are any.

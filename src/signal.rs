@@ -1,8 +1,8 @@
-//! What signals do to a run. The rules are pure; only [`Signals`] touches the operating system.
+//! Signals, and how far they stop a run. The rules are pure; only [`Signals`] calls the operating system.
 //!
 //! A signal that was ignored when the program started stays ignored: `nohup` ignores SIGHUP, and a shell without job control
-//! ignores SIGINT for what it starts in the background. Linux tells which in `/proc/self/status`; where there is no such file,
-//! every signal is caught.
+//! ignores SIGINT for programs in the background. Linux lists them in `/proc/self/status`; without that file, every signal is
+//! caught.
 
 use std::future::poll_fn;
 use std::io;
@@ -12,7 +12,7 @@ use tokio::signal::unix::{self, SignalKind};
 
 use crate::exit::Exit;
 
-/// The same number on Linux and macOS.
+/// Number of SIGXFSZ, on Linux and macOS.
 const SIGXFSZ: i32 = 25;
 
 /// A signal that ends a run.
@@ -37,7 +37,7 @@ impl Signal {
         }
     }
 
-    /// The exit code of a run that it stopped: 128 and its number.
+    /// Returns the exit code of a run that the signal stopped: 128 plus its number.
     #[must_use]
     pub fn exit(self) -> Exit {
         match self {
@@ -48,21 +48,21 @@ impl Signal {
     }
 }
 
-/// How far a run has been told to stop. It only ever goes on to the next.
+/// How far a run is to stop. A run only ever moves on to a later one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stop {
-    /// Not at all.
+    /// Do not stop.
     Go,
-    /// Begin no more rows; those that have had an attempt go on to their end.
+    /// Start no more rows; rows that have had an attempt are finished.
     Finish,
-    /// Start no more calls; wait for those in flight.
+    /// Start no more calls; wait for the calls in flight.
     Drain,
-    /// Wait for nothing.
+    /// Wait for no call.
     Abort,
 }
 
 impl Stop {
-    /// After one more signal: the first drains, the second aborts.
+    /// Returns the stop after one more signal: the first drains, the second aborts.
     #[must_use]
     pub fn after_signal(self) -> Self {
         match self {
@@ -72,22 +72,22 @@ impl Stop {
     }
 }
 
-/// The signals of this process, caught as long as the process lives.
+/// The signals of this process, caught for as long as it lives.
 #[derive(Debug)]
 pub struct Signals {
     caught: Vec<(Signal, unix::Signal)>,
 }
 
 impl Signals {
-    /// Catches those that are not ignored. Called within the runtime that will wait for them.
+    /// Catches the signals that are not ignored. Must be called within the runtime that will wait for them.
     ///
     /// # Errors
-    /// The operating system refuses.
+    /// The operating system refuses a handler.
     pub fn catch() -> io::Result<Self> {
-        // Once caught, a signal is ignored no more: the mask is read first.
+        // Catching a signal removes it from the mask, so the mask is read first.
         let ignored = std::fs::read_to_string("/proc/self/status");
-        let ignored = ignored.map_or(0, |status| ignored_of(&status));
-        // A file that may not grow any more is an error of the write, as a full disk is; unheard, this would kill the process.
+        let ignored = ignored.map_or(0, |status| ignored_mask(&status));
+        // Uncaught, SIGXFSZ would kill the process when a file reaches its size limit. Caught, the write fails as on a full disk.
         let _ = unix::signal(SignalKind::from_raw(SIGXFSZ))?;
         let mut caught = Vec::new();
         for signal in Signal::ALL {
@@ -98,7 +98,7 @@ impl Signals {
         Ok(Self { caught })
     }
 
-    /// Waits for the next one.
+    /// Waits for the next signal.
     pub async fn recv(&mut self) -> Signal {
         poll_fn(|context| {
             for (signal, stream) in &mut self.caught {
@@ -112,14 +112,14 @@ impl Signals {
     }
 }
 
-/// Returns the mask of ignored signals in a `/proc/PID/status`; none where the text tells of none.
-fn ignored_of(status: &str) -> u64 {
+/// Reads the mask of ignored signals in a `/proc/PID/status`; an empty mask if there is none.
+fn ignored_mask(status: &str) -> u64 {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
         .unwrap_or(0)
 }
 
-/// Signal 1 is the lowest bit.
+/// Returns whether a signal is in the mask, in which signal 1 is the lowest bit.
 fn is_in(mask: u64, kind: SignalKind) -> bool {
     let bit = u32::try_from(kind.as_raw_value() - 1).unwrap_or(u32::MAX);
     mask.checked_shr(bit).is_some_and(|mask| mask & 1 == 1)
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_drains_and_the_second_aborts() {
+    fn the_first_signal_drains_and_the_second_aborts() {
         let first = Stop::Go.after_signal();
         assert_eq!(first, Stop::Drain);
         assert_eq!(first.after_signal(), Stop::Abort);
@@ -145,14 +145,14 @@ mod tests {
             let status = format!(
                 "Name:\tcognito-unlink\nSigBlk:\t0000000000000007\nSigIgn:\t{mask}\nSigCgt:\t0\n"
             );
-            Signal::ALL.map(|signal| is_in(ignored_of(&status), signal.kind()))
+            Signal::ALL.map(|signal| is_in(ignored_mask(&status), signal.kind()))
         };
         for (mask, hang_up_interrupt_terminate) in [
-            // SIGPIPE, as in every program of Rust's.
+            // SIGPIPE, as in every Rust program.
             ("0000000000001000", [false, false, false]),
-            // As under `nohup`.
+            // Under `nohup`.
             ("0000000000001001", [true, false, false]),
-            // As in the background of `sh`: SIGQUIT, too.
+            // In the background of `sh`, with SIGQUIT.
             ("0000000000001006", [false, true, false]),
             ("0000000000005003", [true, true, true]),
             ("ffffffffffffffff", [true, true, true]),
@@ -161,8 +161,8 @@ mod tests {
         ] {
             assert_eq!(ignored(mask), hang_up_interrupt_terminate, "{mask}");
         }
-        assert_eq!(ignored_of("SigCgt:\t0000000000000001\n"), 0);
-        assert_eq!(ignored_of(""), 0);
+        assert_eq!(ignored_mask("SigCgt:\t0000000000000001\n"), 0);
+        assert_eq!(ignored_mask(""), 0);
     }
 
     #[test]

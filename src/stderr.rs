@@ -1,9 +1,8 @@
-//! Standard error, written by one thread: whoever has something to say hands it over and goes on.
+//! The one writer of standard error: a thread with a bounded queue. Callers hand over a message and go on.
 //!
-//! A pipe that is not read and a terminal that is held (Ctrl-S) block the thread and nothing else. What is waiting to be written
-//! is bounded; a message for which there is no room is dropped and counted, and the count is written as soon as writing is
-//! possible again. The thread draws the progress bar as well, below all lines: it knows what stands on the screen, and of the
-//! bar only the latest state is ever waiting.
+//! A pipe that is not read and a terminal that is held (Ctrl-S) block this thread and no other. A message for which the queue has
+//! no room is dropped and counted; the count is written as soon as writing is possible again. The thread also draws the progress
+//! bar below all lines, since it knows the state of the screen. Only the latest state of the bar is queued.
 
 use std::io::{self, ErrorKind, Write};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
@@ -12,88 +11,89 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Log lines that wait to be written: with half of it, a pause of a second in a log of 4,000 lines a second loses lines
-/// (`only_what_finds_no_room_is_dropped_and_counted`).
-const LOG_ROOM: Room = Room {
+/// Capacity of the queue for log lines, in bytes and messages. With half of it, a pause of a second in a log of 4,000 lines a
+/// second loses lines; doubled, a blocked program keeps 1 MiB more
+/// (`messages_beyond_the_capacity_are_dropped_and_counted`).
+const LOG_CAPACITY: Capacity = Capacity {
     bytes: 1 << 20,
     messages: 8192,
 };
-/// The same for everything that is not log: what a log has left over, and more. Why a program ends is not crowded out.
-const NOTICE_ROOM: Room = Room {
+/// Capacity for all other messages: a reserve above that of the log, so that a full log never drops the reason why a program ends.
+const NOTICE_CAPACITY: Capacity = Capacity {
     bytes: (1 << 20) + (64 << 10),
     messages: 8192 + 256,
 };
-/// Lines are written together up to this size, which a pipe takes as one piece even from several processes.
-const PIECE: usize = 4096;
-/// A descriptor that must not block (another process may have set it so) is tried again after this long.
-const BETWEEN_TRIES: Duration = Duration::from_millis(20);
+/// Size of a write, in bytes, up to which lines are joined: a pipe takes that much in one piece even from several processes.
+const MAX_CHUNK: usize = 4096;
+/// Pause before a write to a full non-blocking descriptor is repeated. Another process may have made it non-blocking.
+const RETRY_PAUSE: Duration = Duration::from_millis(20);
 
-/// What a message is, which says how much may wait before it.
+/// The kind of a message, which decides how many may be queued before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A line of the log.
     Log,
-    /// Everything else.
+    /// Any other message.
     Notice,
 }
 
 impl Kind {
-    fn room(self) -> Room {
+    fn capacity(self) -> Capacity {
         match self {
-            Self::Log => LOG_ROOM,
-            Self::Notice => NOTICE_ROOM,
+            Self::Log => LOG_CAPACITY,
+            Self::Notice => NOTICE_CAPACITY,
         }
     }
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Room {
+struct Capacity {
     bytes: usize,
     messages: usize,
 }
 
-/// Writes a line, sooner or later.
+/// Queues a line.
 pub fn line(kind: Kind, text: &str) {
-    OUTPUT.line(kind, text);
+    WRITER.line(kind, text);
 }
 
-/// Writes a question, and returns when it has been written: what is typed before that is no answer to it.
+/// Writes a question, and returns once it has been written: text that was typed before that is no answer to it.
 ///
 /// # Errors
-/// It cannot be written.
+/// The question cannot be written.
 pub fn ask(question: &str) -> io::Result<()> {
-    OUTPUT.ask(question)
+    WRITER.ask(question)
 }
 
-/// Notes that the last question's line was ended by its answer.
+/// Records that the answer has ended the line of the last question.
 pub fn answered() {
-    OUTPUT.shared.lock().question_open = false;
+    WRITER.shared.lock().question_open = false;
 }
 
-/// Shows this below all lines, in place of what stands there; nothing takes it away.
+/// Shows this progress bar below all lines, in place of the one before. `None` removes it.
 pub fn bar(text: Option<String>) {
-    OUTPUT.bar(text);
+    WRITER.bar(text);
 }
 
-/// Says how a number of dropped messages is told, as a line.
-pub fn tell_dropped(tell: fn(u64) -> String) {
-    OUTPUT.shared.lock().tell_dropped = tell;
+/// Sets the form of the line that reports a number of dropped messages.
+pub fn set_dropped_message(format: fn(u64) -> String) {
+    WRITER.shared.lock().dropped_message = format;
 }
 
-/// Waits until everything has been written; no longer than `patience` without any progress, and than `most` altogether.
-/// Returns whether it has.
+/// Waits until every message has been written, for at most `patience` without progress and `most` in all. Returns whether every
+/// message has been written.
 pub fn flush(patience: Duration, most: Duration) -> bool {
-    OUTPUT.flush(patience, most)
+    WRITER.flush(patience, most)
 }
 
-/// Where one writes: to be had from the start to the end of the program.
-static OUTPUT: LazyLock<Output> = LazyLock::new(|| Output::start(io::stderr()));
+/// The writer of this process. It lives as long as the process.
+static WRITER: LazyLock<QueuedWriter> = LazyLock::new(|| QueuedWriter::start(io::stderr()));
 
-/// A writer in a thread of its own.
-struct Output {
+/// A writer on a thread of its own, with a queue.
+struct QueuedWriter {
     shared: Arc<Shared>,
-    /// Writes in place of the thread, if none could be started.
-    instead: Option<Mutex<(Box<dyn Write + Send>, Screen)>>,
+    /// The writer, if no thread could be started: then callers write themselves.
+    fallback: Option<Mutex<(Box<dyn Write + Send>, Screen)>>,
 }
 
 struct Shared {
@@ -101,50 +101,53 @@ struct Shared {
     changed: Condvar,
 }
 
-/// What is waiting, and what is known of what is not.
+/// The queued messages, and the state of the writing.
 struct Queue {
     /// Whole messages, one behind the other.
     waiting: Vec<u8>,
     messages: usize,
     /// Messages for which there was no room.
     dropped: u64,
-    tell_dropped: fn(u64) -> String,
+    dropped_message: fn(u64) -> String,
     bar: Option<String>,
     bar_changed: bool,
-    /// A question's line that no answer has ended yet.
+    /// No answer has ended the line of a question yet.
     question_open: bool,
-    /// Taken by the writer and not written yet.
+    /// Text has been taken from the queue and is not written yet.
     writing: bool,
-    /// Pieces written so far: moves on as long as there is progress.
-    pieces: u64,
-    /// Why the last piece could not be written.
+    /// Chunks written so far, by which progress is seen.
+    chunks: u64,
+    /// Error of the last chunk that could not be written.
     failed: Option<ErrorKind>,
 }
 
-impl Output {
+impl QueuedWriter {
     fn start(writer: impl Write + Send + 'static) -> Self {
         let shared = Arc::new(Shared {
             queue: Mutex::new(Queue {
                 waiting: Vec::new(),
                 messages: 0,
                 dropped: 0,
-                tell_dropped: |dropped| format!("{dropped} messages were dropped"),
+                dropped_message: |dropped| format!("{dropped} messages were dropped"),
                 bar: None,
                 bar_changed: false,
                 question_open: false,
                 writing: false,
-                pieces: 0,
+                chunks: 0,
                 failed: None,
             }),
             changed: Condvar::new(),
         });
-        // Whoever starts the thread has the writer back if it does not start.
+        // If the thread does not start, the writer is taken back as the fallback.
         let writer = Arc::new(Mutex::new(Some(Box::new(writer) as Box<dyn Write + Send>)));
-        let (theirs, queue) = (Arc::clone(&writer), Arc::clone(&shared));
+        let (threads_writer, queue) = (Arc::clone(&writer), Arc::clone(&shared));
         let thread = thread::Builder::new()
             .name("stderr".to_owned())
             .spawn(move || {
-                let writer = theirs.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let writer = threads_writer
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .take();
                 if let Some(mut writer) = writer {
                     let mut screen = Screen::default();
                     loop {
@@ -153,13 +156,13 @@ impl Output {
                     }
                 }
             });
-        let instead = match thread {
+        let fallback = match thread {
             Ok(_) => None,
             Err(_) => writer.lock().unwrap_or_else(PoisonError::into_inner).take(),
         };
         Self {
             shared,
-            instead: instead.map(|writer| Mutex::new((writer, Screen::default()))),
+            fallback: fallback.map(|writer| Mutex::new((writer, Screen::default()))),
         }
     }
 
@@ -202,12 +205,12 @@ impl Output {
     fn flush(&self, patience: Duration, most: Duration) -> bool {
         let until = Instant::now() + most;
         let mut queue = self.shared.lock();
-        let mut pieces = queue.pieces;
+        let mut chunks = queue.chunks;
         let mut stalled_at = Instant::now() + patience;
         while queue.is_busy() {
             let now = Instant::now();
-            if queue.pieces != pieces {
-                (pieces, stalled_at) = (queue.pieces, now + patience);
+            if queue.chunks != chunks {
+                (chunks, stalled_at) = (queue.chunks, now + patience);
             }
             let wait = until.min(stalled_at).saturating_duration_since(now);
             if wait.is_zero() {
@@ -219,12 +222,12 @@ impl Output {
         true
     }
 
-    /// Lets the thread write, or writes if there is none.
+    /// Wakes the thread, or writes if there is none.
     fn wake(&self) {
         self.shared.changed.notify_all();
-        if let Some(instead) = &self.instead {
-            let mut instead = instead.lock().unwrap_or_else(PoisonError::into_inner);
-            let (writer, screen) = &mut *instead;
+        if let Some(fallback) = &self.fallback {
+            let mut fallback = fallback.lock().unwrap_or_else(PoisonError::into_inner);
+            let (writer, screen) = &mut *fallback;
             let text = self.shared.lock().take(screen);
             self.shared.write(&text, writer);
         }
@@ -236,22 +239,22 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until there is something to write, and takes it.
+    /// Waits until there is text to write, and takes it.
     fn wait(&self, screen: &mut Screen) -> Vec<u8> {
         let queue = self.lock();
         let queue = self.changed.wait_while(queue, |queue| !queue.is_busy());
         queue.unwrap_or_else(PoisonError::into_inner).take(screen)
     }
 
-    /// Writes what was taken. What cannot be written is lost: there is no other place to tell it.
+    /// Writes text that was taken from the queue. Text that cannot be written is lost: there is no other place to report it.
     fn write(&self, text: &[u8], writer: &mut dyn Write) {
         let mut rest = text;
         let mut failed = None;
         while !rest.is_empty() && failed.is_none() {
-            let (piece, behind) = rest.split_at(piece_of(rest));
-            failed = write_piece(piece, writer).err().map(|error| error.kind());
+            let (chunk, behind) = rest.split_at(chunk_length(rest));
+            failed = write_chunk(chunk, writer).err().map(|error| error.kind());
             rest = behind;
-            self.lock().pieces += 1;
+            self.lock().chunks += 1;
             self.changed.notify_all();
         }
         let mut queue = self.lock();
@@ -262,23 +265,23 @@ impl Shared {
 }
 
 impl Queue {
-    /// Whether there is anything that is not written yet.
+    /// Returns whether a message or the bar is not written yet.
     fn is_busy(&self) -> bool {
         self.writing || self.messages > 0 || self.dropped > 0 || self.bar_changed
     }
 
     fn push_line(&mut self, kind: Kind, text: &str) {
-        let begin: &[u8] = if self.question_open { b"\n" } else { b"" };
-        if self.push(kind, &[begin, text.as_bytes(), b"\n"]) {
+        let line_break: &[u8] = if self.question_open { b"\n" } else { b"" };
+        if self.push(kind, &[line_break, text.as_bytes(), b"\n"]) {
             self.question_open = false;
         } else {
             self.dropped += 1;
         }
     }
 
-    /// Takes a message if there is room for it. One that is larger than all room is taken where nothing waits.
+    /// Queues a message if there is room for it. One that is larger than the capacity is taken if the queue is empty.
     fn push(&mut self, kind: Kind, parts: &[&[u8]]) -> bool {
-        let Room { bytes, messages } = kind.room();
+        let Capacity { bytes, messages } = kind.capacity();
         let length: usize = parts.iter().map(|part| part.len()).sum();
         let fits = self.messages < messages && self.waiting.len() + length <= bytes;
         if fits || self.messages == 0 {
@@ -289,13 +292,13 @@ impl Queue {
         false
     }
 
-    /// Takes all that waits, as it is to be written to a screen that looks like this.
+    /// Takes all queued messages, with the control characters that the present screen needs.
     fn take(&mut self, screen: &mut Screen) -> Vec<u8> {
         let mut lines = std::mem::take(&mut self.waiting);
         self.messages = 0;
-        // They came when there was no room any more, and so behind all that was waiting.
+        // The dropped messages came after all queued ones, since those had filled the queue.
         if let dropped @ 1.. = std::mem::take(&mut self.dropped) {
-            lines.extend((self.tell_dropped)(dropped).into_bytes());
+            lines.extend((self.dropped_message)(dropped).into_bytes());
             lines.push(b'\n');
         }
         let draws = std::mem::take(&mut self.bar_changed) || !lines.is_empty();
@@ -316,19 +319,19 @@ impl Queue {
     }
 }
 
-/// To the first column, and everything from there on away. The cursor waits where the bar begins: a terminal that has become
-/// narrower may have broken the bar into several lines, and these are all below it.
+/// Moves to the first column and clears the screen from there. The cursor rests at the start of the bar: a terminal that has become
+/// narrower may have wrapped the bar into several lines, and all of them are below the cursor.
 const CLEAR_LINE: &[u8] = b"\r\x1b[J";
 
-/// What stands on the screen after everything so far.
+/// The state of the screen after everything written so far.
 #[derive(Debug, Default)]
 struct Screen {
     has_bar: bool,
 }
 
-/// Length of the first piece of a text that is not empty: whole lines, as many as go together, or one long line.
-fn piece_of(text: &[u8]) -> usize {
-    let together = &text[..text.len().min(PIECE)];
+/// Returns the length of the first chunk of a text that is not empty: as many whole lines as fit, or one long line.
+fn chunk_length(text: &[u8]) -> usize {
+    let together = &text[..text.len().min(MAX_CHUNK)];
     if together.len() == text.len() {
         return text.len();
     }
@@ -338,14 +341,14 @@ fn piece_of(text: &[u8]) -> usize {
     end.map_or(text.len(), |end| end + 1)
 }
 
-fn write_piece(mut piece: &[u8], writer: &mut dyn Write) -> io::Result<()> {
-    while !piece.is_empty() {
-        match writer.write(piece) {
+fn write_chunk(mut chunk: &[u8], writer: &mut dyn Write) -> io::Result<()> {
+    while !chunk.is_empty() {
+        match writer.write(chunk) {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
-            Ok(written) => piece = &piece[written..],
+            Ok(written) => chunk = &chunk[written..],
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                thread::park_timeout(BETWEEN_TRIES);
+                thread::park_timeout(RETRY_PAUSE);
             }
             Err(error) => return Err(error),
         }
@@ -359,13 +362,13 @@ mod tests {
 
     use super::*;
 
-    /// Hands on what is written, and blocks at each write until it may go on.
-    struct Blocked {
+    /// Passes on the written bytes, and blocks each write until it may go on.
+    struct BlockingWriter {
         written: mpsc::SyncSender<Vec<u8>>,
         may_go_on: mpsc::Receiver<()>,
     }
 
-    impl Write for Blocked {
+    impl Write for BlockingWriter {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             let _ = self.written.send(bytes.to_vec());
             let _ = self.may_go_on.recv();
@@ -377,13 +380,13 @@ mod tests {
         }
     }
 
-    /// An output that blocks at each write, what it has begun to write, and what lets it go on: one write for each message,
-    /// and all of them when it is dropped.
-    fn blocked() -> (Output, mpsc::Receiver<Vec<u8>>, mpsc::SyncSender<()>) {
-        let (tell, written) = mpsc::sync_channel(64);
+    /// Returns an output that blocks at each write, the bytes of each write that has begun, and a channel that lets writes go on:
+    /// one for each message, and all of them once it is dropped.
+    fn blocked() -> (QueuedWriter, mpsc::Receiver<Vec<u8>>, mpsc::SyncSender<()>) {
+        let (sender, written) = mpsc::sync_channel(64);
         let (go_on, may_go_on) = mpsc::sync_channel(64);
-        let output = Output::start(Blocked {
-            written: tell,
+        let output = QueuedWriter::start(BlockingWriter {
+            written: sender,
             may_go_on,
         });
         (output, written, go_on)
@@ -391,9 +394,9 @@ mod tests {
 
     const LONG: Duration = Duration::from_mins(1);
 
-    /// Everything that is written from now on.
+    /// Lets all writes go on. Returns the text that they write.
     fn all(
-        output: &Output,
+        output: &QueuedWriter,
         written: &mpsc::Receiver<Vec<u8>>,
         go_on: mpsc::SyncSender<()>,
     ) -> String {
@@ -404,28 +407,28 @@ mod tests {
     }
 
     #[test]
-    fn only_what_finds_no_room_is_dropped_and_counted() {
+    fn messages_beyond_the_capacity_are_dropped_and_counted() {
         let (output, written, go_on) = blocked();
         output.line(Kind::Notice, "first");
         assert_eq!(written.recv().as_deref(), Ok(&b"first\n"[..]));
-        // Vain in the middle of that.
-        for _ in 0..LOG_ROOM.messages + 7 {
+        // Seven more lines than the queue takes.
+        for _ in 0..LOG_CAPACITY.messages + 7 {
             output.line(Kind::Log, "log");
         }
         output.line(Kind::Notice, "last words");
         let text = all(&output, &written, go_on);
         let lines: Vec<_> = text.lines().collect();
-        let (logged, behind) = lines.split_at(LOG_ROOM.messages);
+        let (logged, behind) = lines.split_at(LOG_CAPACITY.messages);
         assert!(logged.iter().all(|line| *line == "log"));
         assert_eq!(behind, ["last words", "7 messages were dropped"]);
     }
 
     #[test]
-    fn large_messages_are_bounded_too() {
+    fn the_capacity_bounds_bytes_too() {
         let (output, written, go_on) = blocked();
         output.line(Kind::Notice, "first");
         written.recv().expect("begun");
-        let large = "x".repeat(LOG_ROOM.bytes / 4);
+        let large = "x".repeat(LOG_CAPACITY.bytes / 4);
         for _ in 0..5 {
             output.line(Kind::Log, &large);
         }
@@ -435,15 +438,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_larger_than_all_room_is_written_alone() {
+    fn a_message_larger_than_the_capacity_is_written_alone() {
         let (output, written, go_on) = blocked();
-        let huge = "x".repeat(2 * NOTICE_ROOM.bytes);
+        let huge = "x".repeat(2 * NOTICE_CAPACITY.bytes);
         output.line(Kind::Notice, &huge);
         assert_eq!(all(&output, &written, go_on), huge + "\n");
     }
 
     #[test]
-    fn nothing_waits_for_what_is_blocked() {
+    fn flush_does_not_wait_for_a_blocked_writer() {
         let (output, written, go_on) = blocked();
         assert!(output.flush(Duration::ZERO, Duration::ZERO));
         output.line(Kind::Notice, "a");
@@ -455,7 +458,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bar_stays_below_all_lines_and_only_its_latest_state_waits() {
+    fn the_bar_stays_below_all_lines_and_only_its_latest_state_is_queued() {
         let (output, written, go_on) = blocked();
         output.bar(Some("1 of 9".into()));
         assert_eq!(written.recv().as_deref(), Ok(&b"1 of 9\r"[..]));
@@ -476,7 +479,7 @@ mod tests {
     }
 
     #[test]
-    fn a_question_is_asked_when_it_has_been_written() {
+    fn asking_returns_once_the_question_is_written() {
         let (output, written, go_on) = blocked();
         output.line(Kind::Notice, "warning");
         written.recv().expect("begun");
@@ -488,14 +491,14 @@ mod tests {
             go_on.send(()).expect("it waits");
             asked.join().expect("no panic").expect("written");
         });
-        // Nobody has ended the question's line.
+        // No answer has ended the line of the question.
         output.line(Kind::Notice, "stopped");
         output.line(Kind::Notice, "bye");
         assert_eq!(all(&output, &written, go_on), "\nstopped\nbye\n");
     }
 
     #[test]
-    fn a_question_that_cannot_be_written_is_not_asked() {
+    fn a_question_that_cannot_be_written_is_an_error() {
         struct Broken;
         impl Write for Broken {
             fn write(&mut self, _: &[u8]) -> io::Result<usize> {
@@ -505,14 +508,14 @@ mod tests {
                 Ok(())
             }
         }
-        let output = Output::start(Broken);
+        let output = QueuedWriter::start(Broken);
         let error = output.ask("Sure? ").expect_err("broken");
         assert_eq!(error.kind(), ErrorKind::BrokenPipe);
         assert!(output.flush(LONG, LONG));
     }
 
     #[test]
-    fn a_descriptor_that_must_not_block_is_tried_again() {
+    fn a_write_to_a_full_non_blocking_descriptor_is_repeated() {
         struct Full(u32, Arc<Mutex<Vec<u8>>>);
         impl Write for Full {
             fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -528,20 +531,20 @@ mod tests {
             }
         }
         let written = Arc::default();
-        let output = Output::start(Full(0, Arc::clone(&written)));
+        let output = QueuedWriter::start(Full(0, Arc::clone(&written)));
         output.line(Kind::Notice, "ab");
         assert!(output.flush(LONG, LONG));
         assert_eq!(*written.lock().expect("no panic"), b"ab\n");
     }
 
     #[test]
-    fn lines_are_written_together_and_whole() {
+    fn lines_are_joined_and_stay_whole() {
         let line = [b'x'; 99];
         let lines = [&line[..], b"\n"].concat().repeat(100);
-        assert_eq!(piece_of(&lines), 4000);
-        assert_eq!(piece_of(b"short\nand open"), 14);
+        assert_eq!(chunk_length(&lines), 4000);
+        assert_eq!(chunk_length(b"short\nand open"), 14);
         let long = [&[b'x'; 5000][..], b"\nnext\n"].concat();
-        assert_eq!(piece_of(&long), 5001);
-        assert_eq!(piece_of(&[b'x'; 5000]), 5000);
+        assert_eq!(chunk_length(&long), 5001);
+        assert_eq!(chunk_length(&[b'x'; 5000]), 5000);
     }
 }

@@ -1,8 +1,8 @@
-//! Heeds signals from the first file that is opened to the last line that is printed.
+//! Handles signals from the first file that is opened to the last line that is printed.
 //!
-//! The main thread waits for signals and does nothing else: opening and reading files may block for as long as a FIFO has no
-//! writer, writing to standard output for as long as nobody reads, and a worker of the runtime as long as a disk does not
-//! answer. So the work is done elsewhere, and a thread that is still blocked when the program ends is not waited for.
+//! The main thread only waits for signals, and for work on other threads. Those may block: opening a FIFO until it has a writer,
+//! writing to standard output until it is read, a disk until it answers. A thread that is still blocked when the program ends is
+//! not waited for.
 
 use std::future::Future;
 use std::io::{self, Write};
@@ -22,43 +22,47 @@ use crate::os_limits;
 use crate::signal::{Signal, Signals};
 use crate::stderr;
 
-/// How long a run may take to record what it knows after a second signal. With a disk that answers it takes milliseconds.
-const ABORT: Duration = Duration::from_secs(3);
-/// At the end, standard error is given up when nothing could be written for this long.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// The same after a second signal.
-const LITTLE_PATIENCE: Duration = Duration::from_millis(100);
-/// At the end, standard error is given up after this long: a slow terminal is still writing.
-const MOST: Duration = Duration::from_secs(10);
+/// Time that a run has after a second signal to record settled rows, which takes milliseconds on a disk that answers. Doubled, a run
+/// on a dead disk takes twice as long to stop.
+const ABORT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Time without progress after which the last lines for standard error are given up.
+const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
+/// Time without progress after which they are given up after a second signal.
+const ABORTED_FLUSH_PATIENCE: Duration = Duration::from_millis(100);
+/// Time after which they are given up in any case: a slow terminal may still be making progress.
+const MAX_FLUSH: Duration = Duration::from_secs(10);
 
-/// Threads for what blocks, started with the program and kept: a thread that is refused later is waited for without end, as by
-/// the look-up of a name. What asks for more at once waits for one of these.
-const BLOCKING: usize = 4;
-/// As long as any program runs.
-const KEPT: Duration = Duration::from_secs(u32::MAX as u64);
-/// Threads that are started beside the runtime's: of standard error, results (2), input, hold lists, emulator.
-const OTHERS: usize = 6;
+/// Threads for blocking work, started with the program and kept: work that needs a thread which is then refused, such as a DNS query,
+/// would wait without end. More work at a time waits for one of these.
+const BLOCKING_THREADS: usize = 4;
+/// Idle time after which such a thread would end: longer than any program runs.
+const THREAD_KEEP_ALIVE: Duration = Duration::from_secs(u32::MAX as u64);
+/// Time for these threads to start. On a machine that refuses one, the program ends after it.
+const THREAD_START_TIMEOUT: Duration = Duration::from_secs(1);
+/// Threads beside those of the runtime: standard error, results (2), input, hold lists, emulator.
+const OTHER_THREADS: usize = 6;
 
-/// The runtimes of a program whose signals are caught.
+/// The runtimes of a program, with its signals.
 #[derive(Debug)]
 pub struct Supervisor {
-    /// The main thread's: it drives itself, whatever the workers do.
+    /// Runtime of the main thread: no worker can block it.
     control: Runtime,
-    /// Never dropped: that would wait for threads that are blocked, or, not waiting, let them panic for want of a runtime.
+    /// Runtime of all work. Never dropped: that would wait for blocked threads, or, without waiting, make them panic for want of a
+    /// runtime.
     workers: ManuallyDrop<Runtime>,
     signals: Signals,
-    /// Signals that came while a run was under way.
-    heard: u32,
+    /// Signals received during a run.
+    received: u32,
 }
 
 impl Supervisor {
-    /// Catches the signals from now on.
+    /// Starts the runtimes, and catches signals from now on.
     ///
     /// # Errors
-    /// The operating system refuses a thread or a signal.
+    /// The operating system refuses a thread or a signal handler.
     pub fn new() -> Result<Self, Error> {
         let cores = thread::available_parallelism().map_or(1, usize::from);
-        os_limits::try_threads(cores + BLOCKING + OTHERS)?;
+        os_limits::try_threads(cores + BLOCKING_THREADS + OTHER_THREADS)?;
         let no_runtime = |error: io::Error| {
             Error::new(Exit::Halted, format!("the runtime cannot start: {error}"))
         };
@@ -73,7 +77,7 @@ impl Supervisor {
         })?;
         let workers = Builder::new_multi_thread()
             .enable_all()
-            .thread_keep_alive(KEPT)
+            .thread_keep_alive(THREAD_KEEP_ALIVE)
             .build();
         let workers = ManuallyDrop::new(workers.map_err(no_runtime)?);
         start_blocking(&workers)?;
@@ -81,14 +85,14 @@ impl Supervisor {
             control,
             workers,
             signals,
-            heard: 0,
+            received: 0,
         })
     }
 
-    /// Does what comes before the first call, on a thread that may block, unless a signal comes first.
+    /// Runs the work before the first call on a thread that may block, until a signal comes.
     ///
     /// # Errors
-    /// Those of `work`, or a signal came.
+    /// The error of `work`, or a signal came.
     pub fn prepare<T, F>(&mut self, work: impl FnOnce() -> F + Send + 'static) -> Result<T, Error>
     where
         T: Send + 'static,
@@ -99,21 +103,22 @@ impl Supervisor {
         self.unless_signalled(work, "stopped by a signal; nothing was called")?
     }
 
-    /// Lets a run go on to its end beside the workers: on the main thread, every event of the run would cost a switch from
-    /// theirs to it and back. `run` is handed the signals; after the second it is not waited for without end, and after the
+    /// Drives a run to its end. `run` receives the signals. After the second signal it is waited for a limited time, and after the
     /// third not at all.
     ///
+    /// The run is a task of the workers' runtime: on the main thread, every event would cost two switches between threads.
+    ///
     /// # Errors
-    /// Those of the run, or it was not waited for.
+    /// The error of the run, or it was not waited for.
     pub fn run<T, F>(&mut self, run: impl FnOnce(mpsc::Receiver<Signal>) -> F) -> Result<T, Error>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
-        // More than two say no more than two.
-        let (tell, told) = mpsc::channel(2);
-        let mut run = self.workers.spawn(run(told));
-        let (signals, heard) = (&mut self.signals, &mut self.heard);
+        // A run acts on two signals at most, so further ones may be dropped.
+        let (to_run, forwarded) = mpsc::channel(2);
+        let mut run = self.workers.spawn(run(forwarded));
+        let (signals, received) = (&mut self.signals, &mut self.received);
         self.control.block_on(async {
             let mut last = Signal::Terminate;
             let mut until = None;
@@ -122,26 +127,26 @@ impl Supervisor {
                     biased;
                     ended = &mut run => return ended.unwrap_or_else(panicked),
                     signal = signals.recv() => {
-                        *heard += 1;
+                        *received += 1;
                         last = signal;
-                        let _ = tell.try_send(signal);
-                        if *heard == 2 {
-                            until = Some(Instant::now() + ABORT);
+                        let _ = to_run.try_send(signal);
+                        if *received == 2 {
+                            until = Some(Instant::now() + ABORT_TIMEOUT);
                         }
                     }
-                    () = at(until) => *heard = 3,
+                    () = at(until) => *received = 3,
                 }
-                if *heard > 2 {
+                if *received > 2 {
                     return Err(abandoned(last));
                 }
             }
         })
     }
 
-    /// Writes to standard output as [`write_out`], unless a signal comes first.
+    /// Writes to standard output as [`write_out`], until a signal comes.
     ///
     /// # Errors
-    /// It cannot be written, or a signal came.
+    /// The text cannot be written, or a signal came.
     pub fn print(&mut self, text: String) -> Result<(), Error> {
         let written = self
             .workers
@@ -157,16 +162,17 @@ impl Supervisor {
         self.control.block_on(self.signals.recv())
     }
 
-    /// Waits until what was said is written, as far as that can be. The program ends next: threads that are blocked are left alone.
+    /// Waits for a limited time until all lines for standard error are written, before the program ends. Blocked threads are not
+    /// waited for.
     pub fn end(mut self) {
-        let patience = if self.heard > 1 {
-            LITTLE_PATIENCE
+        let patience = if self.received > 1 {
+            ABORTED_FLUSH_PATIENCE
         } else {
-            PATIENCE
+            FLUSH_PATIENCE
         };
         let flushed = self
             .workers
-            .spawn_blocking(move || stderr::flush(patience, MOST));
+            .spawn_blocking(move || stderr::flush(patience, MAX_FLUSH));
         let _ = self.unless_signalled(flushed, "");
     }
 
@@ -182,17 +188,19 @@ impl Supervisor {
     }
 }
 
-/// Starts the threads for what blocks.
+/// Starts the threads for blocking work.
 fn start_blocking(workers: &Runtime) -> Result<(), Error> {
     let all = Arc::new((Mutex::new(0), Condvar::new()));
     let wait = |(started, changed): &(Mutex<usize>, Condvar)| {
         let started = started.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = changed.wait_timeout_while(started, PATIENCE, |started| *started < BLOCKING);
-        *waited.unwrap_or_else(PoisonError::into_inner).0 == BLOCKING
+        let waited = changed.wait_timeout_while(started, THREAD_START_TIMEOUT, |started| {
+            *started < BLOCKING_THREADS
+        });
+        *waited.unwrap_or_else(PoisonError::into_inner).0 == BLOCKING_THREADS
     };
-    for _ in 0..BLOCKING {
+    for _ in 0..BLOCKING_THREADS {
         let all = Arc::clone(&all);
-        // None of them ends before all have begun, so that each takes a thread of its own.
+        // No task ends before all have begun, so each takes a thread of its own.
         workers.spawn_blocking(move || {
             *all.0.lock().unwrap_or_else(PoisonError::into_inner) += 1;
             all.1.notify_all();
@@ -206,10 +214,10 @@ fn start_blocking(workers: &Runtime) -> Result<(), Error> {
     }
 }
 
-/// Writes to standard output, for commands that catch no signals. Whoever has closed it wants no more, which is no error.
+/// Writes to standard output, for commands that catch no signals. A closed pipe is no error: its reader needs no more.
 ///
 /// # Errors
-/// It cannot be written.
+/// The text cannot be written.
 pub fn write_out(text: &[u8]) -> Result<(), Error> {
     let mut out = io::stdout().lock();
     let written = out.write_all(text).and_then(|()| out.flush());
@@ -222,9 +230,9 @@ pub fn write_out(text: &[u8]) -> Result<(), Error> {
     }
 }
 
-/// Waits until what was said is written, as far as that can be, where no signals are caught.
+/// Waits for a limited time until all lines for standard error are written, in a program that catches no signals.
 pub fn end_unsupervised() {
-    stderr::flush(PATIENCE, MOST);
+    stderr::flush(FLUSH_PATIENCE, MAX_FLUSH);
 }
 
 fn abandoned(signal: Signal) -> Error {
@@ -241,7 +249,7 @@ fn panicked<T>(error: JoinError) -> T {
     resume_unwind(error.into_panic())
 }
 
-/// Waits for a moment, if there is one to wait for.
+/// Waits until `moment`; without one, for ever.
 async fn at(moment: Option<Instant>) {
     match moment {
         Some(moment) => sleep_until(moment).await,
@@ -259,9 +267,9 @@ mod tests {
         kill_process(getpid(), signal).expect("it is this process");
     }
 
-    // One test, since all supervisors of a process hear its signals.
+    // One test, since all supervisors of a process receive its signals.
     #[test]
-    fn nothing_that_blocks_keeps_the_program() {
+    fn blocked_work_does_not_keep_the_program() {
         let mut supervisor = Supervisor::new().expect("a supervisor");
         let done = supervisor.prepare(|| async { Ok(1) });
         assert_eq!(done, Ok(1));
@@ -278,12 +286,12 @@ mod tests {
         assert_eq!(error.exit, Exit::Interrupted);
         assert_eq!(error.message, "stopped by a signal; nothing was called");
 
-        // A run that heeds the first signal has all the time that it needs, and ends as it likes.
-        let heeded = supervisor.run(|mut signals| async move {
+        // A run that drains on the first signal may take as long as it needs, and returns its own result.
+        let drained = supervisor.run(|mut signals| async move {
             raise(Raised::TERM);
             Ok(signals.recv().await)
         });
-        assert_eq!(heeded, Ok(Some(Signal::Terminate)));
+        assert_eq!(drained, Ok(Some(Signal::Terminate)));
 
         let mut supervisor = Supervisor::new().expect("a supervisor");
         let stuck = supervisor.run::<(), _>(|mut signals| async move {
@@ -295,7 +303,7 @@ mod tests {
         });
         assert_eq!(stuck.expect_err("left").exit, Exit::HungUp);
 
-        // The third may never come.
+        // Without a third signal, the second one's timeout ends the wait.
         let mut supervisor = Supervisor::new().expect("a supervisor");
         let stuck = supervisor.run::<(), _>(|mut signals| async move {
             for signal in [Raised::TERM, Raised::INT] {

@@ -1,29 +1,29 @@
-//! What a terminal is told: whether there is one, and nothing that it would take for a command.
+//! Terminals: which streams are one, and text that is safe to print on one.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::IsTerminal;
 
-/// Whether a person can be asked: they can type, and they see the question.
+/// Returns whether a question can be asked: a person sees it and can type the answer.
 #[must_use]
 pub fn can_ask() -> bool {
     std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
 }
 
-/// Whether standard error is a terminal that can redraw a line.
+/// Returns whether standard error is a terminal that can redraw a line.
 #[must_use]
 pub fn can_redraw() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// Returns whether standard output and standard error are the same screen to a person.
+/// Returns whether standard output and standard error share a terminal.
 #[must_use]
 pub fn is_one_screen() -> bool {
     std::io::stdout().is_terminal() && std::io::stderr().is_terminal()
 }
 
-/// Text from outside, such as a file name or a server's message, without what moves the cursor, hides or reorders:
-/// control characters, bidirectional overrides and what cannot be seen stand as escapes.
+/// Escapes control characters, bidirectional overrides and invisible characters in text from outside, such as a file name or a
+/// server's message: they could move the cursor, or hide or reorder text.
 #[must_use]
 pub fn printable(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_unsafe) {
@@ -40,7 +40,7 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
-/// The same JSON with what [`printable`] escapes and JSON need not: each such character has an escape in JSON, too.
+/// Escapes the characters that [`printable`] escapes in JSON, by JSON's own escapes.
 #[must_use]
 pub fn printable_json(json: &str) -> String {
     let mut safe = String::with_capacity(json.len());
@@ -56,8 +56,8 @@ pub fn printable_json(json: &str) -> String {
     safe
 }
 
-/// What commands the terminal, reorders text, or cannot be seen, so that two names would look the same. The variation selector of
-/// emoji (U+FE0F) is left alone: it only says how the character before it is drawn.
+/// Returns whether a character commands the terminal, reorders text, or is invisible, so that two different names look the same.
+/// The variation selector of emoji (U+FE0F) is safe: it selects how the character before it is drawn.
 fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn escapes_do_not_reach_a_terminal() {
+    fn control_characters_do_not_reach_a_terminal() {
         assert_eq!(printable("people.csv"), "people.csv");
         assert_eq!(printable("\u{1b}[2Jx"), "\\u{1b}[2Jx");
         assert_eq!(
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_seen_is_shown() {
+    fn invisible_characters_are_shown() {
         for hidden in [
             '\u{ad}',
             '\u{61c}',

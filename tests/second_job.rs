@@ -13,7 +13,7 @@ use cognito_unlink::pipeline::{
     drive,
 };
 use cognito_unlink::results::{Layout, Line, Recorded, Recording, ToRecord};
-use cognito_unlink::row::{InvalidRow, Keyer, Link, Position, Row, RowKey, Taken};
+use cognito_unlink::row::{InvalidRow, Keyer, Link, MemoryReservation, Position, Row, RowKey};
 use cognito_unlink::signal::Stop;
 use cognito_unlink::verdict::{
     Answer, End, Outcome, Policy, ReplyDetails, ReplyKind, Standing, Verdict, classify,
@@ -123,7 +123,7 @@ impl Job for Directory {
         NameLine(name, outcome, row.found, row.attempts)
     }
 
-    fn invalid_line(&self, row: InvalidRow, _: Option<Taken>) -> NameLine {
+    fn invalid_line(&self, row: InvalidRow, _: Option<MemoryReservation>) -> NameLine {
         let name = row.link.developer_user_identifier;
         NameLine(name, Looked::Failed, None, 0)
     }

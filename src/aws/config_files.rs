@@ -1,34 +1,61 @@
-//! The AWS files of this machine. The SDK passes over a file that it cannot read or decode, and goes on to other credentials;
-//! here it is refused first.
+//! The AWS files of this machine: `config` and `credentials`.
+//!
+//! The SDK skips a file that it cannot read or decode and goes on to other credentials, which may be another account's. So such
+//! a file is refused before the SDK loads it.
 
 use std::ffi::OsString;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use aws_config::profile::{self, ProfileSet};
+use aws_config::profile::{self, ProfileFileLoadError, ProfileSet};
 
-use super::answer::told;
+use super::describe::describe;
 
-/// Variables that name the files, and where they are otherwise.
+/// Variables that name the files, with the default path of each.
 const FILES: [(&str, &str); 2] = [
     ("AWS_CONFIG_FILE", "~/.aws/config"),
     ("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"),
 ];
 
-/// Reads them as `profile` has them.
+/// The AWS files cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigFileError {
+    /// A file cannot be read.
+    #[error("{}: {source}", path.display())]
+    Unreadable {
+        /// Its path.
+        path: PathBuf,
+        /// The error of reading it.
+        source: io::Error,
+    },
+    /// A file is not UTF-8, or has a byte order mark.
+    #[error("{} {fault}", path.display())]
+    Encoding {
+        /// Its path.
+        path: PathBuf,
+        /// What is wrong with the encoding, and how to correct it.
+        fault: String,
+    },
+    /// A file cannot be parsed. The SDK's error names it.
+    #[error("{}", describe(.0))]
+    Unparsable(#[source] ProfileFileLoadError),
+}
+
+/// Reads the AWS files with `profile` selected.
 ///
 /// # Errors
-/// One of them cannot be read, decoded or parsed; the error names it.
-pub(super) async fn profiles(profile: &str) -> Result<ProfileSet, String> {
+/// A file cannot be read, decoded or parsed.
+pub(super) async fn load_profiles(profile: &str) -> Result<ProfileSet, ConfigFileError> {
     for path in paths(|name| std::env::var_os(name)) {
         check(&path)?;
     }
     let (fs, env, files) = Default::default();
-    let loaded = profile::load(&fs, &env, &files, Some(profile.to_owned().into())).await;
-    loaded.map_err(|error| told(&error))
+    profile::load(&fs, &env, &files, Some(profile.to_owned().into()))
+        .await
+        .map_err(ConfigFileError::Unparsable)
 }
 
-/// The paths of the files, whether they are there or not.
+/// Returns the paths of the files, existing or not.
 pub(super) fn paths(variable: impl Fn(&str) -> Option<OsString>) -> [PathBuf; 2] {
     let home = variable("HOME");
     FILES.map(|(name, usual)| {
@@ -40,25 +67,27 @@ pub(super) fn paths(variable: impl Fn(&str) -> Option<OsString>) -> [PathBuf; 2]
     })
 }
 
-fn check(path: &Path) -> Result<(), String> {
-    let name = path.display();
+fn check(path: &Path) -> Result<(), ConfigFileError> {
     match std::fs::metadata(path) {
-        // Reading would take what is in a pipe away from the SDK.
+        // Reading a pipe would take its contents away from the SDK.
         Ok(metadata) if !metadata.is_file() && !metadata.is_dir() => return Ok(()),
-        // As in the AWS CLI, a file that is not there is an empty one.
+        // As in the AWS CLI, a missing file is an empty one.
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             return Ok(());
         }
         _ => {}
     }
-    let content = std::fs::read(path).map_err(|error| format!("{name}: {error}"))?;
-    match encoding_fault(&content) {
-        Some(fault) => Err(format!("{name} {fault}")),
-        None => Ok(()),
+    let path = path.to_owned();
+    match std::fs::read(&path) {
+        Err(source) => Err(ConfigFileError::Unreadable { path, source }),
+        Ok(content) => match encoding_fault(&content) {
+            Some(fault) => Err(ConfigFileError::Encoding { path, fault }),
+            None => Ok(()),
+        },
     }
 }
 
-/// Returns what is wrong with the encoding of a file, and how to mend that.
+/// Returns what is wrong with the encoding of a file, and how to correct it.
 fn encoding_fault(content: &[u8]) -> Option<String> {
     let from = match content {
         [0xef, 0xbb, 0xbf, ..] => {
@@ -82,6 +111,20 @@ fn encoding_fault(content: &[u8]) -> Option<String> {
         "is in UTF-16, as PowerShell's > writes it: convert it to UTF-8 with `iconv -f {from} -t UTF-8`, or write it with \
          Set-Content -Encoding ascii"
     ))
+}
+
+/// Parses `config` with `profile` selected, as the SDK parses `~/.aws/config`.
+#[cfg(test)]
+pub(super) async fn parsed(config: &str, profile: Option<&'static str>) -> ProfileSet {
+    use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
+
+    let files = EnvConfigFiles::builder()
+        .with_contents(EnvConfigFileKind::Config, config)
+        .build();
+    let (fs, env) = Default::default();
+    profile::load(&fs, &env, &files, profile.map(Into::into))
+        .await
+        .expect("a valid file")
 }
 
 #[cfg(test)]
@@ -111,11 +154,11 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_not_there_is_empty_and_one_that_cannot_be_read_is_named() {
+    fn a_missing_file_is_empty_and_an_unreadable_one_is_named() {
         let folder = tempfile::tempdir().expect("a folder");
-        assert_eq!(check(&folder.path().join("none")), Ok(()));
-        assert_eq!(check(Path::new("/dev/null")), Ok(()));
-        let error = check(folder.path()).expect_err("it is a folder");
+        check(&folder.path().join("none")).expect("empty");
+        check(Path::new("/dev/null")).expect("not read");
+        let error = check(folder.path()).expect_err("a folder").to_string();
         assert!(error.contains(&*folder.path().to_string_lossy()), "{error}");
     }
 

@@ -1,10 +1,9 @@
-//! Failed connections, in the words of the network: who was asked, and how it failed.
+//! Failed connections: errors that name the host and how the network failed.
 //!
-//! The SDK's own errors name no host and speak of its layers ("dispatch failure: io error: client error (Connect)"). All clients
-//! share one connector, so its errors are put into words here once: for Cognito, STS, SSO and instance metadata alike.
+//! The SDK's own errors name no host and list its layers ("dispatch failure: io error: client error (Connect)"). All clients
+//! share one connector, so its errors are described here once: for Cognito, STS, SSO and instance metadata alike.
 
 use std::error::Error as StdError;
-use std::fmt;
 use std::io::{self, ErrorKind};
 
 use aws_smithy_runtime_api::client::http::{
@@ -14,35 +13,35 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use hyper_util::client::proxy::matcher::Matcher;
 
-use super::answer::{causes, never_sent};
+use super::causes::{causes, never_sent};
 use crate::url::host_and_port;
 
-/// A connector whose errors say who was asked.
+/// A connector whose errors are [`ConnectionError`]s.
 #[derive(Debug)]
-pub(super) struct Telling {
+pub(super) struct DiagnosingConnector {
     pub(super) connector: SharedHttpConnector,
-    /// Whether the proxies that the environment names are used.
+    /// The connector goes through the proxies that the environment names.
     pub(super) uses_proxies: bool,
 }
 
-impl HttpConnector for Telling {
+impl HttpConnector for DiagnosingConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let url = request.uri().to_owned();
         let uses_proxies = self.uses_proxies;
-        let answer = self.connector.call(request);
+        let response = self.connector.call(request);
         HttpConnectorFuture::new(async move {
-            answer
+            response
                 .await
-                .map_err(|error| in_words(error, &url, uses_proxies))
+                .map_err(|error| diagnosed(error, &url, uses_proxies))
         })
     }
 }
 
-/// Returns the same error with a [`ConnectionError`] on top of its causes.
-fn in_words(error: ConnectorError, url: &str, uses_proxies: bool) -> ConnectorError {
+/// Wraps the source of `error` in a [`ConnectionError`], and keeps its kind.
+fn diagnosed(error: ConnectorError, url: &str, uses_proxies: bool) -> ConnectorError {
     let proxy = Some(url).filter(|_| uses_proxies).and_then(proxy_for);
     let host = host_and_port(url).unwrap_or_default();
-    let text = told(&error, &host, proxy.as_deref());
+    let message = diagnosis(&error, &host, proxy.as_deref());
     let metadata = error.connection_metadata().cloned();
     let was_connected = !never_sent(&error);
     let (is_timeout, is_user, is_io, kind) = (
@@ -51,11 +50,10 @@ fn in_words(error: ConnectorError, url: &str, uses_proxies: bool) -> ConnectorEr
         error.is_io(),
         error.as_other(),
     );
-    let source = ConnectionError {
-        text,
+    let source = Box::new(ConnectionError {
+        message,
         source: error.into_source(),
-    };
-    let source = Box::new(source);
+    });
     let error = match () {
         () if is_timeout => ConnectorError::timeout(source),
         () if is_user => ConnectorError::user(source),
@@ -69,50 +67,39 @@ fn in_words(error: ConnectorError, url: &str, uses_proxies: bool) -> ConnectorEr
     }
 }
 
-/// A request without an answer.
-#[derive(Debug)]
+/// A request without a response. The message includes all that its sources say.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
 pub(super) struct ConnectionError {
-    text: String,
+    message: String,
     source: Box<dyn StdError + Send + Sync>,
 }
 
-impl fmt::Display for ConnectionError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
-impl StdError for ConnectionError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        Some(&*self.source)
-    }
-}
-
-/// Returns who was asked and how that failed, without the layers between.
-fn told(error: &(dyn StdError + 'static), host: &str, proxy: Option<&str>) -> String {
+/// Returns the host or proxy that failed and how, without the layers between. `ReplyDetails::how_unanswered` reads these words.
+fn diagnosis(error: &(dyn StdError + 'static), host: &str, proxy: Option<&str>) -> String {
     let texts: Vec<String> = causes(error).map(ToString::to_string).collect();
-    let said = |words: &str| texts.iter().any(|text| text.contains(words));
+    let says = |words: &str| texts.iter().any(|text| text.contains(words));
     let last = texts.last().map_or("", String::as_str);
     let io = causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>());
     let kinds: Vec<ErrorKind> = io.flat_map(kinds_of).collect();
     let is = |kind| kinds.contains(&kind);
-    // Before there is a connection, what failed is the one to the proxy, if there is one.
+    // Until a connection is established, the peer is the proxy, if there is one.
     let peer = match proxy {
         Some(proxy) if never_sent(error) => format!("the proxy {proxy}"),
         _ => host.to_owned(),
     };
     let name = peer.rsplit_once(':').map_or(&*peer, |(name, _)| name);
-    if said("connect timeout") {
+    if says("connect timeout") {
         format!("{peer} did not accept a connection in time")
-    } else if said("timeout") || said("deadline has elapsed") || is(ErrorKind::TimedOut) {
+    } else if says("timeout") || says("deadline has elapsed") || is(ErrorKind::TimedOut) {
         format!("{peer} did not answer in time")
-    } else if said("dns error") || said("failed to lookup address") {
-        let why = last.rsplit_once("address information: ");
+    } else if says("dns error") || says("failed to lookup address") {
+        let reason = last.rsplit_once("address information: ");
         format!(
             "could not resolve {name}: {}",
-            why.map_or(last, |(_, why)| why)
+            reason.map_or(last, |(_, reason)| reason)
         )
-    } else if let Some(proxy) = proxy.filter(|_| said("tunnel error") || said("proxy ")) {
+    } else if let Some(proxy) = proxy.filter(|_| says("tunnel error") || says("proxy ")) {
         format!("the proxy {proxy} does not connect to {host}: {last}")
     } else if is(ErrorKind::ConnectionRefused) {
         format!("{peer} refused the connection")
@@ -125,7 +112,7 @@ fn told(error: &(dyn StdError + 'static), host: &str, proxy: Option<&str>) -> St
     } else if is(ErrorKind::ConnectionReset)
         || is(ErrorKind::BrokenPipe)
         || is(ErrorKind::UnexpectedEof)
-        || said("connection closed")
+        || says("connection closed")
     {
         format!("{peer} closed the connection without an answer")
     } else {
@@ -133,7 +120,7 @@ fn told(error: &(dyn StdError + 'static), host: &str, proxy: Option<&str>) -> St
     }
 }
 
-/// The kinds of an error of I/O and of the one within it, which is not among its causes.
+/// Returns the kind of an I/O error and of the I/O error inside it, which is not among its sources.
 fn kinds_of(error: &io::Error) -> impl Iterator<Item = ErrorKind> {
     let inner = error
         .get_ref()
@@ -153,90 +140,79 @@ fn proxy_for(url: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// An error of a layer that has nothing to say.
-    #[derive(Debug)]
-    struct Layer(&'static str, Box<dyn StdError + Send + Sync>);
+    /// An error of a layer, with its source.
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}")]
+    struct Layer(&'static str, #[source] Box<dyn StdError + Send + Sync>);
 
-    impl fmt::Display for Layer {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str(self.0)
-        }
-    }
-
-    impl StdError for Layer {
-        fn source(&self) -> Option<&(dyn StdError + 'static)> {
-            Some(&*self.1)
-        }
-    }
-
-    fn said(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> String {
+    fn described(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> String {
         let error = ConnectorError::io(Box::new(Layer("client error (SendRequest)", cause.into())));
-        let error = in_words(error, "https://user@sts.example:1/x", false);
-        super::super::answer::told(&error)
+        let error = diagnosed(error, "https://user@sts.example:1/x", false);
+        super::super::describe::describe(&error)
     }
 
     #[test]
-    fn a_failed_connection_says_who_was_asked_and_how_it_failed() {
+    fn a_failed_connection_names_the_host_and_the_failure() {
         let io = |kind, text: &'static str| io::Error::new(kind, text);
-        for (said, expected) in [
+        for (message, expected) in [
             (
-                said(io::Error::from(ErrorKind::ConnectionRefused)),
+                described(io::Error::from(ErrorKind::ConnectionRefused)),
                 "sts.example:1 refused the connection",
             ),
             (
-                said(io::Error::from(ErrorKind::ConnectionReset)),
+                described(io::Error::from(ErrorKind::ConnectionReset)),
                 "sts.example:1 closed the connection without an answer",
             ),
             (
-                said("connection closed before message completed"),
+                described("connection closed before message completed"),
                 "sts.example:1 closed the connection without an answer",
             ),
             (
-                said(Layer(
+                described(Layer(
                     "dns error",
                     "failed to lookup address information: Name or service not known".into(),
                 )),
                 "could not resolve sts.example: Name or service not known",
             ),
             (
-                said("HTTP connect timeout occurred after 3s"),
+                described("HTTP connect timeout occurred after 3s"),
                 "sts.example:1 did not accept a connection in time",
             ),
             (
-                said("HTTP read timeout occurred after 3s"),
+                described("HTTP read timeout occurred after 3s"),
                 "sts.example:1 did not answer in time",
             ),
             (
-                said(io(
+                described(io(
                     ErrorKind::InvalidData,
                     "invalid peer certificate: UnknownIssuer",
                 )),
                 "no TLS with sts.example:1: invalid peer certificate: UnknownIssuer",
             ),
             (
-                said("what nobody knows"),
-                "sts.example:1: what nobody knows",
+                described("something unknown"),
+                "sts.example:1: something unknown",
             ),
         ] {
-            assert_eq!(said, expected);
+            assert_eq!(message, expected);
         }
     }
 
     #[test]
-    fn a_proxy_is_named_where_it_is_what_fails() {
+    fn a_proxy_that_fails_is_named() {
         let error = Layer("tunnel error: unsuccessful", "unsuccessful".into());
         assert_eq!(
-            told(&error, "sts.example", Some("proxy.example:3128")),
+            diagnosis(&error, "sts.example", Some("proxy.example:3128")),
             "the proxy proxy.example:3128 does not connect to sts.example: unsuccessful"
         );
     }
 
     #[test]
-    fn the_kind_of_an_error_stays() {
-        let of = |error| in_words(error, "http://h", false);
-        assert!(of(ConnectorError::timeout("x".into())).is_timeout());
-        assert!(of(ConnectorError::user("x".into())).is_user());
-        assert!(of(ConnectorError::io("x".into())).is_io());
-        assert!(of(ConnectorError::other("x".into(), None)).is_other());
+    fn a_diagnosed_error_keeps_its_kind() {
+        let diagnosed = |error| diagnosed(error, "http://h", false);
+        assert!(diagnosed(ConnectorError::timeout("x".into())).is_timeout());
+        assert!(diagnosed(ConnectorError::user("x".into())).is_user());
+        assert!(diagnosed(ConnectorError::io("x".into())).is_io());
+        assert!(diagnosed(ConnectorError::other("x".into(), None)).is_other());
     }
 }

@@ -1,21 +1,22 @@
-//! The endpoint that options, environment and AWS files name in place of AWS's.
+//! The endpoints that options, environment and AWS files name in place of AWS's.
 //!
-//! What is found here is set on every client, found or not: what the run asks about is what it calls, and the SDK adds nothing.
+//! The result is set on every client, even when there is no endpoint: the SDK would resolve its own, and the run would call
+//! another host than the one it asked to confirm.
 
 use aws_config::profile::ProfileSet;
 use aws_runtime::env_config::property::PropertiesKey;
 
-use super::{Settings, SettingsError};
+use super::settings::{ClientSettings, SettingsError};
 use crate::url::{CREDENTIALS_IN_URL, has_credentials, is_http, is_loopback};
 
-/// A service, as it is called where endpoints are configured.
+/// The names of a service in the configuration of endpoints.
 pub(super) struct Service {
     variable: &'static str,
     section: &'static str,
 }
 
-/// AWS documents the section with an underscore, and the AWS CLI looks for that; the SDK would look for a dash, and call AWS
-/// instead of the endpoint that is named there.
+/// AWS documents the section with an underscore, as the AWS CLI reads it. The SDK reads one with a dash, and would call AWS
+/// instead of the configured endpoint.
 pub(super) const COGNITO: Service = Service {
     variable: "AWS_ENDPOINT_URL_COGNITO_IDENTITY",
     section: "cognito_identity",
@@ -26,7 +27,7 @@ const STS: Service = Service {
     section: "sts",
 };
 
-/// The endpoints of a run; none is AWS's own.
+/// The endpoints of a run. `None` is AWS's own.
 #[derive(Debug, Clone)]
 pub(super) struct Endpoints {
     pub(super) cognito: Option<String>,
@@ -34,7 +35,7 @@ pub(super) struct Endpoints {
 }
 
 impl Endpoints {
-    /// Both are `url`.
+    /// Returns `url` for both services.
     pub(super) fn both(url: &str) -> Self {
         Self {
             cognito: Some(url.to_owned()),
@@ -42,17 +43,20 @@ impl Endpoints {
         }
     }
 
-    /// Returns those of the option and those that are configured. The option's is Cognito's: a FIPS, VPC or proxy endpoint does
-    /// not serve STS. One on this machine stands in for all of AWS, unless STS has one of its own.
+    /// Resolves option, environment and AWS files. The option's endpoint is Cognito's: a FIPS, VPC or proxy endpoint does not
+    /// serve STS. One on loopback serves both, unless STS has its own.
     ///
     /// # Errors
-    /// What is configured is no URL.
-    pub(super) fn of(settings: &Settings, profiles: &ProfileSet) -> Result<Self, SettingsError> {
+    /// A configured endpoint is no URL.
+    pub(super) fn of(
+        settings: &ClientSettings,
+        profiles: &ProfileSet,
+    ) -> Result<Self, SettingsError> {
         Self::found(settings, profiles, variable)
     }
 
     fn found(
-        settings: &Settings,
+        settings: &ClientSettings,
         profiles: &ProfileSet,
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, SettingsError> {
@@ -70,19 +74,19 @@ impl Endpoints {
 
 fn checked(url: String) -> Result<String, SettingsError> {
     if has_credentials(&url) {
-        return Err(SettingsError(format!(
+        return Err(SettingsError::Invalid(format!(
             "the endpoint that the environment or the AWS files name {CREDENTIALS_IN_URL}"
         )));
     }
     if is_http(&url) {
         return Ok(url);
     }
-    Err(SettingsError(format!(
+    Err(SettingsError::Invalid(format!(
         "the endpoint {url:?} that the environment or the AWS files name is no URL that begins with http:// or https://"
     )))
 }
 
-/// The endpoint that is called unless another is given on the command line.
+/// Returns the configured endpoint of `service`: the first that is not empty among variables and AWS files.
 pub(super) fn configured(
     profiles: &ProfileSet,
     variable: impl Fn(&str) -> Option<String>,
@@ -102,7 +106,7 @@ pub(super) fn configured(
         .or_else(|| of_profile("endpoint_url").filter(|url| !url.is_empty()))
 }
 
-/// The endpoint for this service alone that the profile's `services` section names.
+/// Returns the endpoint of this service alone, from the profile's `services` section.
 fn of_service(profiles: &ProfileSet, service: &Service) -> Option<String> {
     let key = PropertiesKey::builder()
         .section_key("services")
@@ -115,30 +119,22 @@ fn of_service(profiles: &ProfileSet, service: &Service) -> Option<String> {
     url.filter(|url| !url.is_empty()).cloned()
 }
 
-/// A variable of the environment.
+/// Returns a variable of the environment that is UTF-8.
 pub(super) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
-
+    use super::super::config_files;
     use super::*;
 
     async fn parsed(config: &str) -> ProfileSet {
-        let files = EnvConfigFiles::builder()
-            .with_contents(EnvConfigFileKind::Config, config)
-            .build();
-        let (fs, env) = Default::default();
-        let profile = Some("p".into());
-        aws_config::profile::load(&fs, &env, &files, profile)
-            .await
-            .expect("a valid file")
+        config_files::parsed(config, Some("p")).await
     }
 
     #[tokio::test]
-    async fn the_first_that_is_not_empty_counts() {
+    async fn the_first_configured_endpoint_wins() {
         const ALL: &str = "[profile p]\nservices = s\nendpoint_url = http://profile\n\
              [services s]\ncognito_identity =\n  endpoint_url = http://section\nsts =\n  endpoint_url = http://sts-section\n";
         const PROFILE: &str = "[profile p]\nendpoint_url = http://profile\n";
@@ -196,7 +192,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_endpoint_that_is_given_is_cognitos_alone_unless_on_loopback() {
+    async fn the_option_names_cognitos_endpoint_alone_unless_on_loopback() {
         const FIPS: &str = "https://cognito-identity-fips.us-east-1.amazonaws.com";
         const LOCAL: &str = "http://127.0.0.1:8000";
         let none = parsed("").await;
@@ -210,9 +206,9 @@ mod tests {
             (LOCAL, &none, Some(LOCAL)),
             (LOCAL, &some, Some("http://sts-section")),
         ] {
-            let settings = Settings {
+            let settings = ClientSettings {
                 endpoint_url: Some(given.to_owned()),
-                ..Settings::default()
+                ..ClientSettings::default()
             };
             let endpoints = Endpoints::found(&settings, profiles, |_| None).expect("URLs");
             assert_eq!(endpoints.cognito.as_deref(), Some(given));
@@ -237,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_url_is_refused() {
+    fn an_endpoint_that_is_no_url_is_refused() {
         for url in ["127.0.0.1:8000", "ftp://127.0.0.1", "http://a b", "x"] {
             assert!(checked(url.to_owned()).is_err(), "{url}");
         }

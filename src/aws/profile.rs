@@ -1,20 +1,20 @@
-//! The profile that a run goes by, and whether its credentials or the environment's count.
+//! The active profile, and whether its credentials or the environment's are used.
 //!
-//! A profile that is named must exist, and credentials that are configured must load: the SDK would go on to the container's or
-//! the machine's role, which may be another account's.
+//! A profile that is named must exist, and credentials that are configured must load: the SDK would go on to the role of the
+//! container or the machine, which may be another account's.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 
 use aws_config::profile::{Profile, ProfileSet};
 
-use super::SettingsError;
-use super::config_files::{paths, profiles};
-use super::credentials_source::{NOT_SENDABLE, is_sendable};
+use super::access_keys::{NOT_SENDABLE, is_sendable};
+use super::config_files::{load_profiles, paths};
 use super::region::is_region;
+use super::settings::SettingsError;
 
-/// Settings of a profile that say where credentials come from.
-const SOURCES: [&str; 10] = [
+/// Settings of a profile that name a source of credentials.
+const CREDENTIAL_SETTINGS: [&str; 10] = [
     "aws_access_key_id",
     "credential_process",
     "credential_source",
@@ -27,117 +27,121 @@ const SOURCES: [&str; 10] = [
     "web_identity_token_file",
 ];
 
-/// Where the name of a profile comes from.
+/// The origin of a profile's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum By {
+pub(super) enum NamedBy {
     Option,
     Variable(&'static str),
     Default,
 }
 
-/// The name of a profile.
+/// The name of a profile, with its origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Name {
+pub(super) struct ProfileName {
     pub(super) name: String,
-    pub(super) by: By,
+    pub(super) named_by: NamedBy,
 }
 
-/// As it was given, on one line.
-impl fmt::Display for Name {
+/// Shows the option or variable with its value, on one line.
+impl fmt::Display for ProfileName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.name.replace(|c: char| c.is_control(), "\u{fffd}");
-        match self.by {
-            By::Option => write!(f, "--profile {name}"),
-            By::Variable(variable) => write!(f, "{variable}={name}"),
-            By::Default => write!(f, "profile {name}"),
+        match self.named_by {
+            NamedBy::Option => write!(f, "--profile {name}"),
+            NamedBy::Variable(variable) => write!(f, "{variable}={name}"),
+            NamedBy::Default => write!(f, "profile {name}"),
         }
     }
 }
 
-impl Name {
-    /// Returns the profile of the option, or else of the environment. Of two variables that differ the AWS CLI and the SDKs take
-    /// different ones, so neither is taken.
+impl ProfileName {
+    /// Returns the profile of the option, or else of the environment. Where two variables differ, the AWS CLI and the SDKs
+    /// disagree on which one wins, so neither is used.
     ///
     /// # Errors
-    /// It cannot be told which one is meant.
-    pub(super) fn of(
+    /// Two variables name different profiles, or one is not UTF-8.
+    pub(super) fn resolve(
         option: Option<&str>,
         variable: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Self, SettingsError> {
         if let Some(name) = option {
-            let (name, by) = (name.to_owned(), By::Option);
-            return Ok(Self { name, by });
+            return Ok(Self {
+                name: name.to_owned(),
+                named_by: NamedBy::Option,
+            });
         }
         let mut named = Vec::new();
-        for by in ["AWS_PROFILE", "AWS_DEFAULT_PROFILE"] {
-            let Some(value) = variable(by).filter(|value| !value.is_empty()) else {
+        for name in ["AWS_PROFILE", "AWS_DEFAULT_PROFILE"] {
+            let Some(value) = variable(name).filter(|value| !value.is_empty()) else {
                 continue;
             };
-            let name = value
+            let value = value
                 .into_string()
-                .map_err(|_| SettingsError(format!("{by} is not in UTF-8")))?;
-            let by = By::Variable(by);
-            named.push(Self { name, by });
+                .map_err(|_| SettingsError::Invalid(format!("{name} is not in UTF-8")))?;
+            named.push(Self {
+                name: value,
+                named_by: NamedBy::Variable(name),
+            });
         }
         match &named[..] {
-            [one, other] if one.name != other.name => Err(SettingsError(format!(
+            [one, other] if one.name != other.name => Err(SettingsError::Invalid(format!(
                 "{one} and {other} name two profiles: unset one of them, or name one with --profile"
             ))),
             [one, ..] => Ok(one.clone()),
             [] => Ok(Self {
                 name: "default".to_owned(),
-                by: By::Default,
+                named_by: NamedBy::Default,
             }),
         }
     }
 }
 
-/// The profile that a run goes by.
+/// The profile of this process, with the AWS files.
 #[derive(Debug)]
-pub(super) struct Chosen {
-    pub(super) name: Name,
+pub(super) struct ActiveProfile {
+    pub(super) name: ProfileName,
     pub(super) profiles: ProfileSet,
-    /// Whether the environment has keys.
+    /// `AWS_ACCESS_KEY_ID` is set.
     keys_in_environment: bool,
 }
 
-impl Chosen {
-    /// Reads the AWS files.
+impl ActiveProfile {
+    /// Reads the AWS files with the profile of the option, or else of the environment.
     ///
     /// # Errors
-    /// The files cannot be read, have no profile of the name that is given, or hold keys that cannot be sent.
-    pub(super) async fn of(option: Option<&str>) -> Result<Self, SettingsError> {
-        let variable = |name: &str| std::env::var_os(name);
-        let name = Name::of(option, variable)?;
-        let profiles = profiles(&name.name)
-            .await
-            .map_err(|why| SettingsError(format!("the AWS files cannot be read: {why}")))?;
-        if name.by != By::Default && profiles.get_profile(&name.name).is_none() {
-            return Err(SettingsError(missing(&name, &profiles, &quoted_sections())));
+    /// The files cannot be read, or have no profile of the given name.
+    pub(super) async fn load(option: Option<&str>) -> Result<Self, SettingsError> {
+        let name = ProfileName::resolve(option, |name| std::env::var_os(name))?;
+        let profiles = load_profiles(&name.name).await?;
+        if name.named_by != NamedBy::Default && profiles.get_profile(&name.name).is_none() {
+            let message = missing_profile(&name, &profiles, &quoted_sections());
+            return Err(SettingsError::Invalid(message));
         }
         Ok(Self::new(name, profiles))
     }
 
-    pub(super) fn new(name: Name, profiles: ProfileSet) -> Self {
+    pub(super) fn new(name: ProfileName, profiles: ProfileSet) -> Self {
+        let key_id = std::env::var_os("AWS_ACCESS_KEY_ID");
         Self {
             name,
             profiles,
-            keys_in_environment: is_set("AWS_ACCESS_KEY_ID"),
+            keys_in_environment: key_id.is_some_and(|value| !is_blank(&value)),
         }
     }
 
+    /// Returns true if the keys in the environment are used. With `--profile` they are not: they may be another account's.
     pub(super) fn has_keys_in_environment(&self) -> bool {
-        self.keys_in_environment && self.name.by != By::Option
+        self.keys_in_environment && self.name.named_by != NamedBy::Option
     }
 
-    /// Checks the keys that stand in the environment or in the files. They are never shown.
+    /// Checks the keys in the environment and in the files. They are never shown.
     ///
     /// # Errors
-    /// One of them cannot be sent in a header, or the other half is missing.
+    /// A key cannot be sent in a header, or half of a pair is missing.
     pub(super) fn check_keys(&self) -> Result<(), SettingsError> {
         check_variables(|name| std::env::var_os(name))?;
         if self.has_keys_in_environment() {
-            check_environment(|name| std::env::var_os(name))?;
+            check_environment_keys(|name| std::env::var_os(name))?;
         }
         if !self.gives_credentials() {
             return Ok(());
@@ -150,7 +154,7 @@ impl Chosen {
             ] {
                 if profile.get(key).is_some_and(|value| !is_sendable(value)) {
                     let name = profile.name();
-                    return Err(SettingsError(format!(
+                    return Err(SettingsError::Invalid(format!(
                         "{key} of profile {name} in the AWS files {NOT_SENDABLE}: set it again"
                     )));
                 }
@@ -159,25 +163,25 @@ impl Chosen {
         Ok(())
     }
 
-    /// Returns whether credentials come from the profile and from nothing else. Keys of the environment go before a profile that
-    /// is named by the environment, as in the AWS CLI, and not before `--profile`: they may be another account's.
+    /// Returns true if credentials come from the profile alone. Keys in the environment win over a profile that the environment
+    /// names, as in the AWS CLI, but not over `--profile`.
     pub(super) fn gives_credentials(&self) -> bool {
-        match self.name.by {
-            By::Option => true,
+        match self.name.named_by {
+            NamedBy::Option => true,
             _ if self.keys_in_environment => false,
-            By::Variable(_) => true,
-            By::Default => self.profile().is_some_and(|profile| {
-                let mut sources = SOURCES.iter();
-                sources.any(|source| profile.get(source).is_some())
+            NamedBy::Variable(_) => true,
+            NamedBy::Default => self.profile().is_some_and(|profile| {
+                let mut settings = CREDENTIAL_SETTINGS.iter();
+                settings.any(|setting| profile.get(setting).is_some())
             }),
         }
     }
 
-    pub(super) fn profile(&self) -> Option<&Profile> {
+    fn profile(&self) -> Option<&Profile> {
         self.profiles.get_profile(&self.name.name)
     }
 
-    /// Returns the profile with those whose credentials it starts from, the nearest first.
+    /// Returns the profile and its chain of `source_profile`s, nearest first.
     pub(super) fn lineage(&self) -> Vec<&Profile> {
         lineage(&self.profiles, &self.name.name)
     }
@@ -185,7 +189,7 @@ impl Chosen {
     /// Returns the Region that is configured, if one is.
     ///
     /// # Errors
-    /// What is configured is no name of a Region: it would become a part of a host name.
+    /// The configured value is no name of a Region: it would become part of a host name.
     pub(super) fn region(&self, option: Option<&str>) -> Result<Option<String>, SettingsError> {
         let variable = |name: &str| Some((std::env::var(name).ok()?, name.to_owned()));
         let of_profile = || {
@@ -199,7 +203,7 @@ impl Chosen {
             .or_else(|| variable("AWS_DEFAULT_REGION").filter(filled))
             .or_else(|| of_profile().filter(filled));
         match configured {
-            Some((region, from)) if !is_region(&region) => Err(SettingsError(format!(
+            Some((region, from)) if !is_region(&region) => Err(SettingsError::Invalid(format!(
                 "{from}: {region:?} is no name of a Region, like eu-west-1"
             ))),
             configured => Ok(configured.map(|(region, _)| region)),
@@ -207,16 +211,16 @@ impl Chosen {
     }
 }
 
-fn is_set(name: &str) -> bool {
-    std::env::var_os(name).is_some_and(|value| !value.to_string_lossy().trim().is_empty())
+fn is_blank(value: &OsStr) -> bool {
+    value.to_string_lossy().trim().is_empty()
 }
 
-/// Checks the variables at which the SDK panics, or fails at every call.
+/// Checks variables at which the SDK panics, or fails with every call.
 fn check_variables(variable: impl Fn(&str) -> Option<OsString>) -> Result<(), SettingsError> {
     let value = |name| variable(name).map(|value| value.to_string_lossy().into_owned());
-    // It becomes a part of the user agent.
+    // It becomes part of the user agent.
     if value("AWS_EXECUTION_ENV").is_some_and(|value| value.contains(|c: char| c.is_control())) {
-        return Err(SettingsError(
+        return Err(SettingsError::Invalid(
             "AWS_EXECUTION_ENV has a control character in it, and is sent with each call: set it again"
                 .to_owned(),
         ));
@@ -224,18 +228,20 @@ fn check_variables(variable: impl Fn(&str) -> Option<OsString>) -> Result<(), Se
     let uri = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
     let is_url = |value: &String| value.starts_with("http://") || value.starts_with("https://");
     if value(uri).is_some_and(|value| !value.is_empty() && !is_url(&value)) {
-        return Err(SettingsError(format!(
+        return Err(SettingsError::Invalid(format!(
             "{uri} is no URL that begins with http:// or https://"
         )));
     }
     Ok(())
 }
 
-fn check_environment(variable: impl Fn(&str) -> Option<OsString>) -> Result<(), SettingsError> {
-    let filled = |name| variable(name).filter(|value| !value.to_string_lossy().trim().is_empty());
+fn check_environment_keys(
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Result<(), SettingsError> {
+    let filled = |name| variable(name).filter(|value| !is_blank(value));
     let secret = ["AWS_SECRET_ACCESS_KEY", "SECRET_ACCESS_KEY"];
     if !secret.into_iter().any(|name| filled(name).is_some()) {
-        return Err(SettingsError(
+        return Err(SettingsError::Invalid(
             "AWS_ACCESS_KEY_ID is set and AWS_SECRET_ACCESS_KEY is not: set both, or neither"
                 .to_owned(),
         ));
@@ -248,13 +254,13 @@ fn check_environment(variable: impl Fn(&str) -> Option<OsString>) -> Result<(), 
         let Some(value) = filled(name) else {
             continue;
         };
-        // The SDK takes white space off a token's ends, and not off a key's.
+        // The SDK trims a token, and does not trim a key.
         let is_sendable = value.to_str().is_some_and(|value| match name {
             "AWS_SESSION_TOKEN" => is_sendable(value.trim()),
             _ => is_sendable(value),
         });
         if !is_sendable {
-            return Err(SettingsError(format!(
+            return Err(SettingsError::Invalid(format!(
                 "{name} {NOT_SENDABLE}: set it again"
             )));
         }
@@ -275,12 +281,12 @@ fn lineage<'a>(profiles: &'a ProfileSet, name: &str) -> Vec<&'a Profile> {
     lineage
 }
 
-/// Sections of the AWS files whose name is quoted. The AWS CLI reads `[profile "my team"]`; the SDK leaves it out.
+/// Returns the quoted names of profiles in the AWS files. The AWS CLI reads `[profile "my team"]`; the SDK skips it.
 fn quoted_sections() -> Vec<String> {
-    let read = paths(|name| std::env::var_os(name))
+    let texts = paths(|name| std::env::var_os(name))
         .into_iter()
         .filter_map(|path| std::fs::read_to_string(path).ok());
-    let sections = read.flat_map(|text| {
+    let sections = texts.flat_map(|text| {
         let lines = text.lines().filter_map(quoted_section);
         lines.collect::<Vec<_>>()
     });
@@ -299,42 +305,35 @@ fn unquoted(name: &str) -> Option<&str> {
         .find_map(|quote| name.strip_prefix(quote)?.strip_suffix(quote))
 }
 
-/// What to say of a profile that is not there.
-fn missing(name: &Name, profiles: &ProfileSet, quoted_sections: &[String]) -> String {
-    let is_there = |name: &str| profiles.get_profile(name).is_some();
-    if let Some(inner) = unquoted(&name.name).filter(|inner| is_there(inner)) {
+/// Returns the message for a profile that does not exist.
+fn missing_profile(
+    name: &ProfileName,
+    profiles: &ProfileSet,
+    quoted_sections: &[String],
+) -> String {
+    let exists = |name: &str| profiles.get_profile(name).is_some();
+    if let Some(inner) = unquoted(&name.name).filter(|inner| exists(inner)) {
         return format!(
             "{name}: the quotes are a part of that name, and the AWS files have {inner} without them: take them out"
         );
     }
     if quoted_sections.contains(&name.name) {
         return format!(
-            "{name}: the AWS files quote the name of that profile, and it is not read so: give it a name without blanks and quotes"
+            "{name}: the AWS files quote the name of that profile, which is not supported here: give it a name without spaces and quotes"
         );
     }
     format!(
-        "{name}: the AWS files have no profile of that name; `aws configure list-profiles` lists those that they have"
+        "{name}: the AWS files have no profile of that name; `aws configure list-profiles` lists the profiles that exist"
     )
 }
 
 #[cfg(test)]
 mod tests {
-    use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
-
+    use super::super::config_files::parsed;
     use super::*;
 
-    async fn parsed(config: &str) -> ProfileSet {
-        let files = EnvConfigFiles::builder()
-            .with_contents(EnvConfigFileKind::Config, config)
-            .build();
-        let (fs, env) = Default::default();
-        aws_config::profile::load(&fs, &env, &files, None)
-            .await
-            .expect("a valid file")
-    }
-
-    fn name(option: Option<&str>, set: &[(&str, &str)]) -> Result<Name, SettingsError> {
-        Name::of(option, |variable| {
+    fn name(option: Option<&str>, set: &[(&str, &str)]) -> Result<ProfileName, SettingsError> {
+        ProfileName::resolve(option, |variable| {
             let mut set = set.iter();
             let found = set.find(|(name, _)| *name == variable);
             found.map(|(_, value)| OsString::from(value))
@@ -371,38 +370,38 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn credentials_that_are_configured_are_the_only_ones() {
+    async fn configured_credentials_are_the_only_ones_used() {
         let config = "[default]\nregion = eu-west-1\n[profile r]\nrole_arn = x\nsource_profile = s\n[profile s]\nsource_profile = r\n";
-        let profiles = parsed(config).await;
-        for (name, by, keys_in_environment, expected) in [
-            ("default", By::Default, false, false),
-            ("r", By::Default, false, true),
-            ("r", By::Default, true, false),
-            ("default", By::Variable("AWS_PROFILE"), false, true),
-            ("default", By::Variable("AWS_PROFILE"), true, false),
-            ("default", By::Option, true, true),
+        let profiles = parsed(config, None).await;
+        for (name, named_by, keys_in_environment, expected) in [
+            ("default", NamedBy::Default, false, false),
+            ("r", NamedBy::Default, false, true),
+            ("r", NamedBy::Default, true, false),
+            ("default", NamedBy::Variable("AWS_PROFILE"), false, true),
+            ("default", NamedBy::Variable("AWS_PROFILE"), true, false),
+            ("default", NamedBy::Option, true, true),
         ] {
-            let chosen = Chosen {
-                name: Name {
+            let active = ActiveProfile {
+                name: ProfileName {
                     name: name.to_owned(),
-                    by,
+                    named_by,
                 },
                 profiles: profiles.clone(),
                 keys_in_environment,
             };
-            assert_eq!(chosen.gives_credentials(), expected, "{name} {by:?}");
+            assert_eq!(active.gives_credentials(), expected, "{name} {named_by:?}");
         }
-        // A circle ends.
+        // A circle of source profiles ends.
         let names: Vec<_> = lineage(&profiles, "r").iter().map(|p| p.name()).collect();
         assert_eq!(names, ["r", "s"]);
     }
 
     #[test]
     fn variables_at_which_the_sdk_panics_are_refused() {
-        let checked = |name: &str, value: &str| {
+        let is_accepted = |name: &str, value: &str| {
             check_variables(|variable| (variable == name).then(|| OsString::from(value))).is_ok()
         };
-        for (name, value, is_fit) in [
+        for (name, value, accepted) in [
             ("AWS_EXECUTION_ENV", "AWS_Lambda_python3.9 (é)", true),
             ("AWS_EXECUTION_ENV", "a\nb", false),
             ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "", true),
@@ -413,25 +412,25 @@ mod tests {
             ),
             ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "127.0.0.1:1", false),
         ] {
-            assert_eq!(checked(name, value), is_fit, "{name}={value:?}");
+            assert_eq!(is_accepted(name, value), accepted, "{name}={value:?}");
         }
     }
 
     #[test]
-    fn keys_of_the_environment_are_whole_and_can_be_sent() {
-        let checked = |set: &[(&str, &str)]| {
+    fn keys_in_the_environment_are_complete_and_sendable() {
+        let check = |set: &[(&str, &str)]| {
             let found = |variable: &str| {
                 let mut set = set.iter();
                 let found = set.find(|(name, _)| *name == variable);
                 found.map(|(_, value)| OsString::from(value))
             };
-            check_environment(found).map_err(|error| error.to_string())
+            check_environment_keys(found).map_err(|error| error.to_string())
         };
         let (id, secret) = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY");
-        assert_eq!(checked(&[(id, "AKID"), (secret, "hunter2")]), Ok(()));
-        assert_eq!(checked(&[(id, "AKID"), ("SECRET_ACCESS_KEY", "s")]), Ok(()));
+        assert_eq!(check(&[(id, "AKID"), (secret, "hunter2")]), Ok(()));
+        assert_eq!(check(&[(id, "AKID"), ("SECRET_ACCESS_KEY", "s")]), Ok(()));
         let token = ("AWS_SESSION_TOKEN", "t\n");
-        assert_eq!(checked(&[(id, "AKID"), (secret, "s"), token]), Ok(()));
+        assert_eq!(check(&[(id, "AKID"), (secret, "s"), token]), Ok(()));
         for (set, says) in [
             (&[(id, "AKID")][..], "AWS_SECRET_ACCESS_KEY is not"),
             (
@@ -451,7 +450,7 @@ mod tests {
                 "AWS_SESSION_TOKEN has a character",
             ),
         ] {
-            let error = checked(set).expect_err(says);
+            let error = check(set).expect_err(says);
             assert!(
                 error.contains(says) && !error.contains("hunter2"),
                 "{error}"
@@ -460,8 +459,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_profile_that_is_not_there_is_told_with_its_quotes() {
-        let profiles = parsed("[profile purge]\nregion = eu-west-1\n").await;
+    async fn a_missing_profile_is_named_with_its_quotes() {
+        let profiles = parsed("[profile purge]\nregion = eu-west-1\n", None).await;
         let sections = [quoted_section("[profile \"my team\"]").expect("quoted")];
         for (given, says) in [
             (
@@ -476,11 +475,11 @@ mod tests {
             ("\"absent\"", "have no profile of that name"),
             ("my team", "the AWS files quote the name of that profile"),
         ] {
-            let name = Name {
+            let name = ProfileName {
                 name: given.to_owned(),
-                by: By::Variable("AWS_PROFILE"),
+                named_by: NamedBy::Variable("AWS_PROFILE"),
             };
-            let text = missing(&name, &profiles, &sections);
+            let text = missing_profile(&name, &profiles, &sections);
             assert!(text.contains(says), "{text}");
         }
         assert_eq!(quoted_section("[profile purge]"), None);

@@ -1,6 +1,6 @@
 //! Names of Regions.
 
-/// Returns whether `region` can be a Region: it becomes one label of a host name, and nothing must become another host.
+/// Returns true if `region` is one label of a host name: it becomes part of one, and must not turn it into another host.
 #[must_use]
 pub fn is_region(region: &str) -> bool {
     (1..=63).contains(&region.len())

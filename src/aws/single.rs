@@ -1,4 +1,4 @@
-//! One call with the settings that the AWS CLI of version 1 would take: environment and files as botocore reads them.
+//! One call with the settings of AWS CLI version 1: environment and AWS files as botocore reads them.
 
 use std::error::Error as StdError;
 use std::io::{self, ErrorKind};
@@ -22,28 +22,31 @@ use aws_smithy_runtime_api::client::http::HttpConnectorSettings;
 use aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint;
 use hyper::Uri;
 
-use super::answer::{NotASuccess, OnlyCognito, causes, find, never_sent, told};
-use super::config_files::profiles;
-use super::credentials_source::Explained;
-use super::profile::{By, Chosen, Name};
-use super::{
-    Proxies, SettingsError, endpoint, explaining, http_client, identity_cache, profile_credentials,
-    request, unverified,
-};
+use super::causes::{causes, find_cause, never_sent};
+use super::config_files::load_profiles;
+use super::credentials_unavailable::CredentialsUnavailable;
+use super::describe::describe;
+use super::endpoint;
+use super::http_client::{Proxies, http_client};
+use super::profile::{ActiveProfile, NamedBy, ProfileName};
+use super::sdk_config::{identity_cache, profile_credentials, with_diagnosis};
+use super::settings::SettingsError;
+use super::success_check::{NotASuccess, SuccessCheck};
+use super::unlink::unlink_request;
 use crate::row::Link;
 
-/// The AWS files of this machine, as one profile has them.
+/// The AWS files of this machine, read for one profile.
 #[derive(Debug)]
 pub struct Files {
-    /// A profile that only the environment names leaves the other sources of credentials open, as in the AWS CLI.
-    chosen: Chosen,
+    /// As in the AWS CLI, a profile that only the environment names does not exclude other sources of credentials.
+    chosen: ActiveProfile,
 }
 
 impl Files {
-    /// Reads them for `profile`, or else for the one that the environment names.
+    /// Reads them for `profile`, or for the one that the environment names.
     ///
     /// # Errors
-    /// They cannot be read, or have no such profile.
+    /// The files cannot be read, or have no such profile.
     pub async fn read(profile: Option<&str>) -> Result<Self, SettingsError> {
         let explicit = profile.filter(|name| !name.is_empty());
         let named = explicit.map(str::to_owned).or_else(|| {
@@ -52,31 +55,31 @@ impl Files {
                 .find_map(|name| std::env::var(name).ok())
         });
         let selected = named.clone().unwrap_or_else(|| "default".to_owned());
-        let profiles = profiles(&selected)
+        let profiles = load_profiles(&selected)
             .await
-            .map_err(|why| SettingsError(format!("Unable to parse config file: {why}")))?;
+            .map_err(|why| SettingsError::Invalid(format!("Unable to parse config file: {why}")))?;
         if let Some(name) = &named
             && profiles.get_profile(name).is_none()
         {
-            return Err(SettingsError(format!(
+            return Err(SettingsError::Invalid(format!(
                 "The config profile ({name}) could not be found"
             )));
         }
-        let name = Name {
+        let name = ProfileName {
             name: selected,
-            by: explicit.map_or(By::Default, |_| By::Option),
+            named_by: explicit.map_or(NamedBy::Default, |_| NamedBy::Option),
         };
-        let chosen = Chosen::new(name, profiles);
+        let chosen = ActiveProfile::new(name, profiles);
         Ok(Self { chosen })
     }
 
-    /// A setting of the profile.
+    /// Returns a setting of the profile.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {
         self.chosen.profiles.get(key)
     }
 
-    /// The endpoint that they or the environment name in place of AWS's.
+    /// Returns the endpoint that the environment or the files name in place of AWS's.
     #[must_use]
     pub fn endpoint_url(&self) -> Option<String> {
         endpoint::configured(
@@ -86,18 +89,18 @@ impl Files {
         )
     }
 
-    /// Credentials that are there by half, in the environment or in the profile: nobody means that.
-    fn half_credentials(&self) -> Option<SettingsError> {
+    /// Refuses an access key without its secret, in the environment or in the profile.
+    fn check_partial_credentials(&self) -> Result<(), SettingsError> {
         let missing = |place: &str, name: &str| {
-            Some(SettingsError(format!(
+            Err(SettingsError::Invalid(format!(
                 "Partial credentials found in {place}, missing: {name}"
             )))
         };
         let is_set = |name: &str| std::env::var(name).is_ok_and(|value| !value.is_empty());
-        let is_explicit = self.chosen.name.by == By::Option;
+        let is_explicit = self.chosen.name.named_by == NamedBy::Option;
         if !is_explicit && is_set("AWS_ACCESS_KEY_ID") {
             return if is_set("AWS_SECRET_ACCESS_KEY") {
-                None
+                Ok(())
             } else {
                 missing("env", "AWS_SECRET_ACCESS_KEY")
             };
@@ -105,158 +108,160 @@ impl Files {
         if self.get("aws_access_key_id").is_some() && self.get("aws_secret_access_key").is_none() {
             return missing("the profile", "aws_secret_access_key");
         }
-        None
+        Ok(())
     }
 }
 
-/// What one call needs to know beside the files.
+/// Settings of the call, resolved from options, environment and files.
 #[derive(Debug, Clone)]
-pub struct Asked {
-    /// Region that is called.
+pub struct CallSettings {
+    /// Region to call.
     pub region: String,
     /// Endpoint in place of AWS's.
     pub endpoint_url: Option<String>,
     /// PEM file of the authorities to trust in place of the system's.
     pub ca_bundle: Option<PathBuf>,
-    /// Whether to sign.
+    /// Signs the request with the credentials that are found; unset, none are looked for.
     pub sign: bool,
-    /// Whether the other end of a TLS connection has to prove who it is.
-    pub verify: bool,
-    /// Bound on waiting for an answer.
+    /// Limit on waiting for an answer.
     pub read_timeout: Option<Duration>,
-    /// Bound on setting up a connection.
+    /// Limit on setting up a connection.
     pub connect_timeout: Option<Duration>,
 }
 
-/// What came of one attempt.
+/// Result of one attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
     /// Unlinked.
     Success,
-    /// An answer that is no success: its status, and its body if it came whole.
-    Refused {
+    /// An error of the service.
+    ServiceError {
         /// HTTP status.
         status: u16,
-        /// The body as it came.
+        /// The body as received.
         body: Vec<u8>,
         /// `x-amzn-RequestId`.
         request_id: Option<String>,
     },
-    /// A success that Cognito did not write.
-    Foreign {
+    /// A success that Cognito did not write, e.g. a captive portal's.
+    NotCognito {
         /// HTTP status.
         status: u16,
     },
-    /// No answer.
-    None {
-        /// How it came about.
-        silence: Silence,
+    /// No conclusive answer.
+    NoAnswer {
+        /// Which failure.
+        kind: NoAnswer,
         /// The URL that was called.
         url: String,
-        /// What the parts below say of it.
-        why: String,
+        /// The innermost error.
+        cause: String,
     },
-    /// There are no credentials.
+    /// No source gives credentials.
     NoCredentials,
-    /// There are credentials, but they cannot be had.
+    /// A source of credentials failed.
     CredentialsFailed(String),
-    /// The request could not be made.
-    NotMade(String),
+    /// The request could not be built.
+    NotBuilt(String),
 }
 
-/// Why there is no answer.
+/// Why there is no conclusive answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Silence {
-    /// No connection came about.
-    NotReached,
-    /// None came about in time.
+pub enum NoAnswer {
+    /// The connection failed.
+    ConnectFailed,
+    /// The connection was not set up in time.
     ConnectTimeout,
-    /// There is no trust between the two ends.
+    /// The TLS handshake failed.
     Tls,
-    /// The request is out, and the answer takes too long.
+    /// The request was sent, and no answer came in time.
     ReadTimeout,
-    /// The request is out, and the connection has ended.
-    Closed,
-    /// There is an answer, and it does not say whether the call took effect.
+    /// The request was sent, and the connection was closed.
+    ConnectionClosed,
+    /// An answer came, and does not say whether the call took effect.
     Inconclusive,
+}
+
+impl NoAnswer {
+    /// Returns whether the request may have arrived and the identity may be unlinked.
+    #[must_use]
+    pub fn is_in_doubt(self) -> bool {
+        matches!(
+            self,
+            Self::ReadTimeout | Self::ConnectionClosed | Self::Inconclusive
+        )
+    }
 }
 
 /// A client for one call.
 #[derive(Debug)]
-pub struct OneCall {
+pub struct SingleCall {
     client: Client,
-    called: Called,
+    called_url: CalledUrl,
 }
 
-impl OneCall {
-    /// Sets up the client. Calls nobody yet.
+impl SingleCall {
+    /// Sets up the client, without a call.
     ///
     /// # Errors
-    /// Credentials are there by half, or a setting cannot be used.
-    pub async fn new(files: &Files, asked: &Asked) -> Result<Self, SettingsError> {
-        if asked.sign {
-            files.half_credentials().map_or(Ok(()), Err)?;
+    /// Credentials are incomplete, or a setting cannot be used.
+    pub async fn new(files: &Files, settings: &CallSettings) -> Result<Self, SettingsError> {
+        if settings.sign {
+            files.check_partial_credentials()?;
             files.chosen.check_keys()?;
         }
         let mut connector = HttpConnectorSettings::builder();
         let mut timeouts = TimeoutConfig::builder();
-        if let Some(bound) = asked.connect_timeout {
-            connector = connector.connect_timeout(bound);
-            timeouts = timeouts.connect_timeout(bound);
+        if let Some(limit) = settings.connect_timeout {
+            connector = connector.connect_timeout(limit);
+            timeouts = timeouts.connect_timeout(limit);
         }
-        if let Some(bound) = asked.read_timeout {
-            connector = connector.read_timeout(bound);
-            // The connector's bound ends with the first byte of the answer.
-            let whole = asked.connect_timeout.map(|connect| connect + 2 * bound);
+        if let Some(limit) = settings.read_timeout {
+            connector = connector.read_timeout(limit);
+            // The connector's limit ends with the first byte of the answer.
+            let whole = settings.connect_timeout.map(|connect| connect + 2 * limit);
             timeouts.set_operation_attempt_timeout(whole);
         }
         let http = http_client(
-            asked.ca_bundle.as_deref(),
+            settings.ca_bundle.as_deref(),
             connector.build(),
-            Proxies::OfEnvironment,
+            Proxies::FromEnvironment,
         )?;
         let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
             .http_client(http.clone())
             .identity_cache(identity_cache())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-            // What stands in the environment and the files is for the AWS CLI, and the SDK panics at some of it.
+            // Retry settings of environment and files are the AWS CLI's: the SDK panics at some of them.
             .retry_config(RetryConfig::standard())
-            .region(Region::new(asked.region.clone()))
+            .region(Region::new(settings.region.clone()))
             .profile_name(&files.chosen.name.name);
-        if !asked.sign {
+        if !settings.sign {
             loader = loader.no_credentials();
         } else if files.chosen.gives_credentials() {
-            let region = Some(Region::new(asked.region.clone()));
+            let region = Some(Region::new(settings.region.clone()));
             let name = &files.chosen.name.name;
             loader = loader.credentials_provider(profile_credentials(name, region, http));
         }
-        let shared = explaining(loader.load().await, &files.chosen);
-        let called = Called::new(asked.endpoint_url.clone());
+        let shared = with_diagnosis(loader.load().await, &files.chosen);
+        let called_url = CalledUrl::new(settings.endpoint_url.clone());
         let mut config = aws_sdk_cognitoidentity::config::Builder::from(&shared)
             .retry_config(RetryConfig::disabled())
             .timeout_config(timeouts.build())
-            .interceptor(OnlyCognito)
-            .interceptor(called.clone());
-        config.set_endpoint_url(asked.endpoint_url.clone());
-        if !asked.sign {
+            .interceptor(SuccessCheck)
+            .interceptor(called_url.clone());
+        config.set_endpoint_url(settings.endpoint_url.clone());
+        if !settings.sign {
             config = config.allow_no_auth();
-        }
-        let endpoint = asked.endpoint_url.as_deref();
-        if !asked.verify && !endpoint.is_some_and(|url| url.starts_with("http://")) {
-            // Credentials are fetched from somebody else, who has to prove it still.
-            let aws = format!("https://cognito-identity.{}.amazonaws.com", asked.region);
-            let endpoint = endpoint.unwrap_or(&aws);
-            config = config.http_client(unverified::http_client(endpoint, asked.connect_timeout)?);
         }
         Ok(Self {
             client: Client::from_conf(config.build()),
-            called,
+            called_url,
         })
     }
 
     /// Makes one attempt.
     pub async fn attempt(&self, link: &Link) -> Reply {
-        match request(&self.client, link).send().await {
+        match unlink_request(&self.client, link).send().await {
             Ok(_) => Reply::Success,
             Err(error) => self.reply_of(&error),
         }
@@ -266,61 +271,61 @@ impl OneCall {
         if let Some(response) = error.raw_response() {
             let status = response.status().as_u16();
             let request_id = response.request_id().map(str::to_owned);
-            return match (find::<NotASuccess>(error), response.body().bytes()) {
-                (Some(NotASuccess::Foreign), _) => Reply::Foreign { status },
-                (Some(NotASuccess::Inconclusive(why)), _) => Reply::None {
-                    silence: Silence::Inconclusive,
-                    url: self.called.url(),
-                    why: (*why).to_owned(),
+            return match (find_cause::<NotASuccess>(error), response.body().bytes()) {
+                (Some(NotASuccess::Foreign), _) => Reply::NotCognito { status },
+                (Some(NotASuccess::Inconclusive(why)), _) => Reply::NoAnswer {
+                    kind: NoAnswer::Inconclusive,
+                    url: self.called_url.get(),
+                    cause: (*why).to_owned(),
                 },
-                // The code may have stood in a header.
-                (Some(NotASuccess::Error { code, message }), _) => Reply::Refused {
+                // The code may come from a header.
+                (Some(NotASuccess::Error { code, message }), _) => Reply::ServiceError {
                     status,
                     body: error_body(code, message.as_deref()),
                     request_id,
                 },
-                (None, Some(body)) => Reply::Refused {
+                (None, Some(body)) => Reply::ServiceError {
                     status,
                     body: body.to_vec(),
                     request_id,
                 },
-                (None, None) => self.silence(Silence::Closed, error),
+                (None, None) => self.no_answer(NoAnswer::ConnectionClosed, error),
             };
         }
-        if let Some(explained) = find::<Explained>(error) {
-            return if explained.is_missing {
+        if let Some(explained) = find_cause::<CredentialsUnavailable>(error) {
+            return if explained.none_configured {
                 Reply::NoCredentials
             } else {
                 Reply::CredentialsFailed(explained.to_string())
             };
         }
-        if let Some(error) = find::<CredentialsError>(error) {
+        if let Some(error) = find_cause::<CredentialsError>(error) {
             return match error {
                 CredentialsError::CredentialsNotLoaded(_) => Reply::NoCredentials,
-                other => Reply::CredentialsFailed(told(other)),
+                other => Reply::CredentialsFailed(describe(other)),
             };
         }
         match error {
-            SdkError::TimeoutError(_) => self.silence(Silence::ReadTimeout, error),
+            SdkError::TimeoutError(_) => self.no_answer(NoAnswer::ReadTimeout, error),
             SdkError::DispatchFailure(failure) => {
-                let silence = match (never_sent(error), failure.is_timeout()) {
-                    (true, true) => Silence::ConnectTimeout,
-                    (true, false) if is_about_tls(error) => Silence::Tls,
-                    (true, false) => Silence::NotReached,
-                    (false, true) => Silence::ReadTimeout,
-                    (false, false) => Silence::Closed,
+                let kind = match (never_sent(error), failure.is_timeout()) {
+                    (true, true) => NoAnswer::ConnectTimeout,
+                    (true, false) if is_tls_failure(error) => NoAnswer::Tls,
+                    (true, false) => NoAnswer::ConnectFailed,
+                    (false, true) => NoAnswer::ReadTimeout,
+                    (false, false) => NoAnswer::ConnectionClosed,
                 };
-                self.silence(silence, error)
+                self.no_answer(kind, error)
             }
-            _ => Reply::NotMade(told(error)),
+            _ => Reply::NotBuilt(describe(error)),
         }
     }
 
-    fn silence(&self, silence: Silence, error: &SdkError<UnlinkDeveloperIdentityError>) -> Reply {
-        Reply::None {
-            silence,
-            url: self.called.url(),
-            why: causes(error)
+    fn no_answer(&self, kind: NoAnswer, error: &SdkError<UnlinkDeveloperIdentityError>) -> Reply {
+        Reply::NoAnswer {
+            kind,
+            url: self.called_url.get(),
+            cause: causes(error)
                 .last()
                 .map(ToString::to_string)
                 .unwrap_or_default(),
@@ -328,35 +333,35 @@ impl OneCall {
     }
 }
 
-/// An error as the protocol has it.
+/// Returns the body of an error in the protocol JSON 1.1.
 fn error_body(code: &str, message: Option<&str>) -> Vec<u8> {
     let message = message.unwrap_or_default();
     let body = serde_json::json!({"__type": code, "message": message});
     body.to_string().into_bytes()
 }
 
-/// A handshake that fails is told as invalid data, one that ends as an end, by an error of I/O that may stand in another. Before
-/// there is a connection nothing else is told so.
-fn is_about_tls(error: &(dyn StdError + 'static)) -> bool {
-    let is_handshakes = |error: &io::Error| {
+/// Returns whether a connection failed in its TLS handshake. rustls reports an I/O error, perhaps inside another one: invalid data for a
+/// handshake that fails, an unexpected end for one that breaks off. Before there is a connection nothing else is reported so.
+fn is_tls_failure(error: &(dyn StdError + 'static)) -> bool {
+    let is_handshake = |error: &io::Error| {
         let kind = error.kind();
         matches!(kind, ErrorKind::InvalidData | ErrorKind::UnexpectedEof)
     };
-    find::<io::Error>(error).is_some_and(|error| {
+    find_cause::<io::Error>(error).is_some_and(|error| {
         let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
-        is_handshakes(error) || inner.is_some_and(is_handshakes)
+        is_handshake(error) || inner.is_some_and(is_handshake)
     })
 }
 
-/// Takes note of the URL that is called, for messages, and keeps that of an endpoint with a path as it is given: the SDK would
-/// append a slash, and leave the query out.
+/// Records the URL that is called, for messages, and calls an endpoint with a path exactly as given: the SDK would append a slash and
+/// drop the query.
 #[derive(Debug, Clone)]
-struct Called {
+struct CalledUrl {
     with_path: Option<String>,
     url: Arc<Mutex<String>>,
 }
 
-impl Called {
+impl CalledUrl {
     fn new(endpoint: Option<String>) -> Self {
         let has_path = |url: &String| {
             let uri = url.parse::<Uri>();
@@ -368,16 +373,16 @@ impl Called {
         }
     }
 
-    fn url(&self) -> String {
+    fn get(&self) -> String {
         let url = self.url.lock().unwrap_or_else(PoisonError::into_inner);
         url.clone()
     }
 }
 
 #[dyn_dispatch_hint]
-impl Intercept for Called {
+impl Intercept for CalledUrl {
     fn name(&self) -> &'static str {
-        "Called"
+        "CalledUrl"
     }
 
     fn modify_before_signing(

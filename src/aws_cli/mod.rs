@@ -1,8 +1,7 @@
-//! One call as `aws cognito-identity unlink-developer-identity` of version 1 makes it: a script that swaps the two notices the
-//! speed. What the AWS CLI does was seen by running it; `tests/single_call.toml` is the list, deliberate differences included.
+//! The command `unlink-developer-identity`: one call, a drop-in for `aws cognito-identity unlink-developer-identity` of AWS CLI
+//! version 1. `tests/single_call.toml` lists invocations and their results as observed with the AWS CLI, and deliberate differences.
 
 mod answer;
-mod output;
 mod parameters;
 mod retries;
 mod values;
@@ -10,30 +9,33 @@ mod values;
 use std::path::PathBuf;
 
 use crate::aws;
-use crate::aws::single::{Asked, Files, OneCall, Reply, Silence};
+use crate::aws::single::{CallSettings, Files, NoAnswer, Reply, SingleCall};
 use crate::cli::{SingleArgs, Skeleton};
 use crate::error::{Error, Exit};
 use crate::report::notice;
 use crate::row::{Field, Link};
 use crate::url::{CREDENTIALS_IN_URL, has_credentials};
-use output::Query;
 use parameters::Parameters;
-use retries::Retries;
+use retries::RetryPolicy;
 
-/// The operation, as messages name it.
+/// Name of the operation in messages.
 const OPERATION: &str = "UnlinkDeveloperIdentity";
 
 fn failed(message: impl Into<String>) -> Error {
     Error::new(Exit::CallFailed, message)
 }
 
-/// Makes the call, or whatever else the arguments ask for, and returns what is to be printed.
+/// Makes the call, or prints a skeleton. Returns the standard output.
 ///
 /// # Errors
-/// Whatever keeps the link from being unlinked, in the AWS CLI's words where scripts look for them.
+/// The call was not made or failed. Messages have the AWS CLI's wording, since scripts look for it.
 pub async fn run(args: SingleArgs) -> Result<String, Error> {
     let log = Log(args.debug);
-    let query = Query(args.query.clone());
+    if args.no_verify_ssl {
+        return Err(Error::usage(
+            "--no-verify-ssl is refused: another server could read and answer the call. Name the authority to trust with --ca-bundle FILE.",
+        ));
+    }
     let files = Files::read(args.profile.as_deref())
         .await
         .map_err(|error| failed(error.to_string()))?;
@@ -42,13 +44,13 @@ pub async fn run(args: SingleArgs) -> Result<String, Error> {
         return Ok(parameters::skeleton());
     }
     let region = region(&args, &files)?;
-    log.say(|| format!("cognito-unlink {}", env!("CARGO_PKG_VERSION")));
-    log.say(|| format!("Region {region}, signed: {}", !args.no_sign_request));
-    let retries = Retries::new(
+    log.debug(|| format!("cognito-unlink {}", env!("CARGO_PKG_VERSION")));
+    log.debug(|| format!("Region {region}, signed: {}", !args.no_sign_request));
+    let retries = RetryPolicy::new(
         setting("AWS_RETRY_MODE", "retry_mode", &files).as_deref(),
         setting("AWS_MAX_ATTEMPTS", "max_attempts", &files).as_deref(),
     )?;
-    log.say(|| retries.to_string());
+    log.debug(|| retries.to_string());
     let endpoint_url = args.endpoint_url.clone().or_else(|| files.endpoint_url());
     if endpoint_url.as_deref().is_some_and(has_credentials) {
         let endpoint = if args.endpoint_url.is_some() {
@@ -58,124 +60,118 @@ pub async fn run(args: SingleArgs) -> Result<String, Error> {
         };
         return Err(failed(format!("{endpoint} {CREDENTIALS_IN_URL}")));
     }
-    let asked = Asked {
+    let settings = CallSettings {
         region,
         ca_bundle: ca_bundle(&args, &files, endpoint_url.as_deref()),
         endpoint_url,
         sign: !args.no_sign_request,
-        verify: !args.no_verify_ssl,
-        read_timeout: args.cli_read_timeout.unwrap_or_default().0,
-        connect_timeout: args.cli_connect_timeout.unwrap_or_default().0,
+        read_timeout: args.cli_read_timeout.0,
+        connect_timeout: args.cli_connect_timeout.0,
     };
-    let call = OneCall::new(&files, &asked)
+    let call = SingleCall::new(&files, &settings)
         .await
         .map_err(|error| failed(error.to_string()))?;
     let link = parameters.link()?;
     if args.generate_cli_skeleton.is_none() {
         unlink(&call, &link, retries, &log).await?;
     }
-    let format = args.output.or_else(|| {
-        setting("AWS_DEFAULT_OUTPUT", "output", &files).and_then(|name| output::named(&name))
-    });
-    query.answer(format.unwrap_or_default())
+    Ok(String::new())
 }
 
-/// Attempts until one succeeds or none is due any more.
-async fn unlink(call: &OneCall, link: &Link, retries: Retries, log: &Log) -> Result<(), Error> {
-    let mut lost = false;
+/// Makes attempts until one succeeds or the policy allows no more.
+async fn unlink(
+    call: &SingleCall,
+    link: &Link,
+    retries: RetryPolicy,
+    log: &Log,
+) -> Result<(), Error> {
+    let mut in_doubt = false;
     for attempt in 1.. {
         let reply = call.attempt(link).await;
-        log.say(|| format!("attempt {attempt}: {}", told(&reply)));
+        log.debug(|| format!("attempt {attempt}: {}", describe(&reply)));
         if reply == Reply::Success {
             return Ok(());
         }
-        if let Some(pause) = retries.pause(attempt, &reply, fastrand::f64()) {
-            lost |= may_have_taken_effect(&reply);
-            log.say(|| format!("trying again in {:.1} s", pause.as_secs_f64()));
-            tokio::time::sleep(pause).await;
+        if let Some(delay) = retries.delay(attempt, &reply, fastrand::f64()) {
+            in_doubt |= is_in_doubt(&reply);
+            log.debug(|| format!("trying again in {:.1} s", delay.as_secs_f64()));
+            tokio::time::sleep(delay).await;
             continue;
         }
-        let mut error = failure(&reply, retries.used_up(attempt, &reply));
-        if lost && !may_have_taken_effect(&reply) {
+        let mut error = failure(&reply, retries.exhausted(attempt, &reply));
+        if in_doubt && !is_in_doubt(&reply) {
             error.message +=
                 "\nAn earlier attempt got no answer and may have unlinked the identity.";
         }
         return Err(error);
     }
-    unreachable!("attempts are counted without end")
+    unreachable!("attempts are numbered without end")
 }
 
-/// Whether the request may have arrived although no answer says so.
-fn may_have_taken_effect(reply: &Reply) -> bool {
-    matches!(
-        reply,
-        Reply::None {
-            silence: Silence::ReadTimeout | Silence::Closed | Silence::Inconclusive,
-            ..
-        }
-    )
+fn is_in_doubt(reply: &Reply) -> bool {
+    matches!(reply, Reply::NoAnswer { kind, .. } if kind.is_in_doubt())
 }
 
-/// A reply in words without a user in them: the service's message may quote one.
-fn told(reply: &Reply) -> String {
+/// Describes a reply for the log, without the service's message: it may quote a user.
+fn describe(reply: &Reply) -> String {
     match reply {
         Reply::Success => "unlinked".to_owned(),
-        Reply::Refused {
+        Reply::ServiceError {
             status,
             body,
             request_id,
         } => {
-            let code = answer::read(*status, body).code;
+            let code = answer::parse(*status, body).code;
             let id = request_id.as_deref().unwrap_or("none");
             format!("HTTP {status}, code {code}, request id {id}")
         }
-        Reply::Foreign { status } => format!("HTTP {status}, not from Amazon Cognito"),
-        Reply::None { url, why, .. } => format!("{url}: {why}"),
+        Reply::NotCognito { status } => format!("HTTP {status}, not from Amazon Cognito"),
+        Reply::NoAnswer { url, cause, .. } => format!("{url}: {cause}"),
         Reply::NoCredentials => "no credentials".to_owned(),
-        Reply::CredentialsFailed(why) | Reply::NotMade(why) => why.clone(),
+        Reply::CredentialsFailed(why) | Reply::NotBuilt(why) => why.clone(),
     }
 }
 
-/// What is said of a last reply. `used_up` is the number of retries, if no more of them are allowed.
-fn failure(reply: &Reply, used_up: Option<u32>) -> Error {
+/// Returns the error for the last reply. `exhausted` is the number of retries, if that was the most allowed.
+fn failure(reply: &Reply, exhausted: Option<u32>) -> Error {
     failed(match reply {
         Reply::Success => unreachable!("a success is no failure"),
-        Reply::Refused { status, body, .. } => {
-            let answer::Refusal { code, message } = answer::read(*status, body);
-            let retries = used_up.map_or_else(String::new, |retries| {
+        Reply::ServiceError { status, body, .. } => {
+            let answer::ServiceError { code, message } = answer::parse(*status, body);
+            let retries = exhausted.map_or_else(String::new, |retries| {
                 format!(" (reached max retries: {retries})")
             });
             format!(
                 "An error occurred ({code}) when calling the {OPERATION} operation{retries}: {message}"
             )
         }
-        Reply::Foreign { status } => format!(
-            "An error occurred (NotCognito) when calling the {OPERATION} operation: whatever answers at the endpoint with HTTP \
-             {status} is not Amazon Cognito. Check the endpoint and the proxy settings."
+        Reply::NotCognito { status } => format!(
+            "An error occurred (NotCognito) when calling the {OPERATION} operation: the endpoint answers with HTTP {status}, and is \
+             not Amazon Cognito. Check the endpoint and the proxy settings."
         ),
-        Reply::None { silence, url, why } => match silence {
-            Silence::NotReached => format!("Could not connect to the endpoint URL: \"{url}\"\n({why})"),
-            Silence::ConnectTimeout => format!("Connect timeout on endpoint URL: \"{url}\""),
-            Silence::ReadTimeout => format!("Read timeout on endpoint URL: \"{url}\""),
-            Silence::Tls => format!("SSL validation failed for {url} {why}"),
-            Silence::Closed => format!(
+        Reply::NoAnswer { kind, url, cause } => match kind {
+            NoAnswer::ConnectFailed => format!("Could not connect to the endpoint URL: \"{url}\"\n({cause})"),
+            NoAnswer::ConnectTimeout => format!("Connect timeout on endpoint URL: \"{url}\""),
+            NoAnswer::ReadTimeout => format!("Read timeout on endpoint URL: \"{url}\""),
+            NoAnswer::Tls => format!("SSL validation failed for {url} {cause}"),
+            NoAnswer::ConnectionClosed => format!(
                 "Connection was closed before we received a valid response from endpoint URL: \"{url}\"."
             ),
-            Silence::Inconclusive => format!(
-                "No valid response from endpoint URL: \"{url}\": {why}. The identity may be unlinked."
+            NoAnswer::Inconclusive => format!(
+                "No valid response from endpoint URL: \"{url}\": {cause}. The identity may be unlinked."
             ),
         },
         Reply::NoCredentials => "Unable to locate credentials. You can configure credentials by running \"aws configure\", or name \
              a profile with --profile."
             .to_owned(),
         Reply::CredentialsFailed(why) => format!("Credentials cannot be loaded: {why}"),
-        Reply::NotMade(why) => format!("The request cannot be made: {why}"),
+        Reply::NotBuilt(why) => format!("The request cannot be made: {why}"),
     })
 }
 
-/// What goes into the call: options with their files, then the JSON where no option is given.
+/// Returns the parameters of the call: from options, and from the JSON where an option is not given.
 fn parameters(args: &SingleArgs, files: &Files) -> Result<Parameters, Error> {
-    // As the AWS CLI has it, a value that is a URL stands for what is there, unless the profile says otherwise.
+    // The AWS CLI fetches a value that is a URL, unless the profile says otherwise.
     let follow_urls = files.get("cli_follow_urlparam").unwrap_or("true") == "true";
     let mut parameters = Parameters::default();
     for (field, value) in [
@@ -189,19 +185,19 @@ fn parameters(args: &SingleArgs, files: &Files) -> Result<Parameters, Error> {
     ] {
         if let Some(value) = value {
             let option = format!("--{}", field.name().replace('_', "-"));
-            parameters.give(field, values::resolve(&option, value, follow_urls)?);
+            parameters.add(field, values::resolve(&option, value, follow_urls)?);
         }
     }
     if let Some(json) = &args.cli_input_json {
-        parameters.fill(&values::json(json)?)?;
+        parameters.merge_json(&values::json(json)?)?;
     }
     Ok(parameters)
 }
 
-/// The Region as AWS CLI 1 finds it, and where it finds none, as every other AWS tool does.
+/// Returns the Region as AWS CLI version 1 finds it, or else as every other AWS tool does.
 fn region(args: &SingleArgs, files: &Files) -> Result<String, Error> {
     let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    // An empty one is a script's unset variable: another Region is not what is meant.
+    // An empty --region is a script's unset variable, and does not mean the next source.
     let region = args
         .region
         .clone()
@@ -221,14 +217,14 @@ fn region(args: &SingleArgs, files: &Files) -> Result<String, Error> {
     }
 }
 
-/// A setting that is a variable of the environment or else in the profile.
+/// Returns a setting of the environment, or else of the profile.
 fn setting(variable: &str, key: &str, files: &Files) -> Option<String> {
     std::env::var(variable)
         .ok()
         .or_else(|| files.get(key).map(str::to_owned))
 }
 
-/// The authorities to trust, where there is anybody to trust.
+/// Returns the file of authorities to trust; without TLS it is not read.
 fn ca_bundle(args: &SingleArgs, files: &Files, endpoint: Option<&str>) -> Option<PathBuf> {
     if endpoint.is_some_and(|url| url.starts_with("http://")) {
         return None;
@@ -241,11 +237,11 @@ fn ca_bundle(args: &SingleArgs, files: &Files, endpoint: Option<&str>) -> Option
         .map(PathBuf::from)
 }
 
-/// What `--debug` shows. The AWS CLI shows all that goes over the wire, users included; this does not.
+/// The log of `--debug`. The AWS CLI logs whole requests, users included; this does not.
 struct Log(bool);
 
 impl Log {
-    fn say(&self, text: impl FnOnce() -> String) {
+    fn debug(&self, text: impl FnOnce() -> String) {
         if self.0 {
             notice(&format!("DEBUG - {}", text()));
         }

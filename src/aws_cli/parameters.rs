@@ -1,4 +1,4 @@
-//! The four parameters: put together, and held against the rules that botocore checks before it calls.
+//! The four parameters: merged from options and JSON, and validated by the rules that botocore checks before a call.
 
 use std::fmt;
 
@@ -10,11 +10,11 @@ use super::values::Value;
 use crate::error::Error;
 use crate::row::{Field, Link};
 
-/// Parameters in the order in which they came, each once.
+/// Parameters by their names in the service model, each once, in order of arrival.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Parameters(Vec<(String, Value)>);
 
-/// The service model's name of a field.
+/// Returns a field's name in the service model.
 fn model_name(field: Field) -> &'static str {
     match field {
         Field::IdentityId => "IdentityId",
@@ -24,22 +24,23 @@ fn model_name(field: Field) -> &'static str {
     }
 }
 
-/// What `--generate-cli-skeleton` prints.
+/// Returns the output of `--generate-cli-skeleton`.
 pub(super) fn skeleton() -> String {
     let members = Field::ALL.map(|field| format!("    \"{}\": \"\"", model_name(field)));
     format!("{{\n{}\n}}\n", members.join(",\n"))
 }
 
 impl Parameters {
-    pub(super) fn give(&mut self, field: Field, value: Value) {
+    /// Adds the value of an option.
+    pub(super) fn add(&mut self, field: Field, value: Value) {
         self.0.push((model_name(field).to_owned(), value));
     }
 
-    /// Takes from a JSON object what is not given already.
+    /// Adds the members of a JSON object that are not given already.
     ///
     /// # Errors
-    /// It is none.
-    pub(super) fn fill(&mut self, json: &str) -> Result<(), Error> {
+    /// The text is no JSON object.
+    pub(super) fn merge_json(&mut self, json: &str) -> Result<(), Error> {
         for (name, value) in members(json)? {
             if self.0.iter().all(|(given, _)| *given != name) {
                 self.0.push((name, value));
@@ -48,10 +49,10 @@ impl Parameters {
         Ok(())
     }
 
-    /// The link that they name. What botocore leaves to the service, lengths above 1 and patterns, is left to it here.
+    /// Returns the link. Longest lengths and patterns are the service's to check, as with botocore.
     ///
     /// # Errors
-    /// One is missing, unknown, of another type, or empty. All of them are told.
+    /// A parameter is missing, unknown, of a wrong type, or empty. The message lists all of them.
     pub(super) fn link(self) -> Result<Link, Error> {
         let mut wrong = Vec::new();
         let names = Field::ALL.map(model_name);
@@ -102,7 +103,7 @@ impl Parameters {
     }
 }
 
-/// The types are named as in Python, which the AWS CLI's message is from. A value that may be a user is not told.
+/// Describes a value of a wrong type. Types have Python's names, as in the AWS CLI's message; a value that may be a user is not shown.
 fn wrong_type(field: Field, value: &Value) -> String {
     let kind = match value {
         Value::Text(_) => "str",
@@ -133,9 +134,9 @@ fn python_type(json: &str) -> &'static str {
     }
 }
 
-/// The members of a JSON object in their order; of a name that stands twice the last value counts.
+/// Returns the members of a JSON object in order; of a repeated name the last value applies.
 fn members(json: &str) -> Result<Vec<(String, Value)>, Error> {
-    // Where it is wrong is told, and not what it is: it names a user.
+    // The message says where the text is wrong, and does not quote it: it names a user.
     let invalid = |error: serde_json::Error| {
         failed(format!(
             "Error parsing parameter 'cli-input-json': Invalid JSON: {error}"
@@ -186,7 +187,7 @@ mod tests {
     fn link_of(json: &str) -> Result<Link, String> {
         let mut parameters = Parameters::default();
         parameters
-            .fill(json)
+            .merge_json(json)
             .and_then(|()| parameters.link())
             .map_err(|error| error.message)
     }
@@ -201,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_is_told_and_no_user() {
+    fn every_fault_is_listed_and_no_user() {
         let wrong = link_of(
             r#"{"Foo":1,"IdentityId":"","IdentityPoolId":5,"DeveloperUserIdentifier":[12345]}"#,
         )

@@ -1,5 +1,4 @@
-//! Which replies are tried again, how often, and after what pause: as botocore does in each of its modes, but that a throttled
-//! call is tried again in all of them.
+//! The retry policy: botocore's in each of its modes, except that a throttled call is retried in all of them.
 
 use std::fmt;
 use std::time::Duration;
@@ -15,16 +14,16 @@ enum Mode {
     Adaptive,
 }
 
-/// How often, and what.
+/// Mode and number of attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Retries {
+pub(super) struct RetryPolicy {
     mode: Mode,
-    /// Attempts in all.
+    /// Attempts, the first one included.
     max_attempts: u32,
 }
 
-/// Too many calls, in every mode. botocore's legacy mode, which is the AWS CLI's default, makes one attempt at
-/// `TooManyRequestsException` with HTTP 400 and gives up: the link stays, and the script goes on.
+/// Codes of throttled calls, retried in every mode. botocore's legacy mode, the AWS CLI's default, gives up at the first
+/// `TooManyRequestsException` with HTTP 400, and a script loses the row.
 const THROTTLED: [&str; 9] = [
     "TooManyRequestsException",
     "Throttling",
@@ -37,7 +36,7 @@ const THROTTLED: [&str; 9] = [
     "ProvisionedThroughputExceededException",
 ];
 
-/// Tried again in the standard and the adaptive mode only.
+/// Codes that only the standard and the adaptive mode retry.
 const STANDARD: [&str; 7] = [
     "RequestTimeout",
     "RequestTimeoutException",
@@ -48,11 +47,11 @@ const STANDARD: [&str; 7] = [
     "EC2ThrottledException",
 ];
 
-impl Retries {
-    /// From their settings.
+impl RetryPolicy {
+    /// Parses the settings.
     ///
     /// # Errors
-    /// They are none.
+    /// A setting has no valid value.
     pub(super) fn new(mode: Option<&str>, max_attempts: Option<&str>) -> Result<Self, Error> {
         let mode = match mode {
             None | Some("legacy") => Mode::Legacy,
@@ -84,36 +83,37 @@ impl Retries {
         Ok(Self { mode, max_attempts })
     }
 
-    /// How long to wait for the next attempt after this reply to attempt number `attempt`, if there is one.
-    /// `chance` is uniform in `[0, 1)`.
-    pub(super) fn pause(self, attempt: u32, reply: &Reply, chance: f64) -> Option<Duration> {
-        if attempt >= self.max_attempts || !self.is_due(reply) {
+    /// Returns the delay before the next attempt after this reply to attempt number `attempt`, if one is due: exponential back-off with
+    /// full jitter. `jitter` is uniform in `[0, 1)`.
+    pub(super) fn delay(self, attempt: u32, reply: &Reply, jitter: f64) -> Option<Duration> {
+        if attempt >= self.max_attempts || !self.is_retryable(reply) {
             return None;
         }
         let longest = 2_f64.powi(i32::try_from(attempt - 1).unwrap_or(i32::MAX));
-        Some(Duration::from_secs_f64(chance * longest.min(20.0)))
+        Some(Duration::from_secs_f64(jitter * longest.min(20.0)))
     }
 
-    /// The number of retries, if the AWS CLI says that they are used up. In the modes after legacy it says so at every error.
-    pub(super) fn used_up(self, attempt: u32, reply: &Reply) -> Option<u32> {
-        let told = self.mode != Mode::Legacy || self.is_due(reply);
-        (attempt >= self.max_attempts && told).then(|| attempt - 1)
+    /// Returns the number of retries after the last allowed attempt, where the AWS CLI reports it: in the legacy mode at retryable errors
+    /// only, in the others at every error.
+    pub(super) fn exhausted(self, attempt: u32, reply: &Reply) -> Option<u32> {
+        let is_reported = self.mode != Mode::Legacy || self.is_retryable(reply);
+        (attempt >= self.max_attempts && is_reported).then(|| attempt - 1)
     }
 
-    fn is_due(self, reply: &Reply) -> bool {
+    fn is_retryable(self, reply: &Reply) -> bool {
         match reply {
-            Reply::None { .. } => true,
-            Reply::Refused { status, body, .. } => self.is_due_at(*status, body),
+            Reply::NoAnswer { .. } => true,
+            Reply::ServiceError { status, body, .. } => self.is_retryable_error(*status, body),
             Reply::Success
-            | Reply::Foreign { .. }
+            | Reply::NotCognito { .. }
             | Reply::NoCredentials
             | Reply::CredentialsFailed(_)
-            | Reply::NotMade(_) => false,
+            | Reply::NotBuilt(_) => false,
         }
     }
 
-    fn is_due_at(self, status: u16, body: &[u8]) -> bool {
-        let code = answer::read(status, body).code;
+    fn is_retryable_error(self, status: u16, body: &[u8]) -> bool {
+        let code = answer::parse(status, body).code;
         let throttled = status == 429 || THROTTLED.contains(&code.as_str());
         throttled
             || match self.mode {
@@ -125,7 +125,7 @@ impl Retries {
     }
 }
 
-impl fmt::Display for Retries {
+impl fmt::Display for RetryPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mode = match self.mode {
             Mode::Legacy => "legacy",
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     fn refused(status: u16, code: &str) -> Reply {
-        Reply::Refused {
+        Reply::ServiceError {
             status,
             body: format!(r#"{{"__type":"{code}"}}"#).into_bytes(),
             request_id: None,
@@ -149,9 +149,9 @@ mod tests {
     }
 
     #[test]
-    fn each_mode_retries_what_botocores_does() {
+    fn each_mode_retries_as_in_botocore() {
         let [legacy, standard, adaptive] = ["legacy", "standard", "adaptive"]
-            .map(|mode| Retries::new(Some(mode), None).expect("a mode"));
+            .map(|mode| RetryPolicy::new(Some(mode), None).expect("a mode"));
         assert_eq!(
             [legacy, standard, adaptive].map(|retries| retries.max_attempts),
             [5, 3, 3]
@@ -171,35 +171,35 @@ mod tests {
         ] {
             let reply = refused(status, code);
             let due =
-                [legacy, standard, adaptive].map(|retries| retries.pause(1, &reply, 0.5).is_some());
+                [legacy, standard, adaptive].map(|retries| retries.delay(1, &reply, 0.5).is_some());
             assert_eq!(
                 due,
                 [in_legacy, in_standard, in_standard],
                 "{status} {code}"
             );
         }
-        assert!(legacy.pause(1, &Reply::NoCredentials, 0.5).is_none());
+        assert!(legacy.delay(1, &Reply::NoCredentials, 0.5).is_none());
     }
 
     #[test]
-    fn pauses_double_and_end() {
-        let retries = Retries::new(None, Some("9")).expect("a number");
+    fn delays_double_and_end() {
+        let retries = RetryPolicy::new(None, Some("9")).expect("a number");
         let reply = refused(500, "X");
-        let pauses = [1, 2, 3, 8].map(|attempt| retries.pause(attempt, &reply, 0.5));
+        let delays = [1, 2, 3, 8].map(|attempt| retries.delay(attempt, &reply, 0.5));
         assert_eq!(
-            pauses.map(|pause| pause.map(|pause| pause.as_millis())),
+            delays.map(|delay| delay.map(|delay| delay.as_millis())),
             [Some(500), Some(1000), Some(2000), Some(10_000)]
         );
-        assert_eq!(retries.pause(9, &reply, 0.5), None);
-        assert_eq!(retries.used_up(9, &reply), Some(8));
-        assert_eq!(retries.used_up(8, &reply), None);
-        assert_eq!(retries.used_up(9, &refused(400, "X")), None);
-        let standard = Retries::new(Some("standard"), Some("1")).expect("a mode");
-        assert_eq!(standard.used_up(1, &refused(400, "X")), Some(0));
+        assert_eq!(retries.delay(9, &reply, 0.5), None);
+        assert_eq!(retries.exhausted(9, &reply), Some(8));
+        assert_eq!(retries.exhausted(8, &reply), None);
+        assert_eq!(retries.exhausted(9, &refused(400, "X")), None);
+        let standard = RetryPolicy::new(Some("standard"), Some("1")).expect("a mode");
+        assert_eq!(standard.exhausted(1, &refused(400, "X")), Some(0));
     }
 
     #[test]
-    fn settings_that_are_none_are_refused() {
+    fn invalid_settings_are_refused() {
         for (mode, attempts) in [
             (Some("STANDARD"), None),
             (Some(""), None),
@@ -209,7 +209,7 @@ mod tests {
             (None, Some("many")),
         ] {
             assert!(
-                Retries::new(mode, attempts).is_err(),
+                RetryPolicy::new(mode, attempts).is_err(),
                 "{mode:?} {attempts:?}"
             );
         }

@@ -1,4 +1,4 @@
-//! Values of options, which may stand in files.
+//! Values of options, given as text or by the name of a file.
 
 use std::io;
 use std::path::Path;
@@ -11,16 +11,16 @@ use crate::error::Error;
 pub(super) enum Value {
     /// Text.
     Text(String),
-    /// The content of a `fileb://`, whatever it is.
+    /// Content of a `fileb://` file.
     Bytes(Vec<u8>),
-    /// Something else than a string from the JSON, as it stands there.
+    /// A JSON value other than a string, as text.
     Json(String),
 }
 
-/// The value that `text` stands for: itself, or the content of the file that it names.
+/// Returns the value of `text`: itself, or the content of the file that it names.
 ///
 /// # Errors
-/// The file cannot be read, or `text` is a URL: its content is not fetched.
+/// The file cannot be read, or `text` is a URL, which is not fetched.
 pub(super) fn resolve(option: &str, text: &str, follow_urls: bool) -> Result<Value, Error> {
     let is_url = ["http://", "https://"].iter().any(|s| text.starts_with(s));
     if follow_urls && is_url {
@@ -39,10 +39,10 @@ pub(super) fn resolve(option: &str, text: &str, follow_urls: bool) -> Result<Val
     Ok(Value::Text(text.to_owned()))
 }
 
-/// The text of `--cli-input-json`.
+/// Returns the text of `--cli-input-json`.
 ///
 /// # Errors
-/// It is a file that cannot be read, or in no encoding of Unicode that says which it is.
+/// It names a file that cannot be read, or that is neither UTF-8 nor UTF-16 with a byte order mark.
 pub(super) fn json(text: &str) -> Result<String, Error> {
     let option = "--cli-input-json";
     if let Some(path) = text.strip_prefix("file://") {
@@ -65,7 +65,7 @@ pub(super) fn json(text: &str) -> Result<String, Error> {
 }
 
 fn read(option: &str, text: &str, path: &str) -> Result<Vec<u8>, Error> {
-    let path = expanded(path, |name| std::env::var(name).ok());
+    let path = expand(path, |name| std::env::var(name).ok());
     std::fs::read(Path::new(&path)).map_err(|error| {
         let why = match error.kind() {
             io::ErrorKind::NotFound => "No such file or directory".to_owned(),
@@ -78,7 +78,7 @@ fn read(option: &str, text: &str, path: &str) -> Result<Vec<u8>, Error> {
     })
 }
 
-/// As Python reads text, a line ends with a line feed whatever it ended with before.
+/// Reads a file as Python reads text: every line end becomes a line feed.
 fn read_text(option: &str, text: &str, path: &str) -> Result<String, Error> {
     let content = String::from_utf8(read(option, text, path)?).map_err(|_| {
         failed(format!(
@@ -89,8 +89,8 @@ fn read_text(option: &str, text: &str, path: &str) -> Result<String, Error> {
     Ok(content.replace("\r\n", "\n").replace('\r', "\n"))
 }
 
-/// A path with `~`, `$NAME` and `${NAME}` replaced; a variable that is not there stays as it is.
-fn expanded(path: &str, variable: impl Fn(&str) -> Option<String>) -> String {
+/// Expands `~`, `$NAME` and `${NAME}` in a path; an unset variable stays as it is.
+fn expand(path: &str, variable: impl Fn(&str) -> Option<String>) -> String {
     let home = path
         .strip_prefix('~')
         .filter(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -101,7 +101,7 @@ fn expanded(path: &str, variable: impl Fn(&str) -> Option<String>) -> String {
     while let Some(at) = rest.find('$') {
         let (before, dollar) = rest.split_at(at);
         out.push_str(before);
-        let (name, length) = named(&dollar[1..]);
+        let (name, length) = variable_name(&dollar[1..]);
         let length = length + 1;
         match variable(name).filter(|_| !name.is_empty()) {
             Some(value) => out.push_str(&value),
@@ -112,8 +112,8 @@ fn expanded(path: &str, variable: impl Fn(&str) -> Option<String>) -> String {
     out + rest
 }
 
-/// The name that stands behind a `$`, and how much of the text it takes.
-fn named(behind: &str) -> (&str, usize) {
+/// Returns the variable's name behind a `$`, and the length of the text that names it.
+fn variable_name(behind: &str) -> (&str, usize) {
     if let Some(braced) = behind.strip_prefix('{') {
         let end = braced.find('}');
         return end.map_or(("", 0), |end| (&braced[..end], end + 2));
@@ -146,7 +146,7 @@ mod tests {
             ("é$A日", "é1日"),
             ("", ""),
         ] {
-            assert_eq!(expanded(path, variable), expected, "{path}");
+            assert_eq!(expand(path, variable), expected, "{path}");
         }
     }
 }

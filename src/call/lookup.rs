@@ -1,22 +1,23 @@
-//! What can be asked without changing anything: whose credentials these are, and what a pool is.
+//! Look-ups: read-only calls that describe a pool or name the caller.
 
+use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
 use crate::verdict::{Answer, Cause, ReplyDetails, Verdict, classify};
 
-/// Whoever can be asked.
+/// A client that looks up pools and its own caller.
 pub trait Lookup: Send + Sync + 'static {
-    /// Looks a pool up, once, in the Region of its id (`DescribeIdentityPool`).
-    fn pool(&self, id: &str) -> impl Future<Output = Result<Pool, LookupError>> + Send;
+    /// Describes a pool once, in the Region of its id (`DescribeIdentityPool`).
+    fn pool(&self, id: &str) -> impl Future<Output = Result<IdentityPool, LookupError>> + Send;
 
-    /// Asks whose credentials these are (STS `GetCallerIdentity`), which needs no permission.
+    /// Returns the account and ARN of the credentials (STS `GetCallerIdentity`), which needs no permission.
     fn caller(&self) -> impl Future<Output = Result<Caller, LookupError>> + Send;
 }
 
 impl<T: Lookup> Lookup for Arc<T> {
-    fn pool(&self, id: &str) -> impl Future<Output = Result<Pool, LookupError>> + Send {
+    fn pool(&self, id: &str) -> impl Future<Output = Result<IdentityPool, LookupError>> + Send {
         T::pool(self, id)
     }
 
@@ -27,63 +28,62 @@ impl<T: Lookup> Lookup for Arc<T> {
 
 /// An identity pool, as the service describes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Pool {
-    /// Its name, which people know it by.
+pub struct IdentityPool {
+    /// The name that operators gave the pool.
     pub name: String,
-    /// The one developer provider name that it has, and that can never change. An emulator may know of none.
+    /// The one developer provider name of the pool, which never changes. An emulator may have none.
     pub developer_provider_name: Option<String>,
 }
 
-/// Whose credentials these are.
+/// The owner of the credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// Twelve digits.
+    /// Account id: twelve digits.
     pub account: String,
     /// ARN of the user or of the role's session.
     pub arn: String,
 }
 
-/// A look-up that told nothing, and what was heard instead.
+/// A look-up that failed, with the reply it got.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LookupError {
-    /// Why.
-    pub why: LookupErrorKind,
-    /// The answer's particulars.
-    pub facts: ReplyDetails,
+    /// The reason.
+    pub kind: LookupErrorKind,
+    /// The reply, unmasked.
+    pub details: ReplyDetails,
 }
 
-/// Why a look-up told nothing.
+/// The reason of a [`LookupError`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LookupErrorKind {
-    /// What was asked for does not exist, in this Region and account.
+    /// The pool does not exist in this Region and account.
     Missing,
-    /// IAM does not allow the question.
+    /// IAM denies the look-up.
     NotPermitted,
-    /// Too many questions.
+    /// The look-up was throttled.
     Throttled,
-    /// A fault of the service: it may answer in a moment.
+    /// A server error: the service may reply in a moment.
     Busy,
-    /// The signature is not accepted: skew of the clock, which the next one allows for, or bad credentials.
+    /// The signature was rejected: clock skew, which the next request corrects for, or bad credentials.
     Signature,
-    /// The credentials are no good for anything.
+    /// The credentials are missing or rejected.
     Credentials(Cause),
-    /// Nobody has answered.
+    /// No reply.
     Unreachable,
-    /// Whatever answers is not the service that was asked.
+    /// The reply came from another server than the service.
     Foreign,
-    /// An answer that is not known.
+    /// An error code that is not known here.
     Other,
 }
 
-impl LookupError {
-    /// Says what `answer`, which is no success, means to whoever has asked. Codes decide, as they do for an unlink.
-    #[must_use]
-    pub fn of(answer: Answer) -> Self {
-        let why = match classify(&answer) {
-            // The question names nothing else that could be missing.
+/// Judges an answer that is no success. Error codes decide, as they do for an unlink.
+impl From<Answer> for LookupError {
+    fn from(answer: Answer) -> Self {
+        let kind = match classify(&answer) {
+            // A look-up names only the pool, so nothing else can be missing.
             Verdict::Fatal(Cause::PoolMissing) | Verdict::NothingThere => LookupErrorKind::Missing,
             Verdict::Fatal(Cause::AccessDenied) => LookupErrorKind::NotPermitted,
-            // Of an unlink this is said of the identity; here there is none.
+            // For an unlink this code is about the identity; a look-up names none.
             Verdict::Refused if answer.facts.code.as_deref() == Some("NotAuthorizedException") => {
                 LookupErrorKind::NotPermitted
             }
@@ -101,13 +101,13 @@ impl LookupError {
             Verdict::Succeeded | Verdict::Refused | Verdict::Fatal(_) => LookupErrorKind::Other,
         };
         Self {
-            why,
-            facts: answer.facts,
+            kind,
+            details: answer.facts,
         }
     }
 }
 
-/// Code and message, or the HTTP status for want of a code.
+/// Shows code and message on one line, masked; without a code, the HTTP status.
 impl fmt::Display for LookupError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ReplyDetails {
@@ -115,13 +115,13 @@ impl fmt::Display for LookupError {
             message,
             http_status,
             ..
-        } = &self.facts.shown();
+        } = &self.details.shown();
         match (code, http_status) {
             (Some(code), _) => f.write_str(code)?,
             (None, Some(status)) => write!(f, "HTTP {status}")?,
             (None, None) => f.write_str("no answer")?,
         }
-        // The SDK lists all that it has tried on lines of their own.
+        // The SDK lists every credential source that it tried on a line of its own.
         match message
             .as_deref()
             .and_then(|message| message.lines().next())
@@ -132,14 +132,16 @@ impl fmt::Display for LookupError {
     }
 }
 
+impl StdError for LookupError {}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::verdict::ReplyKind;
 
-    fn untold(heard: ReplyKind, code: Option<&str>, message: &str) -> LookupError {
-        LookupError::of(Answer {
-            heard,
+    fn error_of(reply: ReplyKind, code: Option<&str>, message: &str) -> LookupError {
+        LookupError::from(Answer {
+            heard: reply,
             facts: ReplyDetails {
                 code: code.map(str::to_owned),
                 message: Some(message.to_owned()),
@@ -150,8 +152,8 @@ mod tests {
     }
 
     #[test]
-    fn codes_tell_why_nothing_was_told() {
-        for (code, why) in [
+    fn error_codes_decide_the_kind() {
+        for (code, kind) in [
             ("ResourceNotFoundException", LookupErrorKind::Missing),
             ("AccessDeniedException", LookupErrorKind::NotPermitted),
             ("AccessDenied", LookupErrorKind::NotPermitted),
@@ -172,35 +174,35 @@ mod tests {
             ("InvalidParameterException", LookupErrorKind::Other),
             ("NewException", LookupErrorKind::Other),
         ] {
-            let untold = untold(ReplyKind::Error { html: false }, Some(code), "m");
-            assert_eq!(untold.why, why, "{code}");
+            let error = error_of(ReplyKind::Error { html: false }, Some(code), "m");
+            assert_eq!(error.kind, kind, "{code}");
         }
     }
 
     #[test]
-    fn silence_and_strangers_are_told_apart() {
-        let why = |heard| untold(heard, None, "m").why;
-        assert_eq!(why(ReplyKind::NoReply), LookupErrorKind::Unreachable);
-        assert_eq!(why(ReplyKind::NotSent), LookupErrorKind::Unreachable);
-        assert_eq!(why(ReplyKind::ForeignSuccess), LookupErrorKind::Foreign);
+    fn no_reply_and_foreign_replies_have_kinds_of_their_own() {
+        let kind_of = |reply| error_of(reply, None, "m").kind;
+        assert_eq!(kind_of(ReplyKind::NoReply), LookupErrorKind::Unreachable);
+        assert_eq!(kind_of(ReplyKind::NotSent), LookupErrorKind::Unreachable);
+        assert_eq!(kind_of(ReplyKind::ForeignSuccess), LookupErrorKind::Foreign);
         assert_eq!(
-            why(ReplyKind::Error { html: true }),
+            kind_of(ReplyKind::Error { html: true }),
             LookupErrorKind::Foreign
         );
         assert_eq!(
-            why(ReplyKind::NoCredentials),
+            kind_of(ReplyKind::NoCredentials),
             LookupErrorKind::Credentials(Cause::NoCredentials)
         );
     }
 
     #[test]
-    fn what_was_heard_is_said_on_one_line() {
-        let said = |code, message| untold(ReplyKind::NoReply, code, message).to_string();
+    fn an_error_is_one_line_with_unknown_words_masked() {
+        let shown = |code, message| error_of(ReplyKind::NoReply, code, message).to_string();
         let code = "InternalErrorException";
         let message = "Rate exceeded.\nToo many requests";
-        assert_eq!(said(Some(code), message), format!("{code}: Rate exceeded"));
-        assert_eq!(said(None, "Rate exceeded"), "HTTP 400: Rate exceeded");
-        // It may be anybody's name.
-        assert_eq!(said(Some("acct-7"), "acct-7 denied"), "…: … denied");
+        assert_eq!(shown(Some(code), message), format!("{code}: Rate exceeded"));
+        assert_eq!(shown(None, "Rate exceeded"), "HTTP 400: Rate exceeded");
+        // It may be a user identifier.
+        assert_eq!(shown(Some("acct-7"), "acct-7 denied"), "…: … denied");
     }
 }

@@ -6,6 +6,7 @@ use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches, Parser};
 
+use super::single::hide_identifiers;
 use super::{Cli, RunArgs};
 
 /// An option as it stands, given or by default.
@@ -31,13 +32,16 @@ impl Argument {
 }
 
 impl Cli {
-    /// Parses a command line, and tells the options of the command beside what they mean. Ends the program as `parse` does.
+    /// Parses the command line of this process, and returns the options of its command as text as well. Ends the program as `parse`
+    /// does.
     #[must_use]
-    pub fn told(words: Vec<OsString>) -> (Self, Vec<Argument>) {
+    pub fn parse_with_options() -> (Self, Vec<Argument>) {
         let mut definitions = Self::command();
-        let parsed = definitions.try_get_matches_from_mut(words);
+        let words: Vec<OsString> = std::env::args_os().collect();
+        let parsed = definitions.try_get_matches_from_mut(&words);
         let matches = parsed.unwrap_or_else(|mut error| {
             name_the_command(&mut error);
+            hide_identifiers(&mut error, &words);
             error.exit()
         });
         let parsed = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());

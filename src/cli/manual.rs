@@ -5,8 +5,8 @@
 
 use std::fmt::Write as _;
 
+use clap::CommandFactory as _;
 use clap::builder::Resettable;
-use clap::{Command, CommandFactory as _};
 use clap_mangen::Man;
 use clap_mangen::roff::{Inline, Roff, bold, roman};
 
@@ -19,7 +19,7 @@ pub(super) const RUN: &str = include_str!("manual/run.md");
 /// The page of `plan`.
 pub(super) const PLAN: &str = include_str!("manual/plan.md");
 /// The page of `unlink-developer-identity`.
-const SINGLE: &str = include_str!("manual/unlink-developer-identity.md");
+pub(super) const SINGLE: &str = include_str!("manual/unlink-developer-identity.md");
 /// The page of `emulator`.
 pub(super) const EMULATOR: &str = include_str!("manual/emulator.md");
 
@@ -77,7 +77,6 @@ pub fn man_page(command: Option<&str>) -> Option<String> {
         Some("emulator") => EMULATOR,
         Some(_) => "",
     };
-    let notes = notes(&definitions, page);
     let usage = definitions.clone().render_usage().to_string();
     let usage = usage.trim_start_matches("Usage: ").to_owned();
     // The page says itself what clap would put into a section EXTRA; the version stands in its foot.
@@ -94,23 +93,7 @@ pub fn man_page(command: Option<&str>) -> Option<String> {
         .manual("User Commands")
         .render(&mut roff)
         .expect("memory takes any page");
-    Some(String::from_utf8_lossy(&roff).into_owned() + &notes.render() + &rendered(page).render())
-}
-
-/// Returns what the help of a command says below its options and its page does not.
-fn notes(definitions: &Command, page: &str) -> Roff {
-    let mut roff = Roff::new();
-    let is_of_page = [PROGRAM, RUN, PLAN, EMULATOR].contains(&page);
-    let after = definitions.get_after_long_help();
-    let after = after.or_else(|| definitions.get_after_help());
-    if let Some(text) = after.filter(|_| !is_of_page) {
-        roff.control("SH", ["NOTES"]);
-        for line in text.to_string().lines() {
-            roff.text([roman(line)]);
-            roff.control("br", []);
-        }
-    }
-    roff
+    Some(String::from_utf8_lossy(&roff).into_owned() + &rendered(page).render())
 }
 
 /// Sets a page in roff.

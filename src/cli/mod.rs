@@ -7,7 +7,6 @@ mod plan;
 mod run;
 mod single;
 mod values;
-mod words;
 
 use clap::{Parser, Subcommand};
 
@@ -16,9 +15,8 @@ pub use emulator::EmulatorArgs;
 pub use manual::man_page;
 pub use plan::PlanArgs;
 pub use run::{InputArgs, LogFormat, NotLinked, OnExpiry, ProgressStyle, RunArgs};
-pub use single::{Bound, Color, Expression, Output, SingleArgs, Skeleton};
+pub use single::{SingleArgs, Skeleton, Timeout};
 pub use values::AtMost;
-pub use words::{Misread, plain_words};
 
 /// Unlinks developer user identifiers from Amazon Cognito identities, in bulk.
 ///

@@ -12,7 +12,7 @@ use super::values::{
 };
 use crate::admission::Rate;
 use crate::input::Format;
-use crate::row::{AsIs, Field};
+use crate::row::{Field, UnusualKinds};
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
@@ -226,7 +226,7 @@ pub struct InputArgs {
     /// Send values of this kind as they stand, which are invalid otherwise: placeholder (NULL), float (1001.0),
     /// spreadsheet-guard (="7"), doubled-backslash, invisible, white-space, or all; repeatable
     #[arg(long, value_name = "KIND")]
-    pub as_is: Vec<AsIs>,
+    pub as_is: Vec<UnusualKinds>,
     /// Use this pool for rows that name none; a row that names another is invalid
     #[arg(long, value_name = "ID")]
     pub identity_pool_id: Option<String>,

@@ -8,9 +8,10 @@ use std::num::NonZeroU32;
 use crate::cli::EmulatorArgs;
 use crate::emulator::{Counters, Emulator, Link, Settings, Undocumented};
 use crate::error::{Error, Exit};
-use crate::input::{self, Input, Read};
+use crate::exit_policy;
+use crate::input::{self, Input, InputRow};
 use crate::report::{counted, notice};
-use crate::row::AsIs;
+use crate::row::UnusualKinds;
 
 /// Starts an emulator, which runs until it is dropped.
 ///
@@ -96,37 +97,29 @@ fn default_burst(rate: f64) -> u32 {
 
 /// Reads links as `run` reads rows. A link that breaks a rule cannot exist, so its file is refused.
 fn read_links(file: OsString) -> Result<Vec<Link>, Error> {
-    let unreadable = |error: &input::InputError| {
-        let exit = if error.is_usage() {
-            Exit::Usage
-        } else {
-            Exit::Input
-        };
-        Error::new(exit, error.to_string())
-    };
-    let reader = input::open(&Input::from(file), &link_reader_settings())
-        .map_err(|error| unreadable(&error))?;
+    let reader =
+        input::open(&Input::from(file), &link_read_options()).map_err(exit_policy::unreadable)?;
     reader
-        .map(|read| match read.map_err(|error| unreadable(&error))? {
-            Read::Row(row) => Ok(Link {
+        .map(|read| match read.map_err(exit_policy::unreadable)? {
+            InputRow::Valid(row) => Ok(Link {
                 identity_id: row.link.identity_id,
                 identity_pool_id: row.link.identity_pool_id,
                 developer_provider_name: row.link.developer_provider_name,
                 developer_user_identifier: row.link.developer_user_identifier,
             }),
-            Read::Invalid(row) => Err(Error::new(
+            InputRow::Invalid(row) => Err(Error::new(
                 Exit::Input,
-                format!("{}: {}", row.position, row.fault.reason),
+                format!("{}: {}", row.position, row.error.message),
             )),
         })
         .collect()
 }
 
-/// Returns settings that accept every value as it stands: a service holds unusual identifiers too.
-fn link_reader_settings() -> input::Settings {
-    input::Settings {
-        as_is: AsIs::ALL,
-        ..input::Settings::default()
+/// Returns options that accept every value as it stands: a service holds unusual identifiers too.
+fn link_read_options() -> input::ReadOptions {
+    input::ReadOptions {
+        as_is: UnusualKinds::ALL,
+        ..input::ReadOptions::default()
     }
 }
 

@@ -42,7 +42,7 @@ fn other_account(caller: &Caller, why: &str) -> Error {
 }
 
 fn unknown(error: &LookupError) -> Error {
-    let details = &error.facts;
+    let details = &error.details;
     if details.code.as_deref() == Some(CREDENTIALS_FAILED) {
         let why = details.message.as_deref().unwrap_or_default();
         return Error::usage(format!(

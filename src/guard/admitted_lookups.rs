@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::admission::{Admission, Feedback, Limits};
 use crate::call::Unlink;
-use crate::call::lookup::{Lookup, LookupError, LookupErrorKind, Pool};
+use crate::call::lookup::{IdentityPool, Lookup, LookupError, LookupErrorKind};
 use crate::row::region_of;
 
 /// Look-ups in flight at most. Doubled, a run of a thousand pools begins sooner and takes more connections from its calls.
@@ -48,7 +48,7 @@ impl<C: Lookup + Unlink> AdmittedLookups<C> {
     ///
     /// # Errors
     /// The reply is no description of the pool.
-    pub async fn pool(&self, id: &str) -> Result<Pool, LookupError> {
+    pub async fn pool(&self, id: &str) -> Result<IdentityPool, LookupError> {
         self.client.ready().await;
         let region = self.admission.region(region_of(id));
         let permit = region
@@ -70,8 +70,8 @@ impl<C: Lookup + Unlink> AdmittedLookups<C> {
     }
 }
 
-fn feedback(found: &Result<Pool, LookupError>) -> Feedback {
-    match found.as_ref().map_err(|error| error.why) {
+fn feedback(found: &Result<IdentityPool, LookupError>) -> Feedback {
+    match found.as_ref().map_err(|error| error.kind) {
         Err(LookupErrorKind::Throttled) => Feedback::Throttled,
         // The caller makes a pause of its own.
         Err(

@@ -13,12 +13,12 @@ use tokio::time::{Instant, timeout};
 use super::admitted_lookups::AdmittedLookups;
 use super::hold::Holds;
 use crate::aws::AwsCalls;
-use crate::call::lookup::{Caller, Lookup, LookupError, LookupErrorKind, Pool};
+use crate::call::lookup::{Caller, IdentityPool, Lookup, LookupError, LookupErrorKind};
 use crate::clock;
 use crate::error::{Error, Exit};
 use crate::exit_policy;
 use crate::files::Version;
-use crate::input::{self, Input, Patience, Read};
+use crate::input::{self, Input, InputRow, WaitToken};
 use crate::report::{counted, spoken};
 use crate::row::{Link, region_of};
 use crate::scan::{Scan, Scanned};
@@ -49,14 +49,14 @@ pub struct Question<'a> {
     pub caller: Option<Caller>,
 }
 
-type PoolsFound = BTreeMap<String, Result<Pool, LookupError>>;
+type PoolsFound = BTreeMap<String, Result<IdentityPool, LookupError>>;
 
 impl Question<'_> {
     /// Asks once, on a terminal. Returns the pools that were looked up for it.
     ///
     /// # Errors
     /// There is no terminal, or the reply is no; or what the question would name cannot be unlinked.
-    pub async fn ask<O: Outcome>(mut self) -> Result<HashMap<String, Pool>, Error> {
+    pub async fn ask<O: Outcome>(mut self) -> Result<HashMap<String, IdentityPool>, Error> {
         if !can_ask() {
             return Err(Error::usage(
                 "a run against AWS cannot ask for confirmation here, since this is not a terminal",
@@ -69,7 +69,7 @@ impl Question<'_> {
         let (account, pools) = self.look_up(&preview).await;
         for (id, found) in &pools {
             if let Err(error) = found
-                && error.why == LookupErrorKind::Missing
+                && error.kind == LookupErrorKind::Missing
             {
                 return Err(Error::new(
                     Exit::Halted,
@@ -201,8 +201,8 @@ impl Preview {
         let until = Instant::now() + READING;
         let mut preview = Self::default();
         // The numbers that are shown are of this moment.
-        let reading = input::Settings {
-            patience: Patience::none(),
+        let reading = input::ReadOptions {
+            wait: WaitToken::cancelled(),
             ..settings.input.clone()
         };
         for input in &settings.inputs {
@@ -211,8 +211,8 @@ impl Preview {
                 continue;
             }
             let rows = input::open(input, &reading);
-            for read in rows.map_err(|error| exit_policy::unreadable(&error))? {
-                let read = read.map_err(|error| exit_policy::unreadable(&error))?;
+            for read in rows.map_err(exit_policy::unreadable)? {
+                let read = read.map_err(exit_policy::unreadable)?;
                 preview.count(settings, scan, read)?;
                 if Instant::now() > until {
                     preview.is_partial = true;
@@ -223,9 +223,9 @@ impl Preview {
         Ok(preview)
     }
 
-    fn count(&mut self, settings: &Settings, scan: &Scan, read: Read) -> Result<(), Error> {
+    fn count(&mut self, settings: &Settings, scan: &Scan, read: InputRow) -> Result<(), Error> {
         match read {
-            Read::Row(row) => match scan.link(&row.link) {
+            InputRow::Valid(row) => match scan.link(&row.link) {
                 Scanned::Done => self.done += 1,
                 Scanned::FailedEarlier => self.failed += 1,
                 Scanned::Held(_) => self.held += 1,
@@ -234,8 +234,8 @@ impl Preview {
                 }
                 Scanned::ToDo => self.count_to_do(settings, &row.link),
             },
-            Read::Invalid(row) if scan.is_done_though_invalid(&row) => self.done += 1,
-            Read::Invalid(_) => self.invalid += 1,
+            InputRow::Invalid(row) if scan.is_done_though_invalid(&row) => self.done += 1,
+            InputRow::Invalid(_) => self.invalid += 1,
         }
         Ok(())
     }

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 
 use super::admitted_lookups::AdmittedLookups;
 use crate::call::Unlink;
-use crate::call::lookup::{Lookup, LookupError, LookupErrorKind, Pool};
+use crate::call::lookup::{IdentityPool, Lookup, LookupError, LookupErrorKind};
 use crate::os_limits;
 use crate::row::{Row, region_of};
 use crate::verdict::{Cause, Policy};
@@ -62,7 +62,7 @@ pub struct SilentRegion {
 #[derive(Debug, PartialEq, Eq)]
 pub enum PoolChecked {
     /// The pool, as the service describes it.
-    Pool(Pool),
+    Pool(IdentityPool),
     /// The pool cannot be looked up, which is no reason not to call.
     Unchecked,
     /// No call in the pool would fare better.
@@ -154,7 +154,7 @@ impl fmt::Debug for PoolChecks {
 /// Returns why the row must not be called in this pool, if it must not. A pool without a provider name is an emulator's: the
 /// unlink shows whether the name is right, and the service takes none for such a pool.
 #[must_use]
-pub fn provider_mismatch(pool: &Pool, row: &Row) -> Option<String> {
+pub fn provider_mismatch(pool: &IdentityPool, row: &Row) -> Option<String> {
     let (link, position) = (&row.link, &row.position);
     let theirs = pool.developer_provider_name.as_ref()?;
     (*theirs != link.developer_provider_name).then(|| {
@@ -207,8 +207,8 @@ async fn check<C: Lookup + Unlink>(
             Ok(pool) => return PoolChecked::Pool(pool),
             Err(error) => error,
         };
-        tracing::debug!(pool = id, why = ?error.why, code = error.facts.shown().code, "not looked up");
-        let is_about_credentials = matches!(error.why, LookupErrorKind::Credentials(_));
+        tracing::debug!(pool = id, why = ?error.kind, code = error.details.shown().code, "not looked up");
+        let is_about_credentials = matches!(error.kind, LookupErrorKind::Credentials(_));
         let (next, notice) = tries.after(error);
         if let Some(notice) = notice {
             let mut notices = notices.lock().unwrap_or_else(PoisonError::into_inner);
@@ -229,7 +229,7 @@ async fn look_up<C: Lookup + Unlink>(
     lookups: &AdmittedLookups<C>,
     id: &str,
     silence: &Silence<'_>,
-) -> Result<Pool, LookupError> {
+) -> Result<IdentityPool, LookupError> {
     let reply = lookups.pool(id);
     tokio::pin!(reply);
     let found = tokio::select! {
@@ -241,9 +241,9 @@ async fn look_up<C: Lookup + Unlink>(
         }
     };
     match &found {
-        Err(error) if error.why == LookupErrorKind::Unreachable => {
+        Err(error) if error.kind == LookupErrorKind::Unreachable => {
             if !lacks_files(error) {
-                silence.begin(error.facts.how_unanswered());
+                silence.begin(error.details.how_unanswered());
             }
         }
         _ => silence.end(),
@@ -252,7 +252,7 @@ async fn look_up<C: Lookup + Unlink>(
 }
 
 fn lacks_files(error: &LookupError) -> bool {
-    os_limits::lacks_files(error.facts.message.as_deref())
+    os_limits::lacks_files(error.details.message.as_deref())
 }
 
 /// What follows a try that did not describe the pool.
@@ -296,7 +296,7 @@ impl<'a> Tries<'a> {
 
     /// Decides what follows a try, and returns a notice where one is due.
     fn after(&mut self, error: LookupError) -> (AfterTry, Option<String>) {
-        let kind = error.why;
+        let kind = error.kind;
         if kind == LookupErrorKind::Throttled {
             self.throttled_since.get_or_insert_with(Instant::now);
             self.throttled_in_a_row += 1;
@@ -380,7 +380,7 @@ impl<'a> Tries<'a> {
     }
 
     fn unchecked(&self, error: &LookupError) -> (AfterTry, Option<String>) {
-        let remedy = match error.why {
+        let remedy = match error.kind {
             LookupErrorKind::NotPermitted => {
                 "Allow cognito-identity:DescribeIdentityPool on it, or leave the check out with --no-preflight."
             }

@@ -29,7 +29,7 @@ impl Script {
 }
 
 impl Lookup for Script {
-    async fn pool(&self, _: &str) -> Result<Pool, LookupError> {
+    async fn pool(&self, _: &str) -> Result<IdentityPool, LookupError> {
         *self.asked.lock().expect("no panic") += 1;
         let mut whys = self.whys.lock().expect("no panic");
         let why = if whys.len() > 1 {
@@ -38,10 +38,10 @@ impl Lookup for Script {
             whys[0]
         };
         match why {
-            None => Ok(Pool::default()),
-            Some(why) => Err(LookupError {
-                why,
-                facts: ReplyDetails::default(),
+            None => Ok(IdentityPool::default()),
+            Some(kind) => Err(LookupError {
+                kind,
+                details: ReplyDetails::default(),
             }),
         }
     }
@@ -154,7 +154,7 @@ async fn errors_that_pass_are_retried() {
     ] {
         let script = Script::of(whys);
         let (checked_pool, asked, took, _) = checked(&script, Policy::DEFAULT).await;
-        assert_eq!(checked_pool, PoolChecked::Pool(Pool::default()));
+        assert_eq!(checked_pool, PoolChecked::Pool(IdentityPool::default()));
         assert_eq!(asked, asks);
         assert!(took <= Duration::from_secs(4), "{took:?}");
     }
@@ -207,7 +207,7 @@ async fn expired_credentials_are_waited_for_if_asked() {
     let none = Some(LookupErrorKind::Credentials(Cause::NoCredentials));
     let script = Script::of([expired, expired, none, expired, None]);
     let (checked_pool, asked, took, said) = checked(&script, waits).await;
-    assert_eq!(checked_pool, PoolChecked::Pool(Pool::default()));
+    assert_eq!(checked_pool, PoolChecked::Pool(IdentityPool::default()));
     assert_eq!((asked, took), (5, 4 * LONGEST_PAUSE));
     assert_eq!(*script.renewed.lock().expect("no panic"), 4);
     assert_eq!(said.len(), 1, "{said:?}");

@@ -1,10 +1,9 @@
-//! Inputs that are known by their content: noted as it is read, or held to what it was.
+//! Inputs that are known by their content: hashed as they are read, or pinned to what they were.
 //!
-//! A file that is held is open, and was hashed before it is read: whole, and each of its chunks by itself. Whoever reads it
-//! gets a chunk only if it is still the one that was hashed, so that no byte that came later can pass, however the file was
-//! changed. Times of change would not do: their clock ticks slower than a file is written.
+//! A pinned file stays open, and is hashed before it is read: as a whole, and each of its chunks by itself. A reader gets a chunk only if
+//! it still has that hash, so no later byte can pass, however the file was changed. Times of modification would not do: their
+//! clock ticks slower than a file is written.
 
-use std::fmt;
 use std::fs::File;
 use std::hash::Hasher;
 use std::io::{self, Read, Seek};
@@ -15,141 +14,146 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use sha2::{Digest, Sha256};
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-use super::bytes::rest::Origin;
-use super::bytes::text::Bytes;
+use super::bytes::at_rest::Origin;
+use super::opened::Opened;
 use crate::files::Identity;
 
-/// What is checked, and held, at a time. A hash of 16 bytes is kept of each.
+/// Bytes of a pinned file that are checked and held at a time: 64 KiB. A hash of 16 bytes is kept for each; doubled, that is half as many
+/// hashes, and a reader holds twice as much.
 const CHUNK: usize = 64 * 1024;
 
-/// The content of a file, whatever its name.
+/// The size and hash of the content of a file, whatever its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Content {
+pub struct ContentHash {
     /// Bytes.
     pub size: u64,
     /// SHA-256, in hexadecimal.
     pub sha256: String,
 }
 
-/// Files that are held to their content, or whose content is noted; others are read as they are found.
+/// Files that are pinned to their content, or whose content is recorded as it is read. Other files are read as they are found.
 #[derive(Debug, Clone, Default)]
 pub struct Fingerprints {
-    held: Vec<Arc<Pin>>,
-    noted: Vec<Arc<Noted>>,
+    pinned: Vec<Arc<PinnedFile>>,
+    recorded: Vec<Arc<RecordedFile>>,
 }
 
 impl Fingerprints {
-    /// Holds one more file to what it holds now, and says what that is.
+    /// Pins one more file to its present content, and returns that.
     ///
     /// # Errors
-    /// It cannot be read, or is no regular file.
-    pub fn hold(&mut self, path: &Path) -> io::Result<Content> {
-        let pin = Pin::of(path)?;
-        let content = pin.content.clone();
-        self.held.push(Arc::new(pin));
+    /// It cannot be read, or is not a regular file.
+    pub fn pin(&mut self, path: &Path) -> io::Result<ContentHash> {
+        let file = PinnedFile::open(path)?;
+        let content = file.content.clone();
+        self.pinned.push(Arc::new(file));
         Ok(content)
     }
 
-    /// Takes note of the content of one more file while it is read.
+    /// Records the content of one more file while it is read.
     ///
     /// # Errors
-    /// It cannot be opened, or is no regular file.
-    pub fn note(&mut self, path: &Path) -> io::Result<()> {
-        let reading = Reading {
-            file: regular(path)?,
+    /// It cannot be opened, or is not a regular file.
+    pub fn record(&mut self, path: &Path) -> io::Result<()> {
+        let progress = RecordedContent {
+            file: open_regular(path)?,
             sha256: Sha256::new(),
             size: 0,
             ended: false,
         };
-        self.noted.push(Arc::new(Noted {
+        self.recorded.push(Arc::new(RecordedFile {
             path: path.to_owned(),
-            reading: Mutex::new(reading),
+            content: Mutex::new(progress),
         }));
         Ok(())
     }
 
-    /// What was read of a noted file, and what comes behind it.
+    /// Returns the content of a recorded file: of what was read, and of the rest unless the end was seen.
     ///
     /// # Errors
     /// The rest of it cannot be read.
-    pub fn noted(&self, path: &Path) -> io::Result<Content> {
-        let noted = self.noted.iter().find(|noted| noted.path == path);
-        let mut rest = NotedReader(Arc::clone(noted.expect("it was noted before")));
-        if !rest.0.reading().ended {
+    pub fn recorded(&self, path: &Path) -> io::Result<ContentHash> {
+        let file = self.recorded.iter().find(|file| file.path == path);
+        let mut rest = RecordedReader(Arc::clone(file.expect("it was recorded before")));
+        if !rest.0.content().ended {
             io::copy(&mut rest, &mut io::sink())?;
         }
-        let reading = rest.0.reading();
-        Ok(Content {
-            size: reading.size,
-            sha256: hex::encode(reading.sha256.clone().finalize()),
+        let content = rest.0.content();
+        Ok(ContentHash {
+            size: content.size,
+            sha256: hex::encode(content.sha256.clone().finalize()),
         })
     }
 
-    /// The bytes of a file that is held or noted, from its beginning, how many it had, and where they come from.
+    /// Opens a file that is pinned or recorded, at its beginning; `None` if it is neither.
     ///
     /// # Errors
     /// It cannot be read from its beginning.
-    pub(crate) fn of(&self, path: &Path) -> Option<io::Result<(Bytes, Origin)>> {
-        if let Some(pin) = self.held.iter().find(|pin| pin.path == path) {
-            let origin = Origin::whole(&pin.file);
-            return Some(origin.map(|origin| {
-                let bytes: Bytes = Box::new(Pinned::of(pin));
-                (bytes, origin)
+    pub(crate) fn open(&self, path: &Path) -> Option<io::Result<Opened>> {
+        if let Some(file) = self.pinned.iter().find(|file| file.path == path) {
+            let origin = Origin::of_whole(&file.file);
+            return Some(origin.map(|origin| Opened {
+                bytes: Box::new(PinnedReader::new(file)),
+                origin,
             }));
         }
-        let noted = self.noted.iter().find(|noted| noted.path == path)?;
-        Some(NotedReader::begin(noted))
+        let file = self.recorded.iter().find(|file| file.path == path)?;
+        Some(RecordedReader::open(file))
     }
 }
 
-/// A file whose content is noted.
+/// A file whose content is recorded.
 #[derive(Debug)]
-struct Noted {
+struct RecordedFile {
     path: PathBuf,
-    reading: Mutex<Reading>,
+    content: Mutex<RecordedContent>,
 }
 
-/// How far a file was read, and the hash of all up to there.
+/// The part of a file that has been read, and its hash.
 #[derive(Debug)]
-struct Reading {
+struct RecordedContent {
     file: File,
     sha256: Sha256,
     size: u64,
-    /// Its end was seen, and nobody has read on. What is appended later is not noted.
+    /// The end was seen, and nothing was read since. Bytes that are appended later are not recorded.
     ended: bool,
 }
 
-impl Noted {
-    fn reading(&self) -> MutexGuard<'_, Reading> {
-        self.reading.lock().unwrap_or_else(PoisonError::into_inner)
+impl RecordedFile {
+    fn content(&self) -> MutexGuard<'_, RecordedContent> {
+        self.content.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-struct NotedReader(Arc<Noted>);
+struct RecordedReader(Arc<RecordedFile>);
 
-impl NotedReader {
-    fn begin(noted: &Arc<Noted>) -> io::Result<(Bytes, Origin)> {
-        let mut reading = noted.reading();
-        reading.file.rewind()?;
-        reading.sha256 = Sha256::new();
-        (reading.size, reading.ended) = (0, false);
-        let origin = Origin::whole(&reading.file)?;
-        Ok((Box::new(Self(Arc::clone(noted))), origin))
+impl RecordedReader {
+    /// Opens the file at its beginning and records anew: the last reading counts.
+    fn open(file: &Arc<RecordedFile>) -> io::Result<Opened> {
+        let mut content = file.content();
+        content.file.rewind()?;
+        content.sha256 = Sha256::new();
+        (content.size, content.ended) = (0, false);
+        let origin = Origin::of_whole(&content.file)?;
+        Ok(Opened {
+            bytes: Box::new(Self(Arc::clone(file))),
+            origin,
+        })
     }
 }
 
-impl Read for NotedReader {
+impl Read for RecordedReader {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let mut reading = self.0.reading();
-        let n = reading.file.read(into)?;
-        reading.ended = n == 0 && !into.is_empty();
-        reading.sha256.update(&into[..n]);
-        reading.size += n as u64;
+        let mut content = self.0.content();
+        let n = content.file.read(into)?;
+        content.ended = n == 0 && !into.is_empty();
+        content.sha256.update(&into[..n]);
+        content.size += n as u64;
         Ok(n)
     }
 }
 
-fn regular(path: &Path) -> io::Result<File> {
+fn open_regular(path: &Path) -> io::Result<File> {
     let file = File::open(path)?;
     if file.metadata()?.is_file() {
         Ok(file)
@@ -161,19 +165,20 @@ fn regular(path: &Path) -> io::Result<File> {
     }
 }
 
-/// A file that is held to its content.
+/// A file that is pinned to its content.
 #[derive(Debug)]
-struct Pin {
+struct PinnedFile {
     path: PathBuf,
     file: File,
-    content: Content,
+    content: ContentHash,
     hasher: SipHasher13,
     chunks: Vec<u128>,
 }
 
-impl Pin {
-    fn of(path: &Path) -> io::Result<Self> {
-        let mut file = regular(path)?;
+impl PinnedFile {
+    /// Opens a file and hashes all of it.
+    fn open(path: &Path) -> io::Result<Self> {
+        let mut file = open_regular(path)?;
         let mut key = [0; 16];
         getrandom::fill(&mut key).map_err(io::Error::other)?;
         let hasher = SipHasher13::new_with_key(&key);
@@ -195,14 +200,14 @@ impl Pin {
         Ok(Self {
             path: path.to_owned(),
             file,
-            content: Content { size, sha256 },
+            content: ContentHash { size, sha256 },
             hasher,
             chunks,
         })
     }
 
-    /// Fills `chunk` with the chunk of this number, if it is still what it was.
-    fn chunk(&self, number: usize, chunk: &mut Vec<u8>) -> io::Result<()> {
+    /// Reads the chunk of this number into `chunk`, if it still has the hash that it had.
+    fn read_chunk(&self, number: usize, chunk: &mut Vec<u8>) -> io::Result<()> {
         chunk.clear();
         let at = (number * CHUNK) as u64;
         let rest = self.content.size - at;
@@ -215,17 +220,17 @@ impl Pin {
             read => read?,
         }
         if hash(self.hasher, chunk) == self.chunks[number] {
-            self.stands()
+            self.check_name_and_length()
         } else {
             Err(changed())
         }
     }
 
-    /// Whether the file still has its name and its length.
-    fn stands(&self) -> io::Result<()> {
-        let held = self.file.metadata()?;
-        if held.len() == self.content.size
-            && Identity::at(&self.path).is_ok_and(|named| named == Identity::of(&held))
+    /// Checks that the file still has its name and its length.
+    fn check_name_and_length(&self) -> io::Result<()> {
+        let open = self.file.metadata()?;
+        if open.len() == self.content.size
+            && Identity::at(&self.path).is_ok_and(|named| named == Identity::of(&open))
         {
             Ok(())
         } else {
@@ -239,19 +244,20 @@ fn hash(mut hasher: SipHasher13, bytes: &[u8]) -> u128 {
     hasher.finish128().as_u128()
 }
 
-/// A reading of a pinned file, from its beginning.
-struct Pinned {
-    pin: Arc<Pin>,
-    /// Number of the chunk that comes next.
+/// A reader of a pinned file, from its beginning.
+struct PinnedReader {
+    file: Arc<PinnedFile>,
+    /// Number of the next chunk.
     next: usize,
+    /// The last chunk, handed out up to `given`.
     chunk: Vec<u8>,
     given: usize,
 }
 
-impl Pinned {
-    fn of(pin: &Arc<Pin>) -> Self {
+impl PinnedReader {
+    fn new(file: &Arc<PinnedFile>) -> Self {
         Self {
-            pin: Arc::clone(pin),
+            file: Arc::clone(file),
             next: 0,
             chunk: Vec::new(),
             given: 0,
@@ -259,15 +265,15 @@ impl Pinned {
     }
 }
 
-impl Read for Pinned {
+impl Read for PinnedReader {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if self.given == self.chunk.len() {
             self.given = 0;
-            if self.next == self.pin.chunks.len() {
+            if self.next == self.file.chunks.len() {
                 self.chunk.clear();
-                self.pin.stands()?;
+                self.file.check_name_and_length()?;
             } else {
-                self.pin.chunk(self.next, &mut self.chunk)?;
+                self.file.read_chunk(self.next, &mut self.chunk)?;
                 self.next += 1;
             }
         }
@@ -277,27 +283,13 @@ impl Read for Pinned {
     }
 }
 
-/// A pinned file is no longer what it was.
-#[derive(Debug)]
+/// A pinned file no longer has its content.
+#[derive(Debug, thiserror::Error)]
+#[error("the file was changed or replaced")]
 pub(crate) struct Changed;
-
-impl fmt::Display for Changed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the file was changed or replaced")
-    }
-}
-
-impl std::error::Error for Changed {}
 
 fn changed() -> io::Error {
     io::Error::other(Changed)
-}
-
-/// Whether this says that a pinned file is no longer what it was.
-pub(crate) fn is_change(error: &io::Error) -> bool {
-    error
-        .get_ref()
-        .is_some_and(<dyn std::error::Error + Send + Sync>::is::<Changed>)
 }
 
 #[cfg(test)]
@@ -305,22 +297,24 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::input::bytes::byte_stream::ByteStream;
+    use crate::input::read_error::wraps;
 
     /// Three chunks, the last one short.
     fn bytes() -> Vec<u8> {
         (0..=250).cycle().take(2 * CHUNK + 100).collect()
     }
 
-    fn pinned(path: &Path) -> Bytes {
-        let mut pins = Fingerprints::default();
-        let content = pins.hold(path).expect("held");
+    fn pinned(path: &Path) -> ByteStream {
+        let mut fingerprints = Fingerprints::default();
+        let content = fingerprints.pin(path).expect("pinned");
         assert_eq!(content.size, fs::metadata(path).expect("there").len());
-        let (bytes, _) = pins.of(path).expect("pinned").expect("opened");
-        bytes
+        let opened = fingerprints.open(path).expect("pinned").expect("opened");
+        opened.bytes
     }
 
     #[test]
-    fn what_stays_is_read_whole() {
+    fn an_unchanged_pinned_file_is_read_whole() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("people.csv");
         for length in [0, 1, CHUNK, bytes().len()] {
@@ -330,7 +324,7 @@ mod tests {
             assert!(read == bytes()[..length], "{length}");
         }
         fs::write(&path, b"abc").expect("written");
-        let content = Fingerprints::default().hold(&path).expect("held");
+        let content = Fingerprints::default().pin(&path).expect("pinned");
         // FIPS 180-2, appendix B.1
         assert_eq!(
             content.sha256,
@@ -339,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_new_is_handed_out() {
+    fn no_byte_of_a_changed_file_is_handed_out() {
         type Change = fn(&Path);
         let changes: [(&str, Change); 5] = [
             ("one byte", |path| {
@@ -370,13 +364,13 @@ mod tests {
             pinned.read_exact(&mut read).expect("the first chunk");
             change(&path);
             let error = pinned.read_to_end(&mut read).expect_err(name);
-            assert!(is_change(&error), "{name}: {error}");
+            assert!(wraps::<Changed>(&error), "{name}: {error}");
             assert!(bytes().starts_with(&read), "{name}");
         }
     }
 
     #[test]
-    fn a_change_behind_the_last_byte_is_told_at_the_end() {
+    fn a_change_behind_the_last_byte_is_an_error_at_the_end() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("people.csv");
         fs::write(&path, bytes()).expect("written");
@@ -386,41 +380,37 @@ mod tests {
             .expect("all of it");
         fs::write(&path, [bytes(), bytes()].concat()).expect("written");
         let error = pinned.read(&mut [0]).expect_err("changed");
-        assert!(is_change(&error), "{error}");
+        assert!(wraps::<Changed>(&error), "{error}");
     }
 
     #[test]
-    fn what_is_noted_is_the_whole_file_however_much_of_it_was_read() {
+    fn the_whole_file_is_recorded_however_much_of_it_was_read() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("people.csv");
         fs::write(&path, bytes()).expect("written");
-        let held = Fingerprints::default().hold(&path).expect("held");
-        let mut pins = Fingerprints::default();
-        pins.note(&path).expect("noted");
+        let pinned = Fingerprints::default().pin(&path).expect("pinned");
+        let mut fingerprints = Fingerprints::default();
+        fingerprints.record(&path).expect("recorded");
         // The last reading counts.
         for length in [CHUNK, 0, bytes().len(), 10] {
-            let (mut noted, _) = pins.of(&path).expect("noted").expect("opened");
+            let mut opened = fingerprints.open(&path).expect("recorded").expect("opened");
             let mut read = vec![0; length];
-            noted.read_exact(&mut read).expect("read");
+            opened.bytes.read_exact(&mut read).expect("read");
             assert!(bytes().starts_with(&read));
         }
-        assert_eq!(pins.noted(&path).expect("read"), held);
-        // Nobody has read what comes behind the end.
+        assert_eq!(fingerprints.recorded(&path).expect("read"), pinned);
+        // Bytes behind the end that was seen have not been read.
         fs::write(&path, [bytes(), bytes()].concat()).expect("written");
-        assert_eq!(pins.noted(&path).expect("read"), held);
+        assert_eq!(fingerprints.recorded(&path).expect("read"), pinned);
     }
 
     #[test]
-    fn a_pipe_cannot_be_held() {
+    fn a_device_can_be_neither_pinned_nor_recorded() {
         assert!(
             Fingerprints::default()
-                .note(Path::new("/dev/null"))
+                .record(Path::new("/dev/null"))
                 .is_err()
         );
-        assert!(
-            Fingerprints::default()
-                .hold(Path::new("/dev/null"))
-                .is_err()
-        );
+        assert!(Fingerprints::default().pin(Path::new("/dev/null")).is_err());
     }
 }

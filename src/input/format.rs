@@ -1,9 +1,9 @@
-//! What a file's name says of its format and compression.
+//! Formats and compressions, and the names and magic numbers that tell them.
 
 use std::path::Path;
 use std::str::FromStr;
 
-/// How rows are written.
+/// A format of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Format {
     /// RFC 4180, comma between fields.
@@ -19,7 +19,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// Format and compression that the ending of `path` stands for, in either case.
+    /// Returns the format and compression that the ending of `path` means, in upper or lower case.
     #[must_use]
     pub fn of_name(path: &Path) -> Option<(Self, Compression)> {
         let compression = Compression::of_name(path);
@@ -38,7 +38,7 @@ impl Format {
         Some((format, compression))
     }
 
-    /// What names of such files end in, without the dot.
+    /// Returns the ending of such files, without the dot.
     #[must_use]
     pub fn ending(self) -> &'static str {
         match self {
@@ -50,7 +50,7 @@ impl Format {
         }
     }
 
-    /// What stands between two fields, unless an option says otherwise.
+    /// Returns the delimiter between two fields, unless an option overrides it.
     pub(crate) fn delimiter(self) -> u8 {
         match self {
             Self::Tsv => b'\t',
@@ -59,17 +59,10 @@ impl Format {
     }
 }
 
-/// Not one of `csv`, `tsv`, `jsonl`, `json`, `lines`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A format other than `csv`, `tsv`, `jsonl`, `json`, `lines`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the formats are csv, tsv, jsonl, json and lines")]
 pub struct UnknownFormat;
-
-impl std::fmt::Display for UnknownFormat {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the formats are csv, tsv, jsonl, json and lines")
-    }
-}
-
-impl std::error::Error for UnknownFormat {}
 
 impl FromStr for Format {
     type Err = UnknownFormat;
@@ -86,10 +79,10 @@ impl FromStr for Format {
     }
 }
 
-/// How a file is compressed.
+/// A compression of files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Compression {
-    /// Not at all.
+    /// Uncompressed.
     None,
     /// RFC 1952, one member or several.
     Gzip,
@@ -98,6 +91,7 @@ pub enum Compression {
 }
 
 impl Compression {
+    /// Returns its name in messages.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::None => "uncompressed",
@@ -106,7 +100,7 @@ impl Compression {
         }
     }
 
-    /// What the last ending of `path` stands for, in either case.
+    /// Returns the compression that the last ending of `path` means, in upper or lower case.
     #[must_use]
     pub fn of_name(path: &Path) -> Self {
         match ending(path).as_deref() {
@@ -116,18 +110,18 @@ impl Compression {
         }
     }
 
-    /// What the first bytes of a file say.
+    /// Returns the compression that the first bytes of a file tell.
     pub(crate) fn of_magic(head: &[u8]) -> Self {
         match head {
             [0x1f, 0x8b, ..] => Self::Gzip,
-            // The second is of a frame to be skipped, with which parallel compressors begin.
+            // The second is that of a skippable frame, with which parallel compressors begin.
             [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Self::Zstd,
             _ => Self::None,
         }
     }
 }
 
-/// What follows the last dot, also in a name that begins with it.
+/// Returns the part behind the last dot, also in a name that begins with it, in lower case.
 fn ending(path: &Path) -> Option<String> {
     let name = path.file_name()?.to_string_lossy();
     let (_, ending) = name.rsplit_once('.')?;
@@ -139,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn endings() {
+    fn endings_tell_format_and_compression() {
         use Compression::{Gzip, None as Plain, Zstd};
         for (name, expected) in [
             ("people.csv", Some((Format::Csv, Plain))),
@@ -163,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_formats() {
+    fn formats_are_parsed_from_their_names() {
         for (text, expected) in [
             ("csv", Ok(Format::Csv)),
             ("TSV", Ok(Format::Tsv)),

@@ -1,6 +1,5 @@
-//! What a file is that was taken for an input, and what to do with it instead.
+//! Files that are named as inputs and are something else, with what to do instead.
 
-use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
@@ -8,52 +7,145 @@ use std::path::Path;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::Compression;
-use super::bytes::window::Window;
-use crate::row::folded;
+use super::format::Compression;
+use crate::row::fold_name;
 
-/// Something that holds no rows, or none that can be read as they are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A file that holds no rows, or none that can be read as they are. The message says what it is and what to do instead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotAnInput {
-    /// It holds files.
+    /// A directory.
+    #[error("this is a directory; name the files in it, one by one or as DIRECTORY/*.csv")]
     Directory,
-    /// What `plan --out` writes.
+    /// A saved plan, written by `plan --out`.
+    #[error("this is a saved plan, not an input; pass it with --plan")]
     Plan,
-    /// What a run, a rehearsal or a verification writes.
+    /// A results file: of a run, a rehearsal or a verification.
+    #[error(
+        "this is a results file of cognito-unlink, not an input: its rows have been tried already; pass the input that it was made from, and \
+         the same command continues with the rows that are not done"
+    )]
     Results,
-    /// What stands beside a results file while it is written.
+    /// The side file beside a results file.
+    #[error(
+        "this is the side file of a results file of cognito-unlink, not an input; leave it where it is"
+    )]
     SideFile,
     /// `cognito-unlink.toml`.
+    #[error("this is a configuration file of cognito-unlink, not an input; pass it with --config")]
     Config,
-    /// Something else than text, or than rows: its name, and what to do with it.
-    Other(&'static str, &'static str),
+    /// A file of another kind.
+    #[error("this is {kind}, despite its name; {remedy}")]
+    Foreign {
+        /// The kind, with its article.
+        kind: &'static str,
+        /// What to do with it.
+        remedy: &'static str,
+    },
     /// Compressed by its name alone.
+    #[error(
+        "the name says that this is {} data, but its first bytes do not; remove the ending from the name if the file is not compressed, or \
+         get it again",
+        .0.name()
+    )]
     NotCompressed(Compression),
-    /// Compressed by its name, and of no length.
+    /// Compressed by its name, and empty.
+    #[error("the file is empty, which is not valid {} data; get it again", .0.name())]
     Empty(Compression),
-    /// An encoding that nothing in the file names.
+    /// Text in an encoding without a byte order mark.
+    #[error(
+        "this seems to be {0}; turn it into UTF-8, or into UTF-16 with a byte order mark, for instance with: iconv -f {0} -t UTF-8"
+    )]
     Encoding(&'static str),
-    /// It begins with NUL bytes.
+    /// A file that begins with NUL bytes.
+    #[error("it begins with NUL bytes, like a file that a crash has damaged; get it again")]
     Nul,
 }
 
-/// Columns that every results file has, of whichever command and version, and that no input has together.
+/// Bytes of a file by which it is recognised: 1 KiB. A saved plan names its version and its maker within them.
+pub(crate) const HEAD: usize = 1024;
+
+/// Columns that every results file has, of every command and version, and that no input has together.
 const RESULT_COLUMNS: [&str; 4] = ["outcome", "attempts", "finished_at", "run_id"];
 
-/// So much of a file is looked at.
-const HEAD: usize = 1024;
+const SAVE_AS_CSV: &str = "open it, and save its sheet as CSV in UTF-8";
 
-/// Keys of a saved plan, should all of it stand in one line.
+/// Magic numbers of foreign files, with the kind and the remedy.
+const MAGIC: [(&[u8], &str, &str); 15] = [
+    (
+        b"PK\x03\x04",
+        "a workbook (.xlsx) or another zip archive",
+        "save the sheet as CSV in UTF-8, or unpack the archive with: unzip",
+    ),
+    (b"\xd0\xcf\x11\xe0", "an old workbook (.xls)", SAVE_AS_CSV),
+    (
+        b"\xfd7zXZ\0",
+        "xz data",
+        "unpack it with: xz -dc FILE > people.csv",
+    ),
+    (
+        b"BZh",
+        "bzip2 data",
+        "unpack it with: bzip2 -dc FILE > people.csv",
+    ),
+    (
+        b"7z\xbc\xaf\x27\x1c",
+        "a 7z archive",
+        "unpack it with: 7z x",
+    ),
+    (
+        b"\x04\x22\x4d\x18",
+        "lz4 data",
+        "unpack it with: lz4 -dc FILE > people.csv",
+    ),
+    (
+        b"\x1f\x8b",
+        "gzip data that was compressed twice",
+        "unpack it once with: gzip -dc FILE, and name that .gz",
+    ),
+    (
+        b"\x28\xb5\x2f\xfd",
+        "zstd data that was compressed twice",
+        "unpack it once with: zstd -dc FILE, and name that .zst",
+    ),
+    (b"PAR1", "a Parquet file", "export it as CSV or JSON lines"),
+    (b"Obj\x01", "an Avro file", "export it as CSV or JSON lines"),
+    (
+        b"SQLite format 3\0",
+        "an SQLite database",
+        "export its table as CSV",
+    ),
+    (b"%PDF", "a PDF document", "ask for the list as CSV"),
+    (b"{\\rtf", "an RTF document", "save it as plain text"),
+    (b"\x89PNG", "a picture", "ask for the list as CSV"),
+    (
+        b"version https://git-lfs",
+        "a pointer of Git LFS",
+        "get the file itself with: git lfs pull",
+    ),
+];
+
+/// Beginnings of XML and HTML, in either case.
+const MARKUP: [&str; 7] = [
+    "<?xml",
+    "<!doctype",
+    "<html",
+    "<head",
+    "<body",
+    "<error>",
+    "<!--",
+];
+
+/// The keys of a saved plan that is a single line.
 #[derive(Deserialize)]
-#[expect(dead_code, reason = "that the keys are there is all that counts")]
+#[expect(dead_code, reason = "only the presence of the keys counts")]
 struct PlanLine {
     version: IgnoredAny,
     made_by: IgnoredAny,
 }
 
-/// The same as keys of a line, whatever their values.
+/// [`RESULT_COLUMNS`] as keys of a line, whatever their values.
 #[derive(Deserialize)]
-#[expect(dead_code, reason = "that the keys are there is all that counts")]
+#[expect(dead_code, reason = "only the presence of the keys counts")]
 struct ResultLine {
     outcome: IgnoredAny,
     attempts: IgnoredAny,
@@ -62,7 +154,7 @@ struct ResultLine {
 }
 
 impl NotAnInput {
-    /// What is seen of a file whose name tells no format. Nothing is read of what cannot be read twice.
+    /// Recognises a file whose name tells no format. A file that cannot be read twice, such as a pipe, is not read.
     pub(crate) fn of_path(path: &Path) -> Option<Self> {
         let metadata = fs::metadata(path).ok()?;
         if metadata.is_dir() {
@@ -95,140 +187,60 @@ impl NotAnInput {
         })
     }
 
-    /// Returns which file of our own this text is, if it is JSON or lines of it.
-    pub(crate) fn of_window(window: &mut Window) -> Option<Self> {
-        Self::of_beginning(window.beginning(HEAD))
-    }
-
-    /// Returns which file of our own begins like this, if it is JSON or lines of it.
-    fn of_beginning(text: &[u8]) -> Option<Self> {
+    /// Recognises a plan or results by the beginning of a text, if it is JSON or lines of it.
+    pub(crate) fn of_beginning(text: &[u8]) -> Option<Self> {
         let text = text.trim_ascii_start();
         if !text.starts_with(b"{") {
             return None;
         }
         let head = &text[..text.len().min(HEAD)];
-        let says = |words: &[u8]| memchr::memmem::find(head, words).is_some();
+        let holds = |words: &[u8]| memchr::memmem::find(head, words).is_some();
         let line = text.split(|&byte| byte == b'\n').next().unwrap_or_default();
-        // A row may carry whatever words a plan has; it is an object on its own line.
+        // A row may carry any word that a plan holds; but a row is an object on its own line.
         match serde_json::from_slice::<IgnoredAny>(line) {
             Ok(_) if serde_json::from_slice::<ResultLine>(line).is_ok() => Some(Self::Results),
             Ok(_) if serde_json::from_slice::<PlanLine>(line).is_err() => None,
-            _ if says(b"\"version\"") && says(b"\"cognito-unlink ") => Some(Self::Plan),
+            _ if holds(b"\"version\"") && holds(b"\"cognito-unlink ") => Some(Self::Plan),
             _ => None,
         }
     }
 
-    /// Returns whether a file with these columns is one of our own, in whatever order and case a spreadsheet has left them.
+    /// Recognises results by the names of the columns, in any order and case in which a spreadsheet may have left them.
     pub(crate) fn of_columns<'a>(names: impl Iterator<Item = &'a str>) -> Option<Self> {
-        let names: Vec<_> = names.map(folded).collect();
-        let has = |column: &&str| names.contains(&folded(column));
+        let names: Vec<_> = names.map(fold_name).collect();
+        let has = |column: &&str| names.contains(&fold_name(column));
         RESULT_COLUMNS.iter().all(has).then_some(Self::Results)
     }
 
-    /// Returns whether it is a file of our own: named by mistake, and no input that is damaged.
-    #[must_use]
-    pub fn is_ours(self) -> bool {
-        matches!(
-            self,
-            Self::Plan | Self::Results | Self::SideFile | Self::Config
-        )
-    }
-
-    /// Returns what a file is whose first bytes name it, once it is decompressed.
+    /// Recognises a foreign file by its magic number, once it is decompressed.
     pub(crate) fn of_magic(head: &[u8]) -> Option<Self> {
-        const SAVE: &str = "open it, and save its sheet as CSV in UTF-8";
-        let kinds: [(&[u8], &str, &str); 15] = [
-            (
-                b"PK\x03\x04",
-                "a workbook (.xlsx) or another zip archive",
-                "save the sheet as CSV in UTF-8, or unpack the archive with: unzip",
-            ),
-            (b"\xd0\xcf\x11\xe0", "an old workbook (.xls)", SAVE),
-            (
-                b"\xfd7zXZ\0",
-                "xz data",
-                "unpack it with: xz -dc FILE > people.csv",
-            ),
-            (
-                b"BZh",
-                "bzip2 data",
-                "unpack it with: bzip2 -dc FILE > people.csv",
-            ),
-            (
-                b"7z\xbc\xaf\x27\x1c",
-                "a 7z archive",
-                "unpack it with: 7z x",
-            ),
-            (
-                b"\x04\x22\x4d\x18",
-                "lz4 data",
-                "unpack it with: lz4 -dc FILE > people.csv",
-            ),
-            (
-                b"\x1f\x8b",
-                "gzip data that was compressed twice",
-                "unpack it once with: gzip -dc FILE, and name that .gz",
-            ),
-            (
-                b"\x28\xb5\x2f\xfd",
-                "zstd data that was compressed twice",
-                "unpack it once with: zstd -dc FILE, and name that .zst",
-            ),
-            (b"PAR1", "a Parquet file", "export it as CSV or JSON lines"),
-            (b"Obj\x01", "an Avro file", "export it as CSV or JSON lines"),
-            (
-                b"SQLite format 3\0",
-                "an SQLite database",
-                "export its table as CSV",
-            ),
-            (b"%PDF", "a PDF document", "ask for the list as CSV"),
-            (b"{\\rtf", "an RTF document", "save it as plain text"),
-            (b"\x89PNG", "a picture", "ask for the list as CSV"),
-            (
-                b"version https://git-lfs",
-                "a pointer of Git LFS",
-                "get the file itself with: git lfs pull",
-            ),
-        ];
         let text = head
             .strip_prefix("\u{feff}".as_bytes())
             .unwrap_or(head)
             .trim_ascii_start();
-        let begins = |tag: &&str| {
+        let begins_with = |tag: &&str| {
             text.get(..tag.len())
                 .is_some_and(|text| text.eq_ignore_ascii_case(tag.as_bytes()))
         };
-        if [
-            "<?xml",
-            "<!doctype",
-            "<html",
-            "<head",
-            "<body",
-            "<error>",
-            "<!--",
-        ]
-        .iter()
-        .any(begins)
-        {
-            return Some(Self::Other(
-                "XML or HTML, as a server sends in place of a file that it refuses",
-                "read what it says, and get the file anew",
-            ));
+        if MARKUP.iter().any(begins_with) {
+            return Some(Self::Foreign {
+                kind: "XML or HTML, as a server sends instead of a file that it refuses",
+                remedy: "read its text, and get the file again",
+            });
         }
-        kinds.into_iter().find_map(|(magic, what, advice)| {
-            head.starts_with(magic).then_some(Self::Other(what, advice))
+        MAGIC.into_iter().find_map(|(magic, kind, remedy)| {
+            head.starts_with(magic)
+                .then_some(Self::Foreign { kind, remedy })
         })
     }
 
-    /// What the first bytes of a text say, if it is in an encoding without a byte order mark. A name of a column, an id or an object
-    /// begins every input, and all of these are ASCII.
+    /// Recognises an encoding without a byte order mark by the first bytes of a text. Every input begins with the name of a column, an id
+    /// or an object, all of which are ASCII.
     pub(crate) fn of_text(head: &[u8]) -> Option<Self> {
         const ENOUGH: usize = 8;
-        let nul = |of: usize, at: usize| {
-            let mut every = head.iter().skip(at).step_by(of);
-            every.all(|&byte| byte == 0)
-        };
-        let full = |of: usize, at: usize| head.iter().skip(at).step_by(of).all(|&byte| byte != 0);
+        let column = |width: usize, at: usize| head.iter().skip(at).step_by(width);
+        let nul = |width, at| column(width, at).all(|&byte| byte == 0);
+        let full = |width, at| column(width, at).all(|&byte| byte != 0);
         if head.is_empty() {
             return None;
         }
@@ -251,55 +263,24 @@ impl NotAnInput {
         }
     }
 
-    /// What `error` stands for, if it came from here.
+    /// Returns the recognised kind of file that an I/O error wraps.
     pub(crate) fn of_error(error: &io::Error) -> Option<Self> {
         error.get_ref()?.downcast_ref().copied()
     }
-}
 
-impl fmt::Display for NotAnInput {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Directory => f.write_str("this is a directory; name the files in it, one by one or as DIRECTORY/*.csv"),
-            Self::Plan => f.write_str("this is a saved plan, and no input; name it with --plan"),
-            Self::Results => f.write_str(
-                "this is a results file of cognito-unlink, and no input: its rows have been tried already; name the input that it \
-                 was made from, and the same command goes on with the rows that are not done",
-            ),
-            Self::SideFile => f.write_str(
-                "this stands beside a results file of cognito-unlink while it is written, and is no input; leave it where it is",
-            ),
-            Self::Config => {
-                f.write_str("this is a configuration of cognito-unlink, and no input; name it with --config")
-            }
-            Self::Other(what, advice) => write!(f, "this is {what}, whatever its name; {advice}"),
-            Self::NotCompressed(compression) => write!(
-                f,
-                "by its name this is {} data, and it does not begin as such; take the ending off the name if the file is not \
-                 compressed, or get it anew",
-                compression.name()
-            ),
-            Self::Empty(compression) => {
-                let name = compression.name();
-                write!(f, "the file is empty, which is no {name} data; get it anew")
-            }
-            Self::Encoding(name) => write!(
-                f,
-                "this seems to be {name}; turn it into UTF-8, or into UTF-16 with a byte order mark, for instance with: \
-                 iconv -f {name} -t UTF-8"
-            ),
-            Self::Nul => f.write_str(
-                "it begins with NUL bytes, as a file does that a crash has damaged; get it anew",
-            ),
-        }
+    /// Returns whether it is a file of this program, which was named by mistake.
+    #[must_use]
+    pub fn is_own_file(self) -> bool {
+        matches!(
+            self,
+            Self::Plan | Self::Results | Self::SideFile | Self::Config
+        )
     }
 }
 
-impl std::error::Error for NotAnInput {}
-
 impl From<NotAnInput> for io::Error {
-    fn from(mistaken: NotAnInput) -> Self {
-        Self::new(io::ErrorKind::InvalidData, mistaken)
+    fn from(not_an_input: NotAnInput) -> Self {
+        Self::new(io::ErrorKind::InvalidData, not_an_input)
     }
 }
 
@@ -312,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn encodings_without_a_mark_are_seen() {
+    fn encodings_without_a_byte_order_mark_are_recognised() {
         let le16 = |unit: u32| [unit.to_le_bytes()[0], unit.to_le_bytes()[1]];
         let be16 = |unit: u32| [unit.to_be_bytes()[2], unit.to_be_bytes()[3]];
         for text in ["identity_id,", "{\"identity", "us-east-1:00"] {
@@ -335,7 +316,7 @@ mod tests {
                     Some(NotAnInput::Encoding(name))
                 );
             }
-            // Marked, or as it should be.
+            // With a byte order mark, or in UTF-8.
             assert_eq!(
                 NotAnInput::of_text(&units(&format!("\u{feff}{text}"), le16)),
                 None

@@ -16,12 +16,12 @@ use super::reader::{ReadEvent, RowReader};
 use super::snapshot::{Reading, Snapshot};
 use super::summary::Summary;
 use crate::admission::Admission;
-use crate::call::lookup::Pool;
-use crate::guard::hold::{Files, Holds, Watching};
+use crate::call::lookup::IdentityPool;
+use crate::guard::hold::{HoldFiles, HoldWatch, Holds};
 use crate::guard::{Allowed, PoolChecks};
 use crate::input::{self, Input};
 use crate::results::{Recording, Results};
-use crate::row::{ROOM, Room, RowKey};
+use crate::row::{LARGE_ROW_BUDGET, MemoryBudget, RowKey};
 use crate::scan::Scan;
 use crate::signal::{Signal, Stop};
 use crate::verdict::Policy;
@@ -40,15 +40,15 @@ pub struct Setup<J: Job> {
     /// The inputs, in their order.
     pub inputs: Vec<Input>,
     /// How the inputs are read.
-    pub reading: input::Settings,
+    pub reading: input::ReadOptions,
     /// The open results, with what earlier runs have settled.
     pub results: Results,
     /// The hold lists, and the files that they are read from again.
-    pub holds: Option<(Arc<Holds>, Files)>,
+    pub holds: Option<(Arc<Holds>, HoldFiles)>,
     /// What the run may touch.
     pub allowed: Allowed,
     /// Pools that are known already.
-    pub pools: HashMap<String, Pool>,
+    pub pools: HashMap<String, IdentityPool>,
     /// Checks of the others.
     pub pool_checks: PoolChecks,
 }
@@ -59,9 +59,9 @@ pub struct Pipeline<J: Job> {
     bounds: Bounds<J::Outcome>,
     rows: mpsc::Receiver<ReadEvent>,
     reading: Arc<Reading>,
-    patience: input::Patience,
+    wait: input::WaitToken,
     input_ends: bool,
-    pools: HashMap<String, Pool>,
+    pools: HashMap<String, IdentityPool>,
     pool_checks: PoolChecks,
     recording: Recording<J::Line>,
     stop: watch::Sender<Stop>,
@@ -74,7 +74,7 @@ struct Closing {
     recorder: JoinHandle<()>,
     skips_failed: bool,
     /// The hold lists are read again until this is dropped.
-    _watching: Option<Watching>,
+    _watching: Option<HoldWatch>,
 }
 
 /// A run that has ended, and is not closed yet.
@@ -98,14 +98,14 @@ impl<J: Job> Pipeline<J> {
         let (recording, recorder) = writer.start(setup.bounds.open_rows)?;
         let (holds, files) = setup.holds.unzip();
         let reading = Arc::<Reading>::default();
-        let patience = setup.reading.patience.clone();
+        let wait = setup.reading.wait.clone();
         let input_ends = !setup.inputs.contains(&Input::Stdin);
         let rows = RowReader {
             inputs: setup.inputs,
             settings: setup.reading,
             scan: Scan::new(completed, keyer, holds.clone(), setup.allowed),
             reading: Arc::clone(&reading),
-            room: Room::new(ROOM),
+            room: MemoryBudget::new(LARGE_ROW_BUDGET),
         }
         .start()?;
         let watching = match holds.as_ref().zip(files) {
@@ -129,7 +129,7 @@ impl<J: Job> Pipeline<J> {
             bounds: setup.bounds,
             rows,
             reading,
-            patience,
+            wait,
             input_ends,
             pools: setup.pools,
             pool_checks: setup.pool_checks,
@@ -169,7 +169,7 @@ impl<J: Job> Pipeline<J> {
         };
         let summary = drive(Arc::clone(&self.context), self.bounds, channels).await;
         // The reader may still wait for a file to come to rest.
-        self.patience.end();
+        self.wait.cancel();
         Driven {
             context: self.context,
             summary,

@@ -286,7 +286,7 @@ async fn refresh<J: Job>(context: &Context<J>, permit: &Permit) -> Result<(), He
 async fn refresh_holds(holds: Option<&Holds>) -> Result<(), HeldBack> {
     match holds {
         Some(holds) => holds
-            .fresh()
+            .wait_until_fresh()
             .await
             .map_err(|error| HeldBack::Halting(Halt::Hold(error))),
         None => Ok(()),

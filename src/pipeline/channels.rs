@@ -6,7 +6,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::reader::ReadEvent;
 use super::snapshot::Snapshot;
-use crate::call::lookup::Pool;
+use crate::call::lookup::IdentityPool;
 use crate::guard::PoolChecks;
 use crate::results::{Line, Recording};
 use crate::row::RowKey;
@@ -17,7 +17,7 @@ pub struct Channels<'a, L: Line> {
     /// Rows, from the reader.
     pub rows: mpsc::Receiver<ReadEvent>,
     /// Pools that are known already.
-    pub pools: HashMap<String, Pool>,
+    pub pools: HashMap<String, IdentityPool>,
     /// Checks of the others.
     pub pool_checks: PoolChecks,
     /// The inputs end, so that counting them after an early stop can be waited for; standard input may never end.

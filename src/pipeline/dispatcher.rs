@@ -16,10 +16,10 @@ use super::open_row::OpenRow;
 use super::reader::{ReadEvent, SkippedRows};
 use super::summary::{Reason, Summary};
 use super::tally::Tally;
-use crate::call::lookup::Pool;
+use crate::call::lookup::IdentityPool;
 use crate::guard::provider_mismatch;
 use crate::results::{Line, RowLease, Settled};
-use crate::row::{InvalidRow, RowKey, Taken, region_of};
+use crate::row::{InvalidRow, MemoryReservation, RowKey, region_of};
 use crate::signal::{Signal, Stop};
 
 /// Something that happened.
@@ -49,7 +49,7 @@ pub(super) enum Event<L> {
     /// Lines cannot be recorded any more.
     NotRecorded(io::Error),
     /// The check of a pool has ended, with the pool unless it cannot be looked up.
-    PoolChecked(String, Option<Pool>),
+    PoolChecked(String, Option<IdentityPool>),
     /// A Region does not reply, while others do.
     RegionUnreachable(Box<HaltingReply>),
     /// No more calls may start.
@@ -73,7 +73,7 @@ pub(super) enum Action<L> {
     /// Check a pool.
     CheckPool(String),
     /// Make the line of an invalid row and record it.
-    RecordInvalid(Box<InvalidRow>, Option<Taken>),
+    RecordInvalid(Box<InvalidRow>, Option<MemoryReservation>),
     /// Record a line.
     Record(Box<L>, RowLease),
     /// Free the places of a row.
@@ -92,7 +92,7 @@ enum PoolState {
     /// Its check is under way, and these rows wait for it.
     Checking(VecDeque<Box<OpenRow>>),
     /// It is as described.
-    Checked(Pool),
+    Checked(IdentityPool),
     /// It cannot be or need not be checked.
     Unchecked,
 }
@@ -131,7 +131,7 @@ impl<L: Line> Dispatcher<L> {
     /// Begins a run. `pools` are known already; others are checked if `checks_pools`.
     pub(super) fn new(
         bounds: Bounds<L::Outcome>,
-        pools: HashMap<String, Pool>,
+        pools: HashMap<String, IdentityPool>,
         checks_pools: bool,
         interrupted: HashSet<RowKey>,
     ) -> Self {
@@ -318,7 +318,7 @@ impl<L: Line> Dispatcher<L> {
         }
     }
 
-    fn pool_checked(&mut self, id: String, pool: Option<Pool>) {
+    fn pool_checked(&mut self, id: String, pool: Option<IdentityPool>) {
         let Some(PoolState::Checking(waiting)) = self.pools.get_mut(&id) else {
             return;
         };

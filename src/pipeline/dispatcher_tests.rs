@@ -6,7 +6,7 @@ use super::*;
 use crate::jobs::unlink::UnlinkOutcome;
 use crate::pipeline::bounds::{FailureLimit, OutcomeLimit};
 use crate::results::Entry;
-use crate::row::{Fault, FaultCode, Link, Position, Row};
+use crate::row::{Link, Position, Row, RowError, RowErrorCode};
 use crate::verdict::{Cause, ReplyDetails};
 
 type Line = Entry<UnlinkOutcome>;
@@ -78,7 +78,7 @@ fn line(outcome: UnlinkOutcome, key: u128) -> Box<Line> {
         carried: Vec::new(),
         key: Some(RowKey(key)),
         outcome,
-        facts: ReplyDetails::default(),
+        details: ReplyDetails::default(),
         attempts: 1,
         started_at: None,
         finished_at: std::time::SystemTime::UNIX_EPOCH,
@@ -195,7 +195,7 @@ fn a_pool_is_checked_once_and_its_rows_wait() {
 
 #[test]
 fn another_provider_name_halts_before_a_call() {
-    let pool = Pool {
+    let pool = IdentityPool {
         name: "prod".to_owned(),
         developer_provider_name: Some("login.other".to_owned()),
     };
@@ -351,12 +351,12 @@ fn rows_without_a_record_are_left() {
     does(&mut run, full(), &[]);
     does(&mut run, ended(2, UnlinkOutcome::Unlinked), &[]);
     assert!(run.is_over() && run.tally().left == 2);
-    let fault = Fault::new(FaultCode::FieldCount, "it is short");
+    let error = RowError::new(RowErrorCode::FieldCount, "it is short");
     let row = InvalidRow {
         position: position(),
         link: Link::default(),
         carried: Vec::new(),
-        fault,
+        error,
     };
     let invalid = Event::Read(ReadEvent::Invalid(Box::new(row), None));
     does(&mut run, invalid, &[]);

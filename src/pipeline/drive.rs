@@ -287,7 +287,7 @@ impl<'a, J: Job> Drive<'a, J> {
                     cause,
                     position: row.row.position.clone(),
                     identity_pool_id: id,
-                    details: error.facts.shown(),
+                    details: error.details.shown(),
                 });
                 if let Some(reply) = reply {
                     self.halt_or_give_up(Halt::Reply(Box::new(reply)));
@@ -320,7 +320,7 @@ impl<'a, J: Job> Drive<'a, J> {
         }
         self.show();
         let holds = self.context.holds.as_ref();
-        if let Some(error) = holds.and_then(|holds| holds.trouble()) {
+        if let Some(error) = holds.and_then(|holds| holds.error()) {
             self.handle(Event::Halt(Halt::Hold(error)));
         }
     }
@@ -358,7 +358,7 @@ impl<'a, J: Job> Drive<'a, J> {
         let mut notices = self.dispatcher.notices();
         notices.extend(self.pool_checks.notices());
         if let Some(holds) = &self.context.holds {
-            notices.extend(holds.news());
+            notices.extend(holds.take_notices());
         }
         (self.watcher)(&Snapshot {
             tally: self.dispatcher.tally(),

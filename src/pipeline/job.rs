@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use super::open_row::OpenRow;
 use crate::call::LastCheck;
 use crate::results::Line;
-use crate::row::{InvalidRow, Row, Taken};
+use crate::row::{InvalidRow, MemoryReservation, Row};
 use crate::verdict::{Answer, End, Outcome, ReplyDetails, Verdict, classify};
 
 /// A job of the pipeline: its call, its verdicts, its outcomes and its lines.
@@ -39,7 +39,7 @@ pub trait Job: Send + Sync + 'static {
     fn line(&self, row: SettledRow<Self::Found>) -> Self::Line;
 
     /// Makes the line of a row that breaks a rule and was never sent.
-    fn invalid_line(&self, row: InvalidRow, share: Option<Taken>) -> Self::Line;
+    fn invalid_line(&self, row: InvalidRow, share: Option<MemoryReservation>) -> Self::Line;
 
     /// Loads credentials, unless those at hand will do: a call must not wait for them behind its last check.
     fn ready(&self) -> impl Future<Output = ()> + Send {

@@ -1,6 +1,6 @@
 //! A row between its reading and its record.
 
-use crate::row::{Row, RowKey, Taken};
+use crate::row::{MemoryReservation, Row, RowKey};
 
 /// A row that was read and is not recorded yet.
 #[derive(Debug)]
@@ -17,5 +17,5 @@ pub struct OpenRow {
     /// It was on a hold list when it was read.
     pub is_held: bool,
     /// Its share of the memory for large rows, if it is large.
-    pub room: Option<Taken>,
+    pub room: Option<MemoryReservation>,
 }

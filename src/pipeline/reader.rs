@@ -10,8 +10,8 @@ use tokio::sync::mpsc;
 
 use super::open_row::OpenRow;
 use super::snapshot::Reading;
-use crate::input::{self, Input, InputError, Read};
-use crate::row::{Field, InvalidRow, Room, Row, Taken};
+use crate::input::{self, Input, InputError, InputRow};
+use crate::row::{Field, InvalidRow, MemoryBudget, MemoryReservation, Row};
 use crate::scan::{Scan, Scanned};
 
 /// Rows read ahead of the calls. Doubled, they take twice the memory and save nothing: a row is read in a microsecond.
@@ -26,7 +26,7 @@ pub enum ReadEvent {
     /// A row to be called.
     Row(Box<OpenRow>),
     /// A row that breaks a rule, and its share of the memory for large rows.
-    Invalid(Box<InvalidRow>, Option<Taken>),
+    Invalid(Box<InvalidRow>, Option<MemoryReservation>),
     /// Rows that are left alone.
     Skipped(SkippedRows),
     /// A row of a pool that is not allowed: the reason and the remedy.
@@ -56,13 +56,13 @@ pub struct RowReader {
     /// The inputs, in their order.
     pub inputs: Vec<Input>,
     /// How they are read.
-    pub settings: input::Settings,
+    pub settings: input::ReadOptions,
     /// Scans every row.
     pub scan: Scan,
     /// How far it has come, for progress.
     pub reading: Arc<Reading>,
     /// Memory for large rows, from here to their record.
-    pub room: Room,
+    pub room: MemoryBudget,
 }
 
 impl RowReader {
@@ -118,7 +118,7 @@ impl RowReader {
                     None => continue,
                 }
             };
-            let bytes = before + reader.bytes_taken();
+            let bytes = before + reader.bytes_consumed();
             self.reading.bytes.store(bytes, Ordering::Relaxed);
             let is_last = matches!(event, ReadEvent::Unreadable(_));
             // Rows are counted in the order in which they stand.
@@ -157,11 +157,11 @@ impl RowReader {
     /// Returns the event of a row; `None` for one that is skipped.
     fn event(
         &self,
-        read: Result<Read, InputError>,
+        read: Result<InputRow, InputError>,
         skipped: &mut SkippedRows,
     ) -> Option<ReadEvent> {
         match read {
-            Ok(Read::Row(row)) => {
+            Ok(InputRow::Valid(row)) => {
                 let is_held = match self.scan.link(&row.link) {
                     Scanned::Done => {
                         skipped.done += 1;
@@ -181,12 +181,12 @@ impl RowReader {
                 };
                 Some(ReadEvent::Row(Box::new(self.open_row(row, is_held))))
             }
-            Ok(Read::Invalid(row)) => {
+            Ok(InputRow::Invalid(row)) => {
                 if self.scan.is_done_though_invalid(&row) {
                     skipped.done += 1;
                     return None;
                 }
-                let room = self.room.take(&row.link, &row.carried);
+                let room = self.room.reserve(&row.link, &row.carried);
                 Some(ReadEvent::Invalid(Box::new(row), room))
             }
             Err(error) => Some(ReadEvent::Unreadable(error)),
@@ -200,7 +200,7 @@ impl RowReader {
             in_doubt: self.scan.completed().is_in_doubt(key),
             key,
             is_held,
-            room: self.room.take(&row.link, &row.carried),
+            room: self.room.reserve(&row.link, &row.carried),
             row,
         }
     }

@@ -13,7 +13,7 @@ use super::repeats::Pair;
 use super::report::Plan;
 use super::survey::{self, Survey};
 use crate::clock;
-use crate::row::{Kind, region_of};
+use crate::row::{UnusualKind, region_of};
 use crate::settings::Sourced;
 
 /// The keys of the contract, in its order, then more.
@@ -200,7 +200,7 @@ impl<'a> Json<'a> {
 }
 
 impl<'a> JsonUnusual<'a> {
-    fn of((kind, unusual): (&Kind, &'a survey::Unusual)) -> Self {
+    fn of((kind, unusual): (&UnusualKind, &'a survey::Unusual)) -> Self {
         let line = |(source, line): &'a (Arc<str>, u64)| JsonLine {
             source,
             line: *line,

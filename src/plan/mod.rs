@@ -40,9 +40,9 @@ use refused::Refused;
 pub use refused::remove_unfinished;
 
 /// Returns how calls are made, with the Region of the first pool.
-fn in_region_of_pool(settings: &Settings, survey: &Survey) -> aws::Settings {
+fn in_region_of_pool(settings: &Settings, survey: &Survey) -> aws::ClientSettings {
     let first = survey.pools.keys().next();
-    aws::Settings {
+    aws::ClientSettings {
         pool_region: first.map(|id| region_of(id).to_owned()),
         ..settings.calls.clone()
     }
@@ -183,7 +183,7 @@ fn holds(
         let (holds, _) = Holds::read(paths).map_err(unusable)?;
         (holds, Vec::new())
     };
-    for warning in holds.news() {
+    for warning in holds.take_notices() {
         notice(&warning);
     }
     Ok((Some(Arc::new(holds)), found))

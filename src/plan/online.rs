@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use super::survey::Survey;
 use crate::admission::Limits;
 use crate::call::Unlink;
-use crate::call::lookup::{Caller, Lookup, LookupError, LookupErrorKind, Pool};
+use crate::call::lookup::{Caller, IdentityPool, Lookup, LookupError, LookupErrorKind};
 use crate::guard::AdmittedLookups;
 use crate::settings::Guards;
 
@@ -31,7 +31,7 @@ pub struct Looked {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Told {
     /// It is as described.
-    Is(Pool),
+    Is(IdentityPool),
     /// The question is not permitted: nothing is known, and nothing is wrong.
     NotPermitted,
     /// It is not there.
@@ -55,7 +55,7 @@ pub(super) async fn look<C: Lookup + Unlink>(
             looked.caller = Some(caller);
         }
         Err(untold) => problems.push(format!(
-            "it cannot be found out whose AWS credentials these are ({untold})"
+            "the account of the AWS credentials cannot be looked up ({untold})"
         )),
     }
     let look_ups = AdmittedLookups::new(Arc::clone(calls), limits);
@@ -72,8 +72,8 @@ pub(super) async fn look<C: Lookup + Unlink>(
                 }
                 Told::Is(pool)
             }
-            Err(untold) if untold.why == LookupErrorKind::NotPermitted => Told::NotPermitted,
-            Err(untold) if untold.why == LookupErrorKind::Missing => {
+            Err(untold) if untold.kind == LookupErrorKind::NotPermitted => Told::NotPermitted,
+            Err(untold) if untold.kind == LookupErrorKind::Missing => {
                 problems.push(format!(
                     "pool {id} does not exist in this Region and account ({untold})"
                 ));
@@ -104,14 +104,14 @@ fn wrong_account(caller: &Caller, guards: &Guards) -> Vec<String> {
 async fn pool<C: Lookup + Unlink>(
     look_ups: &AdmittedLookups<C>,
     id: &str,
-) -> Result<Pool, LookupError> {
+) -> Result<IdentityPool, LookupError> {
     let mut pause = FIRST_PAUSE;
     for _ in 1..TRIES {
         match look_ups.pool(id).await {
             // Of skew the next signature takes account.
             Err(untold)
                 if matches!(
-                    untold.why,
+                    untold.kind,
                     LookupErrorKind::Busy | LookupErrorKind::Throttled | LookupErrorKind::Signature
                 ) =>
             {

@@ -43,9 +43,10 @@ impl Refused {
     /// # Errors
     /// The inputs are of several formats, the name is of another one, or the file is there already.
     pub(super) fn create(path: &Path, settings: &Settings) -> Result<Self, Error> {
-        let mut formats = settings.inputs.iter().map(|input| {
-            input::format_of(input, &settings.input).map_err(|error| unreadable(&error))
-        });
+        let mut formats = settings
+            .inputs
+            .iter()
+            .map(|input| input::format_of(input, &settings.input).map_err(unreadable));
         let Some(format) = formats.next().transpose()? else {
             return Err(Error::usage("there is no input"));
         };
@@ -84,10 +85,10 @@ impl Refused {
     ) -> Result<(), Error> {
         self.text.clear();
         if let Some(row) = row {
-            reader.give_back(row, &mut self.text);
+            reader.write_reject(row, &mut self.text);
         } else {
-            reader.keep_text();
-            let header = reader.refused_header();
+            reader.keep_raw_records();
+            let header = reader.rejects_header();
             match &self.header {
                 None => {
                     self.text.extend_from_slice(&header);

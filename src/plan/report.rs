@@ -137,7 +137,7 @@ impl Plan {
         for (kind, unusual) in &survey.unusual {
             let what = format!(
                 "unusual  {}; --as-is {kind} sends them as they stand",
-                kind.does()
+                kind.description()
             );
             line(text, unusual.rows, &what);
             for (source, at) in &unusual.first {

@@ -20,7 +20,7 @@ use crate::error::Error;
 use crate::exit_policy::unreadable;
 use crate::files;
 use crate::guard::hold::Fingerprint;
-use crate::input::{Content, Fingerprints, Input, InputError};
+use crate::input::{ContentHash, Fingerprints, Input, InputError};
 use crate::settings::Settings;
 
 /// The version of the file's form. A reader refuses a later one.
@@ -149,8 +149,8 @@ impl Draft {
             };
             settings
                 .input
-                .pins
-                .note(input)
+                .fingerprints
+                .record(input)
                 .map_err(|error| not_opened(input, error))?;
             inputs.push(input.clone());
         }
@@ -177,7 +177,7 @@ impl Draft {
         let folder = fs::canonicalize(real_folder_of(&self.path)).map_err(failed)?;
         let mut inputs = Vec::new();
         for path in &self.inputs {
-            let content = settings.input.pins.noted(path);
+            let content = settings.input.fingerprints.recorded(path);
             let content = content.map_err(|error| not_opened(path, error))?;
             inputs.push(SavedInput {
                 path: named_from(&folder, path)?,
@@ -320,13 +320,13 @@ fn exactly(rate: Rate) -> String {
         .map_or_else(|| rate.to_string(), |calls| format!("{calls}/s"))
 }
 
-pub(super) fn hold(pins: &mut Fingerprints, path: &Path) -> Result<Content, Error> {
-    pins.hold(path).map_err(|error| not_opened(path, error))
+pub(super) fn hold(pins: &mut Fingerprints, path: &Path) -> Result<ContentHash, Error> {
+    pins.pin(path).map_err(|error| not_opened(path, error))
 }
 
 fn not_opened(path: &Path, error: std::io::Error) -> Error {
-    unreadable(&InputError::Open {
-        source: path.to_string_lossy().into(),
+    unreadable(InputError::Open {
+        input: path.to_string_lossy().into(),
         error,
     })
 }

@@ -7,9 +7,9 @@ use super::repeats::{Place, Prefix, Repeats, Rows, SHOWN};
 use crate::error::Error;
 use crate::exit_policy::unreadable;
 use crate::guard::hold::{Hold, Holds, UserHashes};
-use crate::input::{self, InputError, Read, Reader};
+use crate::input::{self, InputRow, Reader};
 use crate::jobs::unlink::UnlinkOutcome;
-use crate::row::{FaultCode, Field, InvalidRow, Kind, Position, region_of};
+use crate::row::{Field, InvalidRow, Position, RowErrorCode, UnusualKind, region_of};
 use crate::scan::{Scan, Scanned};
 use crate::settings::Settings;
 
@@ -28,7 +28,7 @@ pub struct Survey {
     /// The first of them: source, line and reason.
     pub first_invalid: Vec<(Arc<str>, u64, String)>,
     /// Rows that are invalid as a value of theirs is of this kind.
-    pub unusual: BTreeMap<Kind, Unusual>,
+    pub unusual: BTreeMap<UnusualKind, Unusual>,
     /// Rows that stand more than once, and users under several identities.
     pub repeats: Repeats,
     /// Rows that an earlier run has done.
@@ -102,23 +102,22 @@ impl Survey {
         let scan = settings.scan::<UnlinkOutcome>(holds)?;
         let mut count = Count::new(settings, scan)?;
         for (number, input) in settings.inputs.iter().enumerate() {
-            let failed = |error: InputError| unreadable(&error);
-            let mut reader = input::open(input, &settings.input).map_err(failed)?;
+            let mut reader = input::open(input, &settings.input).map_err(unreadable)?;
             count.survey.sources.push(input.name());
             refused(&mut reader, None)?;
             loop {
                 reader.take_valid(|line, values| count.valid(Place::new(number, line), values));
-                match reader.next().transpose().map_err(failed)? {
+                match reader.next().transpose().map_err(unreadable)? {
                     None => break,
-                    Some(Read::Row(row)) => {
+                    Some(InputRow::Valid(row)) => {
                         let values = Field::ALL.map(|field| row.link.get(field));
                         count.valid(Place::new(number, row.position.line), values);
                     }
-                    Some(Read::Invalid(row)) if count.scan.is_done_though_invalid(&row) => {
+                    Some(InputRow::Invalid(row)) if count.scan.is_done_though_invalid(&row) => {
                         let values = Field::ALL.map(|field| row.link.get(field));
                         count.valid(Place::new(number, row.position.line), values);
                     }
-                    Some(Read::Invalid(row)) => {
+                    Some(InputRow::Invalid(row)) => {
                         refused(&mut reader, Some(&row))?;
                         count.invalid(row);
                     }
@@ -241,7 +240,7 @@ impl Count {
     fn invalid(&mut self, row: InvalidRow) {
         self.survey.rows += 1;
         self.survey.invalid += 1;
-        if let FaultCode::Unusual(kind) = row.fault.code {
+        if let RowErrorCode::Unusual(kind) = row.error.code {
             let unusual = self.survey.unusual.entry(kind).or_default();
             unusual.rows += 1;
             if unusual.first.len() < SHOWN {
@@ -253,7 +252,7 @@ impl Count {
             self.survey.first_invalid.push((
                 row.position.source,
                 row.position.line,
-                row.fault.reason,
+                row.error.message,
             ));
         }
     }

@@ -9,7 +9,7 @@ use super::survey::Survey;
 use crate::cli::{Argument, Cli, RunArgs};
 use crate::error::Error;
 use crate::guard::hold::Fingerprint;
-use crate::input::{Content, Fingerprints, Input};
+use crate::input::{ContentHash, Fingerprints, Input};
 use crate::settings::{Mode, Settings};
 
 /// Options that are planned, and may all the same be given anew beside `--plan`: credentials have other names on another machine,
@@ -201,7 +201,7 @@ fn hold_to(saved: &Saved, path: &Path, settings: &mut Settings) -> Result<(), Er
             return Err(Error::usage("a plan cannot name standard input"));
         };
         let found = hold(&mut pins, input)?;
-        let wanted = Content {
+        let wanted = ContentHash {
             size: planned.size,
             sha256: planned.sha256.clone(),
         };
@@ -224,7 +224,7 @@ fn hold_to(saved: &Saved, path: &Path, settings: &mut Settings) -> Result<(), Er
         }
     }
     if differences.is_empty() {
-        settings.input.pins = pins;
+        settings.input.fingerprints = pins;
         return Ok(());
     }
     // Whatever cannot be read of the changed input, that it has changed is said.

@@ -21,7 +21,7 @@ const SAID: &str = "said";
 
 /// Starts logging, if anything is to be logged.
 pub fn start(verbose: u8, json: bool) {
-    stderr::tell_dropped(if json { dropped_in_json } else { dropped });
+    stderr::set_dropped_message(if json { dropped_in_json } else { dropped });
     let level = match verbose {
         0 => None,
         1 => Some(Level::INFO),
@@ -56,6 +56,15 @@ pub(super) fn said(text: &str, level: Level) -> bool {
         _ => tracing::info!(target: SAID, "{text}"),
     }
     true
+}
+
+/// Logs the causes of an error, with `-vv`.
+pub fn causes(error: &dyn std::error::Error) {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        tracing::debug!("caused by: {error}");
+        cause = error.source();
+    }
 }
 
 fn log(level: Option<Level>, json: bool) {

@@ -6,17 +6,18 @@ use proptest::prelude::*;
 use super::*;
 use crate::jobs::unlink::UnlinkOutcome;
 use crate::results::Entry;
+use crate::row::Keyer;
 use crate::row::{Carried, Link, Position};
 use crate::verdict::{Outcome as _, ReplyDetails};
 
 const KEYER: [u8; 16] = [3; 16];
 
-fn settings(format: Format, carry: &[&str], skip_failed: bool) -> Settings {
+fn options_for(format: Format, carry: &[&str], skip_failed: bool) -> ResultsOptions {
     let name = match format {
         Format::Csv | Format::SpreadsheetCsv => "people.results.csv",
         Format::Jsonl => "people.results.jsonl",
     };
-    Settings {
+    ResultsOptions {
         path: PathBuf::from(name),
         carry: carry.iter().map(ToString::to_string).collect(),
         run_id: "run-1".into(),
@@ -45,7 +46,7 @@ fn entry(user: &str, outcome: UnlinkOutcome, carried: Vec<Carried>) -> Entry<Unl
         carried,
         key: None,
         outcome,
-        facts: ReplyDetails::default(),
+        details: ReplyDetails::default(),
         attempts: 1,
         started_at: Some(SystemTime::UNIX_EPOCH),
         finished_at: SystemTime::UNIX_EPOCH,
@@ -55,50 +56,43 @@ fn entry(user: &str, outcome: UnlinkOutcome, carried: Vec<Carried>) -> Entry<Unl
 }
 
 fn file_of(format: Format, entries: &[Entry<UnlinkOutcome>], carry: &[&str]) -> Vec<u8> {
-    let settings = settings(format, carry, false);
-    let mut bytes = format.header(&settings.carry);
-    format.write(entries, "run-1", &settings.carry, &mut bytes);
+    let options = options_for(format, carry, false);
+    let mut bytes = format.header(&options.carry);
+    format.write(entries, "run-1", &options.carry, &mut bytes);
     bytes
 }
 
-fn scan(
+fn read_lines(
     format: Format,
     bytes: &[u8],
     skip_failed: bool,
     marks: Vec<Mark>,
 ) -> Result<CompletedRows, String> {
-    let left = LeftBehind {
+    let run = InterruptedRun {
         marks,
-        ..LeftBehind::default()
+        ..InterruptedRun::default()
     };
-    scan_with(left, format, bytes, skip_failed)
+    read_interrupted(run, format, bytes, skip_failed)
 }
 
-fn line_reader(keyer: &Keyer) -> LineReader<'_> {
-    LineReader {
-        keyer,
-        standing_of: |name| UnlinkOutcome::named(name).map(UnlinkOutcome::standing),
-    }
-}
-
-fn scan_with(
-    left: LeftBehind,
+fn read_interrupted(
+    run: InterruptedRun,
     format: Format,
     bytes: &[u8],
     skip_failed: bool,
 ) -> Result<CompletedRows, String> {
-    let settings = settings(format, &[], skip_failed);
-    CompletedRows::scan(
-        Gathered::default(),
+    let options = options_for(format, &[], skip_failed);
+    CompletedRows::collect(
+        KeySetBuilder::default(),
         bytes,
         format,
-        &settings,
-        line_reader(&Keyer::new(KEYER)),
-        left,
+        &options,
+        LineReader::new::<UnlinkOutcome>(&Keyer::new(KEYER)),
+        run,
     )
     .map_err(|error| match error {
-        ScanError::Io(error) => error.to_string(),
-        ScanError::Foreign(why) | ScanError::OnlyHeader(why) => why,
+        ReadError::Io(error) => error.to_string(),
+        ReadError::Foreign(why) | ReadError::OnlyHeader(why) => why,
     })
 }
 
@@ -106,7 +100,7 @@ fn key(user: &str) -> RowKey {
     Keyer::new(KEYER).key(&entry(user, UnlinkOutcome::Failed, Vec::new()).link)
 }
 
-/// Text with everything that could end a line or a field early.
+/// Generates text with characters that could end a line or a field early.
 fn any_text() -> impl Strategy<Value = String> {
     prop_oneof![
         "[a-z'=+@\"\\\\,;\r\n\0\u{202e}\u{5d0}\u{1f600} ]{0,12}",
@@ -125,35 +119,35 @@ fn any_outcome() -> impl Strategy<Value = UnlinkOutcome> {
 
 proptest! {
     #[test]
-    fn any_prefix_resumes(
+    fn any_prefix_of_a_results_file_resumes(
         rows in proptest::collection::vec((any_text(), any_outcome()), 0..6),
         cut in 0.0..=1.0_f64,
         format in any_format(),
     ) {
         let entries: Vec<_> = rows.iter().map(|(user, outcome)| entry(user, *outcome, vec![])).collect();
-        // Where the file ends after each line.
+        // Length of the file after each line.
         let ends: Vec<_> = (0..=entries.len()).map(|n| file_of(format, &entries[..n], &[]).len()).collect();
         let whole = file_of(format, &entries, &[]);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a length is one")]
         let cut = (whole.len() as f64 * cut) as usize;
 
-        let past = scan(format, &whole[..cut], false, vec![]).expect("a prefix is a results file");
+        let completed = read_lines(format, &whole[..cut], false, vec![]).expect("a prefix is a results file");
         let lines = ends.iter().filter(|end| **end <= cut).count();
         let kept = if lines == 0 { 0 } else { ends[lines - 1] };
-        prop_assert_eq!(past.length, kept as u64);
+        prop_assert_eq!(completed.length, kept as u64);
         let kept_rows = &rows[..lines.saturating_sub(1)];
         for (user, _) in &rows {
             let done = kept_rows.iter().any(|(other, outcome)| other == user && outcome.standing() == Standing::Done);
-            prop_assert_eq!(past.skips(key(user)), done.then_some(Skipped::Done));
+            prop_assert_eq!(completed.skips(key(user)), done.then_some(SkipReason::Done));
         }
     }
 
     #[test]
-    fn any_content_is_read_back_as_it_was_written(
+    fn any_content_reads_back_as_written(
         user in any_text(), message in any_text(), carried in any_text(), format in any_format(),
     ) {
         let mut written = entry(&user, UnlinkOutcome::Failed, vec![Carried::Text(carried.clone())]);
-        written.facts.message = Some(message.clone());
+        written.details.message = Some(message.clone());
         let bytes = file_of(format, &[written], &["ticket"]);
         let read = match format {
             Format::Csv | Format::SpreadsheetCsv => {
@@ -177,14 +171,14 @@ proptest! {
     fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200), format in any_format()) {
         let mut file = file_of(format, &[entry("u", UnlinkOutcome::Unlinked, vec![])], &[]);
         file.extend(bytes);
-        if let Ok(past) = scan(format, &file, false, vec![]) {
-            prop_assert!(past.length <= file.len() as u64);
+        if let Ok(completed) = read_lines(format, &file, false, vec![]) {
+            prop_assert!(completed.length <= file.len() as u64);
         }
     }
 }
 
 #[test]
-fn the_last_outcome_decides_but_done_is_done() {
+fn the_last_outcome_counts_but_a_done_row_stays_done() {
     let entries = [
         entry("failed then done", UnlinkOutcome::Failed, vec![]),
         entry("failed then done", UnlinkOutcome::Unlinked, vec![]),
@@ -200,9 +194,10 @@ fn the_last_outcome_decides_but_done_is_done() {
     for format in [Format::Csv, Format::Jsonl] {
         let bytes = file_of(format, &entries, &[]);
         for skip_failed in [false, true] {
-            let past = scan(format, &bytes, skip_failed, vec![]).expect("a results file");
-            let done = Some(Skipped::Done);
-            let failed = skip_failed.then_some(Skipped::Failed);
+            let completed =
+                read_lines(format, &bytes, skip_failed, vec![]).expect("a results file");
+            let done = Some(SkipReason::Done);
+            let failed = skip_failed.then_some(SkipReason::Failed);
             for (user, skipped) in [
                 ("failed then done", done),
                 ("done then failed", done),
@@ -213,16 +208,16 @@ fn the_last_outcome_decides_but_done_is_done() {
                 ("held", None),
                 ("never seen", None),
             ] {
-                assert_eq!(past.skips(key(user)), skipped, "{user}");
+                assert_eq!(completed.skips(key(user)), skipped, "{user}");
             }
-            assert!(past.is_in_doubt(key("in doubt")));
-            assert!(!past.is_in_doubt(key("failed")));
+            assert!(completed.is_in_doubt(key("in doubt")));
+            assert!(!completed.is_in_doubt(key("failed")));
         }
     }
 }
 
 #[test]
-fn a_row_in_flight_is_in_doubt_until_a_later_line_tells() {
+fn a_row_in_flight_is_in_doubt_until_a_later_line_records_it() {
     let before = file_of(
         Format::Csv,
         &[entry("u", UnlinkOutcome::Failed, vec![])],
@@ -240,7 +235,7 @@ fn a_row_in_flight_is_in_doubt_until_a_later_line_tells() {
         }]
     };
     let in_doubt = |bytes: &[u8], since| {
-        scan(Format::Csv, bytes, false, mark(since))
+        read_lines(Format::Csv, bytes, false, mark(since))
             .expect("a results file")
             .is_in_doubt(key("u"))
     };
@@ -260,7 +255,7 @@ fn a_row_in_flight_is_in_doubt_until_a_later_line_tells() {
 }
 
 #[test]
-fn marks_are_heeded_only_where_the_lines_behind_their_origin_are_of_their_run() {
+fn marks_apply_only_if_the_lines_behind_their_origin_are_of_their_run() {
     let entries: Vec<_> = ["a", "b", "c"]
         .map(|user| entry(user, UnlinkOutcome::Failed, vec![]))
         .into();
@@ -269,7 +264,7 @@ fn marks_are_heeded_only_where_the_lines_behind_their_origin_are_of_their_run() 
             .map(|n| file_of(format, &entries[..n], &[]).len())
             .collect();
         let doubt = |lines: usize, begun: usize, run_id: &str, same_file| {
-            let left = LeftBehind {
+            let run = InterruptedRun {
                 marks: vec![Mark {
                     key: key("marked"),
                     since: ends[begun] as u64,
@@ -279,56 +274,58 @@ fn marks_are_heeded_only_where_the_lines_behind_their_origin_are_of_their_run() 
                     run_id: run_id.into(),
                     same_file,
                 }),
-                ..LeftBehind::default()
+                ..InterruptedRun::default()
             };
             let file = file_of(format, &entries[..lines], &[]);
-            let past = scan_with(left, format, &file, false).expect("a results file");
-            // A doubt about all is one about the marked row too, whose mark says nothing any more.
-            let all = past.doubt().is_some();
-            assert_eq!(past.is_in_doubt(key("never called")), all);
-            assert!(past.is_in_doubt(key("marked")));
-            assert_eq!(past.interrupted().count(), usize::from(!all));
+            let completed = read_interrupted(run, format, &file, false).expect("a results file");
+            // Doubt about every row includes the marked one, whose mark is dropped.
+            let all = completed.doubt().is_some();
+            assert_eq!(completed.is_in_doubt(key("never called")), all);
+            assert!(completed.is_in_doubt(key("marked")));
+            assert_eq!(completed.interrupted().count(), usize::from(!all));
             all
         };
-        // The run has appended two lines, in this file or in one that was copied.
+        // The run has appended two lines, to this file or to one that was copied since.
         assert!(!doubt(3, 1, "run-1", true));
         assert!(!doubt(3, 1, "run-1", false));
-        // Another one has.
+        // Another run has.
         assert!(doubt(3, 1, "run-2", true));
-        // None has: then it has to be the very file.
+        // No run has: then only the same file will do.
         assert!(!doubt(1, 1, "run-2", true));
         assert!(doubt(1, 1, "run-2", false));
     }
 }
 
 #[test]
-fn a_line_behind_a_carriage_return_follows_it() {
+fn a_line_behind_a_carriage_return_follows_the_mark() {
     let file = |n: usize| {
         let entries: Vec<_> = (0..n)
             .map(|_| entry("u", UnlinkOutcome::Failed, vec![]))
             .collect();
         String::from_utf8(file_of(Format::Csv, &entries, &[])).expect("it is text")
     };
-    // Saved by an editor, and gone on with.
+    // Saved by an editor with CRLF, then continued.
     let saved = file(1).replace('\n', "\r\n");
     let gone_on = saved.clone() + &file(2)[file(1).len()..];
-    let left = LeftBehind {
+    let run = InterruptedRun {
         marks: vec![Mark {
             key: key("u"),
             since: saved.len() as u64,
         }],
-        ..LeftBehind::default()
+        ..InterruptedRun::default()
     };
-    let past = scan_with(left, Format::Csv, gone_on.as_bytes(), false).expect("a results file");
+    let completed =
+        read_interrupted(run, Format::Csv, gone_on.as_bytes(), false).expect("a results file");
     assert!(
-        !past.is_in_doubt(key("u")),
-        "the line behind the mark says what became of it"
+        !completed.is_in_doubt(key("u")),
+        "the line behind the mark records the row"
     );
 }
 
 #[test]
-fn what_is_no_results_file_is_refused() {
-    let refused = |format, bytes: &[u8]| scan(format, bytes, false, vec![]).expect_err("refused");
+fn a_file_that_is_no_results_file_is_refused() {
+    let refused =
+        |format, bytes: &[u8]| read_lines(format, bytes, false, vec![]).expect_err("refused");
     assert!(refused(Format::Csv, b"identity_id,user\n1,2\n").contains("lacks row, source, line"));
     assert!(refused(Format::Csv, b"people").contains("lacks"));
     assert!(refused(Format::Csv, b"\"\"").contains("lacks"));
@@ -364,40 +361,45 @@ fn what_is_no_results_file_is_refused() {
 fn a_header_with_other_carried_columns_and_no_line_is_begun_anew() {
     for format in [Format::Csv, Format::SpreadsheetCsv] {
         let header = file_of(format, &[], &["ticket"]);
-        let past = scan(format, &header, false, vec![]).expect("nothing is lost");
-        assert!(past.other_header && past.length == 0);
-        // Any byte behind it may be somebody's.
+        let completed = read_lines(format, &header, false, vec![]).expect("nothing is lost");
+        assert!(completed.other_header && completed.length == 0);
+        // Any byte behind it may be data.
         for more in ["x", "\"", "1,people.csv,2\n"] {
             let file = [&header[..], more.as_bytes()].concat();
-            scan(format, &file, false, vec![]).expect_err("refused");
+            read_lines(format, &file, false, vec![]).expect_err("refused");
         }
         let in_flight = Mark {
             key: key("u"),
             since: header.len() as u64,
         };
-        scan(format, &header, false, vec![in_flight]).expect_err("its place would be another");
+        read_lines(format, &header, false, vec![in_flight])
+            .expect_err("the mark would point elsewhere");
     }
     let lacking = file_of(Format::Csv, &[], &[]).split_off(4);
-    scan(Format::Csv, &lacking, false, vec![]).expect_err("it is no header of ours");
+    read_lines(Format::Csv, &lacking, false, vec![]).expect_err("it is no whole header");
 }
 
 #[test]
 fn a_header_that_was_cut_off_is_begun_anew() {
-    // Cut off within a pair of quotes, its last column seems to be one without quotes.
+    // Cut off between two quotes, the last column looks like one without quotes.
     let keyer = Keyer::new(KEYER);
     for format in [Format::Csv, Format::SpreadsheetCsv] {
-        let settings = settings(format, &["the \"ticket\", or\nnone"], false);
-        let header = format.header(&settings.carry);
+        let options = options_for(format, &["the \"ticket\", or\nnone"], false);
+        let header = format.header(&options.carry);
         for cut in 0..header.len() {
-            let past = CompletedRows::scan(
-                Gathered::default(),
+            let completed = CompletedRows::collect(
+                KeySetBuilder::default(),
                 &header[..cut],
                 format,
-                &settings,
-                line_reader(&keyer),
-                LeftBehind::default(),
+                &options,
+                LineReader::new::<UnlinkOutcome>(&keyer),
+                InterruptedRun::default(),
             );
-            assert_eq!(past.ok().map(|past| past.length), Some(0), "{cut}");
+            assert_eq!(
+                completed.ok().map(|completed| completed.length),
+                Some(0),
+                "{cut}"
+            );
         }
     }
 }
@@ -408,20 +410,21 @@ fn whole_lines_are_kept_to_their_last_byte() {
         let file = file_of(format, &[entry("u", UnlinkOutcome::Unlinked, vec![])], &[]);
         let file = String::from_utf8(file).expect("it is text");
         let torn = file.clone() + "\"\"";
-        let past = scan(format, torn.as_bytes(), false, vec![]).expect("a results file");
-        assert_eq!(past.length, file.len() as u64);
-        // As a spreadsheet or an editor leaves them.
+        let completed = read_lines(format, torn.as_bytes(), false, vec![]).expect("a results file");
+        assert_eq!(completed.length, file.len() as u64);
+        // As a spreadsheet or an editor saves them.
         let marked = "\u{feff}".to_owned() + file.trim_start_matches('\u{feff}');
         for file in [file.replace('\n', "\r\n"), marked, file + "\n\r\n\n"] {
-            let past = scan(format, file.as_bytes(), false, vec![]).expect("a results file");
-            assert_eq!(past.length, file.len() as u64, "{file:?}");
-            assert!(past.skips(key("u")).is_some());
+            let completed =
+                read_lines(format, file.as_bytes(), false, vec![]).expect("a results file");
+            assert_eq!(completed.length, file.len() as u64, "{file:?}");
+            assert!(completed.skips(key("u")).is_some());
         }
     }
 }
 
 #[test]
-fn no_cell_for_a_spreadsheet_is_a_formula() {
+fn no_cell_is_a_formula_to_a_spreadsheet() {
     for user in [
         "=1+1",
         "+1",
@@ -437,7 +440,7 @@ fn no_cell_for_a_spreadsheet_is_a_formula() {
             UnlinkOutcome::Unlinked,
             vec![Carried::Text(user.into())],
         );
-        row.facts.message = Some(user.into());
+        row.details.message = Some(user.into());
         let bytes = file_of(Format::SpreadsheetCsv, &[row], &["note"]);
         let mut reader = csv::Reader::from_reader(&bytes[..]);
         let record = reader.records().next().expect("a record").expect("valid");
@@ -445,14 +448,14 @@ fn no_cell_for_a_spreadsheet_is_a_formula() {
             assert_eq!(record[column], format!("'{user}"));
         }
         assert!(
-            scan_safe(&bytes, &["note"]).skips(key(user)).is_some(),
+            read_guarded(&bytes, &["note"]).skips(key(user)).is_some(),
             "{user}"
         );
     }
 }
 
 #[test]
-fn no_name_of_a_column_for_a_spreadsheet_is_a_formula() {
+fn no_column_name_is_a_formula_to_a_spreadsheet() {
     let names = ["=HYPERLINK(\"x\")", "'plain", "+ticket", "note"];
     let mut row = entry("u", UnlinkOutcome::Unlinked, vec![]);
     row.carried = names.map(|name| Carried::Text(name.into())).to_vec();
@@ -469,30 +472,30 @@ fn no_name_of_a_column_for_a_spreadsheet_is_a_formula() {
         header,
         ["'=HYPERLINK(\"x\")", "''plain", "'+ticket", "note"]
     );
-    assert!(scan_safe(&guarded, &names).skips(key("u")).is_some());
-    // As an earlier version has begun it.
+    assert!(read_guarded(&guarded, &names).skips(key("u")).is_some());
+    // A file that an earlier version began.
     let carry = names.map(str::to_owned);
     let old = Format::SpreadsheetCsv.unguarded_header(&carry);
     let new = Format::SpreadsheetCsv.header(&carry);
     let lines = &guarded[new.len()..];
     assert!(
-        scan_safe(&[&old, lines].concat(), &names)
+        read_guarded(&[&old, lines].concat(), &names)
             .skips(key("u"))
             .is_some()
     );
-    // Other names are told as they were given.
-    let settings = settings(Format::SpreadsheetCsv, &["other"], false);
+    // The error quotes the names as they were given.
+    let options = options_for(Format::SpreadsheetCsv, &["other"], false);
     let keyer = Keyer::new(KEYER);
-    let scanned = CompletedRows::scan(
-        Gathered::default(),
+    let read = CompletedRows::collect(
+        KeySetBuilder::default(),
         &guarded[..],
         Format::SpreadsheetCsv,
-        &settings,
-        line_reader(&keyer),
-        LeftBehind::default(),
+        &options,
+        LineReader::new::<UnlinkOutcome>(&keyer),
+        InterruptedRun::default(),
     );
-    match scanned {
-        Err(ScanError::Foreign(why)) => {
+    match read {
+        Err(ReadError::Foreign(why)) => {
             assert!(
                 why.contains("carries the columns =HYPERLINK(\"x\"), 'plain, +ticket, note;"),
                 "{why}"
@@ -502,53 +505,53 @@ fn no_name_of_a_column_for_a_spreadsheet_is_a_formula() {
     }
 }
 
-fn scan_safe(bytes: &[u8], carry: &[&str]) -> CompletedRows {
-    let settings = settings(Format::SpreadsheetCsv, carry, false);
+fn read_guarded(bytes: &[u8], carry: &[&str]) -> CompletedRows {
+    let options = options_for(Format::SpreadsheetCsv, carry, false);
     let keyer = Keyer::new(KEYER);
-    CompletedRows::scan(
-        Gathered::default(),
+    CompletedRows::collect(
+        KeySetBuilder::default(),
         bytes,
         Format::SpreadsheetCsv,
-        &settings,
-        line_reader(&keyer),
-        LeftBehind::default(),
+        &options,
+        LineReader::new::<UnlinkOutcome>(&keyer),
+        InterruptedRun::default(),
     )
     .unwrap_or_else(|_| panic!("a results file"))
 }
 
-/// Reads a file whose whole content is this.
+/// Reads a file with this content.
 fn read(format: Format, bytes: &[u8]) -> Result<CompletedRows, OpenError> {
     let mut file = tempfile::tempfile().expect("a file");
     std::io::Write::write_all(&mut file, bytes).expect("written");
-    let settings = settings(format, &[], false);
+    let options = options_for(format, &[], false);
     CompletedRows::read(
         &file,
         format,
-        &settings,
-        line_reader(&Keyer::new(KEYER)),
-        LeftBehind::default(),
+        &options,
+        LineReader::new::<UnlinkOutcome>(&Keyer::new(KEYER)),
+        InterruptedRun::default(),
     )
 }
 
 #[test]
-fn only_what_holds_no_whole_line_is_cut_off() {
+fn a_tail_with_whole_lines_is_not_cut_off() {
     let format = Format::Csv;
     let whole = file_of(format, &[entry("u", UnlinkOutcome::Unlinked, vec![])], &[]);
     let header = format.header(&[]).len();
     let line = str::from_utf8(&whole[header..]).expect("it is text");
-    // A quote that is never closed, and what stands behind it.
+    // An unclosed quote, and bytes behind it.
     let behind = |tail: &str| {
         let bytes = [&whole[..], b"2,\"people\n", tail.as_bytes()].concat();
-        read(format, &bytes).map(|past| past.length)
+        read(format, &bytes).map(|completed| completed.length)
     };
     for tail in [
         "",
         "a user,of two lines\n",
         // As many fields as a line has, and as many bytes.
         &line.replace(",unlinked,", ",u,"),
-        // An outcome at its place, in no line of ours.
+        // An outcome in its column, on a line with one column more.
         &line.replace("run-1", "run-1,more"),
-        // The last one has not been written to its end.
+        // A line without its end.
         line.trim_end(),
     ] {
         assert_eq!(behind(tail).ok(), Some(whole.len() as u64), "{tail:?}");
@@ -570,7 +573,7 @@ fn a_line_with_more_or_fewer_fields_is_no_result() {
         let end = if change == "\n" { ",run-1\n" } else { "\n" };
         file.truncate(file.len() - end.len());
         file.extend(change.as_bytes());
-        let why = scan(Format::Csv, &file, false, vec![]).expect_err("refused");
+        let why = read_lines(Format::Csv, &file, false, vec![]).expect_err("refused");
         assert!(why.contains("line 2 is no result"), "{why}");
     }
 }

@@ -1,4 +1,4 @@
-//! How an [`Entry`] stands in a results file.
+//! The formats of a results file: header, lines and cells.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use super::Entry;
+use super::entry::Entry;
 use crate::clock;
 use crate::row::{Carried, Field};
 use crate::verdict::Outcome;
@@ -32,8 +32,8 @@ pub const COLUMNS: [&str; 17] = [
     "run_id",
 ];
 
-/// What a spreadsheet takes for the beginning of a formula, or may: OWASP, "CSV Injection". And the mark against it.
-const FORMULAS: [char; 12] = [
+/// Characters that may start a formula in a spreadsheet (OWASP, "CSV Injection"), and the apostrophe that guards against them.
+const FORMULA_STARTS: [char; 12] = [
     '=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}', '\'',
 ];
 
@@ -42,16 +42,16 @@ const FORMULAS: [char; 12] = [
 pub enum Format {
     /// RFC 4180 with LF line ends and a header.
     Csv,
-    /// The same with a byte order mark, and an apostrophe before each cell that a spreadsheet would take for a formula or
-    /// that begins with one itself: so every value can be had back. An editor may add or drop the mark, so the quotes around
-    /// the first column's name say it, too: without them the cells are taken as they stand, and no row is left out for it.
+    /// CSV with a byte order mark, and an apostrophe before each cell that a spreadsheet would take for a formula or that
+    /// begins with an apostrophe itself, so that every value can be read back. An editor may add or drop the byte order mark,
+    /// so the first column's name is also in quotes: without those, cells are taken as they stand.
     SpreadsheetCsv,
-    /// A JSON object a line.
+    /// JSON Lines.
     Jsonl,
 }
 
 impl Format {
-    /// The format that the ending of a file's name picks.
+    /// Returns the format that the extension of a file's name selects.
     #[must_use]
     pub fn of_name(path: &Path) -> Option<Self> {
         let ending = path.extension()?.to_str()?.to_ascii_lowercase();
@@ -62,13 +62,13 @@ impl Format {
         }
     }
 
-    /// The same, safe to be opened by a spreadsheet; nothing for a format that none opens.
+    /// Returns the spreadsheet-safe form of the format; nothing for a format that no spreadsheet opens.
     #[must_use]
     pub fn for_spreadsheets(self) -> Option<Self> {
         (self != Self::Jsonl).then_some(Self::SpreadsheetCsv)
     }
 
-    /// What a file begins with, before its header.
+    /// Returns the first bytes of a file, before the rest of its header.
     pub(super) fn prefix(self) -> &'static [u8] {
         match self {
             Self::Csv | Self::Jsonl => b"",
@@ -76,7 +76,7 @@ impl Format {
         }
     }
 
-    /// A value as it stood before it was made safe.
+    /// Returns the value of a cell without its guard.
     pub(super) fn plain(self, cell: &[u8]) -> &[u8] {
         match self {
             Self::Csv | Self::Jsonl => cell,
@@ -84,22 +84,24 @@ impl Format {
         }
     }
 
-    /// A value as it stands in a cell.
+    /// Returns the cell of a value, guarded where the format asks for it.
     fn cell(self, value: &str) -> Cow<'_, str> {
         match self {
-            Self::SpreadsheetCsv if value.starts_with(FORMULAS) => Cow::Owned(format!("'{value}")),
+            Self::SpreadsheetCsv if value.starts_with(FORMULA_STARTS) => {
+                Cow::Owned(format!("'{value}"))
+            }
             _ => Cow::Borrowed(value),
         }
     }
 
-    /// What stands before the first entry.
+    /// Returns the bytes before the first line.
     #[must_use]
     pub fn header(self, carry: &[String]) -> Vec<u8> {
         let carry: Vec<_> = carry.iter().map(|name| self.cell(name)).collect();
         self.header_of(&carry)
     }
 
-    /// What stood before the first entry in versions that took the names of carried columns as they stand.
+    /// Returns the header as earlier versions wrote it, which did not guard the names of carried columns.
     pub(super) fn unguarded_header(self, carry: &[String]) -> Vec<u8> {
         let carry: Vec<_> = carry.iter().map(Cow::from).collect();
         self.header_of(&carry)
@@ -108,7 +110,7 @@ impl Format {
     fn header_of(self, carry: &[Cow<'_, str>]) -> Vec<u8> {
         let mut header = self.prefix().to_vec();
         if self != Self::Jsonl {
-            // The first name is a part of the prefix, if there is one.
+            // A prefix already holds the first name.
             let first = if header.is_empty() { COLUMNS[0] } else { "" };
             let names = std::iter::once(first)
                 .chain(COLUMNS[1..].iter().copied())
@@ -172,7 +174,7 @@ impl Format {
         let Entry {
             position,
             link,
-            facts,
+            details,
             ..
         } = entry;
         number(writer, Some(&position.row))?;
@@ -182,10 +184,13 @@ impl Format {
             text_cell(writer, link.get(field))?;
         }
         writer.write_field(entry.outcome.as_str())?;
-        text_cell(writer, facts.code.as_deref().unwrap_or_default())?;
-        text_cell(writer, facts.message.as_deref().unwrap_or_default())?;
-        number(writer, facts.http_status.as_ref().map(|status| status as _))?;
-        text_cell(writer, facts.request_id.as_deref().unwrap_or_default())?;
+        text_cell(writer, details.code.as_deref().unwrap_or_default())?;
+        text_cell(writer, details.message.as_deref().unwrap_or_default())?;
+        number(
+            writer,
+            details.http_status.as_ref().map(|status| status as _),
+        )?;
+        text_cell(writer, details.request_id.as_deref().unwrap_or_default())?;
         number(writer, Some(&entry.attempts))?;
         let started_at = entry.started_at.map(clock::rfc3339_millis);
         number(writer, started_at.as_ref().map(|time| time as _))?;
@@ -206,11 +211,11 @@ impl Format {
 }
 
 fn csv_writer(into: &mut Vec<u8>) -> csv::Writer<&mut Vec<u8>> {
-    // Flexible, since the header is not written by the same writer as the lines.
+    // Flexible: the header is written by another writer than the lines.
     csv::WriterBuilder::new().flexible(true).from_writer(into)
 }
 
-/// The entry as an object with the same keys in the same order, empty ones null.
+/// An entry as a JSON object: the columns of a CSV file in the same order, empty ones null.
 struct JsonLine<'a, O> {
     entry: &'a Entry<O>,
     run_id: &'a str,
@@ -222,23 +227,24 @@ impl<O: Outcome> Serialize for JsonLine<'_, O> {
         let Entry {
             position,
             link,
-            facts,
+            details,
             ..
         } = self.entry;
-        let full = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("row", &position.row)?;
         map.serialize_entry("source", &*position.source)?;
         map.serialize_entry("line", &position.line)?;
         for field in Field::ALL {
-            let value = link.get(field);
-            map.serialize_entry(field.name(), &(!value.is_empty()).then_some(value))?;
+            map.serialize_entry(field.name(), &present(link.get(field)))?;
         }
         map.serialize_entry("outcome", self.entry.outcome.as_str())?;
-        map.serialize_entry("error_code", &facts.code)?;
-        map.serialize_entry("error_message", &facts.message.as_deref().and_then(full))?;
-        map.serialize_entry("http_status", &facts.http_status)?;
-        map.serialize_entry("request_id", &facts.request_id)?;
+        map.serialize_entry("error_code", &details.code)?;
+        map.serialize_entry(
+            "error_message",
+            &details.message.as_deref().and_then(present),
+        )?;
+        map.serialize_entry("http_status", &details.http_status)?;
+        map.serialize_entry("request_id", &details.request_id)?;
         map.serialize_entry("attempts", &self.entry.attempts)?;
         let time = |time| clock::rfc3339_millis(time).to_string();
         map.serialize_entry("started_at", &self.entry.started_at.map(time))?;
@@ -249,13 +255,15 @@ impl<O: Outcome> Serialize for JsonLine<'_, O> {
         for (name, carried) in self.carry.iter().zip(&self.entry.carried) {
             match carried {
                 Carried::Absent => map.serialize_entry(name, &None::<&str>)?,
-                Carried::Text(text) if text.is_empty() => {
-                    map.serialize_entry(name, &None::<&str>)?;
-                }
-                Carried::Text(text) => map.serialize_entry(name, text)?,
+                Carried::Text(text) => map.serialize_entry(name, &present(text))?,
                 Carried::Json(json) => map.serialize_entry(name, json)?,
             }
         }
         map.end()
     }
+}
+
+/// Returns a text that is not empty.
+fn present(text: &str) -> Option<&str> {
+    Some(text).filter(|text| !text.is_empty())
 }

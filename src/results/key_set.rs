@@ -1,87 +1,87 @@
-//! The rows that are done: exact, small and quickly asked, for tens of millions of them.
+//! Sets of row keys: exact, small and fast, for tens of millions of rows.
 
 use crate::row::RowKey;
 
-/// Keys to begin with, and to make room for at least: 1 MiB.
-const LEAST: usize = 1 << 16;
+/// Smallest step by which a [`KeySetBuilder`] grows, in keys: 1 MiB.
+const MIN_GROWTH: usize = 1 << 16;
 
-/// Keys that share an entry of the index, at least half and at most as many on average.
-const SHARED: usize = 8;
+/// Keys for each bucket of the index: on average, between half as many and as many.
+const KEYS_PER_BUCKET: usize = 8;
 
-/// Keys as they are found, in any order.
+/// Collects keys in any order for a [`KeySet`].
 #[derive(Debug, Default)]
-pub(super) struct Gathered(Vec<RowKey>);
+pub(super) struct KeySetBuilder(Vec<RowKey>);
 
-impl Gathered {
-    /// With room for so many keys. Room that is never used is never given by the operating system, so a bound that is far
-    /// too high costs nothing, while a vector that has to grow takes twice its memory for a moment.
-    pub(super) fn with_room_for(keys: usize) -> Self {
+impl KeySetBuilder {
+    /// Returns a builder with room for `keys` keys. The operating system supplies memory only when it is used, so a bound that
+    /// is far too high costs nothing, while a vector that has to grow takes twice its memory for a moment.
+    pub(super) fn with_capacity(keys: usize) -> Self {
         let mut room = Vec::new();
-        // Where even that is not to be had, it grows.
+        // If that much is refused, the vector grows.
         let _ = room.try_reserve_exact(keys);
         Self(room)
     }
 
     pub(super) fn push(&mut self, key: RowKey) {
         if self.0.len() == self.0.capacity() {
-            // A quarter more, where a vector left to itself doubles.
-            self.0.reserve_exact((self.0.len() / 4).max(LEAST));
+            // A quarter more; by itself a vector doubles.
+            self.0.reserve_exact((self.0.len() / 4).max(MIN_GROWTH));
         }
         self.0.push(key);
     }
 
-    pub(super) fn into_set(self) -> KeySet {
+    pub(super) fn build(self) -> KeySet {
         let Self(mut keys) = self;
         keys.sort_unstable();
-        let buckets = (keys.len() / SHARED).next_power_of_two().max(2);
-        let mut done = KeySet {
+        let buckets = (keys.len() / KEYS_PER_BUCKET).next_power_of_two().max(2);
+        let mut set = KeySet {
             keys,
-            begins: Vec::with_capacity(buckets + 1),
+            bucket_starts: Vec::with_capacity(buckets + 1),
             shift: u128::BITS - buckets.ilog2(),
         };
-        for (at, &key) in done.keys.iter().enumerate() {
-            let bucket = done.bucket(key);
-            if bucket >= done.begins.len() {
-                // Those passed over are empty.
-                done.begins.resize(bucket + 1, at);
+        for (at, &key) in set.keys.iter().enumerate() {
+            let bucket = set.bucket(key);
+            if bucket >= set.bucket_starts.len() {
+                // Every bucket between is empty.
+                set.bucket_starts.resize(bucket + 1, at);
             }
         }
-        done.begins.resize(buckets + 1, done.keys.len());
-        done
+        set.bucket_starts.resize(buckets + 1, set.keys.len());
+        set
     }
 }
 
-/// Keys, each as often as it was found.
+/// Keys, each as often as it was pushed.
 ///
-/// They are hashes, so their first bits spread them evenly over an index of buckets: what a binary search would look up
-/// in its first steps, each in another corner of memory, is one step.
+/// Keys are hashes, so their first bits spread them evenly over the buckets of an index. One step to the bucket replaces the
+/// first steps of a binary search, each of which would be a cache miss.
 #[derive(Debug)]
 pub(super) struct KeySet {
     /// Sorted.
     keys: Vec<RowKey>,
-    /// Where in `keys` each bucket begins, and where the last one ends.
-    begins: Vec<usize>,
-    /// Bits behind those that number a key's bucket.
+    /// Start of each bucket in `keys`, and the end of the last one.
+    bucket_starts: Vec<usize>,
+    /// Bits of a key behind those that number its bucket.
     shift: u32,
 }
 
 impl Default for KeySet {
     fn default() -> Self {
-        Gathered::default().into_set()
+        KeySetBuilder::default().build()
     }
 }
 
 impl KeySet {
     pub(super) fn contains(&self, key: RowKey) -> bool {
         let bucket = self.bucket(key);
-        let keys = self.begins[bucket]..self.begins[bucket + 1];
+        let keys = self.bucket_starts[bucket]..self.bucket_starts[bucket + 1];
         self.keys[keys].binary_search(&key).is_ok()
     }
 
-    /// Brings what [`KeySet::contains`] looks at for these keys close to the processor, which can wait for all of it at once;
-    /// asked for one key after the other, it waits for each.
-    pub(super) fn fetch(&self, keys: &[RowKey]) {
-        let first = |key: &RowKey| self.keys.get(self.begins[self.bucket(*key)]);
+    /// Loads the memory that [`KeySet::contains`] reads for these keys into the cache. The processor waits for all of it at
+    /// once; with one look-up after the other it would wait for each.
+    pub(super) fn prefetch(&self, keys: &[RowKey]) {
+        let first = |key: &RowKey| self.keys.get(self.bucket_starts[self.bucket(*key)]);
         let touched = keys
             .iter()
             .filter_map(first)
@@ -94,7 +94,8 @@ impl KeySet {
     }
 
     fn bucket(&self, key: RowKey) -> usize {
-        usize::try_from(key.0 >> self.shift).expect("there are no more buckets than a vector holds")
+        usize::try_from(key.0 >> self.shift)
+            .expect("an index into a vector of buckets fits a usize")
     }
 }
 
@@ -106,43 +107,43 @@ mod tests {
 
     use super::*;
 
-    fn done(keys: impl IntoIterator<Item = u128>) -> KeySet {
-        let mut gathered = Gathered::default();
-        keys.into_iter().for_each(|key| gathered.push(RowKey(key)));
-        gathered.into_set()
+    fn set_of(keys: impl IntoIterator<Item = u128>) -> KeySet {
+        let mut builder = KeySetBuilder::default();
+        keys.into_iter().for_each(|key| builder.push(RowKey(key)));
+        builder.build()
     }
 
-    /// Spread as hashes are.
+    /// Spreads small numbers evenly, as a hash does.
     fn spread(n: u128) -> u128 {
         n.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)
     }
 
     proptest! {
         #[test]
-        fn it_holds_what_it_was_given_and_nothing_else(
-            // Spread, crowded at either end, and some of them again and again.
+        fn a_set_contains_the_keys_that_were_pushed_and_no_others(
+            // Spread, crowded at either end, and some of them repeated.
             keys in proptest::collection::vec(
                 prop_oneof![any::<u128>(), 0..50_u128, u128::MAX - 50..=u128::MAX],
                 0..500,
             ),
             others in proptest::collection::vec(prop_oneof![any::<u128>(), 0..100_u128], 100),
         ) {
-            let done = done(keys.iter().copied());
-            prop_assert_eq!(done.len(), keys.len());
+            let set = set_of(keys.iter().copied());
+            prop_assert_eq!(set.len(), keys.len());
             let exact: HashSet<u128> = keys.iter().copied().collect();
             let near = keys.iter().flat_map(|key| [key.wrapping_sub(1), *key, key.wrapping_add(1)]);
             for key in near.chain(others).chain([0, u128::MAX]) {
-                prop_assert_eq!(done.contains(RowKey(key)), exact.contains(&key));
+                prop_assert_eq!(set.contains(RowKey(key)), exact.contains(&key));
             }
         }
     }
 
     #[test]
     fn a_row_takes_at_most_24_bytes() {
-        for rows in [LEAST, 3 * LEAST + 1, 1_000_000] {
-            let done = done((0..rows as u128).map(spread));
-            let bytes = done.keys.capacity() * size_of::<RowKey>()
-                + done.begins.capacity() * size_of::<usize>();
+        for rows in [MIN_GROWTH, 3 * MIN_GROWTH + 1, 1_000_000] {
+            let set = set_of((0..rows as u128).map(spread));
+            let bytes = set.keys.capacity() * size_of::<RowKey>()
+                + set.bucket_starts.capacity() * size_of::<usize>();
             assert!(bytes <= 24 * rows, "{bytes} bytes for {rows} rows");
         }
     }

@@ -1,6 +1,6 @@
 //! A line of a results file, as the job makes it.
 
-use super::Format;
+use super::format::Format;
 use crate::row::RowKey;
 use crate::verdict::Outcome;
 

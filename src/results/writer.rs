@@ -1,54 +1,58 @@
-//! The thread that appends to the results. It alone writes to them.
+//! The recording thread. It alone appends to the results.
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use tokio::sync::mpsc;
 
-use super::in_flight::Place;
-use super::{Format, Layout, Line, Settings, check_place};
+use super::background_sync::BackgroundSync;
+use super::format::Format;
+use super::line::{Layout, Line};
+use super::options::ResultsOptions;
+use super::paths::{OwnFile, check_same_file};
 
-/// What a row that is called holds until it is recorded. The recording thread only hands it back.
+/// Commands that are carried out together, at most.
+const MAX_BATCH: usize = 64;
+/// Estimate of a line's length in bytes, for the first allocation of a batch.
+const LINE_BYTES: usize = 384;
+
+/// The resources that a called row holds until it is recorded. The recording thread hands them back unread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RowLease {
-    /// Its slot in the side file.
+    /// Slot in the side file.
     pub slot: usize,
-    /// The worker that has it.
+    /// Worker that called the row.
     pub worker: usize,
-    /// Stands for its identity, of which no other row may be called meanwhile.
+    /// Hash of the identity: no other row of it may be called meanwhile.
     pub identity: u64,
 }
 
-/// A settled row, and what it holds if it was called.
+/// A settled row, with its lease if it was called.
 pub type Settled<L> = (Box<L>, Option<RowLease>);
 
-/// What the recording thread is asked to do. When nobody can ask any more, it syncs and ends.
+/// A command to the recording thread. The thread syncs and ends when the channel closes.
 #[derive(Debug)]
 pub enum ToRecord<L> {
     /// Append the lines of these rows.
     Settled(Vec<Settled<L>>),
-    /// Bring everything to the disk, and make sure that the results are still where they were.
+    /// Sync the results, and check that they and the side file are still in place.
     Sync,
 }
 
-/// What the recording thread has done.
+/// A report of the recording thread.
 #[derive(Debug)]
 pub enum Recorded<L> {
-    /// These lines were handed to the operating system, in this order.
+    /// The lines of these rows were handed to the operating system, in this order.
     Lines(Vec<Settled<L>>),
-    /// The side file is gone, or not this run's any more: what is called from now on may be forgotten. Recording goes on.
+    /// The side file is gone, or another file has taken its place: marks of later calls may be lost. Recording continues.
     SideFileLost(io::Error),
-    /// Nothing can be recorded any more. Rows sent since the last `Lines` have no record.
+    /// The thread has ended, since nothing can be recorded. Rows sent since the last `Lines` have no record.
     Failed(io::Error),
 }
-
-/// Orders that are carried out at once, at most.
-const BATCH: usize = 64;
 
 /// Appends entries to an open results file.
 #[derive(Debug)]
@@ -59,18 +63,18 @@ pub struct Writer {
     length: Arc<AtomicU64>,
     durable: bool,
     unsynced: bool,
-    /// Looked after while the run goes on, until it was found missing and that was said.
-    side_file: Option<Place>,
+    /// Checked on every sync, until it was found lost and reported.
+    side_file: Option<OwnFile>,
 }
 
-/// A running recording thread, and the ways to it.
+/// The channels of a running recording thread.
 #[derive(Debug)]
 pub struct Recording<L> {
-    /// Takes what is to be done. Its bound is above the number of rows that can be open.
+    /// Commands. The channel's bound is above the number of rows that can be open.
     pub orders: mpsc::Sender<ToRecord<L>>,
-    /// Tells what was done.
+    /// Reports.
     pub done: mpsc::Receiver<Recorded<L>>,
-    /// Bytes in the results, as far as handed to the operating system.
+    /// Length of the results in bytes, as far as handed to the operating system.
     pub length: Arc<AtomicU64>,
 }
 
@@ -78,37 +82,41 @@ impl Writer {
     pub(super) fn new(
         file: File,
         format: Format,
-        settings: &Settings,
+        options: &ResultsOptions,
         length: u64,
-        side_file: Place,
+        side_file: OwnFile,
     ) -> Self {
         Self {
             file,
-            path: settings.path.clone(),
+            path: options.path.clone(),
             layout: Layout {
                 format,
-                run_id: settings.run_id.clone(),
-                carry: settings.carry.clone(),
+                run_id: options.run_id.clone(),
+                carry: options.carry.clone(),
             },
             length: Arc::new(AtomicU64::new(length)),
-            durable: settings.durable,
+            durable: options.durable,
             unsynced: false,
             side_file: Some(side_file),
         }
     }
 
-    /// Starts the thread, for at most `open_rows` rows that are not recorded yet.
+    /// Starts the recording thread, for at most `open_rows` rows that are not recorded yet.
     ///
     /// # Errors
-    /// No thread can be started.
+    /// The operating system refuses a thread.
     pub fn start<L: Line>(self, open_rows: usize) -> io::Result<(Recording<L>, JoinHandle<()>)> {
         let bound = open_rows + 16;
-        let (orders, asked) = mpsc::channel(bound);
-        let (tell, done) = mpsc::channel(bound);
+        let (orders, commands) = mpsc::channel(bound);
+        let (reports, done) = mpsc::channel(bound);
         let length = Arc::clone(&self.length);
         let thread = std::thread::Builder::new()
             .name("record".to_owned())
-            .spawn(move || self.run(asked, &tell))?;
+            .spawn(move || {
+                if let Err(error) = self.run(commands, &reports) {
+                    let _ = reports.blocking_send(Recorded::Failed(error));
+                }
+            })?;
         let recording = Recording {
             orders,
             done,
@@ -117,61 +125,57 @@ impl Writer {
         Ok((recording, thread))
     }
 
+    /// Carries out commands until the channel closes, then syncs.
     fn run<L: Line>(
         mut self,
-        mut asked: mpsc::Receiver<ToRecord<L>>,
-        tell: &mpsc::Sender<Recorded<L>>,
-    ) {
-        let mut background = match Background::start(&self.file) {
-            Ok(background) => background,
-            Err(error) => {
-                let _ = tell.blocking_send(Recorded::Failed(error));
-                return;
-            }
-        };
-        let mut orders = Vec::with_capacity(BATCH);
-        while asked.blocking_recv_many(&mut orders, BATCH) > 0 {
+        mut commands: mpsc::Receiver<ToRecord<L>>,
+        reports: &mpsc::Sender<Recorded<L>>,
+    ) -> io::Result<()> {
+        let mut background = BackgroundSync::start(&self.file)?;
+        let mut batch = Vec::with_capacity(MAX_BATCH);
+        while commands.blocking_recv_many(&mut batch, MAX_BATCH) > 0 {
             let mut sync = false;
             let mut entries = Vec::new();
-            for order in orders.drain(..) {
-                match order {
+            for command in batch.drain(..) {
+                match command {
                     ToRecord::Settled(more) if entries.is_empty() => entries = more,
                     ToRecord::Settled(more) => entries.extend(more),
                     ToRecord::Sync => sync = true,
                 }
             }
-            let mut result = Ok(());
             if !entries.is_empty() {
-                result = self.append(&entries);
-                if result.is_ok() && tell.blocking_send(Recorded::Lines(entries)).is_err() {
+                self.append(&entries)?;
+                if reports.blocking_send(Recorded::Lines(entries)).is_err() {
                     break;
                 }
             }
-            if sync && result.is_ok() {
-                result = self.check_place().and_then(|()| background.outcome());
-                if self.unsynced && background.sync() {
-                    self.unsynced = false;
+            if sync {
+                let synced = self.sync_in(&background);
+                if let Some(error) = self.lost_side_file() {
+                    let _ = reports.blocking_send(Recorded::SideFileLost(error));
                 }
-                if let Some(error) = self.misses_side_file() {
-                    let _ = tell.blocking_send(Recorded::SideFileLost(error));
-                }
-            }
-            if let Err(error) = result {
-                let _ = tell.blocking_send(Recorded::Failed(error));
-                return;
+                synced?;
             }
         }
-        if let Err(error) = background.end().and_then(|()| self.sync()) {
-            let _ = tell.blocking_send(Recorded::Failed(error));
-        }
+        background.finish()?;
+        self.sync()
     }
 
-    /// Appends the lines of `entries`, to a file that is still where it was: what nobody can find is no record.
+    /// Requests a sync of all lines, and reports an earlier one that failed.
+    fn sync_in(&mut self, background: &BackgroundSync) -> io::Result<()> {
+        let checked = self.check_unchanged().and_then(|()| background.check());
+        if self.unsynced && background.request() {
+            self.unsynced = false;
+        }
+        checked
+    }
+
+    /// Appends the lines of `entries`. A file that is not at its path any more is no record, so that is checked first.
     fn append<L: Line>(&mut self, entries: &[Settled<L>]) -> io::Result<()> {
-        self.check_place()?;
+        self.check_unchanged()?;
         let length = self.length.load(Ordering::Acquire);
         let written = self.write(entries).inspect_err(|_| {
-            // Half a line would stand in the way of whoever reads the file meanwhile; the next start cuts it off too.
+            // Half a line would break programs that read the file meanwhile. If this fails, the next start cuts it off.
             let _ = self.file.set_len(length);
         })?;
         self.length.store(length + written, Ordering::Release);
@@ -179,11 +183,12 @@ impl Writer {
         if self.durable { self.sync() } else { Ok(()) }
     }
 
-    /// Writes ordinary rows at once, and each large one by itself: all their lines together would take as much memory as the rows.
+    /// Writes ordinary rows in one piece, and each large row by itself: the lines of all large rows together would take as much
+    /// memory as the rows.
     fn write<L: Line>(&mut self, entries: &[Settled<L>]) -> io::Result<u64> {
         let mut written = 0;
         for entries in entries.chunk_by(|(a, _), (b, _)| !a.is_large() && !b.is_large()) {
-            let mut lines = Vec::with_capacity(entries.len() * 384);
+            let mut lines = Vec::with_capacity(entries.len() * LINE_BYTES);
             let entries = entries.iter().map(|(entry, _)| &**entry);
             L::write(entries, &self.layout, &mut lines);
             self.file.write_all(&lines)?;
@@ -196,82 +201,24 @@ impl Writer {
         if std::mem::take(&mut self.unsynced) {
             self.file.sync_data()?;
         }
-        self.check_place()
+        self.check_unchanged()
     }
 
-    fn check_place(&self) -> io::Result<()> {
-        let ours = check_place(&self.path, &self.file)?;
-        if ours.len() == self.length.load(Ordering::Acquire) {
+    /// Checks that the file is still at its path and that no other process has written to it.
+    fn check_unchanged(&self) -> io::Result<()> {
+        let metadata = check_same_file(&self.path, &self.file)?;
+        if metadata.len() == self.length.load(Ordering::Acquire) {
             Ok(())
         } else {
-            Err(io::Error::other("somebody else has written to it"))
+            Err(io::Error::other("another process has written to it"))
         }
     }
 
-    /// Says once why the side file is not there as this run has made it.
-    fn misses_side_file(&mut self) -> Option<io::Error> {
+    /// Returns the reason why the side file is lost, the first time that it is.
+    fn lost_side_file(&mut self) -> Option<io::Error> {
         let error = self.side_file.as_ref()?.check().err()?;
         self.side_file = None;
         Some(error)
-    }
-}
-
-/// Syncs the results on a thread of its own: a disk that takes its time must not hold up lines, and with them calls.
-struct Background {
-    ask: Option<SyncSender<()>>,
-    failed: Arc<Mutex<Option<io::Error>>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Background {
-    fn start(file: &File) -> io::Result<Self> {
-        let file = file.try_clone()?;
-        // One that waits while one is at work covers all that was written before it begins.
-        let (ask, asked) = sync_channel(1);
-        let failed: Arc<Mutex<Option<io::Error>>> = Arc::default();
-        let failure = Arc::clone(&failed);
-        let thread = std::thread::Builder::new()
-            .name("sync".to_owned())
-            .spawn(move || {
-                while asked.recv().is_ok() {
-                    if let Err(error) = file.sync_data() {
-                        *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                        return;
-                    }
-                }
-            })?;
-        Ok(Self {
-            ask: Some(ask),
-            failed,
-            thread: Some(thread),
-        })
-    }
-
-    /// Asks for a sync of what has been written; says whether there will be one.
-    fn sync(&self) -> bool {
-        self.ask
-            .as_ref()
-            .is_some_and(|ask| ask.try_send(()).is_ok())
-    }
-
-    /// # Errors
-    /// A sync has failed.
-    fn outcome(&self) -> io::Result<()> {
-        let failed = &mut *self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-        failed.take().map_or(Ok(()), Err)
-    }
-
-    /// Waits for the sync that is at work.
-    ///
-    /// # Errors
-    /// A sync has failed.
-    fn end(&mut self) -> io::Result<()> {
-        drop(self.ask.take());
-        if let Some(thread) = self.thread.take() {
-            // If it has panicked, the sync that follows tells whether the disk is well.
-            let _ = thread.join();
-        }
-        self.outcome()
     }
 }
 
@@ -283,9 +230,9 @@ mod tests {
     use super::*;
     use crate::jobs::unlink::UnlinkOutcome;
     use crate::results::Entry;
-    use crate::row::{Fault, FaultCode, InvalidRow, Link, Position};
+    use crate::row::{InvalidRow, Link, Position, RowError, RowErrorCode};
 
-    /// A file that takes every line and cannot be synced; its other end has to be kept.
+    /// Returns a file that takes every line and cannot be synced, and its other end, which has to stay open.
     fn pipe() -> (io::PipeReader, File) {
         let (reader, writer) = io::pipe().expect("a pipe");
         (reader, File::from(OwnedFd::from(writer)))
@@ -307,8 +254,8 @@ mod tests {
         }
     }
 
-    /// It was asked to sync, and refuses; what we say ourselves has no number.
-    fn is_the_systems(error: &io::Error) -> bool {
+    /// Returns whether the error is one of the operating system's, as a refused sync is: our own have no number.
+    fn is_os_error(error: &io::Error) -> bool {
         error.raw_os_error().is_some()
     }
 
@@ -321,31 +268,31 @@ mod tests {
             },
             link: Link::default(),
             carried: Vec::new(),
-            fault: Fault::new(FaultCode::FieldCount, "it is short"),
+            error: RowError::new(RowErrorCode::FieldCount, "it is short"),
         };
         let entry = Entry::invalid(row, None, SystemTime::UNIX_EPOCH);
         vec![(Box::new(entry), None)]
     }
 
     #[test]
-    fn a_sync_that_fails_in_the_background_is_told() {
+    fn a_failed_background_sync_is_reported() {
         let (_reader, file) = pipe();
-        let mut background = Background::start(&file).expect("a thread");
-        assert!(background.sync());
-        let error = background.end().expect_err("told");
-        assert!(is_the_systems(&error), "{error}");
+        let mut background = BackgroundSync::start(&file).expect("a thread");
+        assert!(background.request());
+        let error = background.finish().expect_err("reported");
+        assert!(is_os_error(&error), "{error}");
     }
 
     #[test]
-    fn what_does_not_reach_the_disk_is_told_at_once_or_at_the_end() {
+    fn a_failed_sync_is_reported_at_once_or_at_the_end() {
         let (_reader, file) = pipe();
-        let error = writer(file, true).append(&settled()).expect_err("told");
-        assert!(is_the_systems(&error), "{error}");
+        let error = writer(file, true).append(&settled()).expect_err("reported");
+        assert!(is_os_error(&error), "{error}");
 
         let (_reader, file) = pipe();
         let mut writer = writer(file, false);
         writer.append(&settled()).expect("it is in the pipe");
-        let error = writer.sync().expect_err("told");
-        assert!(is_the_systems(&error), "{error}");
+        let error = writer.sync().expect_err("reported");
+        assert!(is_os_error(&error), "{error}");
     }
 }

@@ -200,7 +200,7 @@ fn region(text: &str) -> Result<(), String> {
 
 fn pool(text: &str) -> Result<(), String> {
     let checked = Field::IdentityPoolId.check(text);
-    checked.map_err(|fault| fault.reason)
+    checked.map_err(|error| error.message)
 }
 
 /// Returns the rate of a value. A number counts as it was written; hexadecimal, octal and binary ones are refused.

@@ -22,7 +22,7 @@ use crate::report::Style;
 use crate::results;
 use crate::results::{CompletedRows, Results};
 use crate::row::Keyer;
-use crate::row::{Field, Trust};
+use crate::row::{Field, UnusualPolicy};
 use crate::saved_quotas::Quotas;
 use crate::scan::Scan;
 use crate::terminal;
@@ -63,9 +63,9 @@ pub struct Settings {
     /// Read in this order.
     pub inputs: Vec<Input>,
     /// How they are read.
-    pub input: input::Settings,
+    pub input: input::ReadOptions,
     /// The results, unless it is a dry run without a name to derive one from.
-    pub results: Option<results::Settings>,
+    pub results: Option<results::ResultsOptions>,
     /// Recorded with every line.
     pub run_id: String,
     /// Pace.
@@ -77,7 +77,7 @@ pub struct Settings {
     /// When to stop early.
     pub stop_rules: StopRules,
     /// How to call.
-    pub calls: aws::Settings,
+    pub calls: aws::ClientSettings,
     /// What is looked at before anything is called.
     pub guards: Guards,
     /// Whether the operator has agreed beforehand.
@@ -213,17 +213,18 @@ impl Settings {
         check_carried(&carry)?;
         check_fill(&args.input)?;
         check_map(&args.input.map)?;
-        let results = results_path(args.results, &inputs, mode)?.map(|path| results::Settings {
-            path,
-            carry,
-            run_id: run_id.clone(),
-            started,
-            open_rows: open_rows as usize,
-            skip_failed: args.skip_failed,
-            durable: args.durable,
-            spreadsheet_safe: args.spreadsheet_safe,
-            calls_aws: mode != Mode::Rehearsal,
-        });
+        let results =
+            results_path(args.results, &inputs, mode)?.map(|path| results::ResultsOptions {
+                path,
+                carry,
+                run_id: run_id.clone(),
+                started,
+                open_rows: open_rows as usize,
+                skip_failed: args.skip_failed,
+                durable: args.durable,
+                spreadsheet_safe: args.spreadsheet_safe,
+                calls_aws: mode != Mode::Rehearsal,
+            });
         if let Some(named) = &results {
             named
                 .format()
@@ -255,7 +256,7 @@ impl Settings {
                 max_not_linked: args.max_not_linked.map(failure_limit),
                 max_invalid: args.max_invalid.map(failure_limit),
             },
-            calls: aws::Settings {
+            calls: aws::ClientSettings {
                 profile: args.profile,
                 region: args.region,
                 pool_region: None,
@@ -289,7 +290,7 @@ impl Settings {
 
     /// Takes note that the run calls this machine and not AWS: its lines say so, and no run against AWS goes on with them.
     pub fn stays_local(&mut self) {
-        self.run_id.push_str(results::LOCAL);
+        self.run_id.push_str(results::LOCAL_RUN_SUFFIX);
         if let Some(results) = &mut self.results {
             results.run_id.clone_from(&self.run_id);
             results.calls_aws = false;
@@ -343,9 +344,7 @@ impl Settings {
     /// The results cannot be read, or are none.
     pub fn scan<O: Outcome>(&self, holds: Option<Arc<Holds>>) -> Result<Scan, Error> {
         let (completed, keyer) = match &self.results {
-            Some(named) => {
-                Results::peek::<O>(named).map_err(|error| exit_policy::not_opened(&error))?
-            }
+            Some(named) => Results::peek::<O>(named).map_err(exit_policy::not_opened)?,
             None => (CompletedRows::default(), Keyer::new([0; 16])),
         };
         Ok(Scan::new(
@@ -446,8 +445,8 @@ fn check_inputs(inputs: &[Input]) -> Result<(), Error> {
     Ok(())
 }
 
-fn reading(args: InputArgs) -> input::Settings {
-    input::Settings {
+fn reading(args: InputArgs) -> input::ReadOptions {
+    input::ReadOptions {
         format: args.format,
         delimiter: args.delimiter,
         header: match args.columns {
@@ -462,8 +461,8 @@ fn reading(args: InputArgs) -> input::Settings {
         },
         as_is: args.as_is.into_iter().collect(),
         max_record: input::MAX_RECORD,
-        pins: input::Fingerprints::default(),
-        patience: input::Patience::default(),
+        fingerprints: input::Fingerprints::default(),
+        wait: input::WaitToken::default(),
     }
 }
 
@@ -540,11 +539,11 @@ fn check_fill(input: &InputArgs) -> Result<(), Error> {
         (Field::DeveloperProviderName, &input.developer_provider_name),
     ] {
         if let Some(value) = value {
-            let usual = match Trust::default().refuses(value) {
-                Some(kind) => Err(format!("it {}", kind.does())),
+            let usual = match UnusualPolicy::default().rejects(value) {
+                Some(kind) => Err(format!("it {}", kind.description())),
                 None => Ok(()),
             };
-            let checked = field.check(value).map_err(|fault| fault.reason);
+            let checked = field.check(value).map_err(|error| error.message);
             checked.and(usual).map_err(|reason| {
                 let option = field.name().replace('_', "-");
                 Error::usage(format!("--{option}: {reason}"))

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use cognito_unlink::admission::{Admission, Feedback, Limits, Rate};
-use cognito_unlink::input::{self, Input, Read};
+use cognito_unlink::input::{self, Input, InputRow};
 use cognito_unlink::jobs::unlink::UnlinkOutcome;
 use cognito_unlink::results::{Entry, Format};
 use cognito_unlink::row::{Keyer, Link, Position};
@@ -80,13 +80,13 @@ fn bytes(file: &NamedTempFile) -> BytesCount {
 
 fn read(bencher: Bencher<'_, '_>, file: &NamedTempFile) {
     let input = Input::File(file.path().to_owned());
-    let settings = input::Settings::default();
+    let settings = input::ReadOptions::default();
     bencher
         .counter(bytes(file))
         .counter(ItemsCount::new(ROWS))
         .bench(|| {
             let rows = input::open(&input, &settings).expect("opened");
-            let valid = rows.filter(|row| matches!(black_box(row), Ok(Read::Row(_))));
+            let valid = rows.filter(|row| matches!(black_box(row), Ok(InputRow::Valid(_))));
             assert_eq!(valid.count(), ROWS);
         });
 }
@@ -139,7 +139,7 @@ fn record_write(bencher: Bencher<'_, '_>, format: &str) {
         carried: Vec::new(),
         key: None,
         outcome: UnlinkOutcome::Unlinked,
-        facts: ReplyDetails {
+        details: ReplyDetails {
             http_status: Some(200),
             request_id: Some("00000000-0000-4000-8000-000000000001".to_owned()),
             ..ReplyDetails::default()
@@ -164,7 +164,7 @@ fn record_write(bencher: Bencher<'_, '_>, format: &str) {
 fn throttled() -> Answer {
     Answer {
         heard: ReplyKind::Error { html: false },
-        facts: ReplyDetails {
+        details: ReplyDetails {
             code: Some("TooManyRequestsException".to_owned()),
             message: Some("Rate exceeded".to_owned()),
             http_status: Some(400),

@@ -206,7 +206,7 @@ fn entry(people: &Path, n: u64) -> Entry<UnlinkOutcome> {
         carried: Vec::new(),
         key: None,
         outcome: UnlinkOutcome::Unlinked,
-        facts: ReplyDetails {
+        details: ReplyDetails {
             http_status: Some(200),
             request_id: Some(format!("5e0f7d9a-3f6c-4a10-9b5e-{n:012x}")),
             ..ReplyDetails::default()

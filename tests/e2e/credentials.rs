@@ -1,16 +1,15 @@
-//! Credentials are those that were named, and what keeps them from loading is told with its source and remedy.
+//! Credentials: where a run takes them from, and how it reports those that cannot be loaded, with their source and a remedy.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
+use std::io::BufReader;
 use std::process::Command;
 use std::sync::mpsc;
-use std::thread;
 
-use crate::sandbox::{Closed, PATIENCE, PROVIDER, Ran, Sandbox, people, start};
+use crate::http_server::{Message, answer_in_xml, serve};
+use crate::sandbox::{ClosedPort, PROVIDER, Sandbox, TIMEOUT, people, start};
 
-/// A run with the AWS files of the sandbox and no keys in the environment.
-fn run(sandbox: &Sandbox) -> Command {
-    let mut command = sandbox.bare();
+/// Returns a run that takes its credentials from the AWS files of the sandbox, with no keys in the environment.
+fn run_with_aws_files(sandbox: &Sandbox) -> Command {
+    let mut command = sandbox.command_without_credentials();
     command.args(["run", "people.csv", "--endpoint-url"]);
     command.arg(sandbox.emulator.url());
     command.env("AWS_CONFIG_FILE", sandbox.path("config"));
@@ -19,26 +18,21 @@ fn run(sandbox: &Sandbox) -> Command {
     command
 }
 
-/// What a program has said, wherever it has said it.
-fn said(ran: &Ran) -> String {
-    format!("{}{}", ran.stdout, ran.stderr)
-}
-
-fn with_people() -> Sandbox {
+fn sandbox_with_people() -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(3));
     sandbox
 }
 
 #[test]
-fn a_profile_that_the_environment_names_must_exist() {
-    let sandbox = with_people();
+fn a_profile_named_by_the_environment_must_exist() {
+    let sandbox = sandbox_with_people();
     sandbox.write("config", "[profile purge]\nregion = us-east-1\n");
     sandbox.write(
         "credentials",
         "[other]\naws_access_key_id = AKIDOTHER\naws_secret_access_key = s\n",
     );
-    for (name, says) in [
+    for (name, expected) in [
         (
             "absent",
             "AWS_PROFILE=absent: the AWS files have no profile of that name",
@@ -49,100 +43,108 @@ fn a_profile_that_the_environment_names_must_exist() {
         ),
         ("purge", "AWS_PROFILE=purge has no credentials"),
     ] {
-        let ran = start(run(&sandbox).env("AWS_PROFILE", name))
-            .ended()
-            .exits(2);
-        assert!(said(&ran).contains(says), "{}", said(&ran));
+        let ran = start(run_with_aws_files(&sandbox).env("AWS_PROFILE", name))
+            .wait()
+            .expect_exit(2);
+        assert!(ran.all().contains(expected), "{}", ran.all());
     }
-    // Keys of the environment go before one that is there, and do not excuse one that is not.
+    // Keys in the environment take precedence over a profile, but the profile must exist.
     let with_keys = |name: &str| {
         let mut command = sandbox.run_command(&["people.csv"]);
         command.env("AWS_CONFIG_FILE", sandbox.path("config"));
-        start(command.env("AWS_PROFILE", name)).ended()
+        start(command.env("AWS_PROFILE", name)).wait()
     };
-    with_keys("absent").exits(2);
+    with_keys("absent").expect_exit(2);
     assert_eq!(sandbox.emulator.counters().connections, 0);
-    with_keys("purge").exits(0);
+    with_keys("purge").expect_exit(0);
 }
 
 #[test]
 fn aws_files_in_another_encoding_are_refused_and_named() {
-    let sandbox = with_people();
+    let sandbox = sandbox_with_people();
     let text = "[default]\r\naws_access_key_id = AKID\r\naws_secret_access_key = hunter2\r\n";
     let utf16: Vec<u8> = [0xff, 0xfe]
         .into_iter()
         .chain(text.encode_utf16().flat_map(u16::to_le_bytes))
         .collect();
     let latin: Vec<u8> = [b"# caf\xe9\n", text.as_bytes()].concat();
-    for (content, says) in [(utf16, "is in UTF-16"), (latin, "is not in UTF-8 (line 1)")] {
+    for (content, expected) in [(utf16, "is in UTF-16"), (latin, "is not in UTF-8 (line 1)")] {
         sandbox.write("credentials", content);
-        let ran = start(&mut run(&sandbox)).ended().exits(2);
+        let ran = start(&mut run_with_aws_files(&sandbox))
+            .wait()
+            .expect_exit(2);
         let named = sandbox.path("credentials").display().to_string();
         assert!(
-            said(&ran).contains(says) && said(&ran).contains(&named),
+            ran.all().contains(expected) && ran.all().contains(&named),
             "{}",
-            said(&ran)
+            ran.all()
         );
         assert!(
-            said(&ran).contains("iconv") && !said(&ran).contains("hunter2"),
+            ran.all().contains("iconv") && !ran.all().contains("hunter2"),
             "{}",
-            said(&ran)
+            ran.all()
         );
     }
     assert_eq!(sandbox.emulator.counters().connections, 0);
 }
 
 #[test]
-fn keys_that_no_header_holds_are_refused_and_not_shown() {
-    let sandbox = with_people();
+fn keys_that_cannot_be_sent_are_refused_and_not_shown() {
+    let sandbox = sandbox_with_people();
     for (name, value) in [
         ("AWS_ACCESS_KEY_ID", "AKIDHUNTER\n"),
         ("AWS_SECRET_ACCESS_KEY", " HUNTER"),
         ("AWS_SESSION_TOKEN", "HUNTER\u{1b}x"),
     ] {
         let mut command = sandbox.run_command(&["people.csv"]);
-        let ran = start(command.env(name, value)).ended().exits(2);
-        let says = format!("{name} has a character in it");
+        let ran = start(command.env(name, value)).wait().expect_exit(2);
+        let expected = format!("{name} has a character in it");
         assert!(
-            said(&ran).contains(&says) && !said(&ran).contains("HUNTER"),
+            ran.all().contains(&expected) && !ran.all().contains("HUNTER"),
             "{}",
-            said(&ran)
+            ran.all()
         );
     }
     sandbox.write(
         "credentials",
         "[default]\naws_access_key_id = AKIDé\naws_secret_access_key = s\n",
     );
-    let ran = start(&mut run(&sandbox)).ended().exits(2);
-    let says = "aws_access_key_id of profile default in the AWS files has a character in it";
-    assert!(said(&ran).contains(says), "{}", said(&ran));
-    // A command's are known only when it has run.
+    let ran = start(&mut run_with_aws_files(&sandbox))
+        .wait()
+        .expect_exit(2);
+    let expected = "aws_access_key_id of profile default in the AWS files has a character in it";
+    assert!(ran.all().contains(expected), "{}", ran.all());
+    // The credentials of a command are checked once it has run.
     sandbox.write("credentials", "");
     sandbox.write(
         "config",
         "[default]\ncredential_process = echo '{\"Version\":1,\"AccessKeyId\":\"AKID HUNTER\",\"SecretAccessKey\":\"s\"}'\n",
     );
-    let ran = start(&mut run(&sandbox)).ended().exits(5);
-    let says = "the access key id that profile default gives has a character in it";
+    let ran = start(&mut run_with_aws_files(&sandbox))
+        .wait()
+        .expect_exit(5);
+    let expected = "the access key id that profile default gives has a character in it";
     assert!(
-        said(&ran).contains(says) && !said(&ran).contains("HUNTER"),
+        ran.all().contains(expected) && !ran.all().contains("HUNTER"),
         "{}",
-        said(&ran)
+        ran.all()
     );
     assert_eq!(sandbox.emulator.counters().unlinks, 0);
 }
 
 #[test]
-fn odd_variables_do_not_make_it_panic() {
-    let sandbox = with_people();
+fn invalid_aws_variables_cause_no_panic() {
+    let sandbox = sandbox_with_people();
     for (name, value) in [
         ("AWS_REGION", "a\nb"),
         ("AWS_DEFAULT_REGION", "evil.example/"),
         ("AWS_EXECUTION_ENV", "a\nb"),
         ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "127.0.0.1:1"),
     ] {
-        let ran = start(run(&sandbox).env(name, value)).ended().exits(2);
-        assert!(said(&ran).contains(name), "{}", said(&ran));
+        let ran = start(run_with_aws_files(&sandbox).env(name, value))
+            .wait()
+            .expect_exit(2);
+        assert!(ran.all().contains(name), "{}", ran.all());
     }
     for (name, value) in [
         ("AWS_MAX_ATTEMPTS", "none"),
@@ -154,18 +156,18 @@ fn odd_variables_do_not_make_it_panic() {
         ("_X_AMZN_TRACE_ID", "a\nb"),
     ] {
         let mut command = sandbox.run_command(&["people.csv"]);
-        start(command.env(name, value)).ended().exits(0);
+        start(command.env(name, value)).wait().expect_exit(0);
     }
 }
 
 #[test]
-fn what_fails_to_load_is_told_with_its_source_and_remedy() {
-    let sandbox = with_people();
-    let closed = Closed::new();
+fn credentials_that_fail_to_load_are_reported_with_source_and_remedy() {
+    let sandbox = sandbox_with_people();
+    let closed = ClosedPort::new();
     let sso = "sso_session = s\nsso_account_id = 123456789012\nsso_role_name = r\n\
                [sso-session s]\nsso_region = us-east-1\nsso_start_url = https://x.invalid/start\n";
     let role = "role_arn = arn:aws:iam::123456789012:role/purge\n";
-    for (config, says) in [
+    for (config, expected) in [
         (
             format!("[default]\n{sso}"),
             "the SSO session of profile default has expired, or was never begun. Run `aws sso login --profile default`",
@@ -194,56 +196,38 @@ fn what_fails_to_load_is_told_with_its_source_and_remedy() {
         ),
     ] {
         sandbox.write("config", &config);
-        let mut command = run(&sandbox);
+        let mut command = run_with_aws_files(&sandbox);
         command.env("AWS_ENDPOINT_URL_STS", closed.url());
-        let ran = start(&mut command).ended().exits(5);
-        assert!(said(&ran).contains(says), "{config}: {}", said(&ran));
-        assert!(!said(&ran).contains("were found"), "{}", said(&ran));
+        let ran = start(&mut command).wait().expect_exit(5);
+        assert!(ran.all().contains(expected), "{config}: {}", ran.all());
+        assert!(!ran.all().contains("were found"), "{}", ran.all());
     }
     sandbox.write("config", "");
-    let ran = start(&mut run(&sandbox)).ended().exits(5);
-    let says = "no AWS credentials were found";
-    assert!(said(&ran).contains(says), "{}", said(&ran));
+    let ran = start(&mut run_with_aws_files(&sandbox))
+        .wait()
+        .expect_exit(5);
+    let expected = "no AWS credentials were found";
+    assert!(ran.all().contains(expected), "{}", ran.all());
     assert!(
-        said(&ran).contains("instance metadata is off"),
+        ran.all().contains("instance metadata is off"),
         "{}",
-        said(&ran)
+        ran.all()
     );
 }
 
-/// A server that refuses everything as STS does, and tells the credential scope of what it is asked.
-fn refusing_sts() -> (String, mpsc::Receiver<String>) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let url = format!("http://{}", listener.local_addr().expect("an address"));
-    let (tell, told) = mpsc::sync_channel(1000);
-    thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let mut reader = BufReader::new(&stream);
-            let mut length = 0;
-            loop {
-                let mut line = String::new();
-                if reader.read_line(&mut line).unwrap_or(0) == 0 || line.trim().is_empty() {
-                    break;
-                }
-                if let Some((_, credential)) = line.split_once("Credential=") {
-                    let scope = credential.split(',').next().unwrap_or_default();
-                    let _ = tell.try_send(scope.to_owned());
-                }
-                if let Some(bytes) = line.to_ascii_lowercase().strip_prefix("content-length: ") {
-                    length = bytes.trim().parse().unwrap_or(0);
-                }
-            }
-            let _ = reader.read_exact(&mut vec![0; length]);
-            let body = "<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code>\
-                        <Message>User: u is not authorized.</Message></Error></ErrorResponse>";
-            let _ = write!(
-                &stream,
-                "HTTP/1.1 403 Forbidden\r\nContent-Type: text/xml\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-                body.len()
-            );
+/// Starts an STS that denies every request, and returns its URL with the credential of each request.
+fn denying_sts() -> (String, mpsc::Receiver<String>) {
+    let (sender, receiver) = mpsc::sync_channel(1000);
+    let address = serve(move |stream| {
+        let request = Message::read(&mut BufReader::new(&stream));
+        if let Some(credential) = request.as_ref().ok().and_then(Message::credential) {
+            let _ = sender.try_send(credential.to_owned());
         }
+        let body = "<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code>\
+                    <Message>User: u is not authorized.</Message></Error></ErrorResponse>";
+        let _ = answer_in_xml(&stream, "403 Forbidden", body);
     });
-    (url, told)
+    (format!("http://{address}"), receiver)
 }
 
 #[test]
@@ -261,39 +245,39 @@ fn sts_is_asked_in_the_region_of_the_first_pool() {
         "[default]\nrole_arn = arn:aws-us-gov:iam::123456789012:role/purge\nsource_profile = base\n\
          [profile base]\naws_access_key_id = AKIDBASE\naws_secret_access_key = s\n",
     );
-    let (url, asked) = refusing_sts();
-    // For a role, beside an endpoint of Cognito's on loopback.
-    let ran = start(run(&sandbox).env("AWS_ENDPOINT_URL_STS", &url))
-        .ended()
-        .exits(5);
-    let says = "cannot be assumed: STS says AccessDenied: User: u is not authorized. Check";
-    assert!(said(&ran).contains(says), "{}", said(&ran));
-    // For the account.
+    let (url, credentials) = denying_sts();
+    // STS is asked to assume the role, although the endpoint of Cognito is on loopback.
+    let ran = start(run_with_aws_files(&sandbox).env("AWS_ENDPOINT_URL_STS", &url))
+        .wait()
+        .expect_exit(5);
+    let expected = "cannot be assumed: STS says AccessDenied: User: u is not authorized. Check";
+    assert!(ran.all().contains(expected), "{}", ran.all());
+    // STS is asked for the account.
     let mut command = sandbox.run_command(&["people.csv", "--expect-account", "123456789012"]);
     start(command.env("AWS_ENDPOINT_URL_STS", &url))
-        .ended()
-        .exits(2);
+        .wait()
+        .expect_exit(2);
     for key in ["AKIDBASE", "AKIDEXAMPLE"] {
-        let scopes = std::iter::from_fn(|| asked.recv_timeout(PATIENCE).ok());
+        let scopes = std::iter::from_fn(|| credentials.recv_timeout(TIMEOUT).ok());
         let scope = scopes.into_iter().find(|scope| scope.starts_with(key));
         let scope = scope.expect("STS was asked");
         assert!(scope.contains("/us-gov-west-1/sts/"), "{scope}");
     }
-    // What is configured goes before it.
+    // A Region in the environment takes precedence over that of the pool.
     let mut command = sandbox.run_command(&["people.csv", "--expect-account", "123456789012"]);
     command
         .env("AWS_ENDPOINT_URL_STS", &url)
         .env("AWS_REGION", "us-gov-east-1");
-    start(&mut command).ended().exits(2);
-    let mut scopes = std::iter::from_fn(|| asked.recv_timeout(PATIENCE).ok());
+    start(&mut command).wait().expect_exit(2);
+    let mut scopes = std::iter::from_fn(|| credentials.recv_timeout(TIMEOUT).ok());
     assert!(scopes.any(|scope| scope.contains("/us-gov-east-1/sts/")));
 }
 
 #[test]
-fn a_call_that_fails_says_who_was_asked_and_how_it_failed() {
-    let sandbox = with_people();
-    let closed = Closed::new();
-    let mut command = sandbox.program();
+fn a_failed_sts_call_names_the_host_and_the_cause() {
+    let sandbox = sandbox_with_people();
+    let closed = ClosedPort::new();
+    let mut command = sandbox.command();
     command.args([
         "run",
         "people.csv",
@@ -303,11 +287,11 @@ fn a_call_that_fails_says_who_was_asked_and_how_it_failed() {
     ]);
     command.args(["--endpoint-url", "http://cognito.invalid"]);
     command.env("AWS_ENDPOINT_URL_STS", closed.url());
-    let ran = start(&mut command).ended().exits(2);
+    let ran = start(&mut command).wait().expect_exit(2);
     let host = closed.url().trim_start_matches("http://");
-    let says = format!("{host} refused the connection");
-    assert!(said(&ran).contains(&says), "{}", said(&ran));
+    let expected = format!("{host} refused the connection");
+    assert!(ran.all().contains(&expected), "{}", ran.all());
     for jargon in ["dispatch failure", "io error", "client error"] {
-        assert!(!said(&ran).contains(jargon), "{}", said(&ran));
+        assert!(!ran.all().contains(jargon), "{}", ran.all());
     }
 }

@@ -1,35 +1,39 @@
 //! End to end: the real executable, real files, real signals, and the emulator on a real socket.
 //!
-//! Processes are brought to a known point by a call that the emulator holds, never by waiting a while.
+//! A process is brought to a known state by a call that the emulator holds, never by sleeping.
 
+mod account;
 mod admission;
-mod agreement;
-mod answers;
-mod changing;
+mod changed_inputs;
+mod config_file;
+mod confirmation;
 mod credentials;
 mod disk;
 mod formats;
-mod gate;
-mod guards;
-mod holds;
-mod hostile;
-mod interruption;
-mod last_check;
-mod limit;
-mod limits;
+mod hold_list;
+mod hostile_input;
+mod http_server;
+mod invalid_rows;
+mod learned_quotas;
 mod manual;
-mod mending;
 mod network;
 mod outages;
-mod own_files;
-mod people_and_scripts;
+mod output;
 mod plan;
-mod quotas;
-mod reasons;
+mod pool_checks;
+mod pool_lookup_proxy;
+mod redaction;
 mod rehearsal;
+mod replies;
+mod results_as_input;
 mod resume;
+mod row_limit;
 mod sandbox;
 mod saved_plan;
+mod signals;
 mod single_call;
-mod torn;
+mod stalled_calls;
+mod stop_reasons;
+mod system_limits;
+mod torn_rows;
 mod verdicts;

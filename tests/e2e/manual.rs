@@ -1,15 +1,15 @@
-//! `--help` and the man pages, held against the texts in `tests/e2e/manual/`.
+//! `--help` and the man pages, compared with the snapshots in `tests/e2e/manual/`.
 //!
-//! After a change that is meant, `RENEW_MANUAL=1 cargo test --test e2e manual` writes the texts anew; read the difference before
-//! it is committed. Such a run fails where it has written, so that it never passes for a check.
+//! After an intended change, `RENEW_MANUAL=1 cargo test --test e2e manual` rewrites the snapshots; review the difference before the
+//! commit. A run that has rewritten one fails, so that it cannot be mistaken for a check.
 
 use std::fs;
 use std::path::Path;
 
 use crate::sandbox::{Sandbox, start};
 
-/// File below `tests/e2e/manual/`, and the arguments that print it.
-const TEXTS: [(&str, &[&str]); 14] = [
+/// Each file in `tests/e2e/manual/`, and the arguments that print it.
+const SNAPSHOTS: [(&str, &[&str]); 14] = [
     ("help.txt", &["--help"]),
     ("help.short.txt", &["-h"]),
     ("run.help.txt", &["run", "--help"]),
@@ -33,25 +33,31 @@ const TEXTS: [(&str, &[&str]); 14] = [
 ];
 
 #[test]
-fn help_and_man_pages_say_what_is_reviewed() {
+fn help_and_man_pages_match_their_snapshots() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/manual");
     let renew = std::env::var_os("RENEW_MANUAL").is_some();
     let sandbox = Sandbox::new();
     let mut differences = Vec::new();
-    for (name, args) in TEXTS {
-        let ran = start(sandbox.bare().env("COLUMNS", "80").args(args)).ended();
-        let ran = ran.exits(0);
+    for (name, args) in SNAPSHOTS {
+        let ran = start(
+            sandbox
+                .command_without_credentials()
+                .env("COLUMNS", "80")
+                .args(args),
+        )
+        .wait();
+        let ran = ran.expect_exit(0);
         assert_eq!(ran.stderr, "", "{args:?}");
         let version = env!("CARGO_PKG_VERSION");
-        // The version is in the head of each man page and changes with each release.
-        let said = ran.stdout.replace(version, "VERSION");
+        // The head of each man page has the version, which changes with each release.
+        let actual = ran.stdout.replace(version, "VERSION");
         let path = folder.join(name);
         let expected = fs::read_to_string(&path).unwrap_or_default();
-        if said != expected {
+        if actual != expected {
             if renew {
-                fs::write(&path, &said).expect("written");
+                fs::write(&path, &actual).expect("written");
             }
-            differences.push(format!("{name}: {}", first_difference(&expected, &said)));
+            differences.push(format!("{name}: {}", first_difference(&expected, &actual)));
         }
     }
     let done = if renew { "written anew" } else { "different" };
@@ -63,14 +69,14 @@ fn help_and_man_pages_say_what_is_reviewed() {
 }
 
 #[test]
-fn every_text_belongs_to_a_command() {
+fn every_snapshot_belongs_to_a_command() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/manual");
     let mut kept: Vec<_> = fs::read_dir(folder)
         .expect("a folder")
         .map(|entry| entry.expect("an entry").file_name())
         .collect();
     kept.sort();
-    let mut named = TEXTS.map(|(name, _)| name);
+    let mut named = SNAPSHOTS.map(|(name, _)| name);
     named.sort_unstable();
     assert_eq!(kept, named);
 }
@@ -78,24 +84,26 @@ fn every_text_belongs_to_a_command() {
 #[test]
 fn an_unknown_command_has_no_man_page() {
     let sandbox = Sandbox::new();
-    let ran = start(sandbox.bare().args(["man", "rum"])).ended().exits(2);
+    let ran = start(sandbox.command_without_credentials().args(["man", "rum"]))
+        .wait()
+        .expect_exit(2);
     assert_eq!(ran.stdout, "");
     assert!(ran.stderr.contains("no such command"), "{}", ran.stderr);
 }
 
-fn first_difference(expected: &str, said: &str) -> String {
-    let pairs = expected.lines().zip(said.lines());
+fn first_difference(expected: &str, actual: &str) -> String {
+    let pairs = expected.lines().zip(actual.lines());
     let differs = pairs
         .enumerate()
-        .find(|(_, (expected, said))| expected != said);
+        .find(|(_, (expected, actual))| expected != actual);
     match differs {
-        Some((i, (expected, said))) => {
-            format!("line {}: expected {expected:?}, said {said:?}", i + 1)
+        Some((i, (expected, actual))) => {
+            format!("line {}: expected {expected:?}, actual {actual:?}", i + 1)
         }
         None => format!(
             "expected {} lines, said {}",
             expected.lines().count(),
-            said.lines().count()
+            actual.lines().count()
         ),
     }
 }

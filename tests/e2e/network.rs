@@ -1,11 +1,12 @@
-//! The ways to the service that every AWS tool knows: profile, endpoint, proxy, CA bundle.
+//! Settings that every AWS tool has: profile, endpoint, proxy and CA bundle.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufReader, Write};
 use std::net::TcpListener;
 
-use cognito_unlink::emulator::{FaultKind, Rule, Then, When};
+use cognito_unlink::emulator::{FaultKind, Then, When};
 
-use crate::sandbox::{Closed, Sandbox, people, start};
+use crate::http_server::Message;
+use crate::sandbox::{ClosedPort, ResultLine, Sandbox, people, rule, start};
 
 #[test]
 fn endpoint_and_credentials_come_from_a_profile() {
@@ -23,7 +24,7 @@ fn endpoint_and_credentials_come_from_a_profile() {
         "[purge]\naws_access_key_id = AKIDPURGE\naws_secret_access_key = s\n",
     );
     for by_option in [true, false] {
-        let mut command = sandbox.bare();
+        let mut command = sandbox.command_without_credentials();
         command.args(["run", "people.csv", "--rate", "unlimited"]);
         command.env("AWS_CONFIG_FILE", sandbox.path("config"));
         command.env("AWS_SHARED_CREDENTIALS_FILE", sandbox.path("credentials"));
@@ -32,35 +33,34 @@ fn endpoint_and_credentials_come_from_a_profile() {
         } else {
             command.env("AWS_PROFILE", "purge");
         }
-        start(&mut command).ended().exits(0);
+        start(&mut command).wait().expect_exit(0);
     }
     assert_eq!(sandbox.emulator.counters().unlinks, 3);
 }
 
 #[test]
-fn a_profile_that_is_named_goes_before_keys_in_the_environment() {
+fn profile_option_takes_precedence_over_keys_in_the_environment() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(3));
     sandbox.write(
         "credentials",
         "[purge]\naws_access_key_id = AKIDPURGE\naws_secret_access_key = s\n",
     );
-    sandbox.emulator.add_rule(Rule {
-        when: When::Key("AKIDPURGE".into()),
-        then: Then::Fault(FaultKind::AccessDenied),
-        times: None,
-    });
-    let with = |name: &str| {
+    sandbox.emulator.add_rule(rule(
+        When::Key("AKIDPURGE".into()),
+        Then::Fault(FaultKind::AccessDenied),
+    ));
+    let run_with_profile = |name: &str| {
         let mut command = sandbox.run_command(&["people.csv", "--profile", name]);
         command.env("AWS_SHARED_CREDENTIALS_FILE", sandbox.path("credentials"));
-        start(&mut command).ended()
+        start(&mut command).wait()
     };
-    // The keys in the environment would be taken.
-    with("purge").exits(5);
-    let ran = with("absent").exits(2);
-    let says = "--profile absent: the AWS files have no profile of that name";
-    assert!(ran.stderr.contains(says), "{}", ran.stderr);
-    sandbox.run(&["people.csv"]).exits(0);
+    // The keys in the environment would not be denied.
+    run_with_profile("purge").expect_exit(5);
+    let ran = run_with_profile("absent").expect_exit(2);
+    let expected = "--profile absent: the AWS files have no profile of that name";
+    assert!(ran.stderr.contains(expected), "{}", ran.stderr);
+    sandbox.run(&["people.csv"]).expect_exit(0);
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn broken_aws_files_are_refused_and_named() {
     sandbox.write("config", "[profile purge\n");
     let mut command = sandbox.run_command(&["people.csv"]);
     command.env("AWS_CONFIG_FILE", sandbox.path("config"));
-    let ran = start(&mut command).ended().exits(2);
+    let ran = start(&mut command).wait().expect_exit(2);
     let named = sandbox.path("config").display().to_string();
     assert!(ran.stderr.contains(&named), "{}", ran.stderr);
     assert!(!sandbox.exists("people.results.csv"));
@@ -85,17 +85,17 @@ fn keys_in_the_environment_need_no_instance_metadata() {
     let mut command = sandbox.run_command(&["people.csv"]);
     command.env_remove("AWS_EC2_METADATA_DISABLED");
     command.env("AWS_EC2_METADATA_SERVICE_ENDPOINT", url);
-    start(&mut command).ended().exits(0);
+    start(&mut command).wait().expect_exit(0);
     metadata.set_nonblocking(true).expect("set");
-    let asked = metadata.accept().map(|_| ()).expect_err("nobody asks");
-    assert_eq!(asked.kind(), std::io::ErrorKind::WouldBlock);
+    let error = metadata.accept().map(|_| ()).expect_err("no connection");
+    assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
 }
 
 #[test]
 fn credentials_are_refreshed_before_they_expire() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(80));
-    // Each set of keys is good for three seconds, and the run takes four.
+    // Each set of keys is valid for three seconds, and the run takes four.
     sandbox.write(
         "vend",
         "#!/bin/sh\necho x >> vended\nn=$(wc -l < vended)\nt=$(date -u -d '+3 seconds' +%Y-%m-%dT%H:%M:%SZ)\n\
@@ -108,15 +108,15 @@ fn credentials_are_refreshed_before_they_expire() {
             sandbox.path("vend").display()
         ),
     );
-    let mut command = sandbox.bare();
+    let mut command = sandbox.command_without_credentials();
     command.args(["run", "people.csv", "--rate", "20", "--json"]);
     command.args(["--endpoint-url", &sandbox.emulator.url()]);
     command.env("AWS_CONFIG_FILE", sandbox.path("config"));
     command.env("PATH", "/usr/bin:/bin");
-    let ran = start(&mut command).ended().exits(0);
+    let ran = start(&mut command).wait().expect_exit(0);
     assert_eq!(ran.counts(&["unlinked", "calls"]), [80, 80]);
     let vended = sandbox.read("vended").lines().count();
-    // Signed are the 80 unlinks, and the look-up of the pool.
+    // The 80 unlinks and the look-up of the pool are signed.
     assert!((2..=81).contains(&vended), "{vended}");
 }
 
@@ -125,11 +125,11 @@ fn the_endpoint_comes_from_the_environment() {
     for name in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_COGNITO_IDENTITY"] {
         let sandbox = Sandbox::new();
         sandbox.write("people.csv", people(3));
-        let mut command = sandbox.program();
+        let mut command = sandbox.command();
         command
             .args(["run", "people.csv"])
             .env(name, sandbox.emulator.url());
-        start(&mut command).ended().exits(0);
+        start(&mut command).wait().expect_exit(0);
         assert_eq!(sandbox.emulator.counters().unlinks, 3, "{name}");
     }
 }
@@ -138,7 +138,7 @@ fn the_endpoint_comes_from_the_environment() {
 fn a_proxy_is_used_where_one_is_set() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(3));
-    let mut command = sandbox.program();
+    let mut command = sandbox.command();
     command.args([
         "run",
         "people.csv",
@@ -147,86 +147,86 @@ fn a_proxy_is_used_where_one_is_set() {
         "http://cognito.example",
     ]);
     command.env("HTTP_PROXY", sandbox.emulator.url());
-    start(&mut command).ended().exits(0);
+    start(&mut command).wait().expect_exit(0);
     assert_eq!(sandbox.emulator.counters().unlinks, 3);
 }
 
-/// What is named for the service alone yields to the option, and to what says to ignore it: no run is asked about one endpoint
-/// and calls another.
+/// An endpoint for the service alone yields to `--endpoint-url` and to the setting to ignore it, so the endpoint that the
+/// confirmation depends on is the one that the run calls.
 #[test]
-fn what_is_asked_about_is_what_is_called() {
+fn the_endpoint_that_is_confirmed_is_the_one_called() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(3));
     sandbox.write(
         "ignoring",
         "[default]\nignore_configured_endpoint_urls = true\n",
     );
-    // A run that does not ask calls its endpoint; through this proxy it would be seen.
-    let unasked = |args: &[&str], variables: &[(&str, &str)]| {
-        let mut command = sandbox.program();
+    // A run without the confirmation would call its endpoint, and the proxy would count it.
+    let assert_confirmation_required = |args: &[&str], variables: &[(&str, &str)]| {
+        let mut command = sandbox.command();
         command.args(["run", "people.csv"]).args(args);
         command.envs(variables.iter().copied());
         for proxy in ["HTTP_PROXY", "HTTPS_PROXY"] {
             command.env(proxy, sandbox.emulator.url());
         }
-        let ran = start(&mut command).ended().exits(2);
+        let ran = start(&mut command).wait().expect_exit(2);
         assert!(ran.stderr.contains("--yes"), "{}", ran.stderr);
         assert!(!sandbox.exists("people.results.csv"));
     };
-    let closed = Closed::new();
+    let closed = ClosedPort::new();
     let specific = ("AWS_ENDPOINT_URL_COGNITO_IDENTITY", closed.url());
-    unasked(&["--endpoint-url", "http://cognito.example"], &[specific]);
+    assert_confirmation_required(&["--endpoint-url", "http://cognito.example"], &[specific]);
     let ignore = ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true");
-    unasked(&[], &[specific, ignore]);
+    assert_confirmation_required(&[], &[specific, ignore]);
     let config = sandbox.path("ignoring").display().to_string();
-    unasked(&[], &[specific, ("AWS_CONFIG_FILE", &config)]);
+    assert_confirmation_required(&[], &[specific, ("AWS_CONFIG_FILE", &config)]);
     assert_eq!(sandbox.emulator.counters().connections, 0);
 }
 
 #[test]
-fn a_local_run_is_known_as_one_whatever_else_the_environment_names() {
+fn a_local_run_is_marked_local_whatever_the_environment_names() {
     for value in ["", "http://cognito.example"] {
         let sandbox = Sandbox::new();
         sandbox.write("people.csv", people(3));
         let mut command = sandbox.run_command(&["people.csv"]);
         command.env("AWS_ENDPOINT_URL_COGNITO_IDENTITY", value);
-        start(&mut command).ended().exits(0);
+        start(&mut command).wait().expect_exit(0);
         assert_eq!(sandbox.emulator.counters().unlinks, 3, "{value}");
         let lines = sandbox.results("people.results.csv");
-        let is_local = |line: &crate::sandbox::Line| line["run_id"].ends_with("-local");
+        let is_local = |line: &ResultLine| line["run_id"].ends_with("-local");
         assert!(lines.iter().all(is_local), "{lines:?}");
     }
 }
 
 #[test]
-fn an_endpoint_that_is_no_url_is_refused() {
+fn an_endpoint_that_is_not_a_url_is_refused() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(1));
-    let mut command = sandbox.program();
+    let mut command = sandbox.command();
     command.args(["run", "people.csv", "--yes"]);
     command.env("AWS_ENDPOINT_URL", "127.0.0.1:8000");
-    let ran = start(&mut command).ended().exits(2);
+    let ran = start(&mut command).wait().expect_exit(2);
     assert!(ran.stderr.contains("is no URL"), "{}", ran.stderr);
 }
 
 #[test]
-fn a_run_against_aws_is_confirmed_first() {
+fn a_run_against_aws_needs_yes_off_a_terminal() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(3));
-    let mut command = sandbox.program();
+    let mut command = sandbox.command();
     command.args([
         "run",
         "people.csv",
         "--endpoint-url",
         "http://cognito.example",
     ]);
-    let ran = start(&mut command).ended().exits(2);
+    let ran = start(&mut command).wait().expect_exit(2);
     assert!(ran.stderr.contains("--yes"), "{}", ran.stderr);
     assert!(!sandbox.exists("people.results.csv"));
 }
 
 #[test]
-fn a_ca_bundle_that_is_none_is_refused() {
+fn an_invalid_ca_bundle_is_refused() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(1));
     sandbox.write("bundle.pem", "not a certificate");
@@ -234,23 +234,25 @@ fn a_ca_bundle_that_is_none_is_refused() {
         ("absent.pem", "cannot be read"),
         ("bundle.pem", "no PEM certificate"),
     ] {
-        let ran = sandbox.run(&["people.csv", "--ca-bundle", bundle]).exits(2);
+        let ran = sandbox
+            .run(&["people.csv", "--ca-bundle", bundle])
+            .expect_exit(2);
         assert!(ran.stderr.contains(why), "{}", ran.stderr);
     }
     assert_eq!(sandbox.emulator.counters().connections, 0);
 }
 
 #[test]
-fn a_refused_connection_is_no_attempt_of_its_row() {
+fn a_refused_connection_uses_up_no_attempt() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(2));
-    let closed = Closed::new();
-    let mut command = sandbox.program();
+    let closed = ClosedPort::new();
+    let mut command = sandbox.command();
     command.args(["run", "people.csv", "--json", "--no-preflight"]);
     command.args(["--max-attempts", "1", "--give-up-after", "2s", "-v"]);
     command.args(["--endpoint-url", closed.url()]);
-    let ran = start(&mut command).ended().exits(5);
-    // What has not left is no call.
+    let ran = start(&mut command).wait().expect_exit(5);
+    // A request that was not sent is not a call.
     assert_eq!(
         ran.counts(&["left", "failed", "in_doubt", "calls"]),
         [2, 0, 0, 0]
@@ -264,7 +266,7 @@ fn a_refused_connection_is_no_attempt_of_its_row() {
 }
 
 #[test]
-fn a_call_goes_over_the_wire_as_the_service_model_has_it() {
+fn a_request_matches_the_service_model() {
     let sandbox = Sandbox::new();
     let pool = "eu-west-1:3f6c2a10-9b5e-4d7a-8c21-5e0f7d9a4b63";
     let user = "caf\u{e9} \"1\"\n";
@@ -277,29 +279,14 @@ fn a_call_goes_over_the_wire_as_the_service_model_has_it() {
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     let server = std::thread::spawn(move || {
         let (stream, _) = listener.accept().expect("a connection");
-        let mut reader = BufReader::new(&stream);
-        let mut head = Vec::new();
-        loop {
-            let mut line = String::new();
-            reader.read_line(&mut line).expect("a line");
-            if line.trim().is_empty() {
-                break;
-            }
-            head.push(line.trim().to_owned());
-        }
-        let length = head
-            .iter()
-            .find_map(|line| line.strip_prefix("content-length: "))
-            .expect("a length");
-        let mut body = vec![0; length.parse().expect("a number")];
-        reader.read_exact(&mut body).expect("the body");
-        // As the service answers: no body, and the id that CloudTrail records.
+        let request = Message::read(&mut BufReader::new(&stream)).expect("a request");
+        // As the service answers: no body, and the request id that CloudTrail records.
         let answer = "HTTP/1.1 200 OK\r\nx-amzn-RequestId: 5b6e\r\nContent-Type: application/x-amz-json-1.1\r\n\
                       Content-Length: 0\r\n\r\n";
         (&stream).write_all(answer.as_bytes()).expect("answered");
-        (head, body)
+        request
     });
-    let mut command = sandbox.program();
+    let mut command = sandbox.command();
     command.args([
         "run",
         "people.jsonl",
@@ -309,14 +296,15 @@ fn a_call_goes_over_the_wire_as_the_service_model_has_it() {
         "--endpoint-url",
         &url,
     ]);
-    start(&mut command).ended().exits(0);
-    let (head, body) = server.join().expect("served");
+    start(&mut command).wait().expect_exit(0);
+    let request = server.join().expect("served");
+    let head: Vec<_> = request.head.lines().collect();
     assert_eq!(head[0], "POST / HTTP/1.1");
     for line in [
         "content-type: application/x-amz-json-1.1",
         "x-amz-target: AWSCognitoIdentityService.UnlinkDeveloperIdentity",
     ] {
-        assert!(head.iter().any(|held| held == line), "{line} in {head:#?}");
+        assert!(head.contains(&line), "{line} in {head:#?}");
     }
     let authorization = head
         .iter()
@@ -326,7 +314,7 @@ fn a_call_goes_over_the_wire_as_the_service_model_has_it() {
         authorization.contains("/eu-west-1/cognito-identity/aws4_request"),
         "{authorization}"
     );
-    let sent: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+    let sent: serde_json::Value = serde_json::from_slice(&request.body).expect("JSON");
     assert_eq!(sent, row);
     assert_eq!(
         sandbox.results("people.results.jsonl")[0]["request_id"],

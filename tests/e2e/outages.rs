@@ -1,29 +1,21 @@
-//! Nobody answers, credentials expire, the process is stopped: rows are not to blame and do not age.
+//! Outages, expired credentials and a stopped process: no row fails for them, and their time does not count as its age.
 
 use std::time::Duration;
 
 use cognito_unlink::emulator::{FaultKind, Rule, Settings, Then, When};
 use rustix::process::Signal;
 
-use crate::sandbox::{Closed, PATIENCE, Running, Sandbox, link, people, start};
-
-fn always(kind: FaultKind) -> Rule {
-    Rule {
-        when: When::Always,
-        then: Then::Fault(kind),
-        times: None,
-    }
-}
+use crate::sandbox::{ClosedPort, Running, Sandbox, TIMEOUT, always, link, people, rule, start};
 
 #[test]
-fn an_endpoint_that_nobody_serves_halts_the_run() {
+fn an_endpoint_that_refuses_connections_halts_the_run() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(200));
-    let closed = Closed::new();
-    let mut command = sandbox.program();
+    let closed = ClosedPort::new();
+    let mut command = sandbox.command();
     command.args(["run", "people.csv", "--json", "--rate", "unlimited"]);
     command.args(["--give-up-after", "2s", "--endpoint-url", closed.url()]);
-    let ran = start(&mut command).ended().exits(5);
+    let ran = start(&mut command).wait().expect_exit(5);
     assert_eq!(ran.counts(&["left", "failed", "in_doubt"]), [200, 0, 0]);
     assert!(ran.stdout.contains("cannot be reached"), "{}", ran.stdout);
     assert!(
@@ -31,17 +23,19 @@ fn an_endpoint_that_nobody_serves_halts_the_run() {
         "{}",
         ran.stderr
     );
-    // The Region was backed off as a whole: without that, 200 rows would have tried hundreds of times.
+    // The Region backs off as a whole; without that, 200 rows would make hundreds of attempts.
     assert!(ran.counts(&["calls"])[0] < 60, "{}", ran.stdout);
-    let ran = sandbox.run(&["people.csv", "--json"]).exits(0);
+    let ran = sandbox.run(&["people.csv", "--json"]).expect_exit(0);
     assert_eq!(ran.counts(&["unlinked"]), [200]);
 }
 
 #[test]
-fn an_endpoint_that_takes_calls_and_never_answers_halts_the_run() {
+fn an_endpoint_that_never_replies_halts_the_run() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(200));
-    sandbox.emulator.add_rule(always(FaultKind::Hang));
+    sandbox
+        .emulator
+        .add_rule(always(Then::Fault(FaultKind::Hang)));
     let ran = sandbox
         .run(&[
             "people.csv",
@@ -51,25 +45,27 @@ fn an_endpoint_that_takes_calls_and_never_answers_halts_the_run() {
             "3s",
             "--json",
         ])
-        .exits(5);
+        .expect_exit(5);
     let counts = ran.counts(&["rows", "failed", "in_doubt", "left"]);
     assert_eq!((counts[0], counts[1]), (200, 0));
     assert_eq!(counts[2] + counts[3], 200);
     assert!(sandbox.emulator.counters().unlinks < 100);
     sandbox.emulator.clear_rules();
-    let ran = sandbox.run(&["people.csv", "--json"]).exits(0);
+    let ran = sandbox.run(&["people.csv", "--json"]).expect_exit(0);
     assert_eq!(ran.counts(&["unlinked"]), [200]);
 }
 
 #[test]
-fn an_outage_that_ends_is_outlived() {
+fn a_run_survives_an_outage() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(60));
-    sandbox.emulator.add_rule(always(FaultKind::ResetBefore));
+    sandbox
+        .emulator
+        .add_rule(always(Then::Fault(FaultKind::ResetBefore)));
     let running = sandbox.start(&["people.csv", "--json"]);
-    running.says("No answer from us-east-1");
+    running.wait_for_stderr("No answer from us-east-1");
     sandbox.emulator.clear_rules();
-    let ran = running.ended().exits(0);
+    let ran = running.wait().expect_exit(0);
     assert_eq!(ran.counts(&["unlinked", "in_doubt", "failed"]), [60, 0, 0]);
     assert!(
         ran.stderr.contains("us-east-1 answers again"),
@@ -78,41 +74,31 @@ fn an_outage_that_ends_is_outlived() {
     );
 }
 
-/// An AWS credentials file with this temporary key.
-pub(crate) fn keys(key: &str) -> String {
+/// Writes an AWS credentials file with this temporary key.
+pub(crate) fn credentials_file(key: &str) -> String {
     format!(
         "[default]\naws_access_key_id = {key}\naws_secret_access_key = s\naws_session_token = t\n"
     )
 }
 
-/// Lets the key `AKIDOLD` expire while a call is held, and waits until the run waits for others.
-pub(crate) fn old_keys_expire(sandbox: &Sandbox, running: &Running) {
-    expires(sandbox, running, "AKIDOLD");
-}
-
-/// The same of any key.
-pub(crate) fn expires(sandbox: &Sandbox, running: &Running, key: &str) {
-    assert!(sandbox.emulator.wait_until(PATIENCE, |seen| seen.held == 1));
+/// Lets `key` expire while the emulator holds a call, and waits until the run waits for other credentials.
+pub(crate) fn expire_key(sandbox: &Sandbox, running: &Running, key: &str) {
+    assert!(sandbox.emulator.wait_until(TIMEOUT, |seen| seen.held == 1));
     sandbox.emulator.clear_rules();
-    sandbox.emulator.add_rule(Rule {
-        when: When::Key(key.into()),
-        then: Then::Fault(FaultKind::ExpiredToken),
-        times: None,
-    });
-    running.says("credentials have expired");
+    sandbox.emulator.add_rule(rule(
+        When::Key(key.into()),
+        Then::Fault(FaultKind::ExpiredToken),
+    ));
+    running.wait_for_stderr("credentials have expired");
 }
 
 #[test]
 fn renewed_credentials_are_found_while_the_run_waits() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(40));
-    sandbox.write("credentials", keys("AKIDOLD"));
-    sandbox.emulator.add_rule(Rule {
-        when: When::Call(5),
-        then: Then::Hold,
-        times: None,
-    });
-    let mut command = sandbox.bare();
+    sandbox.write("credentials", credentials_file("AKIDOLD"));
+    sandbox.emulator.add_rule(rule(When::Call(5), Then::Hold));
+    let mut command = sandbox.command_without_credentials();
     command.args([
         "run",
         "people.csv",
@@ -130,16 +116,16 @@ fn renewed_credentials_are_found_while_the_run_waits() {
     ]);
     command.env("AWS_SHARED_CREDENTIALS_FILE", sandbox.path("credentials"));
     let running = start(&mut command);
-    old_keys_expire(&sandbox, &running);
-    sandbox.write("credentials", keys("AKIDNEW"));
-    let ran = running.ended().exits(0);
+    expire_key(&sandbox, &running, "AKIDOLD");
+    sandbox.write("credentials", credentials_file("AKIDNEW"));
+    let ran = running.wait().expect_exit(0);
     assert_eq!(ran.counts(&["unlinked", "failed", "in_doubt"]), [40, 0, 0]);
     assert!(ran.stderr.contains("accepted again"), "{}", ran.stderr);
     assert!(ran.counts(&["calls"])[0] <= 43, "{}", ran.stdout);
 }
 
 #[test]
-fn a_process_that_is_stopped_and_continued_keeps_its_limits_and_its_rows() {
+fn a_stopped_and_continued_process_keeps_its_rate_and_its_rows() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(60));
     sandbox.emulator.add_rule(Rule {
@@ -158,10 +144,10 @@ fn a_process_that_is_stopped_and_continued_keeps_its_limits_and_its_rows() {
     assert!(
         sandbox
             .emulator
-            .wait_until(PATIENCE, |seen| seen.unlinks == 10)
+            .wait_until(TIMEOUT, |seen| seen.unlinks == 10)
     );
     running.signal(Signal::STOP);
-    // While it is stopped no call starts, for longer than a row may live.
+    // While the process is stopped no call starts, for longer than --give-up-after.
     let seen = sandbox.emulator.counters().unlinks;
     let stopped = Duration::from_secs(4);
     assert!(
@@ -170,7 +156,7 @@ fn a_process_that_is_stopped_and_continued_keeps_its_limits_and_its_rows() {
             .wait_until(stopped, |now| now.unlinks > seen + 1)
     );
     running.signal(Signal::CONT);
-    let ran = running.ended().exits(0);
+    let ran = running.wait().expect_exit(0);
     assert_eq!(ran.counts(&["unlinked", "failed", "in_doubt"]), [60, 0, 0]);
     let calls = sandbox.emulator.calls();
     let gap = calls
@@ -186,21 +172,21 @@ fn a_process_that_is_stopped_and_continued_keeps_its_limits_and_its_rows() {
 }
 
 #[test]
-fn what_is_done_already_is_warned_of_and_can_stop_the_run() {
-    let nobody = Settings {
+fn many_not_linked_rows_cause_a_warning_or_halt_the_run() {
+    let links_of_others = Settings {
         links: Some(vec![link(1_000_000)]),
         ..Settings::default()
     };
-    let sandbox = Sandbox::with(nobody.clone());
+    let sandbox = Sandbox::with_settings(links_of_others.clone());
     sandbox.write("people.csv", people(150));
-    let ran = sandbox.run(&["people.csv", "--json"]).exits(0);
+    let ran = sandbox.run(&["people.csv", "--json"]).expect_exit(0);
     assert_eq!(ran.counts(&["not_linked"]), [150]);
     assert!(ran.stderr.contains("nothing to unlink"), "{}", ran.stderr);
 
-    let sandbox = Sandbox::with(nobody);
+    let sandbox = Sandbox::with_settings(links_of_others);
     sandbox.write("people.csv", people(500));
     let args = ["people.csv", "--max-not-linked", "20%", "--json"];
-    let ran = sandbox.run(&args).exits(5);
+    let ran = sandbox.run(&args).expect_exit(5);
     assert_eq!(ran.summary()["reason"], "max_not_linked");
     assert!(
         (100..160).contains(&ran.counts(&["not_linked"])[0]),

@@ -1,4 +1,4 @@
-//! What a run would do, told beforehand.
+//! `plan`: the counts and the forecast of a run, made without a call.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -6,53 +6,43 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use cognito_unlink::emulator::{Link, Settings};
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
-use crate::sandbox::{POOL, PROVIDER, Ran, Sandbox, csv, link, link_of, people, start};
+use crate::sandbox::{
+    OTHER_REGION_POOL, Output, POOL, PROVIDER, Sandbox, csv, gzip, link, link_in_other_region,
+    link_of, people, start,
+};
 
-pub(crate) const OTHER_POOL: &str = "eu-west-1:7a6c2a10-9b5e-4d7a-8c21-5e0f7d9a4b99";
-
-/// The link of user `n` in the pool of another Region.
-pub(crate) fn abroad(n: usize) -> Link {
-    Link {
-        identity_id: format!("eu-west-1:00000000-0000-4000-8000-{n:012x}"),
-        identity_pool_id: OTHER_POOL.to_owned(),
-        ..link(n)
-    }
-}
-
-/// `plan`, without any credentials.
+/// Returns a `plan` command without credentials.
 pub(crate) fn plan_command(sandbox: &Sandbox, args: &[&str]) -> Command {
-    let mut command = sandbox.bare();
+    let mut command = sandbox.command_without_credentials();
     command.arg("plan").args(args);
     command
 }
 
-/// The same, to its end.
-pub(crate) fn plan(sandbox: &Sandbox, args: &[&str]) -> Ran {
-    start(&mut plan_command(sandbox, args)).ended()
+/// Runs `plan` to its end, without credentials.
+pub(crate) fn plan(sandbox: &Sandbox, args: &[&str]) -> Output {
+    start(&mut plan_command(sandbox, args)).wait()
 }
 
 #[test]
-fn everything_is_counted_and_named_by_line() {
+fn a_plan_counts_rows_and_names_lines() {
     let sandbox = Sandbox::new();
     let mut links: Vec<Link> = (1..=20).map(link).collect();
     links.push(link(4));
     links.push(link_of(99, "acct-7"));
-    links.push(abroad(1));
+    links.push(link_in_other_region(1));
     let mut text = csv(&links);
     text += "us-east-1:1,nowhere\n";
     let _ = writeln!(text, "us-east-1:1,{POOL},{PROVIDER},");
     sandbox.write("people.csv", &text);
-    // The first five are done.
-    sandbox.run(&["people.csv", "--limit", "5"]).exits(4);
+    // Five rows are done.
+    sandbox.run(&["people.csv", "--limit", "5"]).expect_exit(4);
     let calls = sandbox.emulator.counters().unlinks;
     let url = sandbox.emulator.url();
     let args = ["people.csv", "--endpoint-url", &url];
-    let told = plan(&sandbox, &[&args[..], &["--json"]].concat())
-        .exits(1)
+    let summary = plan(&sandbox, &[&args[..], &["--json"]].concat())
+        .expect_exit(1)
         .summary();
     let keys = [
         "rows",
@@ -63,15 +53,15 @@ fn everything_is_counted_and_named_by_line() {
         "already_done",
         "left",
     ];
-    let counts = keys.map(|key| told[key].as_u64().expect(key));
-    // The row that repeats one that is done is done, too.
+    let counts = keys.map(|key| summary[key].as_u64().expect(key));
+    // The row that repeats a row that is done counts as done.
     assert_eq!(counts, [25, 23, 2, 1, 1, 6, 17]);
-    assert_eq!(told["seconds_at_rate"], json!(1.6));
+    assert_eq!(summary["seconds_at_rate"], json!(1.6));
     assert_eq!(
-        told["pools"],
+        summary["pools"],
         json!([
             {
-                "identity_pool_id": OTHER_POOL, "region": "eu-west-1",
+                "identity_pool_id": OTHER_REGION_POOL, "region": "eu-west-1",
                 "developer_provider_names": [PROVIDER], "rows": 1, "left": 1,
             },
             {
@@ -80,7 +70,7 @@ fn everything_is_counted_and_named_by_line() {
             },
         ])
     );
-    let text = plan(&sandbox, &args).exits(1).stdout;
+    let text = plan(&sandbox, &args).expect_exit(1).stdout;
     for line in [
         "people.csv:25: the row has 2 fields, and there are 4 columns",
         "people.csv:26: developer_user_identifier is missing or empty",
@@ -98,12 +88,10 @@ fn everything_is_counted_and_named_by_line() {
 }
 
 #[test]
-fn whatever_a_run_reads_can_be_planned() {
+fn a_plan_reads_every_input_that_a_run_reads() {
     let sandbox = Sandbox::new();
     let text = people(30);
-    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
-    gzip.write_all(text.as_bytes()).expect("in memory");
-    sandbox.write("people.csv.gz", gzip.finish().expect("in memory"));
+    sandbox.write("people.csv.gz", gzip(text.as_bytes()));
     sandbox.write(
         "renamed.csv",
         text.replace("developer_user_identifier", "who"),
@@ -123,23 +111,23 @@ fn whatever_a_run_reads_can_be_planned() {
         &["people.jsonl", "--carry", "ticket", "--yes", "--rehearse"],
         &["renamed.csv", "--map", "developer_user_identifier=who"],
     ] {
-        let told = plan(&sandbox, &[args, &["--json"]].concat())
-            .exits(0)
+        let summary = plan(&sandbox, &[args, &["--json"]].concat())
+            .expect_exit(0)
             .summary();
         assert_eq!(
-            (&told["rows"], &told["left"]),
+            (&summary["rows"], &summary["left"]),
             (&json!(30), &json!(30)),
             "{args:?}"
         );
     }
-    // One file repeats another, whatever its format.
-    let told = plan(&sandbox, &["people.jsonl", "people.csv.gz", "--json"]).summary();
+    // A row repeats one of another file, whatever the formats.
+    let summary = plan(&sandbox, &["people.jsonl", "people.csv.gz", "--json"]).summary();
     assert_eq!(
-        (&told["duplicates"], &told["left"]),
+        (&summary["duplicates"], &summary["left"]),
         (&json!(30), &json!(60))
     );
     assert_eq!(
-        told["first_duplicates"][0]["earlier_source"],
+        summary["first_duplicates"][0]["earlier_source"],
         "people.jsonl"
     );
 
@@ -153,8 +141,8 @@ fn whatever_a_run_reads_can_be_planned() {
     stdin.write_all(text.as_bytes()).expect("it reads");
     drop(stdin);
     let ended = child.wait_with_output().expect("it ends");
-    let told: Value = serde_json::from_slice(&ended.stdout).expect("an object");
-    assert_eq!(told["rows"], 30);
+    let summary: Value = serde_json::from_slice(&ended.stdout).expect("an object");
+    assert_eq!(summary["rows"], 30);
 
     for (args, code) in [
         (&["absent.csv"][..], 3),
@@ -163,32 +151,35 @@ fn whatever_a_run_reads_can_be_planned() {
         (&["renamed.csv", "--plan", "plan.json"], 2),
         (&[], 2),
     ] {
-        plan(&sandbox, args).exits(code);
+        plan(&sandbox, args).expect_exit(code);
     }
 }
 
 #[test]
-fn how_long_it_takes_is_the_slowest_regions_time() {
+fn the_forecast_is_the_time_of_the_slowest_region() {
     let sandbox = Sandbox::new();
     let mut links: Vec<Link> = (1..=40).map(link).collect();
-    links.extend((1..=10).map(abroad));
+    links.extend((1..=10).map(link_in_other_region));
     sandbox.write("people.csv", csv(&links));
-    let told =
+    let forecast =
         |args: &[&str]| plan(&sandbox, &[&["people.csv", "--json"], args].concat()).summary();
-    assert_eq!(told(&["--rate", "2"])["seconds_at_rate"], json!(20.0));
-    assert_eq!(told(&["--rate", "60/h"])["seconds_at_rate"], json!(2400.0));
-    let limited = told(&["--rate", "2", "--limit", "6"]);
+    assert_eq!(forecast(&["--rate", "2"])["seconds_at_rate"], json!(20.0));
+    assert_eq!(
+        forecast(&["--rate", "60/h"])["seconds_at_rate"],
+        json!(2400.0)
+    );
+    let limited = forecast(&["--rate", "2", "--limit", "6"]);
     assert_eq!(limited["seconds_at_rate"], json!(3.0));
     assert_eq!(
         (&limited["left"], &limited["calls"]),
         (&json!(50), &json!(6))
     );
-    let unlimited = told(&["--rate", "unlimited"]);
+    let unlimited = forecast(&["--rate", "unlimited"]);
     assert_eq!(unlimited["seconds_at_rate"], Value::Null);
     assert_eq!(unlimited["finish_at"], Value::Null);
-    sandbox.write("nobody.csv", people(0));
-    let text = plan(&sandbox, &["nobody.csv", "--rate", "unlimited"])
-        .exits(0)
+    sandbox.write("empty.csv", people(0));
+    let text = plan(&sandbox, &["empty.csv", "--rate", "unlimited"])
+        .expect_exit(0)
         .stdout;
     assert!(text.contains("There is nothing to call."), "{text}");
     let text = plan(&sandbox, &["people.csv", "--limit", "1", "--for", "2h"]).stdout;
@@ -205,54 +196,54 @@ fn how_long_it_takes_is_the_slowest_regions_time() {
         })
     };
     fs::create_dir_all(sandbox.path(".local/state/cognito-unlink")).expect("created");
-    let remember = |quotas: &[Value]| {
+    let save_quotas = |quotas: &[Value]| {
         let file = json!({"version": 1, "quotas": quotas});
         sandbox.write(".local/state/cognito-unlink/quotas.json", file.to_string());
     };
-    remember(&[quota("1", "us-east-1", 4.0), quota("1", "eu-west-1", 5.0)]);
-    let learned = told(&["--rate", "unlimited"]);
+    save_quotas(&[quota("1", "us-east-1", 4.0), quota("1", "eu-west-1", 5.0)]);
+    let learned = forecast(&["--rate", "unlimited"]);
     assert_eq!(learned["seconds_at_rate"], Value::Null);
     assert_eq!(learned["seconds_at_learned_rate"], json!(10.0));
     assert_eq!(
-        told(&["--rate", "unlimited", "--leave", "50%"])["seconds_at_learned_rate"],
+        forecast(&["--rate", "unlimited", "--leave", "50%"])["seconds_at_learned_rate"],
         json!(20.0)
     );
     assert_eq!(
-        told(&["--rate", "unlimited", "--no-state"])["seconds_at_learned_rate"],
+        forecast(&["--rate", "unlimited", "--no-state"])["seconds_at_learned_rate"],
         Value::Null
     );
     let text = plan(&sandbox, &["people.csv", "--rate", "2"]).stdout;
-    let held = " at 2/s; --rate holds it below the 4/s that an earlier run found it to bear";
-    assert!(text.contains(held), "{text}");
+    let lower = " at 2/s; --rate holds it below the 4/s that an earlier run found it to bear";
+    assert!(text.contains(lower), "{text}");
     let text = plan(&sandbox, &["people.csv", "--rate", "5"]).stdout;
-    let slower = " at 5/s; 10 s by the 4/s that an earlier run found it to bear";
-    assert!(text.contains(slower), "{text}");
-    // Two accounts have found something else: nobody knows which of them this run is.
-    remember(&[
+    let higher = " at 5/s; 10 s by the 4/s that an earlier run found it to bear";
+    assert!(text.contains(higher), "{text}");
+    // Two accounts have learned different quotas, and without a call the account of this run is unknown.
+    save_quotas(&[
         quota("1", "us-east-1", 4.0),
         quota("2", "us-east-1", 40.0),
         quota("1", "eu-west-1", 5.0),
     ]);
     assert_eq!(
-        told(&["--rate", "unlimited"])["seconds_at_learned_rate"],
+        forecast(&["--rate", "unlimited"])["seconds_at_learned_rate"],
         Value::Null
     );
 }
 
 #[test]
-fn who_is_held_and_what_a_team_allows_is_told_beforehand() {
+fn a_plan_applies_hold_lists_and_the_configuration() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(10));
     sandbox.write("hold.txt", "acct-3\nacct-4\n");
-    let told = plan(&sandbox, &["people.csv", "--hold", "hold.txt", "--json"])
-        .exits(0)
+    let summary = plan(&sandbox, &["people.csv", "--hold", "hold.txt", "--json"])
+        .expect_exit(0)
         .summary();
-    assert_eq!((&told["held"], &told["left"]), (&json!(2), &json!(8)));
+    assert_eq!((&summary["held"], &summary["left"]), (&json!(2), &json!(8)));
     sandbox.write(
         "cognito-unlink.toml",
         "rate = \"5/s\"\nallowed-regions = [\"eu-west-1\"]\n",
     );
-    let ran = plan(&sandbox, &["people.csv", "--out", "plan.json"]).exits(5);
+    let ran = plan(&sandbox, &["people.csv", "--out", "plan.json"]).expect_exit(5);
     for words in [
         "rate: 5/s (cognito-unlink.toml)",
         "A run would be stopped",
@@ -284,9 +275,9 @@ fn the_readmes_show_the_plans_of_the_samples() {
             .split_once("\n$ ")
             .map_or(shown, |(shown, _next)| shown);
         let mut command = plan_command(&sandbox, args);
-        let ran = start(command.current_dir(root)).ended().exits(exit);
-        // The time of day and the path of the program are another one's.
-        let same = |text: &str| {
+        let ran = start(command.current_dir(root)).wait().expect_exit(exit);
+        // The time of day and the path of the program differ.
+        let comparable = |text: &str| {
             let lines = text.lines().filter(|line| !line.starts_with("Begun now"));
             let lines: Vec<_> = lines
                 .map(str::trim_end)
@@ -294,13 +285,13 @@ fn the_readmes_show_the_plans_of_the_samples() {
                 .collect();
             lines[..lines.len() - 1].join("\n")
         };
-        assert_eq!(same(shown), same(&ran.stdout), "{file}");
+        assert_eq!(comparable(shown), comparable(&ran.stdout), "{file}");
     }
 }
 
 #[test]
-fn online_pools_are_held_against_the_rows() {
-    let sandbox = Sandbox::with(Settings {
+fn plan_online_checks_pools_and_the_account() {
+    let sandbox = Sandbox::with_settings(Settings {
         provider: Some("login.other.example".to_owned()),
         ..Settings::default()
     });
@@ -314,9 +305,9 @@ fn online_pools_are_held_against_the_rows() {
         command
             .env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
             .env("AWS_SECRET_ACCESS_KEY", "secret");
-        start(&mut command).ended()
+        start(&mut command).wait()
     };
-    let ran = online(&["--out", "plan.json"]).exits(5);
+    let ran = online(&["--out", "plan.json"]).expect_exit(5);
     assert!(
         ran.stdout
             .contains("has the developer provider name login.other.example"),
@@ -324,7 +315,7 @@ fn online_pools_are_held_against_the_rows() {
         ran.stdout
     );
     assert!(!sandbox.exists("plan.json"));
-    let ran = online(&["--expect-account", "999999999999"]).exits(5);
+    let ran = online(&["--expect-account", "999999999999"]).expect_exit(5);
     assert!(
         ran.stdout.contains("--expect-account says 999999999999"),
         "{}",

@@ -1,32 +1,26 @@
-//! A run that stopped for any reason goes on where it stopped.
+//! Results files: a run that stopped for any reason resumes where it stopped, and other files are left alone.
 
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
-use cognito_unlink::emulator::{FaultKind, Rule, Settings, Then, When};
+use cognito_unlink::emulator::{Counters, FaultKind, Settings, Then, When};
 use rustix::process::Signal;
 
 use crate::plan::plan;
-use crate::sandbox::{PATIENCE, Sandbox, csv, link, link_of, people, start};
-
-const HOLD: Rule = Rule {
-    when: When::Always,
-    then: Then::Hold,
-    times: None,
-};
+use crate::sandbox::{Sandbox, TIMEOUT, always, csv, link, link_of, people, rule, start};
 
 #[test]
-fn after_a_limit_whatever_became_of_the_input() {
+fn a_run_resumes_after_its_input_was_shuffled_extended_or_split() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(100));
     let ran = sandbox
         .run(&["people.csv", "--limit", "40", "--json"])
-        .exits(4);
+        .expect_exit(4);
     assert_eq!(ran.counts(&["rows", "unlinked", "left"]), [100, 40, 60]);
 
-    // Shuffled, with rows inserted on top and in between.
+    // Shuffled, with new rows among them.
     let mut links: Vec<_> = (1..=120).map(link).collect();
     for n in 0..links.len() {
         links.swap(n, (n * 7919 + 13) % 120);
@@ -34,13 +28,13 @@ fn after_a_limit_whatever_became_of_the_input() {
     sandbox.write("people.csv", csv(&links));
     let ran = sandbox
         .run(&["people.csv", "--limit", "50", "--json"])
-        .exits(4);
+        .expect_exit(4);
     assert_eq!(
         ran.counts(&["rows", "skipped", "unlinked", "left"]),
         [120, 40, 50, 30]
     );
 
-    // Split in two, one of them in another format.
+    // Split in two, one file with other line ends.
     let (first, second) = links.split_at(33);
     sandbox.write("one.csv", csv(first));
     sandbox.write("two.csv", csv(second).replace('\n', "\r\n"));
@@ -52,7 +46,7 @@ fn after_a_limit_whatever_became_of_the_input() {
             "people.results.csv",
             "--json",
         ])
-        .exits(0);
+        .expect_exit(0);
     assert_eq!(
         ran.counts(&["rows", "skipped", "unlinked", "left"]),
         [120, 90, 30, 0]
@@ -64,36 +58,34 @@ fn after_a_limit_whatever_became_of_the_input() {
 }
 
 #[test]
-fn results_that_hold_no_row_yet_take_other_carried_columns() {
+fn results_without_a_row_accept_other_carried_columns() {
     let sandbox = Sandbox::new();
     sandbox.write(
         "people.csv",
         people(3).replace("developer_user_identifier", "user"),
     );
-    sandbox.emulator.add_rule(Rule {
-        when: When::Always,
-        then: Then::Fault(FaultKind::AccessDenied),
-        times: None,
-    });
+    sandbox
+        .emulator
+        .add_rule(always(Then::Fault(FaultKind::AccessDenied)));
     let args = [
         "people.csv",
         "--map",
         "developer_user_identifier=user",
         "--no-preflight",
     ];
-    sandbox.run(&args).exits(5);
+    sandbox.run(&args).expect_exit(5);
     let header = sandbox.read("people.results.csv");
     assert_eq!(header.lines().count(), 1);
     sandbox.emulator.clear_rules();
 
-    // A look leaves it as it is.
+    // A dry run does not change it.
     let carrying = [&args[..], &["--carry", "user"]].concat();
     sandbox
         .run(&[&carrying[..], &["--dry-run"]].concat())
-        .exits(0);
+        .expect_exit(0);
     assert_eq!(sandbox.read("people.results.csv"), header);
 
-    let ran = sandbox.run(&carrying).exits(0);
+    let ran = sandbox.run(&carrying).expect_exit(0);
     assert!(!ran.stderr.contains("cut off"), "{}", ran.stderr);
     let lines = sandbox.results("people.results.csv");
     assert_eq!(lines.len(), 3);
@@ -102,7 +94,7 @@ fn results_that_hold_no_row_yet_take_other_carried_columns() {
             .iter()
             .all(|line| line["user"] == line["developer_user_identifier"])
     );
-    let ran = sandbox.run(&args).exits(2);
+    let ran = sandbox.run(&args).expect_exit(2);
     assert!(
         ran.stderr.contains("it carries the columns user"),
         "{}",
@@ -111,31 +103,31 @@ fn results_that_hold_no_row_yet_take_other_carried_columns() {
 }
 
 #[test]
-fn results_are_no_input_of_their_own_run() {
+fn results_are_refused_as_an_input_of_their_own_run() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(3));
-    sandbox.run(&["people.csv"]).exits(0);
+    sandbox.run(&["people.csv"]).expect_exit(0);
     symlink("people.results.csv", sandbox.path("again.csv")).expect("a link");
     let called = sandbox.emulator.calls().len();
     let args = ["people.csv", "again.csv", "--results", "people.results.csv"];
-    let ran = sandbox.run(&args).exits(2);
+    let ran = sandbox.run(&args).expect_exit(2);
     let words = "again.csv is an input, and the results file too";
     assert!(ran.stderr.contains(words), "{}", ran.stderr);
     assert_eq!(sandbox.emulator.calls().len(), called);
-    // Nor of another, under whatever name.
-    let ran = sandbox.run(&["again.csv"]).exits(2);
-    let words = "again.csv: this is a results file of cognito-unlink, and no input";
+    // Results are no input of another run either, under any name.
+    let ran = sandbox.run(&["again.csv"]).expect_exit(2);
+    let words = "again.csv: this is a results file of cognito-unlink, not an input";
     assert!(ran.stderr.contains(words), "{}", ran.stderr);
     assert_eq!(sandbox.emulator.calls().len(), called);
 }
 
 #[test]
-fn a_finished_run_is_confirmed_as_finished() {
+fn a_finished_run_calls_nothing_again() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(30));
-    sandbox.run(&["people.csv"]).exits(0);
+    sandbox.run(&["people.csv"]).expect_exit(0);
     let before = sandbox.read("people.results.csv");
-    let ran = sandbox.run(&["people.csv", "--json"]).exits(0);
+    let ran = sandbox.run(&["people.csv", "--json"]).expect_exit(0);
     assert_eq!(
         ran.counts(&["rows", "skipped", "calls", "left"]),
         [30, 30, 0, 0]
@@ -145,27 +137,26 @@ fn a_finished_run_is_confirmed_as_finished() {
 }
 
 #[test]
-fn failed_rows_are_tried_again_unless_they_are_to_be_skipped() {
+fn failed_rows_are_called_again_unless_skip_failed() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(10));
-    sandbox.emulator.add_rule(Rule {
-        when: When::User("acct-3".into()),
-        then: Then::Fault(FaultKind::InternalError),
-        times: None,
-    });
+    sandbox.emulator.add_rule(rule(
+        When::User("acct-3".into()),
+        Then::Fault(FaultKind::InternalError),
+    ));
     let args = ["people.csv", "--max-attempts", "2", "--json"];
-    let ran = sandbox.run(&args).exits(1);
+    let ran = sandbox.run(&args).expect_exit(1);
     assert_eq!(ran.counts(&["unlinked", "failed"]), [9, 1]);
     let ran = sandbox
         .run(&[&args[..], &["--skip-failed"]].concat())
-        .exits(1);
+        .expect_exit(1);
     assert_eq!(
         ran.counts(&["rows", "skipped", "failed", "left", "calls"]),
         [10, 9, 1, 0, 0]
     );
     let next = ran.summary()["next"].to_string();
     assert!(!next.contains("--skip-failed"), "{next}");
-    let ran = sandbox.run(&["people.csv", "--skip-failed"]).exits(1);
+    let ran = sandbox.run(&["people.csv", "--skip-failed"]).expect_exit(1);
     for line in [
         "9  skipped  done in an earlier run\n",
         "1  failed  in an earlier run; --skip-failed leaves them alone\n",
@@ -173,7 +164,7 @@ fn failed_rows_are_tried_again_unless_they_are_to_be_skipped() {
         assert!(ran.stdout.contains(line), "{}", ran.stdout);
     }
     let dry = ["people.csv", "--skip-failed", "--dry-run", "--json"];
-    let ran = sandbox.run(&dry).exits(1);
+    let ran = sandbox.run(&dry).expect_exit(1);
     assert_eq!(ran.counts(&["skipped", "failed", "left"]), [9, 1, 0]);
     let url = sandbox.emulator.url();
     let planned = [
@@ -183,13 +174,13 @@ fn failed_rows_are_tried_again_unless_they_are_to_be_skipped() {
         &url,
         "--json",
     ];
-    let ran = plan(&sandbox, &planned).exits(0);
+    let ran = plan(&sandbox, &planned).expect_exit(0);
     assert_eq!(
         ran.counts(&["already_done", "failed_earlier", "left"]),
         [9, 1, 0]
     );
     sandbox.emulator.clear_rules();
-    let ran = sandbox.run(&args).exits(0);
+    let ran = sandbox.run(&args).expect_exit(0);
     assert_eq!(ran.counts(&["skipped", "unlinked"]), [9, 1]);
     let lines = sandbox.results("people.results.csv");
     assert_eq!(lines.len(), 11);
@@ -204,16 +195,16 @@ fn failed_rows_are_tried_again_unless_they_are_to_be_skipped() {
 }
 
 #[test]
-fn a_torn_last_line_is_cut_off_and_its_row_tried_again() {
+fn a_torn_last_result_is_truncated_and_its_row_called_again() {
     for name in ["people.results.csv", "people.results.jsonl"] {
         let sandbox = Sandbox::new();
         sandbox.write("people.csv", people(20));
         let args = ["people.csv", "--results", name, "--json"];
-        sandbox.run(&args).exits(0);
+        sandbox.run(&args).expect_exit(0);
         let whole = fs::read(sandbox.path(name)).expect("results");
         for torn in [1, 2, 40, 150] {
             sandbox.write(name, &whole[..whole.len() - torn]);
-            let ran = sandbox.run(&args).exits(0);
+            let ran = sandbox.run(&args).expect_exit(0);
             assert!(ran.stderr.contains("torn last line"), "{}", ran.stderr);
             assert_eq!(
                 ran.counts(&["rows", "skipped", "not_linked"]),
@@ -227,45 +218,43 @@ fn a_torn_last_line_is_cut_off_and_its_row_tried_again() {
 
 #[test]
 fn rows_in_flight_at_a_kill_are_known_to_the_next_run() {
-    killed_and_resumed(&[]);
+    kill_and_resume(&[]);
 }
 
 #[test]
-fn rows_in_flight_at_a_kill_are_known_on_a_durable_disk_too() {
-    killed_and_resumed(&["--durable"]);
+fn rows_in_flight_at_a_kill_are_known_with_durable() {
+    kill_and_resume(&["--durable"]);
 }
 
-fn killed_and_resumed(options: &[&str]) {
+fn kill_and_resume(options: &[&str]) {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(30));
-    // Three calls take effect and are never answered; the others are held before they do.
+    // Three calls take effect and get no reply; the others are held before they take effect.
     for n in 1..=3 {
-        sandbox.emulator.add_rule(Rule {
-            when: When::Call(n),
-            then: Then::Fault(FaultKind::HangAfter),
-            times: None,
-        });
+        sandbox
+            .emulator
+            .add_rule(rule(When::Call(n), Then::Fault(FaultKind::HangAfter)));
     }
-    sandbox.emulator.add_rule(HOLD);
+    sandbox.emulator.add_rule(always(Then::Hold));
     let running = sandbox.start(&[&["people.csv", "--concurrency", "8"], options].concat());
     assert!(
         sandbox
             .emulator
-            .wait_until(PATIENCE, |seen| seen.in_flight == 8 && seen.effects == 3)
+            .wait_until(TIMEOUT, |seen| seen.in_flight == 8 && seen.effects == 3)
     );
     running.signal(Signal::KILL);
-    assert_eq!(running.ended().code(), None);
+    assert_eq!(running.wait().code(), None);
     assert!(sandbox.exists("people.results.csv.inflight"));
     assert!(
         sandbox
             .emulator
-            .wait_until(PATIENCE, |seen| seen.in_flight == 0)
+            .wait_until(TIMEOUT, |seen| seen.in_flight == 0)
     );
     sandbox.emulator.clear_rules();
 
     let ran = sandbox
         .run(&[&["people.csv", "--json"], options].concat())
-        .exits(0);
+        .expect_exit(0);
     assert!(
         ran.stderr.contains("8 rows were in flight"),
         "{}",
@@ -281,96 +270,88 @@ fn killed_and_resumed(options: &[&str]) {
 }
 
 #[test]
-fn a_row_in_doubt_that_is_not_called_again_is_left_as_it_is() {
+fn a_row_in_doubt_that_is_not_called_again_stays_in_doubt() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(2));
-    sandbox.emulator.add_rule(Rule {
-        when: When::Always,
-        then: Then::Fault(FaultKind::ResetAfter),
-        times: None,
-    });
+    sandbox
+        .emulator
+        .add_rule(always(Then::Fault(FaultKind::ResetAfter)));
     let args = ["people.csv", "--max-attempts", "1", "--json"];
-    let ran = sandbox.run(&args).exits(1);
+    let ran = sandbox.run(&args).expect_exit(1);
     assert_eq!(ran.counts(&["in_doubt"]), [2]);
     sandbox.emulator.clear_rules();
-    sandbox.emulator.add_rule(HOLD);
-    // One call is under way, and the other row waits for its turn.
+    sandbox.emulator.add_rule(always(Then::Hold));
+    // One call is in flight, and the other row waits for the permit.
     let running = sandbox.start(&["people.csv", "--concurrency", "1", "--json"]);
-    assert!(sandbox.emulator.wait_until(PATIENCE, |seen| seen.held == 1));
+    assert!(sandbox.emulator.wait_until(TIMEOUT, |seen| seen.held == 1));
     running.signal(Signal::TERM);
-    running.says("Stopping");
+    running.wait_for_stderr("Stopping");
     sandbox.emulator.clear_rules();
-    let ran = running.ended().exits(143);
+    let ran = running.wait().expect_exit(143);
     let counts = ran.counts(&["unlinked_reply_lost", "in_doubt", "left"]);
     assert_eq!(counts, [1, 0, 1]);
-    // Its doubt is not forgotten.
-    let ran = sandbox.run(&args).exits(0);
+    // The other row is still in doubt.
+    let ran = sandbox.run(&args).expect_exit(0);
     assert_eq!(ran.counts(&["unlinked_reply_lost", "not_linked"]), [1, 0]);
 }
 
 #[test]
-fn a_line_from_before_a_call_says_nothing_of_it() {
+fn a_recorded_failure_does_not_settle_a_later_call() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(1));
-    let faulty = |fault| Rule {
-        when: When::Always,
-        then: Then::Fault(fault),
-        times: None,
-    };
+    let faulty = |fault| always(Then::Fault(fault));
     sandbox.emulator.add_rule(faulty(FaultKind::InternalError));
     let args = ["people.csv", "--max-attempts", "1", "--json"];
-    let ran = sandbox.run(&args).exits(1);
+    let ran = sandbox.run(&args).expect_exit(1);
     assert_eq!(ran.counts(&["failed"]), [1]);
     sandbox.emulator.clear_rules();
     sandbox.emulator.add_rule(faulty(FaultKind::HangAfter));
     let running = sandbox.start(&args);
-    let took_effect = |seen: &cognito_unlink::emulator::Counters| seen.effects == 1;
-    assert!(sandbox.emulator.wait_until(PATIENCE, took_effect));
+    let took_effect = |seen: &Counters| seen.effects == 1;
+    assert!(sandbox.emulator.wait_until(TIMEOUT, took_effect));
     running.signal(Signal::KILL);
-    running.ended();
+    running.wait();
     sandbox.emulator.clear_rules();
-    let ran = sandbox.run(&args).exits(0);
+    let ran = sandbox.run(&args).expect_exit(0);
     assert_eq!(ran.counts(&["unlinked_reply_lost", "not_linked"]), [1, 0]);
 }
 
 #[test]
-fn a_row_that_was_left_before_a_kill_was_not_in_flight() {
+fn a_row_left_by_a_halt_was_not_in_flight() {
     let sandbox = Sandbox::new();
-    sandbox.fifo("people.csv");
+    sandbox.create_fifo("people.csv");
     for (user, then) in [
         ("acct-1", Then::Hold),
         ("acct-2", Then::Fault(FaultKind::AccessDenied)),
     ] {
-        sandbox.emulator.add_rule(Rule {
-            when: When::User(user.into()),
-            then,
-            times: None,
-        });
+        sandbox
+            .emulator
+            .add_rule(rule(When::User(user.into()), then));
     }
     let running = sandbox.start(&["people.csv", "--concurrency", "2"]);
-    let mut input = sandbox.until_read("people.csv");
+    let mut input = sandbox.open_fifo_for_writing("people.csv");
     input.write_all(people(1).as_bytes()).expect("written");
-    assert!(sandbox.emulator.wait_until(PATIENCE, |seen| seen.held == 1));
+    assert!(sandbox.emulator.wait_until(TIMEOUT, |seen| seen.held == 1));
     let second = people(2).split_off(people(1).len());
     input.write_all(second.as_bytes()).expect("written");
-    running.says("Stopping: waiting for 1 call in flight");
+    running.wait_for_stderr("Stopping: waiting for 1 call in flight");
     running.signal(Signal::KILL);
-    running.ended();
+    running.wait();
     sandbox.emulator.clear_rules();
     fs::remove_file(sandbox.path("people.csv")).expect("removed");
     sandbox.write("people.csv", people(2));
-    let ran = sandbox.run(&["people.csv"]).exits(0);
-    let told = "people.results.csv: 1 row";
-    assert!(ran.stderr.contains(told), "{}", ran.stderr);
+    let ran = sandbox.run(&["people.csv"]).expect_exit(0);
+    let expected = "people.results.csv: 1 row";
+    assert!(ran.stderr.contains(expected), "{}", ran.stderr);
 }
 
 #[test]
-fn results_are_private_and_there_before_the_first_call() {
+fn results_are_private_and_created_before_the_first_call() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(2));
-    sandbox.emulator.add_rule(HOLD);
+    sandbox.emulator.add_rule(always(Then::Hold));
     let running = sandbox.start(&["people.csv"]);
-    assert!(sandbox.emulator.wait_until(PATIENCE, |seen| seen.held == 2));
+    assert!(sandbox.emulator.wait_until(TIMEOUT, |seen| seen.held == 2));
     for name in ["people.results.csv", "people.results.csv.inflight"] {
         let mode = fs::metadata(sandbox.path(name))
             .expect("a file")
@@ -379,17 +360,17 @@ fn results_are_private_and_there_before_the_first_call() {
         assert_eq!(mode & 0o777, 0o600, "{name}");
     }
     sandbox.emulator.clear_rules();
-    running.ended().exits(0);
+    running.wait().expect_exit(0);
 }
 
 #[test]
-fn a_second_run_is_refused_and_told_who_holds_the_results() {
+fn a_second_run_is_refused_and_names_the_process_that_has_the_lock() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(2));
-    sandbox.emulator.add_rule(HOLD);
+    sandbox.emulator.add_rule(always(Then::Hold));
     let first = sandbox.start(&["people.csv"]);
-    assert!(sandbox.emulator.wait_until(PATIENCE, |seen| seen.held == 2));
-    let second = sandbox.run(&["people.csv"]).exits(6);
+    assert!(sandbox.emulator.wait_until(TIMEOUT, |seen| seen.held == 2));
+    let second = sandbox.run(&["people.csv"]).expect_exit(6);
     assert!(
         second.stderr.contains(&format!("process {}", first.id())),
         "{}",
@@ -402,15 +383,15 @@ fn a_second_run_is_refused_and_told_who_holds_the_results() {
         second.stderr
     );
     assert_eq!(sandbox.emulator.counters().unlinks, 2);
-    // The lock dies with its owner.
+    // The lock ends with its process.
     first.signal(Signal::KILL);
-    first.ended();
+    first.wait();
     sandbox.emulator.clear_rules();
-    sandbox.run(&["people.csv"]).exits(0);
+    sandbox.run(&["people.csv"]).expect_exit(0);
 }
 
 #[test]
-fn what_is_no_results_file_is_refused_and_left_as_it_was() {
+fn a_foreign_results_file_is_refused_and_left_alone() {
     let foreign = [
         "name,age\nx,1\n",
         "no header at all",
@@ -421,19 +402,19 @@ fn what_is_no_results_file_is_refused_and_left_as_it_was() {
         let sandbox = Sandbox::new();
         sandbox.write("people.csv", people(2));
         sandbox.write("people.results.csv", content);
-        let ran = sandbox.run(&["people.csv"]).exits(2);
+        let ran = sandbox.run(&["people.csv"]).expect_exit(2);
         assert!(ran.stderr.contains("people.results.csv"), "{}", ran.stderr);
         assert_eq!(sandbox.read("people.results.csv"), content);
         assert_eq!(sandbox.emulator.counters().unlinks, 0);
     }
-    // Nor is a file that lacks a column which is to be carried.
+    // Results without a column that is to be carried are refused as well.
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(2));
-    sandbox.run(&["people.csv"]).exits(0);
+    sandbox.run(&["people.csv"]).expect_exit(0);
     let before = sandbox.read("people.results.csv");
     let ran = sandbox
         .run(&["people.csv", "--carry", "identity_pool_id"])
-        .exits(2);
+        .expect_exit(2);
     assert!(ran.stderr.contains("--carry"), "{}", ran.stderr);
     sandbox.write(
         "people.csv",
@@ -441,16 +422,20 @@ fn what_is_no_results_file_is_refused_and_left_as_it_was() {
             .replace('\n', ",T-1\n")
             .replacen("T-1", "ticket", 1),
     );
-    let ran = sandbox.run(&["people.csv", "--carry", "ticket"]).exits(2);
+    let ran = sandbox
+        .run(&["people.csv", "--carry", "ticket"])
+        .expect_exit(2);
     assert!(ran.stderr.contains("no columns"), "{}", ran.stderr);
     assert_eq!(sandbox.read("people.results.csv"), before);
 }
 
 #[test]
 fn a_dry_run_calls_nothing_and_writes_nothing() {
-    let sandbox = Sandbox::with(Settings::default());
+    let sandbox = Sandbox::with_settings(Settings::default());
     sandbox.write("people.csv", people(10) + "bad row\n");
-    let ran = sandbox.run(&["people.csv", "--dry-run", "--json"]).exits(1);
+    let ran = sandbox
+        .run(&["people.csv", "--dry-run", "--json"])
+        .expect_exit(1);
     assert_eq!(
         ran.counts(&["rows", "invalid", "left", "calls"]),
         [11, 1, 10, 0]
@@ -458,15 +443,17 @@ fn a_dry_run_calls_nothing_and_writes_nothing() {
     assert!(ran.stderr.contains("people.csv:12"), "{}", ran.stderr);
     assert!(!sandbox.exists("people.results.csv"));
     sandbox.write("many.csv", people(1) + &"bad row\n".repeat(500));
-    let many = sandbox.run(&["many.csv", "--dry-run"]).exits(1);
+    let many = sandbox.run(&["many.csv", "--dry-run"]).expect_exit(1);
     assert!(
         many.stderr.contains("480 more invalid rows"),
         "{}",
         many.stderr
     );
     assert_eq!(many.stderr.lines().count(), 21);
-    sandbox.run(&["people.csv", "--limit", "4"]).exits(4);
-    let ran = sandbox.run(&["people.csv", "--dry-run", "--json"]).exits(1);
+    sandbox.run(&["people.csv", "--limit", "4"]).expect_exit(4);
+    let ran = sandbox
+        .run(&["people.csv", "--dry-run", "--json"])
+        .expect_exit(1);
     assert_eq!(
         ran.counts(&["rows", "skipped", "invalid", "left"]),
         [11, 4, 1, 6]
@@ -474,33 +461,35 @@ fn a_dry_run_calls_nothing_and_writes_nothing() {
 }
 
 #[test]
-fn a_dry_run_takes_nothing_of_this_machine_for_done_at_aws() {
+fn a_dry_run_for_aws_refuses_results_of_a_local_endpoint() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(3));
     for results in ["people.results.csv", "done.jsonl"] {
         sandbox
             .run(&["people.csv", "--limit", "2", "--results", results])
-            .exits(4);
+            .expect_exit(4);
         let args = ["people.csv", "--dry-run", "--results", results, "--json"];
-        let mut at_aws = sandbox.program();
-        let ran = start(at_aws.arg("run").args(args)).ended().exits(2);
+        let mut at_aws = sandbox.command();
+        let ran = start(at_aws.arg("run").args(args)).wait().expect_exit(2);
         assert!(
-            ran.stderr.contains("where nobody was unlinked"),
+            ran.stderr.contains("where no identity was unlinked"),
             "{}",
             ran.stderr
         );
-        // Where the run would call this machine again, they are done: by the option, and by the environment.
-        let again = sandbox.run(&args).exits(0);
+        // They are done for a run that calls this machine, by --endpoint-url or by the environment.
+        let again = sandbox.run(&args).expect_exit(0);
         assert_eq!(again.counts(&["skipped", "left"]), [2, 1]);
-        let mut by_environment = sandbox.program();
+        let mut by_environment = sandbox.command();
         by_environment.env("AWS_ENDPOINT_URL", sandbox.emulator.url());
-        let again = start(by_environment.arg("run").args(args)).ended().exits(0);
+        let again = start(by_environment.arg("run").args(args))
+            .wait()
+            .expect_exit(0);
         assert_eq!(again.counts(&["skipped", "left"]), [2, 1]);
     }
 }
 
 #[test]
-fn results_for_a_spreadsheet_hold_no_formula_and_resume() {
+fn spreadsheet_safe_results_have_no_formula_and_resume() {
     let sandbox = Sandbox::new();
     let users = ["=cmd|' /C calc'!A0", "+1", "-1", "@x", "'quoted", "plain"];
     let links: Vec<_> = users
@@ -513,105 +502,104 @@ fn results_for_a_spreadsheet_hold_no_formula_and_resume() {
     let carrying = ["people.csv", "--carry", "=1+1"];
     sandbox
         .run(&[&carrying[..], &["--spreadsheet-safe"]].concat())
-        .exits(0);
+        .expect_exit(0);
     let text = sandbox.read("people.results.csv");
     assert!(text.starts_with("\u{feff}\"row\",source,"), "{text}");
     assert!(text.contains("run_id,'=1+1\n"), "{text}");
-    let mut told: Vec<_> = sandbox
+    let mut users_recorded: Vec<_> = sandbox
         .results("people.results.csv")
         .iter()
         .map(|line| line["developer_user_identifier"].clone())
         .collect();
-    told.sort_unstable();
+    users_recorded.sort_unstable();
     let mut expected: Vec<_> = users[..5].iter().map(|user| format!("'{user}")).collect();
     expected.push("plain".to_owned());
     expected.sort_unstable();
-    assert_eq!(told, expected);
-    // The file stays what it is, and its rows are known.
+    assert_eq!(users_recorded, expected);
+    // The file keeps its form with or without the option, and its rows are skipped.
     for option in [&["--spreadsheet-safe"][..], &[]] {
         let ran = sandbox
             .run(&[&carrying[..], &["--json"], option].concat())
-            .exits(0);
+            .expect_exit(0);
         assert_eq!(ran.counts(&["skipped", "calls"]), [6, 0]);
     }
-    // What was begun as it stands cannot be made safe later, nor can JSON.
+    // The option is refused for results that were begun without it, and for JSON.
     sandbox
         .run(&["people.csv", "--results", "plain.csv"])
-        .exits(0);
+        .expect_exit(0);
     for name in ["plain.csv", "new.jsonl"] {
         let ran = sandbox
             .run(&["people.csv", "--results", name, "--spreadsheet-safe"])
-            .exits(2);
+            .expect_exit(2);
         assert!(ran.stderr.contains("--spreadsheet-safe"), "{}", ran.stderr);
     }
     assert!(!sandbox.exists("new.jsonl"));
 }
 
 #[test]
-fn what_was_called_on_this_machine_is_not_done_for_aws() {
+fn results_of_a_local_endpoint_are_refused_for_aws() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(3));
-    sandbox.run(&["people.csv"]).exits(0);
+    sandbox.run(&["people.csv"]).expect_exit(0);
     for results in ["people.results.csv", "again.jsonl"] {
-        sandbox.run(&["people.csv", "--results", results]).exits(0);
-        let mut command = sandbox.program();
+        sandbox
+            .run(&["people.csv", "--results", results])
+            .expect_exit(0);
+        let mut command = sandbox.command();
         command.args(["run", "people.csv", "--yes", "--results", results]);
         command.args(["--endpoint-url", "http://cognito.example"]);
         command.env("HTTP_PROXY", sandbox.emulator.url());
-        let ran = start(&mut command).ended().exits(2);
+        let ran = start(&mut command).wait().expect_exit(2);
         assert!(ran.stderr.contains("on this machine"), "{}", ran.stderr);
     }
 }
 
 #[test]
-fn a_stray_quote_in_the_results_is_damage_and_cuts_off_nothing() {
+fn a_stray_quote_in_the_results_is_refused_and_nothing_truncated() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(25));
-    sandbox.run(&["people.csv"]).exits(0);
+    sandbox.run(&["people.csv"]).expect_exit(0);
     let damaged = sandbox
         .read("people.results.csv")
         .replacen(",unlinked,", ",\"unlinked,", 1);
     sandbox.write("people.results.csv", &damaged);
-    let ran = sandbox.run(&["people.csv"]).exits(2);
+    let ran = sandbox.run(&["people.csv"]).expect_exit(2);
     assert!(ran.stderr.contains("quote"), "{}", ran.stderr);
     assert_eq!(sandbox.read("people.results.csv"), damaged);
     assert_eq!(sandbox.emulator.counters().unlinks, 25);
 }
 
 #[test]
-fn results_saved_by_an_editor_are_gone_on_with() {
+fn results_saved_by_an_editor_resume() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(10));
-    sandbox.run(&["people.csv", "--limit", "5"]).exits(4);
+    sandbox.run(&["people.csv", "--limit", "5"]).expect_exit(4);
     let saved = format!(
         "\u{feff}{}",
         sandbox.read("people.results.csv").replace('\n', "\r\n")
     );
     sandbox.write("people.results.csv", saved);
-    let ran = sandbox.run(&["people.csv", "--json"]).exits(0);
+    let ran = sandbox.run(&["people.csv", "--json"]).expect_exit(0);
     assert_eq!(ran.counts(&["skipped", "unlinked"]), [5, 5]);
     assert!(!ran.stderr.contains("torn"), "{}", ran.stderr);
     assert_eq!(sandbox.results("people.results.csv").len(), 10);
-    sandbox.run(&["people.csv", "--json"]).exits(0);
+    sandbox.run(&["people.csv", "--json"]).expect_exit(0);
     assert_eq!(sandbox.emulator.counters().unlinks, 10);
 }
 
 #[test]
-fn whoever_writes_to_the_results_meanwhile_halts_the_run() {
+fn another_writer_to_the_results_halts_the_run() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(40));
-    sandbox.emulator.add_rule(Rule {
-        when: When::Call(10),
-        ..HOLD
-    });
+    sandbox.emulator.add_rule(rule(When::Call(10), Then::Hold));
     let running = sandbox.start(&["people.csv", "--concurrency", "1", "--json"]);
-    assert!(sandbox.emulator.wait_until(PATIENCE, |seen| seen.held == 1));
+    assert!(sandbox.emulator.wait_until(TIMEOUT, |seen| seen.held == 1));
     let text = sandbox.read("people.results.csv");
     sandbox.write("people.results.csv", format!("{text}somebody,else\n"));
     sandbox.emulator.clear_rules();
-    let ran = running.ended().exits(5);
+    let ran = running.wait().expect_exit(5);
     assert!(
-        ran.stdout.contains("somebody else has written"),
+        ran.stdout.contains("another process has written"),
         "{}",
         ran.stdout
     );
@@ -623,93 +611,89 @@ fn rows_in_flight_are_known_through_a_link_to_the_results() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(5));
     sandbox.write("real.csv", "");
-    std::os::unix::fs::symlink(sandbox.path("real.csv"), sandbox.path("link.csv")).expect("linked");
-    sandbox.emulator.add_rule(Rule {
-        when: When::Always,
-        then: Then::Fault(FaultKind::HangAfter),
-        times: None,
-    });
+    symlink(sandbox.path("real.csv"), sandbox.path("link.csv")).expect("linked");
+    sandbox
+        .emulator
+        .add_rule(always(Then::Fault(FaultKind::HangAfter)));
     let running = sandbox.start(&["people.csv", "--results", "link.csv"]);
     assert!(
         sandbox
             .emulator
-            .wait_until(PATIENCE, |seen| seen.effects == 5)
+            .wait_until(TIMEOUT, |seen| seen.effects == 5)
     );
     running.signal(Signal::KILL);
-    running.ended();
+    running.wait();
     sandbox.emulator.clear_rules();
     let ran = sandbox
         .run(&["people.csv", "--results", "real.csv", "--json"])
-        .exits(0);
+        .expect_exit(0);
     assert_eq!(ran.counts(&["unlinked_reply_lost", "not_linked"]), [5, 0]);
 }
 
-/// Ends a run by a kill when three calls have taken effect that nobody has answered, and five people are done.
-fn killed_after_three(sandbox: &Sandbox, results: &str) {
+/// Runs until five rows are done, and then kills a run with three calls that have taken effect without a reply.
+fn kill_after_three_effects(sandbox: &Sandbox, results: &str) {
     sandbox
         .run(&["people.csv", "--results", results, "--limit", "5"])
-        .exits(4);
-    sandbox.emulator.add_rule(Rule {
-        when: When::Always,
-        then: Then::Fault(FaultKind::HangAfter),
-        times: None,
-    });
+        .expect_exit(4);
+    sandbox
+        .emulator
+        .add_rule(always(Then::Fault(FaultKind::HangAfter)));
     let before = sandbox.emulator.counters().effects;
     let running = sandbox.start(&["people.csv", "--results", results, "--concurrency", "3"]);
-    let took_effect = |seen: &cognito_unlink::emulator::Counters| seen.effects == before + 3;
-    assert!(sandbox.emulator.wait_until(PATIENCE, took_effect));
+    let took_effect = |seen: &Counters| seen.effects == before + 3;
+    assert!(sandbox.emulator.wait_until(TIMEOUT, took_effect));
     running.signal(Signal::KILL);
-    running.ended();
+    running.wait();
     sandbox.emulator.clear_rules();
 }
 
-/// Does something to a side file.
-type Harm<'a> = &'a dyn Fn(&Sandbox, &Path);
+/// Damages a side file.
+type Damage<'a> = &'a dyn Fn(&Sandbox, &Path);
 
 #[test]
-fn a_side_file_that_cannot_be_relied_on_is_answered_with_doubt() {
+fn a_damaged_side_file_leaves_rows_in_doubt() {
     let flip = |path: &Path, at: usize| {
         let mut bytes = fs::read(path).expect("a side file");
         bytes[at] ^= 1;
         fs::write(path, bytes).expect("written");
     };
-    let harms: [Harm<'_>; 5] = [
+    let damages: [Damage<'_>; 5] = [
         &|_, path| fs::write(path, "").expect("written"),
         &|_, path| {
             let bytes = fs::read(path).expect("a side file");
             fs::write(path, &bytes[..600]).expect("written");
         },
-        // In the header; in the first slot.
+        // One bit in the header, and one in the first slot.
         &|_, path| flip(path, 60),
         &|_, path| flip(path, 512 + 3),
-        // Of another run, with the same rows.
+        // The side file of another run with the same rows.
         &|sandbox, path| {
-            killed_after_three(sandbox, "other.csv");
+            kill_after_three_effects(sandbox, "other.csv");
             fs::rename(sandbox.path("other.csv.inflight"), path).expect("renamed");
         },
     ];
-    for harm in harms {
+    for damage in damages {
         let sandbox = Sandbox::new();
         sandbox.write("people.csv", people(20));
-        killed_after_three(&sandbox, "people.results.csv");
+        kill_after_three_effects(&sandbox, "people.results.csv");
         let side_file = sandbox.path("people.results.csv.inflight");
-        harm(&sandbox, &side_file);
-        // Everybody is unlinked by now, and by us.
+        damage(&sandbox, &side_file);
+        // All links are gone now, by our own calls.
         let args = ["people.csv", "--results", "elsewhere.csv"];
-        sandbox.run(&args).exits(0);
+        sandbox.run(&args).expect_exit(0);
 
         let args = ["people.csv", "--json"];
         let ran = sandbox
             .run(&[&args[..], &["--limit", "1"]].concat())
-            .exits(4);
+            .expect_exit(4);
         for words in ["people.results.csv.inflight: it", "counts as in doubt"] {
             assert!(ran.stderr.contains(words), "{}", ran.stderr);
         }
         let counts = ["skipped", "unlinked_reply_lost", "not_linked"];
         assert_eq!(ran.counts(&counts), [5, 1, 0]);
-        // It holds until a run has come to everybody.
+        // The side file stays until a run has settled every row.
         assert!(side_file.exists());
-        let ran = sandbox.run(&args).exits(0);
+        let ran = sandbox.run(&args).expect_exit(0);
         assert!(
             ran.stderr.contains("an earlier run found"),
             "{}",
@@ -721,39 +705,34 @@ fn a_side_file_that_cannot_be_relied_on_is_answered_with_doubt() {
 }
 
 #[test]
-fn a_refusal_of_a_row_that_may_have_been_called_is_in_doubt() {
+fn a_failure_without_a_side_file_is_in_doubt() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(10));
-    killed_after_three(&sandbox, "people.results.csv");
+    kill_after_three_effects(&sandbox, "people.results.csv");
     sandbox.write("people.results.csv.inflight", "");
-    sandbox.emulator.add_rule(Rule {
-        when: When::Always,
-        then: Then::Fault(FaultKind::InternalError),
-        times: None,
-    });
+    sandbox
+        .emulator
+        .add_rule(always(Then::Fault(FaultKind::InternalError)));
     let args = ["people.csv", "--max-attempts", "1", "--json"];
-    let ran = sandbox.run(&args).exits(1);
+    let ran = sandbox.run(&args).expect_exit(1);
     assert_eq!(ran.counts(&["skipped", "in_doubt", "failed"]), [5, 5, 0]);
 }
 
 #[test]
-fn results_that_were_cut_meet_the_marks_of_the_rows_they_have_lost() {
+fn truncated_results_find_their_lost_rows_in_the_side_file() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(40));
-    sandbox.emulator.add_rule(Rule {
-        when: When::Call(31),
-        ..HOLD
-    });
-    // One call at a time: a single worker has them all.
+    sandbox.emulator.add_rule(rule(When::Call(31), Then::Hold));
+    // One call at a time, so that all marks are in the slot of one worker.
     let running = sandbox.start(&["people.csv", "--concurrency", "1"]);
-    assert!(sandbox.emulator.wait_until(PATIENCE, |seen| seen.held == 1));
+    assert!(sandbox.emulator.wait_until(TIMEOUT, |seen| seen.held == 1));
     running.signal(Signal::KILL);
-    running.ended();
+    running.wait();
     sandbox.emulator.clear_rules();
     let text = sandbox.read("people.results.csv");
     let kept: String = text.split_inclusive('\n').take(1 + 5).collect();
     sandbox.write("people.results.csv", kept);
-    let ran = sandbox.run(&["people.csv", "--json"]).exits(0);
+    let ran = sandbox.run(&["people.csv", "--json"]).expect_exit(0);
     let counts = ["skipped", "unlinked", "unlinked_reply_lost", "not_linked"];
     assert_eq!(ran.counts(&counts), [5, 10, 25, 0]);
     assert!(
@@ -764,16 +743,16 @@ fn results_that_were_cut_meet_the_marks_of_the_rows_they_have_lost() {
 }
 
 #[test]
-fn results_that_others_could_read_are_made_private() {
+fn results_readable_by_others_are_made_private() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(3));
-    sandbox.run(&["people.csv", "--limit", "1"]).exits(4);
+    sandbox.run(&["people.csv", "--limit", "1"]).expect_exit(4);
     let results = sandbox.path("people.results.csv");
     fs::set_permissions(&results, fs::Permissions::from_mode(0o644)).expect("ours");
-    let ran = sandbox.run(&["people.csv"]).exits(0);
+    let ran = sandbox.run(&["people.csv"]).expect_exit(0);
     assert!(ran.stderr.contains("its mode was 0644"), "{}", ran.stderr);
     let metadata = fs::metadata(&results).expect("a file");
     assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
-    let ran = sandbox.run(&["people.csv"]).exits(0);
+    let ran = sandbox.run(&["people.csv"]).expect_exit(0);
     assert!(!ran.stderr.contains("private"), "{}", ran.stderr);
 }

@@ -1,5 +1,7 @@
-//! A place of its own for every test: a directory, an emulator on a socket, and the real executable with an empty
-//! environment.
+//! The sandbox of a test: a temporary directory, an emulator on a socket, and the real executable with an empty environment.
+//!
+//! A test starts the program ([`Sandbox::run`], [`Sandbox::start`], [`start`]), waits for it ([`Running::wait`]) and asserts on
+//! its [`Output`], on the results file, and on what the emulator counted.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -16,23 +18,30 @@ use std::thread;
 use std::time::Duration;
 
 use cognito_unlink::emulator::{Call, Emulator, Link, Rule, Settings, Then, When};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use rustix::fs::{CWD, FileType, Mode, OFlags, fcntl_getfl, fcntl_setfl, mknodat};
 use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
-/// Nothing here takes half as long, even on a busy machine; what does is stuck.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+/// Bounds every wait. No step of a test takes half as long even on a loaded machine, so a wait that reaches it has found a
+/// program that is stuck.
+pub(crate) const TIMEOUT: Duration = Duration::from_mins(1);
 
 pub(crate) const POOL: &str = "us-east-1:3f6c2a10-9b5e-4d7a-8c21-5e0f7d9a4b63";
+/// A second pool in the Region of [`POOL`].
+pub(crate) const OTHER_POOL: &str = "us-east-1:99999999-9b5e-4d7a-8c21-5e0f7d9a4b63";
+/// A pool in another Region.
+pub(crate) const OTHER_REGION_POOL: &str = "eu-west-1:7a6c2a10-9b5e-4d7a-8c21-5e0f7d9a4b99";
 pub(crate) const PROVIDER: &str = "login.example.com";
 
-/// The link of user `n`, whose identity is its own.
+/// Returns the link of user `n`, who has an identity of their own.
 pub(crate) fn link(n: usize) -> Link {
     link_of(n, &format!("acct-{n}"))
 }
 
-/// A link of identity `n`.
+/// Returns a link of `user` to identity `n`.
 pub(crate) fn link_of(n: usize, user: &str) -> Link {
     Link {
         identity_id: format!("us-east-1:00000000-0000-4000-8000-{n:012x}"),
@@ -42,7 +51,24 @@ pub(crate) fn link_of(n: usize, user: &str) -> Link {
     }
 }
 
-/// Links as a CSV file with a header.
+/// Returns the link of user `n` in [`OTHER_POOL`].
+pub(crate) fn link_in_other_pool(n: usize) -> Link {
+    Link {
+        identity_pool_id: OTHER_POOL.to_owned(),
+        ..link(n)
+    }
+}
+
+/// Returns the link of user `n` in [`OTHER_REGION_POOL`].
+pub(crate) fn link_in_other_region(n: usize) -> Link {
+    Link {
+        identity_id: format!("eu-west-1:00000000-0000-4000-8000-{n:012x}"),
+        identity_pool_id: OTHER_REGION_POOL.to_owned(),
+        ..link(n)
+    }
+}
+
+/// Writes links as a CSV file with a header.
 pub(crate) fn csv(links: &[Link]) -> String {
     let mut text =
         "identity_id,identity_pool_id,developer_provider_name,developer_user_identifier\n"
@@ -58,9 +84,30 @@ pub(crate) fn csv(links: &[Link]) -> String {
     text
 }
 
-/// The links of users `1..=n` as a CSV file.
+/// Writes the links of users `1..=n` as a CSV file.
 pub(crate) fn people(n: usize) -> String {
     csv(&(1..=n).map(link).collect::<Vec<_>>())
+}
+
+/// Compresses with gzip, as one member.
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(bytes).expect("in memory");
+    encoder.finish().expect("in memory")
+}
+
+/// Returns a rule of the emulator that applies until the rules are cleared.
+pub(crate) fn rule(when: When, then: Then) -> Rule {
+    Rule {
+        when,
+        then,
+        times: None,
+    }
+}
+
+/// Returns a rule of the emulator for every call, until the rules are cleared.
+pub(crate) fn always(then: Then) -> Rule {
+    rule(When::Always, then)
 }
 
 pub(crate) struct Sandbox {
@@ -68,18 +115,18 @@ pub(crate) struct Sandbox {
     pub(crate) emulator: Emulator,
 }
 
-/// A port that refuses connections: it is taken as long as this lives, so that nobody else comes to listen on it.
-pub(crate) struct Closed {
+/// A port that refuses connections. It stays bound as long as this lives, so that no other process can listen on it.
+pub(crate) struct ClosedPort {
     url: String,
     _socket: OwnedFd,
 }
 
-impl Closed {
+impl ClosedPort {
     pub(crate) fn new() -> Self {
         let socket = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
         bind(&socket, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).expect("a port");
         let address = getsockname(&socket).expect("an address");
-        let address = SocketAddr::try_from(address).expect("an address of IP");
+        let address = SocketAddr::try_from(address).expect("an IP address");
         Self {
             url: format!("http://{address}"),
             _socket: socket,
@@ -91,40 +138,40 @@ impl Closed {
     }
 }
 
-/// A program that has ended.
+/// The exit status and the output of a program that has ended.
 #[derive(Debug)]
-pub(crate) struct Ran {
+pub(crate) struct Output {
     pub(crate) status: ExitStatus,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
 
-/// A program under way.
+/// A program that is running.
 pub(crate) struct Running {
     child: Child,
-    stdout: Arc<Said>,
-    stderr: Arc<Said>,
-    /// What the program takes for its terminal.
+    stdout: Arc<CapturedStream>,
+    stderr: Arc<CapturedStream>,
+    /// Our side of the program's terminal, if it has one.
     terminal: Option<File>,
 }
 
-/// What a program has said so far on one of its pipes.
+/// The bytes that a program has written to one of its pipes so far.
 #[derive(Default)]
-struct Said {
-    /// The bytes, and whether there are no more.
+struct CapturedStream {
+    /// The bytes, and true once the pipe is closed.
     text: Mutex<(Vec<u8>, bool)>,
     changed: Condvar,
 }
 
-/// A line of a results file: column or key to value, an empty one for null.
-pub(crate) type Line = HashMap<String, String>;
+/// A line of a results file, from column or key to value; null is the empty string.
+pub(crate) type ResultLine = HashMap<String, String>;
 
 impl Sandbox {
     pub(crate) fn new() -> Self {
-        Self::with(Settings::default())
+        Self::with_settings(Settings::default())
     }
 
-    pub(crate) fn with(settings: Settings) -> Self {
+    pub(crate) fn with_settings(settings: Settings) -> Self {
         let settings = Settings {
             log: true,
             ..settings
@@ -143,20 +190,20 @@ impl Sandbox {
         fs::write(self.path(name), content).expect("written");
     }
 
-    /// Makes a FIFO.
-    pub(crate) fn fifo(&self, name: &str) {
+    /// Creates a FIFO, and its folder if it is missing.
+    pub(crate) fn create_fifo(&self, name: &str) {
         let path = self.path(name);
         fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
-        mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO");
+        create_fifo(&path);
     }
 
-    /// Opens a FIFO for writing, which waits until somebody reads from it.
+    /// Opens a FIFO for writing, which waits until the program has opened it for reading.
     #[track_caller]
-    pub(crate) fn until_read(&self, fifo: &str) -> File {
+    pub(crate) fn open_fifo_for_writing(&self, fifo: &str) -> File {
         let path = self.path(fifo);
-        let (tell, told) = mpsc::sync_channel(1);
-        thread::spawn(move || tell.send(File::options().write(true).open(path)));
-        let opened = told.recv_timeout(PATIENCE).expect("it is opened");
+        let (sender, receiver) = mpsc::sync_channel(1);
+        thread::spawn(move || sender.send(File::options().write(true).open(path)));
+        let opened = receiver.recv_timeout(TIMEOUT).expect("it is opened");
         opened.expect("a FIFO")
     }
 
@@ -168,8 +215,8 @@ impl Sandbox {
         self.path(name).exists()
     }
 
-    /// The executable in this directory, with an environment that holds nothing of the machine's.
-    pub(crate) fn bare(&self) -> Command {
+    /// Returns a command for the executable in this directory, with an environment that holds nothing of the machine's.
+    pub(crate) fn command_without_credentials(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cognito-unlink"));
         command
             .current_dir(self.directory.path())
@@ -181,18 +228,18 @@ impl Sandbox {
         command
     }
 
-    /// The executable with credentials.
-    pub(crate) fn program(&self) -> Command {
-        let mut command = self.bare();
+    /// Returns a command for the executable, with credentials in its environment.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = self.command_without_credentials();
         command
             .env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
             .env("AWS_SECRET_ACCESS_KEY", "secret");
         command
     }
 
-    /// `run`, against the emulator, at any rate unless `args` name one.
+    /// Returns a `run` command against the emulator, without a rate limit unless `args` set one.
     pub(crate) fn run_command(&self, args: &[&str]) -> Command {
-        let mut command = self.program();
+        let mut command = self.command();
         command.arg("run").args(args);
         command.args(["--endpoint-url", &self.emulator.url()]);
         if !args.contains(&"--rate") {
@@ -201,46 +248,42 @@ impl Sandbox {
         command
     }
 
-    /// Runs to the end.
-    pub(crate) fn run(&self, args: &[&str]) -> Ran {
-        start(&mut self.run_command(args)).ended()
+    /// Runs `run` to its end.
+    pub(crate) fn run(&self, args: &[&str]) -> Output {
+        start(&mut self.run_command(args)).wait()
     }
 
-    /// Runs to the end, with `input` on standard input.
-    pub(crate) fn run_with_input(&self, args: &[&str], input: &[u8]) -> Ran {
+    /// Runs `run` to its end, with `input` on standard input.
+    pub(crate) fn run_with_input(&self, args: &[&str], input: &[u8]) -> Output {
         let mut command = self.run_command(args);
         let mut running = start(command.stdin(Stdio::piped()));
         let mut stdin = running.child.stdin.take().expect("a pipe");
         // A program that refuses to run reads nothing.
         let _ = stdin.write_all(input);
         drop(stdin);
-        running.ended()
+        running.wait()
     }
 
     pub(crate) fn start(&self, args: &[&str]) -> Running {
         start(&mut self.run_command(args))
     }
 
-    /// Starts a run in which four calls are under way and stay so, until the emulator's rules are cleared.
+    /// Starts a run and waits until four calls are in flight, which the emulator holds until its rules are cleared.
     #[track_caller]
-    pub(crate) fn start_four_held(&self, args: &[&str]) -> Running {
-        self.emulator.add_rule(Rule {
-            when: When::Always,
-            then: Then::Hold,
-            times: None,
-        });
+    pub(crate) fn start_with_four_calls_held(&self, args: &[&str]) -> Running {
+        self.emulator.add_rule(always(Then::Hold));
         let running = self.start(&[args, &["--concurrency", "4"]].concat());
-        let held = self.emulator.wait_until(PATIENCE, |seen| seen.held == 4);
+        let held = self.emulator.wait_until(TIMEOUT, |seen| seen.held == 4);
         assert!(held, "{:?}", self.emulator.counters());
         running
     }
 
-    /// The lines of a results file, CSV or JSONL, after a check that every one is whole.
-    pub(crate) fn results(&self, name: &str) -> Vec<Line> {
+    /// Reads the lines of a results file, CSV or JSONL, and asserts that every one is whole.
+    pub(crate) fn results(&self, name: &str) -> Vec<ResultLine> {
         results(&self.path(name))
     }
 
-    /// Outcome by user.
+    /// Returns the last outcome of each user in a results file.
     pub(crate) fn outcomes(&self, name: &str) -> HashMap<String, String> {
         self.results(name)
             .into_iter()
@@ -253,7 +296,13 @@ impl Sandbox {
             .collect()
     }
 
-    /// How often each user was called.
+    /// Counts the look-ups of pools that reached the emulator.
+    pub(crate) fn pool_lookups(&self) -> u64 {
+        let operations = self.emulator.counters().operations;
+        operations.get("DescribeIdentityPool").copied().unwrap_or(0)
+    }
+
+    /// Counts the calls that reached the emulator, by user.
     pub(crate) fn calls_by_user(&self) -> HashMap<String, usize> {
         let mut calls = HashMap::new();
         for Call {
@@ -267,7 +316,11 @@ impl Sandbox {
     }
 }
 
-fn results(path: &Path) -> Vec<Line> {
+pub(crate) fn create_fifo(path: &Path) {
+    mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO");
+}
+
+fn results(path: &Path) -> Vec<ResultLine> {
     let text = fs::read_to_string(path).expect("results");
     assert!(text.is_empty() || text.ends_with('\n'), "{text}");
     if path.extension() == Some(OsStr::new("csv")) {
@@ -281,21 +334,37 @@ fn results(path: &Path) -> Vec<Line> {
             .map(|line| {
                 let object: serde_json::Map<String, serde_json::Value> =
                     serde_json::from_str(line).expect("an object");
-                let plain = |value: serde_json::Value| match value {
+                let text_of = |value: serde_json::Value| match value {
                     serde_json::Value::Null => String::new(),
                     serde_json::Value::String(text) => text,
                     other => other.to_string(),
                 };
                 object
                     .into_iter()
-                    .map(|(key, value)| (key, plain(value)))
+                    .map(|(key, value)| (key, text_of(value)))
                     .collect()
             })
             .collect()
     }
 }
 
-/// Starts `command`, and reads what it says.
+/// Returns `shell` running `script`, in which `"$@"` is `command`, in the directory and environment of `command`.
+pub(crate) fn in_shell(mut shell: Command, script: &str, command: &Command) -> Command {
+    let environment = command.get_envs();
+    shell
+        .args(["-c", script, "sh"])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .env_clear()
+        .envs(environment.filter_map(|(name, value)| Some((name, value?))))
+        // The shell's own, to find `mount`, `cat` and others.
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .current_dir(command.get_current_dir().expect("a directory"))
+        .stdin(Stdio::null());
+    shell
+}
+
+/// Starts `command` and captures its output.
 pub(crate) fn start(command: &mut Command) -> Running {
     let mut child = command
         .stdout(Stdio::piped())
@@ -312,8 +381,8 @@ pub(crate) fn start(command: &mut Command) -> Running {
     }
 }
 
-/// Starts `command`, whose standard error goes where nobody reads.
-pub(crate) fn start_unheard(mut command: Command, stderr: impl Into<Stdio>) -> Running {
+/// Starts `command` with this standard error, and captures standard output alone.
+pub(crate) fn start_with_stderr(mut command: Command, stderr: impl Into<Stdio>) -> Running {
     let mut child = command
         .stdout(Stdio::piped())
         .stderr(stderr)
@@ -327,8 +396,8 @@ pub(crate) fn start_unheard(mut command: Command, stderr: impl Into<Stdio>) -> R
     }
 }
 
-/// Starts `command`, whose standard output goes where nobody reads.
-pub(crate) fn start_unseen(command: &mut Command, stdout: impl Into<Stdio>) -> Running {
+/// Starts `command` with this standard output, and captures standard error alone.
+pub(crate) fn start_with_stdout(command: &mut Command, stdout: impl Into<Stdio>) -> Running {
     let mut child = command
         .stdout(stdout)
         .stderr(Stdio::piped())
@@ -342,7 +411,7 @@ pub(crate) fn start_unseen(command: &mut Command, stdout: impl Into<Stdio>) -> R
     }
 }
 
-/// A pipe that takes no more, and what keeps it from being closed.
+/// Returns a pipe that is full. Its reader must be kept: without it a write fails instead of blocking.
 pub(crate) fn full_pipe() -> (PipeReader, PipeWriter) {
     let (reader, mut writer) = io::pipe().expect("a pipe");
     let flags = fcntl_getfl(&writer).expect("flags");
@@ -352,8 +421,8 @@ pub(crate) fn full_pipe() -> (PipeReader, PipeWriter) {
     (reader, writer)
 }
 
-/// A terminal, and a way to open its other side.
-pub(crate) fn terminal() -> (OwnedFd, impl Fn() -> File) {
+/// Opens a pseudoterminal, and returns its controlling side with a function that opens the program's side.
+pub(crate) fn open_terminal() -> (OwnedFd, impl Fn() -> File) {
     let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
     grantpt(&terminal)
         .and_then(|()| unlockpt(&terminal))
@@ -371,14 +440,14 @@ pub(crate) fn terminal() -> (OwnedFd, impl Fn() -> File) {
 
 /// Starts `command` with a terminal for its standard input and error.
 pub(crate) fn start_on_terminal(mut command: Command) -> Running {
-    let (terminal, side) = terminal();
+    let (terminal, side) = open_terminal();
     let mut child = command
         .stdin(side())
         .stdout(Stdio::piped())
         .stderr(side())
         .spawn()
         .expect("the program starts");
-    // Ours of the other side: as long as there is one, reading from the terminal never ends.
+    // The command owns descriptors of the program's side, and while one is open reading from the terminal never ends.
     drop(command);
     let stdout = read_all(child.stdout.take().expect("a pipe"));
     let terminal = File::from(terminal);
@@ -391,35 +460,35 @@ pub(crate) fn start_on_terminal(mut command: Command) -> Running {
     }
 }
 
-/// Reads in a thread: a full pipe would stop the program.
-fn read_all(mut pipe: impl Read + Send + 'static) -> Arc<Said> {
-    let said = Arc::new(Said::default());
-    let listener = Arc::clone(&said);
+/// Reads `pipe` in a thread, since a full pipe would block the program.
+fn read_all(mut pipe: impl Read + Send + 'static) -> Arc<CapturedStream> {
+    let captured = Arc::new(CapturedStream::default());
+    let writer = Arc::clone(&captured);
     thread::spawn(move || {
         let mut bytes = [0; 4096];
         loop {
             let read = pipe.read(&mut bytes).unwrap_or(0);
-            let mut text = listener.text.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut text = writer.text.lock().unwrap_or_else(PoisonError::into_inner);
             text.0.extend_from_slice(&bytes[..read]);
             text.1 = read == 0;
-            listener.changed.notify_all();
+            writer.changed.notify_all();
             if read == 0 {
                 return;
             }
         }
     });
-    said
+    captured
 }
 
-impl Said {
-    /// What was said when `enough` or when patience is at its end, and whether it was enough.
-    fn wait(&self, enough: impl Fn(&str, bool) -> bool) -> (String, bool) {
+impl CapturedStream {
+    /// Waits until `enough` holds or time is up; returns the text by then, and true if it was enough.
+    fn wait_until(&self, enough: impl Fn(&str, bool) -> bool) -> (String, bool) {
         let text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
         let enough =
             |(bytes, ended): &(Vec<u8>, bool)| enough(&String::from_utf8_lossy(bytes), *ended);
         let (text, _) = self
             .changed
-            .wait_timeout_while(text, PATIENCE, |text| !enough(text))
+            .wait_timeout_while(text, TIMEOUT, |text| !enough(text))
             .unwrap_or_else(PoisonError::into_inner);
         (String::from_utf8_lossy(&text.0).into_owned(), enough(&text))
     }
@@ -430,38 +499,48 @@ impl Running {
         self.child.id()
     }
 
+    /// Returns the most memory that the process has used so far, in bytes, where `/proc` tells it.
+    pub(crate) fn peak_memory(&self) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id())).ok()?;
+        let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+        let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+        Some(kib << 10)
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("it runs");
     }
 
-    /// Types this.
-    pub(crate) fn types(&self, text: &str) {
+    /// Types `text` on the program's terminal.
+    pub(crate) fn type_text(&self, text: &str) {
         let mut terminal = self.terminal.as_ref().expect("a terminal");
         terminal.write_all(text.as_bytes()).expect("typed");
     }
 
-    /// Waits until the program has said this on standard error.
+    /// Waits until standard error contains `expected`.
     #[track_caller]
-    pub(crate) fn says(&self, words: &str) {
-        let (said, enough) = self.stderr.wait(|said, _| said.contains(words));
-        assert!(enough, "{words:?} was never said, but {said:?}");
+    pub(crate) fn wait_for_stderr(&self, expected: &str) {
+        let (stderr, found) = self.stderr.wait_until(|text, _| text.contains(expected));
+        assert!(found, "{expected:?} is not on standard error: {stderr:?}");
     }
 
-    /// Waits for the end.
+    /// Waits until the program has ended.
     #[track_caller]
-    pub(crate) fn ended(mut self) -> Ran {
-        // Its pipes close when a program ends, so one that is stuck is found here.
-        let (stdout, over) = self.stdout.wait(|_, ended| ended);
-        if !over {
+    pub(crate) fn wait(mut self) -> Output {
+        // The pipes of a program close when it ends, so a program that is stuck is found here.
+        let (stdout, stdout_closed) = self.stdout.wait_until(|_, closed| closed);
+        if !stdout_closed {
             let _ = self.child.kill();
         }
-        let (stderr, quiet) = self.stderr.wait(|_, ended| ended);
-        if !quiet {
+        let (stderr, stderr_closed) = self.stderr.wait_until(|_, closed| closed);
+        if !stderr_closed {
             let _ = self.child.kill();
         }
-        let over = over && quiet;
-        assert!(over, "the program is stuck; it said {stderr:?}");
-        Ran {
+        assert!(
+            stdout_closed && stderr_closed,
+            "the program is stuck; its standard error: {stderr:?}"
+        );
+        Output {
             status: self.child.wait().expect("it has ended"),
             stdout,
             stderr,
@@ -469,25 +548,37 @@ impl Running {
     }
 }
 
-impl Ran {
+impl Output {
     pub(crate) fn code(&self) -> Option<i32> {
         self.status.code()
     }
 
-    /// The exit code is this, and what the program said is shown if not.
+    /// Asserts the exit code, and shows all output if it is another one.
     #[track_caller]
-    pub(crate) fn exits(self, code: i32) -> Self {
+    pub(crate) fn expect_exit(self, code: i32) -> Self {
         assert_eq!(self.code(), Some(code), "{self:#?}");
         self
     }
 
-    /// The summary of a run with `--json`.
+    /// Returns standard output and standard error together.
+    pub(crate) fn all(&self) -> String {
+        format!("{}{}", self.stdout, self.stderr)
+    }
+
+    /// Asserts that standard output or standard error contains `expected`.
+    #[track_caller]
+    pub(crate) fn assert_contains(&self, expected: &str) {
+        let all = self.all();
+        assert!(all.contains(expected), "{expected:?} is not in {all}");
+    }
+
+    /// Parses the summary of a run with `--json`.
     #[track_caller]
     pub(crate) fn summary(&self) -> serde_json::Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:#?}"))
     }
 
-    /// What was counted, as `rows`, `skipped`, and each outcome that there is.
+    /// Returns these numbers of the summary: `rows`, `skipped`, an outcome, `calls`, and so on.
     #[track_caller]
     pub(crate) fn counts(&self, names: &[&str]) -> Vec<u64> {
         let summary = self.summary();

@@ -1,4 +1,4 @@
-//! A run that takes over a saved plan: exactly that is run, or nothing.
+//! `run --plan`: a run of exactly what was planned, or a refusal.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -6,18 +6,21 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
-use cognito_unlink::emulator::{Emulator, Rule, Settings, Then, When};
+use cognito_unlink::emulator::{Emulator, Settings, Then};
 use serde_json::Value;
 
-use crate::plan::{OTHER_POOL, abroad, plan, plan_command};
-use crate::sandbox::{PATIENCE, POOL, Ran, Sandbox, csv, link_of, people, start};
+use crate::plan::{plan, plan_command};
+use crate::sandbox::{
+    OTHER_REGION_POOL, Output, POOL, Sandbox, TIMEOUT, always, csv, link_in_other_region, link_of,
+    people, start,
+};
 
-/// A host that is not this machine, behind a proxy that is the emulator.
-const ELSEWHERE: &str = "http://cognito.example";
+/// An endpoint that is not on this machine; the emulator is the proxy to it.
+const REMOTE_ENDPOINT: &str = "http://cognito.example";
 
-/// Saves a plan of `inputs` against the emulator.
+/// Saves a plan of a run against the emulator.
 #[track_caller]
-fn save(sandbox: &Sandbox, args: &[&str]) {
+fn save_plan(sandbox: &Sandbox, args: &[&str]) {
     let url = sandbox.emulator.url();
     let usual = [
         "--endpoint-url",
@@ -28,53 +31,53 @@ fn save(sandbox: &Sandbox, args: &[&str]) {
         "plan.json",
         "--force",
     ];
-    plan(sandbox, &[args, &usual].concat()).exits(0);
+    plan(sandbox, &[args, &usual].concat()).expect_exit(0);
 }
 
-fn run_plan(sandbox: &Sandbox, args: &[&str]) -> Ran {
-    start(&mut run_plan_command(sandbox, args)).ended()
+fn run_plan(sandbox: &Sandbox, args: &[&str]) -> Output {
+    start(&mut run_plan_command(sandbox, args)).wait()
 }
 
 fn run_plan_command(sandbox: &Sandbox, args: &[&str]) -> Command {
-    let mut command = sandbox.program();
+    let mut command = sandbox.command();
     command.args(["run", "--plan", "plan.json"]).args(args);
     command
 }
 
-/// The run is refused, names `why`, and calls nobody.
+/// Asserts that the run of the plan is refused with these messages, and calls nothing.
 #[track_caller]
-fn refused(sandbox: &Sandbox, args: &[&str], why: &[&str]) {
-    let ran = run_plan(sandbox, args).exits(2);
-    for words in why {
-        assert!(ran.stderr.contains(words), "{words}: {}", ran.stderr);
+fn assert_refused(sandbox: &Sandbox, args: &[&str], messages: &[&str]) {
+    let ran = run_plan(sandbox, args).expect_exit(2);
+    for message in messages {
+        assert!(ran.stderr.contains(message), "{message}: {}", ran.stderr);
     }
     assert_eq!(sandbox.emulator.counters().unlinks, 0, "{}", ran.stderr);
     assert!(!sandbox.exists("people.results.csv"), "{}", ran.stderr);
 }
 
 #[test]
-fn behind_a_link_the_folder_of_the_plan_itself_counts() {
+fn paths_of_a_linked_plan_start_at_the_folder_of_its_target() {
     let sandbox = Sandbox::new();
     fs::create_dir(sandbox.path("plans")).expect("created");
     sandbox.write("plans/people.csv", people(2));
     let url = sandbox.emulator.url();
     let usual = ["--endpoint-url", &url, "--out", "plans/july.json"];
-    plan(&sandbox, &[&["plans/people.csv"], &usual[..]].concat()).exits(0);
+    plan(&sandbox, &[&["plans/people.csv"], &usual[..]].concat()).expect_exit(0);
     symlink("plans/july.json", sandbox.path("plan.json")).expect("linked");
-    run_plan(&sandbox, &[]).exits(0);
+    run_plan(&sandbox, &[]).expect_exit(0);
     assert_eq!(sandbox.outcomes("plans/people.results.csv").len(), 2);
 }
 
 #[test]
-fn a_plan_takes_the_place_of_another_only_if_it_is_told_to() {
+fn replacing_a_plan_needs_force() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(2));
     let args = ["people.csv", "--out", "plan.json"];
-    let first = plan(&sandbox, &args).exits(0).stdout;
+    let first = plan(&sandbox, &args).expect_exit(0).stdout;
     assert!(first.contains("Saved: plan.json\n"), "{first}");
     let saved: Value = serde_json::from_str(&sandbox.read("plan.json")).expect("JSON");
     let time = saved["made_at"].as_str().expect("a time");
-    let refused = plan(&sandbox, &args).exits(2).stderr;
+    let refused = plan(&sandbox, &args).expect_exit(2).stderr;
     let why = format!("--out plan.json: the plan of {time} stands there already");
     assert!(
         refused.contains(&why) && refused.contains("--force"),
@@ -85,15 +88,15 @@ fn a_plan_takes_the_place_of_another_only_if_it_is_told_to() {
         serde_json::from_str::<Value>(&sandbox.read("plan.json")).expect("JSON")
     );
     let again = plan(&sandbox, &[&args[..], &["--force"]].concat())
-        .exits(0)
+        .expect_exit(0)
         .stdout;
-    run_plan(&sandbox, &["--rehearse"]).exits(0);
-    let says = format!("Saved: plan.json (replaced the plan of {time})\n");
-    assert!(again.contains(&says), "{again}");
+    run_plan(&sandbox, &["--rehearse"]).expect_exit(0);
+    let expected = format!("Saved: plan.json (replaced the plan of {time})\n");
+    assert!(again.contains(&expected), "{again}");
 }
 
 #[test]
-fn exactly_the_plan_is_run_wherever_it_is_taken() {
+fn a_moved_plan_runs_unchanged() {
     let sandbox = Sandbox::new();
     fs::create_dir_all(sandbox.path("here/lists")).expect("created");
     sandbox.write(
@@ -120,7 +123,7 @@ fn exactly_the_plan_is_run_wherever_it_is_taken() {
             "here/done.jsonl",
         ],
     )
-    .exits(0);
+    .expect_exit(0);
     let text = sandbox.read("here/plan.json");
     assert!(!text.contains("person-"), "{text}");
     let saved: Value = serde_json::from_str(&text).expect("JSON");
@@ -135,17 +138,23 @@ fn exactly_the_plan_is_run_wherever_it_is_taken() {
 
     fs::rename(sandbox.path("here"), sandbox.path("there")).expect("renamed");
     let run = |args: &[&str]| {
-        let mut command = sandbox.program();
+        let mut command = sandbox.command();
         command
             .args(["run", "--plan", "there/plan.json", "--json"])
             .args(args);
-        start(&mut command).ended()
+        start(&mut command).wait()
     };
-    run(&["--rehearse"]).exits(0);
+    run(&["--rehearse"]).expect_exit(0);
     assert_eq!(sandbox.emulator.counters().unlinks, 0);
-    // Rows that are done already are no difference.
-    assert_eq!(run(&["--limit", "7"]).exits(4).counts(&["unlinked"]), [7]);
-    assert_eq!(run(&[]).exits(0).counts(&["skipped", "unlinked"]), [7, 13]);
+    // Rows that are done by then do not count as a change.
+    assert_eq!(
+        run(&["--limit", "7"]).expect_exit(4).counts(&["unlinked"]),
+        [7]
+    );
+    assert_eq!(
+        run(&[]).expect_exit(0).counts(&["skipped", "unlinked"]),
+        [7, 13]
+    );
     let lines = sandbox.results("there/done.jsonl");
     assert!(lines.iter().all(|line| line["ticket"] == "T"), "{lines:?}");
 
@@ -156,21 +165,26 @@ fn exactly_the_plan_is_run_wherever_it_is_taken() {
         &["--skip-failed"],
         &["--results", "x.csv"],
     ] {
-        let ran = run(args).exits(2);
+        let ran = run(args).expect_exit(2);
         assert!(ran.stderr.contains("beside --plan"), "{}", ran.stderr);
     }
-    run(&["people.csv"]).exits(2);
+    run(&["people.csv"]).expect_exit(2);
 }
 
 #[test]
-fn an_input_that_has_changed_is_refused() {
+fn a_changed_input_is_refused() {
     let whole = people(30);
     let order = {
         let mut lines: Vec<&str> = whole.lines().collect();
         lines.swap(3, 4);
         lines.join("\n") + "\n"
     };
-    let pool = whole.clone() + csv(&[abroad(1)]).lines().nth(1).expect("a row") + "\n";
+    let pool = whole.clone()
+        + csv(&[link_in_other_region(1)])
+            .lines()
+            .nth(1)
+            .expect("a row")
+        + "\n";
     for (changed, why) in [
         (
             whole.replace("acct-7\"", "acct+7\""),
@@ -179,7 +193,11 @@ fn an_input_that_has_changed_is_refused() {
         (order, &["people.csv: SHA-256", "in another order"]),
         (
             pool,
-            &["rows: 31, planned 30", OTHER_POOL, "not planned at all"],
+            &[
+                "rows: 31, planned 30",
+                OTHER_REGION_POOL,
+                "not planned at all",
+            ],
         ),
         (
             whole.replace(POOL, "us-east-1:4f6c2a10-9b5e-4d7a-8c21-5e0f7d9a4b63"),
@@ -189,56 +207,56 @@ fn an_input_that_has_changed_is_refused() {
     ] {
         let sandbox = Sandbox::new();
         sandbox.write("people.csv", &whole);
-        save(&sandbox, &["people.csv"]);
+        save_plan(&sandbox, &["people.csv"]);
         sandbox.write("people.csv", changed);
-        refused(&sandbox, &[], why);
-        refused(&sandbox, &["--yes"], why);
-        // Put back, it runs.
+        assert_refused(&sandbox, &[], why);
+        assert_refused(&sandbox, &["--yes"], why);
+        // With the planned file it runs.
         sandbox.write("people.csv", &whole);
-        run_plan(&sandbox, &[]).exits(0);
+        run_plan(&sandbox, &[]).expect_exit(0);
         assert_eq!(sandbox.emulator.counters().unlinks, 30);
     }
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", &whole);
-    save(&sandbox, &["people.csv"]);
+    save_plan(&sandbox, &["people.csv"]);
     fs::remove_file(sandbox.path("people.csv")).expect("removed");
-    run_plan(&sandbox, &[]).exits(3);
+    run_plan(&sandbox, &[]).expect_exit(3);
 }
 
 #[test]
-fn a_plan_of_a_later_version_or_that_was_edited_is_refused() {
+fn a_plan_of_a_later_version_or_an_edited_plan_is_refused() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(3));
-    // What bounds the run is planned, too.
-    save(&sandbox, &["people.csv", "--limit", "2"]);
-    refused(
+    // Options that bound the run are part of the plan.
+    save_plan(&sandbox, &["people.csv", "--limit", "2"]);
+    assert_refused(
         &sandbox,
         &["--limit", "3"],
         &["--limit cannot be given beside --plan"],
     );
-    save(&sandbox, &["people.csv", "--max-failures", "1"]);
+    save_plan(&sandbox, &["people.csv", "--max-failures", "1"]);
     let text = sandbox.read("plan.json");
-    let edited = |from: &str, to: &str, why: &str| {
+    let assert_edit_refused = |from: &str, to: &str, why: &str| {
         assert!(text.contains(from), "{from} in {text}");
         sandbox.write("plan.json", text.replace(from, to));
-        refused(&sandbox, &[], &[why]);
+        assert_refused(&sandbox, &[], &[why]);
     };
-    edited("\"version\": 1", "\"version\": 2", "version 2 of the form");
-    edited("--max-failures=1", "--max-failures=9", "was edited");
-    edited("\"rows\": 3", "\"rows\": 4", "was edited");
-    edited(POOL, OTHER_POOL, "was edited");
-    edited(
+    assert_edit_refused("\"version\": 1", "\"version\": 2", "version 2 of the form");
+    assert_edit_refused("--max-failures=1", "--max-failures=9", "was edited");
+    assert_edit_refused("\"rows\": 3", "\"rows\": 4", "was edited");
+    assert_edit_refused(POOL, OTHER_REGION_POOL, "was edited");
+    assert_edit_refused(
         "\"account\": null",
         "\"account\": \"123456789012\"",
         "was edited",
     );
-    edited("\"version\": 1", "\"version\": \"1\"", "this is no plan");
+    assert_edit_refused("\"version\": 1", "\"version\": \"1\"", "this is no plan");
     sandbox.write("plan.json", "{}");
-    refused(&sandbox, &[], &["this is no plan"]);
-    // Indented otherwise it is the same plan.
+    assert_refused(&sandbox, &[], &["this is no plan"]);
+    // White space does not matter.
     let plan: Value = serde_json::from_str(&text).expect("JSON");
     sandbox.write("plan.json", plan.to_string());
-    run_plan(&sandbox, &[]).exits(0);
+    run_plan(&sandbox, &[]).expect_exit(0);
 }
 
 #[test]
@@ -259,16 +277,16 @@ fn another_account_or_endpoint_is_refused() {
             .env("AWS_SECRET_ACCESS_KEY", "secret")
             .env("AWS_ENDPOINT_URL_COGNITO_IDENTITY", sandbox.emulator.url())
             .env("AWS_ENDPOINT_URL_STS", sts.url());
-        start(&mut command).ended()
+        start(&mut command).wait()
     };
     let args = ["people.csv", "--online", "--out", "plan.json", "--json"];
-    let told = with(plan_command(&sandbox, &args), &planned)
-        .exits(0)
+    let summary = with(plan_command(&sandbox, &args), &planned)
+        .expect_exit(0)
         .summary();
-    assert_eq!(told["online"]["account"], "111111111111");
-    assert_eq!(told["online"]["pools"][0]["identity_pool_id"], POOL);
+    assert_eq!(summary["online"]["account"], "111111111111");
+    assert_eq!(summary["online"]["pools"][0]["identity_pool_id"], POOL);
 
-    let ran = with(run_plan_command(&sandbox, &[]), &other).exits(2);
+    let ran = with(run_plan_command(&sandbox, &[]), &other).expect_exit(2);
     assert!(
         ran.stderr.contains("222222222222") && ran.stderr.contains("111111111111"),
         "{}",
@@ -278,29 +296,29 @@ fn another_account_or_endpoint_is_refused() {
         run_plan_command(&sandbox, &["--expect-account", "222222222222"]),
         &other,
     )
-    .exits(2);
+    .expect_exit(2);
     assert!(
         ran.stderr.contains("made for account 111111111111"),
         "{}",
         ran.stderr
     );
-    // Nor does it run anywhere else than at the endpoint that was planned.
+    // The endpoint must be the planned one too.
     let mut elsewhere = run_plan_command(&sandbox, &[]);
     elsewhere.env("AWS_ENDPOINT_URL", other.url());
-    let ran = start(&mut elsewhere).ended().exits(2);
+    let ran = start(&mut elsewhere).wait().expect_exit(2);
     assert!(ran.stderr.contains("would call"), "{}", ran.stderr);
     assert_eq!(
         sandbox.emulator.counters().unlinks + other.counters().unlinks,
         0
     );
 
-    with(run_plan_command(&sandbox, &[]), &planned).exits(0);
+    with(run_plan_command(&sandbox, &[]), &planned).expect_exit(0);
     assert_eq!(sandbox.emulator.counters().unlinks, 3);
 }
 
-/// Wherever the endpoint comes from, it is planned, and another one is not called.
+/// The endpoint is part of the plan wherever it comes from, and a run that would call another one is refused.
 #[test]
-fn an_endpoint_that_the_aws_files_name_is_planned() {
+fn a_plan_keeps_the_endpoint_of_the_aws_files() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(3));
     let url = sandbox.emulator.url();
@@ -314,63 +332,63 @@ fn an_endpoint_that_the_aws_files_name_is_planned() {
         command.env("AWS_CONFIG_FILE", sandbox.path("config"));
         command.env("AWS_PROFILE", profile);
         command.env("HTTP_PROXY", &url).env("HTTPS_PROXY", &url);
-        start(&mut command).ended()
+        start(&mut command).wait()
     };
     for named in [&of_profile as &dyn Fn(&str) -> String, &of_section] {
         sandbox.write("config", named(&url));
         let args = ["people.csv", "--out", "plan.json", "--force"];
-        with(plan_command(&sandbox, &args), "a").exits(0);
+        with(plan_command(&sandbox, &args), "a").expect_exit(0);
         let saved: Value = serde_json::from_str(&sandbox.read("plan.json")).expect("JSON");
         assert_eq!(saved["endpoint"], url.as_str());
 
-        let refused = |profile: &str, would: &str| {
-            let ran = with(run_plan_command(&sandbox, &[]), profile).exits(2);
+        let assert_profile_refused = |profile: &str, would: &str| {
+            let ran = with(run_plan_command(&sandbox, &[]), profile).expect_exit(2);
             let would = format!("it was made for {url}, and this run would call {would}");
             assert!(ran.stderr.contains(&would), "{}", ran.stderr);
         };
-        refused("b", "AWS");
-        sandbox.write("config", named(ELSEWHERE));
-        refused("a", ELSEWHERE);
+        assert_profile_refused("b", "AWS");
+        sandbox.write("config", named(REMOTE_ENDPOINT));
+        assert_profile_refused("a", REMOTE_ENDPOINT);
         assert_eq!(sandbox.emulator.counters().connections, 0);
     }
     sandbox.write("config", of_profile(&url));
-    with(run_plan_command(&sandbox, &[]), "a").exits(0);
+    with(run_plan_command(&sandbox, &[]), "a").expect_exit(0);
     assert_eq!(sandbox.emulator.counters().unlinks, 3);
 }
 
 #[test]
-fn the_accounts_that_were_allowed_for_the_plan_stay_so() {
-    let sandbox = Sandbox::with(Settings {
+fn accounts_allowed_for_a_plan_stay_the_only_ones() {
+    let sandbox = Sandbox::with_settings(Settings {
         account: "222222222222".to_owned(),
         ..Settings::default()
     });
     sandbox.write("people.csv", people(3));
-    save(
+    save_plan(
         &sandbox,
         &["people.csv", "--expect-account", "111111111111"],
     );
-    refused(&sandbox, &[], &["222222222222", "111111111111"]);
+    assert_refused(&sandbox, &[], &["222222222222", "111111111111"]);
     let anew = ["--expect-account", "222222222222"];
-    refused(&sandbox, &anew, &["--expect-account cannot be given"]);
+    assert_refused(&sandbox, &anew, &["--expect-account cannot be given"]);
 
     sandbox.write("cognito-unlink.toml", "allowed-accounts = \"111111111111\"");
-    save(&sandbox, &["people.csv"]);
+    save_plan(&sandbox, &["people.csv"]);
     sandbox.write("cognito-unlink.toml", "");
-    refused(&sandbox, &[], &["222222222222", "plan.json"]);
-    refused(&sandbox, &anew, &["222222222222", "plan.json"]);
+    assert_refused(&sandbox, &[], &["222222222222", "plan.json"]);
+    assert_refused(&sandbox, &anew, &["222222222222", "plan.json"]);
     sandbox.write("cognito-unlink.toml", "allowed-accounts = \"222222222222\"");
-    refused(&sandbox, &[], &["none of the accounts"]);
+    assert_refused(&sandbox, &[], &["none of the accounts"]);
 }
 
 #[test]
-fn a_job_that_is_done_is_told_as_done() {
+fn a_finished_job_has_nothing_left_to_do() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(3));
-    sandbox.run(&["people.csv"]).exits(0);
+    sandbox.run(&["people.csv"]).expect_exit(0);
     let url = sandbox.emulator.url();
     for more in [&[][..], &["--out", "plan.json"]] {
         let args = ["people.csv", "--endpoint-url", &url];
-        let ran = plan(&sandbox, &[&args[..], more].concat()).exits(0);
+        let ran = plan(&sandbox, &[&args[..], more].concat()).expect_exit(0);
         assert!(
             ran.stdout.contains("There is nothing left to do.\n"),
             "{}",
@@ -381,65 +399,65 @@ fn a_job_that_is_done_is_told_as_done() {
 }
 
 #[test]
-fn a_configuration_beside_the_plan_is_in_effect_or_refused() {
+fn a_configuration_beside_the_plan_must_be_in_effect() {
     let sandbox = Sandbox::new();
     fs::create_dir(sandbox.path("job")).expect("created");
     sandbox.write("people.csv", people(2));
-    save(&sandbox, &["people.csv"]);
+    save_plan(&sandbox, &["people.csv"]);
     fs::rename(sandbox.path("people.csv"), sandbox.path("job/people.csv")).expect("moved");
     fs::rename(sandbox.path("plan.json"), sandbox.path("job/plan.json")).expect("moved");
     sandbox.write("job/cognito-unlink.toml", "hold = \"holds.txt\"");
     sandbox.write("job/holds.txt", "acct-1\n");
     let run = |more: &[&str]| {
-        let mut command = sandbox.program();
+        let mut command = sandbox.command();
         command
             .args(["run", "--plan", "job/plan.json", "--json"])
             .args(more);
-        start(&mut command).ended()
+        start(&mut command).wait()
     };
-    let ran = run(&[]).exits(2);
+    let ran = run(&[]).expect_exit(2);
     assert!(ran.stderr.contains("--no-config"), "{}", ran.stderr);
-    let ran = run(&["--config", "job/cognito-unlink.toml"]).exits(0);
+    let ran = run(&["--config", "job/cognito-unlink.toml"]).expect_exit(0);
     assert_eq!(ran.counts(&["unlinked", "held"]), [1, 1]);
-    let ran = run(&["--no-config"]).exits(0);
+    let ran = run(&["--no-config"]).expect_exit(0);
     assert_eq!(ran.counts(&["unlinked", "skipped"]), [1, 1]);
 }
 
 #[test]
-fn whoever_was_held_for_the_plan_stays_so() {
+fn users_held_for_a_plan_stay_held() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(6));
     sandbox.write("mine.txt", "acct-2\n");
     sandbox.write("team.txt", "acct-3\n");
     sandbox.write("cognito-unlink.toml", "hold = \"team.txt\"");
-    save(&sandbox, &["people.csv", "--hold", "mine.txt"]);
+    save_plan(&sandbox, &["people.csv", "--hold", "mine.txt"]);
     fs::remove_file(sandbox.path("cognito-unlink.toml")).expect("removed");
-    let ran = run_plan(&sandbox, &["--json"]).exits(0);
+    let ran = run_plan(&sandbox, &["--json"]).expect_exit(0);
     assert_eq!(ran.counts(&["unlinked", "held"]), [4, 2]);
     let called = sandbox.calls_by_user();
     assert!(!called.contains_key("acct-2") && !called.contains_key("acct-3"));
 }
 
 #[test]
-fn what_a_plan_cannot_hold_or_would_overwrite_is_refused() {
+fn a_plan_overwrites_no_other_file_and_needs_utf_8_names() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(1));
     sandbox.write("notes.json", "{}");
-    let ran = plan(&sandbox, &["people.csv", "--out", "notes.json"]).exits(2);
+    let ran = plan(&sandbox, &["people.csv", "--out", "notes.json"]).expect_exit(2);
     assert!(ran.stderr.contains("is no plan"), "{}", ran.stderr);
     assert_eq!(sandbox.read("notes.json"), "{}");
 
     let mut command = plan_command(&sandbox, &["people.csv", "--out", "plan.json"]);
     command.arg("--results").arg(OsStr::from_bytes(b"\xff.csv"));
-    let ran = start(&mut command).ended().exits(2);
+    let ran = start(&mut command).wait().expect_exit(2);
     assert!(ran.stderr.contains("no UTF-8"), "{}", ran.stderr);
     assert!(!sandbox.exists("plan.json"));
 }
 
 #[test]
-fn a_file_that_is_replaced_while_the_run_reads_it_is_not_run() {
+fn an_input_that_changes_during_a_planned_run_halts_it() {
     type Change = fn(&Sandbox, &str);
-    // Far more than is read ahead of the calls.
+    // Many more rows than a run reads ahead of its calls.
     let planned = people(6000);
     let changes: [(&str, Change); 3] = [
         ("another file", |sandbox, text| {
@@ -459,17 +477,13 @@ fn a_file_that_is_replaced_while_the_run_reads_it_is_not_run() {
     for (name, change) in changes {
         let sandbox = Sandbox::new();
         sandbox.write("people.csv", &planned);
-        save(&sandbox, &["people.csv"]);
-        sandbox.emulator.add_rule(Rule {
-            when: When::Always,
-            then: Then::Hold,
-            times: None,
-        });
+        save_plan(&sandbox, &["people.csv"]);
+        sandbox.emulator.add_rule(always(Then::Hold));
         let running = start(&mut run_plan_command(&sandbox, &["--json"]));
-        assert!(sandbox.emulator.wait_until(PATIENCE, |seen| seen.held > 0));
+        assert!(sandbox.emulator.wait_until(TIMEOUT, |seen| seen.held > 0));
         change(&sandbox, &planned);
         sandbox.emulator.clear_rules();
-        let ran = running.ended().exits(5);
+        let ran = running.wait().expect_exit(5);
         assert!(
             ran.stdout.contains("changed or replaced while it was read"),
             "{name}: {}",
@@ -482,37 +496,36 @@ fn a_file_that_is_replaced_while_the_run_reads_it_is_not_run() {
 }
 
 #[test]
-fn a_plan_stands_for_the_confirmation() {
+fn a_saved_plan_replaces_the_confirmation() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(3));
     let out = [
         "people.csv",
         "--endpoint-url",
-        ELSEWHERE,
+        REMOTE_ENDPOINT,
         "--out",
         "plan.json",
     ];
-    plan(&sandbox, &out).exits(0);
+    plan(&sandbox, &out).expect_exit(0);
     let through_proxy =
-        |command: &mut Command| start(command.env("HTTP_PROXY", sandbox.emulator.url())).ended();
-    let mut unplanned = sandbox.program();
-    unplanned.args(["run", "people.csv", "--endpoint-url", ELSEWHERE]);
-    let ran = through_proxy(&mut unplanned).exits(2);
+        |command: &mut Command| start(command.env("HTTP_PROXY", sandbox.emulator.url())).wait();
+    let mut unplanned = sandbox.command();
+    unplanned.args(["run", "people.csv", "--endpoint-url", REMOTE_ENDPOINT]);
+    let ran = through_proxy(&mut unplanned).expect_exit(2);
     assert!(ran.stderr.contains("--yes"), "{}", ran.stderr);
     assert_eq!(sandbox.emulator.counters().unlinks, 0);
-    through_proxy(&mut run_plan_command(&sandbox, &[])).exits(0);
+    through_proxy(&mut run_plan_command(&sandbox, &[])).expect_exit(0);
     assert_eq!(sandbox.emulator.counters().unlinks, 3);
 }
 
 #[test]
-fn a_hold_list_that_lost_or_changed_a_line_is_refused() {
+fn a_plan_refuses_a_hold_list_that_lost_or_changed_a_line() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(4));
     sandbox.write("holds.txt", "acct-2\nacct-9");
-    save(&sandbox, &["people.csv", "--hold", "holds.txt"]);
+    save_plan(&sandbox, &["people.csv", "--hold", "holds.txt"]);
     let plan: Value = serde_json::from_str(&sandbox.read("plan.json")).expect("JSON");
     let list = &plan["hold_lists"][0];
-    // printf 'acct-2\nacct-9' | sha256sum
     assert_eq!(list["path"], "holds.txt");
     assert_eq!((&list["size"], &list["rows_held"]), (&13.into(), &1.into()));
     assert_eq!(list["sha256"].as_str().map(str::len), Some(64));
@@ -521,7 +534,7 @@ fn a_hold_list_that_lost_or_changed_a_line_is_refused() {
         ("", "0 bytes, planned 13"),
         ("acct-3\nacct-9", "13 bytes, planned 13; SHA-256"),
         ("acct-1\nacct-2\nacct-9\n", "SHA-256 of its first 13 bytes"),
-        // Another user is held in the place of acct-9.
+        // The last line, which has no line end, becomes another user.
         (
             "acct-2\nacct-99\n",
             "the last line that was planned goes on",
@@ -535,21 +548,21 @@ fn a_hold_list_that_lost_or_changed_a_line_is_refused() {
             &["--dry-run"],
             &["--hold", "holds.txt"],
         ] {
-            refused(&sandbox, args, &names);
+            assert_refused(&sandbox, args, &names);
         }
     }
     fs::remove_file(sandbox.path("holds.txt")).expect("removed");
-    refused(&sandbox, &[], &["the hold list holds.txt cannot be read"]);
-    // Who was added is held as well.
+    assert_refused(&sandbox, &[], &["the hold list holds.txt cannot be read"]);
+    // Users that were added are held as well.
     sandbox.write("holds.txt", "acct-2\nacct-9\nacct-3\n");
-    let ran = run_plan(&sandbox, &["--json"]).exits(0);
+    let ran = run_plan(&sandbox, &["--json"]).expect_exit(0);
     assert_eq!(ran.counts(&["unlinked", "held"]), [2, 2]);
     let called = sandbox.calls_by_user();
     assert!(!called.contains_key("acct-2") && !called.contains_key("acct-3"));
 }
 
-/// The plan as earlier programs saved it.
-fn without_hold_lists(sandbox: &Sandbox) {
+/// Rewrites the plan as versions without `hold_lists` saved it.
+fn remove_hold_lists(sandbox: &Sandbox) {
     use sha2::Digest as _;
     let mut plan: Value = serde_json::from_str(&sandbox.read("plan.json")).expect("JSON");
     let object = plan.as_object_mut().expect("an object");
@@ -561,33 +574,33 @@ fn without_hold_lists(sandbox: &Sandbox) {
 }
 
 #[test]
-fn an_older_plan_is_run_unless_it_names_hold_lists_that_it_does_not_know() {
+fn an_older_plan_is_refused_if_it_names_hold_lists() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(2));
     sandbox.write("holds.txt", "acct-2\n");
-    save(&sandbox, &["people.csv", "--hold", "holds.txt"]);
-    without_hold_lists(&sandbox);
+    save_plan(&sandbox, &["people.csv", "--hold", "holds.txt"]);
+    remove_hold_lists(&sandbox);
     let why = [
         "did not save what the hold list holds.txt held",
         "Make another plan",
     ];
-    refused(&sandbox, &[], &why);
-    save(&sandbox, &["people.csv"]);
-    without_hold_lists(&sandbox);
-    let ran = run_plan(&sandbox, &["--hold", "holds.txt", "--json"]).exits(0);
+    assert_refused(&sandbox, &[], &why);
+    save_plan(&sandbox, &["people.csv"]);
+    remove_hold_lists(&sandbox);
+    let ran = run_plan(&sandbox, &["--hold", "holds.txt", "--json"]).expect_exit(0);
     assert_eq!(ran.counts(&["unlinked", "held"]), [1, 1]);
 }
 
 #[test]
-fn unusual_values_are_counted_by_kind_and_a_plan_keeps_which_are_sent() {
+fn unusual_values_are_counted_by_kind_and_a_plan_keeps_as_is() {
     let sandbox = Sandbox::new();
     let users = ["Null", "4.68769E+17", "ann", "1001.0"];
     let links: Vec<_> = (1..).zip(users).map(|(n, user)| link_of(n, user)).collect();
     sandbox.write("people.csv", csv(&links));
     let args = ["people.csv", "--json", "--invalid", "bad.csv"];
-    let told = plan(&sandbox, &args).exits(1).summary();
+    let summary = plan(&sandbox, &args).expect_exit(1).summary();
     assert_eq!(
-        told["unusual"],
+        summary["unusual"],
         serde_json::json!([
             {"kind": "placeholder", "rows": 1, "first": [{"source": "people.csv", "line": 2}]},
             {"kind": "float", "rows": 2, "first": [
@@ -596,7 +609,7 @@ fn unusual_values_are_counted_by_kind_and_a_plan_keeps_which_are_sent() {
         ])
     );
     assert!(sandbox.read("bad.csv").contains("--as-is float"));
-    let ran = plan(&sandbox, &["people.csv"]).exits(1);
+    let ran = plan(&sandbox, &["people.csv"]).expect_exit(1);
     assert!(ran.stdout.contains("2  unusual  "), "{}", ran.stdout);
     for user in ["Null", "4.68769E+17", "1001.0 "] {
         assert!(!ran.stdout.contains(user), "{user}: {}", ran.stdout);
@@ -615,9 +628,9 @@ fn unusual_values_are_counted_by_kind_and_a_plan_keeps_which_are_sent() {
         &sandbox,
         &[&["people.csv", "--as-is", "placeholder"], &usual[..]].concat(),
     )
-    .exits(1);
+    .expect_exit(1);
     assert!(sandbox.read("plan.json").contains("--as-is=placeholder"));
-    let ran = run_plan(&sandbox, &["--json"]).exits(1);
+    let ran = run_plan(&sandbox, &["--json"]).expect_exit(1);
     assert_eq!(ran.counts(&["unlinked", "invalid"]), [2, 2]);
     assert!(!sandbox.emulator.is_linked(&links[0]));
     assert!(

@@ -1,8 +1,8 @@
-//! `unlink-developer-identity`, held to the table of invocations that the AWS CLI is held to as well.
+//! `unlink-developer-identity`, checked against the table of invocations that the AWS CLI is checked against as well.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -14,9 +14,9 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use tokio::net::TcpSocket;
 
-use crate::sandbox::{Ran, Sandbox, csv, link_of, start};
+use crate::http_server::Message;
+use crate::sandbox::{ClosedPort, Output, Sandbox, csv, link_of, start};
 
 const TESTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests");
 
@@ -26,7 +26,7 @@ struct Table {
     case: Vec<toml::Table>,
 }
 
-/// An invocation, and what comes of it. The table's head says what each of these is.
+/// An invocation and its expected result. The comment at the top of the table explains each field.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Case {
@@ -65,7 +65,7 @@ struct Case {
     #[serde(default)]
     absent: Vec<String>,
     path: Option<String>,
-    /// Why it differs from the AWS CLI, if it does.
+    /// The reason for a difference from the AWS CLI.
     #[expect(dead_code, reason = "it is for readers")]
     why: Option<String>,
 }
@@ -99,20 +99,20 @@ impl OneOrMore {
 }
 
 #[test]
-fn every_call_of_the_table_comes_to_what_it_says() {
+fn every_invocation_of_the_table_has_its_expected_result() {
     let text = fs::read_to_string(format!("{TESTS}/single_call.toml")).expect("the table");
     let table: Table = toml::from_str(&text).expect("a table");
-    let cases: Vec<Case> = table.case.into_iter().map(ours).collect();
+    let cases: Vec<Case> = table.case.into_iter().map(with_overrides).collect();
     assert!(cases.len() > 200, "{} cases", cases.len());
     let link = &table.link;
     let next = AtomicUsize::new(0);
     let wrong = Mutex::new(Vec::new());
-    // Most of a case is waiting: for the program, or for its next attempt.
+    // A case spends most of its time waiting for the program and its retries, so cases run in parallel.
     thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {
                 while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let found = run(case, link);
+                    let found = run_case(case, link);
                     let mut wrong = wrong.lock().unwrap_or_else(PoisonError::into_inner);
                     wrong.extend(
                         found
@@ -127,30 +127,32 @@ fn every_call_of_the_table_comes_to_what_it_says() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// The case with what is said of this program.
-fn ours(mut case: toml::Table) -> Case {
+/// Returns the case with the overrides for this program.
+fn with_overrides(mut case: toml::Table) -> Case {
     let name = format!("{:?}", case["name"]);
     if let Some(toml::Value::Table(ours)) = case.remove("ours") {
-        assert!(ours.contains_key("why"), "{name} differs, and why?");
+        assert!(
+            ours.contains_key("why"),
+            "{name} has no reason why it differs"
+        );
         case.extend(ours);
     }
     case.try_into()
         .unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// Runs a case and returns what is wrong with it.
-fn run(case: &Case, link: &BTreeMap<String, String>) -> Vec<String> {
+/// Runs a case and returns how its result differs from the expected one.
+fn run_case(case: &Case, link: &BTreeMap<String, String>) -> Vec<String> {
     let directory = tempfile::tempdir().expect("a directory");
     let service = Service::start(case);
-    // A port that is taken, and where nobody listens.
-    let nobody = TcpSocket::new_v4().expect("a socket");
-    let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
-    nobody.bind(anywhere).expect("a port");
-    let places = places(directory.path(), &service, &nobody, link);
+    let closed = ClosedPort::new();
+    let placeholders = placeholders(directory.path(), &service, &closed, link);
     let filled = |text: &str| {
-        places.iter().fold(text.to_owned(), |text, (name, value)| {
-            text.replace(name, value)
-        })
+        placeholders
+            .iter()
+            .fold(text.to_owned(), |text, (name, value)| {
+                text.replace(name, value)
+            })
     };
     for (name, content) in &case.files {
         write(directory.path(), name, filled(content).as_bytes());
@@ -187,9 +189,9 @@ fn run(case: &Case, link: &BTreeMap<String, String>) -> Vec<String> {
     for name in &case.unset {
         command.env_remove(name);
     }
-    let ran = start(&mut command).ended();
+    let ran = start(&mut command).wait();
     let user = &link["DeveloperUserIdentifier"];
-    judged(case, link, user, &ran, &service.stop(), filled)
+    differences(case, link, user, &ran, &service.stop(), filled)
 }
 
 const OPTIONS: [(&str, &str); 4] = [
@@ -199,13 +201,12 @@ const OPTIONS: [(&str, &str); 4] = [
     ("DeveloperUserIdentifier", "--developer-user-identifier"),
 ];
 
-fn places(
+fn placeholders(
     directory: &Path,
     service: &Service,
-    nobody: &TcpSocket,
+    closed: &ClosedPort,
     link: &BTreeMap<String, String>,
 ) -> Vec<(&'static str, String)> {
-    let nobody = nobody.local_addr().expect("an address");
     let members = OPTIONS.map(|(name, _)| format!("    \"{name}\": \"\""));
     vec![
         ("{dir}", directory.to_str().expect("UTF-8").to_owned()),
@@ -214,7 +215,7 @@ fn places(
             "{endpoint as https}",
             service.url.replace("http:", "https:"),
         ),
-        ("{nobody}", format!("http://{nobody}")),
+        ("{nobody}", closed.url().to_owned()),
         ("{authority}", format!("{TESTS}/tls/authority.pem")),
         ("{json}", json!(link).to_string()),
         ("{skeleton}", format!("{{\n{}\n}}\n", members.join(",\n"))),
@@ -227,12 +228,12 @@ fn write(directory: &Path, name: &str, content: &[u8]) {
     fs::write(path, content).expect("written");
 }
 
-fn judged(
+fn differences(
     case: &Case,
     link: &BTreeMap<String, String>,
     user: &str,
-    ran: &Ran,
-    requests: &[Request],
+    ran: &Output,
+    requests: &[Message],
     filled: impl Fn(&str) -> String,
 ) -> Vec<String> {
     let mut wrong = Vec::new();
@@ -254,8 +255,8 @@ fn judged(
         expect(format!("the output {stdout:?}"), ran.stdout == stdout);
     }
     for part in case.stderr.iter().map(|part| filled(part)) {
-        let said = ran.stderr.contains(&part);
-        expect(format!("{part:?} on standard error"), said);
+        let found = ran.stderr.contains(&part);
+        expect(format!("{part:?} on standard error"), found);
     }
     if case.exit == 0 && case.stderr.is_empty() {
         expect(
@@ -282,7 +283,7 @@ fn judged(
     };
     let path = case.path.as_deref().unwrap_or("/");
     let head = format!("POST {path} HTTP/1.1");
-    expect(format!("{head:?}"), request.line == head);
+    expect(format!("{head:?}"), request.first_line() == head);
     for (name, value) in [
         (
             "x-amz-target",
@@ -290,7 +291,10 @@ fn judged(
         ),
         ("content-type", "application/x-amz-json-1.1"),
     ] {
-        expect(format!("{name}: {value}"), request.header(name) == value);
+        expect(
+            format!("{name}: {value}"),
+            request.header(name) == Some(value),
+        );
     }
     if !case.any_body {
         let mut body = json!(link);
@@ -304,66 +308,23 @@ fn judged(
         for part in parts.all() {
             expect(
                 format!("{part:?} in {name}"),
-                request.header(name).contains(part),
+                request.header(name).unwrap_or_default().contains(part),
             );
         }
     }
     for name in &case.absent {
-        expect(format!("no {name}"), !request.headers.contains_key(name));
+        expect(format!("no {name}"), request.header(name).is_none());
     }
     wrong
 }
 
-/// A request as it came.
-#[derive(Debug)]
-struct Request {
-    line: String,
-    /// With their names in small letters.
-    headers: BTreeMap<String, String>,
-    body: Vec<u8>,
-}
-
-impl Request {
-    fn read(stream: &mut impl Read) -> io::Result<Self> {
-        let mut reader = BufReader::new(stream);
-        let mut line = || {
-            let mut line = String::new();
-            reader
-                .read_line(&mut line)
-                .map(|_| line.trim_end().to_owned())
-        };
-        let first = line()?;
-        let mut headers = BTreeMap::new();
-        while let Some((name, value)) = line()?.split_once(':') {
-            headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
-        }
-        let length = headers
-            .get("content-length")
-            .and_then(|length| length.parse().ok());
-        let mut body = vec![0; length.unwrap_or(0)];
-        reader.read_exact(&mut body)?;
-        if first.is_empty() {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        Ok(Self {
-            line: first,
-            headers,
-            body,
-        })
-    }
-
-    fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", String::as_str)
-    }
-}
-
-/// Answers as a case says, and keeps what it was asked.
+/// A service that gives the answers of a case and records the requests.
 struct Service {
     url: String,
     address: SocketAddr,
-    over: Arc<AtomicBool>,
+    stopped: Arc<AtomicBool>,
     serving: JoinHandle<()>,
-    requests: Arc<Mutex<Vec<Request>>>,
+    requests: Arc<Mutex<Vec<Message>>>,
 }
 
 impl Service {
@@ -379,37 +340,37 @@ impl Service {
         } else {
             case.answers.clone()
         };
-        let over = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::new(AtomicBool::new(false));
         let requests = Arc::new(Mutex::new(Vec::new()));
-        let (ended, kept) = (Arc::clone(&over), Arc::clone(&requests));
+        let (stop, recorded) = (Arc::clone(&stopped), Arc::clone(&requests));
         let serving = thread::spawn(move || {
-            // One after the other: a single call has one connection at a time.
+            // In turn, since a single call has one connection at a time.
             while let Ok((stream, _)) = listener.accept() {
-                if ended.load(Ordering::Acquire) {
+                if stop.load(Ordering::Acquire) {
                     return;
                 }
-                // Whoever hangs up or trusts nobody is heard of from the program.
+                // A broken connection or a failed handshake shows in the output of the program.
                 let _ = match &tls {
-                    None => serve(stream, &answers, &kept),
+                    None => serve(stream, &answers, &recorded),
                     Some(tls) => rustls::ServerConnection::new(Arc::clone(tls))
                         .map_err(io::Error::other)
                         .map(|session| rustls::StreamOwned::new(session, stream))
-                        .and_then(|stream| serve(stream, &answers, &kept)),
+                        .and_then(|stream| serve(stream, &answers, &recorded)),
                 };
             }
         });
         Self {
             url: format!("http{}://{address}", if case.tls { "s" } else { "" }),
             address,
-            over,
+            stopped,
             serving,
             requests,
         }
     }
 
-    /// What it was asked.
-    fn stop(self) -> Vec<Request> {
-        self.over.store(true, Ordering::Release);
+    /// Stops the service and returns its requests.
+    fn stop(self) -> Vec<Message> {
+        self.stopped.store(true, Ordering::Release);
         drop(TcpStream::connect(self.address));
         self.serving.join().expect("it serves to the end");
         std::mem::take(&mut *self.requests.lock().unwrap_or_else(PoisonError::into_inner))
@@ -419,19 +380,19 @@ impl Service {
 fn serve(
     mut stream: impl Read + Write,
     answers: &[Answer],
-    kept: &Mutex<Vec<Request>>,
+    recorded: &Mutex<Vec<Message>>,
 ) -> io::Result<()> {
-    let Ok(request) = Request::read(&mut stream) else {
+    let Ok(request) = Message::read(&mut BufReader::new(&mut stream)) else {
         return stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
     };
     let at = {
-        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.push(request);
-        kept.len() - 1
+        let mut recorded = recorded.lock().unwrap_or_else(PoisonError::into_inner);
+        recorded.push(request);
+        recorded.len() - 1
     };
     let answer = &answers[at.min(answers.len() - 1)];
     if answer.hang {
-        // Until the program hangs up.
+        // Wait until the program closes the connection.
         let _ = stream.read(&mut [0]);
     }
     if answer.hang || answer.close {
@@ -455,7 +416,7 @@ fn serve(
     stream.flush()
 }
 
-/// The side of the server, by the keys in `tests/tls`.
+/// Returns the TLS configuration of a server with the keys in `tests/tls`.
 pub(crate) fn tls() -> Arc<rustls::ServerConfig> {
     let chain = CertificateDer::pem_file_iter(format!("{TESTS}/tls/server.pem")).expect("a file");
     let chain = chain.collect::<Result<Vec<_>, _>>().expect("certificates");
@@ -471,33 +432,10 @@ pub(crate) fn tls() -> Arc<rustls::ServerConfig> {
 }
 
 #[test]
-fn a_call_that_verifies_nobody_goes_through_no_proxy() {
-    let sandbox = Sandbox::new();
-    let mut command = sandbox.program();
-    command
-        .args([
-            "unlink-developer-identity",
-            "--identity-id=i",
-            "--identity-pool-id=p",
-        ])
-        .args([
-            "--developer-provider-name=n",
-            "--developer-user-identifier=u",
-        ])
-        .args(["--no-verify-ssl", "--region=us-east-1"])
-        .env("HTTPS_PROXY", sandbox.emulator.url());
-    let ran = start(&mut command).ended().exits(255);
-    assert!(
-        ran.stderr.contains("--no-verify-ssl goes through no proxy"),
-        "{ran:?}"
-    );
-}
-
-#[test]
 fn the_emulator_takes_a_single_call() {
     let sandbox = Sandbox::new();
     let link = link_of(1, "acct-1");
-    let mut command = sandbox.program();
+    let mut command = sandbox.command();
     command
         .arg("unlink-developer-identity")
         .args(["--identity-id", &link.identity_id])
@@ -513,16 +451,16 @@ fn the_emulator_takes_a_single_call() {
             "--endpoint-url",
             &sandbox.emulator.url(),
         ]);
-    start(&mut command).ended().exits(0);
+    start(&mut command).wait().expect_exit(0);
     assert_eq!(sandbox.calls_by_user().len(), 1);
 }
 
 #[test]
 fn a_run_reads_filled_in_skeletons() {
     let sandbox = Sandbox::new();
-    let mut command = sandbox.program();
+    let mut command = sandbox.command();
     command.args(["unlink-developer-identity", "--generate-cli-skeleton"]);
-    let skeleton = start(&mut command).ended().exits(0).stdout;
+    let skeleton = start(&mut command).wait().expect_exit(0).stdout;
     let links = [link_of(1, "acct-1"), link_of(2, "acct-2")];
     let filled = links.each_ref().map(|link| {
         let mut object: Value = serde_json::from_str(&skeleton).expect("an object");
@@ -533,25 +471,25 @@ fn a_run_reads_filled_in_skeletons() {
         object.to_string()
     });
     sandbox.write("people.jsonl", filled.join("\n"));
-    sandbox.run(&["people.jsonl"]).exits(0);
+    sandbox.run(&["people.jsonl"]).expect_exit(0);
     let outcomes = sandbox.outcomes("people.results.jsonl");
     assert_eq!(outcomes.len(), 2);
     assert!(outcomes.values().all(|outcome| outcome == "unlinked"));
 }
 
 #[test]
-fn a_run_bears_the_retry_settings_of_the_aws_cli() {
+fn a_run_accepts_the_retry_settings_of_the_aws_cli() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", csv(&[link_of(1, "acct-1")]));
     let mut command = sandbox.run_command(&["people.csv"]);
     command
         .env("AWS_RETRY_MODE", "legacy")
         .env("AWS_MAX_ATTEMPTS", "0");
-    start(&mut command).ended().exits(0);
+    start(&mut command).wait().expect_exit(0);
 }
 
 #[test]
-fn a_run_calls_the_endpoint_that_the_files_name_for_the_service() {
+fn a_run_calls_the_service_endpoint_of_the_aws_files() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", csv(&[link_of(1, "acct-1")]));
     fs::create_dir(sandbox.path(".aws")).expect("a folder");
@@ -562,20 +500,26 @@ fn a_run_calls_the_endpoint_that_the_files_name_for_the_service() {
             sandbox.emulator.url()
         ),
     );
-    let mut command = sandbox.program();
+    let mut command = sandbox.command();
     command.args(["run", "people.csv"]);
-    start(&mut command).ended().exits(0);
+    start(&mut command).wait().expect_exit(0);
     assert_eq!(sandbox.calls_by_user().len(), 1);
 }
 
 #[test]
-fn completions_and_manual_know_the_command() {
+fn completions_and_man_page_have_the_command() {
     let sandbox = Sandbox::new();
     for (args, option) in [
         (&["completions", "bash"][..], "--cli-input-json"),
         (&["man"], "unlink\\-developer\\-identity"),
+        (
+            &["man", "unlink-developer-identity"],
+            "TooManyRequestsException",
+        ),
     ] {
-        let ran = start(sandbox.bare().args(args)).ended().exits(0);
+        let ran = start(sandbox.command_without_credentials().args(args))
+            .wait()
+            .expect_exit(0);
         assert!(ran.stdout.contains(option), "{args:?}");
     }
 }

@@ -1,10 +1,10 @@
-//! Every answer, as a row's first and after a lost reply, over the wire and into the results.
+//! The outcome of a row for every reply, as the first one and after a lost reply, from the wire to the results file.
 
 use cognito_unlink::emulator::{Canned, FaultKind, Rule, Then, When};
 
-use crate::sandbox::{Sandbox, people};
+use crate::sandbox::{Sandbox, always, people};
 
-/// What becomes of a row that gets this answer until the end.
+/// A reply that every attempt of a row gets, and the expected outcome of the row.
 struct Case {
     status: u16,
     code: &'static str,
@@ -29,7 +29,7 @@ const fn case(
     }
 }
 
-/// Contract of the outcomes. `halt` leaves the row as it was, or `in_doubt`, and ends the run with 5.
+/// `halt` stands for a halted run, which leaves the row as it was or in doubt and exits with 5.
 const CASES: &[Case] = &[
     case(200, "", "", "unlinked", "unlinked"),
     case(
@@ -132,19 +132,19 @@ fn answer(case: &Case) -> Then {
 }
 
 #[test]
-fn every_answer_means_what_is_documented() {
-    every_answer_means(false, |case| case.first);
+fn every_reply_has_its_documented_outcome() {
+    assert_every_outcome(false, |case| case.first);
 }
 
 #[test]
-fn every_answer_means_what_is_documented_after_a_lost_reply() {
-    every_answer_means(true, |case| case.after_a_lost_reply);
+fn every_reply_after_a_lost_one_has_its_documented_outcome() {
+    assert_every_outcome(true, |case| case.after_a_lost_reply);
 }
 
-fn every_answer_means(lost: bool, expected: fn(&Case) -> &'static str) {
+fn assert_every_outcome(lost: bool, expected: fn(&Case) -> &'static str) {
     for case in CASES {
         let expected = expected(case);
-        let told = format!(
+        let context = format!(
             "{} {} {}, lost: {lost}",
             case.status, case.code, case.message
         );
@@ -157,12 +157,8 @@ fn every_answer_means(lost: bool, expected: fn(&Case) -> &'static str) {
                 times: Some(1),
             });
         }
-        sandbox.emulator.add_rule(Rule {
-            when: When::Always,
-            then: answer(case),
-            times: None,
-        });
-        // Throttling uses up no attempts: it is the row's age that ends it.
+        sandbox.emulator.add_rule(always(answer(case)));
+        // Throttling uses up no attempts, so --give-up-after ends the row.
         let args = [
             "people.csv",
             "--max-attempts",
@@ -177,18 +173,22 @@ fn every_answer_means(lost: bool, expected: fn(&Case) -> &'static str) {
             "failed" | "in_doubt" => 1,
             _ => 0,
         };
-        assert_eq!(ran.code(), Some(code), "{told}: {ran:?}");
+        assert_eq!(ran.code(), Some(code), "{context}: {ran:?}");
         let lines = sandbox.results("people.results.csv");
         match (expected, lost) {
-            ("halt", false) => assert!(lines.is_empty(), "{told}: {lines:?}"),
-            ("halt", true) => assert_eq!(lines[0]["outcome"], "in_doubt", "{told}"),
-            _ => assert_eq!(lines[0]["outcome"], expected, "{told}"),
+            ("halt", false) => assert!(lines.is_empty(), "{context}: {lines:?}"),
+            ("halt", true) => assert_eq!(lines[0]["outcome"], "in_doubt", "{context}"),
+            _ => assert_eq!(lines[0]["outcome"], expected, "{context}"),
         }
         if expected != "halt" && case.status != 200 {
             let bare = case.code.rsplit('#').next().unwrap_or_default();
-            assert_eq!(lines[0]["error_code"], bare, "{told}");
-            assert_eq!(lines[0]["http_status"], case.status.to_string(), "{told}");
-            assert_eq!(lines[0]["error_message"], case.message, "{told}");
+            assert_eq!(lines[0]["error_code"], bare, "{context}");
+            assert_eq!(
+                lines[0]["http_status"],
+                case.status.to_string(),
+                "{context}"
+            );
+            assert_eq!(lines[0]["error_message"], case.message, "{context}");
         }
     }
 }

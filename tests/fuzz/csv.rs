@@ -4,7 +4,7 @@
 
 mod rows;
 
-use cognito_unlink::input::{Format, Read};
+use cognito_unlink::input::{Format, InputRow};
 use cognito_unlink::row::Link;
 use libfuzzer_sys::fuzz_target;
 
@@ -22,8 +22,8 @@ const REASONS: Reasons = Reasons {
         "the record is longer than 0 bytes",
         "the row has 0 fields, and there are 0 columns",
         "the row has 0 field, and there are 0 columns",
-        "the row has 0 fields, and there are 0 columns (it holds NUL bytes, as lines do that a crash has damaged)",
-        "the row has 0 field, and there are 0 columns (it holds NUL bytes, as lines do that a crash has damaged)",
+        "the row has 0 fields, and there are 0 columns (it holds NUL bytes, like a line that a crash has damaged)",
+        "the row has 0 field, and there are 0 columns (it holds NUL bytes, like a line that a crash has damaged)",
     ],
     of_fields: &[" is not valid UTF-8"],
 };
@@ -35,7 +35,7 @@ fuzz_target!(|data: &[u8]| {
     let found = case.check(Format::Csv, &REASONS);
     if let Some(lines) = case.lines() {
         for found in &found {
-            if let Ok(Read::Row(row)) = found {
+            if let Ok(InputRow::Valid(row)) = found {
                 let line = usize::try_from(row.position.line).expect("it is in memory");
                 stands_at(&case, &row.link, lines[line - 1]);
             }

@@ -4,8 +4,8 @@
 
 mod rows;
 
-use cognito_unlink::input::{Format, InputError, Read};
-use cognito_unlink::row::FaultCode;
+use cognito_unlink::input::{Format, InputError, InputRow};
+use cognito_unlink::row::RowErrorCode;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 
@@ -80,7 +80,7 @@ fn each_line_is_a_row(case: &Case<'_>, found: &[Found]) {
             continue;
         }
         match found.next() {
-            Some(Ok(Read::Row(row))) => {
+            Some(Ok(InputRow::Valid(row))) => {
                 assert_eq!(row.position.line, number);
                 assert!(line.len() <= bound);
                 // What the reader has no use for it does not look at so closely.
@@ -95,9 +95,9 @@ fn each_line_is_a_row(case: &Case<'_>, found: &[Found]) {
                 let values: Vec<_> = values.map(str::as_bytes).collect();
                 assert!(case.stands_in(&row.link, &values), "{:?}", row.link);
             }
-            Some(Ok(Read::Invalid(row))) => {
+            Some(Ok(InputRow::Invalid(row))) => {
                 assert_eq!(row.position.line, number);
-                let too_long = row.fault.code == FaultCode::RecordTooLong;
+                let too_long = row.error.code == RowErrorCode::RecordTooLong;
                 assert_eq!(line.len() > bound, too_long);
             }
             Some(Err(InputError::CarriageReturns { line, .. })) => {

@@ -379,7 +379,7 @@ fn entries(data: &[u8], carried: usize) -> Vec<Entry> {
                 carried: vec![ticket; carried],
                 key: None,
                 outcome,
-                facts: ReplyDetails {
+                details: ReplyDetails {
                     code: texts.next(),
                     message,
                     http_status: Some(400),

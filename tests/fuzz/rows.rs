@@ -2,15 +2,17 @@
 
 use std::io::{self, Cursor};
 
-use cognito_unlink::input::{self, Fill, Header, Input, InputError, MAX_RECORD, Read, Settings};
-use cognito_unlink::row::{Field, Link, Trust};
+use cognito_unlink::input::{
+    self, Fill, Header, Input, InputError, InputRow, MAX_RECORD, ReadOptions,
+};
+use cognito_unlink::row::{Field, Link, UnusualPolicy};
 
 /// A compressed file may hold more rows than there is time or memory for.
 pub(crate) const MOST_ROWS: usize = 5_000;
 
 /// One run of a target: four bytes choose the settings, the rest is the file.
 pub(crate) struct Case<'a> {
-    pub(crate) settings: Settings,
+    pub(crate) settings: ReadOptions,
     pub(crate) bytes: &'a [u8],
     /// Whether the name says that the file is compressed.
     gzip: bool,
@@ -24,13 +26,13 @@ impl<'a> Case<'a> {
         let (&[delimiter, options, bound, chunk], bytes) = data.split_first_chunk()?;
         let on = |bit: u8| options & (1 << bit) != 0;
         let [columns, fill, carry, map, twice] = [0, 1, 2, 3, 4].map(on);
-        let mut settings = Settings {
+        let mut settings = ReadOptions {
             delimiter: (delimiter != b'.').then_some(delimiter),
             max_record: match bound.checked_sub(b'0') {
                 None => MAX_RECORD,
                 Some(n) => usize::from(n) * 8,
             },
-            ..Settings::default()
+            ..ReadOptions::default()
         };
         if fill {
             settings.fill = Fill {
@@ -107,20 +109,20 @@ impl<'a> Case<'a> {
 
     fn read(&self, format: input::Format, chunk: usize) -> Vec<Found> {
         let name = if self.gzip { "people.gz" } else { "people" };
-        let settings = Settings {
+        let settings = ReadOptions {
             format: Some(format),
             ..self.settings.clone()
         };
         let bytes = Chunks(Cursor::new(self.bytes.to_vec()), chunk);
-        let mut reader = match input::read(&Input::File(name.into()), bytes, &settings) {
+        let mut reader = match input::open_bytes(&Input::File(name.into()), bytes, &settings) {
             Ok(reader) => reader,
             Err(error) => return vec![Err(error)],
         };
         let found: Vec<_> = reader.by_ref().take(MOST_ROWS).collect();
         let length = self.bytes.len() as u64;
-        assert!(reader.bytes_taken() <= length);
+        assert!(reader.bytes_consumed() <= length);
         if found.len() < MOST_ROWS && !matches!(found.last(), Some(Err(_))) {
-            assert_eq!(reader.bytes_taken(), length, "something was not read");
+            assert_eq!(reader.bytes_consumed(), length, "something was not read");
             assert!(reader.next().is_none());
         }
         found
@@ -130,8 +132,8 @@ impl<'a> Case<'a> {
         let mut before = 0;
         for (nth, found) in found.iter().enumerate() {
             let (position, link, carried) = match found {
-                Ok(Read::Row(row)) => (&row.position, &row.link, &row.carried),
-                Ok(Read::Invalid(row)) => (&row.position, &row.link, &row.carried),
+                Ok(InputRow::Valid(row)) => (&row.position, &row.link, &row.carried),
+                Ok(InputRow::Invalid(row)) => (&row.position, &row.link, &row.carried),
                 Err(error) => {
                     assert!(!error.to_string().is_empty());
                     continue;
@@ -143,13 +145,13 @@ impl<'a> Case<'a> {
             before = position.line;
             assert_eq!(carried.len(), self.settings.carry.len());
             // Of a row that is not whole, what could be seen may be its line end.
-            let most = if let Ok(Read::Invalid(row)) = found {
-                reasons.check(&row.fault.reason, &self.settings);
+            let most = if let Ok(InputRow::Invalid(row)) = found {
+                reasons.check(&row.error.message, &self.settings);
                 self.settings.max_record + 2
             } else {
-                let trust = Trust {
+                let trust = UnusualPolicy {
                     is_tsv: self.settings.delimiter == Some(b'\t'),
-                    ..Trust::default()
+                    ..UnusualPolicy::default()
                 };
                 assert_eq!(link.check(trust), Ok(()));
                 self.settings.max_record
@@ -226,7 +228,7 @@ const OF_VALUES: &[&str] = &[
 const OF_ROWS: &[&str] = &["identity_id and identity_pool_id name different Regions"];
 
 impl Reasons {
-    fn check(&self, reason: &str, settings: &Settings) {
+    fn check(&self, reason: &str, settings: &ReadOptions) {
         assert!(!reason.contains(char::is_control), "{reason:?}");
         let reason = &without_region(reason);
         let names = Field::ALL.map(Field::name).into_iter();

@@ -10,7 +10,7 @@ use cognito_unlink::guard::PoolChecks;
 use cognito_unlink::jobs::unlink::{UnlinkJob, UnlinkOutcome, bounds};
 use cognito_unlink::pipeline::{Channels, Context, Counters, OpenRow, ReadEvent, Summary, drive};
 use cognito_unlink::results::{Entry, Recorded, Recording, ToRecord};
-use cognito_unlink::row::{Keyer, Link, Position, Row, Trust};
+use cognito_unlink::row::{Keyer, Link, Position, Row, UnusualPolicy};
 use cognito_unlink::settings::Settings;
 use cognito_unlink::signal::{Signal, Stop};
 use tokio::sync::{mpsc, watch};
@@ -183,7 +183,7 @@ fn links(run: &Run, nth: u64) -> Vec<(u64, Link)> {
                 developer_provider_name: "login.example".to_owned(),
                 developer_user_identifier: format!("user {row} of {nth}"),
             };
-            link.check(Trust::ALL).expect("a valid row");
+            link.check(UnusualPolicy::ALLOW_ALL).expect("a valid row");
             (identity as u64, link)
         })
         .collect()

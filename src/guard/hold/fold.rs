@@ -1,14 +1,14 @@
-//! The form of an identifier in which near matches are equal: without regard to what an editor, a mail or a spreadsheet changes unseen.
+//! The folded form of an identifier, without the differences that editors, mails and spreadsheets make unseen.
 //!
-//! A list that was pasted from a mail has other spaces, quotes and Unicode forms than the database that the rows come from. Identifiers
-//! that are equal in this form may be the same person, and nobody but a person can tell.
+//! A list that was pasted from a mail has other spaces, quotes and Unicode forms than the database that the rows come from.
+//! Identifiers that are equal in this form are near matches: they may name the same person, and a person must decide.
 
 use icu_normalizer::DecomposingNormalizerBorrowed;
 
-/// Returns the folded form of an identifier; nothing if it is that already, which is found without an allocation for lower-case ASCII.
+/// Returns the folded form of an identifier; nothing if it is its own folded form, which takes no allocation for lower-case ASCII.
 ///
-/// Left out are white space and invisible characters anywhere, and quotes at either end. Typographic quotes and dashes count as
-/// the plain ones, and neither case nor the Unicode form (NFC, NFD) counts.
+/// White space and invisible characters anywhere are dropped, and quotes at either end. Typographic quotes and dashes become plain
+/// ones. Case and Unicode form (NFC, NFD) make no difference.
 pub(super) fn folded(text: &str) -> Option<String> {
     if is_folded_ascii(text.as_bytes()) {
         return None;
@@ -25,10 +25,10 @@ pub(super) fn folded(text: &str) -> Option<String> {
         let folded = whole.trim_matches(['"', '\'']);
         return (folded != text).then(|| folded.to_owned());
     }
-    // Two texts are equal in NFC just when they are in NFD.
+    // Two texts are equal in NFC if and only if they are equal in NFD.
     let nfd = const { DecomposingNormalizerBorrowed::new_nfd() };
     let visible = text.chars().filter(|c| !is_unseen(*c));
-    // Through both cases: `ẞ`, `ß` and `SS`, and both forms of a Greek sigma, come to the same only so.
+    // Through both cases: only so do `ẞ`, `ß` and `SS`, and both forms of a Greek sigma, become equal.
     let cased = nfd
         .normalize_iter(visible)
         .flat_map(char::to_lowercase)
@@ -39,7 +39,7 @@ pub(super) fn folded(text: &str) -> Option<String> {
     (folded != text).then(|| folded.to_owned())
 }
 
-/// Returns whether an ASCII identifier is its own folded form. Most are, so that no branch is taken on the way.
+/// Returns whether an ASCII identifier is its own folded form. Most are, so the loop has no branch.
 fn is_folded_ascii(text: &[u8]) -> bool {
     let is_kept = |byte: &u8| matches!(byte, b'!'..=b'@' | b'['..=b'_' | b'a'..=b'~');
     let is_edge = |byte: Option<&u8>| byte.is_none_or(|byte| !matches!(byte, b'"' | b'\''));
@@ -48,8 +48,8 @@ fn is_folded_ascii(text: &[u8]) -> bool {
         && is_edge(text.last())
 }
 
-/// Returns whether a character is white space, or shows nothing where it stands: Unicode's `White_Space`, `Cc`, `Default_Ignorable_Code_Point`
-/// and the formats of `Cf` that have no glyph, with the blank of Braille and the placeholder of an object that was not pasted along.
+/// Returns whether a character is white space or invisible: Unicode's `White_Space`, `Cc`, `Default_Ignorable_Code_Point` and the
+/// formats of `Cf` without a glyph, the Braille blank, and the placeholder of an embedded object.
 pub(super) fn is_unseen(c: char) -> bool {
     c.is_whitespace()
         || c.is_control()
@@ -77,7 +77,7 @@ pub(super) fn is_unseen(c: char) -> bool {
         )
 }
 
-/// Typographic quotes and dashes as the plain ones that a mail program makes them of.
+/// Returns the plain form of a typographic quote or dash.
 fn plain(c: char) -> char {
     match c {
         '`'
@@ -102,7 +102,7 @@ fn plain(c: char) -> char {
     }
 }
 
-/// Returns whether a character is a quote, plain ones standing for their typographic forms ([`plain`]).
+/// Returns whether a character is a quote, plain or typographic.
 pub(super) fn is_quote(c: char) -> bool {
     matches!(
         plain(c),
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_changed_unseen_makes_no_difference() {
+    fn unseen_differences_fold_away() {
         for (one, other) in [
             ("alice", "alice\u{a0}"),
             ("bob", "\u{200b}bob"),
@@ -147,7 +147,7 @@ mod tests {
             ("\u{3b1}\u{3c3}", "\u{391}\u{3c2}"),
             ("\u{212b}ngstr\u{f6}m", "a\u{30a}ngstro\u{308}m"),
             ("\u{d55c}", "\u{1112}\u{1161}\u{11ab}"),
-            // A mark between two accents keeps them from being put into their order.
+            // A grapheme joiner between two accents keeps normalisation from ordering them.
             ("a\u{323}\u{301}", "a\u{301}\u{34f}\u{323}"),
             ("mallory", "m\u{e0061}allory\u{fe0f}"),
         ] {
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn the_form_of_any_character_is_its_own_form() {
+    fn folding_any_character_twice_changes_nothing() {
         for c in '\0'..=char::MAX {
             for text in [format!("x{c}x"), c.to_string()] {
                 let once = fold(&text);
@@ -178,7 +178,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn ascii_is_found_to_be_its_own_form_just_when_it_is(text in "[ -~]{0,6}") {
+        fn the_ascii_shortcut_agrees_with_folding(text in "[ -~]{0,6}") {
             let slow: String = text
                 .chars()
                 .filter(|c| *c != ' ')
@@ -191,7 +191,7 @@ mod tests {
         }
 
         #[test]
-        fn forms_cases_blanks_and_quotes_make_no_difference(
+        fn forms_cases_blanks_and_quotes_fold_away(
             text in "[a-zA-Z0-9@.éÉüßçàñşİıǆкЩΣςή가힣]{1,12}",
             blank in "[ \u{a0}\u{2003}\u{200b}-\u{200f}\u{2060}\u{feff}\t]{0,2}",
             quotes in prop::sample::select(vec![("", ""), ("\"", "\""), ("\u{201e}", "\u{201c}"), ("'", "'"), ("\u{300c}", "\u{300d}")]),

@@ -1,185 +1,197 @@
-//! One reading of a hold list's file: in blocks, each hashed as it comes, so that what is compared is what was read.
+//! One reading of a hold list, in blocks. Each block is hashed as it is read, so that the hash is of the bytes that were used.
 
 use std::fs::File;
 use std::hash::Hasher as _;
 use std::io::{self, BufRead, BufReader, Read, Seek as _, SeekFrom};
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-use super::list::{Doubtful, LONGEST, Line, LineHash, parse, without_end};
-use super::{Fingerprint, HoldError};
+use super::error::HoldError;
+use super::fingerprint::PrefixHash;
+use super::hash::LineHash;
+use super::line::{Line, MAX_LINE_BYTES, SuspectLines, parse, strip_line_end};
 
 /// Bytes that are read at a time.
 const BLOCK: usize = 1 << 20;
 
-/// The lines that were read so far and are ended.
+/// The end of the last line that has a line end: the next reading may start there.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Lines {
-    bytes: u64,
-    number: u64,
-    doubtful: Doubtful,
+pub(super) struct LineEnd {
+    offset: u64,
+    /// Lines up to there.
+    lines: u64,
+    /// Suspect lines among them.
+    suspect: SuspectLines,
 }
 
-/// What the lines of a list say, up to the first wrong one.
+/// The result of reading lines, up to the first invalid one.
 #[derive(Debug)]
 pub(super) struct ReadLines {
-    pub(super) ended: Lines,
-    /// The user of a last line that has no end yet.
+    pub(super) ended: LineEnd,
+    /// The hash of a last line without a line end.
     pub(super) unended: Option<LineHash>,
-    /// That of all lines, ended or not.
-    pub(super) doubtful: Doubtful,
-    /// Whether a line is hashed.
+    /// Suspect lines, with a line end or without.
+    pub(super) suspect: SuspectLines,
+    /// A line is hashed.
     pub(super) hashed: bool,
-    pub(super) wrong: Option<(u64, String)>,
+    /// Number and error of the first invalid line.
+    pub(super) invalid: Option<(u64, String)>,
 }
 
-/// Reads lines that stand behind `ended`. `take` is given what each line holds, and the bytes of all lines up to it.
+/// Reads the lines behind `ended`. Passes the hash of each line to `take`, with the offset of the line's end.
 pub(super) fn read_lines(
     mut text: impl BufRead,
-    mut ended: Lines,
+    mut ended: LineEnd,
     mut take: impl FnMut(LineHash, u64),
 ) -> ReadLines {
     let mut line = Vec::new();
     let mut unended = None;
-    let mut doubtful = ended.doubtful;
+    let mut suspect = ended.suspect;
     let mut hashed = false;
-    let wrong = loop {
+    let invalid = loop {
         line.clear();
-        // A line that is too long is not read to its end, however far that is. A byte order mark and a line end may stand
-        // beside the longest identifier.
-        let most = LONGEST as u64 + 6;
-        let number = ended.number + 1;
+        // A line that is too long is not read to its end. The longest identifier may have a byte order mark before it and a line
+        // end behind it.
+        let most = MAX_LINE_BYTES as u64 + 6;
+        let number = ended.lines + 1;
         let read = match text.by_ref().take(most).read_until(b'\n', &mut line) {
             Ok(0) => break None,
             Ok(read) => read as u64,
             Err(error) => break Some((number, error.to_string())),
         };
-        let text = without_end(&line);
-        let said = match parse(text) {
-            Ok(said) => said,
+        let content = match parse(strip_line_end(&line)) {
+            Ok(content) => content,
             Err(why) => break Some((number, why.to_owned())),
         };
-        match said {
-            Line::Plain(user, _) => doubtful.look_at(user, number),
+        match content {
+            Line::Plain(user, _) => suspect.inspect(user, number),
             Line::Hashed(_) => hashed = true,
             Line::Blank => {}
         }
-        if let Some(hash) = said.hash() {
-            take(hash, ended.bytes + read);
+        if let Some(hash) = content.hash() {
+            take(hash, ended.offset + read);
         }
         if !line.ends_with(b"\n") {
-            unended = said.hash();
+            unended = content.hash();
             break None;
         }
-        ended = Lines {
-            bytes: ended.bytes + read,
-            number,
-            doubtful,
+        ended = LineEnd {
+            offset: ended.offset + read,
+            lines: number,
+            suspect,
         };
     };
     ReadLines {
         ended,
         unended,
-        doubtful,
+        suspect,
         hashed,
-        wrong,
+        invalid,
     }
 }
 
-/// What a reading leaves for the next one: where it ended, and a hash that tells whether the file still begins with all of it.
-/// The hash is no secret and needs no strength: whoever may write the file may write anything.
+/// The end of a reading, and a hash that shows the next reading whether the file still begins with the same bytes. The hash is not
+/// secret and not strong: any process that can write to the file can change the list anyway.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Mark {
+pub(super) struct Checkpoint {
     hash: SipHasher13,
-    /// Bytes that are in the hash: those of the ended lines, and those that were read behind them.
+    /// Bytes in the hash: those of the ended lines, and those that were read behind them.
     hashed: u64,
-    pub(super) ended: Lines,
+    pub(super) ended: LineEnd,
 }
 
-/// A file that is being read.
+/// A reading in progress.
 #[derive(Debug)]
 pub(super) struct Reading {
-    text: BufReader<Hashing>,
-    from: Lines,
-    /// Bytes of the file when it was opened.
+    text: BufReader<HashingReader>,
+    from: LineEnd,
+    /// Size of the file when it was opened, in bytes.
     pub(super) size: u64,
 }
 
 impl Reading {
-    /// Begins a reading. Behind `mark`, if the file still begins with what was read then; otherwise from the start.
+    /// Begins a reading: behind `checkpoint`, if the file still begins with the bytes that were read then, or at the start.
     ///
     /// # Errors
-    /// The file cannot be read, or is none that can be read again.
-    pub(super) fn begin(path: &Path, mark: Option<&Mark>, sha256: Sha) -> Result<Self, HoldError> {
+    /// The file cannot be read, or is of a kind that cannot be read again.
+    pub(super) fn begin(
+        path: &Path,
+        checkpoint: Option<&Checkpoint>,
+        prefix_hash: PrefixHash,
+    ) -> Result<Self, HoldError> {
         let unreadable = |error: io::Error| HoldError::unreadable(path, error);
         let file = File::open(path).map_err(unreadable)?;
-        let about = file.metadata().map_err(unreadable)?;
-        if !about.is_file() {
+        let metadata = file.metadata().map_err(unreadable)?;
+        if !metadata.is_file() {
             return Err(HoldError::unreadable(
                 path,
                 "it is no regular file, and must be read again whenever it changes",
             ));
         }
-        let mut source = Hashing {
+        let mut source = HashingReader {
             file,
             hash: SipHasher13::new(),
             hashed: 0,
-            unhashed: 0,
-            sha256,
+            already_hashed: 0,
+            prefix_hash,
         };
-        let from = match mark {
-            Some(mark) if mark.ended.bytes > 0 && mark.hashed <= about.len() => {
-                source.resume(mark).map_err(unreadable)?.unwrap_or_default()
+        let from = match checkpoint {
+            Some(checkpoint)
+                if checkpoint.ended.offset > 0 && checkpoint.hashed <= metadata.len() =>
+            {
+                source
+                    .resume(checkpoint)
+                    .map_err(unreadable)?
+                    .unwrap_or_default()
             }
-            _ => Lines::default(),
+            _ => LineEnd::default(),
         };
         Ok(Self {
             text: BufReader::with_capacity(BLOCK, source),
             from,
-            size: about.len(),
+            size: metadata.len(),
         })
     }
 
-    /// Whether it begins behind what was read before.
+    /// Returns whether the reading begins behind an earlier one.
     pub(super) fn is_resumed(&self) -> bool {
-        self.from.bytes > 0
+        self.from.offset > 0
     }
 
-    /// Reads to the end, or to the first wrong line.
+    /// Reads to the end of the file, or to the first invalid line.
     pub(super) fn read(&mut self, take: impl FnMut(LineHash, u64)) -> ReadLines {
         read_lines(&mut self.text, self.from, take)
     }
 
-    /// Ends the reading: what the next one may begin behind, and what was hashed for a plan.
-    pub(super) fn end(self, ended: Lines) -> (Mark, Sha) {
+    /// Ends the reading. Returns the checkpoint for the next one, and the hash for a plan.
+    pub(super) fn end(self, ended: LineEnd) -> (Checkpoint, PrefixHash) {
         let source = self.text.into_inner();
-        let mark = Mark {
+        let checkpoint = Checkpoint {
             hash: source.hash,
             hashed: source.hashed,
             ended,
         };
-        (mark, source.sha256)
+        (checkpoint, source.prefix_hash)
     }
 }
 
-/// Hashes all that is read of a file.
+/// Hashes all bytes that are read from a file.
 #[derive(Debug)]
-struct Hashing {
+struct HashingReader {
     file: File,
     hash: SipHasher13,
     hashed: u64,
-    /// Bytes to come that are in the hash already.
-    unhashed: u64,
-    sha256: Sha,
+    /// Bytes ahead that are in the hash already.
+    already_hashed: u64,
+    prefix_hash: PrefixHash,
 }
 
-impl Hashing {
-    /// Goes to the end of the lines of `mark`, if the file begins with all that was read then; otherwise to its start.
-    fn resume(&mut self, mark: &Mark) -> io::Result<Option<Lines>> {
+impl HashingReader {
+    /// Seeks to the end of the checkpoint's lines, if the file begins with all bytes that were read then, or to the start.
+    fn resume(&mut self, checkpoint: &Checkpoint) -> io::Result<Option<LineEnd>> {
         let mut block = vec![0; BLOCK];
-        let mut left = mark.hashed;
+        let mut left = checkpoint.hashed;
         while left > 0 {
             let most = usize::try_from(left).map_or(BLOCK, |left| left.min(BLOCK));
             match self.file.read(&mut block[..most])? {
@@ -190,11 +202,11 @@ impl Hashing {
                 }
             }
         }
-        if left == 0 && self.hash.finish128() == mark.hash.finish128() {
-            self.file.seek(SeekFrom::Start(mark.ended.bytes))?;
-            self.hashed = mark.hashed;
-            self.unhashed = mark.hashed - mark.ended.bytes;
-            return Ok(Some(mark.ended));
+        if left == 0 && self.hash.finish128() == checkpoint.hash.finish128() {
+            self.file.seek(SeekFrom::Start(checkpoint.ended.offset))?;
+            self.hashed = checkpoint.hashed;
+            self.already_hashed = checkpoint.hashed - checkpoint.ended.offset;
+            return Ok(Some(checkpoint.ended));
         }
         self.hash = SipHasher13::new();
         self.file.rewind()?;
@@ -202,104 +214,16 @@ impl Hashing {
     }
 }
 
-impl Read for Hashing {
+impl Read for HashingReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.file.read(buffer)?;
         let read_bytes = &buffer[..read];
-        let skipped = usize::try_from(self.unhashed).map_or(read, |skip| skip.min(read));
-        self.unhashed -= skipped as u64;
+        let skipped = usize::try_from(self.already_hashed).map_or(read, |skip| skip.min(read));
+        self.already_hashed -= skipped as u64;
         self.hash.write(&read_bytes[skipped..]);
         self.hashed += (read - skipped) as u64;
-        self.sha256.update(read_bytes);
+        self.prefix_hash.update(read_bytes);
         Ok(read)
-    }
-}
-
-/// The SHA-256 of a list, or of as many bytes as a plan knows of it.
-#[derive(Debug, Default)]
-pub(super) struct Sha(Option<Box<Prefix>>);
-
-#[derive(Debug)]
-struct Prefix {
-    sha256: Sha256,
-    /// Bytes that are hashed at most.
-    most: u64,
-    /// Bytes that were read.
-    size: u64,
-    /// The last byte that was hashed, and up to two that stand behind it.
-    last: Option<u8>,
-    behind: Vec<u8>,
-}
-
-impl Sha {
-    /// Of everything that is read.
-    pub(super) fn of_all() -> Self {
-        Self::of_first(u64::MAX)
-    }
-
-    /// Of this many bytes.
-    pub(super) fn of_first(most: u64) -> Self {
-        Self(Some(Box::new(Prefix {
-            sha256: Sha256::new(),
-            most,
-            size: 0,
-            last: None,
-            behind: Vec::new(),
-        })))
-    }
-
-    fn update(&mut self, block: &[u8]) {
-        let Some(prefix) = &mut self.0 else { return };
-        let left = prefix.most.saturating_sub(prefix.size);
-        let within = usize::try_from(left).map_or(block.len(), |left| left.min(block.len()));
-        let (within, behind) = block.split_at(within);
-        prefix.sha256.update(within);
-        prefix.last = within.last().copied().or(prefix.last);
-        let more = 2 - prefix.behind.len().min(2);
-        prefix.behind.extend(behind.iter().take(more));
-        prefix.size += block.len() as u64;
-    }
-
-    /// The fingerprint of what was hashed.
-    pub(super) fn fingerprint(&self) -> Fingerprint {
-        let prefix = self.0.as_ref();
-        Fingerprint {
-            size: prefix.map_or(0, |prefix| prefix.size.min(prefix.most)),
-            sha256: hex::encode(
-                prefix
-                    .map_or_else(Sha256::new, |prefix| prefix.sha256.clone())
-                    .finalize(),
-            ),
-        }
-    }
-
-    /// Why the list does not hold everyone whom it held when it was planned, if it does not: its planned bytes have to be its
-    /// first, up to the end of a line. Of a last line that goes on, another user is held.
-    pub(super) fn differs(&self, planned: &Fingerprint) -> Option<String> {
-        let prefix = self.0.as_ref()?;
-        let found = self.fingerprint();
-        if prefix.size < planned.size {
-            return Some(format!("{} bytes, planned {}", prefix.size, planned.size));
-        }
-        if found.sha256 != planned.sha256 {
-            let first = if prefix.size == planned.size {
-                String::new()
-            } else {
-                format!("of its first {} bytes ", planned.size)
-            };
-            return Some(format!(
-                "{} bytes, planned {}; SHA-256 {first}{}, planned {}",
-                prefix.size, planned.size, found.sha256, planned.sha256
-            ));
-        }
-        let is_at_line_end = matches!(prefix.last, None | Some(b'\n'))
-            || matches!(&prefix.behind[..], [] | [b'\n', ..] | [b'\r', b'\n']);
-        (!is_at_line_end).then(|| {
-            format!(
-                "{} bytes, planned {}; the last line that was planned goes on",
-                prefix.size, planned.size
-            )
-        })
     }
 }
 
@@ -309,48 +233,46 @@ mod tests {
 
     use super::*;
 
-    fn differs(planned: &str, now: &str) -> Option<String> {
-        let mut then = Sha::of_all();
-        then.update(planned.as_bytes());
-        let planned = then.fingerprint();
-        let mut sha = Sha::of_first(planned.size);
-        for byte in now.as_bytes() {
-            sha.update(&[*byte]);
-        }
-        sha.differs(&planned)
+    fn suspect(text: &[u8]) -> SuspectLines {
+        let read = read_lines(text, LineEnd::default(), |_, _| {});
+        assert_eq!(read.invalid, None);
+        read.suspect
     }
 
     #[test]
-    fn a_list_may_only_have_grown_by_lines() {
-        for (planned, now) in [
-            ("a\nb\n", "a\nb\n"),
-            ("a\nb\n", "a\nb\nc\n"),
-            ("a\nb\n", "a\nb\nc"),
-            ("a\nb", "a\nb"),
-            ("a\nb", "a\nb\nc"),
-            ("a\nb", "a\nb\r\nc"),
-            ("", "a\n"),
-            ("", ""),
+    fn lines_that_may_mean_another_user_are_suspect() {
+        for line in [
+            " alice",
+            "alice ",
+            "alice\t",
+            "\"alice\"",
+            "'alice'",
+            "# alice",
+            "DEL-1,alice",
         ] {
-            assert_eq!(differs(planned, now), None, "{planned:?} {now:?}");
+            let lines = format!("bob\r\n{line}\r\ncarol\n");
+            let found = suspect(lines.as_bytes());
+            assert_eq!(found, SuspectLines { count: 1, first: 2 }, "{line:?}");
         }
-        for (planned, now, why) in [
-            ("a\nb\n", "a\n", "2 bytes, planned 4"),
-            ("a\nb\n", "", "0 bytes, planned 4"),
-            ("a\nb\n", "b\na\n", "4 bytes, planned 4; SHA-256 "),
-            ("a\nb\n", "a\nc\nb\n", "SHA-256 of its first 4 bytes "),
-            ("a\nb", "a\nbob\n", "goes on"),
-            ("a\nb", "a\nb\rc\n", "goes on"),
-            ("a", "a b", "goes on"),
+        let hashed = format!("sha256:{}\n", "0".repeat(64));
+        for fine in [
+            "alice\nbob",
+            "al ice\r\n\r\nbob\r\n",
+            "o'hara\n",
+            "a#1\n",
+            &hashed,
         ] {
-            let told = differs(planned, now).expect("a difference");
-            assert!(told.contains(why), "{planned:?} {now:?}: {told}");
+            assert_eq!(
+                suspect(fine.as_bytes()),
+                SuspectLines::default(),
+                "{fine:?}"
+            );
         }
     }
 
     proptest! {
         #[test]
-        fn a_resumed_reading_takes_what_is_new_and_no_less(
+        fn a_resumed_reading_finds_every_line(
             before in "([ab]{0,3}\r?\n){0,6}[ab]{0,3}",
             behind in "[ab]{0,3}(\n[ab]{0,3}){0,6}",
             other in any::<bool>(),
@@ -358,29 +280,29 @@ mod tests {
             let directory = tempfile::tempdir().expect("a directory");
             let path = directory.path().join("holds.txt");
             std::fs::write(&path, &before).expect("written");
-            let mut reading = Reading::begin(&path, None, Sha::default()).expect("a file");
-            let mut prints = Vec::new();
-            let read = reading.read(|print, _| prints.push(print));
-            prop_assume!(read.wrong.is_none());
-            let (mark, _) = reading.end(read.ended);
+            let mut reading = Reading::begin(&path, None, PrefixHash::default()).expect("a file");
+            let mut hashes = Vec::new();
+            let read = reading.read(|hash, _| hashes.push(hash));
+            prop_assume!(read.invalid.is_none());
+            let (checkpoint, _) = reading.end(read.ended);
             let now = format!("{}{before}{behind}", if other { "c\n" } else { "" });
             std::fs::write(&path, &now).expect("written");
-            let mut reading = Reading::begin(&path, Some(&mark), Sha::default()).expect("a file");
+            let mut reading = Reading::begin(&path, Some(&checkpoint), PrefixHash::default()).expect("a file");
             prop_assert!(!(other && reading.is_resumed()));
             if !reading.is_resumed() {
-                prints.clear();
+                hashes.clear();
             }
-            let read = reading.read(|print, _| prints.push(print));
-            let (mark, _) = reading.end(read.ended);
+            let read = reading.read(|hash, _| hashes.push(hash));
+            let (checkpoint, _) = reading.end(read.ended);
             let mut whole = Vec::new();
-            let expected = read_lines(now.as_bytes(), Lines::default(), |print, _| whole.push(print));
-            prop_assert_eq!((read.wrong, read.ended), (expected.wrong, expected.ended));
-            for print in &whole {
-                prop_assert!(prints.contains(print));
+            let expected = read_lines(now.as_bytes(), LineEnd::default(), |hash, _| whole.push(hash));
+            prop_assert_eq!((read.invalid, read.ended), (expected.invalid, expected.ended));
+            for hash in &whole {
+                prop_assert!(hashes.contains(hash));
             }
-            // What the second reading leaves fits a third.
-            let reading = Reading::begin(&path, Some(&mark), Sha::default()).expect("a file");
-            prop_assert_eq!(reading.is_resumed(), mark.ended.bytes > 0);
+            // A third reading can resume from the second one's checkpoint.
+            let reading = Reading::begin(&path, Some(&checkpoint), PrefixHash::default()).expect("a file");
+            prop_assert_eq!(reading.is_resumed(), checkpoint.ended.offset > 0);
         }
     }
 }

@@ -1,108 +1,110 @@
-//! The part of a text that is held in memory, with the number of the line on which it begins.
+//! The part of a text that is held in memory.
 
 use std::io::{self, Read};
+use std::mem;
 
-use crate::input::Stop;
-use crate::input::bytes::rest::{End, Origin, Patience, Torn};
-use crate::input::bytes::text::Bytes;
+use super::at_rest::{EndState, Origin, TornReason};
+use super::byte_stream::ByteStream;
+use super::wait_token::WaitToken;
 
-/// Held to begin with, and read at a time at most until a longer record needs more.
+/// Bytes of the buffer at first, and the most that is read at a time until a longer record needs more: 64 KiB, as much as a pipe holds.
 const CHUNK: usize = 64 * 1024;
 
-/// A stretch of text. It grows only as far as those who look at it ask for [`Window::more`].
+/// The part of a text that is held in memory, with the number of the line on which it begins. It grows only as far as its users call
+/// [`Window::read_more`].
 pub(crate) struct Window {
-    source: Bytes,
+    source: ByteStream,
     buffer: Vec<u8>,
     start: usize,
     end: usize,
     line: u64,
-    /// Bytes that ever came in.
-    given: u64,
-    /// The longest record, in bytes without its line end.
-    bound: usize,
+    /// Bytes that were ever read into the buffer.
+    total_read: u64,
+    max_record: usize,
     tail: Tail,
     origin: Origin,
-    patience: Patience,
-    /// Whether the end of a text without a line end was looked at, and why its last row may be half of another.
-    end_seen: bool,
-    torn: Option<Torn>,
+    wait: WaitToken,
+    /// The end of a text without a last line end has been examined; `torn` holds the result.
+    is_end_examined: bool,
+    torn: Option<TornReason>,
 }
 
-/// What comes after the held text.
+/// The text behind the held part.
 enum Tail {
     Unread,
     Nothing,
     Failure(io::Error),
-    /// Reported already.
+    /// A failure that [`Window::take_failure`] has returned.
     Failed,
 }
 
 impl Window {
-    pub(crate) fn new(source: Bytes, bound: usize) -> Self {
+    /// Creates a window at the beginning of `source`. `max_record`: the longest record, in bytes without its line end.
+    pub(crate) fn new(source: ByteStream, max_record: usize) -> Self {
         Self {
             source,
             buffer: vec![0; CHUNK],
             start: 0,
             end: 0,
             line: 1,
-            given: 0,
-            bound,
+            total_read: 0,
+            max_record,
             tail: Tail::Unread,
             origin: Origin::Memory,
-            patience: Patience::default(),
-            end_seen: false,
+            wait: WaitToken::default(),
+            is_end_examined: false,
             torn: None,
         }
     }
 
-    /// The same, with what tells whether the text has come to its end.
-    pub(crate) fn with_origin(self, origin: Origin, patience: &Patience) -> Self {
+    /// Sets the origin, which tells whether the text is complete.
+    pub(crate) fn with_origin(self, origin: Origin, wait: &WaitToken) -> Self {
         Self {
             origin,
-            patience: patience.clone(),
+            wait: wait.clone(),
             ..self
         }
     }
 
-    /// What is held, as far as the longest record and its line end reach: whoever looks no further sees the same
-    /// whatever the sizes of the chunks in which the text arrives.
+    /// Returns the held text, as far as the longest record and its line end reach: a parser that looks no further sees the same text
+    /// whatever the sizes of the chunks in which it arrives.
     pub(crate) fn view(&self) -> &[u8] {
         let held = &self.buffer[self.start..self.end];
-        &held[..held.len().min(self.reach())]
+        &held[..held.len().min(self.max_view())]
     }
 
-    /// Whether a record that does not end within the view is too long.
+    /// Returns whether the view cannot grow: a record that does not end within it is too long.
     pub(crate) fn is_full(&self) -> bool {
-        self.end - self.start >= self.reach()
+        self.end - self.start >= self.max_view()
     }
 
-    fn reach(&self) -> usize {
-        self.bound.saturating_add(2)
+    fn max_view(&self) -> usize {
+        self.max_record.saturating_add(b"\r\n".len())
     }
 
-    /// The longest record, in bytes without its line end.
-    pub(crate) fn bound(&self) -> usize {
-        self.bound
+    /// Returns the longest record, in bytes without its line end.
+    pub(crate) fn max_record(&self) -> usize {
+        self.max_record
     }
 
-    /// The line on which the held text begins, from 1.
+    /// Returns the line on which the view begins, from 1.
     pub(crate) fn line(&self) -> u64 {
         self.line
     }
 
-    /// Whether nothing comes after the view.
+    /// Returns whether the view reaches the end of the text.
     pub(crate) fn is_last(&self) -> bool {
-        matches!(self.tail, Tail::Nothing) && self.end - self.start <= self.reach()
+        matches!(self.tail, Tail::Nothing) && self.end - self.start <= self.max_view()
     }
 
-    /// The part of the text read so far that is behind the view, from 0 to 1.
-    pub(crate) fn let_go(&self) -> f64 {
+    /// Returns the share of the text read so far that was consumed, from 0 to 1.
+    pub(crate) fn consumed_share(&self) -> f64 {
         let held = (self.end - self.start) as f64;
-        1.0 - held / (self.given as f64).max(1.0)
+        1.0 - held / (self.total_read as f64).max(1.0)
     }
 
-    /// Reads on behind what is held. False if there is nothing more, or it cannot be read.
-    pub(crate) fn more(&mut self) -> bool {
+    /// Reads on behind the held text. Returns false if there is no more, or if it cannot be read.
+    pub(crate) fn read_more(&mut self) -> bool {
         if !matches!(self.tail, Tail::Unread) {
             return false;
         }
@@ -114,7 +116,7 @@ impl Window {
                 Ok(0) => self.tail = Tail::Nothing,
                 Ok(n) => {
                     self.end += n;
-                    self.given += n as u64;
+                    self.total_read += n as u64;
                     return true;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -124,108 +126,106 @@ impl Window {
         }
     }
 
-    /// Where the text ends without a line end in a file that is still being written: waits until it is at rest, or until there is
-    /// more. Returns whether the view has to be looked at again, as there is more or it cannot be read.
-    pub(crate) fn has_grown(&mut self) -> bool {
-        let is_open = matches!(self.view().last(), Some(byte) if *byte != b'\n');
-        if !self.is_last() || !is_open || self.end_seen {
+    /// Waits, where the text ends without a line end in a file that is still being written, until the file is at rest or there is
+    /// more. Returns whether the view must be parsed again, because there is more or it cannot be read.
+    pub(crate) fn await_growth(&mut self) -> bool {
+        let lacks_line_end = matches!(self.view().last(), Some(byte) if *byte != b'\n');
+        if !self.is_last() || !lacks_line_end || self.is_end_examined {
             return false;
         }
-        let mut told = false;
+        let mut is_reported = false;
         loop {
-            let end = self.origin.look(&self.patience);
-            if let End::Waited = end
-                && !std::mem::replace(&mut told, true)
+            let end = self.origin.end_state(&self.wait);
+            if let EndState::Waited = end
+                && !mem::replace(&mut is_reported, true)
             {
                 tracing::info!(
                     "the last line of a young file has no line end; waiting for the rest of it"
                 );
             }
-            // Only of a file: behind the end of a FIFO another producer may begin, and behind that of a terminal somebody would have to type.
+            // Files only: another producer may begin behind the end of a FIFO, and a terminal would wait for the user to type.
             if self.origin.is_file() {
                 self.tail = Tail::Unread;
-                if self.more() || self.is_torn() {
+                if self.read_more() || self.has_failed() {
                     return true;
                 }
             }
             self.torn = match end {
-                End::Waited => continue,
-                End::AtRest if self.origin.has_grown() => Some(Torn::Young),
-                End::AtRest => None,
-                End::Torn(torn) => Some(torn),
+                EndState::Waited => continue,
+                EndState::AtRest if self.origin.has_unread_bytes() => Some(TornReason::Young),
+                EndState::AtRest => None,
+                EndState::Torn(reason) => Some(reason),
             };
-            self.end_seen = true;
+            self.is_end_examined = true;
             return false;
         }
     }
 
-    /// Why the record that ends at `next` may be half of another, after a look at the end of the text.
-    pub(crate) fn torn_at(&self, next: usize) -> Option<Torn> {
+    /// Returns the reason for which the record that ends before `next` may be half of another, after [`Window::await_growth`].
+    pub(crate) fn torn_at(&self, next: usize) -> Option<TornReason> {
         let torn = self.torn?;
         let view = self.view();
-        let is_open = next == view.len() && view.last() != Some(&b'\n');
-        (self.is_last() && is_open).then_some(torn)
+        let lacks_line_end = next == view.len() && view.last() != Some(&b'\n');
+        (self.is_last() && lacks_line_end).then_some(torn)
     }
 
-    /// Moves text to the front only if at least as much room is won, so that each byte moves a bounded number of times;
-    /// else grows, to a little more than twice the longest record, where there always is that much to win.
+    /// Moves the held text to the front only if that frees at least as many bytes, so that each byte moves a bounded number of times;
+    /// otherwise grows, to a little more than twice the longest record, a size at which moving always frees enough.
     fn make_room(&mut self) {
         let held = self.end - self.start;
         if self.start >= held {
             self.buffer.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, held);
         } else {
-            let most = self.reach().saturating_mul(2).max(held + CHUNK);
+            let most = self.max_view().saturating_mul(2).max(held + CHUNK);
             self.buffer
                 .resize((self.buffer.len() * 2).min(most).max(self.end + 1), 0);
         }
     }
 
-    /// Whether the view holds a line feed, once it holds all it can.
+    /// Reads on until the view holds a line feed, or all it can. Returns whether it holds one.
     pub(crate) fn holds_line(&mut self) -> bool {
-        let mut looked = 0;
+        let mut searched = 0;
         loop {
             let view = self.view();
-            if memchr::memchr(b'\n', &view[looked..]).is_some() {
+            if memchr::memchr(b'\n', &view[searched..]).is_some() {
                 return true;
             }
-            looked = view.len();
-            if self.is_full() || !self.more() {
+            searched = view.len();
+            if self.is_full() || !self.read_more() {
                 return false;
             }
         }
     }
 
-    /// Reads as much as tells what a text is that may be JSON: its first line, or `most` bytes of an object that goes on behind it. Rows
-    /// in a pipe are not waited for.
-    pub(crate) fn beginning(&mut self, most: usize) -> &[u8] {
-        if self
-            .view()
-            .trim_ascii_start()
-            .first()
-            .is_none_or(|byte| *byte == b'{')
-            && self.holds_line()
-            && self
-                .view()
-                .split(|byte| *byte == b'\n')
-                .next()
-                .map(<[u8]>::trim_ascii)
-                == Some(b"{")
-        {
-            while self.view().len() < most && self.more() {}
+    /// Reads as much as tells the kind of a text that may be JSON: its first line, or `most` bytes of an object that goes on behind it.
+    /// Does not wait for further rows in a pipe.
+    pub(crate) fn peek_beginning(&mut self, most: usize) -> &[u8] {
+        let first = self.view().trim_ascii_start().first();
+        if first.is_none_or(|byte| *byte == b'{') && self.holds_line() {
+            let first_line = self.view().split(|byte| *byte == b'\n').next();
+            if first_line.map(<[u8]>::trim_ascii) == Some(b"{") {
+                while self.view().len() < most && self.read_more() {}
+            }
         }
         self.view()
     }
 
-    /// Lets go of `n` held bytes that hold `lines` line feeds.
-    pub(crate) fn consume(&mut self, n: usize, lines: u64) {
+    /// Consumes `n` held bytes, which hold `feeds` line feeds.
+    pub(crate) fn consume(&mut self, n: usize, feeds: u64) {
         self.start += n;
-        self.line += lines;
+        self.line += feeds;
         debug_assert!(self.start <= self.end);
     }
 
-    /// Lets go of everything up to and with the next line feed, however far it is, without holding it.
-    /// False if the text cannot be read so far.
+    /// Consumes `n` bytes of the view, and counts the line feeds in them.
+    pub(crate) fn consume_counting(&mut self, n: usize) {
+        let feeds = memchr::memchr_iter(b'\n', &self.view()[..n]).count() as u64;
+        self.consume(n, feeds);
+    }
+
+    /// Consumes everything up to and with the next line feed, however far it is, without holding it. Returns false if the text cannot
+    /// be read so far.
     pub(crate) fn skip_line(&mut self) -> bool {
         loop {
             let held = &self.buffer[self.start..self.end];
@@ -234,25 +234,25 @@ impl Window {
                 return true;
             }
             self.consume(held.len(), 0);
-            if !self.more() {
+            if !self.read_more() {
                 return matches!(self.tail, Tail::Nothing);
             }
         }
     }
 
-    /// Why there is no further record: the failure once, if it was one.
-    pub(crate) fn finish<T>(&mut self) -> Result<Option<T>, Stop> {
+    /// Returns the error at which the text breaks off, once.
+    pub(crate) fn take_failure(&mut self) -> io::Result<()> {
         match self.tail {
-            Tail::Failure(_) => match std::mem::replace(&mut self.tail, Tail::Failed) {
-                Tail::Failure(error) => Err(Stop::Unreadable(error)),
-                _ => Ok(None),
+            Tail::Failure(_) => match mem::replace(&mut self.tail, Tail::Failed) {
+                Tail::Failure(error) => Err(error),
+                _ => Ok(()),
             },
-            _ => Ok(None),
+            _ => Ok(()),
         }
     }
 
-    /// Whether the text breaks off where it cannot be read.
-    pub(crate) fn is_torn(&self) -> bool {
+    /// Returns whether the text breaks off with an error.
+    pub(crate) fn has_failed(&self) -> bool {
         matches!(self.tail, Tail::Failure(_) | Tail::Failed)
     }
 }
@@ -279,7 +279,7 @@ mod tests {
         let bound = 1 << 20;
         let mut window = Window::new(Box::new(io::repeat(b'x').take(40 << 20)), bound);
         loop {
-            while !window.is_full() && window.more() {}
+            while !window.is_full() && window.read_more() {}
             if !window.is_full() {
                 break;
             }

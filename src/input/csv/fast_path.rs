@@ -1,74 +1,83 @@
-//! Records of one line without a flaw, taken in crowds and without being made whole.
+//! The fast path: plain records are skipped or passed on in batches, without being built as rows.
+//!
+//! A plain record is one line without a flaw. Every other record is left to the careful path, so this path never decides that a row
+//! is invalid.
 
 use memchr::{memchr, memchr3};
 
-use super::Records;
-use crate::input::csv::scanner::{Scan, Scanner};
+use super::record_parser::RecordParser;
+use super::scanner::{Scan, Scanner};
+use crate::input::bytes::window::Window;
 use crate::row::{Keyer, RowKey, check};
 
-/// Records that are looked at before they are read.
-pub(crate) struct Ahead {
+/// Most records that are looked up at once: enough for their memory accesses to overlap, and few enough to stay in the cache.
+const MAX_BATCH: usize = 64;
+
+/// The batch of records whose keys are looked up at once.
+pub(super) struct FastPath {
     keys: Vec<RowKey>,
-    /// Where the record behind each of them begins.
+    /// The end of each record with its line end, in the view.
     ends: Vec<usize>,
-    /// How many it is to be at most.
-    far: usize,
+    /// The size of the next batch.
+    batch: usize,
 }
 
-/// So many records are looked at at once that memory is busy, and so few that they stay in the cache.
-const FARTHEST: usize = 64;
-
-impl Ahead {
-    pub(crate) fn new() -> Self {
+impl FastPath {
+    pub(super) fn new() -> Self {
         Self {
             keys: Vec::new(),
             ends: Vec::new(),
-            far: 1,
+            batch: 1,
         }
     }
-}
 
-impl Records {
-    /// See [`crate::input::Reader::skip_known`].
-    pub(in crate::input) fn skip_known(
+    /// See [`Reader::skip_known`](crate::input::Reader::skip_known).
+    pub(super) fn skip_known(
         &mut self,
+        window: &mut Window,
+        parser: &mut RecordParser,
         most: usize,
         keyer: &Keyer,
         see: impl Fn(&[u8]),
         known: impl Fn(&[RowKey]) -> usize,
     ) -> usize {
         let mut skipped = 0;
-        while skipped < most && self.window.holds_line() {
-            self.look_ahead(most - skipped, keyer, &see);
-            let found = self.ahead.keys.len();
-            let first = known(&self.ahead.keys);
+        while skipped < most && window.holds_line() {
+            self.fill_batch(window, parser, most - skipped, keyer, &see);
+            let found = self.keys.len();
+            let first = known(&self.keys);
             if first > 0 {
-                self.headerless_start = false;
-                self.window
-                    .consume(self.ahead.ends[first - 1], first as u64);
+                window.consume(self.ends[first - 1], first as u64);
                 skipped += first;
             }
             if first < found || found == 0 {
-                // Where no row is known, looking far ahead would be in vain again and again.
-                self.ahead.far = 1;
+                // Where no row is known, a large batch would be wasted again and again.
+                self.batch = 1;
                 break;
             }
-            self.ahead.far = (self.ahead.far * 2).min(FARTHEST);
+            self.batch = (self.batch * 2).min(MAX_BATCH);
         }
         skipped
     }
 
-    /// Makes the keys of the records that stand next, as far as they are held and are plain to read.
-    fn look_ahead(&mut self, most: usize, keyer: &Keyer, see: impl Fn(&[u8])) {
-        let Ahead { keys, ends, far } = &mut self.ahead;
+    /// Computes the keys of the next records, as far as they are held and plain.
+    fn fill_batch(
+        &mut self,
+        window: &Window,
+        parser: &mut RecordParser,
+        most: usize,
+        keyer: &Keyer,
+        see: impl Fn(&[u8]),
+    ) {
+        let Self { keys, ends, batch } = self;
         keys.clear();
         ends.clear();
-        let (view, bound) = (self.window.view(), self.window.bound());
+        let (view, max_record) = (window.view(), window.max_record());
         let mut at = 0;
-        while keys.len() < most.min(*far)
-            && let Some((end, next)) = plain_record(&view[at..], self.rules.delimiter)
-            && end <= bound
-            && let Some(values) = self.rules.values(&view[at..at + end])
+        while keys.len() < most.min(*batch)
+            && let Some((end, next)) = plain_record(&view[at..], parser.delimiter)
+            && end <= max_record
+            && let Some(values) = parser.field_values(&view[at..at + end])
         {
             at += next;
             see(values[3]);
@@ -77,20 +86,24 @@ impl Records {
         }
     }
 
-    /// See [`crate::input::Reader::take_valid`].
-    pub(in crate::input) fn take_valid(&mut self, mut take: impl FnMut(u64, [&str; 4])) -> usize {
-        let trust = self.rules.trust;
+    /// See [`Reader::take_valid`](crate::input::Reader::take_valid).
+    pub(super) fn take_valid(
+        window: &mut Window,
+        parser: &mut RecordParser,
+        mut take: impl FnMut(u64, [&str; 4]),
+    ) -> usize {
+        let policy = parser.policy;
         let mut taken = 0;
-        while self.window.holds_line() {
-            let (view, bound, line) = (self.window.view(), self.window.bound(), self.window.line());
+        while window.holds_line() {
+            let (view, max_record, line) = (window.view(), window.max_record(), window.line());
             let (mut at, mut rows) = (0, 0);
-            while let Some((end, next)) = plain_record(&view[at..], self.rules.delimiter)
-                && end <= bound
-                // A carried column that is no text makes a row invalid, too.
+            while let Some((end, next)) = plain_record(&view[at..], parser.delimiter)
+                && end <= max_record
+                // A carried column that is not UTF-8 makes a row invalid, too.
                 && let Ok(record) = str::from_utf8(&view[at..at + end])
-                && let Some(values) = self.rules.values(record.as_bytes())
+                && let Some(values) = parser.field_values(record.as_bytes())
                 && let Some(values) = texts(values)
-                && check(values, trust).is_ok()
+                && check(values, policy).is_ok()
             {
                 take(line + rows, values);
                 at += next;
@@ -99,21 +112,20 @@ impl Records {
             if rows == 0 {
                 break;
             }
-            self.headerless_start = false;
-            self.window.consume(at, rows);
+            window.consume(at, rows);
             taken += usize::try_from(rows).expect("it was counted in memory");
         }
         taken
     }
 }
 
-/// All of them as text, if they are.
+/// Returns the values as text, if all of them are.
 fn texts(values: [&[u8]; 4]) -> Option<[&str; 4]> {
     let [a, b, c, d] = values.map(|value| str::from_utf8(value).ok());
     Some([a?, b?, c?, d?])
 }
 
-/// The end of the record with which `text` begins, and where the next one begins, if it is one line without a flaw.
+/// Returns the end of the record with which `text` begins and the start of the next one, if the record is plain.
 fn plain_record(text: &[u8], delimiter: u8) -> Option<(usize, usize)> {
     let end = memchr3(b'\n', b'\r', b'"', text)?;
     let (end, next) = match (text[end], text.get(end + 1)) {

@@ -1,342 +1,311 @@
 //! JSON documents: an array of objects, an object that holds one array of objects, as AWS prints them, or several of either.
 //!
-//! A document is not held. Its objects are framed by their brackets, one at a time, and each is parsed for itself; what stands
-//! between them is held against the grammar. A document that breaks it, or that has two arrays of objects, is refused.
+//! A document is not held in memory. Its objects are framed by their brackets, one at a time, and each is parsed for itself; the text
+//! between them is checked against the grammar. A document that breaks it, or that has two arrays of objects, is refused.
 
 use std::io;
 
-use memchr::{memchr, memchr_iter};
-use serde::de::IgnoredAny;
-
+use super::source::JsonSource;
+use super::value_scanner::{ValueScanner, begins_value};
 use crate::input::bytes::window::Window;
-use crate::input::json::lines::Parser;
-use crate::input::rejects::RawRecord;
-use crate::input::{Found, Settings, Stop};
-use crate::row::{Fault, FaultCode};
+use crate::input::parsed_row::ParsedRow;
+use crate::input::read_error::ReadError;
 
-/// The rows of a JSON document.
-pub(crate) struct Documents {
-    window: Window,
-    parser: Parser,
-    place: Place,
-    /// The text of the last object, if it is to be given back.
-    pub(crate) kept: Option<RawRecord>,
+/// The framing of JSON documents.
+pub(super) struct Document {
+    state: State,
 }
 
-/// What the text at hand stands in.
+/// The part of a document in which the window begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    /// No document.
+enum State {
+    /// Before or between documents.
     Outside,
-    /// An array, within an object or not, where an element or a comma is due.
+    /// An array, within an object or not, before an element or a comma.
     Array { in_object: bool, comma_due: bool },
     /// The object that holds the array, behind the array.
     Object { comma_due: bool },
 }
 
+/// A step over the next byte that is not white space.
+enum Step {
+    /// Consumes one byte and enters the state.
+    Punctuation(State),
+    /// Reads the object with which a document begins.
+    Begin,
+    /// Reads an element of the array, and is in the state behind it.
+    Element(State),
+    /// Passes over a member of the object, and is in the state behind it.
+    Member(State),
+}
+
+impl State {
+    /// Returns the step that the grammar allows before this byte.
+    fn step(self, byte: u8) -> Option<Step> {
+        Some(match (self, byte) {
+            (Self::Outside, b'[') => Step::Punctuation(Self::Array {
+                in_object: false,
+                comma_due: false,
+            }),
+            (Self::Outside, b'{') => Step::Begin,
+            (Self::Array { in_object, .. }, b']') => Step::Punctuation(if in_object {
+                Self::Object { comma_due: true }
+            } else {
+                Self::Outside
+            }),
+            (
+                Self::Array {
+                    in_object,
+                    comma_due,
+                },
+                _,
+            ) => {
+                let after = Self::Array {
+                    in_object,
+                    comma_due: !comma_due,
+                };
+                match byte {
+                    b',' if comma_due => Step::Punctuation(after),
+                    _ if !comma_due && begins_value(byte) => Step::Element(after),
+                    _ => return None,
+                }
+            }
+            (Self::Object { .. }, b'}') => Step::Punctuation(Self::Outside),
+            (Self::Object { comma_due: true }, b',') => {
+                Step::Punctuation(Self::Object { comma_due: false })
+            }
+            (Self::Object { comma_due: false }, b'"') => {
+                Step::Member(Self::Object { comma_due: true })
+            }
+            _ => return None,
+        })
+    }
+}
+
 /// The object with which a document begins.
 enum Beginning {
-    /// It goes on behind what is held.
-    More,
+    /// It goes on behind the held text.
+    Incomplete,
     /// It is a row, and ends here.
     Row(usize),
     /// It holds rows, and the first of them may begin here.
     Array(usize),
     /// It holds an empty array, and ends here.
     Empty(usize),
-    /// It is no JSON.
+    /// It is not JSON.
     Damaged,
 }
 
-/// A value that begins the window.
-enum Value {
+/// A value with which the window begins.
+enum HeldValue {
     /// It ends here.
     Held(usize),
-    /// It is longer than a record may be, and was passed over.
+    /// It is longer than a record may be, and was consumed.
     TooLong,
 }
 
-/// Returns whether a text is a document and not lines of JSON: it begins with an array, or with an object on several lines.
-pub(crate) fn is_document(window: &mut Window) -> bool {
+/// Returns whether a text is a document and not JSON lines: it begins with an array, or with an object on several lines.
+pub(super) fn is_document(window: &mut Window) -> bool {
     loop {
         let text = window.view().trim_ascii_start();
         match text.first().copied() {
             Some(b'[') => return true,
             Some(b'{') => {
-                let rest = &text[1..];
-                let line_end = rest
-                    .iter()
-                    .position(|byte| !matches!(byte, b' ' | b'\t' | b'\r'));
-                let behind = line_end.map(|at| rest[at]);
-                match behind {
-                    Some(byte) => return byte == b'\n',
-                    None if window.is_full() || !window.more() => return false,
-                    None => {}
+                let mut rest = text[1..].iter();
+                if let Some(byte) = rest.find(|byte| !matches!(byte, b' ' | b'\t' | b'\r')) {
+                    return *byte == b'\n';
                 }
             }
             Some(_) => return false,
-            None if window.is_full() || !window.more() => return false,
             None => {}
+        }
+        if window.is_full() || !window.read_more() {
+            return false;
         }
     }
 }
 
-impl Documents {
-    pub(crate) fn new(mut window: Window, settings: &Settings) -> Result<Self, Stop> {
-        if let Some(ours) = crate::input::NotAnInput::of_window(&mut window) {
-            return Err(Stop::Unreadable(ours.into()));
+impl Document {
+    pub(super) fn new() -> Self {
+        Self {
+            state: State::Outside,
         }
-        Ok(Self {
-            window,
-            parser: Parser::new(settings),
-            place: Place::Outside,
-            kept: None,
-        })
     }
 
-    /// The line of the next value, or on which reading broke off.
-    pub(crate) fn line(&self) -> u64 {
-        self.window.line()
-    }
-
-    /// See [`Parser::looks_for`].
-    pub(crate) fn looks_for(&self, name: &str) -> bool {
-        self.parser.looks_for(name)
-    }
-
-    /// See [`Window::let_go`].
-    pub(crate) fn let_go(&self) -> f64 {
-        self.window.let_go()
-    }
-
-    pub(crate) fn next(&mut self) -> Result<Option<(u64, Found)>, Stop> {
+    /// Returns the next row with its line.
+    pub(super) fn next(
+        &mut self,
+        source: &mut JsonSource,
+    ) -> Result<Option<(u64, ParsedRow)>, ReadError> {
         loop {
-            let byte = skip_space(&mut self.window);
-            match (self.place, byte) {
-                (Place::Outside, None) => return self.window.finish(),
-                (_, None) => return Err(self.cut_off()),
-                (Place::Outside, Some(b'[')) => {
-                    self.window.consume(1, 0);
-                    self.place = Place::Array {
-                        in_object: false,
-                        comma_due: false,
-                    };
+            let Some(byte) = skip_space(&mut source.window) else {
+                if self.state != State::Outside {
+                    return Err(cut_off(&mut source.window));
                 }
-                (Place::Outside, Some(b'{')) => {
-                    if let Some(found) = self.begin_object()? {
-                        return Ok(Some(found));
+                source.window.take_failure()?;
+                return Ok(None);
+            };
+            match self.state.step(byte) {
+                Some(Step::Punctuation(state)) => {
+                    source.window.consume(1, 0);
+                    self.state = state;
+                }
+                Some(Step::Begin) => {
+                    if let Some(row) = self.begin_object(source)? {
+                        return Ok(Some(row));
                     }
                 }
-                (Place::Array { in_object, .. }, Some(b']')) => {
-                    self.window.consume(1, 0);
-                    self.place = if in_object {
-                        Place::Object { comma_due: true }
-                    } else {
-                        Place::Outside
+                Some(Step::Element(state)) => {
+                    self.state = state;
+                    let line = source.window.line();
+                    let row = match hold_value(&mut source.window)? {
+                        HeldValue::Held(end) => parse_and_consume(source, end),
+                        HeldValue::TooLong => {
+                            source.raw.keep(b"", false);
+                            source.too_long("object")
+                        }
                     };
+                    return Ok(Some((line, row)));
                 }
-                (
-                    Place::Array {
-                        in_object,
-                        comma_due: true,
-                    },
-                    Some(b','),
-                ) => {
-                    self.window.consume(1, 0);
-                    self.place = Place::Array {
-                        in_object,
-                        comma_due: false,
-                    };
+                Some(Step::Member(state)) => {
+                    pass_member(&mut source.window)?;
+                    self.state = state;
                 }
-                (
-                    Place::Array {
-                        in_object,
-                        comma_due: false,
-                    },
-                    Some(byte),
-                ) if begins_value(byte) => {
-                    self.place = Place::Array {
-                        in_object,
-                        comma_due: true,
-                    };
-                    let line = self.window.line();
-                    let found = match self.hold_value()? {
-                        Value::Held(end) => self.row(end),
-                        Value::TooLong => self.too_long(),
-                    };
-                    return Ok(Some((line, found)));
-                }
-                (Place::Object { .. }, Some(b'}')) => {
-                    self.window.consume(1, 0);
-                    self.place = Place::Outside;
-                }
-                (Place::Object { comma_due: true }, Some(b',')) => {
-                    self.window.consume(1, 0);
-                    self.place = Place::Object { comma_due: false };
-                }
-                (Place::Object { comma_due: false }, Some(b'"')) => {
-                    self.pass_member()?;
-                    self.place = Place::Object { comma_due: true };
-                }
-                _ => return Err(damaged("it breaks the rules of JSON")),
+                None => return Err(damaged("it breaks the rules of JSON")),
             }
         }
     }
 
-    /// Reads the object with which a document begins: the row that it is, or none if rows stand in it.
-    fn begin_object(&mut self) -> Result<Option<(u64, Found)>, Stop> {
-        let line = self.window.line();
+    /// Reads the object with which a document begins: returns the row that it is, or `None` if it holds rows.
+    fn begin_object(
+        &mut self,
+        source: &mut JsonSource,
+    ) -> Result<Option<(u64, ParsedRow)>, ReadError> {
+        let line = source.window.line();
         loop {
-            let parser = &self.parser;
-            match beginning(self.window.view(), |name| parser.is_field(name)) {
-                Beginning::Row(end) => return Ok(Some((line, self.row(end)))),
+            let is_field = |name: &str| source.parser.is_field(name);
+            match beginning(source.window.view(), is_field) {
+                Beginning::Row(end) => return Ok(Some((line, parse_and_consume(source, end)))),
                 Beginning::Array(at) => {
-                    consume(&mut self.window, at);
-                    self.place = Place::Array {
+                    source.window.consume_counting(at);
+                    self.state = State::Array {
                         in_object: true,
                         comma_due: false,
                     };
                     return Ok(None);
                 }
                 Beginning::Empty(end) => {
-                    consume(&mut self.window, end);
+                    source.window.consume_counting(end);
                     return Ok(None);
                 }
                 Beginning::Damaged => return Err(damaged("it breaks the rules of JSON")),
-                Beginning::More if self.window.is_full() => {
+                Beginning::Incomplete if source.window.is_full() => {
                     return Err(damaged("an object is longer than a row may be"));
                 }
-                Beginning::More => {
-                    if !self.window.more() && !self.window.has_grown() {
-                        return Err(self.cut_off());
+                Beginning::Incomplete => {
+                    if !source.window.read_more() && !source.window.await_growth() {
+                        return Err(cut_off(&mut source.window));
                     }
                 }
             }
         }
     }
+}
 
-    /// Passes over a member of an object, which must be no array of objects.
-    fn pass_member(&mut self) -> Result<(), Stop> {
-        self.pass_value()?;
-        match skip_space(&mut self.window) {
-            Some(b':') => self.window.consume(1, 0),
-            Some(_) => return Err(damaged("a colon is due behind a key")),
-            None => return Err(self.cut_off()),
-        }
-        match skip_space(&mut self.window) {
-            Some(b'[') => {
-                self.window.consume(1, 0);
-                if skip_space(&mut self.window) == Some(b'{') {
-                    return Err(damaged(
-                        "it has two arrays of objects, and which of them holds the rows is not known; keep one",
-                    ));
-                }
-                loop {
-                    match skip_space(&mut self.window) {
-                        None => return Err(self.cut_off()),
-                        Some(b']') => {
-                            self.window.consume(1, 0);
-                            return Ok(());
-                        }
-                        Some(b',') => self.window.consume(1, 0),
-                        Some(_) => self.pass_value()?,
-                    }
-                }
+fn parse_and_consume(source: &mut JsonSource, end: usize) -> ParsedRow {
+    let row = source.parse(end);
+    source.window.consume_counting(end);
+    row
+}
+
+/// Passes over a member of an object, which must not be an array of objects.
+fn pass_member(window: &mut Window) -> Result<(), ReadError> {
+    pass_value(window)?;
+    match skip_space(window) {
+        Some(b':') => window.consume(1, 0),
+        Some(_) => return Err(damaged("a colon is due behind a key")),
+        None => return Err(cut_off(window)),
+    }
+    match skip_space(window) {
+        Some(b'[') => pass_array(window),
+        Some(byte) if begins_value(byte) => pass_value(window),
+        Some(_) => Err(damaged("a value is due behind a key")),
+        None => Err(cut_off(window)),
+    }
+}
+
+fn pass_array(window: &mut Window) -> Result<(), ReadError> {
+    window.consume(1, 0);
+    if skip_space(window) == Some(b'{') {
+        return Err(damaged(
+            "it has two arrays of objects, and which of them holds the rows is not known; keep one",
+        ));
+    }
+    loop {
+        match skip_space(window) {
+            None => return Err(cut_off(window)),
+            Some(b']') => {
+                window.consume(1, 0);
+                return Ok(());
             }
-            Some(byte) if begins_value(byte) => self.pass_value(),
-            Some(_) => Err(damaged("a value is due behind a key")),
-            None => Err(self.cut_off()),
-        }
-    }
-
-    fn pass_value(&mut self) -> Result<(), Stop> {
-        if let Value::Held(end) = self.hold_value()? {
-            consume(&mut self.window, end);
-        }
-        Ok(())
-    }
-
-    /// The row that the held value is.
-    fn row(&mut self, end: usize) -> Found {
-        let text = &self.window.view()[..end];
-        let found = self.parser.found(text);
-        if let Some(kept) = &mut self.kept {
-            kept.keep(text, true);
-        }
-        consume(&mut self.window, end);
-        found
-    }
-
-    fn too_long(&mut self) -> Found {
-        if let Some(kept) = &mut self.kept {
-            kept.keep(b"", false);
-        }
-        let bound = self.window.bound();
-        let reason = format!("the object is longer than {bound} bytes");
-        self.parser
-            .refused(Fault::new(FaultCode::RecordTooLong, reason))
-    }
-
-    /// Holds the value with which the window begins.
-    fn hold_value(&mut self) -> Result<Value, Stop> {
-        let mut extent = Extent::default();
-        let mut long = false;
-        loop {
-            let view = self.window.view();
-            if let Some(end) = extent.end(view) {
-                if !long && end <= self.window.bound() {
-                    return Ok(Value::Held(end));
-                }
-                consume(&mut self.window, end);
-                return Ok(Value::TooLong);
-            }
-            if self.window.is_full() {
-                long = true;
-                let held = self.window.view().len();
-                consume(&mut self.window, held);
-                extent.at = 0;
-                continue;
-            }
-            if !self.window.more() && !self.window.has_grown() {
-                return Err(self.cut_off());
-            }
-        }
-    }
-
-    /// Why a document is not there to its end.
-    fn cut_off(&mut self) -> Stop {
-        match self.window.finish::<()>() {
-            Err(stop) => stop,
-            Ok(_) => damaged("the document breaks off before its end"),
+            Some(b',') => window.consume(1, 0),
+            Some(_) => pass_value(window)?,
         }
     }
 }
 
-fn damaged(why: &str) -> Stop {
-    Stop::Unreadable(io::Error::new(io::ErrorKind::InvalidData, why))
+fn pass_value(window: &mut Window) -> Result<(), ReadError> {
+    if let HeldValue::Held(end) = hold_value(window)? {
+        window.consume_counting(end);
+    }
+    Ok(())
 }
 
-fn begins_value(byte: u8) -> bool {
-    matches!(
-        byte,
-        b'{' | b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n'
-    )
+/// Reads on until the window holds the value with which it begins, or consumes the value if it is too long.
+fn hold_value(window: &mut Window) -> Result<HeldValue, ReadError> {
+    let mut scanner = ValueScanner::default();
+    let mut is_too_long = false;
+    loop {
+        let view = window.view();
+        if let Some(end) = scanner.find_end(view) {
+            if !is_too_long && end <= window.max_record() {
+                return Ok(HeldValue::Held(end));
+            }
+            window.consume_counting(end);
+            return Ok(HeldValue::TooLong);
+        }
+        if window.is_full() {
+            is_too_long = true;
+            window.consume_counting(view.len());
+            scanner.restart_text();
+            continue;
+        }
+        if !window.read_more() && !window.await_growth() {
+            return Err(cut_off(window));
+        }
+    }
 }
 
-/// Lets go of `n` held bytes.
-pub(crate) fn consume(window: &mut Window, n: usize) {
-    let feeds = memchr_iter(b'\n', &window.view()[..n]).count() as u64;
-    window.consume(n, feeds);
+/// Returns the reason why a document ends too early: the failure to read it, or that it was cut off.
+fn cut_off(window: &mut Window) -> ReadError {
+    match window.take_failure() {
+        Err(error) => error.into(),
+        Ok(()) => damaged("the document breaks off before its end"),
+    }
 }
 
-/// Lets go of white space, and of marks where files were joined, and returns the byte behind it.
+fn damaged(why: &str) -> ReadError {
+    io::Error::new(io::ErrorKind::InvalidData, why).into()
+}
+
+/// Consumes white space, and byte order marks where files were joined, and returns the byte behind it.
 fn skip_space(window: &mut Window) -> Option<u8> {
     loop {
         let view = window.view();
         let space = view.len() - view.trim_ascii_start().len();
-        consume(window, space);
+        window.consume_counting(space);
         let view = window.view();
-        if view.first() == Some(&0xef) && view.len() < 3 && window.more() {
+        if view.first() == Some(&0xef) && view.len() < 3 && window.read_more() {
             continue;
         }
         if window.view().starts_with("\u{feff}".as_bytes()) {
@@ -346,73 +315,21 @@ fn skip_space(window: &mut Window) -> Option<u8> {
         if let Some(&byte) = window.view().first() {
             return Some(byte);
         }
-        if !window.more() {
+        if !window.read_more() {
             return None;
         }
     }
 }
 
-/// Finds the end of a JSON value by its brackets, in a text that grows.
-#[derive(Default)]
-pub(crate) struct Extent {
-    /// So much of the text was looked at.
-    at: usize,
-    depth: u32,
-    quoted: bool,
-    escaped: bool,
-    /// A number or a word, which ends where something else begins.
-    bare: bool,
-}
-
-impl Extent {
-    pub(crate) fn end(&mut self, text: &[u8]) -> Option<usize> {
-        while let Some(&byte) = text.get(self.at) {
-            self.at += 1;
-            if self.quoted {
-                match byte {
-                    _ if self.escaped => self.escaped = false,
-                    b'\\' => self.escaped = true,
-                    b'"' => {
-                        self.quoted = false;
-                        if self.depth == 0 {
-                            return Some(self.at);
-                        }
-                    }
-                    _ => {}
-                }
-                continue;
-            }
-            if self.bare
-                && (byte.is_ascii_whitespace() || matches!(byte, b',' | b']' | b'}' | b':'))
-            {
-                return Some(self.at - 1);
-            }
-            match byte {
-                b'"' => self.quoted = true,
-                b'{' | b'[' => self.depth += 1,
-                b'}' | b']' => {
-                    self.depth = self.depth.saturating_sub(1);
-                    if self.depth == 0 {
-                        return Some(self.at);
-                    }
-                }
-                _ if self.depth == 0 => self.bare = true,
-                _ => {}
-            }
-        }
-        None
-    }
-}
-
 /// Tells a row from an object that holds rows: a row has the key of a field, and the other an array whose first element is an object.
 fn beginning(text: &[u8], is_field: impl Fn(&str) -> bool) -> Beginning {
-    let space = |at: usize| at + text[at..].len() - text[at..].trim_ascii_start().len();
-    let value_end = |at: usize| Extent::default().end(&text[at..]).map(|end| at + end);
+    let skip_space = |at: usize| at + text[at..].len() - text[at..].trim_ascii_start().len();
+    let value_end = |at: usize| Some(at + ValueScanner::default().find_end(&text[at..])?);
     let (mut is_row, mut has_array, mut at) = (false, false, 1);
     loop {
-        at = space(at);
+        at = skip_space(at);
         match text.get(at) {
-            None => return Beginning::More,
+            None => return Beginning::Incomplete,
             Some(b'}') if has_array && !is_row => return Beginning::Empty(at + 1),
             Some(b'}') => return Beginning::Row(at + 1),
             Some(b',') => {
@@ -423,22 +340,22 @@ fn beginning(text: &[u8], is_field: impl Fn(&str) -> bool) -> Beginning {
             Some(_) => return Beginning::Damaged,
         }
         let Some(end) = value_end(at) else {
-            return Beginning::More;
+            return Beginning::Incomplete;
         };
         let key = serde_json::from_slice::<String>(&text[at..end]);
         is_row |= key.is_ok_and(|key| is_field(&key));
-        at = space(end);
+        at = skip_space(end);
         match text.get(at) {
-            None => return Beginning::More,
-            Some(b':') => at = space(at + 1),
+            None => return Beginning::Incomplete,
+            Some(b':') => at = skip_space(at + 1),
             Some(_) => return Beginning::Damaged,
         }
         match text.get(at) {
-            None => return Beginning::More,
+            None => return Beginning::Incomplete,
             Some(b'[') => {
-                let first = space(at + 1);
+                let first = skip_space(at + 1);
                 match text.get(first) {
-                    None => return Beginning::More,
+                    None => return Beginning::Incomplete,
                     Some(b'{') if !is_row => return Beginning::Array(first),
                     Some(b']') => has_array = true,
                     Some(_) => {}
@@ -448,30 +365,8 @@ fn beginning(text: &[u8], is_field: impl Fn(&str) -> bool) -> Beginning {
             Some(_) => return Beginning::Damaged,
         }
         let Some(end) = value_end(at) else {
-            return Beginning::More;
+            return Beginning::Incomplete;
         };
         at = end;
     }
-}
-
-/// Returns whether the first line of a text begins with an object of no more than `bound` bytes, behind which another one follows, or a
-/// comma: several were joined.
-pub(crate) fn has_several(text: &[u8], bound: usize) -> bool {
-    let line = &text[..memchr(b'\n', text).unwrap_or(text.len())];
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    if !line.starts_with(b"{") {
-        return false;
-    }
-    let Some(end) = Extent::default().end(line).filter(|end| *end <= bound) else {
-        return false;
-    };
-    let is_space = |byte: &&u8| matches!(byte, b' ' | b'\t');
-    let rest = &line[end..];
-    let mut rest = rest.iter().skip_while(is_space).peekable();
-    let has_comma = rest.next_if(|byte| **byte == b',').is_some();
-    let follows = match rest.find(|byte| !is_space(byte)) {
-        None => has_comma,
-        Some(byte) => *byte == b'{',
-    };
-    follows && serde_json::from_slice::<IgnoredAny>(&line[..end]).is_ok()
 }

@@ -1,17 +1,17 @@
-//! CSV: which rows come of which text.
+//! CSV: texts and their rows.
 
 use super::*;
 use crate::input::csv::scanner::SCANNED;
-use crate::input::{Header, HeaderFault};
+use crate::input::{Header, HeaderError};
 
 const HEADER: &str = "identity_id,developer_user_identifier\n";
 
-fn told_of(rows: &str) -> Vec<String> {
-    told(Format::Csv, format!("{HEADER}{rows}"), &filled())
+fn summaries_of(rows: &str) -> Vec<String> {
+    summaries(Format::Csv, format!("{HEADER}{rows}"), &filled())
 }
 
 #[test]
-fn rows_and_lines() {
+fn every_record_is_a_row_and_blank_lines_are_none() {
     for (rows, expected) in [
         ("", &[][..]),
         ("r:0,a\n", &["2 a"]),
@@ -19,7 +19,7 @@ fn rows_and_lines() {
         ("r:0,a\r\nr:0,b\nr:0,c\r\n", &["2 a", "3 b", "4 c"]),
         ("r:0,a\r", &["2 a"]),
         ("\n\r\nr:0,a\n\n\r\n\nr:0,b\n\r", &["4 a", "8 b"]),
-        // Values stand as they are.
+        // Values are used exactly as they stand.
         ("r:0, a \n", &["2  a "]),
         (
             "r:0,\0\u{202e}\u{1f600}\u{feff}\n",
@@ -27,7 +27,7 @@ fn rows_and_lines() {
         ),
         ("\"r:0\",\"a\"\"b,c\"\n", &["2 a\"b,c"]),
         ("r:0,\"a\r\nb\nc\r\"\nr:0,d\n", &["2 a\r\nb\nc\r", "5 d"]),
-        // Wrong rows.
+        // Invalid rows.
         (
             "r:0\nr:0,a\nr:0,a,b\n  \n",
             &["2 FieldCount", "3 a", "4 FieldCount", "5 FieldCount"],
@@ -46,7 +46,7 @@ fn rows_and_lines() {
             &["2 BadQuote", "3 BadQuote", "4 c"],
         ),
     ] {
-        assert_eq!(told_of(rows), expected, "{rows:?}");
+        assert_eq!(summaries_of(rows), expected, "{rows:?}");
     }
 }
 
@@ -91,23 +91,23 @@ fn an_open_quote_costs_one_line() {
             &["2 OpenQuote", "3 BadQuote", "4 c"],
         ),
     ] {
-        assert_eq!(told_of(rows), expected, "{rows:?}");
+        assert_eq!(summaries_of(rows), expected, "{rows:?}");
     }
 }
 
 #[test]
-fn a_row_that_an_option_would_refuse_is_seen_too() {
+fn a_swallowed_row_that_conflicts_with_an_option_is_found_too() {
     let text =
         "identity_id,developer_user_identifier,identity_pool_id\nr:0,\"a\nr:0,b,r:2\nr:0,c\",\n";
     assert_eq!(
-        told(Format::Csv, text, &filled()),
+        summaries(Format::Csv, text, &filled()),
         ["2 OpenQuote", "3 Conflict", "4 BadQuote"]
     );
 }
 
 #[test]
-fn records_are_bounded() {
-    let settings = Settings {
+fn a_record_beyond_the_bound_costs_its_own_line() {
+    let options = ReadOptions {
         max_record: 40,
         ..filled()
     };
@@ -156,7 +156,7 @@ fn records_are_bounded() {
     ] {
         // The header is as long as a record may be.
         assert_eq!(
-            told(Format::Csv, format!("{HEADER}{rows}"), &settings),
+            summaries(Format::Csv, format!("{HEADER}{rows}"), &options),
             expected,
             "{rows:?}"
         );
@@ -164,7 +164,7 @@ fn records_are_bounded() {
 }
 
 #[test]
-fn work_is_bounded_by_the_text() {
+fn scanning_work_is_linear_in_the_text() {
     let line = |text: &str| text.repeat(100_000);
     for rows in [
         line("r:0,\"a\n"),
@@ -193,8 +193,8 @@ fn work_is_bounded_by_the_text() {
 }
 
 #[test]
-fn what_could_be_read_of_an_invalid_row() {
-    let settings = Settings {
+fn an_invalid_row_keeps_the_fields_before_its_flaw() {
+    let options = ReadOptions {
         carry: vec!["t".into(), "u".into()],
         ..filled()
     };
@@ -247,7 +247,7 @@ fn what_could_be_read_of_an_invalid_row() {
         ),
     ] {
         let file = [b"identity_id,developer_user_identifier,t,u\n", row].concat();
-        let (link, carry, why) = only(Format::Csv, &file, &settings);
+        let (link, carry, why) = only(Format::Csv, &file, &options);
         assert_eq!(
             (
                 link.identity_id.as_str(),
@@ -262,9 +262,9 @@ fn what_could_be_read_of_an_invalid_row() {
             "{row:?}"
         );
     }
-    // A column that nobody asked for may hold anything.
+    // A column that was not requested may hold anything.
     assert_eq!(
-        told(
+        summaries(
             Format::Csv,
             b"identity_id,developer_user_identifier,t\nr:0,a,\xff\n",
             &filled()
@@ -300,7 +300,7 @@ fn fields_are_filled_and_never_overridden() {
 }
 
 #[test]
-fn headers() {
+fn header_errors_name_the_remedy() {
     let lacks = "in: the header has no column for developer_user_identifier (columns: ";
     for (text, expected) in [
         ("", "in: there is no header; begin the file with the names of its columns, or name them with --no-header --columns".to_owned()),
@@ -322,19 +322,19 @@ fn headers() {
         ("identity_id,developer_user_identifier\rr:0,a\r", "in: line 1 holds carriage returns that end no line, as in an old Macintosh file; \
             turn them into line feeds, for instance with: tr '\\r' '\\n'".to_owned()),
     ] {
-        assert_eq!(told(Format::Csv, text, &filled()), [expected], "{text:?}");
+        assert_eq!(summaries(Format::Csv, text, &filled()), [expected], "{text:?}");
     }
-    let settings = Settings {
+    let options = ReadOptions {
         max_record: 10,
         ..filled()
     };
     assert_eq!(
-        told(Format::Csv, HEADER, &settings),
+        summaries(Format::Csv, HEADER, &options),
         ["in: the header in line 1 is longer than 10 bytes; make sure that this is a CSV file"]
     );
-    // A name in quotes may go over lines.
+    // A quoted name may go over several lines.
     assert_eq!(
-        told(
+        summaries(
             Format::Csv,
             "\n\"identity_id\",\"x\ny\",Developer-User-Identifier\nr:0,x,a\n",
             &filled()
@@ -344,20 +344,20 @@ fn headers() {
 }
 
 #[test]
-fn columns_without_a_header() {
-    let columns = |names: &[&str]| Settings {
+fn columns_named_by_options_need_no_header() {
+    let columns = |names: &[&str]| ReadOptions {
         header: Header::Columns(names.iter().map(|&name| name.to_owned()).collect()),
         ..filled()
     };
     let two = columns(&["developer_user_identifier", "identity_id"]);
-    assert_eq!(told(Format::Csv, "", &two), [""; 0]);
-    assert_eq!(told(Format::Csv, "\na,r:0\n", &two), ["2 a"]);
+    assert_eq!(summaries(Format::Csv, "", &two), [""; 0]);
+    assert_eq!(summaries(Format::Csv, "\na,r:0\n", &two), ["2 a"]);
     assert_eq!(
-        told(Format::Csv, "a\rb,r:0\na,r:0\n", &two),
+        summaries(Format::Csv, "a\rb,r:0\na,r:0\n", &two),
         ["1 BadQuote", "2 a"]
     );
     assert_eq!(
-        told(Format::Csv, "a,r:0\na\rb", &two),
+        summaries(Format::Csv, "a,r:0\na\rb", &two),
         ["1 a", "2 BadQuote"]
     );
     let macintosh = read_all(Format::Csv, b"\na,r:0\rb,r:0\r", &two);
@@ -370,7 +370,7 @@ fn columns_without_a_header() {
         Err(
             error @ InputError::Header {
                 line: None,
-                fault: HeaderFault::Lacks(..),
+                error: HeaderError::MissingColumns(..),
                 ..
             },
         ),
@@ -382,9 +382,9 @@ fn columns_without_a_header() {
 }
 
 #[test]
-fn rows_go_on_where_a_chunk_ends() {
+fn rows_are_whole_across_chunks() {
     let columns = ["identity_id", "developer_user_identifier"].map(str::to_owned);
-    let settings = Settings {
+    let options = ReadOptions {
         header: Header::Columns(columns.to_vec()),
         ..filled()
     };
@@ -393,10 +393,10 @@ fn rows_go_on_where_a_chunk_ends() {
         let rows: String = (100..30_100).fold(lead.to_owned(), |rows, n| {
             rows + &format!("r:0,{:03}\n", n % 1000)
         });
-        let reads = reader(Format::Csv, Cursor::new(rows), &settings).expect("it needs no header");
+        let reads = reader(Format::Csv, Cursor::new(rows), &options).expect("it needs no header");
         let mut next = 100;
         for read in reads {
-            let Ok(Read::Row(row)) = read else {
+            let Ok(InputRow::Valid(row)) = read else {
                 panic!("{read:?}");
             };
             assert_eq!(
@@ -411,21 +411,24 @@ fn rows_go_on_where_a_chunk_ends() {
 }
 
 #[test]
-fn delimiters() {
-    let semicolon = Settings {
+fn fields_are_separated_by_the_delimiter() {
+    let semicolon = ReadOptions {
         delimiter: Some(b';'),
         ..filled()
     };
     let text = HEADER.replace(',', ";") + "r:0;a,b\n";
-    assert_eq!(told(Format::Csv, &text, &semicolon), ["2 a,b"]);
+    assert_eq!(summaries(Format::Csv, &text, &semicolon), ["2 a,b"]);
     let text = HEADER.replace(',', "\t") + "r:0\t\"a\tb\"\nr:0\ta,b\n";
-    assert_eq!(told(Format::Tsv, &text, &filled()), ["2 a\tb", "3 a,b"]);
+    assert_eq!(
+        summaries(Format::Tsv, &text, &filled()),
+        ["2 a\tb", "3 a,b"]
+    );
     for delimiter in [b'"', b'\n', b'\r', 0xe9] {
-        let settings = Settings {
+        let options = ReadOptions {
             delimiter: Some(delimiter),
             ..filled()
         };
-        let error = reader(Format::Csv, io::empty(), &settings)
+        let error = reader(Format::Csv, io::empty(), &options)
             .err()
             .expect("it is refused");
         assert!(error.is_usage() && matches!(error, InputError::Delimiter { .. }));

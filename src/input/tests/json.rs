@@ -1,29 +1,29 @@
-//! JSONL: which rows come of which text.
+//! JSON lines: texts and their rows.
 
 use super::*;
 use crate::row::Field;
 
-fn told_of(text: &str) -> Vec<String> {
-    told(Format::Jsonl, text, &filled())
+fn summaries_of(text: &str) -> Vec<String> {
+    summaries(Format::Jsonl, text, &filled())
 }
 
-/// A row of user `a` with more keys.
+/// Returns a row of user `a` with more keys.
 fn row(more: &str) -> String {
     format!(r#"{{"identity_id":"r:0","developer_user_identifier":"a"{more}}}"#)
 }
 
 #[test]
-fn rows_and_lines() {
+fn every_object_is_a_row_and_every_other_line_an_invalid_one() {
     let a = row("");
     let none: [&str; 0] = [];
-    assert_eq!(told_of(""), none);
-    assert_eq!(told_of("\u{feff}\n \t\r\n\n"), none);
+    assert_eq!(summaries_of(""), none);
+    assert_eq!(summaries_of("\u{feff}\n \t\r\n\n"), none);
     assert_eq!(
-        told_of(&format!("{a}\r\n \n{a}\n\n  {a}  ")),
+        summaries_of(&format!("{a}\r\n \n{a}\n\n  {a}  ")),
         ["1 a", "3 a", "5 a"]
     );
     assert_eq!(
-        told_of(&format!("{a}\n[1]\n{a}{a}\n\"x\"\n{{\n{a}")),
+        summaries_of(&format!("{a}\n[1]\n{a}{a}\n\"x\"\n{{\n{a}")),
         [
             "1 a",
             "2 BadJson",
@@ -35,14 +35,14 @@ fn rows_and_lines() {
         ]
     );
     assert_eq!(
-        told(
+        summaries(
             Format::Jsonl,
             [a.as_bytes(), b"\n{\"x\":\"\xff\"}\n", a.as_bytes()].concat(),
             &filled()
         ),
         ["1 a", "2 BadUtf8", "3 a"]
     );
-    let mac = told_of(&format!("{a}\r{a}\r"));
+    let mac = summaries_of(&format!("{a}\r{a}\r"));
     assert!(
         mac.len() == 1 && mac[0].contains("line 1 holds carriage returns"),
         "{mac:?}"
@@ -52,11 +52,14 @@ fn rows_and_lines() {
 #[test]
 fn the_skeleton_of_the_aws_cli_is_a_row() {
     let text = r#"{"IdentityId":"r:0","IdentityPoolId":"r:1","DeveloperProviderName":"p","DeveloperUserIdentifier":"a"}"#;
-    assert_eq!(told(Format::Jsonl, text, &Settings::default()), ["1 a"]);
+    assert_eq!(
+        summaries(Format::Jsonl, text, &ReadOptions::default()),
+        ["1 a"]
+    );
 }
 
 #[test]
-fn values() {
+fn strings_and_integers_are_values_and_nothing_else_is() {
     let deep = format!("[{}{}]", "[".repeat(200_000), "]".repeat(200_000));
     for (user, expected, reason) in [
         (r#""\u00e9\ud83d\ude00\n\"\u0000""#, "é\u{1f600}\n\"\0", ""),
@@ -138,15 +141,15 @@ fn values() {
 }
 
 #[test]
-fn other_keys_do_not_matter() {
+fn other_keys_are_ignored() {
     let deep = format!("{}1{}", r#"{"x":["#.repeat(100_000), "]}".repeat(100_000));
     for more in [
         r#","x":1e999,"x":null,"y":{"identity_id":1}"#,
         &format!(r#","z":{deep}"#),
     ] {
-        assert_eq!(told_of(&row(more)), ["1 a"], "{more:.40}");
+        assert_eq!(summaries_of(&row(more)), ["1 a"], "{more:.40}");
     }
-    // More keys than are remembered, in another order in each line.
+    // More keys than are cached, in another order in each line.
     let keys = |from: usize| {
         (from..from + 100)
             .map(|n| format!(r#""k{n}":1"#))
@@ -161,13 +164,13 @@ fn other_keys_do_not_matter() {
         )
     };
     assert_eq!(
-        told_of(&format!("{}\n{}\n{}", line(0), line(1), row(""))),
+        summaries_of(&format!("{}\n{}\n{}", line(0), line(1), row(""))),
         ["1 a", "2 a", "3 a"]
     );
 }
 
 #[test]
-fn a_field_named_twice() {
+fn a_field_that_is_named_twice_is_an_error() {
     for more in [
         r#","identity_id":"r:0""#,
         r#","IdentityId":"r:0""#,
@@ -182,9 +185,9 @@ fn a_field_named_twice() {
 }
 
 #[test]
-fn mapped_keys() {
-    let mut settings = filled();
-    settings.map = vec![(Field::DeveloperUserIdentifier, "user".into())];
+fn mapped_keys_match_to_the_letter_first() {
+    let mut options = filled();
+    options.map = vec![(Field::DeveloperUserIdentifier, "user".into())];
     for (keys, expected) in [
         (r#""user":"a""#, "1 a"),
         (r#""USER":"a""#, "1 a"),
@@ -194,13 +197,17 @@ fn mapped_keys() {
         (r#""developer_user_identifier":"a""#, "1 MissingField"),
     ] {
         let text = format!(r#"{{"identity_id":"r:0",{keys}}}"#);
-        assert_eq!(told(Format::Jsonl, &text, &settings), [expected], "{keys}");
+        assert_eq!(
+            summaries(Format::Jsonl, &text, &options),
+            [expected],
+            "{keys}"
+        );
     }
 }
 
 #[test]
-fn carried_keys() {
-    let settings = Settings {
+fn carried_keys_keep_their_json() {
+    let options = ReadOptions {
         carry: vec!["t".into(), "IdentityId".into()],
         ..filled()
     };
@@ -218,7 +225,7 @@ fn carried_keys() {
             "Json(RawValue(12345678901234567890123))",
         ),
     ] {
-        let (_, carried, why) = only(Format::Jsonl, row(more), &settings);
+        let (_, carried, why) = only(Format::Jsonl, row(more), &options);
         assert_eq!(
             (format!("{:?}", carried[0]).as_str(), why.as_str()),
             (expected, ""),
@@ -226,7 +233,7 @@ fn carried_keys() {
         );
         assert_eq!(carried[1], Carried::Text("r:0".into()));
     }
-    let (link, carried, why) = only(Format::Jsonl, row(r#","t":"\ud800""#), &settings);
+    let (link, carried, why) = only(Format::Jsonl, row(r#","t":"\ud800""#), &options);
     assert_eq!(
         (link.developer_user_identifier.as_str(), &carried[0]),
         ("a", &Carried::Absent)
@@ -235,7 +242,7 @@ fn carried_keys() {
 }
 
 #[test]
-fn no_reason_quotes_a_value() {
+fn no_message_quotes_a_value() {
     for text in [
         "\"secret\"",
         "secret",
@@ -253,19 +260,19 @@ fn no_reason_quotes_a_value() {
 }
 
 #[test]
-fn lines_are_bounded() {
+fn a_line_beyond_the_bound_is_invalid() {
     let a = row("");
-    let settings = Settings {
+    let options = ReadOptions {
         max_record: a.len(),
         ..filled()
     };
     let long = row(" ");
     let longer = row(&" ".repeat(500));
     assert_eq!(
-        told(
+        summaries(
             Format::Jsonl,
             format!("{a}\n{a}\r\n{long}\n{longer}\r\n{a}\n{long}"),
-            &settings
+            &options
         ),
         [
             "1 a",

@@ -1,30 +1,31 @@
 //! Readers as a whole, from bytes to rows.
 
+mod at_rest;
 mod csv;
 mod json;
-mod left;
-mod mending;
 mod open;
 mod properties;
-mod rest;
+mod rejects;
+mod unusual_files;
 
 use std::io::{self, Cursor, Write};
 
-use super::{Compression, Format, InputError, Opened, Read, Reader, Settings};
-use crate::row::{AsIs, Carried, Link};
+use super::opened::Opened;
+use super::{Compression, Format, InputError, InputRow, ReadOptions, Reader};
+use crate::row::{Carried, Link, UnusualKinds};
 
-/// Settings under which a row needs two columns: `identity_id` and `developer_user_identifier`, and any user will do.
-fn filled() -> Settings {
-    let mut settings = Settings {
-        as_is: AsIs::ALL,
-        ..Settings::default()
+/// Returns options under which a row needs two columns, `identity_id` and `developer_user_identifier`, and no user is unusual.
+fn filled() -> ReadOptions {
+    let mut options = ReadOptions {
+        as_is: UnusualKinds::ALL,
+        ..ReadOptions::default()
     };
-    settings.fill.identity_pool_id = Some("r:1".into());
-    settings.fill.developer_provider_name = Some("p".into());
-    settings
+    options.fill.identity_pool_id = Some("r:1".into());
+    options.fill.developer_provider_name = Some("p".into());
+    options
 }
 
-/// Gives at most `0.1` bytes at a time.
+/// Yields at most `0.1` bytes at a time.
 struct Chunked<R>(R, usize);
 
 impl<R: io::Read> io::Read for Chunked<R> {
@@ -37,21 +38,25 @@ impl<R: io::Read> io::Read for Chunked<R> {
 fn reader(
     format: Format,
     bytes: impl io::Read + Send + 'static,
-    settings: &Settings,
+    options: &ReadOptions,
 ) -> Result<Reader, InputError> {
     Reader::new(
         "in".into(),
         Opened::in_memory(bytes),
         (format, Compression::None),
-        settings,
+        options,
     )
 }
 
-/// All that comes of `bytes`, an error at the opening or at the end included; the same, however they arrive.
-fn read_all(format: Format, bytes: &[u8], settings: &Settings) -> Vec<Result<Read, InputError>> {
+/// Reads `bytes`, and returns the rows and the error at the opening or at the end. Asserts that they are the same however the bytes arrive.
+fn read_all(
+    format: Format,
+    bytes: &[u8],
+    options: &ReadOptions,
+) -> Vec<Result<InputRow, InputError>> {
     let read = |chunk| {
         let bytes = Chunked(Cursor::new(bytes.to_vec()), chunk);
-        match reader(format, bytes, settings) {
+        match reader(format, bytes, options) {
             Ok(reader) => reader.collect(),
             Err(error) => vec![Err(error)],
         }
@@ -67,38 +72,38 @@ fn read_all(format: Format, bytes: &[u8], settings: &Settings) -> Vec<Result<Rea
     whole
 }
 
-/// The same in short: line and user, or line and fault, or error.
-fn told(format: Format, text: impl AsRef<[u8]>, settings: &Settings) -> Vec<String> {
-    let short = |(nth, read): (usize, Result<Read, InputError>)| match read {
-        Ok(Read::Row(row)) => {
+/// Reads `text`, and summarises each row by its line and user, or its line and error code, and an error by its message.
+fn summaries(format: Format, text: impl AsRef<[u8]>, options: &ReadOptions) -> Vec<String> {
+    let short = |(nth, read): (usize, Result<InputRow, InputError>)| match read {
+        Ok(InputRow::Valid(row)) => {
             assert_eq!(row.position.row, nth as u64 + 1);
             format!(
                 "{} {}",
                 row.position.line, row.link.developer_user_identifier
             )
         }
-        Ok(Read::Invalid(row)) => {
+        Ok(InputRow::Invalid(row)) => {
             assert_eq!(row.position.row, nth as u64 + 1);
-            assert_eq!(row.carried.len(), settings.carry.len());
-            format!("{} {}", row.position.line, row.fault.code.as_str())
+            assert_eq!(row.carried.len(), options.carry.len());
+            format!("{} {}", row.position.line, row.error.code.as_str())
         }
         Err(error) => error.to_string(),
     };
-    let reads = read_all(format, text.as_ref(), settings);
+    let reads = read_all(format, text.as_ref(), options);
     reads.into_iter().enumerate().map(short).collect()
 }
 
-/// The one row of `text`, sound or not.
+/// Reads the only row of `text`: its values, and its error, which is empty if it is valid.
 fn only(
     format: Format,
     text: impl AsRef<[u8]>,
-    settings: &Settings,
+    options: &ReadOptions,
 ) -> (Link, Vec<Carried>, String) {
-    let mut reads = read_all(format, text.as_ref(), settings);
+    let mut reads = read_all(format, text.as_ref(), options);
     assert_eq!(reads.len(), 1, "{reads:?}");
     match reads.pop() {
-        Some(Ok(Read::Row(row))) => (row.link, row.carried, String::new()),
-        Some(Ok(Read::Invalid(row))) => (row.link, row.carried, row.fault.to_string()),
+        Some(Ok(InputRow::Valid(row))) => (row.link, row.carried, String::new()),
+        Some(Ok(InputRow::Invalid(row))) => (row.link, row.carried, row.error.to_string()),
         other => panic!("{other:?}"),
     }
 }

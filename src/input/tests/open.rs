@@ -1,4 +1,4 @@
-//! Files: names, compression, encodings, and what cannot be read.
+//! Files: names, compression, encodings, and files that cannot be read.
 
 use std::ffi::OsString;
 use std::fs;
@@ -9,31 +9,31 @@ use crate::input::{Input, open};
 
 const TEXT: &str = "identity_id,developer_user_identifier\nr:0,a\nr:0,é\n";
 
-fn open_bytes(name: &str, bytes: &[u8], settings: &Settings) -> Result<Reader, InputError> {
+fn open_bytes(name: &str, bytes: &[u8], options: &ReadOptions) -> Result<Reader, InputError> {
     let dir = tempfile::tempdir().expect("a place for files");
     let path = dir.path().join(name);
     fs::write(&path, bytes).expect("the file can be written");
-    open(&Input::File(path), settings)
+    open(&Input::File(path), options)
 }
 
 fn users(reader: Reader) -> Vec<String> {
     users_of(reader)
 }
 
-fn users_of(rows: impl Iterator<Item = Result<Read, InputError>>) -> Vec<String> {
+fn users_of(rows: impl Iterator<Item = Result<InputRow, InputError>>) -> Vec<String> {
     rows.map(|read| match read {
-        Ok(Read::Row(row)) => row.link.developer_user_identifier,
-        Ok(Read::Invalid(row)) => row.fault.code.as_str().to_owned(),
+        Ok(InputRow::Valid(row)) => row.link.developer_user_identifier,
+        Ok(InputRow::Invalid(row)) => row.error.code.as_str().to_owned(),
         Err(error) => error
             .to_string()
             .split_once("people")
-            .map_or(String::new(), |(_, told)| told.to_owned()),
+            .map_or(String::new(), |(_, message)| message.to_owned()),
     })
     .collect()
 }
 
 #[test]
-fn compression_is_undone() {
+fn compressed_files_are_read_whatever_their_name_tells() {
     let (head, tail) = TEXT.split_at(45);
     let twice =
         |pack: fn(&[u8]) -> Vec<u8>| [pack(head.as_bytes()), pack(tail.as_bytes())].concat();
@@ -43,7 +43,7 @@ fn compression_is_undone() {
         ("people.csv.gz", twice(gzip)),
         ("people.csv.zst", zstd(TEXT.as_bytes())),
         ("people.csv.ZST", twice(zstd)),
-        // The name tells nothing, or something else.
+        // The name tells no compression, or another one.
         ("people.csv", gzip(TEXT.as_bytes())),
         ("people.csv", zstd(TEXT.as_bytes())),
         ("people.csv.gz", zstd(TEXT.as_bytes())),
@@ -53,16 +53,16 @@ fn compression_is_undone() {
     ] {
         let mut reader = open_bytes(name, &bytes, &filled()).expect("it can be opened");
         assert_eq!(users_of(reader.by_ref()), ["a", "é"], "{name}");
-        assert_eq!(reader.bytes_taken(), bytes.len() as u64);
+        assert_eq!(reader.bytes_consumed(), bytes.len() as u64);
     }
 }
 
 #[test]
-fn whole_rows_before_a_tear_are_read() {
+fn whole_rows_before_a_cut_off_end_are_read() {
     let text = format!("{TEXT}r:0,\"open\nr:0,{}", "x".repeat(500));
     for (name, mut bytes, format) in [
         ("people.csv.gz", gzip(text.as_bytes()), "gzip"),
-        // The tear is in the second frame: zstd gives a block as a whole or not at all.
+        // The cut is in the second frame: zstd yields a block as a whole or not at all.
         (
             "people.csv.zst",
             [zstd(text.as_bytes()), zstd(b"more")].concat(),
@@ -71,24 +71,24 @@ fn whole_rows_before_a_tear_are_read() {
     ] {
         bytes.truncate(bytes.len() - 3);
         let reader = open_bytes(name, &bytes, &filled()).expect("it can be opened");
-        let told = users(reader);
-        assert_eq!(told[..2], ["a", "é"]);
-        assert_eq!(told.len(), 3, "{told:?}");
+        let rows = users(reader);
+        assert_eq!(rows[..2], ["a", "é"]);
+        assert_eq!(rows.len(), 3, "{rows:?}");
         let ending = name.trim_start_matches("people");
         assert!(
-            told[2].starts_with(&format!(
+            rows[2].starts_with(&format!(
                 "{ending}: the {format} data is damaged or cut off in line 4 ("
             )),
-            "{told:?}"
+            "{rows:?}"
         );
     }
     // A row that is whole but for its line end may not be whole.
     let torn = [zstd(TEXT.trim_end().as_bytes()), b"junk".to_vec()].concat();
-    let told = users(open_bytes("people.csv.zst", &torn, &filled()).expect("it can be opened"));
-    assert_eq!((told.len(), told[0].as_str()), (2, "a"));
+    let rows = users(open_bytes("people.csv.zst", &torn, &filled()).expect("it can be opened"));
+    assert_eq!((rows.len(), rows[0].as_str()), (2, "a"));
 }
 
-/// However a file is cut, `read_all` makes sure that as many rows come out as when its bytes arrive one by one.
+/// Wherever a file is cut, `read_all` asserts that its rows are the same when its bytes arrive one by one.
 #[test]
 fn every_cut_of_a_compressed_file_gives_its_first_rows_and_an_error() {
     let users: Vec<_> = (0..300).map(|n| (n * 7919).to_string()).collect();
@@ -107,18 +107,18 @@ fn every_cut_of_a_compressed_file_gives_its_first_rows_and_an_error() {
         .zip(&mut most)
     {
         for cut in (4..bytes.len()).step_by(7) {
-            let mut told = told(Format::Csv, &bytes[..cut], &filled());
-            let error = told.pop().expect("an error");
+            let mut rows = summaries(Format::Csv, &bytes[..cut], &filled());
+            let error = rows.pop().expect("an error");
             assert!(error.contains("is damaged or cut off in line"), "{error}");
-            assert_eq!(told, expected[..told.len()]);
-            *most = told.len();
+            assert_eq!(rows, expected[..rows.len()]);
+            *most = rows.len();
         }
     }
     assert!(most[0] > 250, "{most:?}");
 }
 
 #[test]
-fn errors_of_the_file_end_the_rows() {
+fn an_io_error_ends_the_rows_and_names_its_line() {
     struct Failing;
     impl io::Read for Failing {
         fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
@@ -134,14 +134,14 @@ fn errors_of_the_file_end_the_rows() {
         (Format::Jsonl, format!("{a}\n\n{a}\n{a}")),
         (Format::Jsonl, format!("{a}\n\n{a}\n{a}{}", " ".repeat(200))),
     ] {
-        let settings = Settings {
+        let options = ReadOptions {
             max_record: 100,
             ..filled()
         };
         let source = io::Read::chain(Cursor::new(text.clone()), Failing);
-        let mut reader = reader(format, source, &settings).expect("it begins well");
-        assert!(matches!(reader.next(), Some(Ok(Read::Row(_)))));
-        assert!(matches!(reader.next(), Some(Ok(Read::Row(_)))));
+        let mut reader = reader(format, source, &options).expect("it begins well");
+        assert!(matches!(reader.next(), Some(Ok(InputRow::Valid(_)))));
+        assert!(matches!(reader.next(), Some(Ok(InputRow::Valid(_)))));
         let error = reader.next().expect("an error").expect_err("an error");
         assert!(!error.is_usage());
         assert!(
@@ -168,36 +168,36 @@ fn errors_of_the_file_end_the_rows() {
 }
 
 #[test]
-fn what_is_compressed_by_its_name_is() {
-    for (name, bytes, told) in [
+fn a_file_that_is_compressed_by_its_name_alone_is_refused() {
+    for (name, bytes, message) in [
         (
             "people.csv.gz",
             TEXT.as_bytes(),
-            "is gzip data, and it does not begin as such; take the ending off the name",
+            "is gzip data, but its first bytes do not; remove the ending from the name",
         ),
         (
             "people.csv.zst",
             TEXT.as_bytes(),
-            "is zstd data, and it does not begin as such",
+            "is zstd data, but its first bytes do not",
         ),
         (
             "people.jsonl.gz",
             b"",
-            "the file is empty, which is no gzip data; get it anew",
+            "the file is empty, which is not valid gzip data; get it again",
         ),
         (
             "people.jsonl.zst",
             b"",
-            "the file is empty, which is no zstd data",
+            "the file is empty, which is not valid zstd data",
         ),
     ] {
         let error = open_bytes(name, bytes, &filled())
             .err()
             .expect("it is not what it says");
-        assert!(error.to_string().contains(told), "{error}");
+        assert!(error.to_string().contains(message), "{error}");
         assert!(!error.is_usage(), "{error}");
     }
-    // A frame to be skipped may come first.
+    // A skippable frame may come first.
     let skipped = [
         &[0x5e, 0x2a, 0x4d, 0x18, 2, 0, 0, 0, 7, 7][..],
         &zstd(TEXT.as_bytes()),
@@ -210,10 +210,10 @@ fn what_is_compressed_by_its_name_is() {
 }
 
 #[test]
-fn what_is_no_input_is_told_for_what_it_is() {
+fn a_file_that_is_no_input_is_recognised() {
     let unmarked = |to_bytes| utf16(TEXT, to_bytes).split_off(2);
     let plan = br#"{ "version": 1, "made_by": "cognito-unlink 0.1.0" }"#;
-    for (name, bytes, told, usage) in [
+    for (name, bytes, message, usage) in [
         (
             "people.csv",
             unmarked(u16::to_le_bytes),
@@ -235,7 +235,7 @@ fn what_is_no_input_is_told_for_what_it_is() {
         (
             "plan.json",
             plan.to_vec(),
-            "a saved plan, and no input; name it with --plan",
+            "a saved plan, not an input; pass it with --plan",
             true,
         ),
         ("plan", plan.to_vec(), "a saved plan", true),
@@ -244,13 +244,13 @@ fn what_is_no_input_is_told_for_what_it_is() {
         (
             "cognito-unlink.toml",
             b"rate = 1".to_vec(),
-            "name it with --config",
+            "pass it with --config",
             true,
         ),
         (
             ".people.results.csv.inflight",
             vec![0; 600],
-            "stands beside a results file",
+            "the side file of a results file",
             true,
         ),
         (
@@ -263,7 +263,7 @@ fn what_is_no_input_is_told_for_what_it_is() {
         let error = open_bytes(name, &bytes, &filled())
             .err()
             .expect("it is none");
-        assert!(error.to_string().contains(told), "{name}: {error}");
+        assert!(error.to_string().contains(message), "{name}: {error}");
         assert_eq!(error.is_usage(), usage, "{name}: {error}");
     }
     let dir = tempfile::tempdir().expect("a place for files");
@@ -284,27 +284,27 @@ fn what_is_no_input_is_told_for_what_it_is() {
 }
 
 #[test]
-fn utf16_that_is_none_makes_its_row_invalid() {
+fn broken_utf16_makes_its_row_invalid() {
     let mut bytes = utf16(TEXT, u16::to_le_bytes);
     bytes.extend(utf16("r:0,", u16::to_le_bytes).split_off(2));
     bytes.extend(0xd800_u16.to_le_bytes());
     bytes.extend(utf16("\nr:0,b\nr:0,c", u16::to_le_bytes).split_off(2));
     bytes.push(b'x');
     assert_eq!(
-        told(Format::Csv, &bytes, &filled()),
+        summaries(Format::Csv, &bytes, &filled()),
         ["2 a", "3 é", "4 BadUtf8", "5 b", "6 BadUtf8"]
     );
 }
 
 #[test]
-fn inputs_and_their_formats() {
+fn the_format_comes_from_the_option_or_the_name() {
     assert_eq!(Input::from(OsString::from("-")), Input::Stdin);
     assert_eq!(
         Input::from(OsString::from("./-")),
         Input::File("./-".into())
     );
     assert_eq!(&*Input::Stdin.name(), "-");
-    let error = open(&Input::Stdin, &Settings::default())
+    let error = open(&Input::Stdin, &ReadOptions::default())
         .err()
         .expect("it has no format");
     assert!(error.is_usage());
@@ -316,8 +316,8 @@ fn inputs_and_their_formats() {
         .err()
         .expect("it has no format");
     assert!(matches!(error, InputError::UnknownFormat { .. }));
-    // An option goes before the name, and the name still tells the compression.
-    let tsv = Settings {
+    // The option overrides the name, and the name still tells the compression.
+    let tsv = ReadOptions {
         format: Some(Format::Tsv),
         ..filled()
     };

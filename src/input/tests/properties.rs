@@ -1,4 +1,4 @@
-//! Whatever is written is read back; whatever is not, ends.
+//! Properties of the readers: rows are read back as they were written, and any bytes come to an end.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -9,7 +9,7 @@ use super::*;
 use crate::input::Header;
 use crate::row::{Field, Keyer};
 
-/// A user identifier of anything that belongs in one, and of much that makes trouble in files.
+/// User identifiers of any characters, with many that are special in a format.
 fn user() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         any::<char>().prop_map(String::from),
@@ -51,7 +51,7 @@ fn link() -> impl Strategy<Value = Link> {
     )
 }
 
-/// `rows` as `format` with these line ends.
+/// Writes `rows` in `format`.
 fn written(format: Format, rows: &[(Link, String)], crlf: bool) -> String {
     let end = if crlf { "\r\n" } else { "\n" };
     if format == Format::Jsonl {
@@ -93,7 +93,7 @@ fn format() -> impl Strategy<Value = Format> {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read(
+    fn rows_are_read_back_as_they_were_written(
         format in format(),
         rows in vec((link(), user()), 0..8),
         crlf: bool,
@@ -113,12 +113,12 @@ proptest! {
             1 => gzip(&text),
             _ => zstd(&text),
         };
-        let settings = Settings { carry: vec!["ticket".into()], as_is: AsIs::ALL, ..Settings::default() };
-        let reader = reader(format, Chunked(Cursor::new(bytes), chunk), &settings);
+        let options = ReadOptions { carry: vec!["ticket".into()], as_is: UnusualKinds::ALL, ..ReadOptions::default() };
+        let reader = reader(format, Chunked(Cursor::new(bytes), chunk), &options);
         let mut read = Vec::new();
         for (nth, found) in reader.expect("it can be read").enumerate() {
             match found {
-                Ok(Read::Row(row)) => {
+                Ok(InputRow::Valid(row)) => {
                     prop_assert_eq!(row.position.row, nth as u64 + 1);
                     read.push((row.link, row.carried));
                 }
@@ -133,7 +133,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_come_to_an_end(
+    fn any_bytes_are_read_to_an_end(
         format in format(),
         head in proptest::sample::select(vec![
             &b""[..], b"identity_id,developer_user_identifier\n", b"identity_id\tdeveloper_user_identifier\n",
@@ -153,23 +153,23 @@ proptest! {
         max_record in prop_oneof![1_usize..60, Just(1 << 20)],
     ) {
         let bytes = [head.to_vec(), pieces.concat()].concat();
-        let settings = Settings { max_record, carry: vec!["identity_id".into()], ..filled() };
-        // Of damaged compressed data as much comes out as the decompressor gives, which depends on the chunks.
+        let options = ReadOptions { max_record, carry: vec!["identity_id".into()], ..filled() };
+        // How much of damaged compressed data is decompressed depends on the chunks.
         let reads = if head.starts_with(b"\x1f\x8b") || head.starts_with(b"\x28\xb5") {
-            match reader(format, Cursor::new(bytes.clone()), &settings) {
+            match reader(format, Cursor::new(bytes.clone()), &options) {
                 Ok(reader) => reader.collect(),
                 Err(error) => vec![Err(error)],
             }
         } else {
-            let reads = read_all(format, &bytes, &settings);
+            let reads = read_all(format, &bytes, &options);
             prop_assert!(reads.len() <= bytes.len() + 1);
             reads
         };
         let mut before = 0;
         for found in &reads {
             let line = match found {
-                Ok(Read::Row(row)) => row.position.line,
-                Ok(Read::Invalid(row)) => row.position.line,
+                Ok(InputRow::Valid(row)) => row.position.line,
+                Ok(InputRow::Invalid(row)) => row.position.line,
                 Err(_) => continue,
             };
             prop_assert!(line > before, "line {line} after line {before}");
@@ -177,7 +177,7 @@ proptest! {
         }
     }
 
-    /// Whatever stands around it, a line that is a whole row when it is taken alone is read as that row.
+    /// A line that is a whole row when it is read alone is read as that row, whatever stands around it.
     #[test]
     fn no_whole_row_is_swallowed(
         pieces in vec(
@@ -191,20 +191,20 @@ proptest! {
     ) {
         let rows = pieces.concat();
         let header = "identity_id,developer_user_identifier\n";
-        let settings = Settings { max_record, ..filled() };
-        let told = told(Format::Csv, format!("{header}{rows}"), &settings);
+        let options = ReadOptions { max_record, ..filled() };
+        let found = summaries(Format::Csv, format!("{header}{rows}"), &options);
         for (line, text) in rows.split('\n').enumerate() {
-            let alone = reader(Format::Csv, Cursor::new(format!("{header}{text}\n")), &settings);
-            if let Some(Ok(Read::Row(row))) = alone.expect("it has a header").next() {
+            let alone = reader(Format::Csv, Cursor::new(format!("{header}{text}\n")), &options);
+            if let Some(Ok(InputRow::Valid(row))) = alone.expect("it has a header").next() {
                 let expected = format!("{} {}", line + 2, row.link.developer_user_identifier);
-                prop_assert!(told.contains(&expected), "{expected:?} in {told:?}");
+                prop_assert!(found.contains(&expected), "{expected:?} in {found:?}");
             }
         }
     }
 
-    /// One line of many lacks its closing quote: that line is invalid, and every other is read.
+    /// If one line of many lacks its closing quote, that line is invalid and every other is read.
     #[test]
-    fn a_lost_quote_costs_its_own_row_only(
+    fn a_missing_quote_costs_only_its_own_row(
         users in vec("[a-z\", ]{1,6}", 2..30),
         lost in any::<proptest::sample::Index>(),
     ) {
@@ -220,12 +220,12 @@ proptest! {
             .enumerate()
             .map(|(nth, user)| if nth == lost { format!("{} OpenQuote", nth + 2) } else { format!("{} {user}", nth + 2) })
             .collect();
-        prop_assert_eq!(told(Format::Csv, text, &filled()), expected);
+        prop_assert_eq!(summaries(Format::Csv, text, &filled()), expected);
     }
 
-    /// Passing over known rows changes nothing but that they are missing.
+    /// Skipping known rows leaves every other row as it is.
     #[test]
-    fn only_known_rows_are_passed_over(
+    fn only_known_rows_are_skipped(
         pieces in vec(
             proptest::sample::select(vec![
                 "r:0,a\n", "r:0,b\r\n", "r:0,\"c\"\n", "\"r:0\",\"d\"\"\"\r\n", "r:0,\"e\ne\"\n", "r:0,f,p\n", "r:0\n", "\n",
@@ -239,26 +239,26 @@ proptest! {
         chunk in prop_oneof![1_usize..100, Just(usize::MAX)],
         headerless: bool,
     ) {
-        let mut settings = Settings { max_record, ..filled() };
+        let mut options = ReadOptions { max_record, ..filled() };
         let mut text = pieces.concat();
         if headerless {
-            settings.header = Header::Columns(vec!["identity_id".into(), "developer_user_identifier".into()]);
+            options.header = Header::Columns(vec!["identity_id".into(), "developer_user_identifier".into()]);
         } else {
             text.insert_str(0, "identity_id,developer_user_identifier\n");
         }
         let keyer = Keyer::new([5; 16]);
         let (mut expected, mut known) = (Vec::new(), HashSet::new());
-        let mut passed_over = 0;
-        for read in read_all(Format::Csv, text.as_bytes(), &settings) {
+        let mut skipped = 0;
+        for read in read_all(Format::Csv, text.as_bytes(), &options) {
             match read {
-                Ok(Read::Row(row)) if !row.link.developer_user_identifier.contains(|c| unknown.contains(c)) => {
+                Ok(InputRow::Valid(row)) if !row.link.developer_user_identifier.contains(|c| unknown.contains(c)) => {
                     known.insert(keyer.key(&row.link));
-                    passed_over += 1;
+                    skipped += 1;
                 }
                 other => expected.push(format!("{other:?}")),
             }
         }
-        let mut reader = match reader(Format::Csv, Chunked(Cursor::new(text), chunk), &settings) {
+        let mut reader = match reader(Format::Csv, Chunked(Cursor::new(text), chunk), &options) {
             Ok(reader) => reader,
             Err(error) => {
                 prop_assert_eq!(expected, [format!("Err({error:?})")]);
@@ -269,14 +269,14 @@ proptest! {
         loop {
             let now = reader.skip_known(most, &keyer, |_| {}, |keys| keys.iter().take_while(|key| known.contains(key)).count());
             prop_assert!(now <= most);
-            passed_over -= now;
+            skipped -= now;
             match reader.next() {
-                Some(Ok(Read::Row(row))) if known.contains(&keyer.key(&row.link)) => passed_over -= 1,
+                Some(Ok(InputRow::Valid(row))) if known.contains(&keyer.key(&row.link)) => skipped -= 1,
                 Some(other) => found.push(format!("{other:?}")),
                 None => break,
             }
         }
         prop_assert_eq!(found, expected);
-        prop_assert_eq!(passed_over, 0);
+        prop_assert_eq!(skipped, 0);
     }
 }

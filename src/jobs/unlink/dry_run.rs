@@ -9,7 +9,7 @@ use super::summary;
 use crate::error::Error;
 use crate::exit_policy;
 use crate::guard::hold::{Hold, Holds};
-use crate::input::{self, Read};
+use crate::input::{self, InputRow};
 use crate::pipeline::Tally;
 use crate::report::{Report, Style, counted, notice};
 use crate::row::InvalidRow;
@@ -29,10 +29,10 @@ pub(super) fn run(settings: &Settings, holds: Option<Arc<Holds>>) -> Result<Repo
     let mut tally = Tally::default();
     for input in &settings.inputs {
         let rows = input::open(input, &settings.input);
-        for read in rows.map_err(|error| exit_policy::unreadable(&error))? {
+        for read in rows.map_err(exit_policy::unreadable)? {
             tally.read += 1;
-            match read.map_err(|error| exit_policy::unreadable(&error))? {
-                Read::Row(row) => match scan.link(&row.link) {
+            match read.map_err(exit_policy::unreadable)? {
+                InputRow::Valid(row) => match scan.link(&row.link) {
                     Scanned::Done => tally.skipped += 1,
                     Scanned::FailedEarlier => tally.failed_earlier += 1,
                     Scanned::Held(hold) => {
@@ -44,8 +44,8 @@ pub(super) fn run(settings: &Settings, holds: Option<Arc<Holds>>) -> Result<Repo
                     }
                     Scanned::ToDo => tally.left += 1,
                 },
-                Read::Invalid(row) if scan.is_done_though_invalid(&row) => tally.skipped += 1,
-                Read::Invalid(row) => {
+                InputRow::Invalid(row) if scan.is_done_though_invalid(&row) => tally.skipped += 1,
+                InputRow::Invalid(row) => {
                     tally.settle(UnlinkOutcome::Invalid);
                     show(settings, &tally, &row);
                 }
@@ -63,6 +63,6 @@ pub(super) fn run(settings: &Settings, holds: Option<Arc<Holds>>) -> Result<Repo
 /// Names an invalid row, if it is one of the first.
 fn show(settings: &Settings, tally: &Tally<UnlinkOutcome>, row: &InvalidRow) {
     if settings.progress != Style::None && tally.of(UnlinkOutcome::Invalid) <= SHOWN {
-        notice(&format!("{}: {}", row.position, row.fault.reason));
+        notice(&format!("{}: {}", row.position, row.error.message));
     }
 }

@@ -7,7 +7,7 @@ use super::outcome::UnlinkOutcome;
 use crate::call::{LastCheck, Unlink};
 use crate::pipeline::{Bounds, Job, OutcomeLimit, SettledRow};
 use crate::results::Entry;
-use crate::row::{InvalidRow, Row, Taken};
+use crate::row::{InvalidRow, MemoryReservation, Row};
 use crate::settings::Settings;
 use crate::verdict::{Answer, Outcome as _};
 
@@ -37,7 +37,7 @@ impl<C: Unlink> Job for UnlinkJob<C> {
             carried: row.open.row.carried,
             key: Some(row.open.key),
             outcome: UnlinkOutcome::of(row.end, row.in_doubt),
-            facts: row.details,
+            details: row.details,
             attempts: row.attempts,
             started_at: row.started_at,
             finished_at: row.finished_at,
@@ -46,7 +46,7 @@ impl<C: Unlink> Job for UnlinkJob<C> {
         }
     }
 
-    fn invalid_line(&self, row: InvalidRow, share: Option<Taken>) -> Self::Line {
+    fn invalid_line(&self, row: InvalidRow, share: Option<MemoryReservation>) -> Self::Line {
         Entry::invalid(row, share, SystemTime::now())
     }
 

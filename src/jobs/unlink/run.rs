@@ -14,14 +14,14 @@ use super::stage::Stage;
 use super::summary;
 use crate::admission::Admission;
 use crate::aws::AwsCalls;
-use crate::call::lookup::Pool;
+use crate::call::lookup::IdentityPool;
 use crate::error::Error;
 use crate::exit_policy;
 use crate::files::Identity;
 use crate::guard::account;
 use crate::guard::confirm::Question;
-use crate::guard::hold::{Files, Holds};
-use crate::input::{self, Input, Patience};
+use crate::guard::hold::{HoldFiles, Holds};
+use crate::input::{self, Input, WaitToken};
 use crate::os_limits;
 use crate::pipeline::{Context, Driven, Pipeline, Setup, Summary};
 use crate::report::{LearnedQuota, Progress, Report, Totals, Unread, counted, notice};
@@ -95,9 +95,9 @@ pub async fn open(mut settings: Settings) -> Result<Opened, Error> {
 pub struct Run {
     settings: Settings,
     stage: Stage,
-    holds: Option<(Arc<Holds>, Files)>,
+    holds: Option<(Arc<Holds>, HoldFiles)>,
     /// Pools that were looked up for the question.
-    pools: HashMap<String, Pool>,
+    pools: HashMap<String, IdentityPool>,
     quotas: LearnedQuotas,
     results: Results,
 }
@@ -206,7 +206,7 @@ fn totals(settings: &Settings, pipeline: &Pipeline<UnlinkJob<Arc<AwsCalls>>>) ->
 }
 
 /// Reads the hold lists and reports what is odd about them.
-fn read_holds(settings: &Settings) -> Result<Option<(Arc<Holds>, Files)>, Error> {
+fn read_holds(settings: &Settings) -> Result<Option<(Arc<Holds>, HoldFiles)>, Error> {
     let paths = &settings.guards.holds;
     if paths.is_empty() {
         return Ok(None);
@@ -214,7 +214,7 @@ fn read_holds(settings: &Settings) -> Result<Option<(Arc<Holds>, Files)>, Error>
     let planned = &settings.guards.planned_holds;
     let (holds, files) =
         Holds::read_as_planned(paths, planned).map_err(|error| Error::usage(error.to_string()))?;
-    for warning in holds.news() {
+    for warning in holds.take_notices() {
         notice(&warning);
     }
     Ok(Some((Arc::new(holds), files)))
@@ -227,8 +227,8 @@ fn check_inputs(settings: &Settings) -> Result<(), Error> {
         .results
         .as_ref()
         .and_then(|named| Identity::at(&named.path).ok());
-    let reading = input::Settings {
-        patience: Patience::none(),
+    let reading = input::ReadOptions {
+        wait: WaitToken::cancelled(),
         ..settings.input.clone()
     };
     for input in &settings.inputs {
@@ -244,11 +244,11 @@ fn check_inputs(settings: &Settings) -> Result<(), Error> {
             .hint("Name another results file with --results."));
         }
         let checked = if input.can_be_read_again() {
-            input::open(input, &reading).and_then(|_| input::verify(input, &reading))
+            input::open(input, &reading).and_then(|_| input::check_integrity(input, &reading))
         } else {
             input::format_of(input, &reading).map(|_| ())
         };
-        checked.map_err(|error| exit_policy::unreadable(&error))?;
+        checked.map_err(exit_policy::unreadable)?;
     }
     Ok(())
 }
@@ -258,8 +258,7 @@ fn open_results(settings: &Settings) -> Result<Results, Error> {
         .results
         .as_ref()
         .ok_or_else(|| Error::usage("a run needs a results file; name one with --results"))?;
-    let results =
-        Results::open::<UnlinkOutcome>(named).map_err(|error| exit_policy::not_opened(&error))?;
+    let results = Results::open::<UnlinkOutcome>(named).map_err(exit_policy::not_opened)?;
     let name = named.path.display();
     if results.cut > 0 {
         notice(&format!(
@@ -272,13 +271,13 @@ fn open_results(settings: &Settings) -> Result<Results, Error> {
             "{name}: made private to you (mode 0600); it names people, and its mode was {mode:04o}."
         ));
     }
-    if let Some(why) = results.past.doubt() {
+    if let Some(why) = results.completed.doubt() {
         notice(&format!(
             "{name}.inflight: {why}. Which rows were in flight when a run ended cannot be told, so each row that is not done \
              counts as in doubt: \"nothing to unlink\" is recorded as unlinked_reply_lost, and a refusal as in_doubt."
         ));
     }
-    let interrupted = results.past.interrupted().count();
+    let interrupted = results.completed.interrupted().count();
     if interrupted > 0 {
         notice(&format!(
             "{name}: {} in flight when the last run ended; each is tried again, knowing that.",

@@ -7,7 +7,7 @@ use crate::aws::{self, AwsCalls};
 use crate::emulator::{self, Emulator};
 use crate::error::Error;
 use crate::guard::{AdmittedLookups, PoolChecks};
-use crate::input::{self, Patience, Read};
+use crate::input::{self, InputRow, WaitToken};
 use crate::row::region_of;
 use crate::settings::{Mode, Settings};
 use crate::url::is_loopback;
@@ -47,7 +47,7 @@ impl Stage {
                 AwsCalls::rehearsal(&settings.calls, &emulator.url()).map_err(|e| unusable(&e))?;
             (client, Some(emulator))
         } else {
-            let calls = aws::Settings {
+            let calls = aws::ClientSettings {
                 accounts: settings.guards.accounts(),
                 pool_region: first_region(settings),
                 ..settings.calls.clone()
@@ -87,13 +87,13 @@ fn first_region(settings: &Settings) -> Option<String> {
         .inputs
         .first()
         .filter(|input| input.can_be_read_again())?;
-    let reading = input::Settings {
-        patience: Patience::none(),
+    let reading = input::ReadOptions {
+        wait: WaitToken::cancelled(),
         ..settings.input.clone()
     };
     let rows = input::open(first, &reading).ok()?.take(FIRST_ROWS);
     rows.map_while(Result::ok).find_map(|read| match read {
-        Read::Row(row) => Some(row.link.region().to_owned()),
-        Read::Invalid(_) => None,
+        InputRow::Valid(row) => Some(row.link.region().to_owned()),
+        InputRow::Invalid(_) => None,
     })
 }

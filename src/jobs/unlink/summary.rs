@@ -16,7 +16,7 @@ use crate::os_limits::NO_FILES;
 use crate::pipeline::{
     Counters, FailureLimit, Halt, HaltingReply, Reason, Summary, Tally, rows_judged,
 };
-use crate::report::Report;
+use crate::report::{Report, log};
 use crate::settings::{Mode, Settings};
 use crate::signal::Signal;
 use crate::verdict::{CREDENTIALS_FAILED, Cause};
@@ -122,7 +122,10 @@ fn ending(settings: &Settings, summary: &Summary<UnlinkOutcome>) -> (&'static st
         Reason::Unreadable(error @ InputError::Changed { .. }) => {
             ("halted", Some(format!("Halted: {error}.")))
         }
-        Reason::Unreadable(error) => ("input", Some(error.to_string())),
+        Reason::Unreadable(error) => {
+            log::causes(error);
+            ("input", Some(error.to_string()))
+        }
         Reason::Limit => ("limit", Some("Stopped at --limit; rows remain.".to_owned())),
         Reason::TimeIsUp => (
             "for",

@@ -1,0 +1,304 @@
+//! From a JSON object to its row.
+
+use std::fmt;
+use std::ops::Range;
+
+use memchr::memchr;
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::input::parsed_row::ParsedRow;
+use crate::input::read_options::ReadOptions;
+use crate::input::requested_column::{ColumnMatcher, MatchQuality, RequestedColumn};
+use crate::row::{Carried, Field, Link, RowError, RowErrorCode, fold_name};
+
+/// Makes rows of JSON objects.
+pub(super) struct ObjectParser {
+    /// The requested keys: first the fields in the order of [`Field::ALL`], then the carried ones.
+    requested: Vec<ColumnMatcher>,
+    keys: KeyCache,
+    /// The value of each requested key in the object at hand.
+    values: Vec<FoundValue>,
+}
+
+/// The span of a value in its text, and the quality with which its key matches; `None` if there is no such key.
+type FoundValue = Option<(MatchQuality, Range<usize>)>;
+
+impl ObjectParser {
+    pub(super) fn new(options: &ReadOptions) -> Self {
+        Self {
+            requested: ColumnMatcher::all(options),
+            keys: KeyCache::default(),
+            values: Vec::new(),
+        }
+    }
+
+    /// Returns whether a key of this name would be taken for a field or a carried one.
+    pub(super) fn requests(&self, name: &str) -> bool {
+        matches_any(&self.requested, name)
+    }
+
+    /// Returns whether a key of this name would be taken for a field.
+    pub(super) fn is_field(&self, name: &str) -> bool {
+        matches_any(&self.requested[..Field::ALL.len()], name)
+    }
+
+    /// Parses the text of an object.
+    pub(super) fn parse(&mut self, text: &[u8]) -> ParsedRow {
+        let Ok(text) = str::from_utf8(text) else {
+            return self.reject(RowError::new(
+                RowErrorCode::BadUtf8,
+                "the line is not valid UTF-8",
+            ));
+        };
+        let mut error = self.find_values(text).err();
+        let mut read = |index: usize| {
+            let (_, span) = self.values[index].as_ref()?;
+            let requested = &self.requested[index].requested;
+            match parse_value(&text[span.clone()], span.start, requested) {
+                Ok(value) => Some(value),
+                Err(wrong) => {
+                    error.get_or_insert(wrong);
+                    None
+                }
+            }
+        };
+        let mut link = Link::default();
+        for (index, field) in Field::ALL.into_iter().enumerate() {
+            if let Some(Carried::Text(text)) = read(index) {
+                *link.get_mut(field) = text;
+            }
+        }
+        let carried = (Field::ALL.len()..self.requested.len())
+            .map(|index| read(index).unwrap_or(Carried::Absent))
+            .collect();
+        ParsedRow {
+            link,
+            carried,
+            error,
+        }
+    }
+
+    /// Makes an invalid row of which nothing can be read.
+    pub(super) fn reject(&self, error: RowError) -> ParsedRow {
+        ParsedRow {
+            link: Link::default(),
+            carried: vec![Carried::Absent; self.requested.len() - Field::ALL.len()],
+            error: Some(error),
+        }
+    }
+
+    /// Finds the values of the requested keys in `text`, as far as it is JSON.
+    fn find_values(&mut self, text: &str) -> Result<(), RowError> {
+        self.values.clear();
+        self.values.resize(self.requested.len(), None);
+        let mut duplicate = None;
+        let mut json = serde_json::Deserializer::from_str(text);
+        let finder = ValueFinder {
+            text,
+            requested: &self.requested,
+            keys: &mut self.keys,
+            values: &mut self.values,
+            duplicate: &mut duplicate,
+        };
+        finder
+            .deserialize(&mut json)
+            .and_then(|()| json.end())
+            .map_err(|error| bad_json(&error, 0))?;
+        match duplicate {
+            None => Ok(()),
+            Some(index) => Err(RowError::new(
+                RowErrorCode::DuplicateField,
+                format!(
+                    "the object names {} more than once",
+                    self.requested[index].requested.name()
+                ),
+            )),
+        }
+    }
+}
+
+fn matches_any(requested: &[ColumnMatcher], name: &str) -> bool {
+    let folded = fold_name(name);
+    let mut matchers = requested.iter();
+    matchers.any(|matcher| matcher.compare(name, &folded).is_some())
+}
+
+/// Parses the JSON of a value, which begins at byte `start` of its line.
+fn parse_value(raw: &str, start: usize, requested: &RequestedColumn) -> Result<Carried, RowError> {
+    if raw.starts_with('"') {
+        return parse_string(raw, start).map(Carried::Text);
+    }
+    match requested {
+        RequestedColumn::Field(field) | RequestedColumn::Mapped(field, _) => {
+            parse_integer(raw, *field).map(Carried::Text)
+        }
+        RequestedColumn::Carried(_) if raw == "null" => Ok(Carried::Absent),
+        RequestedColumn::Carried(_) => RawValue::from_string(raw.to_owned())
+            .map(Carried::Json)
+            .map_err(|error| bad_json(&error, start)),
+    }
+}
+
+/// Returns the digits of an integer. Any other value that is not a string is an error.
+fn parse_integer(raw: &str, field: Field) -> Result<String, RowError> {
+    let kind = match raw.as_bytes() {
+        [b'-' | b'0'..=b'9', digits @ ..] if digits.iter().all(u8::is_ascii_digit) => {
+            return Ok(raw.to_owned());
+        }
+        [b'-' | b'0'..=b'9', ..] => "a number that is not written as an integer",
+        [b'n', ..] => "null",
+        [b'[', ..] => "an array",
+        [b'{', ..] => "an object",
+        _ => "a boolean",
+    };
+    let message = format!("{} is {kind}, not a string", field.name());
+    Err(RowError::new(RowErrorCode::NotAString, message))
+}
+
+/// Parses a JSON string that begins at byte `start` of its line.
+fn parse_string(raw: &str, start: usize) -> Result<String, RowError> {
+    match raw.get(1..raw.len() - 1) {
+        Some(text) if memchr(b'\\', text.as_bytes()).is_none() => Ok(text.to_owned()),
+        _ => serde_json::from_str(raw).map_err(|error| bad_json(&error, start)),
+    }
+}
+
+/// Describes an error of serde in the text from byte `start` of a line on. Only for a value of another type does serde quote the value; that
+/// message is replaced.
+fn bad_json(error: &serde_json::Error, start: usize) -> RowError {
+    let message = if error.is_data() {
+        "the line is not a JSON object".to_owned()
+    } else {
+        let whole = error.to_string();
+        let what = whole
+            .rsplit_once(" at line ")
+            .map_or(whole.as_str(), |(what, _)| what);
+        format!(
+            "the line is not JSON: {what} at column {}",
+            start + error.column()
+        )
+    };
+    RowError::new(RowErrorCode::BadJson, message)
+}
+
+/// The meaning of the keys of the previous lines, by their number in the object: most lines have the same keys.
+#[derive(Default)]
+struct KeyCache(Vec<CachedKey>);
+
+#[derive(Default)]
+struct CachedKey {
+    /// `None` if it was too long to be kept.
+    name: Option<String>,
+    /// The requested keys that it matches, by their index.
+    matches: Vec<(usize, MatchQuality)>,
+}
+
+impl KeyCache {
+    /// Keys of an object that are cached. Further keys share the last entry.
+    const SIZE: usize = 64;
+    /// Bytes of the longest key that is cached. With [`KeyCache::SIZE`], a cache takes 16 KiB at most.
+    const LONGEST: usize = 256;
+
+    /// Returns the index of the entry for the `nth` key of an object.
+    fn entry(&mut self, nth: usize, name: &str, requested: &[ColumnMatcher]) -> usize {
+        let nth = nth.min(Self::SIZE - 1);
+        if self.0.len() <= nth {
+            self.0.resize_with(nth + 1, CachedKey::default);
+        }
+        let key = &mut self.0[nth];
+        if key.name.as_deref() != Some(name) {
+            key.name = (name.len() <= Self::LONGEST).then(|| name.to_owned());
+            let folded = fold_name(name);
+            let compare = |(index, matcher): (usize, &ColumnMatcher)| {
+                Some((index, matcher.compare(name, &folded)?))
+            };
+            key.matches.clear();
+            key.matches
+                .extend(requested.iter().enumerate().filter_map(compare));
+        }
+        nth
+    }
+}
+
+/// Finds the values of the requested keys, and leaves them unparsed.
+struct ValueFinder<'a> {
+    text: &'a str,
+    requested: &'a [ColumnMatcher],
+    keys: &'a mut KeyCache,
+    values: &'a mut [FoundValue],
+    /// The first requested key that two keys match equally well.
+    duplicate: &'a mut Option<usize>,
+}
+
+impl<'de> DeserializeSeed<'de> for ValueFinder<'_> {
+    type Value = ();
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
+        json.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ValueFinder<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let mut nth = 0;
+        while let Some(entry) = map.next_key_seed(KeySeed {
+            keys: self.keys,
+            requested: self.requested,
+            nth,
+        })? {
+            nth += 1;
+            let matches = &self.keys.0[entry].matches;
+            if matches.is_empty() {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            }
+            let raw = map.next_value::<&RawValue>()?.get();
+            let start = raw.as_ptr().addr() - self.text.as_ptr().addr();
+            for &(index, quality) in matches {
+                let value = &mut self.values[index];
+                match value {
+                    Some((before, _)) if *before > quality => continue,
+                    Some((before, _)) if *before == quality => {
+                        self.duplicate.get_or_insert(index);
+                    }
+                    _ => {}
+                }
+                *value = Some((quality, start..start + raw.len()));
+            }
+        }
+        Ok(())
+    }
+}
+
+struct KeySeed<'a> {
+    keys: &'a mut KeyCache,
+    requested: &'a [ColumnMatcher],
+    nth: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for KeySeed<'_> {
+    type Value = usize;
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, json: D) -> Result<usize, D::Error> {
+        json.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for KeySeed<'_> {
+    type Value = usize;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<usize, E> {
+        Ok(self.keys.entry(self.nth, name, self.requested))
+    }
+}

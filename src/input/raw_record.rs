@@ -1,0 +1,36 @@
+//! The text of a record as the input has it.
+
+/// The text of the last record, kept so that an invalid row can be written to the rejects file as it stood. Does nothing until
+/// [`RawRecord::enable`] is called.
+#[derive(Default)]
+pub(crate) struct RawRecord {
+    is_enabled: bool,
+    text: Vec<u8>,
+    is_parsable: bool,
+}
+
+impl RawRecord {
+    /// Keeps records from now on.
+    pub(crate) fn enable(&mut self) {
+        self.is_enabled = true;
+    }
+
+    /// Keeps the text of a record, without its line end. `is_parsable`: its fields can be told apart.
+    pub(crate) fn keep(&mut self, text: &[u8], is_parsable: bool) {
+        if self.is_enabled {
+            self.text.clear();
+            self.text.extend_from_slice(text);
+            self.is_parsable = is_parsable;
+        }
+    }
+
+    /// Returns the text of the last record; `None` if records are not kept.
+    pub(crate) fn text(&self) -> Option<&[u8]> {
+        self.is_enabled.then_some(&self.text)
+    }
+
+    /// Returns whether the fields of the record can be told apart.
+    pub(crate) fn is_parsable(&self) -> bool {
+        self.is_parsable
+    }
+}

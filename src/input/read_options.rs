@@ -1,0 +1,62 @@
+//! Options that say how inputs are read.
+
+use super::bytes::wait_token::WaitToken;
+use super::fill::Fill;
+use super::fingerprints::Fingerprints;
+use super::format::Format;
+use crate::row::{Field, UnusualKinds};
+
+/// Default for the longest record: 1 MiB. Four fields as long as the service allows take less than 10 KiB. Doubled, a reader holds up to
+/// 4 MiB instead of 2 MiB of a file without line ends.
+pub const MAX_RECORD: usize = 1 << 20;
+
+/// Options that say how inputs are read.
+#[derive(Debug, Clone)]
+pub struct ReadOptions {
+    /// `--format`: overrides the format that the name tells.
+    pub format: Option<Format>,
+    /// `--delimiter`: overrides the format's own delimiter between CSV fields.
+    pub delimiter: Option<u8>,
+    /// The origin of the names of CSV columns.
+    pub header: Header,
+    /// `--map`: columns or keys with other names than their fields.
+    pub map: Vec<(Field, String)>,
+    /// `--carry`: columns or keys that are copied to the results.
+    pub carry: Vec<String>,
+    /// Values of fields that a row lacks.
+    pub fill: Fill,
+    /// `--as-is`: kinds of unusual values that are sent as they stand.
+    pub as_is: UnusualKinds,
+    /// The longest record, in bytes without its line end. A reader holds about twice as much at most.
+    pub max_record: usize,
+    /// Files that are pinned to a content, or whose content is recorded as it is read.
+    pub fingerprints: Fingerprints,
+    /// Cancels the wait for files that are still being written.
+    pub wait: WaitToken,
+}
+
+impl Default for ReadOptions {
+    fn default() -> Self {
+        Self {
+            format: None,
+            delimiter: None,
+            header: Header::FromFile,
+            map: Vec::new(),
+            carry: Vec::new(),
+            fill: Fill::default(),
+            as_is: UnusualKinds::default(),
+            max_record: MAX_RECORD,
+            fingerprints: Fingerprints::default(),
+            wait: WaitToken::default(),
+        }
+    }
+}
+
+/// The origin of the names of CSV columns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Header {
+    /// The first record of each file.
+    FromFile,
+    /// `--no-header --columns`: these names; files have no header.
+    Columns(Vec<String>),
+}

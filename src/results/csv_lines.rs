@@ -1,0 +1,237 @@
+//! Reads the lines of results in CSV.
+//!
+//! A last line that was torn may end inside quotes and still parse. So a quoted record of random text is put behind the last
+//! byte of the file. Behind a whole line it is read as a record of its own; a torn line swallows it.
+
+use std::borrow::Cow;
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+
+use super::format::{COLUMNS, Format};
+use super::random::random_key;
+use super::recorded_line::{LineReader, ReadError, RecordedLine};
+
+/// Columns of the four fields that make the key of a row.
+const KEY_COLUMNS: [usize; 4] = [3, 4, 5, 6];
+const OUTCOME_COLUMN: usize = 7;
+const RUN_ID_COLUMN: usize = COLUMNS.len() - 1;
+
+/// The record behind the last byte of the file. Its random text cannot stand in any row.
+struct Sentinel {
+    text: Vec<u8>,
+    /// The text in quotes, with a line end.
+    record: Vec<u8>,
+}
+
+impl Sentinel {
+    fn new() -> io::Result<Self> {
+        let text = format!("\0{:032x}", u128::from_le_bytes(random_key()?)).into_bytes();
+        let record = [b"\"", &*text, b"\"\n"].concat();
+        Ok(Self { text, record })
+    }
+
+    fn is(&self, record: &csv::ByteRecord) -> bool {
+        record.len() == 1 && record.get(0) == Some(&*self.text)
+    }
+
+    /// Returns whether the last field of the record has swallowed the sentinel, with or without its quotes.
+    fn is_swallowed_by(&self, record: &csv::ByteRecord) -> bool {
+        let last = record.iter().next_back().unwrap_or_default();
+        last.strip_suffix(b"\"")
+            .unwrap_or(last)
+            .ends_with(&self.text)
+    }
+}
+
+/// Passes every whole line to `learn`. Returns the length of the header and the whole lines in bytes.
+pub(super) fn read_csv(
+    mut bytes: impl Read,
+    format: Format,
+    carry: &[String],
+    lines: LineReader<'_>,
+    learn: &mut impl FnMut(RecordedLine<'_>),
+) -> Result<u64, ReadError> {
+    let whole_header = format.header(carry);
+    let (prefix, header) = whole_header.split_at(format.prefix().len());
+    let mut head = Vec::new();
+    let most = whole_header.len() as u64;
+    bytes.by_ref().take(most).read_to_end(&mut head)?;
+    // The header itself may be torn; then no line follows it.
+    if head.len() < whole_header.len() && whole_header.starts_with(&head) {
+        return Ok(0);
+    }
+    // The CSV reader skips a byte order mark that an editor has put first, but counts its bytes.
+    let head = head.get(prefix.len()..).unwrap_or_default();
+    let sentinel = Sentinel::new()?;
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .buffer_capacity(256 * 1024)
+        .from_reader(head.chain(bytes).chain(&*sentinel.record));
+    let mut record = csv::ByteRecord::new();
+    read_record(&mut reader, &mut record)?;
+    if sentinel.is(&record) {
+        return Ok(0);
+    }
+    let expected = names_in(header);
+    let unguarded = format.unguarded_header(carry);
+    // A file that was begun before carried names were guarded is continued as it is.
+    if record != expected && record != names_in(&unguarded[prefix.len()..]) {
+        let why = describe_other_columns(&record, &expected, format);
+        let is_ours = (record.iter().take(COLUMNS.len())).eq(expected.iter().take(COLUMNS.len()));
+        read_record(&mut reader, &mut record)?;
+        return Err(if is_ours && sentinel.is(&record) {
+            ReadError::OnlyHeader(why)
+        } else {
+            ReadError::Foreign(why)
+        });
+    }
+    let prefix = prefix.len() as u64;
+    read_lines(&mut reader, &sentinel, prefix, learn, |record, offset| {
+        parse(record, format, expected.len(), offset, lines)
+    })
+}
+
+/// Reads records up to the sentinel. `prefix` is the number of bytes before those that the reader has seen.
+fn read_lines(
+    reader: &mut csv::Reader<impl Read>,
+    sentinel: &Sentinel,
+    prefix: u64,
+    learn: &mut impl FnMut(RecordedLine<'_>),
+    parse: impl for<'r> Fn(&'r csv::ByteRecord, u64) -> Option<RecordedLine<'r>>,
+) -> Result<u64, ReadError> {
+    let mut record = csv::ByteRecord::new();
+    let mut broken: Option<String> = None;
+    loop {
+        let end = prefix + read_record(reader, &mut record)?;
+        let (offset, line) = record
+            .position()
+            .map_or((0, 0), |start| (prefix + start.byte(), start.line()));
+        let is_sentinel = sentinel.is(&record);
+        if is_sentinel || sentinel.is_swallowed_by(&record) || record.is_empty() {
+            // A line feed behind a carriage return is read with the record that follows, so the sentinel may start before it.
+            let length = if is_sentinel {
+                end - sentinel.record.len() as u64
+            } else {
+                offset
+            };
+            return broken.map_or(Ok(length), |why| Err(ReadError::Foreign(why)));
+        }
+        match parse(&record, offset) {
+            Some(line) => learn(line),
+            None => {
+                broken.get_or_insert_with(|| format!("line {line} is no result"));
+            }
+        }
+    }
+}
+
+/// Reads the next record, and returns the offset of the byte behind it.
+fn read_record(
+    reader: &mut csv::Reader<impl Read>,
+    record: &mut csv::ByteRecord,
+) -> Result<u64, ReadError> {
+    match reader.read_byte_record(record) {
+        Ok(_) => Ok(reader.position().byte()),
+        Err(error) => Err(match error.into_kind() {
+            csv::ErrorKind::Io(error) => ReadError::Io(error),
+            other => ReadError::Foreign(format!("{other:?}")),
+        }),
+    }
+}
+
+fn names_in(header: &[u8]) -> csv::ByteRecord {
+    let mut reader = csv::Reader::from_reader(header);
+    reader.byte_headers().cloned().unwrap_or_default()
+}
+
+fn parse<'r>(
+    record: &'r csv::ByteRecord,
+    format: Format,
+    columns: usize,
+    offset: u64,
+    lines: LineReader<'_>,
+) -> Option<RecordedLine<'r>> {
+    let fields = KEY_COLUMNS.map(|column| format.plain(record.get(column).unwrap_or_default()));
+    let standing = (lines.standing_of)(record.get(OUTCOME_COLUMN)?)?;
+    (record.len() == columns).then(|| RecordedLine {
+        key: lines.keyer.key_of(fields),
+        run_id: Cow::Borrowed(record.get(RUN_ID_COLUMN).unwrap_or_default()),
+        standing,
+        offset,
+    })
+}
+
+fn describe_other_columns(
+    found: &csv::ByteRecord,
+    expected: &csv::ByteRecord,
+    format: Format,
+) -> String {
+    let has = |name: &[u8]| found.iter().any(|column| column == name);
+    if !expected.iter().take(COLUMNS.len()).all(has) {
+        let missing: Vec<_> = expected
+            .iter()
+            .filter(|name| !has(name))
+            .map(String::from_utf8_lossy)
+            .collect();
+        return format!("its header lacks {}", missing.join(", "));
+    }
+    let carried: Vec<_> = found
+        .iter()
+        .skip(COLUMNS.len())
+        // A torn header has swallowed the sentinel, which begins with a NUL.
+        .map(|name| match memchr::memchr(0, name) {
+            Some(at) => name[..at].strip_suffix(b"\"").unwrap_or(&name[..at]),
+            None => name,
+        })
+        .map(|name| String::from_utf8_lossy(format.plain(name)))
+        .collect();
+    match carried.as_slice() {
+        [] => "it carries no columns; leave --carry out, or name another file with --results"
+            .to_owned(),
+        names => format!(
+            "it carries the columns {}; give the same --carry, in the same order, or another --results",
+            names.join(", ")
+        ),
+    }
+}
+
+/// Upper bound on the bytes that are searched for lines in what would be cut off: far more than one line takes.
+const MAX_TORN_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Returns whether whole lines stand in the bytes from `length` on, which would be cut off as a torn last line. Then they were
+/// not torn but damaged.
+pub(super) fn cuts_off_lines(
+    mut file: &std::fs::File,
+    length: u64,
+    columns: usize,
+    line_reader: LineReader<'_>,
+) -> io::Result<bool> {
+    // No torn line is this long, and bytes that are not searched might be lines.
+    if file.metadata()?.len().saturating_sub(length) > MAX_TORN_BYTES {
+        return Ok(true);
+    }
+    file.seek(SeekFrom::Start(length))?;
+    let mut lines = BufReader::new(file.take(MAX_TORN_BYTES));
+    // The torn line may have line ends in its fields, but no piece of it is a whole line.
+    lines.skip_until(b'\n')?;
+    let mut line = Vec::new();
+    while lines.read_until(b'\n', &mut line)? > 0 {
+        let mut reader = csv::ReaderBuilder::new()
+            .has_headers(false)
+            .from_reader(&line[..]);
+        let mut record = csv::ByteRecord::new();
+        let read = reader.read_byte_record(&mut record);
+        if line.ends_with(b"\n")
+            && read.is_ok_and(|read| read)
+            && record.len() == columns
+            && record
+                .get(OUTCOME_COLUMN)
+                .and_then(line_reader.standing_of)
+                .is_some()
+        {
+            return Ok(true);
+        }
+        line.clear();
+    }
+    Ok(false)
+}

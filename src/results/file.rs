@@ -1,0 +1,268 @@
+//! Opens the results: locks and repairs the file, and reads what earlier runs left in it.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::completed_rows::CompletedRows;
+use super::error::OpenError;
+use super::format::Format;
+use super::in_flight::InFlight;
+use super::options::ResultsOptions;
+use super::paths::{check_same_file, folder_of, side_file_path, sync_folder};
+use super::random::random_key;
+use super::recorded_line::LineReader;
+use super::side_file::{Header, InterruptedRun};
+use super::writer::Writer;
+use crate::files;
+use crate::row::Keyer;
+use crate::verdict::Outcome;
+
+/// An open, locked and repaired results file, with the rows that it holds.
+#[derive(Debug)]
+pub struct Results {
+    /// The rows that earlier runs have settled.
+    pub completed: CompletedRows,
+    /// Makes the keys under which `completed` and the side file know rows.
+    pub keyer: Keyer,
+    /// Marks rows in flight.
+    pub in_flight: InFlight,
+    /// Bytes of a torn last line that were cut off.
+    pub cut: u64,
+    /// The file's mode before it was made private, if others could read its rows.
+    pub mode_before: Option<u32>,
+    writer: Writer,
+}
+
+impl Results {
+    /// Locks, repairs and reads the results file, and creates it if it is absent. The content of a file that turns out to be no
+    /// results file stays as it is.
+    ///
+    /// # Errors
+    /// Another run has locked the file; it is no results file, or has other columns; it cannot be read or written.
+    pub fn open<O: Outcome>(options: &ResultsOptions) -> Result<Self, OpenError> {
+        let format = options.format()?;
+        let (mut file, target) = open_or_create(&options.path)?;
+        // A link to the results shares their side file, so the side file stands beside their real path.
+        let options = &ResultsOptions {
+            path: target,
+            ..options.clone()
+        };
+        let path = &options.path;
+        let failed = |error| OpenError::Io(path.clone(), error);
+
+        lock(&file, path)?;
+        check_same_file(path, &file).map_err(failed)?;
+        let format = existing_format(options, &file, format)?;
+        let side_file = side_file_path(path);
+        let (interrupted, renamed_side_file) = find_interrupted_run(&side_file, &file)?;
+        let key = interrupted
+            .key
+            .map_or_else(random_key, Ok)
+            .map_err(failed)?;
+        let keyer = Keyer::new(key);
+        let mut completed = CompletedRows::read(
+            &file,
+            format,
+            options,
+            LineReader::new::<O>(&keyer),
+            interrupted,
+        )?;
+        // Now the file is known to be a results file, so it may be changed.
+        let (cut, mode_before) = repair(&mut file, options, format, &mut completed)?;
+        let in_flight = InFlight::create(options, key, &completed, &file)
+            .map_err(|error| OpenError::Io(side_file, error))?;
+        sync_folder(path).map_err(failed)?;
+        if let Some(renamed) = &renamed_side_file {
+            // Its marks stand in the new side file. If it cannot be removed, the next run has more doubts than necessary.
+            let _ = fs::remove_file(renamed);
+        }
+        let own_side_file = in_flight.side_file().clone();
+        let writer = Writer::new(file, format, options, completed.length, own_side_file);
+        Ok(Self {
+            cut: if completed.other_header { 0 } else { cut },
+            mode_before,
+            completed,
+            keyer,
+            in_flight,
+            writer,
+        })
+    }
+
+    /// Takes the results apart, for the tasks that own the parts.
+    #[must_use]
+    pub fn into_parts(self) -> (CompletedRows, Keyer, InFlight, Writer) {
+        (self.completed, self.keyer, self.in_flight, self.writer)
+    }
+
+    /// Reads the rows that earlier runs have settled without a lock and without changing a file, for a run that records
+    /// nothing.
+    ///
+    /// # Errors
+    /// As [`Results::open`], but for the lock.
+    pub fn peek<O: Outcome>(options: &ResultsOptions) -> Result<(CompletedRows, Keyer), OpenError> {
+        let path = &options.path;
+        let format = options.format()?;
+        let failed = |error| OpenError::Io(path.clone(), error);
+        let keyer = Keyer::new(random_key().map_err(failed)?);
+        let target = fs::canonicalize(path);
+        match target.and_then(|target| files::open(&target, OpenOptions::new().read(true))) {
+            Ok(file) => {
+                let format = existing_format(options, &file, format)?;
+                let absent = InterruptedRun::default();
+                let completed = CompletedRows::read(
+                    &file,
+                    format,
+                    options,
+                    LineReader::new::<O>(&keyer),
+                    absent,
+                )?;
+                Ok((completed, keyer))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Ok((CompletedRows::default(), keyer))
+            }
+            Err(error) => Err(failed(error)),
+        }
+    }
+}
+
+fn lock(file: &File, path: &Path) -> Result<(), OpenError> {
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => {
+            let holder = Header::read_holder(path).map(Box::new);
+            Err(OpenError::Locked(path.to_owned(), holder))
+        }
+        Err(TryLockError::Error(error)) => Err(OpenError::Io(path.to_owned(), error)),
+    }
+}
+
+/// Returns the format in which an existing file was begun, whatever is asked for now.
+fn existing_format(
+    options: &ResultsOptions,
+    mut file: &File,
+    asked: Format,
+) -> Result<Format, OpenError> {
+    let Some(safe) = asked.for_spreadsheets() else {
+        return Ok(asked);
+    };
+    let mut start = Vec::new();
+    let most = safe.prefix().len() as u64;
+    file.rewind()
+        .and_then(|()| file.take(most).read_to_end(&mut start))
+        .map_err(|error| OpenError::Io(options.path.clone(), error))?;
+    if start.is_empty() {
+        Ok(asked)
+    } else if safe.prefix().starts_with(&start) {
+        Ok(safe)
+    } else if options.spreadsheet_safe {
+        let why = "it was begun without --spreadsheet-safe".to_owned();
+        Err(OpenError::Foreign(options.path.clone(), why))
+    } else {
+        Ok(asked)
+    }
+}
+
+/// Reads the side file of the results, also under the name that they had before they were renamed; then returns that path too.
+fn find_interrupted_run(
+    side_file: &Path,
+    results: &File,
+) -> Result<(InterruptedRun, Option<PathBuf>), OpenError> {
+    let run = InterruptedRun::read(side_file, results)?;
+    if run.is_absent()
+        && let Some((renamed, found)) = InterruptedRun::under_another_name(side_file, results)
+    {
+        return Ok((found, Some(renamed)));
+    }
+    Ok((run, None))
+}
+
+/// Makes the file private, cuts off a torn last line, and writes the header of a new file. Returns the bytes that were cut off,
+/// and the mode before, if others could read the rows.
+fn repair(
+    file: &mut File,
+    options: &ResultsOptions,
+    format: Format,
+    completed: &mut CompletedRows,
+) -> Result<(u64, Option<u32>), OpenError> {
+    let failed = |error| OpenError::Io(options.path.clone(), error);
+    let made_private = files::make_private(file).map_err(|error| {
+        let why = format!(
+            "it names people and cannot be made private: {error}. Name a place that keeps permissions with --results"
+        );
+        OpenError::Refused(options.path.clone(), why)
+    })?;
+    let length = file.metadata().map_err(failed)?.len();
+    let mode_before = made_private.filter(|_| length > 0);
+    let cut = length - completed.length;
+    if cut > 0 {
+        file.set_len(completed.length).map_err(failed)?;
+    }
+    file.seek(SeekFrom::End(0)).map_err(failed)?;
+    if completed.length == 0 {
+        let header = format.header(&options.carry);
+        file.write_all(&header).map_err(failed)?;
+        completed.length = header.len() as u64;
+    }
+    file.sync_all().map_err(failed)?;
+    Ok((cut, mode_before))
+}
+
+/// Creates the results, or opens existing ones, for reading and appending. The file names people, so it is private to the user.
+/// Returns the file with its real path, which leads through no link.
+fn open_or_create(path: &Path) -> Result<(File, PathBuf), OpenError> {
+    let failed = |error| OpenError::Io(path.to_owned(), error);
+    let (file, target) = match files::create(path) {
+        Ok(file) => (file, fs::canonicalize(path).map_err(failed)?),
+        // Another run may have created it just now.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => open_existing(path)?,
+        Err(error) => return Err(failed(error)),
+    };
+    let metadata = file.metadata().map_err(failed)?;
+    if !files::is_mine(&metadata) {
+        let why = format!(
+            "it belongs to another user (uid {}). Run as that user, or name another file with --results",
+            metadata.uid()
+        );
+        return Err(OpenError::Refused(path.to_owned(), why));
+    }
+    Ok((file, target))
+}
+
+fn open_existing(path: &Path) -> Result<(File, PathBuf), OpenError> {
+    let failed = |error| OpenError::Io(path.to_owned(), error);
+    let refused = |why: String| OpenError::Refused(path.to_owned(), why);
+    let metadata = fs::symlink_metadata(path).map_err(failed)?;
+    let target = match fs::canonicalize(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(refused(
+                "it is a symbolic link to a file that does not exist. Name that file itself with --results".to_owned(),
+            ));
+        }
+        target => target.map_err(failed)?,
+    };
+    let mut options = OpenOptions::new();
+    let file = match files::open(&target, options.read(true).append(true)) {
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+            return Err(refused(format!("{error}. Name another with --results")));
+        }
+        file => file.map_err(failed)?,
+    };
+    let is_empty = file.metadata().map_err(failed)?.len() == 0;
+    if metadata.is_symlink() && is_empty && !may_begin_behind(path, &metadata).map_err(failed)? {
+        return Err(refused(
+            "it is a symbolic link to an empty file, in a folder where others may have put it. Name that file itself with --results"
+                .to_owned(),
+        ));
+    }
+    Ok((file, target))
+}
+
+/// Returns whether results may be begun in the empty file behind a link. A link that another user could have made may lead to
+/// any empty file.
+fn may_begin_behind(path: &Path, link: &fs::Metadata) -> io::Result<bool> {
+    let folder = fs::metadata(folder_of(path))?;
+    Ok(files::is_mine(link) && files::is_mine_alone(&folder))
+}

@@ -1,0 +1,52 @@
+//! The choices under which results are opened.
+
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use super::error::OpenError;
+use super::format::Format;
+
+/// The choices under which a run opens its results.
+#[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a choice of its own on the command line"
+)]
+pub struct ResultsOptions {
+    /// Path of the results file. Its extension selects the format.
+    pub path: PathBuf,
+    /// Names of the carried columns.
+    pub carry: Vec<String>,
+    /// Id of this run: written on every line, and shown to a second run that finds the file locked.
+    pub run_id: String,
+    /// Start of this run.
+    pub started: SystemTime,
+    /// Upper bound on rows open at once, and so on marks in the side file.
+    pub open_rows: usize,
+    /// Leave rows alone whose last outcome is `failed`.
+    pub skip_failed: bool,
+    /// Sync the side file before each call, and the results before a row counts as settled.
+    pub durable: bool,
+    /// Begin a new file in the form that is safe to open in a spreadsheet. An existing file keeps its form.
+    pub spreadsheet_safe: bool,
+    /// This run calls AWS. Then a file with outcomes of a rehearsal is refused: none of its rows was unlinked.
+    pub calls_aws: bool,
+}
+
+impl ResultsOptions {
+    /// Returns the format of a file that is begun with these options.
+    ///
+    /// # Errors
+    /// The extension selects no format, or one that has no spreadsheet-safe form although that was asked for.
+    pub fn format(&self) -> Result<Format, OpenError> {
+        let format =
+            Format::of_name(&self.path).ok_or_else(|| OpenError::Format(self.path.clone()))?;
+        if self.spreadsheet_safe {
+            format
+                .for_spreadsheets()
+                .ok_or_else(|| OpenError::NotForSpreadsheets(self.path.clone()))
+        } else {
+            Ok(format)
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The quota that a run learns from throttling: reported, saved for the next run, and left alone with `--no-state`.
+
+use cognito_unlink::emulator::Settings;
+
+use crate::sandbox::{Sandbox, people};
+
+const SAVED_QUOTAS: &str = ".local/state/cognito-unlink/quotas.json";
+
+fn sandbox_with_quota(quota: f64) -> Sandbox {
+    let sandbox = Sandbox::with_settings(Settings {
+        quota: Some((quota, 10)),
+        ..Settings::default()
+    });
+    sandbox.write("people.csv", people(500));
+    sandbox
+}
+
+fn parse(json: &str) -> serde_json::Value {
+    serde_json::from_str(json).expect("one object")
+}
+
+#[test]
+fn the_next_run_starts_near_the_quota_that_this_one_found() {
+    let sandbox = sandbox_with_quota(100.0);
+    let first = sandbox
+        .run(&["people.csv", "--limit", "400", "--json"])
+        .expect_exit(4);
+    let first = parse(&first.stdout);
+    let found = first["quotas"][0]["calls_per_second"]
+        .as_f64()
+        .expect("a quota");
+    assert!((60.0..=140.0).contains(&found), "{first}");
+
+    let saved = parse(&sandbox.read(SAVED_QUOTAS));
+    let quota = &saved["quotas"][0];
+    assert_eq!(quota["endpoint"], sandbox.emulator.url());
+    assert_eq!(quota["region"], "us-east-1");
+    // No user of the input is in it.
+    assert!(!sandbox.read(SAVED_QUOTAS).contains("acct-"));
+
+    let ran = sandbox
+        .run(&["people.csv", "--progress", "plain"])
+        .expect_exit(0);
+    let expected = "An earlier run found that us-east-1 bears about ";
+    assert!(ran.stderr.starts_with(expected), "{}", ran.stderr);
+    assert!(
+        ran.stdout.contains("us-east-1 bears about "),
+        "{}",
+        ran.stdout
+    );
+}
+
+#[test]
+fn a_quota_of_an_earlier_run_is_reported_as_such() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(2));
+    let known = serde_json::json!({"version": 1, "quotas": [{
+        "endpoint": sandbox.emulator.url(), "account": "unknown", "region": "us-east-1",
+        "calls_per_second": 1501.01, "measured_at": "2026-11-23T09:30:00Z",
+    }]});
+    std::fs::create_dir_all(sandbox.path(SAVED_QUOTAS).parent().expect("a folder")).expect("made");
+    sandbox.write(SAVED_QUOTAS, known.to_string());
+    let ran = sandbox.run(&["people.csv", "--limit", "1"]).expect_exit(4);
+    let expected = "\nus-east-1 bears about 1,501/s, as an earlier run found.\n";
+    assert!(ran.stdout.contains(expected), "{}", ran.stdout);
+    let ran = sandbox.run(&["people.csv", "--json"]).expect_exit(0);
+    assert_eq!(
+        parse(&ran.stdout)["quotas"],
+        serde_json::json!([{"region": "us-east-1", "calls_per_second": 1501.0}])
+    );
+}
+
+#[test]
+fn no_state_saves_nothing() {
+    let sandbox = sandbox_with_quota(100.0);
+    let ran = sandbox
+        .run(&["people.csv", "--limit", "200", "--no-state", "--json"])
+        .expect_exit(4);
+    assert!(
+        parse(&ran.stdout)["quotas"][0].is_object(),
+        "{}",
+        ran.stdout
+    );
+    assert!(!sandbox.exists(".local"));
+}
+
+#[test]
+fn an_invalid_quota_file_is_reported_and_replaced() {
+    let sandbox = sandbox_with_quota(100.0);
+    std::fs::create_dir_all(sandbox.path(SAVED_QUOTAS).parent().expect("a folder")).expect("made");
+    sandbox.write(SAVED_QUOTAS, "not JSON");
+    let ran = sandbox
+        .run(&["people.csv", "--limit", "200"])
+        .expect_exit(4);
+    assert!(
+        ran.stdout.contains("us-east-1 bears about "),
+        "{}",
+        ran.stdout
+    );
+    assert!(!ran.stdout.contains("earlier run"), "{}", ran.stdout);
+    assert!(
+        ran.stderr.contains("quotas.json is not used: "),
+        "{}",
+        ran.stderr
+    );
+    assert!(parse(&sandbox.read(SAVED_QUOTAS))["quotas"][0].is_object());
+}
+
+#[test]
+fn a_run_without_throttling_learns_no_quota() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(50));
+    let ran = sandbox.run(&["people.csv", "--json"]).expect_exit(0);
+    assert_eq!(parse(&ran.stdout)["quotas"], serde_json::json!([]));
+    assert!(!sandbox.exists(".local"));
+}
