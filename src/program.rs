@@ -210,7 +210,7 @@ fn emulate(supervisor: &mut Supervisor, args: EmulatorArgs) -> Result<Exit, Erro
     let emulator = supervisor.prepare(move || async move { emulator_command::start(args) })?;
     supervisor.print(emulator.url() + "\n")?;
     supervisor.wait();
-    emulator_command::tell(&emulator.counters());
+    emulator_command::print_counters(&emulator.counters());
     Ok(Exit::Done)
 }
 

@@ -8,7 +8,8 @@ use clap::Args;
 
 use super::values::{account, any_time, positive};
 use crate::emulator::{
-    AccessKey, ErrorStatus, FaultShare, Invalid, NotLinked as WhenNotLinked, OtherProvider,
+    AccessKey, ErrorStatus, FaultShare, InvalidParameterAnswer, NotLinkedAnswer,
+    OtherProviderAnswer,
 };
 
 /// Arguments of `emulator`.
@@ -44,13 +45,13 @@ pub struct EmulatorArgs {
     pub faults: Vec<FaultShare>,
     /// Answer an unlink of what is not linked with: resource-not-found, not-authorized or ok
     #[arg(long, value_name = "ANSWER", default_value = "resource-not-found")]
-    pub when_not_linked: WhenNotLinked,
+    pub when_not_linked: NotLinkedAnswer,
     /// Answer another developer provider than the pool's with: invalid-parameter, not-authorized or resource-not-found
     #[arg(long, value_name = "ANSWER", default_value = "invalid-parameter")]
-    pub when_other_provider: OtherProvider,
+    pub when_other_provider: OtherProviderAnswer,
     /// Answer a parameter that breaks its rule with: invalid-parameter (as documented) or validation (as seen)
     #[arg(long, value_name = "ANSWER", default_value = "invalid-parameter")]
-    pub when_invalid: Invalid,
+    pub when_invalid: InvalidParameterAnswer,
     /// Send errors with HTTP status: wire (400, as seen) or modelled (403, 404, 409, 429)
     #[arg(long, value_name = "WHICH", default_value = "wire")]
     pub error_status: ErrorStatus,

@@ -1,4 +1,5 @@
-//! The emulator as a command: from its arguments to a server, and what is said of it at its end.
+//! The `emulator` subcommand: turns its arguments into a server, and prints the counts at its end. The only file of the
+//! emulator that knows the rest of the program.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -12,18 +13,18 @@ use crate::input::{self, Input, InputRow};
 use crate::report::{counted, notice};
 use crate::row::UnusualKinds;
 
-/// Starts an emulator, which serves until it is dropped.
+/// Starts an emulator, which runs until it is dropped.
 ///
 /// # Errors
 /// The links cannot be read, or the address cannot be listened on.
 pub fn start(args: EmulatorArgs) -> Result<Emulator, Error> {
-    if let Some(warning) = exposed(args.listen, !args.access_keys.is_empty()) {
+    if let Some(warning) = exposure_warning(args.listen, !args.access_keys.is_empty()) {
         notice(&warning);
     }
     let shares: f64 = args.faults.iter().map(|fault| fault.share).sum();
     if shares > 1.0 + 1e-9 {
         return Err(Error::usage(format!(
-            "the shares of --fault add up to {:.0}%; one call meets one fault at most",
+            "the shares of --fault add up to {:.0}%; at most 100% is possible, since a call gets at most one fault",
             shares * 100.0
         )));
     }
@@ -31,9 +32,15 @@ pub fn start(args: EmulatorArgs) -> Result<Emulator, Error> {
     Emulator::spawn(Settings {
         listen,
         hosts: args.hosts,
-        links: args.links.map(links).transpose()?,
+        links: args.links.map(read_links).transpose()?,
         provider: args.provider,
-        quota: args.quota.map(|rate| (rate, burst(rate, args.burst))),
+        quota: args.quota.map(|rate| {
+            (
+                rate,
+                args.burst
+                    .map_or_else(|| default_burst(rate), NonZeroU32::get),
+            )
+        }),
         latency: args.latency,
         jitter: args.jitter,
         faults: args.faults,
@@ -51,8 +58,8 @@ pub fn start(args: EmulatorArgs) -> Result<Emulator, Error> {
     .map_err(|error| Error::usage(format!("cannot listen on {listen}: {error}")))
 }
 
-/// Says what it has served.
-pub fn tell(counters: &Counters) {
+/// Prints the counts at the end.
+pub fn print_counters(counters: &Counters) {
     notice(&format!(
         "{} answered, {} removed, {} throttled, at most {} in flight",
         counted(counters.unlinks, "unlink"),
@@ -62,35 +69,36 @@ pub fn tell(counters: &Counters) {
     ));
 }
 
-/// What an address means that other machines can reach.
-fn exposed(listen: SocketAddr, verifies: bool) -> Option<String> {
-    let asks = if verifies {
-        "who holds one of the access keys"
+/// Returns a warning about an address that other machines can reach.
+fn exposure_warning(listen: SocketAddr, verifies: bool) -> Option<String> {
+    let callers = if verifies {
+        "any caller that signs with one of the access keys"
     } else {
-        "without --access-key, whoever calls"
+        "any caller, since no --access-key is given,"
     };
     (!listen.ip().is_loopback()).then(|| {
         format!(
-            "warning: {listen} is no loopback address. Other machines may reach the emulator, in clear text: {asks} can read and change all that it holds. It is no Cognito."
+            "warning: {listen} is not a loopback address. Other machines may reach the emulator, over HTTP without TLS: {callers} can read and change all of its data. Use it for rehearsals and tests only; it does not replace Amazon Cognito."
         )
     })
 }
 
-/// What a quota lets save up if nobody says: with a single call, a millisecond on the way would count as one call too many.
-fn burst(rate: f64, given: Option<NonZeroU32>) -> u32 {
+/// Returns the burst of a quota without `--burst`: the calls of a tenth of a second. With a burst of 1, a call that arrives a
+/// millisecond early would be throttled.
+fn default_burst(rate: f64) -> u32 {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "it saturates"
     )]
     let tenth = (rate / 10.0) as u32;
-    given.map_or(tenth.max(1), NonZeroU32::get)
+    tenth.max(1)
 }
 
-/// Reads links as `run` reads rows. A link that breaks a rule cannot exist, so the file is refused.
-fn links(file: OsString) -> Result<Vec<Link>, Error> {
+/// Reads links as `run` reads rows. A link that breaks a rule cannot exist, so its file is refused.
+fn read_links(file: OsString) -> Result<Vec<Link>, Error> {
     let reader =
-        input::open(&Input::from(file), &links_as_they_stand()).map_err(exit_policy::unreadable)?;
+        input::open(&Input::from(file), &link_read_options()).map_err(exit_policy::unreadable)?;
     reader
         .map(|read| match read.map_err(exit_policy::unreadable)? {
             InputRow::Valid(row) => Ok(Link {
@@ -107,8 +115,8 @@ fn links(file: OsString) -> Result<Vec<Link>, Error> {
         .collect()
 }
 
-/// A service holds whatever it was given.
-fn links_as_they_stand() -> input::ReadOptions {
+/// Returns options that accept every value as it stands: a service holds unusual identifiers too.
+fn link_read_options() -> input::ReadOptions {
     input::ReadOptions {
         as_is: UnusualKinds::ALL,
         ..input::ReadOptions::default()
@@ -120,16 +128,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_that_others_reach_is_warned_of() {
-        let exposed = |address: &str, verifies| {
-            exposed(address.parse().expect("an address"), verifies).unwrap_or_default()
+    fn addresses_beyond_loopback_get_a_warning() {
+        let warning = |address: &str, verifies| {
+            exposure_warning(address.parse().expect("an address"), verifies).unwrap_or_default()
         };
         for loopback in ["127.0.0.1:0", "127.8.0.1:80", "[::1]:0"] {
-            assert_eq!(exposed(loopback, false), "");
+            assert_eq!(warning(loopback, false), "");
         }
         for other in ["0.0.0.0:0", "[::]:80", "192.0.2.1:80"] {
-            assert!(exposed(other, false).contains("whoever calls"), "{other}");
-            assert!(exposed(other, true).contains("access keys"), "{other}");
+            assert!(
+                warning(other, false).contains("any caller, since no --access-key"),
+                "{other}"
+            );
+            assert!(warning(other, true).contains("access keys"), "{other}");
         }
     }
 }

@@ -1,8 +1,7 @@
-//! The names under which the emulator answers.
+//! The `Host` and `Origin` headers that the emulator accepts.
 //!
-//! A page of any web site can have a browser call an address of this machine: by a name of its own that it lets point here
-//! (DNS rebinding), or across origins. So a request is refused before anything else is looked at, unless it names the emulator as
-//! its own clients do, and no other site's page has sent it.
+//! A page of any web site can make a browser call an address of this machine: by a name of the site's domain that
+//! resolves to it (DNS rebinding), or across origins. So these headers are checked before anything else of a request.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -11,25 +10,25 @@ use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
 use hyper::{StatusCode, Version};
 
-/// Where the emulator is called.
+/// The hosts that requests to the emulator may name.
 #[derive(Debug)]
 pub(super) struct Hosts {
     listen: SocketAddr,
     names: Vec<String>,
 }
 
-/// Why a request is not answered: the status, and a sentence for whoever reads it.
+/// Response to a request that is refused: the status, and a sentence for its reader.
 pub(super) type Refusal = (StatusCode, &'static str);
 
-const NOT_ITS_HOST: Refusal = (
+const WRONG_HOST: Refusal = (
     StatusCode::MISDIRECTED_REQUEST,
-    "The emulator answers only where Host is the address it listens on, a loopback address, localhost, or a name that --host \
-     gives it.\n",
+    "The emulator accepts only requests whose Host is the address it listens on, a loopback address, localhost, or a name \
+     given with --host.\n",
 );
 
-const NOT_ITS_ORIGIN: Refusal = (
+const WRONG_ORIGIN: Refusal = (
     StatusCode::FORBIDDEN,
-    "The emulator does not answer to pages of other sites.\n",
+    "The emulator does not accept requests from pages of other sites: Origin is not its own.\n",
 );
 
 impl Hosts {
@@ -37,10 +36,10 @@ impl Hosts {
         Self { listen, names }
     }
 
-    /// Why a request is refused, if it is.
+    /// Returns the refusal of a request, or `None` if it is accepted.
     pub(super) fn refuse(&self, head: &Parts) -> Option<Refusal> {
-        // No browser sends a whole URL but to a proxy that its user has set: such a client takes the emulator for its proxy, and
-        // means another host on purpose.
+        // A browser sends an absolute URL only to a proxy that its user has configured: the emulator is that proxy, and
+        // another host is intended.
         let is_proxied = head.version <= Version::HTTP_11 && head.uri.authority().is_some();
         let of_uri = head.uri.authority().map(Authority::as_str);
         let of_header = head.headers.get_all(HOST).iter();
@@ -52,21 +51,21 @@ impl Hosts {
         let hosts = hosts.unwrap_or_default();
         let is_own = !hosts.is_empty() && hosts.iter().all(|host| self.is_own(host));
         if !is_proxied && !is_own {
-            return Some(NOT_ITS_HOST);
+            return Some(WRONG_HOST);
         }
-        // Of its own origin is only what names the host that it calls.
+        // An origin is the emulator's own only if it names the host that this request names.
         let is_own_origin = |origin: &str| {
             origin
                 .strip_prefix("http://")
                 .is_some_and(|origin| hosts.iter().any(|host| host.eq_ignore_ascii_case(origin)))
         };
         let mut origins = head.headers.get_all(ORIGIN).iter();
-        let is_foreign = origins.any(|origin| !origin.to_str().is_ok_and(is_own_origin));
-        is_foreign.then_some(NOT_ITS_ORIGIN)
+        let is_cross_origin = origins.any(|origin| !origin.to_str().is_ok_and(is_own_origin));
+        is_cross_origin.then_some(WRONG_ORIGIN)
     }
 
-    /// Whether a host is the emulator's, whatever its port: a tunnel or a container may have given it another, and no browser
-    /// names a port that it does not call.
+    /// Returns true if the host is the emulator's. The port does not matter: a tunnel or a container may map it, and a
+    /// browser always names the port that it calls.
     fn is_own(&self, host: &str) -> bool {
         let Ok(host) = host.parse::<Authority>() else {
             return false;
@@ -75,10 +74,10 @@ impl Hosts {
             return false;
         }
         let name = host.host().trim_start_matches('[').trim_end_matches(']');
-        let named = |own: &String| own.eq_ignore_ascii_case(name);
+        let is_same = |own: &String| own.eq_ignore_ascii_case(name);
         match name.parse::<IpAddr>() {
-            _ if self.names.iter().any(named) => true,
-            // An address is no name that somebody else lets point here. Where others call, the machine may have many.
+            _ if self.names.iter().any(is_same) => true,
+            // DNS cannot rebind an address. One that listens on all addresses may be called by any of them.
             Ok(ip) => {
                 ip.is_loopback() || ip == self.listen.ip() || self.listen.ip().is_unspecified()
             }
@@ -105,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn only_its_own_hosts_are_answered() {
+    fn requests_for_other_hosts_are_refused() {
         let refused = |listen: &str, host: &str| refused(listen, "/", &[("host", host)]);
         for host in [
             "127.0.0.1:8000",
@@ -150,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn every_host_of_a_request_has_to_be_its_own() {
+    fn every_host_that_a_request_names_must_be_accepted() {
         let listen = "127.0.0.1:8000";
         assert_eq!(refused(listen, "/", &[]), Some(421));
         let two = [("host", "localhost:8000"), ("host", "attacker.example")];
@@ -160,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_of_other_sites_are_not_answered() {
+    fn requests_from_pages_of_other_sites_are_refused() {
         let with = |origin: &str| {
             let headers = [("host", "localhost:8000"), ("origin", origin)];
             refused("127.0.0.1:8000", "/", &headers)

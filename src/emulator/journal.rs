@@ -1,65 +1,66 @@
-//! What the emulator has seen, for tests to hold against what the results say.
+//! A record of the calls, for tests to compare with the results.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use super::fault::FaultKind;
 
-/// What has been counted.
+/// Counts since the start, except for the fields that say "at present".
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Unlinks that arrived.
     pub unlinks: u64,
     /// Links removed.
     pub effects: u64,
-    /// Unlinks answered for their rate.
+    /// Unlinks that were throttled, by the quota or a fault.
     pub throttled: u64,
-    /// Unlinks under way.
+    /// Unlinks in flight at present.
     pub in_flight: u64,
-    /// The most that were under way at once.
+    /// The highest number of unlinks in flight at once.
     pub most_in_flight: u64,
-    /// The most that were under way at once for one identity.
+    /// The highest number of unlinks in flight at once for one identity.
     pub most_in_flight_for_one_identity: u64,
-    /// Unlinks that a rule holds.
+    /// Calls that a rule holds at present.
     pub held: u64,
-    /// Faults by kind.
+    /// Faults injected, by kind.
     pub faults: HashMap<FaultKind, u64>,
-    /// Requests by operation, those that are not unlinks included, and `GetCallerIdentity` of STS. What is not served
-    /// counts as `UnknownOperationException`.
+    /// Requests by operation, `GetCallerIdentity` of STS included. Requests for an operation that is not emulated count
+    /// as `UnknownOperationException`.
     pub operations: HashMap<String, u64>,
     /// Connections accepted.
     pub connections: u64,
 }
 
-/// One unlink.
+/// One `UnlinkDeveloperIdentity` call, as the emulator saw it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
-    /// When it arrived, since the emulator's start.
+    /// Time of arrival, since the emulator's start.
     pub began: Duration,
-    /// When it was over; nothing while it is under way, and for one that was broken off by the caller.
+    /// Time of the response; `None` while the call is in flight, and for one that never got a response.
     pub ended: Option<Duration>,
-    /// Which identity.
+    /// The identity.
     pub identity_id: String,
-    /// Which user.
+    /// The user.
     pub developer_user_identifier: String,
-    /// Whether it removed the link.
+    /// True if the call removed the link.
     pub effect: bool,
-    /// Error code of the answer; nothing for a success or no answer.
+    /// Error code of the response; `None` for a success or no response.
     pub code: Option<String>,
 }
 
-/// Counts, and notes in full if asked to.
+/// Counts the calls, and records each one if asked to.
 #[derive(Debug)]
 pub(super) struct Journal {
     counters: Counters,
-    by_identity: HashMap<String, u64>,
+    in_flight_by_identity: HashMap<String, u64>,
     calls: Option<Vec<Call>>,
 }
 
-/// A call under way.
+/// A call in flight. The journal keeps its [`Call`] by its number.
 #[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) nth: u64,
+pub(super) struct InFlightCall {
+    /// Number of the unlink, from 1.
+    pub(super) number: u64,
     identity_id: String,
 }
 
@@ -67,7 +68,7 @@ impl Journal {
     pub(super) fn new(log: bool) -> Self {
         Self {
             counters: Counters::default(),
-            by_identity: HashMap::new(),
+            in_flight_by_identity: HashMap::new(),
             calls: log.then(Vec::new),
         }
     }
@@ -80,11 +81,11 @@ impl Journal {
         self.calls.as_deref().unwrap_or_default()
     }
 
-    pub(super) fn connection(&mut self) {
+    pub(super) fn count_connection(&mut self) {
         self.counters.connections += 1;
     }
 
-    pub(super) fn operation(&mut self, name: &str) {
+    pub(super) fn count_operation(&mut self, name: &str) {
         if let Some(count) = self.counters.operations.get_mut(name) {
             *count += 1;
         } else {
@@ -92,12 +93,15 @@ impl Journal {
         }
     }
 
-    pub(super) fn began(&mut self, identity_id: &str, user: &str, now: Duration) -> Entry {
+    pub(super) fn begin(&mut self, identity_id: &str, user: &str, now: Duration) -> InFlightCall {
         let counters = &mut self.counters;
         counters.unlinks += 1;
         counters.in_flight += 1;
         counters.most_in_flight = counters.most_in_flight.max(counters.in_flight);
-        let at_once = self.by_identity.entry(identity_id.to_owned()).or_default();
+        let at_once = self
+            .in_flight_by_identity
+            .entry(identity_id.to_owned())
+            .or_default();
         *at_once += 1;
         counters.most_in_flight_for_one_identity =
             counters.most_in_flight_for_one_identity.max(*at_once);
@@ -111,51 +115,57 @@ impl Journal {
                 code: None,
             });
         }
-        Entry {
-            nth: counters.unlinks,
+        InFlightCall {
+            number: counters.unlinks,
             identity_id: identity_id.to_owned(),
         }
     }
 
-    pub(super) fn fault(&mut self, kind: FaultKind) {
+    pub(super) fn count_fault(&mut self, kind: FaultKind) {
         *self.counters.faults.entry(kind).or_default() += 1;
     }
 
-    pub(super) fn throttled(&mut self) {
+    pub(super) fn count_throttled(&mut self) {
         self.counters.throttled += 1;
     }
 
-    pub(super) fn held(&mut self, change: i8) {
+    pub(super) fn change_held(&mut self, change: i8) {
         self.counters.held = self.counters.held.saturating_add_signed(change.into());
     }
 
-    pub(super) fn effect(&mut self, entry: &Entry) {
+    pub(super) fn record_effect(&mut self, in_flight: &InFlightCall) {
         self.counters.effects += 1;
-        if let Some(call) = self.call(entry) {
+        if let Some(call) = self.record_of(in_flight) {
             call.effect = true;
         }
     }
 
-    pub(super) fn answered(&mut self, entry: &Entry, code: Option<&str>, now: Duration) {
-        if let Some(call) = self.call(entry) {
+    pub(super) fn record_response(
+        &mut self,
+        in_flight: &InFlightCall,
+        code: Option<&str>,
+        now: Duration,
+    ) {
+        if let Some(call) = self.record_of(in_flight) {
             call.ended = Some(now);
             call.code = code.map(str::to_owned);
         }
     }
 
-    /// The call is over, answered or not.
-    pub(super) fn ended(&mut self, entry: &Entry) {
+    /// Ends a call, with or without a response.
+    pub(super) fn end(&mut self, in_flight: &InFlightCall) {
         self.counters.in_flight -= 1;
-        if let Some(at_once) = self.by_identity.get_mut(&entry.identity_id) {
+        if let Some(at_once) = self.in_flight_by_identity.get_mut(&in_flight.identity_id) {
             *at_once -= 1;
             if *at_once == 0 {
-                self.by_identity.remove(&entry.identity_id);
+                self.in_flight_by_identity.remove(&in_flight.identity_id);
             }
         }
     }
 
-    fn call(&mut self, entry: &Entry) -> Option<&mut Call> {
-        let at = usize::try_from(entry.nth - 1).ok()?;
-        self.calls.as_mut()?.get_mut(at)
+    /// Returns the record of a call, if calls are recorded.
+    fn record_of(&mut self, in_flight: &InFlightCall) -> Option<&mut Call> {
+        let index = usize::try_from(in_flight.number - 1).ok()?;
+        self.calls.as_mut()?.get_mut(index)
     }
 }

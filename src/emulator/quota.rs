@@ -1,9 +1,10 @@
-//! A token bucket for every Region and operation. Pure: told the time, it never asks for it.
+//! A token bucket for every Region and operation. Pure: the time is a parameter.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// Calls a second that each Region takes of each operation, as AWS counts its quotas.
+/// The quota that each Region has for each operation, as AWS counts its quotas. It has nothing to do with the quotas that the
+/// program learns and saves.
 #[derive(Debug, Clone)]
 pub struct Quota {
     rate: f64,
@@ -18,7 +19,7 @@ struct Bucket {
 }
 
 impl Quota {
-    /// Buckets of `burst` tokens, full, refilled `rate` times a second.
+    /// Creates full buckets of `burst` tokens, refilled at `rate` tokens a second.
     #[must_use]
     pub fn new(rate: f64, burst: u32) -> Self {
         Self {
@@ -28,7 +29,7 @@ impl Quota {
         }
     }
 
-    /// Takes a token at `now`, a time since some beginning; says whether there was one.
+    /// Takes a token at `now`, a time since an arbitrary start. Returns false if there was none.
     pub fn take(&mut self, region: &str, operation: &'static str, now: Duration) -> bool {
         let full = Bucket {
             tokens: self.burst,
@@ -41,7 +42,7 @@ impl Quota {
         let refill = now.saturating_sub(bucket.filled).as_secs_f64() * self.rate;
         bucket.tokens = (bucket.tokens + refill).min(self.burst);
         bucket.filled = now.max(bucket.filled);
-        // A token that is there but for rounding is there.
+        // A token that is missing only by rounding counts.
         let taken = bucket.tokens > 1.0 - 1e-9;
         if taken {
             bucket.tokens -= 1.0;
@@ -57,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_there_exactly_when_it_has_been_refilled() {
+    fn a_token_is_available_exactly_when_refilled() {
         let mut quota = Quota::new(10.0, 2);
         let mut take = |ms| quota.take("r", "op", Duration::from_millis(ms));
         assert_eq!([take(0), take(0), take(0)], [true, true, false]);
@@ -72,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn regions_and_operations_are_counted_apart() {
+    fn each_region_and_operation_has_its_own_bucket() {
         let mut quota = Quota::new(1.0, 1);
         assert!(quota.take("a", "op", Duration::ZERO));
         assert!(quota.take("b", "op", Duration::ZERO));
@@ -82,7 +83,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn never_more_than_burst_and_rate_allow(
+        fn calls_never_exceed_burst_and_rate(
             rate in 0.5..500.0_f64, burst in 1_u32..10, gaps in proptest::collection::vec(0_u64..200, 1..200),
         ) {
             let mut quota = Quota::new(rate, burst);

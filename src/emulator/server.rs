@@ -1,4 +1,4 @@
-//! Connections: HTTP/1.1 and HTTP/2 in clear text, with an end to everything that a caller could drag out.
+//! Connections: HTTP/1.1 and HTTP/2 without TLS, each with a time limit on its headers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,13 +10,15 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, oneshot};
 
-use super::Shared;
 use super::service;
+use super::settings::Settings;
+use super::shared::Shared;
 
-/// Whoever sends headers more slowly is cut off.
-const HEADERS_WITHIN: Duration = Duration::from_secs(30);
+/// Time within which a request's headers must arrive, or the connection closes. Twice as long, a silent client holds its
+/// connection twice as long; see `a_head_that_trickles_in_times_out`.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Serves until `stopped` ends, and then breaks off what is still open.
+/// Accepts connections until `stopped` resolves, then closes those that are open.
 pub(super) async fn serve(
     listener: TcpListener,
     shared: Arc<Shared>,
@@ -29,39 +31,43 @@ pub(super) async fn serve(
             Some(_) = connections.join_next() => continue,
             _ = &mut stopped => return,
         };
-        // What cannot be accepted now can be later: the caller has gone, or there are too many files.
+        // Accepting can fail for a while: the client has gone, or too many files are open.
         let Ok((stream, _)) = accepted else {
             tokio::task::yield_now().await;
             continue;
         };
         let _ = stream.set_nodelay(true);
-        shared.state().journal.connection();
+        shared.state().journal.count_connection();
         let shared = Arc::clone(&shared);
-        connections.spawn(serve_connection(stream, shared));
+        connections.spawn(serve_stream(stream, shared));
     }
 }
 
-/// Serves one connection until either side ends it.
-pub(super) async fn serve_connection(
+/// Serves one connection, e.g. a pipe in memory, until either side closes it: an emulator without a socket or a thread.
+pub async fn serve_connection(
     stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
-    shared: Arc<Shared>,
+    settings: Settings,
 ) {
-    let asked = Arc::new(Notify::new());
-    let first = Arc::clone(&asked);
-    let answer = service_fn(move |request| {
+    serve_stream(stream, Arc::new(Shared::new(settings, None))).await;
+}
+
+async fn serve_stream(stream: impl AsyncRead + AsyncWrite + Unpin + 'static, shared: Arc<Shared>) {
+    let requested = Arc::new(Notify::new());
+    let first = Arc::clone(&requested);
+    let handler = service_fn(move |request| {
         first.notify_one();
-        service::answer(Arc::clone(&shared), request)
+        service::handle(Arc::clone(&shared), request)
     });
     let mut server = auto::Builder::new(TokioExecutor::new());
     server
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADERS_WITHIN)
+        .header_read_timeout(HEADER_TIMEOUT)
         .pipeline_flush(true);
     server.http2().timer(TokioTimer::new());
-    // Until the first bytes have told the version of HTTP, no time-out of hyper's runs.
+    // hyper's own timeouts start only after the first bytes have shown the version of HTTP.
     let silent = async {
-        if tokio::time::timeout(HEADERS_WITHIN, asked.notified())
+        if tokio::time::timeout(HEADER_TIMEOUT, requested.notified())
             .await
             .is_ok()
         {
@@ -69,8 +75,8 @@ pub(super) async fn serve_connection(
         }
     };
     tokio::select! {
-        // Errors are the caller's hanging up, or ours on purpose.
-        _ = server.serve_connection(TokioIo::new(stream), answer) => {}
+        // The client closed the connection, or a fault did so on purpose.
+        _ = server.serve_connection(TokioIo::new(stream), handler) => {}
         () = silent => {}
     }
 }

@@ -1,4 +1,4 @@
-//! The wire, over a pipe in memory and under paused time.
+//! HTTP, over a pipe in memory and under paused time.
 
 use std::time::Duration;
 
@@ -32,20 +32,20 @@ fn unlink(user: &str) -> String {
     request("UnlinkDeveloperIdentity", &body)
 }
 
-/// The other end of a connection that is being served.
+/// Returns the client's end of a connection to a new emulator.
 fn connect(settings: Settings) -> DuplexStream {
-    let (ours, theirs) = tokio::io::duplex(1024 * 1024);
-    tokio::task::spawn_local(serve_connection(theirs, settings));
-    ours
+    let (client, server) = tokio::io::duplex(1024 * 1024);
+    tokio::task::spawn_local(serve_connection(server, settings));
+    client
 }
 
-/// Runs `test` where connections can be served beside it.
-async fn beside<T>(test: impl Future<Output = T>) -> T {
+/// Runs a test on a task set, on which its connections are served too.
+async fn with_server<T>(test: impl Future<Output = T>) -> T {
     tokio::task::LocalSet::new().run_until(test).await
 }
 
-/// The next answer: its head, and its body.
-async fn answer(from: &mut DuplexStream) -> (String, String) {
+/// Reads the next response: its head, and its body.
+async fn read_response(from: &mut DuplexStream) -> (String, String) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(from.read_u8().await.expect("a whole head"));
@@ -60,27 +60,30 @@ async fn answer(from: &mut DuplexStream) -> (String, String) {
     (head, String::from_utf8(body).expect("text"))
 }
 
-/// How long the connection lasts, and what was said until its end.
-async fn until_the_end(from: &mut DuplexStream) -> (Duration, String) {
-    let began = Instant::now();
-    let mut said = Vec::new();
-    let patience = Duration::from_hours(1);
-    let read = timeout(patience, from.read_to_end(&mut said)).await;
+/// Reads until the connection closes. Returns the time it took, and the text.
+async fn read_to_close(from: &mut DuplexStream) -> (Duration, String) {
+    let started = Instant::now();
+    let mut received = Vec::new();
+    let limit = Duration::from_hours(1);
+    let read = timeout(limit, from.read_to_end(&mut received)).await;
     read.expect("it ends").expect("a clean end");
-    (began.elapsed(), String::from_utf8(said).expect("text"))
+    (
+        started.elapsed(),
+        String::from_utf8(received).expect("text"),
+    )
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_is_kept_and_requests_may_queue_up() {
-    beside(async {
+async fn connections_are_kept_alive_and_requests_pipelined() {
+    with_server(async {
         let mut stream = connect(Settings::default());
         let both = [unlink("u"), unlink("u"), request("DescribeIdentity", "{}")].concat();
         stream.write_all(both.as_bytes()).await.expect("written");
-        let (head, body) = answer(&mut stream).await;
+        let (head, body) = read_response(&mut stream).await;
         assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
         assert!(head.contains("\r\nx-amzn-requestid: 00000000-0000-4000-8000-000000000001\r\n"));
         assert_eq!(body, "");
-        let (head, body) = answer(&mut stream).await;
+        let (head, body) = read_response(&mut stream).await;
         assert!(
             head.contains("\r\nx-amzn-errortype: ResourceNotFoundException:\r\n"),
             "{head}"
@@ -90,7 +93,7 @@ async fn a_connection_is_kept_and_requests_may_queue_up() {
             body.contains(r#""__type":"ResourceNotFoundException""#),
             "{body}"
         );
-        let (head, _) = answer(&mut stream).await;
+        let (head, _) = read_response(&mut stream).await;
         assert!(head.contains("InvalidParameterException:"), "{head}");
 
         sleep(Duration::from_secs(1)).await;
@@ -98,35 +101,35 @@ async fn a_connection_is_kept_and_requests_may_queue_up() {
             .write_all(unlink("v").as_bytes())
             .await
             .expect("it is still open");
-        let (head, _) = answer(&mut stream).await;
+        let (head, _) = read_response(&mut stream).await;
         assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
     })
     .await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_dawdles_over_the_head_is_cut_off() {
-    beside(async {
+async fn incomplete_heads_time_out() {
+    with_server(async {
         let signed = unlink("u");
-        for said in [
+        for sent in [
             "",
             "P",
             "POST / HTTP/1.1\r\nhost: loc",
             &signed[..signed.len() / 2],
         ] {
             let mut stream = connect(Settings::default());
-            stream.write_all(said.as_bytes()).await.expect("written");
-            let (lasted, answered) = until_the_end(&mut stream).await;
-            assert!(lasted <= Duration::from_secs(61), "{said:?} for {lasted:?}");
-            assert!(!answered.contains("200 OK"), "{answered}");
+            stream.write_all(sent.as_bytes()).await.expect("written");
+            let (lasted, response) = read_to_close(&mut stream).await;
+            assert!(lasted <= Duration::from_secs(61), "{sent:?} for {lasted:?}");
+            assert!(!response.contains("200 OK"), "{response}");
         }
     })
     .await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_head_that_trickles_in_is_cut_off() {
-    beside(async {
+async fn a_head_that_trickles_in_times_out() {
+    with_server(async {
         let stream = connect(Settings::default());
         let (mut from, mut to) = tokio::io::split(stream);
         let drip = async {
@@ -137,20 +140,20 @@ async fn a_head_that_trickles_in_is_cut_off() {
                 to.write_all(b"x-more: x\r\n").await?;
             }
         };
-        let began = Instant::now();
-        let mut said = Vec::new();
+        let started = Instant::now();
+        let mut received = Vec::new();
         tokio::select! {
             broken = drip => { let _: std::io::Result<()> = broken; }
-            read = from.read_to_end(&mut said) => { read.expect("a clean end"); }
+            read = from.read_to_end(&mut received) => { read.expect("a clean end"); }
         }
-        assert!(began.elapsed() <= Duration::from_secs(61));
+        assert!(started.elapsed() <= Duration::from_secs(61));
     })
     .await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_trickles_in_is_cut_off() {
-    beside(async {
+async fn a_body_that_trickles_in_times_out() {
+    with_server(async {
         let stream = connect(Settings::default());
         let (mut from, mut to) = tokio::io::split(stream);
         let whole = unlink("u");
@@ -163,25 +166,25 @@ async fn a_body_that_trickles_in_is_cut_off() {
             }
             Ok::<(), std::io::Error>(())
         };
-        let mut said = Vec::new();
+        let mut received = Vec::new();
         let read = async {
-            let patience = Duration::from_hours(1);
-            timeout(patience, from.read_to_end(&mut said)).await
+            let limit = Duration::from_hours(1);
+            timeout(limit, from.read_to_end(&mut received)).await
         };
-        let began = Instant::now();
+        let started = Instant::now();
         let (_, read) = tokio::join!(drip, read);
         assert!(read.is_ok(), "the connection ends");
-        let said = String::from_utf8(said).expect("text");
-        assert!(said.starts_with("HTTP/1.1 408 "), "{said}");
-        // The body was not waited for: a byte later the pipe was found broken.
-        assert!(began.elapsed() < Duration::from_mins(1));
+        let response = String::from_utf8(received).expect("text");
+        assert!(response.starts_with("HTTP/1.1 408 "), "{response}");
+        // The server did not wait for the rest: writing the next byte found the pipe closed.
+        assert!(started.elapsed() < Duration::from_mins(1));
     })
     .await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_request_is_longer_than_a_mebibyte() {
-    beside(async {
+async fn bodies_over_a_mebibyte_are_refused() {
+    with_server(async {
         let mut stream = connect(Settings::default());
         let long = request("DescribeIdentity", &" ".repeat(1024 * 1024 + 1));
         let (mut from, mut to) = tokio::io::split(&mut stream);
@@ -196,16 +199,16 @@ async fn no_request_is_longer_than_a_mebibyte() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_nobody_offers_is_unknown_signed_or_not() {
-    beside(async {
+async fn unknown_operations_are_refused_signed_or_not() {
+    with_server(async {
         let mut stream = connect(Settings::default());
         let get_id = "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n\
                       x-amz-target: AWSCognitoIdentityService.GetId\r\n\r\n{}";
         let nothing = "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
         let signed = request("GetId", "{}");
-        for asked in [get_id, nothing, &signed] {
-            stream.write_all(asked.as_bytes()).await.expect("written");
-            let (head, body) = answer(&mut stream).await;
+        for request in [get_id, nothing, &signed] {
+            stream.write_all(request.as_bytes()).await.expect("written");
+            let (head, body) = read_response(&mut stream).await;
             assert!(head.starts_with("HTTP/1.1 400 "), "{head}");
             assert_eq!(body, r#"{"__type":"UnknownOperationException"}"#);
         }
@@ -214,7 +217,7 @@ async fn what_nobody_offers_is_unknown_signed_or_not() {
             .write_all(unsigned.as_bytes())
             .await
             .expect("written");
-        let (head, _) = answer(&mut stream).await;
+        let (head, _) = read_response(&mut stream).await;
         assert!(
             head.contains("x-amzn-errortype: MissingAuthenticationTokenException:"),
             "{head}"
@@ -224,9 +227,9 @@ async fn what_nobody_offers_is_unknown_signed_or_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn errors_have_the_status_that_is_asked_for() {
+async fn errors_have_the_http_status_of_the_settings() {
     use super::super::{ErrorStatus, Undocumented};
-    beside(async {
+    with_server(async {
         for (error_status, status) in [(ErrorStatus::Wire, "400"), (ErrorStatus::Modelled, "404")] {
             let mut stream = connect(Settings {
                 links: Some(Vec::new()),
@@ -240,7 +243,7 @@ async fn errors_have_the_status_that_is_asked_for() {
                 .write_all(unlink("u").as_bytes())
                 .await
                 .expect("written");
-            let (head, body) = answer(&mut stream).await;
+            let (head, body) = read_response(&mut stream).await;
             assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
             assert!(
                 body.contains("IdentityPool 'us-east-1:2' not found."),
@@ -253,7 +256,7 @@ async fn errors_have_the_status_that_is_asked_for() {
 
 #[tokio::test(start_paused = true)]
 async fn each_operation_has_its_own_quota() {
-    beside(async {
+    with_server(async {
         let mut stream = connect(Settings {
             quota: Some((1.0, 1)),
             ..Settings::default()
@@ -263,9 +266,9 @@ async fn each_operation_has_its_own_quota() {
             r#"{"IdentityPoolId":"us-east-1:2"}"#,
         );
         let mut statuses = Vec::new();
-        for asked in [&unlink("u"), &unlink("v"), &describe, &describe] {
-            stream.write_all(asked.as_bytes()).await.expect("written");
-            let (head, _) = answer(&mut stream).await;
+        for request in [&unlink("u"), &unlink("v"), &describe, &describe] {
+            stream.write_all(request.as_bytes()).await.expect("written");
+            let (head, _) = read_response(&mut stream).await;
             statuses.push(head.contains("TooManyRequestsException:"));
         }
         assert_eq!(statuses, [false, true, false, true]);
@@ -274,21 +277,21 @@ async fn each_operation_has_its_own_quota() {
             .write_all(describe.as_bytes())
             .await
             .expect("written");
-        let (head, _) = answer(&mut stream).await;
+        let (head, _) = read_response(&mut stream).await;
         assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
     })
     .await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn sts_tells_the_account_in_its_own_protocol() {
-    beside(async {
+async fn sts_returns_the_account_in_its_own_protocol() {
+    with_server(async {
         let mut stream = connect(Settings {
             account: "210987654321".to_owned(),
             ..Settings::default()
         });
         let form = "Action=GetCallerIdentity&Version=2011-06-15";
-        let ask = |signed: &str| {
+        let request = |signed: &str| {
             format!(
                 "POST / HTTP/1.1\r\nhost: localhost\r\n{}\
                  content-type: application/x-www-form-urlencoded; charset=utf-8\r\n\
@@ -298,14 +301,17 @@ async fn sts_tells_the_account_in_its_own_protocol() {
             )
         };
         stream
-            .write_all(ask(SIGNED).as_bytes())
+            .write_all(request(SIGNED).as_bytes())
             .await
             .expect("written");
-        let (head, body) = answer(&mut stream).await;
+        let (head, body) = read_response(&mut stream).await;
         assert!(head.starts_with("HTTP/1.1 200 ") && head.contains("content-type: text/xml"));
         assert!(body.contains("<Account>210987654321</Account>"), "{body}");
-        stream.write_all(ask("").as_bytes()).await.expect("written");
-        let (head, body) = answer(&mut stream).await;
+        stream
+            .write_all(request("").as_bytes())
+            .await
+            .expect("written");
+        let (head, body) = read_response(&mut stream).await;
         assert!(head.starts_with("HTTP/1.1 403 "), "{head}");
         assert!(
             body.contains("<Code>MissingAuthenticationToken</Code>"),
@@ -316,8 +322,8 @@ async fn sts_tells_the_account_in_its_own_protocol() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn http_2_is_spoken_to_whoever_begins_with_it() {
-    beside(async {
+async fn http_2_is_served_without_tls() {
+    with_server(async {
         let stream = connect(Settings::default());
         let (mut sender, connection) = http2::handshake::<_, _, Full<bytes::Bytes>>(
             TokioExecutor::new(),

@@ -1,30 +1,33 @@
-//! STS, as far as account checks need it: `GetCallerIdentity`, over the AWS query protocol.
+//! `GetCallerIdentity` of STS, which account checks need, over the AWS query protocol.
 //!
 //! <https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html>
 
 use super::model::ApiError;
 
-/// The one operation that is served.
-pub(super) const CALLER_IDENTITY: &str = "GetCallerIdentity";
+/// The only operation of STS that is emulated.
+pub(super) const GET_CALLER_IDENTITY: &str = "GetCallerIdentity";
 
 const VERSION: &str = "2011-06-15";
 
-/// Whether the request is in the query protocol, so meant for STS.
-pub(super) fn is_meant(headers: &hyper::HeaderMap) -> bool {
-    let kind = headers.get(hyper::header::CONTENT_TYPE);
-    let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    !headers.contains_key("x-amz-target") && kind.starts_with("application/x-www-form-urlencoded")
+/// Returns true if the request is in the query protocol, which STS speaks and Cognito Identity does not.
+pub(super) fn is_sts_request(headers: &hyper::HeaderMap) -> bool {
+    let content_type = headers.get(hyper::header::CONTENT_TYPE);
+    let content_type = content_type
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    !headers.contains_key("x-amz-target")
+        && content_type.starts_with("application/x-www-form-urlencoded")
 }
 
-/// The `Action` that a form names.
+/// Returns the `Action` of a form.
 pub(super) fn action(form: &[u8]) -> String {
     parameter(form, "Action").unwrap_or_default()
 }
 
-/// The answer to a form whose `Action` is [`CALLER_IDENTITY`]; the caller is a user of this account.
+/// Returns the response body to a form whose `Action` is [`GET_CALLER_IDENTITY`]: the caller is a user of `account`.
 ///
 /// # Errors
-/// Another action or version.
+/// The form names another action or version.
 pub(super) fn caller_identity(
     form: &[u8],
     account: &str,
@@ -34,7 +37,7 @@ pub(super) fn caller_identity(
         action(form),
         parameter(form, "Version").unwrap_or_else(|| VERSION.to_owned()),
     );
-    if action != CALLER_IDENTITY || version != VERSION {
+    if action != GET_CALLER_IDENTITY || version != VERSION {
         return Err(ApiError::new(
             "InvalidAction",
             format!("Could not find operation {action} for version {version}"),
@@ -52,20 +55,20 @@ pub(super) fn caller_identity(
     ))
 }
 
-/// An error as this protocol tells it.
-pub(super) fn failure(error: &ApiError, request_id: &str) -> String {
+/// Returns an error as a response body of this protocol.
+pub(super) fn error_body(error: &ApiError, request_id: &str) -> String {
     format!(
         "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/{VERSION}/\">\
          <Error><Type>Sender</Type><Code>{}</Code><Message>{}</Message></Error>\
          <RequestId>{request_id}</RequestId>\
          </ErrorResponse>",
-        code(error.code),
+        query_code(error.code),
         escaped(&error.message)
     )
 }
 
-/// The query protocol's names for what is wrong with a signature.
-fn code(code: &str) -> &str {
+/// Returns the query protocol's code for a signature error.
+fn query_code(code: &str) -> &str {
     match code {
         "MissingAuthenticationTokenException" => "MissingAuthenticationToken",
         "IncompleteSignatureException" => "IncompleteSignature",
@@ -88,7 +91,7 @@ fn escaped(text: &str) -> String {
             '&' => escaped.push_str("&amp;"),
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),
-            // XML 1.0 has no way to write these.
+            // XML 1.0 cannot represent control characters.
             c if c.is_control() => escaped.push('\u{fffd}'),
             c => escaped.push(c),
         }
@@ -101,15 +104,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_account_is_told() {
+    fn the_account_is_returned() {
         let form = b"Action=GetCallerIdentity&Version=2011-06-15";
-        let told = caller_identity(form, "210987654321", "id").expect("an answer");
-        assert!(told.contains("<Account>210987654321</Account>"), "{told}");
-        assert!(told.contains("<Arn>arn:aws:iam::210987654321:user/"));
+        let body = caller_identity(form, "210987654321", "id").expect("an answer");
+        assert!(body.contains("<Account>210987654321</Account>"), "{body}");
+        assert!(body.contains("<Arn>arn:aws:iam::210987654321:user/"));
     }
 
     #[test]
-    fn nothing_else_is_served() {
+    fn other_actions_are_refused() {
         for form in [
             "Action=AssumeRole",
             "",
@@ -119,6 +122,6 @@ mod tests {
             assert_eq!(error.code, "InvalidAction", "{form}");
         }
         let error = ApiError::new("InvalidAction", "<&\u{1}>");
-        assert!(failure(&error, "id").contains("<Message>&lt;&amp;\u{fffd}&gt;</Message>"));
+        assert!(error_body(&error, "id").contains("<Message>&lt;&amp;\u{fffd}&gt;</Message>"));
     }
 }

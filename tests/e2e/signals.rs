@@ -157,7 +157,7 @@ fn a_signal_ends_a_program_whose_standard_output_is_blocked() {
     let mut command = sandbox.command();
     command.args(["emulator", "--listen", "0.0.0.0:0"]);
     let running = start_with_stdout(&mut command, full);
-    running.wait_for_stderr("is no loopback address");
+    running.wait_for_stderr("is not a loopback address");
     running.signal(Signal::INT);
     running.wait().expect_exit(130);
 }

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use cognito_unlink::emulator::{
-    FaultKind, FaultShare, Link, NotLinked, Settings, Undocumented, serve_connection,
+    FaultKind, FaultShare, Link, NotLinkedAnswer, Settings, Undocumented, serve_connection,
 };
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
@@ -55,9 +55,9 @@ fuzz_target!(|data: &[u8]| {
         links: on(1).then(links),
         undocumented: Undocumented {
             when_not_linked: match (on(2), on(3)) {
-                (false, false) => NotLinked::ResourceNotFound,
-                (true, false) => NotLinked::NotAuthorized,
-                (_, true) => NotLinked::Ok,
+                (false, false) => NotLinkedAnswer::ResourceNotFound,
+                (true, false) => NotLinkedAnswer::NotAuthorized,
+                (_, true) => NotLinkedAnswer::Ok,
             },
             ..Undocumented::default()
         },
@@ -104,9 +104,9 @@ fuzz_target!(|data: &[u8]| {
     let merged = operation == "MergeDeveloperIdentities" && first.status == 200;
     if unlinked {
         let code = match when_not_linked {
-            NotLinked::ResourceNotFound => Some("ResourceNotFoundException"),
-            NotLinked::NotAuthorized => Some("NotAuthorizedException"),
-            NotLinked::Ok => None,
+            NotLinkedAnswer::ResourceNotFound => Some("ResourceNotFoundException"),
+            NotLinkedAnswer::NotAuthorized => Some("NotAuthorizedException"),
+            NotLinkedAnswer::Ok => None,
         };
         assert_eq!(second.code(), code);
     } else if created {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use cognito_unlink::cli::{Cli, Command};
-use cognito_unlink::emulator::{FaultShare, NotLinked};
+use cognito_unlink::emulator::{FaultShare, NotLinkedAnswer};
 use cognito_unlink::jobs::unlink::UnlinkOutcome;
 use cognito_unlink::pipeline::Reason;
 use cognito_unlink::settings::Settings;
@@ -346,7 +346,7 @@ impl TryFrom<String> for Fault {
 /// One of `resource-not-found`, `not-authorized` and `ok`.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(try_from = "String")]
-pub(crate) struct WhenNotLinked(pub(crate) NotLinked);
+pub(crate) struct WhenNotLinked(pub(crate) NotLinkedAnswer);
 
 impl TryFrom<String> for WhenNotLinked {
     type Error = String;

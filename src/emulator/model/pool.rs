@@ -1,22 +1,23 @@
-//! A pool: its settings, its identities, and their users.
+//! An identity pool: its settings, its identities, and their users.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-/// A pool.
+/// An identity pool.
 #[derive(Debug, Default)]
-pub(super) struct Pool {
+pub(super) struct IdentityPool {
     pub(super) settings: PoolSettings,
-    /// Whether nobody made it, so that every link exists in it.
-    pub(super) open: bool,
+    /// True if every well-formed link exists in it until it is unlinked: no call or file created the pool.
+    pub(super) has_implicit_links: bool,
     identities: BTreeMap<String, Identity>,
+    /// The identity that a look-up of each user finds.
     identity_of: HashMap<String, String>,
-    /// Further identities of users. The service has none, but links that are given may.
-    also: HashMap<String, BTreeSet<String>>,
+    /// Further identities of users. The service allows none, but given links may have some.
+    further_identities: HashMap<String, BTreeSet<String>>,
 }
 
-/// What a pool is made with, as its operations name it.
+/// Settings of a pool: the input of `CreateIdentityPool`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub(super) struct PoolSettings {
@@ -33,7 +34,7 @@ pub(super) struct PoolSettings {
     pub(super) identity_pool_tags: BTreeMap<String, String>,
 }
 
-/// A Cognito user pool whose users may sign in.
+/// A Cognito user pool whose users may sign in to an identity pool.
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct UserPool {
@@ -45,29 +46,32 @@ pub(super) struct UserPool {
     server_side_token_check: Option<bool>,
 }
 
-/// An identity, and what leads to it.
+/// An identity and its logins.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Identity {
+    /// Developer user identifiers.
     pub(super) users: BTreeSet<String>,
-    /// Tokens by public provider.
+    /// Public logins: token by provider.
     pub(super) logins: BTreeMap<String, String>,
+    /// Seconds since 1970.
     pub(super) created: f64,
+    /// Seconds since 1970.
     pub(super) modified: f64,
 }
 
 impl Identity {
-    /// Whether nothing leads to it any more.
+    /// Returns true if no login is left.
     pub(super) fn is_disabled(&self) -> bool {
         self.users.is_empty() && self.logins.is_empty()
     }
 }
 
-impl Pool {
-    /// Without identities. If it is `open`, nobody made it.
-    pub(super) fn new(settings: PoolSettings, open: bool) -> Self {
+impl IdentityPool {
+    /// Creates a pool without stored identities.
+    pub(super) fn new(settings: PoolSettings, has_implicit_links: bool) -> Self {
         Self {
             settings,
-            open,
+            has_implicit_links,
             ..Self::default()
         }
     }
@@ -76,12 +80,12 @@ impl Pool {
         &self.identities
     }
 
-    /// The identity that a look-up of the user finds.
+    /// Returns the identity that a look-up of the user finds.
     pub(super) fn identity_of(&self, user: &str) -> Option<&String> {
         self.identity_of.get(user)
     }
 
-    pub(super) fn holds(&self, identity_id: &str, user: &str) -> bool {
+    pub(super) fn is_linked(&self, identity_id: &str, user: &str) -> bool {
         let identity = self.identities.get(identity_id);
         identity.is_some_and(|identity| identity.users.contains(user))
     }
@@ -97,15 +101,15 @@ impl Pool {
             return;
         }
         if self.identity_of.contains_key(user) {
-            let also = self.also.entry(user.to_owned()).or_default();
-            also.insert(identity_id.to_owned());
+            let further = self.further_identities.entry(user.to_owned()).or_default();
+            further.insert(identity_id.to_owned());
         } else {
             self.identity_of
                 .insert(user.to_owned(), identity_id.to_owned());
         }
     }
 
-    /// Says whether the link was there.
+    /// Removes a link. Returns false if there was none.
     pub(super) fn unlink(&mut self, identity_id: &str, user: &str, now: f64) -> bool {
         let Some(identity) = self.identities.get_mut(identity_id) else {
             return false;
@@ -113,13 +117,13 @@ impl Pool {
         let was_linked = identity.users.remove(user);
         if was_linked {
             identity.modified = now;
-            self.part(identity_id, user);
+            self.forget_identity_of(identity_id, user);
         }
         was_linked
     }
 
-    /// Adds public logins to an identity that is there.
-    pub(super) fn log_in(
+    /// Adds public logins to an identity, if it exists.
+    pub(super) fn add_logins(
         &mut self,
         identity_id: &str,
         logins: impl IntoIterator<Item = (String, String)>,
@@ -129,41 +133,45 @@ impl Pool {
         }
     }
 
-    /// Takes an identity away, and what leads to it.
+    /// Deletes an identity with its logins.
     pub(super) fn delete(&mut self, identity_id: &str) {
         if let Some(identity) = self.identities.remove(identity_id) {
             for user in &identity.users {
-                self.part(identity_id, user);
+                self.forget_identity_of(identity_id, user);
             }
         }
     }
 
-    /// Look-ups of the user find another of its identities from now on, or none.
-    fn part(&mut self, identity_id: &str, user: &str) {
-        let also = self.also.get_mut(user);
+    /// Makes look-ups of the user find another of the user's identities, or none.
+    fn forget_identity_of(&mut self, identity_id: &str, user: &str) {
+        let further = self.further_identities.get_mut(user);
         if self
             .identity_of
             .get(user)
             .is_some_and(|id| id == identity_id)
         {
-            match also.and_then(BTreeSet::pop_first) {
+            match further.and_then(BTreeSet::pop_first) {
                 Some(other) => self.identity_of.insert(user.to_owned(), other),
                 None => self.identity_of.remove(user),
             };
-        } else if let Some(also) = also {
-            also.remove(identity_id);
+        } else if let Some(further) = further {
+            further.remove(identity_id);
         }
-        if self.also.get(user).is_some_and(BTreeSet::is_empty) {
-            self.also.remove(user);
+        if self
+            .further_identities
+            .get(user)
+            .is_some_and(BTreeSet::is_empty)
+        {
+            self.further_identities.remove(user);
         }
     }
 
-    /// Whether public logins of this name may be used.
+    /// Returns true if the pool accepts public logins of this provider.
     pub(super) fn supports_login(&self, name: &str) -> bool {
         let settings = &self.settings;
         let is_named = |pool: &UserPool| pool.provider_name.as_deref() == Some(name);
         let ends = |arn: &String| arn.ends_with(&format!("/{name}")) || arn == name;
-        self.open
+        self.has_implicit_links
             || settings.supported_login_providers.contains_key(name)
             || settings.cognito_identity_providers.iter().any(is_named)
             || settings.open_id_connect_provider_arns.iter().any(ends)

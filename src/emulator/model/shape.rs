@@ -1,30 +1,28 @@
-//! What the service model says about parameters, and how AWS words that one breaks it.
+//! Validation of input: the shapes of the service model, and the messages of AWS for input that breaks them.
 
 use std::fmt::{self, Write as _};
 
 use serde_json::Value;
 
-use super::Refused;
-
 /// A shape of the service model.
 #[derive(Debug)]
 pub(super) enum Shape {
     /// `string`
-    Text(Text),
-    /// `integer` or `long`, within its range.
-    Whole { min: i64, max: i64 },
+    String(StringShape),
+    /// `integer` or `long`
+    Integer { min: i64, max: i64 },
     /// `boolean`
-    Flag,
+    Boolean,
     /// `list`
     List {
         of: &'static Shape,
         min: usize,
         max: usize,
     },
-    /// `map`, whose keys are always strings.
+    /// `map` from strings to strings
     Map {
-        key: &'static Text,
-        value: &'static Text,
+        key: &'static StringShape,
+        value: &'static StringShape,
         max: usize,
     },
     /// `structure`
@@ -33,22 +31,22 @@ pub(super) enum Shape {
 
 /// A `string`: its length in characters, and its pattern.
 #[derive(Debug)]
-pub(super) struct Text {
+pub(super) struct StringShape {
     pub(super) min: usize,
     pub(super) max: usize,
     pub(super) pattern: Option<Pattern>,
-    /// Whether AWS leaves the value out of its messages.
+    /// True if AWS leaves the value out of its messages.
     pub(super) sensitive: bool,
 }
 
-/// A regular expression as the model has it, and the same in code.
+/// A regular expression of the service model, and the same as a function.
 #[derive(Debug)]
 pub(super) struct Pattern {
-    pub(super) text: &'static str,
+    pub(super) regex: &'static str,
     pub(super) matches: fn(&str) -> bool,
 }
 
-/// A parameter.
+/// A member of a structure: a parameter.
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) name: &'static str,
@@ -56,45 +54,60 @@ pub(super) struct Member {
     pub(super) required: bool,
 }
 
-/// No bound.
-pub(super) const ANY: usize = usize::MAX;
+/// No upper bound.
+pub(super) const NO_LIMIT: usize = usize::MAX;
 
-/// Holds `input` against what an operation takes.
+/// Input that breaks the shape of an operation.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum InvalidInput {
+    /// A value is of another JSON type than its shape.
+    #[error("{0}")]
+    WrongType(String),
+    /// Values break their constraints.
+    #[error("{0}")]
+    Constraints(String),
+}
+
+/// Validates `input` against the parameters of an operation.
 ///
 /// # Errors
-/// A value is of another JSON type than its shape, or breaks its rules; all that are broken are told at once.
-pub(super) fn check(takes: &[Member], input: &Value) -> Result<(), Refused> {
-    let mut broken = Broken::default();
-    structure(takes, input, "", &mut broken)?;
-    if broken.count == 0 {
+/// A value is of another JSON type than its shape, or breaks its constraints. The message names all broken constraints.
+pub(super) fn validate(parameters: &[Member], input: &Value) -> Result<(), InvalidInput> {
+    let mut violations = Violations::default();
+    structure(parameters, input, "", &mut violations)?;
+    if violations.count == 0 {
         return Ok(());
     }
-    let errors = if broken.count == 1 { "error" } else { "errors" };
-    Err(Refused::Invalid(format!(
+    let errors = if violations.count == 1 {
+        "error"
+    } else {
+        "errors"
+    };
+    Err(InvalidInput::Constraints(format!(
         "{} validation {errors} detected: {}",
-        broken.count, broken.told
+        violations.count, violations.text
     )))
 }
 
-/// The constraints that did not hold, as AWS tells them.
+/// The broken constraints, in the words of AWS.
 #[derive(Debug, Default)]
-struct Broken {
+struct Violations {
     count: usize,
-    told: String,
+    text: String,
 }
 
-impl Broken {
-    /// `value` is as it stands in the message; nothing for a sensitive one.
-    fn add(&mut self, value: Option<&dyn fmt::Display>, at: &str, constraint: &str) {
+impl Violations {
+    /// Adds a broken constraint of the value at `path`. `value` is the text of the message; `None` for a sensitive one.
+    fn add(&mut self, value: Option<&dyn fmt::Display>, path: &str, constraint: &str) {
         self.count += 1;
         if self.count > 1 {
-            self.told.push_str("; ");
+            self.text.push_str("; ");
         }
         let value = value.map(|value| format!(" {value}")).unwrap_or_default();
         // Writing to a string cannot fail.
         let _ = write!(
-            self.told,
-            "Value{value} at '{at}' failed to satisfy constraint: {constraint}"
+            self.text,
+            "Value{value} at '{path}' failed to satisfy constraint: {constraint}"
         );
     }
 }
@@ -102,163 +115,176 @@ impl Broken {
 fn structure(
     members: &[Member],
     value: &Value,
-    within: &str,
-    broken: &mut Broken,
-) -> Result<(), Refused> {
+    parent: &str,
+    violations: &mut Violations,
+) -> Result<(), InvalidInput> {
     let object = value
         .as_object()
-        .ok_or_else(|| unexpected(value, "a structure"))?;
+        .ok_or_else(|| wrong_type(value, "a structure"))?;
     for member in members {
-        let at = format!("{within}{}", lower_first(member.name));
+        let path = format!("{parent}{}", lower_first(member.name));
         match object.get(member.name) {
             None | Some(Value::Null) if member.required => {
-                broken.add(Some(&"null"), &at, "Member must not be null");
+                violations.add(Some(&"null"), &path, NOT_NULL);
             }
             None | Some(Value::Null) => {}
-            Some(value) => check_value(member.shape, value, &at, broken)?,
+            Some(value) => validate_value(member.shape, value, &path, violations)?,
         }
     }
     Ok(())
 }
 
-fn check_value(shape: &Shape, value: &Value, at: &str, broken: &mut Broken) -> Result<(), Refused> {
+fn validate_value(
+    shape: &Shape,
+    value: &Value,
+    path: &str,
+    violations: &mut Violations,
+) -> Result<(), InvalidInput> {
     match shape {
-        Shape::Text(text) => {
+        Shape::String(shape) => {
             let value = string(value)?;
             let quoted = format!("'{value}'");
-            for constraint in text.broken_by(value) {
-                let told: &dyn fmt::Display = &quoted;
-                broken.add((!text.sensitive).then_some(told), at, &constraint);
+            for constraint in shape.broken_by(value) {
+                let shown: &dyn fmt::Display = &quoted;
+                violations.add((!shape.sensitive).then_some(shown), path, &constraint);
             }
         }
-        Shape::Whole { min, max } => {
+        Shape::Integer { min, max } => {
             let number = value
                 .as_i64()
-                .ok_or_else(|| unexpected(value, "an Integer"))?;
-            let quoted = format!("'{number}'");
-            if number > *max {
-                let constraint = format!("Member must have value less than or equal to {max}");
-                broken.add(Some(&quoted), at, &constraint);
-            }
-            if number < *min {
-                let constraint = format!("Member must have value greater than or equal to {min}");
-                broken.add(Some(&quoted), at, &constraint);
+                .ok_or_else(|| wrong_type(value, "an Integer"))?;
+            if let Some(constraint) = broken_range("value", number, *min, *max) {
+                violations.add(Some(&format!("'{number}'")), path, &constraint);
             }
         }
-        Shape::Flag => {
+        Shape::Boolean => {
             if !value.is_boolean() {
-                return Err(unexpected(value, "a Boolean"));
+                return Err(wrong_type(value, "a Boolean"));
             }
         }
         Shape::List { of, min, max } => {
             let items = value
                 .as_array()
-                .ok_or_else(|| unexpected(value, "a list"))?;
-            list(of, items, at, broken)?;
-            count(items.len(), *min, *max, &Shown(value), at, broken);
+                .ok_or_else(|| wrong_type(value, "a list"))?;
+            list_items(of, items, path, violations)?;
+            if let Some(constraint) = broken_range("length", items.len(), *min, *max) {
+                violations.add(Some(&Shown(value)), path, &constraint);
+            }
         }
         Shape::Map {
             key,
             value: of,
             max,
-        } => {
-            let entries = value
-                .as_object()
-                .ok_or_else(|| unexpected(value, "a map"))?;
-            let shown = Shown(value);
-            let told: &dyn fmt::Display = &shown;
-            let told = (!of.sensitive).then_some(told);
-            for (name, entry) in entries {
-                let wrong = key.broken_by(name).join(", ");
-                if !wrong.is_empty() {
-                    let constraint = format!("Map keys must satisfy constraint: [{wrong}]");
-                    broken.add(told, at, &constraint);
-                }
-                let wrong = match entry {
-                    Value::Null => "Member must not be null".to_owned(),
-                    entry => of.broken_by(string(entry)?).join(", "),
-                };
-                if !wrong.is_empty() {
-                    let constraint = format!("Map value must satisfy constraint: [{wrong}]");
-                    broken.add(told, at, &constraint);
-                }
-            }
-            if entries.len() > *max {
-                let constraint = format!("Member must have length less than or equal to {max}");
-                broken.add(told, at, &constraint);
-            }
-        }
-        Shape::Structure(members) => structure(members, value, &format!("{at}."), broken)?,
+        } => map(key, of, *max, value, path, violations)?,
+        Shape::Structure(members) => structure(members, value, &format!("{path}."), violations)?,
     }
     Ok(())
 }
 
-fn list(of: &Shape, items: &[Value], at: &str, broken: &mut Broken) -> Result<(), Refused> {
-    for (nth, item) in (1..).zip(items) {
+fn list_items(
+    of: &Shape,
+    items: &[Value],
+    path: &str,
+    violations: &mut Violations,
+) -> Result<(), InvalidInput> {
+    for (number, item) in (1..).zip(items) {
         match (of, item) {
             (_, Value::Null) => {
-                let at = format!("{at}.{nth}.member");
-                broken.add(Some(&"null"), &at, "Member must not be null");
+                let path = format!("{path}.{number}.member");
+                violations.add(Some(&"null"), &path, NOT_NULL);
             }
-            (Shape::Text(text), item) => {
-                let wrong = text.broken_by(string(item)?).join(", ");
-                if !wrong.is_empty() {
-                    let constraint = format!("Member must satisfy constraint: [{wrong}]");
+            (Shape::String(shape), item) => {
+                let broken = shape.broken_by(string(item)?).join(", ");
+                if !broken.is_empty() {
+                    let constraint = format!("Member must satisfy constraint: [{broken}]");
                     let all = Value::Array(items.to_vec());
-                    broken.add(Some(&Shown(&all)), at, &constraint);
+                    violations.add(Some(&Shown(&all)), path, &constraint);
                 }
             }
-            (of, item) => check_value(of, item, &format!("{at}.{nth}.member"), broken)?,
+            (of, item) => {
+                validate_value(of, item, &format!("{path}.{number}.member"), violations)?;
+            }
         }
     }
     Ok(())
 }
 
-fn count(length: usize, min: usize, max: usize, shown: &Shown<'_>, at: &str, broken: &mut Broken) {
-    if length > max {
-        let constraint = format!("Member must have length less than or equal to {max}");
-        broken.add(Some(shown), at, &constraint);
+fn map(
+    key: &StringShape,
+    of: &StringShape,
+    max: usize,
+    value: &Value,
+    path: &str,
+    violations: &mut Violations,
+) -> Result<(), InvalidInput> {
+    let entries = value
+        .as_object()
+        .ok_or_else(|| wrong_type(value, "a map"))?;
+    let shown: &dyn fmt::Display = &Shown(value);
+    let shown = (!of.sensitive).then_some(shown);
+    for (name, entry) in entries {
+        let broken = key.broken_by(name).join(", ");
+        if !broken.is_empty() {
+            let constraint = format!("Map keys must satisfy constraint: [{broken}]");
+            violations.add(shown, path, &constraint);
+        }
+        let broken = match entry {
+            Value::Null => NOT_NULL.to_owned(),
+            entry => of.broken_by(string(entry)?).join(", "),
+        };
+        if !broken.is_empty() {
+            let constraint = format!("Map value must satisfy constraint: [{broken}]");
+            violations.add(shown, path, &constraint);
+        }
     }
-    if length < min {
-        let constraint = format!("Member must have length greater than or equal to {min}");
-        broken.add(Some(shown), at, &constraint);
+    if let Some(constraint) = broken_range("length", entries.len(), 0, max) {
+        violations.add(shown, path, &constraint);
+    }
+    Ok(())
+}
+
+const NOT_NULL: &str = "Member must not be null";
+
+/// Returns the bound of a value or a length that is broken, if one is.
+fn broken_range<T: Copy + PartialOrd + fmt::Display>(
+    measure: &str,
+    actual: T,
+    min: T,
+    max: T,
+) -> Option<String> {
+    if actual > max {
+        Some(format!(
+            "Member must have {measure} less than or equal to {max}"
+        ))
+    } else if actual < min {
+        Some(format!(
+            "Member must have {measure} greater than or equal to {min}"
+        ))
+    } else {
+        None
     }
 }
 
-impl Text {
+impl StringShape {
+    /// Returns the constraints that a value breaks.
     fn broken_by(&self, value: &str) -> Vec<String> {
-        // No character takes less than a byte, so what is short enough in bytes need not be counted.
-        let length = if (self.min..=self.max).contains(&value.len()) && value.is_ascii() {
-            value.len()
-        } else {
-            value.chars().count()
-        };
-        let mut broken = Vec::new();
-        if length > self.max {
-            broken.push(format!(
-                "Member must have length less than or equal to {}",
-                self.max
-            ));
-        }
-        if length < self.min {
-            broken.push(format!(
-                "Member must have length greater than or equal to {}",
-                self.min
-            ));
-        }
+        let length = value.chars().count();
+        let mut broken: Vec<String> = broken_range("length", length, self.min, self.max)
+            .into_iter()
+            .collect();
         if let Some(pattern) = &self.pattern
             && !(pattern.matches)(value)
         {
             broken.push(format!(
                 "Member must satisfy regular expression pattern: {}",
-                pattern.text
+                pattern.regex
             ));
         }
         broken
     }
 }
 
-/// A list or a map as it stands in messages: `'[a, b]'`, `'{a=b}'`.
+/// A list or a map in the form that messages have: `'[a, b]'`, `'{a=b}'`.
 struct Shown<'a>(&'a Value);
 
 impl fmt::Display for Shown<'_> {
@@ -284,11 +310,11 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
-fn string(value: &Value) -> Result<&str, Refused> {
-    value.as_str().ok_or_else(|| unexpected(value, "a String"))
+fn string(value: &Value) -> Result<&str, InvalidInput> {
+    value.as_str().ok_or_else(|| wrong_type(value, "a String"))
 }
 
-/// AWS calls members by the names of its own getters.
+/// Returns the name of a member as AWS's messages have it, in lower camel case.
 fn lower_first(name: &str) -> String {
     let mut letters = name.chars();
     letters.next().map_or_else(String::new, |first| {
@@ -296,8 +322,8 @@ fn lower_first(name: &str) -> String {
     })
 }
 
-fn unexpected(value: &Value, expected: &str) -> Refused {
-    Refused::Malformed(match value {
+fn wrong_type(value: &Value, expected: &str) -> InvalidInput {
+    InvalidInput::WrongType(match value {
         Value::Object(_) => "Start of structure or map found where not expected.".to_owned(),
         Value::Array(_) => "Start of list found where not expected".to_owned(),
         Value::Null => format!("null can not be converted to {expected}"),
@@ -315,18 +341,18 @@ mod tests {
     use super::super::operation::Operation;
     use super::*;
 
-    fn told(operation: Operation, input: &Value) -> String {
-        match check(operation.takes(), input) {
+    fn message(operation: Operation, input: &Value) -> String {
+        match validate(operation.parameters(), input) {
             Ok(()) => String::new(),
-            Err(Refused::Invalid(message)) => message,
-            Err(Refused::Malformed(message)) => format!("malformed: {message}"),
+            Err(InvalidInput::Constraints(message)) => message,
+            Err(InvalidInput::WrongType(message)) => format!("malformed: {message}"),
         }
     }
 
     #[test]
-    fn what_is_broken_is_told_as_aws_does() {
+    fn broken_constraints_are_worded_as_aws_does() {
         let unlink = |identity: &str| {
-            told(
+            message(
                 Operation::UnlinkDeveloperIdentity,
                 &json!({
                     "IdentityId": identity, "IdentityPoolId": "r:0",
@@ -348,7 +374,7 @@ mod tests {
         );
         let long = unlink(&format!("r:{}", "0".repeat(54)));
         assert!(long.ends_with("Member must have length less than or equal to 55"));
-        let nothing = told(
+        let nothing = message(
             Operation::UnlinkDeveloperIdentity,
             &json!({"IdentityId": null}),
         );
@@ -360,9 +386,9 @@ mod tests {
 
     #[test]
     fn numbers_lists_and_maps_have_bounds() {
-        let list = |most: i64| {
-            let input = json!({"IdentityPoolId": "r:0", "MaxResults": most});
-            told(Operation::ListIdentities, &input)
+        let list = |max: i64| {
+            let input = json!({"IdentityPoolId": "r:0", "MaxResults": max});
+            message(Operation::ListIdentities, &input)
         };
         assert_eq!((list(1), list(60)), (String::new(), String::new()));
         assert_eq!(
@@ -373,7 +399,7 @@ mod tests {
         assert!(list(0).ends_with("greater than or equal to 1"));
 
         let delete = |ids: Value| {
-            told(
+            message(
                 Operation::DeleteIdentities,
                 &json!({"IdentityIdsToDelete": ids}),
             )
@@ -387,13 +413,13 @@ mod tests {
         assert!(delete(json!([null])).contains("'identityIdsToDelete.1.member'"));
 
         let token = |logins: Value| {
-            told(
+            message(
                 Operation::GetOpenIdTokenForDeveloperIdentity,
                 &json!({"IdentityPoolId": "r:0", "Logins": logins}),
             )
         };
         assert_eq!(token(json!({"p": "u"})), "");
-        // A login is as good as a password, so its value is not repeated.
+        // The value of a login is sensitive.
         assert!(token(json!({"p": ""})).contains("Value at 'logins' failed"));
         assert!(token(json!({"": "u"})).contains("Map keys must satisfy constraint: ["));
         let many: serde_json::Map<_, _> = (0..11).map(|n| (n.to_string(), json!("u"))).collect();
@@ -403,7 +429,7 @@ mod tests {
     #[test]
     fn structures_within_lists_are_checked() {
         let create = |client: Value| {
-            told(
+            message(
                 Operation::CreateIdentityPool,
                 &json!({
                     "IdentityPoolName": "n", "AllowUnauthenticatedIdentities": false,
@@ -417,7 +443,7 @@ mod tests {
     }
 
     #[test]
-    fn another_type_is_no_request() {
+    fn wrong_types_are_malformed() {
         for (input, why) in [
             (json!([]), "Start of list found where not expected"),
             (
@@ -437,8 +463,8 @@ mod tests {
                 "NUMBER_VALUE can not be converted to a Boolean",
             ),
         ] {
-            let told = told(Operation::ListIdentities, &input);
-            assert_eq!(told, format!("malformed: {why}"));
+            let message = message(Operation::ListIdentities, &input);
+            assert_eq!(message, format!("malformed: {why}"));
         }
     }
 
@@ -446,7 +472,7 @@ mod tests {
     fn lengths_are_counted_in_characters() {
         let lookup = |user: &str| {
             let input = json!({"IdentityPoolId": "r:0", "DeveloperUserIdentifier": user});
-            told(Operation::LookupDeveloperIdentity, &input)
+            message(Operation::LookupDeveloperIdentity, &input)
         };
         assert_eq!(lookup(&"é".repeat(1024)), "");
         assert!(lookup(&"é".repeat(1025)).ends_with("less than or equal to 1024"));

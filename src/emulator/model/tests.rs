@@ -1,5 +1,5 @@
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 
@@ -18,19 +18,22 @@ fn link(user: &str) -> Link {
     link_of("us-east-1:1", user)
 }
 
-fn given(links: Vec<Link>) -> Model {
+/// Returns a model in which only these links exist.
+fn model_with(links: Vec<Link>) -> Model {
     Model::new(Some(links), None, Undocumented::default())
 }
 
-fn open() -> Model {
+/// Returns a model in which every well-formed link exists.
+fn implicit_model() -> Model {
     Model::new(None, None, Undocumented::default())
 }
 
-/// The answer to a request, or the code of the error.
-fn ask(model: &mut Model, operation: Operation, input: &Value) -> Result<Value, &'static str> {
-    let request = Request::new(operation, input.to_string().as_bytes()).expect("JSON");
-    let done = model.answer(&request, "us-east-1");
-    done.map(|done| done.answer.unwrap_or_default())
+/// Executes a request. Returns the body, or the error code.
+fn execute(model: &mut Model, operation: Operation, input: &Value) -> Result<Value, &'static str> {
+    let request = ApiRequest::new(operation, input.to_string().as_bytes()).expect("JSON");
+    let output = model.execute(&request, "us-east-1");
+    output
+        .map(|output| output.body.unwrap_or_default())
         .map_err(|error| error.code)
 }
 
@@ -40,35 +43,39 @@ fn unlink(model: &mut Model, link: &Link) -> Result<Value, &'static str> {
         "DeveloperProviderName": link.developer_provider_name,
         "DeveloperUserIdentifier": link.developer_user_identifier,
     });
-    ask(model, Operation::UnlinkDeveloperIdentity, &input)
+    execute(model, Operation::UnlinkDeveloperIdentity, &input)
 }
 
-/// The identity that a look-up by user finds.
-fn found(model: &mut Model, user: &str) -> Result<String, &'static str> {
+/// Returns the identity that a look-up by user finds.
+fn identity_of(model: &mut Model, user: &str) -> Result<String, &'static str> {
     let input = json!({"IdentityPoolId": POOL, "DeveloperUserIdentifier": user});
-    let answer = ask(model, Operation::LookupDeveloperIdentity, &input)?;
+    let answer = execute(model, Operation::LookupDeveloperIdentity, &input)?;
     assert_eq!(answer["DeveloperUserIdentifierList"], json!([user]));
     Ok(answer["IdentityId"].as_str().expect("an id").to_owned())
 }
 
-/// The users that a look-up by identity finds.
-fn users(model: &mut Model, identity: &str) -> Result<Value, &'static str> {
+/// Returns the users that a look-up by identity finds.
+fn users_of(model: &mut Model, identity: &str) -> Result<Value, &'static str> {
     let input = json!({"IdentityPoolId": POOL, "IdentityId": identity});
-    let answer = ask(model, Operation::LookupDeveloperIdentity, &input)?;
+    let answer = execute(model, Operation::LookupDeveloperIdentity, &input)?;
     Ok(answer["DeveloperUserIdentifierList"].clone())
 }
 
-/// Whether a look-up takes them for a pair.
-fn pair(model: &mut Model, identity: &str, user: &str) -> Result<(), &'static str> {
+/// Looks up an identity and a user together.
+fn look_up_pair(model: &mut Model, identity: &str, user: &str) -> Result<(), &'static str> {
     let input =
         json!({"IdentityPoolId": POOL, "IdentityId": identity, "DeveloperUserIdentifier": user});
-    ask(model, Operation::LookupDeveloperIdentity, &input).map(|_| ())
+    execute(model, Operation::LookupDeveloperIdentity, &input).map(|_| ())
 }
 
-/// Links a user, and gives the identity.
-fn token(model: &mut Model, identity: Option<&str>, user: &str) -> Result<String, &'static str> {
+/// Links a user. Returns the identity.
+fn get_token(
+    model: &mut Model,
+    identity: Option<&str>,
+    user: &str,
+) -> Result<String, &'static str> {
     let input = json!({"IdentityPoolId": POOL, "IdentityId": identity, "Logins": {"p": user}});
-    let answer = ask(model, Operation::GetOpenIdTokenForDeveloperIdentity, &input)?;
+    let answer = execute(model, Operation::GetOpenIdTokenForDeveloperIdentity, &input)?;
     Ok(answer["IdentityId"].as_str().expect("an id").to_owned())
 }
 
@@ -77,19 +84,19 @@ fn merge(model: &mut Model, source: &str, destination: &str) -> Result<String, &
         "SourceUserIdentifier": source, "DestinationUserIdentifier": destination,
         "DeveloperProviderName": "p", "IdentityPoolId": POOL,
     });
-    let answer = ask(model, Operation::MergeDeveloperIdentities, &input)?;
+    let answer = execute(model, Operation::MergeDeveloperIdentities, &input)?;
     Ok(answer["IdentityId"].as_str().expect("an id").to_owned())
 }
 
 fn delete(model: &mut Model, identities: &[&str]) -> Value {
     let input = json!({"IdentityIdsToDelete": identities});
-    ask(model, Operation::DeleteIdentities, &input).expect("an answer")["UnprocessedIdentityIds"]
+    execute(model, Operation::DeleteIdentities, &input).expect("an answer")["UnprocessedIdentityIds"]
         .clone()
 }
 
 fn describe(model: &mut Model, identity: &str) -> Result<Value, &'static str> {
     let input = json!({"IdentityId": identity});
-    ask(model, Operation::DescribeIdentity, &input)
+    execute(model, Operation::DescribeIdentity, &input)
 }
 
 const NOT_FOUND: &str = "ResourceNotFoundException";
@@ -98,40 +105,43 @@ const INVALID: &str = "InvalidParameterException";
 
 #[test]
 fn a_link_is_removed_once() {
-    for mut model in [open(), given(vec![link("u"), link("v")])] {
+    for mut model in [implicit_model(), model_with(vec![link("u"), link("v")])] {
         assert!(model.is_linked(&link("u")));
         assert_eq!(unlink(&mut model, &link("u")), Ok(Value::Null));
         assert!(!model.is_linked(&link("u")) && model.is_linked(&link("v")));
         assert_eq!(unlink(&mut model, &link("u")), Err(NOT_FOUND));
-        assert_eq!(found(&mut model, "u"), Err(NOT_FOUND));
-        assert_eq!(pair(&mut model, "us-east-1:1", "u"), Err(CONFLICT));
-        assert_eq!(pair(&mut model, "us-east-1:1", "v"), Ok(()));
+        assert_eq!(identity_of(&mut model, "u"), Err(NOT_FOUND));
+        assert_eq!(look_up_pair(&mut model, "us-east-1:1", "u"), Err(CONFLICT));
+        assert_eq!(look_up_pair(&mut model, "us-east-1:1", "v"), Ok(()));
     }
 }
 
 #[test]
-fn all_links_that_are_given_exist() {
+fn all_given_links_exist() {
     // The service has no user of two identities, but a file may.
     let both = ["us-east-1:1", "us-east-1:a"].map(|identity| link_of(identity, "u"));
-    let mut model = given(both.to_vec());
+    let mut model = model_with(both.to_vec());
     assert!(both.iter().all(|link| model.is_linked(link)));
-    for (gone, left) in [(0, 1), (1, 0)] {
-        let mut model = given(both.to_vec());
-        assert_eq!(unlink(&mut model, &both[gone]), Ok(Value::Null));
-        assert_eq!(unlink(&mut model, &both[gone]), Err(NOT_FOUND));
-        assert!(model.is_linked(&both[left]));
-        let found = found(&mut model, "u");
-        assert_eq!(found.as_ref(), Ok(&both[left].identity_id));
-        assert_eq!(pair(&mut model, &both[left].identity_id, "u"), Ok(()));
+    for (removed, kept) in [(0, 1), (1, 0)] {
+        let mut model = model_with(both.to_vec());
+        assert_eq!(unlink(&mut model, &both[removed]), Ok(Value::Null));
+        assert_eq!(unlink(&mut model, &both[removed]), Err(NOT_FOUND));
+        assert!(model.is_linked(&both[kept]));
+        let found = identity_of(&mut model, "u");
+        assert_eq!(found.as_ref(), Ok(&both[kept].identity_id));
+        assert_eq!(
+            look_up_pair(&mut model, &both[kept].identity_id, "u"),
+            Ok(())
+        );
     }
     assert_eq!(delete(&mut model, &["us-east-1:1"]), json!([]));
-    assert_eq!(found(&mut model, "u"), Ok("us-east-1:a".into()));
+    assert_eq!(identity_of(&mut model, "u"), Ok("us-east-1:a".into()));
     assert_eq!(unlink(&mut model, &both[1]), Ok(Value::Null));
-    assert_eq!(found(&mut model, "u"), Err(NOT_FOUND));
+    assert_eq!(identity_of(&mut model, "u"), Err(NOT_FOUND));
 }
 
 #[test]
-fn what_is_not_documented_is_a_setting() {
+fn undocumented_answers_are_settings() {
     let answer = |undocumented, change: fn(&mut Link)| {
         let mut model = Model::new(Some(vec![link("u")]), None, undocumented);
         let mut link = link("u");
@@ -145,9 +155,9 @@ fn what_is_not_documented_is_a_setting() {
         };
         answer(undocumented, |l| l.developer_user_identifier = "v".into())
     };
-    assert_eq!(unlinked(NotLinked::Ok), Ok(Value::Null));
-    assert_eq!(unlinked(NotLinked::ResourceNotFound), Err(NOT_FOUND));
-    let refused = unlinked(NotLinked::NotAuthorized);
+    assert_eq!(unlinked(NotLinkedAnswer::Ok), Ok(Value::Null));
+    assert_eq!(unlinked(NotLinkedAnswer::ResourceNotFound), Err(NOT_FOUND));
+    let refused = unlinked(NotLinkedAnswer::NotAuthorized);
     assert_eq!(refused, Err("NotAuthorizedException"));
 
     let other = |when_other_provider| {
@@ -157,13 +167,13 @@ fn what_is_not_documented_is_a_setting() {
         };
         answer(undocumented, |l| l.developer_provider_name = "q".into())
     };
-    assert_eq!(other(OtherProvider::InvalidParameter), Err(INVALID));
-    assert_eq!(other(OtherProvider::ResourceNotFound), Err(NOT_FOUND));
-    let refused = other(OtherProvider::NotAuthorized);
+    assert_eq!(other(OtherProviderAnswer::InvalidParameter), Err(INVALID));
+    assert_eq!(other(OtherProviderAnswer::ResourceNotFound), Err(NOT_FOUND));
+    let refused = other(OtherProviderAnswer::NotAuthorized);
     assert_eq!(refused, Err("NotAuthorizedException"));
 
     let undocumented = Undocumented {
-        when_invalid: Invalid::Validation,
+        when_invalid: InvalidParameterAnswer::Validation,
         ..Undocumented::default()
     };
     let wrong: fn(&mut Link) = |l| l.identity_id = "x".into();
@@ -172,8 +182,8 @@ fn what_is_not_documented_is_a_setting() {
 }
 
 #[test]
-fn what_is_not_there_is_told_apart() {
-    let mut model = given(vec![link("u")]);
+fn missing_pools_identities_and_links_have_their_own_messages() {
+    let mut model = model_with(vec![link("u")]);
     let mut message = |change: fn(&mut Link)| {
         let mut link = link("u");
         change(&mut link);
@@ -188,7 +198,7 @@ fn what_is_not_there_is_told_apart() {
         "Identity 'us-east-1:9' not found."
     );
     assert!(message(|l| l.developer_provider_name = "q".into()).contains("does not support"));
-    let mut nowhere = |operation, input| ask(&mut model, operation, &input);
+    let mut execute_on = |operation, input| execute(&mut model, operation, &input);
     let pool = json!({"IdentityPoolId": "us-east-1:9", "MaxResults": 1, "Logins": {"p": "u"},
         "IdentityId": "us-east-1:1", "SourceUserIdentifier": "u",
         "DestinationUserIdentifier": "v", "DeveloperProviderName": "p"});
@@ -200,18 +210,27 @@ fn what_is_not_there_is_told_apart() {
         Operation::MergeDeveloperIdentities,
     ] {
         let name = operation.name();
-        assert_eq!(nowhere(operation, pool.clone()), Err(NOT_FOUND), "{name}");
+        assert_eq!(
+            execute_on(operation, pool.clone()),
+            Err(NOT_FOUND),
+            "{name}"
+        );
     }
     assert_eq!(describe(&mut model, "us-east-1:9"), Err(NOT_FOUND));
-    assert_eq!(users(&mut model, "us-east-1:9"), Err(NOT_FOUND));
-    assert_eq!(token(&mut model, Some("us-east-1:9"), "u"), Err(NOT_FOUND));
+    assert_eq!(users_of(&mut model, "us-east-1:9"), Err(NOT_FOUND));
+    assert_eq!(
+        get_token(&mut model, Some("us-east-1:9"), "u"),
+        Err(NOT_FOUND)
+    );
 }
 
 #[test]
-fn what_is_no_request_is_refused() {
+fn malformed_bodies_are_refused() {
     let code = |body: &[u8]| {
-        let request = Request::new(Operation::DescribeIdentity, body).map_err(|e| e.code)?;
-        open().answer(&request, "r").map_err(|error| error.code)
+        let request = ApiRequest::new(Operation::DescribeIdentity, body).map_err(|e| e.code)?;
+        implicit_model()
+            .execute(&request, "r")
+            .map_err(|error| error.code)
     };
     for body in [&b"{"[..], b"[]", b"\"\"", br#"{"IdentityId":1}"#] {
         assert_eq!(code(body), Err("SerializationException"));
@@ -222,48 +241,51 @@ fn what_is_no_request_is_refused() {
 }
 
 #[test]
-fn a_user_is_linked_again() {
-    for mut model in [open(), given(vec![link("u"), link("v")])] {
+fn an_unlinked_user_can_be_linked_again() {
+    for mut model in [implicit_model(), model_with(vec![link("u"), link("v")])] {
         let identity = "us-east-1:1";
         assert_eq!(unlink(&mut model, &link("u")), Ok(Value::Null));
-        assert_eq!(token(&mut model, Some(identity), "u"), Ok(identity.into()));
+        assert_eq!(
+            get_token(&mut model, Some(identity), "u"),
+            Ok(identity.into())
+        );
         assert!(model.is_linked(&link("u")));
-        assert_eq!(found(&mut model, "u"), Ok(identity.into()));
-        assert_eq!(pair(&mut model, identity, "u"), Ok(()));
+        assert_eq!(identity_of(&mut model, "u"), Ok(identity.into()));
+        assert_eq!(look_up_pair(&mut model, identity, "u"), Ok(()));
         // And is of this identity only.
         let elsewhere = "us-east-1:a";
         assert!(!model.is_linked(&link_of(elsewhere, "u")));
-        let taken = token(&mut model, Some(elsewhere), "u");
-        let code = taken.expect_err("refused");
+        let refused = get_token(&mut model, Some(elsewhere), "u");
+        let code = refused.expect_err("refused");
         assert!(code == "DeveloperUserAlreadyRegisteredException" || code == NOT_FOUND);
         assert_eq!(unlink(&mut model, &link("u")), Ok(Value::Null));
         assert_eq!(unlink(&mut model, &link("u")), Err(NOT_FOUND));
         // Without the identity, it gets a new one.
-        let fresh = token(&mut model, None, "u").expect("an identity");
+        let fresh = get_token(&mut model, None, "u").expect("an identity");
         assert_ne!(fresh, identity);
-        assert_eq!(found(&mut model, "u").as_ref(), Ok(&fresh));
-        assert_eq!(users(&mut model, &fresh), Ok(json!(["u"])));
-        assert_eq!(token(&mut model, None, "u"), Ok(fresh));
+        assert_eq!(identity_of(&mut model, "u").as_ref(), Ok(&fresh));
+        assert_eq!(users_of(&mut model, &fresh), Ok(json!(["u"])));
+        assert_eq!(get_token(&mut model, None, "u"), Ok(fresh));
     }
 }
 
 #[test]
-fn a_linked_user_is_registered_already() {
-    let mut model = given(vec![link("u"), link_of("us-east-1:a", "v")]);
+fn a_user_linked_elsewhere_is_already_registered() {
+    let mut model = model_with(vec![link("u"), link_of("us-east-1:a", "v")]);
     assert_eq!(
-        token(&mut model, Some("us-east-1:1"), "v"),
+        get_token(&mut model, Some("us-east-1:1"), "v"),
         Err("DeveloperUserAlreadyRegisteredException")
     );
 }
 
 #[test]
-fn pages_come_to_an_end() {
-    let mut model = given(["u", "v", "w"].map(link).into());
+fn pages_end_and_tokens_are_for_one_list() {
+    let mut model = model_with(["u", "v", "w"].map(link).into());
     let mut page = |more: Value| {
         let mut input = json!({"IdentityPoolId": POOL, "IdentityId": "us-east-1:1"});
         let parameters = input.as_object_mut().expect("an object");
         parameters.extend(more.as_object().expect("an object").clone());
-        ask(&mut model, Operation::LookupDeveloperIdentity, &input)
+        execute(&mut model, Operation::LookupDeveloperIdentity, &input)
     };
     let first = page(json!({"MaxResults": 2})).expect("a page");
     assert_eq!(first["DeveloperUserIdentifierList"], json!(["u", "v"]));
@@ -279,25 +301,25 @@ fn pages_come_to_an_end() {
     let input = json!({
         "IdentityPoolId": POOL, "MaxResults": 2, "NextToken": first["NextToken"],
     });
-    let other = ask(&mut model, Operation::ListIdentities, &input);
+    let other = execute(&mut model, Operation::ListIdentities, &input);
     assert_eq!(other, Err(INVALID));
 }
 
 #[test]
 fn identities_are_listed_described_and_deleted() {
-    let mut model = given(vec![link("u"), link_of("us-east-1:a", "v")]);
+    let mut model = model_with(vec![link("u"), link_of("us-east-1:a", "v")]);
     let described = describe(&mut model, "us-east-1:1").expect("described");
     assert_eq!(described["Logins"], json!(["p"]));
     let listed = |model: &mut Model, hide: bool| -> Vec<String> {
         let input = json!({"IdentityPoolId": POOL, "MaxResults": 60, "HideDisabled": hide});
-        let answer = ask(model, Operation::ListIdentities, &input).expect("a list");
+        let answer = execute(model, Operation::ListIdentities, &input).expect("a list");
         let ids = answer["Identities"].as_array().expect("a list");
         ids.iter()
             .map(|id| id["IdentityId"].as_str().expect("an id").to_owned())
             .collect()
     };
     assert_eq!(listed(&mut model, false), ["us-east-1:1", "us-east-1:a"]);
-    model.tell_time(1.8e9);
+    model.set_time(1.8e9);
     assert_eq!(unlink(&mut model, &link("u")), Ok(Value::Null));
     let described = describe(&mut model, "us-east-1:1").expect("described");
     assert_eq!(described["Logins"], json!([]));
@@ -312,43 +334,43 @@ fn identities_are_listed_described_and_deleted() {
     );
     assert_eq!(listed(&mut model, false), ["us-east-1:1"]);
     assert_eq!(describe(&mut model, "us-east-1:a"), Err(NOT_FOUND));
-    assert_eq!(found(&mut model, "v"), Err(NOT_FOUND));
+    assert_eq!(identity_of(&mut model, "v"), Err(NOT_FOUND));
 }
 
 #[test]
-fn what_nobody_made_is_gone_once_deleted() {
-    let mut model = open();
-    let identity = found(&mut model, "u").expect("an identity");
-    assert_eq!(found(&mut model, "u").as_ref(), Ok(&identity));
+fn implicit_identities_do_not_exist_once_deleted() {
+    let mut model = implicit_model();
+    let identity = identity_of(&mut model, "u").expect("an identity");
+    assert_eq!(identity_of(&mut model, "u").as_ref(), Ok(&identity));
     assert!(describe(&mut model, &identity).is_ok());
     assert!(model.is_linked(&link_of(&identity, "u")));
     assert_eq!(delete(&mut model, &[&identity]), json!([]));
     assert!(!model.is_linked(&link_of(&identity, "u")));
     assert_eq!(describe(&mut model, &identity), Err(NOT_FOUND));
-    assert_eq!(found(&mut model, "u"), Err(NOT_FOUND));
+    assert_eq!(identity_of(&mut model, "u"), Err(NOT_FOUND));
     assert_eq!(unlink(&mut model, &link_of(&identity, "u")), Err(NOT_FOUND));
-    assert_eq!(token(&mut model, Some(&identity), "u"), Err(NOT_FOUND));
-    let fresh = token(&mut model, None, "u").expect("a new one");
+    assert_eq!(get_token(&mut model, Some(&identity), "u"), Err(NOT_FOUND));
+    let fresh = get_token(&mut model, None, "u").expect("a new one");
     assert_ne!(fresh, identity);
 }
 
 #[test]
 fn merged_users_share_the_destination() {
     let links = vec![link("u"), link("u2"), link_of("us-east-1:a", "v")];
-    let mut model = given(links);
+    let mut model = model_with(links);
     assert_eq!(merge(&mut model, "u", "v"), Ok("us-east-1:a".into()));
     for user in ["u", "u2", "v"] {
-        assert_eq!(found(&mut model, user), Ok("us-east-1:a".into()));
+        assert_eq!(identity_of(&mut model, user), Ok("us-east-1:a".into()));
     }
     assert_eq!(describe(&mut model, "us-east-1:1"), Err(NOT_FOUND));
     assert_eq!(merge(&mut model, "u", "v"), Err(INVALID));
-    assert_eq!(merge(&mut model, "u", "nobody"), Err(NOT_FOUND));
+    assert_eq!(merge(&mut model, "u", "unlinked"), Err(NOT_FOUND));
 
-    let mut model = open();
-    let (source, kept) = (found(&mut model, "u"), found(&mut model, "v"));
+    let mut model = implicit_model();
+    let (source, kept) = (identity_of(&mut model, "u"), identity_of(&mut model, "v"));
     let (source, kept) = (source.expect("an identity"), kept.expect("an identity"));
     assert_eq!(merge(&mut model, "u", "v").as_ref(), Ok(&kept));
-    assert_eq!(users(&mut model, &kept), Ok(json!(["u", "v"])));
+    assert_eq!(users_of(&mut model, &kept), Ok(json!(["u", "v"])));
     assert!(!model.is_linked(&link_of(&source, "u")) && model.is_linked(&link_of(&kept, "u")));
 }
 
@@ -360,7 +382,7 @@ fn an_identity_has_twenty_logins_at_most() {
     };
     let merged = |n| {
         let links = many("us-east-1:1", 0..10).chain(many("us-east-1:a", 10..n));
-        merge(&mut given(links.collect()), "0", "10")
+        merge(&mut model_with(links.collect()), "0", "10")
     };
     assert!(merged(20).is_ok());
     assert_eq!(merged(21), Err(INVALID));
@@ -368,30 +390,33 @@ fn an_identity_has_twenty_logins_at_most() {
 
 #[test]
 fn public_logins_are_those_of_the_pool() {
-    let mut model = given(Vec::new());
+    let mut model = model_with(Vec::new());
     let input = json!({
         "IdentityPoolName": "people", "AllowUnauthenticatedIdentities": true,
         "DeveloperProviderName": "p", "SupportedLoginProviders": {"www.example.com": "app"},
         "AllowClassicFlow": null,
     });
-    let made = ask(&mut model, Operation::CreateIdentityPool, &input).expect("made");
-    let pool = made["IdentityPoolId"].as_str().expect("an id").to_owned();
+    let created = execute(&mut model, Operation::CreateIdentityPool, &input).expect("created");
+    let pool = created["IdentityPoolId"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
     assert!(pool.starts_with("us-east-1:"), "{pool}");
-    let described = ask(
+    let described = execute(
         &mut model,
         Operation::DescribeIdentityPool,
         &json!({"IdentityPoolId": pool}),
     );
-    assert_eq!(described, Ok(made.clone()));
+    assert_eq!(described, Ok(created.clone()));
     assert_eq!(
-        made["SupportedLoginProviders"],
+        created["SupportedLoginProviders"],
         input["SupportedLoginProviders"]
     );
-    assert_eq!(made.get("AllowClassicFlow"), None);
+    assert_eq!(created.get("AllowClassicFlow"), None);
 
     let mut sign_in = |logins: Value| {
         let input = json!({"IdentityPoolId": pool, "Logins": logins});
-        ask(
+        execute(
             &mut model,
             Operation::GetOpenIdTokenForDeveloperIdentity,
             &input,
@@ -414,40 +439,43 @@ fn public_logins_are_those_of_the_pool() {
         "SourceUserIdentifier": "u", "DestinationUserIdentifier": "v",
         "DeveloperProviderName": "p", "IdentityPoolId": pool,
     });
-    let merged = ask(&mut model, Operation::MergeDeveloperIdentities, &input);
+    let merged = execute(&mut model, Operation::MergeDeveloperIdentities, &input);
     assert_eq!(merged, Err(CONFLICT));
 }
 
 #[test]
-fn a_made_pool_holds_only_what_was_put_in() {
-    let mut model = open();
+fn a_created_pool_has_no_implicit_links() {
+    let mut model = implicit_model();
     let input = json!({
         "IdentityPoolName": "p", "AllowUnauthenticatedIdentities": false,
         "DeveloperProviderName": "p",
     });
-    let made = ask(&mut model, Operation::CreateIdentityPool, &input).expect("made");
-    let mut nobody = link("u");
-    nobody.identity_pool_id = made["IdentityPoolId"].as_str().expect("an id").to_owned();
-    assert!(!model.is_linked(&nobody));
-    assert_eq!(model.unlink(&nobody).expect_err("refused").code, NOT_FOUND);
+    let created = execute(&mut model, Operation::CreateIdentityPool, &input).expect("created");
+    let mut link = link("u");
+    link.identity_pool_id = created["IdentityPoolId"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    assert!(!model.is_linked(&link));
+    assert_eq!(model.unlink(&link).expect_err("refused").code, NOT_FOUND);
 }
 
 #[test]
-fn an_account_has_so_many_pools_in_a_region() {
-    let mut model = open();
+fn pools_in_a_region_are_limited() {
+    let mut model = implicit_model();
     let input = json!({"IdentityPoolName": "p", "AllowUnauthenticatedIdentities": false});
     for _ in 0..1000 {
-        ask(&mut model, Operation::CreateIdentityPool, &input).expect("made");
+        execute(&mut model, Operation::CreateIdentityPool, &input).expect("created");
     }
-    let more = ask(&mut model, Operation::CreateIdentityPool, &input);
+    let more = execute(&mut model, Operation::CreateIdentityPool, &input);
     assert_eq!(more, Err("LimitExceededException"));
 }
 
 #[test]
-fn ids_that_are_made_up_are_ids() {
-    let mut model = open();
-    let mut ids = vec![token(&mut model, None, "u").expect("an identity")];
-    ids.extend((0..100).map(|n| found(&mut model, &n.to_string()).expect("an identity")));
+fn generated_ids_are_uuids_of_version_4() {
+    let mut model = implicit_model();
+    let mut ids = vec![get_token(&mut model, None, "u").expect("an identity")];
+    ids.extend((0..100).map(|n| identity_of(&mut model, &n.to_string()).expect("an identity")));
     for id in ids {
         let uuid = id.strip_prefix("us-east-1:").expect("the pool's Region");
         let parts: Vec<usize> = uuid.split('-').map(str::len).collect();
@@ -458,7 +486,7 @@ fn ids_that_are_made_up_are_ids() {
     }
 }
 
-/// What a test does to a few users and identities.
+/// A step of a random test on a few users and identities.
 #[derive(Debug, Clone)]
 enum Step {
     Unlink(usize, usize),
@@ -477,72 +505,88 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 0..30)
 }
 
+const USERS: [&str; 4] = ["t", "u", "v", "w"];
+
+/// Executes a step and checks its effect. Adds a new identity to `identities`.
+fn check_step(
+    model: &mut Model,
+    identities: &mut Vec<String>,
+    step: &Step,
+) -> Result<(), TestCaseError> {
+    match *step {
+        Step::Unlink(identity, user) => {
+            let link = link_of(&identities[identity], USERS[user]);
+            let was_linked = model.is_linked(&link);
+            prop_assert_eq!(unlink(model, &link).is_ok(), was_linked);
+            prop_assert!(!model.is_linked(&link));
+            if was_linked {
+                prop_assert_eq!(identity_of(model, USERS[user]), Err(NOT_FOUND));
+            }
+        }
+        Step::Token(identity, user) => {
+            let requested = identity.map(|identity| identities[identity].clone());
+            if let Ok(id) = get_token(model, requested.as_deref(), USERS[user]) {
+                prop_assert!(requested.is_none_or(|requested| requested == id));
+                prop_assert!(model.is_linked(&link_of(&id, USERS[user])));
+                prop_assert_eq!(identity_of(model, USERS[user]), Ok(id.clone()));
+                if !identities.contains(&id) {
+                    identities.push(id);
+                }
+            }
+        }
+        Step::Merge(source, destination) => {
+            let before = identity_of(model, USERS[source]);
+            let kept = identity_of(model, USERS[destination]);
+            if let Ok(id) = merge(model, USERS[source], USERS[destination]) {
+                prop_assert_eq!(kept.clone(), Ok(id.clone()));
+                prop_assert_eq!(identity_of(model, USERS[source]), Ok(id.clone()));
+                prop_assert_eq!(describe(model, &before.expect("was found")), Err(NOT_FOUND));
+            }
+        }
+        Step::Delete(identity) => {
+            let id = identities[identity].clone();
+            prop_assert_eq!(delete(model, &[&id]), json!([]));
+            prop_assert_eq!(describe(model, &id), Err(NOT_FOUND));
+            for user in USERS {
+                prop_assert!(!model.is_linked(&link_of(&id, user)));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Checks that all ways to look up a link agree.
+fn check_look_ups(model: &mut Model, identities: &[String]) -> Result<(), TestCaseError> {
+    for user in USERS {
+        if let Ok(id) = identity_of(model, user) {
+            prop_assert!(model.is_linked(&link_of(&id, user)));
+            prop_assert_eq!(look_up_pair(model, &id, user), Ok(()));
+        }
+    }
+    for id in identities {
+        let listed = users_of(model, id);
+        prop_assert_eq!(listed.is_ok(), describe(model, id).is_ok());
+        for user in listed.unwrap_or_default().as_array().into_iter().flatten() {
+            let user = user.as_str().expect("a user");
+            prop_assert_eq!(identity_of(model, user), Ok(id.clone()));
+        }
+    }
+    Ok(())
+}
+
 proptest! {
     #[test]
-    fn look_ups_agree_whatever_happens(steps in steps(), is_open: bool) {
-        const USERS: [&str; 4] = ["t", "u", "v", "w"];
+    fn look_ups_agree_after_any_steps(steps in steps(), is_implicit: bool) {
         let mut identities: Vec<String> =
             ["us-east-1:0", "us-east-1:1", "us-east-1:2"].map(str::to_owned).into();
-        let mut model = if is_open {
-            open()
+        let mut model = if is_implicit {
+            implicit_model()
         } else {
-            given(vec![link_of(&identities[0], "t"), link_of(&identities[1], "u")])
+            model_with(vec![link_of(&identities[0], "t"), link_of(&identities[1], "u")])
         };
         for step in steps {
-            let model = &mut model;
-            match step {
-                Step::Unlink(identity, user) => {
-                    let link = link_of(&identities[identity], USERS[user]);
-                    let was_linked = model.is_linked(&link);
-                    prop_assert_eq!(unlink(model, &link).is_ok(), was_linked);
-                    prop_assert!(!model.is_linked(&link));
-                    if was_linked {
-                        prop_assert_eq!(found(model, USERS[user]), Err(NOT_FOUND));
-                    }
-                }
-                Step::Token(identity, user) => {
-                    let asked = identity.map(|identity| identities[identity].clone());
-                    if let Ok(id) = token(model, asked.as_deref(), USERS[user]) {
-                        prop_assert!(asked.is_none_or(|asked| asked == id));
-                        prop_assert!(model.is_linked(&link_of(&id, USERS[user])));
-                        prop_assert_eq!(found(model, USERS[user]), Ok(id.clone()));
-                        if !identities.contains(&id) {
-                            identities.push(id);
-                        }
-                    }
-                }
-                Step::Merge(source, destination) => {
-                    let before = found(model, USERS[source]);
-                    let kept = found(model, USERS[destination]);
-                    if let Ok(id) = merge(model, USERS[source], USERS[destination]) {
-                        prop_assert_eq!(kept.clone(), Ok(id.clone()));
-                        prop_assert_eq!(found(model, USERS[source]), Ok(id.clone()));
-                        prop_assert_eq!(describe(model, &before.expect("was found")), Err(NOT_FOUND));
-                    }
-                }
-                Step::Delete(identity) => {
-                    let id = identities[identity].clone();
-                    prop_assert_eq!(delete(model, &[&id]), json!([]));
-                    prop_assert_eq!(describe(model, &id), Err(NOT_FOUND));
-                    for user in USERS {
-                        prop_assert!(!model.is_linked(&link_of(&id, user)));
-                    }
-                }
-            }
-            for user in USERS {
-                if let Ok(id) = found(model, user) {
-                    prop_assert!(model.is_linked(&link_of(&id, user)));
-                    prop_assert_eq!(pair(model, &id, user), Ok(()));
-                }
-            }
-            for id in &identities {
-                let listed = users(model, id);
-                prop_assert_eq!(listed.is_ok(), describe(model, id).is_ok());
-                for user in listed.unwrap_or_default().as_array().into_iter().flatten() {
-                    let user = user.as_str().expect("a user");
-                    prop_assert_eq!(found(model, user), Ok(id.clone()));
-                }
-            }
+            check_step(&mut model, &mut identities, &step)?;
+            check_look_ups(&mut model, &identities)?;
         }
     }
 }

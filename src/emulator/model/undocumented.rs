@@ -1,36 +1,36 @@
-//! What AWS does not document, so that whoever rehearses can choose.
+//! Settings for the answers that AWS does not document.
 
 use std::str::FromStr;
 
-/// How what is not documented is answered.
+/// Answers to what AWS does not document.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Undocumented {
-    /// An unlink of what is not linked.
-    pub when_not_linked: NotLinked,
-    /// A developer provider that is not the pool's.
-    pub when_other_provider: OtherProvider,
-    /// A parameter that breaks its rule.
-    pub when_invalid: Invalid,
-    /// The HTTP status of errors.
+    /// Answer to an unlink of a link that does not exist.
+    pub when_not_linked: NotLinkedAnswer,
+    /// Answer to a developer provider name that is not the pool's.
+    pub when_other_provider: OtherProviderAnswer,
+    /// Answer to a parameter that breaks a constraint.
+    pub when_invalid: InvalidParameterAnswer,
+    /// HTTP status of errors.
     pub error_status: ErrorStatus,
 }
 
-/// The answer to an unlink of what is not linked: AWS documents none.
+/// The answer to an unlink of a link that does not exist. AWS documents none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum NotLinked {
+pub enum NotLinkedAnswer {
     /// `ResourceNotFoundException`
     #[default]
     ResourceNotFound,
     /// `NotAuthorizedException`
     NotAuthorized,
-    /// Success, as though it had been linked.
+    /// Success, as if the link had existed.
     Ok,
 }
 
-impl FromStr for NotLinked {
+impl FromStr for NotLinkedAnswer {
     type Err = String;
 
-    /// `resource-not-found`, `not-authorized` or `ok`.
+    /// Parses `resource-not-found`, `not-authorized` or `ok`.
     fn from_str(text: &str) -> Result<Self, String> {
         one_of(
             text,
@@ -43,9 +43,9 @@ impl FromStr for NotLinked {
     }
 }
 
-/// The code of the answer to a developer provider that is not the pool's: only its message is known.
+/// The error code for a developer provider name that is not the pool's. Only the message is known.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum OtherProvider {
+pub enum OtherProviderAnswer {
     /// `InvalidParameterException`
     #[default]
     InvalidParameter,
@@ -55,7 +55,7 @@ pub enum OtherProvider {
     ResourceNotFound,
 }
 
-impl OtherProvider {
+impl OtherProviderAnswer {
     pub(super) fn code(self) -> &'static str {
         match self {
             Self::InvalidParameter => "InvalidParameterException",
@@ -65,10 +65,10 @@ impl OtherProvider {
     }
 }
 
-impl FromStr for OtherProvider {
+impl FromStr for OtherProviderAnswer {
     type Err = String;
 
-    /// `invalid-parameter`, `not-authorized` or `resource-not-found`.
+    /// Parses `invalid-parameter`, `not-authorized` or `resource-not-found`.
     fn from_str(text: &str) -> Result<Self, String> {
         one_of(
             text,
@@ -81,17 +81,17 @@ impl FromStr for OtherProvider {
     }
 }
 
-/// The code of the answer to a parameter that breaks its rule: the service model has one, and another was seen.
+/// The error code for a parameter that breaks a constraint. The service model has one; another was observed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Invalid {
-    /// `InvalidParameterException`, as the service model has it.
+pub enum InvalidParameterAnswer {
+    /// `InvalidParameterException`, as in the service model.
     #[default]
     InvalidParameter,
     /// `ValidationException`, as users of `GetId` and `CreateIdentityPool` report it.
     Validation,
 }
 
-impl Invalid {
+impl InvalidParameterAnswer {
     pub(super) fn code(self) -> &'static str {
         match self {
             Self::InvalidParameter => "InvalidParameterException",
@@ -100,10 +100,10 @@ impl Invalid {
     }
 }
 
-impl FromStr for Invalid {
+impl FromStr for InvalidParameterAnswer {
     type Err = String;
 
-    /// `invalid-parameter` or `validation`.
+    /// Parses `invalid-parameter` or `validation`.
     fn from_str(text: &str) -> Result<Self, String> {
         one_of(
             text,
@@ -115,18 +115,18 @@ impl FromStr for Invalid {
     }
 }
 
-/// The HTTP status of errors: the service model has several, everything seen on the wire has 400.
+/// The HTTP status of errors. The service model has several; every error observed on the wire had 400.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ErrorStatus {
     /// 400, and 500 for `InternalErrorException`.
     #[default]
     Wire,
-    /// 403, 404, 409 and 429 where the newer service model has them.
+    /// 403, 404, 409 and 429 where newer versions of the service model have them.
     Modelled,
 }
 
 impl ErrorStatus {
-    /// The status of an error with this code.
+    /// Returns the status of an error with this code.
     #[must_use]
     pub fn of(self, code: &str) -> u16 {
         match (self, code) {
@@ -146,12 +146,13 @@ impl ErrorStatus {
 impl FromStr for ErrorStatus {
     type Err = String;
 
-    /// `wire` or `modelled`.
+    /// Parses `wire` or `modelled`.
     fn from_str(text: &str) -> Result<Self, String> {
         one_of(text, &[("wire", Self::Wire), ("modelled", Self::Modelled)])
     }
 }
 
+/// Returns the value of this name.
 fn one_of<T: Copy>(text: &str, values: &[(&str, T)]) -> Result<T, String> {
     let found = values.iter().find(|(name, _)| *name == text);
     found.map(|(_, value)| *value).ok_or_else(|| {

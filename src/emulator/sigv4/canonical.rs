@@ -1,4 +1,4 @@
-//! The form of a request that both sides sign.
+//! The canonical form of a request, over which client and service compute the signature.
 
 use std::fmt::Write as _;
 
@@ -6,14 +6,14 @@ use hyper::http::request::Parts;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use sha2::{Digest, Sha256};
 
-/// All but RFC 3986's unreserved characters.
+/// All characters except RFC 3986's unreserved ones.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
 
-/// The canonical request; nothing if a header is said to be signed that is not there.
+/// Returns the canonical request, or `None` if a signed header is absent.
 pub(super) fn request(head: &Parts, body: &[u8], signed_headers: &str) -> Option<String> {
     let mut text = format!(
         "{}\n{}\n{}\n",
@@ -29,12 +29,12 @@ pub(super) fn request(head: &Parts, body: &[u8], signed_headers: &str) -> Option
     Some(text)
 }
 
-/// SHA-256 in hexadecimal digits.
+/// Returns the SHA-256 hash in hexadecimal digits.
 pub(super) fn hash(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 
-/// Without `.`, `..` and doubled slashes, and with what is encoded already encoded once more.
+/// Returns the path without `.`, `..` and doubled slashes, percent-encoded. A path arrives encoded, so it is encoded twice.
 fn path(path: &str) -> String {
     let mut segments = Vec::new();
     for segment in path.split('/') {
@@ -52,9 +52,9 @@ fn path(path: &str) -> String {
     format!("/{}{end}", segments.join("/"))
 }
 
-/// Encoded alike, and sorted.
+/// Returns the query string with its parameters percent-encoded in one way and sorted.
 fn query(query: &str) -> String {
-    let alike = |text: &str| {
+    let encode = |text: &str| {
         let bytes = percent_decode_str(text).collect::<Vec<u8>>();
         percent_encoding::percent_encode(&bytes, RESERVED).to_string()
     };
@@ -63,7 +63,7 @@ fn query(query: &str) -> String {
         .filter(|parameter| !parameter.is_empty())
         .map(|parameter| {
             let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-            (alike(name), alike(value))
+            (encode(name), encode(value))
         })
         .collect();
     parameters.sort();
@@ -74,7 +74,7 @@ fn query(query: &str) -> String {
     parameters.join("&")
 }
 
-/// Its values, trimmed, each run of spaces as one.
+/// Returns the values of a header, trimmed, each run of spaces as one.
 fn header(head: &Parts, name: &str) -> Option<String> {
     let mut values: Vec<String> = Vec::new();
     for value in head.headers.get_all(name) {
@@ -83,7 +83,7 @@ fn header(head: &Parts, name: &str) -> Option<String> {
         values.push(words.join(" "));
     }
     if values.is_empty() && name == "host" {
-        // HTTP/2 has it elsewhere.
+        // HTTP/2 has the host in `:authority`.
         values.extend(head.uri.authority().map(ToString::to_string));
     }
     (!values.is_empty()).then(|| values.join(","))

@@ -1,8 +1,10 @@
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use hyper::Request;
+use hyper::http::request::Parts;
 
-use super::date::SKEW;
+use super::authorization::ALGORITHM;
+use super::signing_time::MAX_SKEW;
 use super::*;
 
 /// AWS's published examples: request line, headers beside `host` and `x-amz-date`, body, signed headers, signature.
@@ -111,8 +113,8 @@ const PUBLISHED: &[(&str, &str, &str, &str, &str)] = &[
 
 const SERVICE: &str = "service";
 
-fn keys() -> Keys {
-    Keys::new(vec![
+fn keys() -> AccessKeys {
+    AccessKeys::new(vec![
         "AKIDEXAMPLE:wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
             .parse()
             .expect("a key"),
@@ -122,8 +124,8 @@ fn keys() -> Keys {
     ])
 }
 
-/// When the published examples were signed.
-fn then() -> SystemTime {
+/// The time at which the published examples were signed.
+fn signing_time() -> SystemTime {
     humantime::parse_rfc3339("2015-08-30T12:36:00Z").expect("a time")
 }
 
@@ -148,12 +150,18 @@ fn authorization(scope: &str, signed: &str, signature: &str) -> String {
     format!("{ALGORITHM} Credential={scope}, SignedHeaders={signed}, Signature={signature}")
 }
 
-/// Signed as the first of the published examples, but for what is given.
-fn code(scope: &str, headers: &str, signature: &str, keys: &Keys, now: SystemTime) -> String {
+/// Authenticates the first published example with these changes. Returns the access key, or the error.
+fn result(
+    scope: &str,
+    headers: &str,
+    signature: &str,
+    keys: &AccessKeys,
+    now: SystemTime,
+) -> String {
     let authorization = authorization(scope, "host;x-amz-date", signature);
     let head = head("GET /", headers, Some(&authorization));
-    match check(&head, b"", SERVICE, keys, now) {
-        Ok(caller) => caller.key,
+    match authenticate(&head, b"", SERVICE, keys, now) {
+        Ok(signer) => signer.access_key,
         Err(error) => format!("{}: {}", error.code, error.message),
     }
 }
@@ -161,67 +169,81 @@ fn code(scope: &str, headers: &str, signature: &str, keys: &Keys, now: SystemTim
 const SCOPE: &str = "AKIDEXAMPLE/20150830/us-east-1/service/aws4_request";
 
 #[test]
-fn the_published_examples_are_taken_and_any_change_refused() {
+fn published_examples_are_accepted_and_any_change_is_refused() {
     let keys = keys();
     for (line, headers, body, signed, signature) in PUBLISHED {
-        let taken = |line: &str, body: &str, signature: &str| {
+        let authenticated = |line: &str, body: &str, signature: &str| {
             let head = head(
                 line,
                 headers,
                 Some(&authorization(SCOPE, signed, signature)),
             );
-            check(&head, body.as_bytes(), SERVICE, &keys, then()).map_err(|error| error.code)
+            authenticate(&head, body.as_bytes(), SERVICE, &keys, signing_time())
+                .map_err(|error| error.code)
         };
-        let caller = Caller {
-            key: "AKIDEXAMPLE".into(),
+        let signer = Signer {
+            access_key: "AKIDEXAMPLE".into(),
             region: "us-east-1".into(),
         };
-        assert_eq!(taken(line, body, signature), Ok(caller), "{line} {headers}");
+        assert_eq!(
+            authenticated(line, body, signature),
+            Ok(signer),
+            "{line} {headers}"
+        );
         let wrong = Err("InvalidSignatureException");
-        assert_eq!(taken(&format!("{line}x"), body, signature), wrong);
-        assert_eq!(taken(line, "{}", signature), wrong);
-        assert_eq!(taken(line, body, &"0".repeat(64)), wrong);
+        assert_eq!(authenticated(&format!("{line}x"), body, signature), wrong);
+        assert_eq!(authenticated(line, "{}", signature), wrong);
+        assert_eq!(authenticated(line, body, &"0".repeat(64)), wrong);
     }
 }
 
 #[test]
-fn keys_are_known_by_id_and_session_token() {
+fn keys_must_match_by_id_and_session_token() {
     let (signature, keys) = (PUBLISHED[0].4, keys());
     let unknown =
         "UnrecognizedClientException: The security token included in the request is invalid.";
     let other = "AKIDOTHER/20150830/us-east-1/service/aws4_request";
-    assert_eq!(code(other, "", signature, &keys, then()), unknown);
+    assert_eq!(result(other, "", signature, &keys, signing_time()), unknown);
     let token = "x-amz-security-token:token";
-    assert_eq!(code(SCOPE, token, signature, &keys, then()), unknown);
-    // Its secret is the same, and the token is not among the signed headers.
+    assert_eq!(
+        result(SCOPE, token, signature, &keys, signing_time()),
+        unknown
+    );
+    // The temporary key has the same secret, and the token is not among the signed headers.
     let temporary = "ASIDEXAMPLE/20150830/us-east-1/service/aws4_request";
     assert_eq!(
-        code(temporary, token, signature, &keys, then()),
+        result(temporary, token, signature, &keys, signing_time()),
         "ASIDEXAMPLE"
     );
-    assert_eq!(code(temporary, "", signature, &keys, then()), unknown);
-    let wrong = "x-amz-security-token:other";
-    assert_eq!(code(temporary, wrong, signature, &keys, then()), unknown);
-    // When no key is known, any is taken.
-    let any = Keys::default();
     assert_eq!(
-        code(other, "", &"0".repeat(64), &any, SystemTime::now()),
+        result(temporary, "", signature, &keys, signing_time()),
+        unknown
+    );
+    let wrong = "x-amz-security-token:other";
+    assert_eq!(
+        result(temporary, wrong, signature, &keys, signing_time()),
+        unknown
+    );
+    // Without access keys, any is accepted.
+    let any = AccessKeys::default();
+    assert_eq!(
+        result(other, "", &"0".repeat(64), &any, SystemTime::now()),
         "AKIDOTHER"
     );
 }
 
 #[test]
-fn the_clock_counts_when_keys_are_known() {
+fn the_signing_time_counts_when_access_keys_are_given() {
     let (signature, keys) = (PUBLISHED[0].4, keys());
-    let at = |now| code(SCOPE, "", signature, &keys, now);
-    assert_eq!(at(then() + SKEW), "AKIDEXAMPLE");
-    assert_eq!(at(then() - SKEW), "AKIDEXAMPLE");
-    let late = at(then() + SKEW + Duration::from_secs(1));
+    let at = |now| result(SCOPE, "", signature, &keys, now);
+    assert_eq!(at(signing_time() + MAX_SKEW), "AKIDEXAMPLE");
+    assert_eq!(at(signing_time() - MAX_SKEW), "AKIDEXAMPLE");
+    let late = at(signing_time() + MAX_SKEW + Duration::from_secs(1));
     assert!(
         late.starts_with("InvalidSignatureException: Signature expired: 2015"),
         "{late}"
     );
-    let early = at(then() - SKEW - Duration::from_secs(1));
+    let early = at(signing_time() - MAX_SKEW - Duration::from_secs(1));
     assert!(
         early.contains("Signature not yet current: 20150830T123600Z is still later"),
         "{early}"
@@ -229,12 +251,12 @@ fn the_clock_counts_when_keys_are_known() {
 }
 
 #[test]
-fn only_what_is_signed_for_this_service_passes() {
-    let any = Keys::default();
+fn requests_not_signed_for_this_service_are_refused() {
+    let any = AccessKeys::default();
     let zeros = "0".repeat(64);
     let refused = |authorization: Option<&str>, headers: &str| {
         let head = head("POST /", headers, authorization);
-        check(&head, b"", SERVICE, &any, then())
+        authenticate(&head, b"", SERVICE, &any, signing_time())
             .expect_err("refused")
             .code
     };
@@ -265,15 +287,15 @@ fn only_what_is_signed_for_this_service_passes() {
 }
 
 #[test]
-fn what_is_said_to_be_signed_has_to_be_there() {
+fn signed_headers_must_be_present() {
     let absent = authorization(SCOPE, "host;x-absent;x-amz-date", PUBLISHED[0].4);
     let head = head("GET /", "", Some(&absent));
-    let error = check(&head, b"", SERVICE, &keys(), then()).expect_err("refused");
+    let error = authenticate(&head, b"", SERVICE, &keys(), signing_time()).expect_err("refused");
     assert_eq!(error.code, "InvalidSignatureException");
 }
 
 #[test]
-fn keys_are_read_as_documented_and_secrets_not_shown() {
+fn access_keys_are_parsed_as_documented_and_debug_omits_secrets() {
     let key: AccessKey = "AK:s/+:t:u".parse().expect("a key");
     assert_eq!((&*key.secret, key.token.as_deref()), ("s/+", Some("t:u")));
     assert_eq!(format!("{key:?}"), "AccessKey { id: \"AK\", .. }");

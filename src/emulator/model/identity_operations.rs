@@ -5,19 +5,20 @@ use std::ops::Bound;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::api_error::ApiError;
 use super::pool::Identity;
-use super::world::{BEGAN, region_of};
-use super::{ApiError, Model};
+use super::service_state::ServiceState;
+use super::store::{STARTED, region_of};
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Describe {
+pub(super) struct DescribeIdentity {
     identity_id: String,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct List {
+pub(super) struct ListIdentities {
     identity_pool_id: String,
     max_results: usize,
     next_token: Option<String>,
@@ -26,61 +27,60 @@ pub(super) struct List {
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Delete {
+pub(super) struct DeleteIdentities {
     identity_ids_to_delete: Vec<String>,
 }
 
-pub(super) fn describe(model: &Model, input: &Describe) -> Result<Value, ApiError> {
+pub(super) fn describe(state: &ServiceState, input: &DescribeIdentity) -> Result<Value, ApiError> {
     let id = &input.identity_id;
-    if let Some((pool, identity)) = model.world.find(id) {
+    if let Some((pool, identity)) = state.store.find(id) {
         let provider = pool.settings.developer_provider_name.as_deref();
-        return Ok(described(id, provider, identity));
+        return Ok(description(id, provider, identity));
     }
-    if !model.world.implies_identity(id) {
+    if !state.store.has_implicit_identity(id) {
         return Err(ApiError::no_identity(id));
     }
-    // It has users, but of which provider nobody has said.
-    let provider = model.world.provider();
-    let logins: Vec<&str> = provider.into_iter().collect();
+    // An implicit identity has users of the configured provider; without one, their provider is unknown.
+    let logins: Vec<&str> = state.store.provider().into_iter().collect();
     Ok(json!({
         "IdentityId": id, "Logins": logins,
-        "CreationDate": BEGAN, "LastModifiedDate": BEGAN,
+        "CreationDate": STARTED, "LastModifiedDate": STARTED,
     }))
 }
 
-pub(super) fn list(model: &Model, input: &List) -> Result<Value, ApiError> {
+pub(super) fn list(state: &ServiceState, input: &ListIdentities) -> Result<Value, ApiError> {
     let pool_id = &*input.identity_pool_id;
     let hide = input.hide_disabled.unwrap_or_default();
-    let pool = model.world.pool(pool_id)?;
+    let pool = state.store.pool(pool_id)?;
     let list = ["identities", pool_id, if hide { "enabled" } else { "all" }];
-    let after = model.pages.after(&list, input.next_token.as_deref())?;
-    let from = after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+    let after = state.paginator.after(&list, input.next_token.as_deref())?;
+    let start = after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
     let identities = pool
         .into_iter()
-        .flat_map(|pool| pool.identities().range::<str, _>((from, Bound::Unbounded)))
+        .flat_map(|pool| pool.identities().range::<str, _>((start, Bound::Unbounded)))
         .filter(|(_, identity)| !(hide && identity.is_disabled()));
-    let page = model
-        .pages
+    let page = state
+        .paginator
         .page(&list, input.max_results, identities, |(id, _)| id);
     let provider = pool.and_then(|pool| pool.settings.developer_provider_name.as_deref());
     let identities: Vec<Value> = page
         .items
         .into_iter()
-        .map(|(id, identity)| described(id, provider, identity))
+        .map(|(id, identity)| description(id, provider, identity))
         .collect();
-    let mut answer = json!({"IdentityPoolId": pool_id, "Identities": identities});
-    if let Some(next) = page.next {
-        answer["NextToken"] = next.into();
+    let mut body = json!({"IdentityPoolId": pool_id, "Identities": identities});
+    if let Some(next) = page.next_token {
+        body["NextToken"] = next.into();
     }
-    Ok(answer)
+    Ok(body)
 }
 
-/// Deletes what is there; what is not there needs no deleting. Another Region's identities are none of this endpoint's.
-pub(super) fn delete(model: &mut Model, input: &Delete, region: &str) -> Value {
+/// Deletes identities. Those that do not exist count as deleted; those of another Region are not this endpoint's.
+pub(super) fn delete(state: &mut ServiceState, input: &DeleteIdentities, region: &str) -> Value {
     let mut unprocessed = Vec::new();
     for id in &input.identity_ids_to_delete {
         if region_of(id) == region {
-            model.world.delete(id);
+            state.store.delete(id);
         } else {
             unprocessed.push(json!({"IdentityId": id, "ErrorCode": "AccessDenied"}));
         }
@@ -88,8 +88,8 @@ pub(super) fn delete(model: &mut Model, input: &Delete, region: &str) -> Value {
     json!({"UnprocessedIdentityIds": unprocessed})
 }
 
-/// Logins are told by the names of their providers only.
-fn described(id: &str, provider: Option<&str>, identity: &Identity) -> Value {
+/// Returns the description of an identity. Logins are named by their providers, without users or tokens.
+fn description(id: &str, provider: Option<&str>, identity: &Identity) -> Value {
     let developer = provider.filter(|_| !identity.users.is_empty());
     let public = identity.logins.keys().map(String::as_str);
     let logins: Vec<&str> = developer.into_iter().chain(public).collect();

@@ -1,26 +1,26 @@
-//! When a request was signed.
+//! The time at which a request was signed.
 
 use std::time::{Duration, SystemTime};
 
-/// How far the caller's clock may be from the service's.
-pub(super) const SKEW: Duration = Duration::from_mins(5);
+/// Greatest difference between the clocks of the client and the service, as AWS has it.
+pub(super) const MAX_SKEW: Duration = Duration::from_mins(5);
 
-/// A time as `X-Amz-Date` has it: `YYYYMMDDTHHMMSSZ`.
+/// A time in the form of `X-Amz-Date`: `YYYYMMDDTHHMMSSZ`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stamp<'a> {
+pub(super) struct SigningTime<'a> {
     pub(super) text: &'a str,
     time: SystemTime,
 }
 
-impl<'a> Stamp<'a> {
-    pub(super) fn read(text: &'a str) -> Option<Self> {
-        let is_in_form = text.len() == 16
-            && text.bytes().enumerate().all(|(at, byte)| match at {
+impl<'a> SigningTime<'a> {
+    pub(super) fn parse(text: &'a str) -> Option<Self> {
+        let is_well_formed = text.len() == 16
+            && text.bytes().enumerate().all(|(index, byte)| match index {
                 8 => byte == b'T',
                 15 => byte == b'Z',
                 _ => byte.is_ascii_digit(),
             });
-        if !is_in_form {
+        if !is_well_formed {
             return None;
         }
         let rfc = format!(
@@ -36,32 +36,35 @@ impl<'a> Stamp<'a> {
         Some(Self { text, time })
     }
 
-    /// `YYYYMMDD`
+    /// Returns `YYYYMMDD`.
     pub(super) fn day(&self) -> &'a str {
         &self.text[..8]
     }
 
+    /// Compares the time with `now`.
+    ///
     /// # Errors
-    /// It is too far from `now`; the message says how AWS sees it.
-    pub(super) fn check(&self, now: SystemTime) -> Result<(), String> {
-        let (text, shown) = (self.text, stamp(now));
-        if self.time + SKEW < now {
+    /// The difference is greater than [`MAX_SKEW`]; the message is the one of AWS.
+    pub(super) fn check_skew(&self, now: SystemTime) -> Result<(), String> {
+        let (text, now_text) = (self.text, format(now));
+        if self.time + MAX_SKEW < now {
             return Err(format!(
-                "Signature expired: {text} is now earlier than {} ({shown} - 5 min.)",
-                stamp(now - SKEW)
+                "Signature expired: {text} is now earlier than {} ({now_text} - 5 min.)",
+                format(now - MAX_SKEW)
             ));
         }
-        if now + SKEW < self.time {
+        if now + MAX_SKEW < self.time {
             return Err(format!(
-                "Signature not yet current: {text} is still later than {} ({shown} + 5 min.)",
-                stamp(now + SKEW)
+                "Signature not yet current: {text} is still later than {} ({now_text} + 5 min.)",
+                format(now + MAX_SKEW)
             ));
         }
         Ok(())
     }
 }
 
-fn stamp(time: SystemTime) -> String {
+/// Formats a time as `X-Amz-Date` has it.
+fn format(time: SystemTime) -> String {
     let text = humantime::format_rfc3339_seconds(time).to_string();
     text.replace(['-', ':'], "")
 }
@@ -71,9 +74,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn five_minutes_are_borne_and_not_a_second_more() {
-        let now = Stamp::read("20150830T123600Z").expect("a time").time;
-        let check = |text: &str| Stamp::read(text).expect("a time").check(now);
+    fn clocks_may_differ_by_five_minutes_but_not_a_second_more() {
+        let now = SigningTime::parse("20150830T123600Z").expect("a time").time;
+        let check = |text: &str| SigningTime::parse(text).expect("a time").check_skew(now);
         for fine in ["20150830T123100Z", "20150830T123600Z", "20150830T124100Z"] {
             assert_eq!(check(fine), Ok(()));
         }
@@ -88,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_is_refused() {
+    fn malformed_times_are_refused() {
         for wrong in [
             "",
             "20150830T123600",
@@ -97,7 +100,7 @@ mod tests {
             "2015083éT12360Z",
             "20150830t123600Z",
         ] {
-            assert_eq!(Stamp::read(wrong), None, "{wrong}");
+            assert_eq!(SigningTime::parse(wrong), None, "{wrong}");
         }
     }
 }

@@ -1,45 +1,46 @@
-//! Operations on pools: create, describe.
+//! Operations on identity pools: create, describe.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::api_error::ApiError;
 use super::pool::PoolSettings;
-use super::{ApiError, Model};
+use super::service_state::ServiceState;
 
-/// AWS's default, of an account in a Region.
-const MOST_POOLS: usize = 1000;
+/// AWS's default quota of identity pools in an account and Region.
+const MAX_POOLS: usize = 1000;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Describe {
+pub(super) struct DescribePool {
     identity_pool_id: String,
 }
 
 pub(super) fn create(
-    model: &mut Model,
+    state: &mut ServiceState,
     settings: PoolSettings,
     region: &str,
 ) -> Result<Value, ApiError> {
-    if model.world.count_pools(region) >= MOST_POOLS {
+    if state.store.count_pools(region) >= MAX_POOLS {
         return Err(ApiError::new(
             "LimitExceededException",
-            format!("An account has at most {MOST_POOLS} identity pools"),
+            format!("An account has at most {MAX_POOLS} identity pools"),
         ));
     }
-    let id = model.world.new_pool_id(region);
-    let answer = described(&id, &settings);
-    model.world.make_pool(id, settings);
-    Ok(answer)
+    let id = state.store.new_pool_id(region);
+    let body = description(&id, &settings);
+    state.store.create_pool(id, settings);
+    Ok(body)
 }
 
-pub(super) fn describe(model: &Model, input: &Describe) -> Result<Value, ApiError> {
+pub(super) fn describe(state: &ServiceState, input: &DescribePool) -> Result<Value, ApiError> {
     let id = &input.identity_pool_id;
-    Ok(described(id, &model.world.settings_of(id)?))
+    Ok(description(id, &state.store.settings_of(id)?))
 }
 
-/// What was not given is left out, but for the tags, as AWS does.
-fn described(id: &str, settings: &PoolSettings) -> Value {
-    let mut answer = json!({
+/// Returns the description of a pool. Settings that were not given are left out, except for the tags, as AWS does.
+fn description(id: &str, settings: &PoolSettings) -> Value {
+    let mut body = json!({
         "IdentityPoolId": id,
         "IdentityPoolName": settings.identity_pool_name,
         "AllowUnauthenticatedIdentities": settings.allow_unauthenticated_identities,
@@ -67,8 +68,8 @@ fn described(id: &str, settings: &PoolSettings) -> Value {
     ];
     for (name, value) in optional {
         if value != Value::Null && value != json!([]) && value != json!({}) {
-            answer[name] = value;
+            body[name] = value;
         }
     }
-    answer
+    body
 }

@@ -1,22 +1,22 @@
-//! Pins that nobody outside can aim at.
+//! Hashes under a random key, so that no input can be made to collide on purpose.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-/// Pins under a key of its own.
+/// `SipHash` under a random key of its own.
 #[derive(Debug)]
-pub(super) struct Printer(SipHasher13);
+pub(super) struct KeyedHasher(SipHasher13);
 
-impl Printer {
+impl KeyedHasher {
     pub(super) fn new() -> Self {
         let key = || RandomState::new().build_hasher().finish();
         Self(SipHasher13::new_with_keys(key(), key()))
     }
 
-    /// Of these texts in this order.
-    pub(super) fn print(&self, parts: &[&str]) -> u128 {
+    /// Hashes these texts in this order.
+    pub(super) fn hash_128(&self, parts: &[&str]) -> u128 {
         let mut hasher = self.0;
         for part in parts {
             hasher.write_usize(part.len());
@@ -25,8 +25,8 @@ impl Printer {
         hasher.finish128().as_u128()
     }
 
-    /// Half of it, where a mistake in a quintillion does not matter.
-    pub(super) fn short(&self, parts: &[&str]) -> u64 {
-        u64::try_from(self.print(parts) >> 64).unwrap_or_default()
+    /// Returns half of the hash, where memory matters more than a rare collision.
+    pub(super) fn hash_64(&self, parts: &[&str]) -> u64 {
+        u64::try_from(self.hash_128(parts) >> 64).unwrap_or_default()
     }
 }
