@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
 use cognito_unlink::jobs::unlink::UnlinkOutcome;
-use cognito_unlink::results::{Entry, Format, OpenError, Results, Settings, Skipped};
+use cognito_unlink::results::{Entry, Format, OpenError, Results, ResultsOptions, SkipReason};
 use cognito_unlink::row::{Carried, Field, Keyer, Link, Position, RowKey};
 use cognito_unlink::verdict::{Outcome as _, ReplyDetails, Standing};
 use libfuzzer_sys::fuzz_target;
@@ -42,7 +42,7 @@ fuzz_target!(|data: &[u8]| {
     };
     let mut file = File {
         format,
-        settings: Settings {
+        settings: ResultsOptions {
             path: FOLDER.join(name),
             carry: Vec::from_iter(options.then(|| "the \"ticket\", or\nnone".to_owned())),
             run_id: "run-1".to_owned(),
@@ -64,7 +64,7 @@ fuzz_target!(|data: &[u8]| {
 /// A results file, with the settings to open it.
 struct File {
     format: Format,
-    settings: Settings,
+    settings: ResultsOptions,
 }
 
 impl File {
@@ -150,12 +150,12 @@ fn check_any_bytes(file: &mut File, data: &[u8], header: bool, side: bool) {
     let (past, keyer) = Results::peek::<UnlinkOutcome>(&file.settings).expect("it can be read");
     for (fields, outcome) in &rows {
         let key = keyer.key_of(fields.each_ref().map(Vec::as_slice));
-        assert!(past.skips(key) == Some(Skipped::Done) || !is_done(*outcome));
+        assert!(past.skips(key) == Some(SkipReason::Done) || !is_done(*outcome));
     }
     file.remove_side();
     let third = file.open().expect("it needs no side file");
-    assert_eq!(third.past.done(), known.done);
-    assert_eq!(third.past.interrupted().count(), 0);
+    assert_eq!(third.completed.done(), known.done);
+    assert_eq!(third.completed.interrupted().count(), 0);
 }
 
 /// Checks that the cut removed no whole line, and nothing that cannot be the beginning of a line of ours.
@@ -192,15 +192,15 @@ fn is_done(outcome: UnlinkOutcome) -> bool {
 struct Known {
     done: usize,
     interrupted: BTreeSet<RowKey>,
-    rows: Vec<(Option<Skipped>, bool)>,
+    rows: Vec<(Option<SkipReason>, bool)>,
 }
 
 impl Known {
     fn of(results: &Results, rows: &[([Vec<u8>; 4], UnlinkOutcome)]) -> Self {
-        let (past, keyer) = (&results.past, &results.keyer);
+        let (past, keyer) = (&results.completed, &results.keyer);
         let of_row = |(fields, outcome): &([Vec<u8>; 4], UnlinkOutcome)| {
             let key = keyer.key_of(fields.each_ref().map(Vec::as_slice));
-            assert!(past.skips(key) == Some(Skipped::Done) || !is_done(*outcome));
+            assert!(past.skips(key) == Some(SkipReason::Done) || !is_done(*outcome));
             assert!(past.is_in_doubt(key) || *outcome != UnlinkOutcome::InDoubt);
             (past.skips(key), past.is_in_doubt(key))
         };
@@ -326,7 +326,7 @@ fn check_known(
     skip_failed: bool,
     marked: &[&Link],
 ) {
-    let (past, keyer): (_, &Keyer) = (&results.past, &results.keyer);
+    let (past, keyer): (_, &Keyer) = (&results.completed, &results.keyer);
     let mut interrupted = BTreeSet::new();
     let links = entries.iter().map(|entry| &entry.link);
     for link in links.chain(marked.iter().copied()) {
@@ -335,10 +335,10 @@ fn check_known(
         let outcomes: Vec<_> = of_link.map(|entry| entry.outcome).collect();
         let done = outcomes.iter().any(|outcome| is_done(*outcome));
         let failed = skip_failed && outcomes.last() == Some(&UnlinkOutcome::Failed);
-        let skipped = done.then_some(Skipped::Done);
+        let skipped = done.then_some(SkipReason::Done);
         assert_eq!(
             past.skips(key),
-            skipped.or(failed.then_some(Skipped::Failed))
+            skipped.or(failed.then_some(SkipReason::Failed))
         );
         let marked = marked.contains(&link) && !done;
         if marked {

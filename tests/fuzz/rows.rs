@@ -184,7 +184,7 @@ impl<'a> Case<'a> {
 }
 
 /// An item of the reader.
-pub(crate) type ReadResult = Result<Read, InputError>;
+pub(crate) type ReadResult = Result<InputRow, InputError>;
 
 fn assert_same(whole: &[ReadResult], pieces: &[ReadResult], chunk: usize) {
     assert_eq!(whole.len(), pieces.len(), "in chunks of {chunk}");
