@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::failed;
+use super::failure::failed;
 use super::values::Value;
 use crate::error::Error;
 use crate::row::{Field, Link};

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{answer, failed};
+use super::answer;
+use super::failure::failed;
 use crate::aws::single::Reply;
 use crate::error::Error;
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use super::failed;
+use super::failure::failed;
 use crate::error::Error;
 
 /// The value of a parameter.

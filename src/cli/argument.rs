@@ -6,8 +6,9 @@ use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches, Parser};
 
+use super::program::{self, Cli};
+use super::run::RunArgs;
 use super::single::hide_identifiers;
-use super::{Cli, RunArgs};
 
 /// An option as it stands, given or by default.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +61,7 @@ impl Cli {
         let options = options.into_iter().map(Into::into);
         let behind = std::iter::once("--".into()).chain(inputs);
         match Self::try_parse_from(words.chain(options).chain(behind))?.command {
-            super::Command::Run(run) => Ok(*run),
+            program::Command::Run(run) => Ok(*run),
             _ => unreachable!("the first word says run"),
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, ValueEnum};
 
-use super::manual::{SINGLE, help};
+use super::pages::{SINGLE, help};
 use super::values::endpoint;
 
 /// Name of the command.

@@ -22,12 +22,12 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, sleep};
 
+use super::assignment::{Assignment, Ended};
 use super::context::Context;
 use super::halt::{Halt, HaltingReply};
 use super::job::{Job, SettledRow};
 use super::last_check::{Check, HeldBack, Mark, Sending, SentAt};
 use super::open_row::OpenRow;
-use super::worker::{Assignment, Ended};
 use crate::admission::{Admission, Feedback, InFlightPermit, Permit, Region};
 use crate::call::LastCheck;
 use crate::guard::hold::{Hold, Holds, UserHashes};

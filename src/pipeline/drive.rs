@@ -9,6 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::yield_now;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout_at};
 
+use super::assignment::Ended;
 use super::bounds::Bounds;
 use super::channels::Channels;
 use super::context::Context;
@@ -18,7 +19,6 @@ use super::job::Job;
 use super::reader::ReadEvent;
 use super::snapshot::{NoReply, Snapshot};
 use super::summary::{Reason, Summary};
-use super::worker::Ended;
 use super::workers::Workers;
 use crate::admission::Blocked;
 use crate::guard::{PoolChecked, PoolChecks};

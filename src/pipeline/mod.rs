@@ -10,6 +10,7 @@
 //! it and closes it. The [`dispatcher`] decides without waiting; [`drive`](drive()) waits and does what it decides.
 
 mod assembly;
+mod assignment;
 mod attempt;
 mod bounds;
 mod channels;

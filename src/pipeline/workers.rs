@@ -6,10 +6,11 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::{JoinError, JoinSet};
 
+use super::assignment::{Assignment, Ended};
 use super::context::Context;
 use super::job::Job;
 use super::open_row::OpenRow;
-use super::worker::{Assignment, Ended, work};
+use super::worker::work;
 use crate::admission::InFlightPermit;
 use crate::results::{InFlight, RowLease};
 

@@ -1,0 +1,34 @@
+//! A row on its way to a worker, and back.
+
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::halt::Halt;
+use super::open_row::OpenRow;
+use crate::admission::InFlightPermit;
+use crate::results::RowLease;
+
+/// A row for a worker.
+#[derive(Debug)]
+pub(super) struct Assignment {
+    /// The row.
+    pub(super) open: Box<OpenRow>,
+    /// The places that it takes.
+    pub(super) lease: RowLease,
+    /// Given back at its first admission: it bounds the rows that wait for that.
+    pub(super) queued: Option<OwnedSemaphorePermit>,
+}
+
+/// The end of a worker's row.
+#[derive(Debug)]
+pub(super) struct Ended<L> {
+    /// The places that the row takes.
+    pub(super) lease: RowLease,
+    /// The line to be recorded; `None` for a row that is left as it was.
+    pub(super) line: Option<Box<L>>,
+    /// Set if the run must halt.
+    pub(super) halt: Option<Halt>,
+    /// The permit of its last call, kept until the row is recorded: a kill repeats that many calls at most.
+    pub(super) permit: Option<InFlightPermit>,
+    /// The row is left, and its last call may have taken effect all the same: its mark stays for the next run.
+    pub(super) is_doubtful: bool,
+}
