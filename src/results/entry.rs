@@ -2,9 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::line::{Layout, Line};
 use crate::row::{Carried, InvalidRow, Link, MemoryReservation, Position, RowKey};
-use crate::verdict::{End, NEAR_HOLD, Outcome, ReplyDetails, Standing};
+use crate::verdict::{End, Outcome, ReplyDetails};
 
 /// The record of one settled row: a line of the results file, less the run's id.
 #[derive(Debug)]
@@ -58,34 +57,5 @@ impl<O: Outcome> Entry<O> {
             latency: None,
             room,
         }
-    }
-}
-
-impl<O: Outcome> Line for Entry<O> {
-    type Outcome = O;
-
-    fn outcome(&self) -> O {
-        self.outcome
-    }
-
-    fn key(&self) -> Option<RowKey> {
-        self.key
-    }
-
-    fn is_near_hold(&self) -> bool {
-        self.outcome.standing() == Standing::Held && self.details.code.as_deref() == Some(NEAR_HOLD)
-    }
-
-    fn is_large(&self) -> bool {
-        self.room.is_some()
-    }
-
-    fn write<'a>(lines: impl Iterator<Item = &'a Self>, layout: &Layout, into: &mut Vec<u8>) {
-        let Layout {
-            format,
-            run_id,
-            carry,
-        } = layout;
-        format.write(lines, run_id, carry, into);
     }
 }

@@ -11,6 +11,7 @@ mod background_sync;
 mod completed_rows;
 mod csv_lines;
 mod entry;
+mod entry_lines;
 mod error;
 mod file;
 mod format;

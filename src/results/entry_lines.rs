@@ -1,0 +1,183 @@
+//! The lines of entries, in each format.
+
+use std::fmt::Write as _;
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+use super::entry::Entry;
+use super::format::{Format, csv_writer};
+use super::line::{Layout, Line};
+use crate::clock;
+use crate::row::{Carried, Field, RowKey};
+use crate::verdict::{NEAR_HOLD, Outcome, Standing};
+
+impl<O: Outcome> Line for Entry<O> {
+    type Outcome = O;
+
+    fn outcome(&self) -> O {
+        self.outcome
+    }
+
+    fn key(&self) -> Option<RowKey> {
+        self.key
+    }
+
+    fn is_near_hold(&self) -> bool {
+        self.outcome.standing() == Standing::Held && self.details.code.as_deref() == Some(NEAR_HOLD)
+    }
+
+    fn is_large(&self) -> bool {
+        self.room.is_some()
+    }
+
+    fn write<'a>(lines: impl Iterator<Item = &'a Self>, layout: &Layout, into: &mut Vec<u8>) {
+        let Layout {
+            format,
+            run_id,
+            carry,
+        } = layout;
+        format.write(lines, run_id, carry, into);
+    }
+}
+
+impl Format {
+    /// Appends the lines of `entries` to `lines`.
+    pub fn write<'a, O: Outcome>(
+        self,
+        entries: impl IntoIterator<Item = &'a Entry<O>>,
+        run_id: &str,
+        carry: &[String],
+        lines: &mut Vec<u8>,
+    ) {
+        match self {
+            Self::Csv | Self::SpreadsheetCsv => {
+                let mut writer = csv_writer(lines);
+                let mut text = String::new();
+                for entry in entries {
+                    self.write_csv(entry, run_id, &mut writer, &mut text)
+                        .expect("memory takes any record");
+                }
+            }
+            Self::Jsonl => {
+                for entry in entries {
+                    let line = JsonLine {
+                        entry,
+                        run_id,
+                        carry,
+                    };
+                    serde_json::to_writer(&mut *lines, &line).expect("memory takes any line");
+                    lines.push(b'\n');
+                }
+            }
+        }
+    }
+
+    fn write_csv<O: Outcome>(
+        self,
+        entry: &Entry<O>,
+        run_id: &str,
+        writer: &mut csv::Writer<&mut Vec<u8>>,
+        text: &mut String,
+    ) -> csv::Result<()> {
+        let mut number = |writer: &mut csv::Writer<&mut Vec<u8>>,
+                          value: Option<&dyn std::fmt::Display>| {
+            text.clear();
+            if let Some(value) = value {
+                write!(text, "{value}").expect("a string takes any text");
+            }
+            writer.write_field(&text)
+        };
+        let text_cell = |writer: &mut csv::Writer<&mut Vec<u8>>, value: &str| {
+            writer.write_field(&*self.cell(value))
+        };
+        let Entry {
+            position,
+            link,
+            details,
+            ..
+        } = entry;
+        number(writer, Some(&position.row))?;
+        text_cell(writer, &position.source)?;
+        number(writer, Some(&position.line))?;
+        for field in Field::ALL {
+            text_cell(writer, link.get(field))?;
+        }
+        writer.write_field(entry.outcome.as_str())?;
+        text_cell(writer, details.code.as_deref().unwrap_or_default())?;
+        text_cell(writer, details.message.as_deref().unwrap_or_default())?;
+        number(
+            writer,
+            details.http_status.as_ref().map(|status| status as _),
+        )?;
+        text_cell(writer, details.request_id.as_deref().unwrap_or_default())?;
+        number(writer, Some(&entry.attempts))?;
+        let started_at = entry.started_at.map(clock::rfc3339_millis);
+        number(writer, started_at.as_ref().map(|time| time as _))?;
+        number(writer, Some(&clock::rfc3339_millis(entry.finished_at)))?;
+        let latency = entry.latency.map(|latency| latency.as_millis());
+        number(writer, latency.as_ref().map(|latency| latency as _))?;
+        writer.write_field(run_id)?;
+        for carried in &entry.carried {
+            let value = match carried {
+                Carried::Absent => "",
+                Carried::Text(text) => text,
+                Carried::Json(json) => json.get(),
+            };
+            text_cell(writer, value)?;
+        }
+        writer.write_record(None::<&[u8]>)
+    }
+}
+
+/// An entry as a JSON object: the columns of a CSV file in the same order, empty ones null.
+struct JsonLine<'a, O> {
+    entry: &'a Entry<O>,
+    run_id: &'a str,
+    carry: &'a [String],
+}
+
+impl<O: Outcome> Serialize for JsonLine<'_, O> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Entry {
+            position,
+            link,
+            details,
+            ..
+        } = self.entry;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("row", &position.row)?;
+        map.serialize_entry("source", &*position.source)?;
+        map.serialize_entry("line", &position.line)?;
+        for field in Field::ALL {
+            map.serialize_entry(field.name(), &present(link.get(field)))?;
+        }
+        map.serialize_entry("outcome", self.entry.outcome.as_str())?;
+        map.serialize_entry("error_code", &details.code)?;
+        map.serialize_entry(
+            "error_message",
+            &details.message.as_deref().and_then(present),
+        )?;
+        map.serialize_entry("http_status", &details.http_status)?;
+        map.serialize_entry("request_id", &details.request_id)?;
+        map.serialize_entry("attempts", &self.entry.attempts)?;
+        let time = |time| clock::rfc3339_millis(time).to_string();
+        map.serialize_entry("started_at", &self.entry.started_at.map(time))?;
+        map.serialize_entry("finished_at", &time(self.entry.finished_at))?;
+        let latency = self.entry.latency.map(|latency| latency.as_millis());
+        map.serialize_entry("latency_ms", &latency)?;
+        map.serialize_entry("run_id", self.run_id)?;
+        for (name, carried) in self.carry.iter().zip(&self.entry.carried) {
+            match carried {
+                Carried::Absent => map.serialize_entry(name, &None::<&str>)?,
+                Carried::Text(text) => map.serialize_entry(name, &present(text))?,
+                Carried::Json(json) => map.serialize_entry(name, json)?,
+            }
+        }
+        map.end()
+    }
+}
+
+/// Returns a text that is not empty.
+fn present(text: &str) -> Option<&str> {
+    Some(text).filter(|text| !text.is_empty())
+}
