@@ -16,7 +16,7 @@ use cognito_unlink::results::{Layout, Line, Recorded, Recording, ToRecord};
 use cognito_unlink::row::{InvalidRow, Keyer, Link, MemoryReservation, Position, Row, RowKey};
 use cognito_unlink::signal::Stop;
 use cognito_unlink::verdict::{
-    Answer, End, Outcome, Policy, ReplyDetails, ReplyKind, Standing, Verdict, classify,
+    End, Outcome, Policy, Reply, ReplyDetails, ReplyKind, Standing, Verdict, classify,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -86,7 +86,7 @@ impl Job for Directory {
     type Found = Option<u32>;
     type Line = NameLine;
 
-    async fn call(&self, row: &Row, found: &mut Option<u32>, last: Arc<dyn LastCheck>) -> Answer {
+    async fn call(&self, row: &Row, found: &mut Option<u32>, last: Arc<dyn LastCheck>) -> Reply {
         let name = &row.link.developer_user_identifier;
         let code = if !released(&*last).await {
             Some("NotSent")
@@ -101,17 +101,17 @@ impl Job for Directory {
             *found = self.numbers.get(&**name).copied();
             found.is_none().then_some("NoSuchName")
         };
-        Answer {
-            heard: code.map_or(ReplyKind::Success, |_| ReplyKind::Error { html: false }),
-            facts: ReplyDetails {
+        Reply {
+            kind: code.map_or(ReplyKind::Success, |_| ReplyKind::Error { html: false }),
+            details: ReplyDetails {
                 code: code.map(str::to_owned),
                 ..ReplyDetails::default()
             },
         }
     }
 
-    fn judge(&self, reply: &Answer) -> Verdict {
-        match reply.facts.code.as_deref() {
+    fn judge(&self, reply: &Reply) -> Verdict {
+        match reply.details.code.as_deref() {
             Some("NoSuchName") => Verdict::NothingThere,
             _ => classify(reply),
         }

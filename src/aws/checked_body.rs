@@ -147,7 +147,7 @@ mod tests {
     use super::super::settings::ClientSettings;
     use crate::call::{LastCheck, Release, Unlink};
     use crate::row::Link;
-    use crate::verdict::{Answer, ReplyKind};
+    use crate::verdict::{Reply, ReplyKind};
 
     /// Makes these decisions in turn.
     struct Script(Mutex<Vec<Release>>);
@@ -176,7 +176,7 @@ mod tests {
     }
 
     /// Makes one call to a server that replies to a complete request if `replies`. Returns the answer and the request as received.
-    async fn call(script: Vec<Release>, replies: bool, timeout: Duration) -> (Answer, String) {
+    async fn call(script: Vec<Release>, replies: bool, timeout: Duration) -> (Reply, String) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let server = std::thread::spawn(move || {
@@ -216,14 +216,14 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_released_request_is_sent_complete() {
         let (answer, received) = call(vec![Release::Now], true, LONG).await;
-        assert_eq!(answer.heard, ReplyKind::Success);
+        assert_eq!(answer.kind, ReplyKind::Success);
         assert!(received.contains("someone"), "{received}");
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_request_that_is_never_released_has_no_body() {
         let (answer, received) = call(vec![Release::Never], true, LONG).await;
-        assert_ne!(answer.heard, ReplyKind::Success);
+        assert_ne!(answer.kind, ReplyKind::Success);
         assert!(!received.contains("someone"), "{received}");
     }
 
@@ -236,8 +236,8 @@ mod tests {
         let timeout = Duration::from_millis(200);
         let (answer, received) = call(script, false, timeout).await;
         assert!(received.contains("someone"), "{received}");
-        assert_eq!(answer.heard, ReplyKind::NoReply);
-        assert_eq!(answer.facts.code.as_deref(), Some("Timeout"));
+        assert_eq!(answer.kind, ReplyKind::NoReply);
+        assert_eq!(answer.details.code.as_deref(), Some("Timeout"));
         assert!(begin.elapsed() >= wait + timeout);
     }
 }

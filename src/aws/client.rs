@@ -27,7 +27,7 @@ use super::settings::{ClientSettings, SettingsError};
 use super::sts::sts_config;
 use super::success_check::SuccessCheck;
 use crate::url::host_and_port;
-use crate::verdict::{Answer, ReplyDetails, ReplyKind};
+use crate::verdict::{Reply, ReplyDetails, ReplyKind};
 
 /// Returns the endpoint that [`AwsCalls`] with these settings would call in place of AWS's. Makes no call.
 ///
@@ -168,11 +168,11 @@ impl AwsCalls {
     }
 
     /// Returns the answer of a call that has timed out.
-    pub(super) fn timed_out(&self) -> Answer {
+    pub(super) fn timed_out(&self) -> Reply {
         let timeout = humantime::format_duration(self.settings.timeout);
-        Answer {
-            heard: ReplyKind::NoReply,
-            facts: ReplyDetails {
+        Reply {
+            kind: ReplyKind::NoReply,
+            details: ReplyDetails {
                 code: Some("Timeout".to_owned()),
                 message: Some(format!("no answer within {timeout}")),
                 ..ReplyDetails::default()

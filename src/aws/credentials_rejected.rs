@@ -1,7 +1,7 @@
 //! The error of credentials that must not sign a call.
 
 use crate::call::lookup::{Caller, LookupError, LookupErrorKind};
-use crate::verdict::{Answer, ReplyDetails, ReplyKind};
+use crate::verdict::{Reply, ReplyDetails, ReplyKind};
 
 /// The reason why credentials that were loaded sign nothing.
 #[derive(Debug, thiserror::Error)]
@@ -25,12 +25,12 @@ pub(super) enum CredentialsRejected {
 impl CredentialsRejected {
     /// Returns the answer of an attempt that was not sent because of this error. An account that is unknown now may be known
     /// in a moment, so that case counts as a failed connection and is tried again.
-    pub(super) fn answer(&self) -> Answer {
+    pub(super) fn answer(&self) -> Reply {
         let of_message = |message| ReplyDetails {
             message: Some(message),
             ..ReplyDetails::default()
         };
-        let (heard, facts) = match self {
+        let (kind, details) = match self {
             Self::OtherAccount(caller) => {
                 let message = format!("account {} ({})", caller.account, caller.arn);
                 (ReplyKind::OtherAccount, of_message(message))
@@ -49,7 +49,7 @@ impl CredentialsRejected {
                 (ReplyKind::NotSent, details)
             }
         };
-        Answer { heard, facts }
+        Reply { kind, details }
     }
 }
 

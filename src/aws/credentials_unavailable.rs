@@ -2,7 +2,7 @@
 
 use std::error::Error as StdError;
 
-use crate::verdict::{Answer, CREDENTIALS_FAILED, ReplyDetails, ReplyKind};
+use crate::verdict::{CREDENTIALS_FAILED, Reply, ReplyDetails, ReplyKind};
 
 /// No usable credentials: what failed, and what to do about it. The remedy comes last and ends with a full stop.
 #[derive(Debug, thiserror::Error)]
@@ -28,15 +28,15 @@ impl CredentialsUnavailable {
     }
 
     /// Returns the answer of an attempt that was not sent because of this error.
-    pub(super) fn answer(&self) -> Answer {
+    pub(super) fn answer(&self) -> Reply {
         let code = if self.none_configured {
             "NoCredentials"
         } else {
             CREDENTIALS_FAILED
         };
-        Answer {
-            heard: ReplyKind::NoCredentials,
-            facts: ReplyDetails {
+        Reply {
+            kind: ReplyKind::NoCredentials,
+            details: ReplyDetails {
                 code: Some(code.to_owned()),
                 message: Some(self.to_string()),
                 ..ReplyDetails::default()

@@ -2,8 +2,8 @@
 
 use tokio::time::timeout;
 
-use super::answer::answer_of;
 use super::client::AwsCalls;
+use super::reply::answer_of;
 use super::sts::get_caller_identity;
 use crate::call::Unlink as _;
 use crate::call::lookup::{Caller, IdentityPool, Lookup, LookupError};

@@ -10,7 +10,6 @@
 
 mod access_keys;
 mod account_guard;
-mod answer;
 mod causes;
 mod checked_body;
 mod client;
@@ -28,6 +27,7 @@ mod http_client;
 mod lookup;
 mod profile;
 mod region;
+mod reply;
 mod sdk_config;
 mod settings;
 pub mod single;

@@ -3,7 +3,7 @@
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{Region, SdkConfig};
 
-use super::answer::answer_of;
+use super::reply::answer_of;
 use crate::call::lookup::{Caller, LookupError, LookupErrorKind};
 use crate::verdict::ReplyDetails;
 

@@ -7,12 +7,12 @@ use aws_sdk_cognitoidentity::operation::RequestId;
 use aws_sdk_cognitoidentity::operation::unlink_developer_identity::builders::UnlinkDeveloperIdentityFluentBuilder;
 use tokio::time::sleep;
 
-use super::answer::answer_of;
 use super::checked_body::behind_last_check;
 use super::client::AwsCalls;
+use super::reply::answer_of;
 use crate::call::{LastCheck, Unlink};
 use crate::row::Link;
-use crate::verdict::{Answer, ReplyDetails, ReplyKind};
+use crate::verdict::{Reply, ReplyDetails, ReplyKind};
 
 /// Returns the request that unlinks `link`.
 pub(super) fn unlink_request(client: &Client, link: &Link) -> UnlinkDeveloperIdentityFluentBuilder {
@@ -25,7 +25,7 @@ pub(super) fn unlink_request(client: &Client, link: &Link) -> UnlinkDeveloperIde
 }
 
 impl Unlink for AwsCalls {
-    async fn unlink(&self, link: &Link, last_check: Arc<dyn LastCheck>) -> Answer {
+    async fn unlink(&self, link: &Link, last_check: Arc<dyn LastCheck>) -> Reply {
         let client = self.client(link.region());
         let request = unlink_request(&client, link);
         let (call, is_released) = behind_last_check(last_check, request.send());
@@ -42,9 +42,9 @@ impl Unlink for AwsCalls {
             () = timed_out => return self.timed_out(),
         };
         match reply {
-            Ok(output) => Answer {
-                heard: ReplyKind::Success,
-                facts: ReplyDetails {
+            Ok(output) => Reply {
+                kind: ReplyKind::Success,
+                details: ReplyDetails {
                     http_status: Some(200),
                     request_id: output.request_id().map(str::to_owned),
                     ..ReplyDetails::default()

@@ -5,7 +5,7 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
-use crate::verdict::{Answer, Cause, ReplyDetails, Verdict, classify};
+use crate::verdict::{Cause, Reply, ReplyDetails, Verdict, classify};
 
 /// A client that looks up pools and its own caller.
 pub trait Lookup: Send + Sync + 'static {
@@ -77,14 +77,14 @@ pub enum LookupErrorKind {
 }
 
 /// Judges an answer that is no success. Error codes decide, as they do for an unlink.
-impl From<Answer> for LookupError {
-    fn from(answer: Answer) -> Self {
-        let kind = match classify(&answer) {
+impl From<Reply> for LookupError {
+    fn from(reply: Reply) -> Self {
+        let kind = match classify(&reply) {
             // A look-up names only the pool, so nothing else can be missing.
             Verdict::Fatal(Cause::PoolMissing) | Verdict::NothingThere => LookupErrorKind::Missing,
             Verdict::Fatal(Cause::AccessDenied) => LookupErrorKind::NotPermitted,
             // For an unlink this code is about the identity; a look-up names none.
-            Verdict::Refused if answer.facts.code.as_deref() == Some("NotAuthorizedException") => {
+            Verdict::Refused if reply.details.code.as_deref() == Some("NotAuthorizedException") => {
                 LookupErrorKind::NotPermitted
             }
             Verdict::Throttled => LookupErrorKind::Throttled,
@@ -102,7 +102,7 @@ impl From<Answer> for LookupError {
         };
         Self {
             kind,
-            details: answer.facts,
+            details: reply.details,
         }
     }
 }
@@ -140,9 +140,9 @@ mod tests {
     use crate::verdict::ReplyKind;
 
     fn error_of(reply: ReplyKind, code: Option<&str>, message: &str) -> LookupError {
-        LookupError::from(Answer {
-            heard: reply,
-            facts: ReplyDetails {
+        LookupError::from(Reply {
+            kind: reply,
+            details: ReplyDetails {
                 code: code.map(str::to_owned),
                 message: Some(message.to_owned()),
                 http_status: Some(400),

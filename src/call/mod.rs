@@ -1,6 +1,6 @@
 //! Calls as the rest of the program sees them: traits, without the AWS SDK.
 //!
-//! An attempt ([`Unlink`]) sends one link and returns an [`Answer`](crate::verdict::Answer), which is judged elsewhere. Its
+//! An attempt ([`Unlink`]) sends one link and returns an [`Answer`](crate::verdict::Reply), which is judged elsewhere. Its
 //! bytes wait for a [`LastCheck`]. A [`Lookup`](lookup::Lookup) changes nothing. `aws` implements both; simulations implement
 //! them without a network.
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::last_check::LastCheck;
 use crate::row::Link;
-use crate::verdict::Answer;
+use crate::verdict::Reply;
 
 /// A client that makes one attempt to unlink, with credentials that it loads and renews.
 pub trait Unlink: Send + Sync + 'static {
@@ -15,7 +15,7 @@ pub trait Unlink: Send + Sync + 'static {
         &self,
         link: &Link,
         last_check: Arc<dyn LastCheck>,
-    ) -> impl Future<Output = Answer> + Send;
+    ) -> impl Future<Output = Reply> + Send;
 
     /// Loads credentials, unless the cached ones last: an attempt must not wait for credentials behind its last check.
     fn ready(&self) -> impl Future<Output = ()> + Send {
@@ -44,7 +44,7 @@ impl<T: Unlink> Unlink for Arc<T> {
         &self,
         link: &Link,
         last_check: Arc<dyn LastCheck>,
-    ) -> impl Future<Output = Answer> + Send {
+    ) -> impl Future<Output = Reply> + Send {
         T::unlink(self, link, last_check)
     }
 

@@ -92,6 +92,7 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
+    use crate::cli::{AtMost, NotLinked};
     use crate::row::Field;
 
     #[test]

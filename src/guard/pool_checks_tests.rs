@@ -9,7 +9,7 @@ use crate::admission::{Limits, Rate};
 use crate::call::LastCheck;
 use crate::call::lookup::Caller;
 use crate::row::Link;
-use crate::verdict::{Answer, ReplyDetails, ReplyKind};
+use crate::verdict::{Reply, ReplyDetails, ReplyKind};
 
 /// Replies with each of these in turn, and with the last one for ever.
 struct Script {
@@ -52,10 +52,10 @@ impl Lookup for Script {
 }
 
 impl Unlink for Script {
-    async fn unlink(&self, _: &Link, _: Arc<dyn LastCheck>) -> Answer {
-        Answer {
-            heard: ReplyKind::NotSent,
-            facts: ReplyDetails::default(),
+    async fn unlink(&self, _: &Link, _: Arc<dyn LastCheck>) -> Reply {
+        Reply {
+            kind: ReplyKind::NotSent,
+            details: ReplyDetails::default(),
         }
     }
 

@@ -35,7 +35,7 @@ use crate::os_limits;
 use crate::row::RowKey;
 use crate::signal::Stop;
 use crate::verdict::{
-    Answer, Cause, End, History, NEAR_HOLD, ReplyDetails, RunEvidence, Step, Verdict,
+    Cause, End, History, NEAR_HOLD, Reply, ReplyDetails, RunEvidence, Step, Verdict,
 };
 
 /// Message of a row that is equal to no line of a hold list, and held all the same.
@@ -362,8 +362,8 @@ async fn call<J: Job>(
     let feedback = feedback(verdict, row.open.key, waits, is_sent);
     row.log.permit = Some(permit.answered(feedback));
     row.log.latency = Some(now - started);
-    counters.note_fault(row.open.row.link.region(), verdict, &reply.facts);
-    row.log.details = reply.facts;
+    counters.note_fault(row.open.row.link.region(), verdict, &reply.details);
+    row.log.details = reply.details;
     decide(context, row, &region, verdict, evidence)
 }
 
@@ -373,7 +373,7 @@ async fn reply_unless_stopped<J: Job>(
     row: &mut RowInWork<'_, J::Found>,
     stop: &mut watch::Receiver<Stop>,
     check: &Arc<Check<J>>,
-) -> Option<Answer> {
+) -> Option<Reply> {
     let last: Arc<dyn LastCheck> = check.clone();
     let call = context.job.call(&row.open.row, &mut row.found, last);
     tokio::pin!(call);
@@ -393,7 +393,7 @@ async fn reply_unless_stopped<J: Job>(
 }
 
 /// Returns the verdict on a reply, given whether the whole request has left.
-fn verdict<J: Job>(job: &J, reply: &Answer, is_sent: bool) -> Verdict {
+fn verdict<J: Job>(job: &J, reply: &Reply, is_sent: bool) -> Verdict {
     let verdict = match job.judge(reply) {
         verdict @ (Verdict::Refused | Verdict::Fatal(_)) => verdict,
         // A reply to half a request is not about the row.
@@ -402,7 +402,7 @@ fn verdict<J: Job>(job: &J, reply: &Answer, is_sent: bool) -> Verdict {
     };
     match verdict {
         Verdict::NotSent | Verdict::Fatal(Cause::NoCredentials)
-            if os_limits::lacks_files(reply.facts.message.as_deref()) =>
+            if os_limits::lacks_files(reply.details.message.as_deref()) =>
         {
             Verdict::Fatal(Cause::NoFiles)
         }

@@ -8,7 +8,7 @@ use super::open_row::OpenRow;
 use crate::call::LastCheck;
 use crate::results::Line;
 use crate::row::{InvalidRow, MemoryReservation, Row};
-use crate::verdict::{Answer, End, Outcome, ReplyDetails, Verdict, classify};
+use crate::verdict::{End, Outcome, Reply, ReplyDetails, Verdict, classify};
 
 /// A job of the pipeline: its call, its verdicts, its outcomes and its lines.
 ///
@@ -28,10 +28,10 @@ pub trait Job: Send + Sync + 'static {
         row: &Row,
         found: &mut Self::Found,
         last: Arc<dyn LastCheck>,
-    ) -> impl Future<Output = Answer> + Send;
+    ) -> impl Future<Output = Reply> + Send;
 
     /// Returns the verdict on a reply.
-    fn judge(&self, reply: &Answer) -> Verdict {
+    fn judge(&self, reply: &Reply) -> Verdict {
         classify(reply)
     }
 

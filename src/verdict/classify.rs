@@ -1,6 +1,6 @@
 //! The verdict on a reply. Pure: no clock, no I/O.
 
-use super::reply::{Answer, ReplyDetails, ReplyKind};
+use super::reply::{Reply, ReplyDetails, ReplyKind};
 
 /// The meaning of a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -112,10 +112,10 @@ impl Cause {
     }
 }
 
-/// Returns the verdict on `answer`. Codes decide, never the HTTP status alone: the status differs between documents and the wire.
+/// Returns the verdict on `reply`. Codes decide, never the HTTP status alone: the status differs between documents and the wire.
 #[must_use]
-pub fn classify(answer: &Answer) -> Verdict {
-    let html = match answer.heard {
+pub fn classify(reply: &Reply) -> Verdict {
+    let html = match reply.kind {
         ReplyKind::Success => return Verdict::Succeeded,
         ReplyKind::ForeignSuccess => return Verdict::Foreign,
         ReplyKind::NoReply => return Verdict::Lost,
@@ -125,15 +125,15 @@ pub fn classify(answer: &Answer) -> Verdict {
         ReplyKind::OtherAccount => return Verdict::Fatal(Cause::OtherAccount),
         ReplyKind::Error { html } => html,
     };
-    let facts = &answer.facts;
-    match facts.code.as_deref() {
-        Some(code) => classify_code(code, facts, html),
-        None => classify_status(facts.http_status, html),
+    let details = &reply.details;
+    match details.code.as_deref() {
+        Some(code) => classify_code(code, details, html),
+        None => classify_status(details.http_status, html),
     }
 }
 
-fn classify_code(code: &str, facts: &ReplyDetails, html: bool) -> Verdict {
-    let message = facts.message.as_deref().unwrap_or_default();
+fn classify_code(code: &str, details: &ReplyDetails, html: bool) -> Verdict {
+    let message = details.message.as_deref().unwrap_or_default();
     // The code of this message is not documented, so the message decides whatever the code.
     if message.contains("does not support the specified developer provider") {
         return Verdict::Fatal(Cause::ProviderNotSupported);
@@ -164,7 +164,7 @@ fn classify_code(code: &str, facts: &ReplyDetails, html: bool) -> Verdict {
         }
         // Another service's endpoint: every row would get the same reply.
         "UnknownOperationException" => Verdict::Foreign,
-        _ => match facts.http_status {
+        _ => match details.http_status {
             Some(500..) if !html => Verdict::Transient,
             Some(429) => Verdict::Throttled,
             _ => Verdict::Refused,
@@ -191,10 +191,10 @@ fn is_about_the_pool(message: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn error(code: Option<&str>, message: &str, status: u16, html: bool) -> Answer {
-        Answer {
-            heard: ReplyKind::Error { html },
-            facts: ReplyDetails {
+    fn error(code: Option<&str>, message: &str, status: u16, html: bool) -> Reply {
+        Reply {
+            kind: ReplyKind::Error { html },
+            details: ReplyDetails {
                 code: code.map(str::to_owned),
                 message: Some(message.to_owned()),
                 http_status: Some(status),
@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn what_was_heard_decides_before_any_code() {
-        for (heard, verdict) in [
+        for (kind, verdict) in [
             (ReplyKind::Success, Verdict::Succeeded),
             (ReplyKind::ForeignSuccess, Verdict::Foreign),
             (ReplyKind::NoReply, Verdict::Lost),
@@ -218,8 +218,8 @@ mod tests {
             (ReplyKind::OtherAccount, Verdict::Fatal(Cause::OtherAccount)),
         ] {
             let unheeded = error(Some("ResourceNotFoundException"), "m", 200, false);
-            let answer = Answer { heard, ..unheeded };
-            assert_eq!(classify(&answer), verdict);
+            let reply = Reply { kind, ..unheeded };
+            assert_eq!(classify(&reply), verdict);
         }
     }
 
@@ -268,8 +268,8 @@ mod tests {
         ];
         for (code, verdict) in cases {
             for status in [400, 403, 404, 409, 429, 500] {
-                let answer = error(Some(code), "m", status, false);
-                assert_eq!(classify(&answer), verdict, "{code} {status}");
+                let reply = error(Some(code), "m", status, false);
+                assert_eq!(classify(&reply), verdict, "{code} {status}");
             }
         }
     }

@@ -13,5 +13,5 @@ mod retry;
 pub use classify::{Cause, Verdict, classify};
 pub use outcome::{End, NEAR_HOLD, Outcome, Standing};
 pub use redact::{shown_code, shown_message, shown_request_id};
-pub use reply::{Answer, CREDENTIALS_FAILED, ReplyDetails, ReplyKind};
+pub use reply::{CREDENTIALS_FAILED, Reply, ReplyDetails, ReplyKind};
 pub use retry::{History, LONGEST_ASKED, Policy, RunEvidence, Step};

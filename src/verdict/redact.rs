@@ -325,15 +325,15 @@ mod tests {
 
     #[test]
     fn what_no_server_said_stays_as_it_is() {
-        let facts = ReplyDetails {
+        let details = ReplyDetails {
             code: Some("ConnectionFailed".to_owned()),
             message: Some("tcp connect error 127.0.0.1:1".to_owned()),
             ..ReplyDetails::default()
         };
-        assert_eq!(facts.shown(), facts);
+        assert_eq!(details.shown(), details);
         let answered = ReplyDetails {
             http_status: Some(400),
-            ..facts
+            ..details
         };
         assert_eq!(answered.shown().message.as_deref(), Some("… error …"));
     }

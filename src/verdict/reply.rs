@@ -4,11 +4,11 @@ use std::time::Duration;
 
 /// What one attempt heard.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub struct Reply {
     /// The kind of answer.
-    pub heard: ReplyKind,
+    pub kind: ReplyKind,
     /// Its particulars, recorded as they came.
-    pub facts: ReplyDetails,
+    pub details: ReplyDetails,
 }
 
 /// Code of [`Heard::NoCredentials`] where some are configured and cannot be loaded: the message says why, and what to do.
@@ -128,12 +128,12 @@ mod tests {
             ),
             ("TruncatedAnswer", "", "connection lost"),
         ] {
-            let facts = ReplyDetails {
+            let details = ReplyDetails {
                 code: Some(code.to_owned()),
                 message: Some(message.to_owned()),
                 ..ReplyDetails::default()
             };
-            assert_eq!(facts.how_unanswered(), how, "{code} {message}");
+            assert_eq!(details.how_unanswered(), how, "{code} {message}");
         }
     }
 }

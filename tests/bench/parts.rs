@@ -12,8 +12,8 @@ use cognito_unlink::input::{self, Input, InputRow};
 use cognito_unlink::jobs::unlink::UnlinkOutcome;
 use cognito_unlink::results::{Entry, Format};
 use cognito_unlink::row::{Keyer, Link, Position};
-use cognito_unlink::verdict::{Answer, ReplyDetails, ReplyKind, classify};
 use cognito_unlink::verdict::{History, Policy, RunEvidence};
+use cognito_unlink::verdict::{Reply, ReplyDetails, ReplyKind, classify};
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 use tempfile::NamedTempFile;
@@ -161,10 +161,10 @@ fn record_write(bencher: Bencher<'_, '_>, format: &str) {
         });
 }
 
-fn throttled() -> Answer {
-    Answer {
-        heard: ReplyKind::Error { html: false },
-        facts: ReplyDetails {
+fn throttled() -> Reply {
+    Reply {
+        kind: ReplyKind::Error { html: false },
+        details: ReplyDetails {
             code: Some("TooManyRequestsException".to_owned()),
             message: Some("Rate exceeded".to_owned()),
             http_status: Some(400),

@@ -1,6 +1,6 @@
 //! The service's replies.
 
-use cognito_unlink::verdict::{Answer, ReplyDetails, ReplyKind};
+use cognito_unlink::verdict::{Reply, ReplyDetails, ReplyKind};
 
 /// The end of a call, as the service sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,20 +21,20 @@ pub(crate) enum CallResult {
 
 /// A reply, and the answer that the run gets.
 #[derive(Debug)]
-pub(crate) struct Reply {
+pub(crate) struct SimulatedReply {
     pub(crate) result: CallResult,
-    pub(crate) answer: Answer,
+    pub(crate) answer: Reply,
 }
 
-impl Reply {
+impl SimulatedReply {
     pub(crate) fn success() -> Self {
         Self::new(CallResult::Unlinked, ReplyKind::Success, Some(200))
     }
 
     pub(crate) fn error(result: CallResult, code: &str, status: u16, message: &str) -> Self {
         let mut reply = Self::new(result, ReplyKind::Error { html: false }, Some(status));
-        reply.answer.facts.code = Some(code.to_owned());
-        reply.answer.facts.message = Some(message.to_owned());
+        reply.answer.details.code = Some(code.to_owned());
+        reply.answer.details.message = Some(message.to_owned());
         reply
     }
 
@@ -50,12 +50,12 @@ impl Reply {
         Self::new(CallResult::NotSent, ReplyKind::NotSent, None)
     }
 
-    fn new(result: CallResult, heard: ReplyKind, http_status: Option<u16>) -> Self {
+    fn new(result: CallResult, kind: ReplyKind, http_status: Option<u16>) -> Self {
         Self {
             result,
-            answer: Answer {
-                heard,
-                facts: ReplyDetails {
+            answer: Reply {
+                kind,
+                details: ReplyDetails {
                     http_status,
                     ..ReplyDetails::default()
                 },

@@ -8,10 +8,10 @@ use std::time::Duration;
 use cognito_unlink::call::{LastCheck, Unlink, released};
 use cognito_unlink::emulator::{self, FaultKind, Model, Quota, Undocumented};
 use cognito_unlink::row::Link;
-use cognito_unlink::verdict::Answer;
+use cognito_unlink::verdict::Reply;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::reply::{CallResult, Reply};
+use crate::reply::{CallResult, SimulatedReply};
 use crate::scenario::{Change, Fault, Service, Time};
 
 /// The service, as one of the runs calls it.
@@ -179,7 +179,7 @@ impl SimulatedService {
         treatment: Treatment,
         latency: Duration,
         link: &Link,
-    ) -> Answer {
+    ) -> Reply {
         let kind = match treatment {
             Treatment::Taken => {
                 // The call takes effect half way: cancelled before, it does not.
@@ -191,7 +191,7 @@ impl SimulatedService {
             Treatment::OverQuota => FaultKind::Throttle,
             Treatment::Unreachable => {
                 sleep(latency).await;
-                return served.reply(Reply::not_sent());
+                return served.reply(SimulatedReply::not_sent());
             }
             Treatment::Fault(kind) => kind,
         };
@@ -210,23 +210,23 @@ impl SimulatedService {
         let mut reply = reply_of(kind);
         if kind == FaultKind::Throttle {
             let retry_after = self.state().settings.retry_after;
-            reply.answer.facts.retry_after = retry_after.map(|Time(time)| time);
+            reply.answer.details.retry_after = retry_after.map(|Time(time)| time);
         }
         served.reply(reply)
     }
 }
 
 /// Returns the reply to a call with this fault.
-fn reply_of(fault: FaultKind) -> Reply {
-    let refused = |code, message| Reply::error(CallResult::Refused, code, 400, message);
+fn reply_of(fault: FaultKind) -> SimulatedReply {
+    let refused = |code, message| SimulatedReply::error(CallResult::Refused, code, 400, message);
     match fault {
-        FaultKind::Throttle => Reply::error(
+        FaultKind::Throttle => SimulatedReply::error(
             CallResult::Throttled,
             "TooManyRequestsException",
             400,
             "Rate exceeded",
         ),
-        FaultKind::InternalError => Reply::error(
+        FaultKind::InternalError => SimulatedReply::error(
             CallResult::InternalError,
             "InternalErrorException",
             500,
@@ -235,19 +235,19 @@ fn reply_of(fault: FaultKind) -> Reply {
         FaultKind::ExpiredToken => refused("ExpiredTokenException", "It is expired"),
         FaultKind::AccessDenied => refused("AccessDeniedException", "Not allowed"),
         FaultKind::BadSignature => refused("InvalidSignatureException", "It is off"),
-        FaultKind::Html500 => Reply::html(),
+        FaultKind::Html500 => SimulatedReply::html(),
         FaultKind::ResetBefore
         | FaultKind::ResetAfter
         | FaultKind::Truncate
         | FaultKind::Hang
-        | FaultKind::HangAfter => Reply::no_reply(),
+        | FaultKind::HangAfter => SimulatedReply::no_reply(),
     }
 }
 
 impl Unlink for SimulatedService {
-    async fn unlink(&self, link: &Link, last: Arc<dyn LastCheck>) -> Answer {
+    async fn unlink(&self, link: &Link, last: Arc<dyn LastCheck>) -> Reply {
         if !released(&*last).await {
-            return Reply::not_sent().answer;
+            return SimulatedReply::not_sent().answer;
         }
         let (served, treatment, latency) = self.arrive(link);
         let answer = timeout(
@@ -256,7 +256,7 @@ impl Unlink for SimulatedService {
         );
         answer
             .await
-            .unwrap_or_else(|_| served.reply(Reply::no_reply()))
+            .unwrap_or_else(|_| served.reply(SimulatedReply::no_reply()))
     }
 }
 
@@ -325,28 +325,28 @@ struct ServedCall<'a> {
 }
 
 impl ServedCall<'_> {
-    fn unlink(&self, link: &Link) -> Reply {
+    fn unlink(&self, link: &Link) -> SimulatedReply {
         let mut state = self.service.state();
         match state.model.unlink(&emulated(link)) {
             Ok(removed) => {
                 state.runs[self.service.run].observed.calls[self.nth].effect = removed;
-                Reply::success()
+                SimulatedReply::success()
             }
             Err(error) => {
                 let result = match error.code {
                     "ResourceNotFoundException" => CallResult::NotLinked,
                     _ => CallResult::Refused,
                 };
-                Reply::error(result, error.code, 400, &error.message)
+                SimulatedReply::error(result, error.code, 400, &error.message)
             }
         }
     }
 
-    fn reply(&self, reply: Reply) -> Answer {
+    fn reply(&self, reply: SimulatedReply) -> Reply {
         let mut state = self.service.state();
         let call = &mut state.runs[self.service.run].observed.calls[self.nth];
         call.result = reply.result;
-        call.retry_after = reply.answer.facts.retry_after;
+        call.retry_after = reply.answer.details.retry_after;
         reply.answer
     }
 }

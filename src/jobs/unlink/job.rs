@@ -9,7 +9,7 @@ use crate::pipeline::{Bounds, Job, OutcomeLimit, SettledRow};
 use crate::results::Entry;
 use crate::row::{InvalidRow, MemoryReservation, Row};
 use crate::settings::Settings;
-use crate::verdict::{Answer, Outcome as _};
+use crate::verdict::{Outcome as _, Reply};
 
 /// Unlinks through a client.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ impl<C: Unlink> Job for UnlinkJob<C> {
         row: &Row,
         _found: &mut (),
         last: Arc<dyn LastCheck>,
-    ) -> impl Future<Output = Answer> + Send {
+    ) -> impl Future<Output = Reply> + Send {
         self.0.unlink(&row.link, last)
     }
 

@@ -15,10 +15,10 @@ use super::credentials_rejected::CredentialsRejected;
 use super::credentials_unavailable::CredentialsUnavailable;
 use super::describe::describe;
 use super::success_check::{NotASuccess, bare_code, is_html, request_id};
-use crate::verdict::{Answer, ReplyDetails, ReplyKind};
+use crate::verdict::{Reply, ReplyDetails, ReplyKind};
 
 /// Returns the answer of a call that the SDK reports as failed.
-pub(super) fn answer_of<E>(error: &SdkError<E>) -> Answer
+pub(super) fn answer_of<E>(error: &SdkError<E>) -> Reply
 where
     E: ProvideErrorMetadata + StdError + 'static,
 {
@@ -28,7 +28,7 @@ where
     }
 }
 
-fn answer_without_response<E>(error: &SdkError<E>) -> Answer
+fn answer_without_response<E>(error: &SdkError<E>) -> Reply
 where
     E: StdError + 'static,
 {
@@ -52,9 +52,9 @@ where
         SdkError::DispatchFailure(_) => (ReplyKind::NoReply, "ConnectionLost"),
         _ => (ReplyKind::NotBuilt, "RequestNotBuilt"),
     };
-    Answer {
-        heard: reply,
-        facts: ReplyDetails {
+    Reply {
+        kind: reply,
+        details: ReplyDetails {
             code: Some(code.to_owned()),
             message: Some(describe(error)),
             ..ReplyDetails::default()
@@ -62,7 +62,7 @@ where
     }
 }
 
-fn answer_of_response<E>(error: &SdkError<E>, response: &HttpResponse) -> Answer
+fn answer_of_response<E>(error: &SdkError<E>, response: &HttpResponse) -> Reply
 where
     E: ProvideErrorMetadata + StdError + 'static,
 {
@@ -100,9 +100,9 @@ where
         ReplyKind::Error { html: false } => None,
         _ => Some(describe(error)),
     });
-    Answer {
-        heard: reply,
-        facts: ReplyDetails {
+    Reply {
+        kind: reply,
+        details: ReplyDetails {
             code,
             message,
             http_status: Some(response.status().as_u16()),
