@@ -1,36 +1,113 @@
 //! The library behind the `cognito-unlink` program; it promises nothing about its versions.
+//!
+//! # The way a row takes
+//!
+//! ```text
+//! input → row → scan → guard → admission → call → verdict → results → report        pipeline: the road itself
+//!                                                                                   emulator: the rehearsal stage
+//! ```
+//!
+//! | room | is |
+//! |---|---|
+//! | [`cli`] | argument definitions and the manual: text |
+//! | [`settings`] | the arguments, resolved, and the configuration file |
+//! | [`row`] | a row, its key and its position |
+//! | [`input`] | readers: bytes → records → rows |
+//! | [`scan`] | a row before any call: done, held, forbidden, invalid, to do |
+//! | [`guard`] | what must be true before a call: account, pools, confirmation, hold lists |
+//! | [`admission`] | rate limit, pace, calls in flight, circuit breaker |
+//! | [`call`] | the clients' traits: a call with its last check, a look-up |
+//! | [`aws`] | requests and replies; the only place that names crates of AWS |
+//! | [`verdict`] | pure: reply → verdict → end or delay |
+//! | [`pipeline`] | reader, dispatcher, workers, counts; knows no job |
+//! | [`jobs`] | each job's call, verdicts, outcomes and lines |
+//! | [`results`] | the results file: append, resume, in-flight marks |
+//! | [`plan`] | a run forecast, saved, and held to |
+//! | [`report`] | progress, log and summary |
+//! | [`aws_cli`] | the single call, as the AWS CLI makes it |
+//! | [`emulator`] | the Cognito Identity API on loopback; knows nothing of the rest |
+//!
+//! Beside them: [`error`], [`exit`] and [`exit_policy`]; [`signal`] and [`supervisor`]; [`stderr`] and [`terminal`]; [`files`],
+//! [`os_limits`], [`saved_quotas`], [`command_line`], [`clock`], [`url`].
+//!
+//! # Glossary
+//!
+//! One word has one meaning, here and in messages.
+//!
+//! | word | meaning |
+//! |---|---|
+//! | abort | to stop at once: calls in flight are broken off and recorded as in doubt |
+//! | admission | the decision that an attempt may start now: circuit breaker, permit, pace, token |
+//! | attempt | one call of a row, from its admission to its reply |
+//! | call | one request to the service and its reply |
+//! | carried column | an input column that is copied into the results (`--carry`) |
+//! | circuit breaker | stops the calls of a Region that does not reply, or all calls while the credentials are not accepted |
+//! | classify | to find the verdict on a reply |
+//! | drain | to start no more calls and wait for those in flight |
+//! | end | how a row ends in the pipeline's terms; the job makes an outcome of it |
+//! | failure limit | the rows of one outcome that a run tolerates (`--max-failures`) |
+//! | halt | to end a run for a reason outside its rows: credentials, permissions, the pool, the disk |
+//! | held | on a hold list, and therefore never sent |
+//! | history | the attempts of one row so far |
+//! | in doubt | may have taken effect: an attempt got no conclusive reply |
+//! | in flight | sent, and not replied to |
+//! | invalid | breaks a rule, and is never sent |
+//! | job | what the pipeline does with its rows: unlink them |
+//! | key | a hash of a row's four fields; rows are known by content, never by number |
+//! | last check | the check between the connection and the first byte of a request |
+//! | line | the record of one settled row in the results |
+//! | link | a developer user identifier linked to an identity: the four fields of a row |
+//! | mark | an entry of the side file: the row may be in flight |
+//! | near match | equal to a line of a hold list but for case, white space, invisible characters, quotes or Unicode form |
+//! | open row | read, and not yet recorded |
+//! | outcome | the end of a row in the job's words, as the results name it |
+//! | permit | the right to one call in flight |
+//! | policy | how often and how long a row is tried |
+//! | quota | the calls per second that the service takes; learned, as AWS does not publish it |
+//! | rate | the ceiling on calls that start, as the operator sets it (`--rate`) |
+//! | reply | what came back of a call, unjudged |
+//! | scan | to judge a row before any call |
+//! | settled | having an outcome |
+//! | side file | the file beside the results that holds the marks (`people.results.csv.inflight`) |
+//! | snapshot | a run at one moment, for progress |
+//! | tally | the counts of a run |
+//! | token | the right to start one call now, under the rate |
+//! | verdict | the meaning of a reply |
 
-pub mod admission;
-pub mod aws;
-pub mod aws_cli;
-pub mod call;
-pub mod cli;
-pub mod clock;
-pub mod command_line;
-pub mod emulator;
-pub mod error;
-pub mod exit;
-pub mod exit_policy;
-pub mod files;
-pub mod guard;
-pub mod input;
-pub mod jobs;
-pub mod os_limits;
-pub mod pipeline;
-pub mod plan;
+mod admission;
+mod aws;
+mod aws_cli;
+mod call;
+mod cli;
+mod clock;
+mod command_line;
+mod emulator;
+mod error;
+mod exit;
+mod exit_policy;
+mod files;
+mod guard;
+mod input;
+mod jobs;
+mod os_limits;
+mod pipeline;
+mod plan;
 mod program;
-pub mod report;
-pub mod results;
-pub mod row;
-pub mod saved_quotas;
-pub mod scan;
-pub mod settings;
-pub mod signal;
-pub mod stderr;
-pub mod supervisor;
-pub mod terminal;
-pub mod url;
-pub mod verdict;
+mod report;
+mod results;
+mod row;
+mod saved_quotas;
+mod scan;
+mod settings;
+mod signal;
+mod stderr;
+mod supervisor;
+mod terminal;
+mod url;
+mod verdict;
+
+#[doc(hidden)]
+pub mod testing;
 
 /// Runs the program with the arguments of this process, and returns its exit code.
 #[must_use]

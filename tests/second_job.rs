@@ -5,17 +5,17 @@ use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 
-use cognito_unlink::admission::{Admission, Limits, Rate};
-use cognito_unlink::call::{LastCheck, released};
-use cognito_unlink::guard::PoolChecks;
-use cognito_unlink::pipeline::{
+use cognito_unlink::testing::admission::{Admission, Limits, Rate};
+use cognito_unlink::testing::call::{LastCheck, released};
+use cognito_unlink::testing::guard::PoolChecks;
+use cognito_unlink::testing::pipeline::{
     Bounds, Channels, Context, Counters, Job, OpenRow, ReadEvent, Reason, SettledRow, Summary,
     drive,
 };
-use cognito_unlink::results::{Layout, Line, Recorded, Recording, ToRecord};
-use cognito_unlink::row::{InvalidRow, Keyer, Link, MemoryReservation, Position, Row, RowKey};
-use cognito_unlink::signal::Stop;
-use cognito_unlink::verdict::{
+use cognito_unlink::testing::results::{Layout, Line, Recorded, Recording, ToRecord};
+use cognito_unlink::testing::row::{InvalidRow, Keyer, Link, MemoryReservation, Position, Row, RowKey};
+use cognito_unlink::testing::signal::Stop;
+use cognito_unlink::testing::verdict::{
     End, Outcome, Policy, Reply, ReplyDetails, ReplyKind, Standing, Verdict, classify,
 };
 use tokio::sync::{mpsc, watch};

@@ -22,7 +22,7 @@ use aws_sdk_cognitoidentity::Client;
 use aws_sdk_cognitoidentity::config::retry::{RetryConfig, RetryMode};
 use aws_sdk_cognitoidentity::config::{BehaviorVersion, Credentials, Region};
 use clap::{Parser, Subcommand};
-use cognito_unlink::emulator::{Call, Emulator, Settings};
+use cognito_unlink::testing::emulator::{Call, Emulator, Settings};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::time::Instant;
 use wait4::Wait4;

@@ -10,8 +10,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use cognito_unlink::admission::{Admission, Feedback, Limits, Rate};
-use cognito_unlink::emulator::Quota;
+use cognito_unlink::testing::admission::{Admission, Feedback, Limits, Rate};
+use cognito_unlink::testing::emulator::Quota;
 use plotters::prelude::*;
 use tokio::time::{Instant, sleep, sleep_until};
 

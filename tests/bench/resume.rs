@@ -15,10 +15,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-use cognito_unlink::jobs::unlink::UnlinkOutcome;
-use cognito_unlink::results::{Entry, Format};
-use cognito_unlink::row::{Link, Position};
-use cognito_unlink::verdict::ReplyDetails;
+use cognito_unlink::testing::jobs::unlink::UnlinkOutcome;
+use cognito_unlink::testing::results::{Entry, Format};
+use cognito_unlink::testing::row::{Link, Position};
+use cognito_unlink::testing::verdict::ReplyDetails;
 use cost::{Cost, mebi, read};
 use emulator::Emulator;
 

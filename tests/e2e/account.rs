@@ -3,7 +3,7 @@
 use std::io::BufReader;
 use std::process::Command;
 
-use cognito_unlink::emulator::{Emulator, Settings, Then, When};
+use cognito_unlink::testing::emulator::{Emulator, Settings, Then, When};
 
 use crate::http_server::{Message, answer_in_xml, serve};
 use crate::outages::{credentials_file, expire_key};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cognito_unlink::emulator::{FaultKind, Rule, Settings, Then, When};
+use cognito_unlink::testing::emulator::{FaultKind, Rule, Settings, Then, When};
 
 use crate::sandbox::{Sandbox, csv, link_of, people};
 

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::Write;
 
-use cognito_unlink::emulator::Then;
+use cognito_unlink::testing::emulator::Then;
 
 use crate::sandbox::{Output, Sandbox, TIMEOUT, always, people};
 

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use cognito_unlink::emulator::Settings;
+use cognito_unlink::testing::emulator::Settings;
 use rustix::process::Signal;
 
 use crate::sandbox::{

@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use cognito_unlink::emulator::{Then, When};
+use cognito_unlink::testing::emulator::{Then, When};
 
 use crate::sandbox::{Output, Sandbox, TIMEOUT, create_fifo, in_shell, people, rule, start};
 

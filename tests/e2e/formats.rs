@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::process::Command;
 
-use cognito_unlink::emulator::Link;
+use cognito_unlink::testing::emulator::Link;
 
 use crate::sandbox::{POOL, PROVIDER, Sandbox, csv, gzip, in_shell, link, link_of, people, start};
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use cognito_unlink::emulator::{FaultKind, Then, When};
+use cognito_unlink::testing::emulator::{FaultKind, Then, When};
 
 use crate::plan::plan;
 use crate::sandbox::{Running, Sandbox, TIMEOUT, csv, link_of, people, rule};

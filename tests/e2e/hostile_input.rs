@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 
-use cognito_unlink::emulator::{Canned, Counters, Rule, Then, When};
+use cognito_unlink::testing::emulator::{Canned, Counters, Rule, Then, When};
 
 use crate::sandbox::{Output, Sandbox, TIMEOUT, csv, gzip, link, people, rule};
 

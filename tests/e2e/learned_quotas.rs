@@ -1,6 +1,6 @@
 //! The quota that a run learns from throttling: reported, saved for the next run, and left alone with `--no-state`.
 
-use cognito_unlink::emulator::Settings;
+use cognito_unlink::testing::emulator::Settings;
 
 use crate::sandbox::{Sandbox, people};
 

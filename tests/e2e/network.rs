@@ -3,7 +3,7 @@
 use std::io::{BufReader, Write};
 use std::net::TcpListener;
 
-use cognito_unlink::emulator::{FaultKind, Then, When};
+use cognito_unlink::testing::emulator::{FaultKind, Then, When};
 
 use crate::http_server::Message;
 use crate::sandbox::{ClosedPort, ResultLine, Sandbox, people, rule, start};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cognito_unlink::emulator::{FaultKind, Rule, Settings, Then, When};
+use cognito_unlink::testing::emulator::{FaultKind, Rule, Settings, Then, When};
 use rustix::process::Signal;
 
 use crate::sandbox::{ClosedPort, Running, Sandbox, TIMEOUT, always, link, people, rule, start};

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use cognito_unlink::emulator::{Canned, FaultKind, Rule, Then, When};
+use cognito_unlink::testing::emulator::{Canned, FaultKind, Rule, Then, When};
 
 use crate::sandbox::{Output, Sandbox, always, people, start};
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use cognito_unlink::emulator::{Link, Settings};
+use cognito_unlink::testing::emulator::{Link, Settings};
 use serde_json::{Value, json};
 
 use crate::sandbox::{

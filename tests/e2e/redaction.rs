@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use cognito_unlink::emulator::{Canned, Then, When};
+use cognito_unlink::testing::emulator::{Canned, Then, When};
 
 use crate::sandbox::{ClosedPort, Sandbox, people, rule, start};
 

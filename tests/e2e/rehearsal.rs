@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
 
-use cognito_unlink::emulator::Settings;
+use cognito_unlink::testing::emulator::Settings;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::sandbox::{Output, Sandbox, people, start};

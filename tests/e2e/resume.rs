@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
-use cognito_unlink::emulator::{Counters, FaultKind, Settings, Then, When};
+use cognito_unlink::testing::emulator::{Counters, FaultKind, Settings, Then, When};
 use rustix::process::Signal;
 
 use crate::plan::plan;

@@ -17,7 +17,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use cognito_unlink::emulator::{Call, Emulator, Link, Rule, Settings, Then, When};
+use cognito_unlink::testing::emulator::{Call, Emulator, Link, Rule, Settings, Then, When};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use rustix::fs::{CWD, FileType, Mode, OFlags, fcntl_getfl, fcntl_setfl, mknodat};

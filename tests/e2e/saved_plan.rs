@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
-use cognito_unlink::emulator::{Emulator, Settings, Then};
+use cognito_unlink::testing::emulator::{Emulator, Settings, Then};
 use serde_json::Value;
 
 use crate::plan::{plan, plan_command};

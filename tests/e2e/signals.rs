@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::process::Command;
 
-use cognito_unlink::emulator::{Canned, Then};
+use cognito_unlink::testing::emulator::{Canned, Then};
 use rustix::process::Signal;
 
 use crate::sandbox::{

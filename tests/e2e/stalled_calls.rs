@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use cognito_unlink::emulator::{Counters, Then, When};
+use cognito_unlink::testing::emulator::{Counters, Then, When};
 use rustix::process::Signal;
 use tokio::time::Instant;
 

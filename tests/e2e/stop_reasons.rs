@@ -1,6 +1,6 @@
 //! The reason why a run stops early is on standard error, whatever becomes of standard output.
 
-use cognito_unlink::emulator::{FaultKind, Then};
+use cognito_unlink::testing::emulator::{FaultKind, Then};
 use rustix::process::Signal;
 
 use crate::sandbox::{ClosedPort, Output, Sandbox, always, people, start};

@@ -4,7 +4,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use cognito_unlink::emulator::Settings;
+use cognito_unlink::testing::emulator::Settings;
 use rustix::process::geteuid;
 
 use crate::sandbox::{Output, Sandbox, TIMEOUT, in_shell, people, start};

@@ -1,6 +1,6 @@
 //! The outcome of a row for every reply, as the first one and after a lost reply, from the wire to the results file.
 
-use cognito_unlink::emulator::{Canned, FaultKind, Rule, Then, When};
+use cognito_unlink::testing::emulator::{Canned, FaultKind, Rule, Then, When};
 
 use crate::sandbox::{Sandbox, always, people};
 

@@ -4,8 +4,8 @@
 
 mod rows;
 
-use cognito_unlink::input::{Format, InputRow};
-use cognito_unlink::row::Link;
+use cognito_unlink::testing::input::{Format, InputRow};
+use cognito_unlink::testing::row::Link;
 use libfuzzer_sys::fuzz_target;
 
 use crate::rows::{Case, Reasons};

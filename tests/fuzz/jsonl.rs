@@ -4,8 +4,8 @@
 
 mod rows;
 
-use cognito_unlink::input::{Format, InputError, InputRow};
-use cognito_unlink::row::RowErrorCode;
+use cognito_unlink::testing::input::{Format, InputError, InputRow};
+use cognito_unlink::testing::row::RowErrorCode;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 

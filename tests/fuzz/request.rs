@@ -5,7 +5,7 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use cognito_unlink::emulator::{
+use cognito_unlink::testing::emulator::{
     FaultKind, FaultShare, Link, NotLinkedAnswer, Settings, Undocumented, serve_connection,
 };
 use libfuzzer_sys::fuzz_target;

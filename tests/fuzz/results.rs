@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
-use cognito_unlink::jobs::unlink::UnlinkOutcome;
-use cognito_unlink::results::{Entry, Format, OpenError, Results, ResultsOptions, SkipReason};
-use cognito_unlink::row::{Carried, Field, Keyer, Link, Position, RowKey};
-use cognito_unlink::verdict::{Outcome as _, ReplyDetails, Standing};
+use cognito_unlink::testing::jobs::unlink::UnlinkOutcome;
+use cognito_unlink::testing::results::{Entry, Format, OpenError, Results, ResultsOptions, SkipReason};
+use cognito_unlink::testing::row::{Carried, Field, Keyer, Link, Position, RowKey};
+use cognito_unlink::testing::verdict::{Outcome as _, ReplyDetails, Standing};
 use libfuzzer_sys::fuzz_target;
 
 /// A folder for the files, in memory if possible: every run writes, syncs and renames files.

@@ -2,10 +2,10 @@
 
 use std::io::{self, Cursor};
 
-use cognito_unlink::input::{
+use cognito_unlink::testing::input::{
     self, Fill, Header, Input, InputError, InputRow, MAX_RECORD, ReadOptions,
 };
-use cognito_unlink::row::{Field, Link, UnusualPolicy};
+use cognito_unlink::testing::row::{Field, Link, UnusualPolicy};
 
 /// Rows that are read of an input: a compressed file may hold more than there is time or memory for.
 pub(crate) const MAX_ROWS: usize = 5_000;

@@ -4,7 +4,7 @@ use aws_sdk_cognitoidentity::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_cognitoidentity::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_cognitoidentity::operation::RequestId;
 use aws_sdk_cognitoidentity::{Client, Config, Error};
-use cognito_unlink::emulator::{AccessKey, Emulator, Settings};
+use cognito_unlink::testing::emulator::{AccessKey, Emulator, Settings};
 
 const PROVIDER: &str = "login.example.com";
 

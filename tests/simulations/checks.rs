@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
-use cognito_unlink::jobs::unlink::UnlinkOutcome;
-use cognito_unlink::verdict::Outcome as _;
+use cognito_unlink::testing::jobs::unlink::UnlinkOutcome;
+use cognito_unlink::testing::verdict::Outcome as _;
 
 use crate::reply::CallResult;
 use crate::runs::{READ_AHEAD, SettledRow, SimulatedRun, TAKEN_AT_ONCE};

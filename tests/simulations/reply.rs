@@ -1,6 +1,6 @@
 //! The service's replies.
 
-use cognito_unlink::verdict::{Reply, ReplyDetails, ReplyKind};
+use cognito_unlink::testing::verdict::{Reply, ReplyDetails, ReplyKind};
 
 /// The end of a call, as the service sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

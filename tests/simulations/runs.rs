@@ -5,14 +5,14 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cognito_unlink::admission::Admission;
-use cognito_unlink::guard::PoolChecks;
-use cognito_unlink::jobs::unlink::{UnlinkJob, UnlinkOutcome, bounds};
-use cognito_unlink::pipeline::{Channels, Context, Counters, OpenRow, ReadEvent, Summary, drive};
-use cognito_unlink::results::{Entry, Recorded, Recording, ToRecord};
-use cognito_unlink::row::{Keyer, Link, Position, Row, UnusualPolicy};
-use cognito_unlink::settings::Settings;
-use cognito_unlink::signal::{Signal, Stop};
+use cognito_unlink::testing::admission::Admission;
+use cognito_unlink::testing::guard::PoolChecks;
+use cognito_unlink::testing::jobs::unlink::{UnlinkJob, UnlinkOutcome, bounds};
+use cognito_unlink::testing::pipeline::{Channels, Context, Counters, OpenRow, ReadEvent, Summary, drive};
+use cognito_unlink::testing::results::{Entry, Recorded, Recording, ToRecord};
+use cognito_unlink::testing::row::{Keyer, Link, Position, Row, UnusualPolicy};
+use cognito_unlink::testing::settings::Settings;
+use cognito_unlink::testing::signal::{Signal, Stop};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 

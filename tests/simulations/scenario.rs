@@ -5,11 +5,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::Parser;
-use cognito_unlink::cli::{Cli, Command};
-use cognito_unlink::emulator::{FaultShare, NotLinkedAnswer};
-use cognito_unlink::jobs::unlink::UnlinkOutcome;
-use cognito_unlink::pipeline::Reason;
-use cognito_unlink::settings::Settings;
+use cognito_unlink::testing::cli::{Cli, Command};
+use cognito_unlink::testing::emulator::{FaultShare, NotLinkedAnswer};
+use cognito_unlink::testing::jobs::unlink::UnlinkOutcome;
+use cognito_unlink::testing::pipeline::Reason;
+use cognito_unlink::testing::settings::Settings;
 use serde::Deserialize;
 
 /// A service, a run against it, and what is expected for every seed.

@@ -5,10 +5,10 @@ use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use cognito_unlink::call::{LastCheck, Unlink, released};
-use cognito_unlink::emulator::{self, FaultKind, Model, Quota, Undocumented};
-use cognito_unlink::row::Link;
-use cognito_unlink::verdict::Reply;
+use cognito_unlink::testing::call::{LastCheck, Unlink, released};
+use cognito_unlink::testing::emulator::{self, FaultKind, Model, Quota, Undocumented};
+use cognito_unlink::testing::row::Link;
+use cognito_unlink::testing::verdict::Reply;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::reply::{CallResult, SimulatedReply};

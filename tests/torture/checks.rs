@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use cognito_unlink::emulator::Call;
+use cognito_unlink::testing::emulator::Call;
 
 use crate::counts::Counts;
 use crate::results_file::Line;

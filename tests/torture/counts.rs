@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use cognito_unlink::emulator::{Counters, FaultKind, FaultShare};
+use cognito_unlink::testing::emulator::{Counters, FaultKind, FaultShare};
 
 /// The emulator's faults, each with its share of calls in thousandths.
 const FAULTS: [(FaultKind, u16); 7] = [

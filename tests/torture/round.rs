@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use cognito_unlink::emulator::{Call, Counters, Emulator, Settings};
+use cognito_unlink::testing::emulator::{Call, Counters, Emulator, Settings};
 use fastrand::Rng;
 use rustix::process::Signal;
 use sha2::{Digest, Sha256};

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use cognito_unlink::emulator::Link;
+use cognito_unlink::testing::emulator::Link;
 use fastrand::Rng;
 
 const POOL: &str = "us-east-1:3f6c2a10-9b5e-4d7a-8c21-5e0f7d9a4b63";

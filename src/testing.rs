@@ -1,0 +1,87 @@
+//! What tests, benches and fuzz targets need of the library, by room. It is no interface: nothing here is promised.
+
+/// Rate limit, pace, permits, circuit breakers.
+pub mod admission {
+    pub use crate::admission::{Admission, Feedback, Limits, Rate};
+}
+
+/// The clients' traits.
+pub mod call {
+    pub use crate::call::{LastCheck, Unlink, released};
+}
+
+/// Argument definitions.
+pub mod cli {
+    pub use crate::cli::{Cli, Command};
+}
+
+/// The Cognito Identity API on loopback.
+pub mod emulator {
+    pub use crate::emulator::{
+        AccessKey, Call, Canned, Counters, Emulator, FaultKind, FaultShare, Link, Model,
+        NotLinkedAnswer, Quota, Rule, Settings, Then, Undocumented, When, serve_connection,
+    };
+}
+
+/// What must be true before a call.
+pub mod guard {
+    pub use crate::guard::PoolChecks;
+}
+
+/// Readers.
+pub mod input {
+    pub use crate::input::{
+        Fill, Format, Header, Input, InputError, InputRow, MAX_RECORD, ReadOptions, open,
+        open_bytes,
+    };
+}
+
+/// The jobs.
+pub mod jobs {
+    /// The unlink job.
+    pub mod unlink {
+        pub use crate::jobs::unlink::{UnlinkJob, UnlinkOutcome, bounds};
+    }
+}
+
+/// The road of every job.
+pub mod pipeline {
+    pub use crate::pipeline::{
+        Bounds, Channels, Context, Counters, Job, OpenRow, ReadEvent, Reason, SettledRow, Summary,
+        drive,
+    };
+}
+
+/// The results file.
+pub mod results {
+    pub use crate::results::{
+        Entry, Format, Layout, Line, OpenError, Recorded, Recording, Results, ResultsOptions,
+        SkipReason, ToRecord,
+    };
+}
+
+/// Rows.
+pub mod row {
+    pub use crate::row::{
+        Carried, Field, InvalidRow, Keyer, Link, MemoryReservation, Position, Row, RowErrorCode,
+        RowKey, UnusualPolicy,
+    };
+}
+
+/// Settings of a run.
+pub mod settings {
+    pub use crate::settings::Settings;
+}
+
+/// Orders to stop.
+pub mod signal {
+    pub use crate::signal::{Signal, Stop};
+}
+
+/// From a reply to what follows.
+pub mod verdict {
+    pub use crate::verdict::{
+        End, History, Outcome, Policy, Reply, ReplyDetails, ReplyKind, RunEvidence, Standing,
+        Verdict, classify,
+    };
+}
