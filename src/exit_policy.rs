@@ -80,13 +80,13 @@ pub fn of_run<O: Outcome>(summary: &Summary<O>, fails: &[O]) -> Exit {
     }
     match &summary.reason {
         Reason::AllRead => conclusion(&summary.tally, fails),
-        Reason::Unreadable(InputError::Changed { .. }) => Exit::Halted,
         // Found only when a pipe is read; if nothing was called before, it is as if it had been found at the start.
         Reason::Unreadable(error) if error.is_usage() && !summary.has_called() => Exit::Usage,
-        Reason::Unreadable(_) => Exit::Input,
+        Reason::Unreadable(error) if !matches!(error, InputError::Changed { .. }) => Exit::Input,
         Reason::Limit | Reason::TimeIsUp => Exit::Stopped,
         Reason::Signal(signal) => signal.exit(),
-        Reason::TooMany(_)
+        Reason::Unreadable(_)
+        | Reason::TooMany(_)
         | Reason::Halted(_)
         | Reason::Refused(_)
         | Reason::NotRecorded(_)

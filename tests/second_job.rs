@@ -13,7 +13,9 @@ use cognito_unlink::testing::pipeline::{
     drive,
 };
 use cognito_unlink::testing::results::{Layout, Line, Recorded, Recording, ToRecord};
-use cognito_unlink::testing::row::{InvalidRow, Keyer, Link, MemoryReservation, Position, Row, RowKey};
+use cognito_unlink::testing::row::{
+    InvalidRow, Keyer, Link, MemoryReservation, Position, Row, RowKey,
+};
 use cognito_unlink::testing::signal::Stop;
 use cognito_unlink::testing::verdict::{
     End, Outcome, Policy, Reply, ReplyDetails, ReplyKind, Standing, Verdict, classify,

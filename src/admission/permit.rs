@@ -98,10 +98,6 @@ impl Permit {
     }
 
     /// Feeds back the end of the call. The caller may keep the [`InFlightPermit`] for a while.
-    #[expect(
-        clippy::must_use_candidate,
-        reason = "a caller that has no use for the permit drops it"
-    )]
     pub fn answered(mut self, feedback: Feedback) -> InFlightPermit {
         let in_flight = InFlightPermit {
             _permit: self.in_flight.take(),

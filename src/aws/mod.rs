@@ -36,6 +36,5 @@ mod success_check;
 mod unlink;
 
 pub use client::{AwsCalls, endpoint_url};
-pub use config_files::ConfigFileError;
 pub use region::is_region;
-pub use settings::{ClientSettings, SettingsError};
+pub use settings::ClientSettings;

@@ -16,5 +16,5 @@ pub use man_page::man_page;
 pub use plan::PlanArgs;
 pub use program::{Cli, Command, completions};
 pub use run::{InputArgs, LogFormat, NotLinked, OnExpiry, ProgressStyle, RunArgs};
-pub use single::{SingleArgs, Skeleton, Timeout};
+pub use single::{SingleArgs, Skeleton};
 pub use values::AtMost;

@@ -226,7 +226,7 @@ mod tests {
             assert!(seconds(wrong).is_err(), "{wrong}");
         }
         let default = beside_a_link(&[]).expect("valid").cli_read_timeout;
-        assert_eq!(default.0, Some(Duration::from_secs(60)));
+        assert_eq!(default.0, Some(Duration::from_mins(1)));
     }
 
     #[test]

@@ -31,8 +31,8 @@ pub use fault::{FaultKind, FaultShare};
 pub use handle::Emulator;
 pub use journal::{Call, Counters};
 pub use model::{
-    ApiError, ErrorStatus, InvalidParameterAnswer, Link, Model, NotLinkedAnswer,
-    OtherProviderAnswer, Undocumented,
+    ErrorStatus, InvalidParameterAnswer, Link, Model, NotLinkedAnswer, OtherProviderAnswer,
+    Undocumented,
 };
 pub use quota::Quota;
 pub use rule::{Canned, Rule, Then, When};

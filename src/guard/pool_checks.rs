@@ -304,14 +304,14 @@ impl<'a> Tries<'a> {
             (self.throttled_since, self.throttled_in_a_row) = (None, 0);
         }
         if kind == LookupErrorKind::Unreachable && lacks_files(&error) {
-            return self.halt(Cause::NoFiles, error);
+            return halt(Cause::NoFiles, error);
         }
         self.answered += u32::from(!matches!(
             kind,
             LookupErrorKind::Unreachable | LookupErrorKind::Throttled
         ));
         let notice = match kind {
-            LookupErrorKind::Missing => return self.halt(Cause::PoolMissing, error),
+            LookupErrorKind::Missing => return halt(Cause::PoolMissing, error),
             LookupErrorKind::NotPermitted | LookupErrorKind::Other => {
                 return self.unchecked(&error);
             }
@@ -320,10 +320,10 @@ impl<'a> Tries<'a> {
             }
             LookupErrorKind::Busy if self.answered >= TRIES => return self.unchecked(&error),
             LookupErrorKind::Signature if self.answered >= TRIES => {
-                return self.halt(Cause::BadCredentials, error);
+                return halt(Cause::BadCredentials, error);
             }
             LookupErrorKind::Throttled if self.is_throttled_for_too_long() => {
-                return self.halt(Cause::LookUpsThrottled, error);
+                return halt(Cause::LookUpsThrottled, error);
             }
             // Admission slows all look-ups of the Region down; this one need only not be the next.
             LookupErrorKind::Throttled => {
@@ -334,12 +334,12 @@ impl<'a> Tries<'a> {
             LookupErrorKind::Credentials(cause) if self.waits_for_credentials(cause) => {
                 self.wait_for_credentials()
             }
-            LookupErrorKind::Credentials(cause) => return self.halt(cause, error),
+            LookupErrorKind::Credentials(cause) => return halt(cause, error),
             LookupErrorKind::Unreachable => {
                 let since = *self.unanswered_since.get_or_insert_with(Instant::now);
                 let patience = self.patience(since);
                 if patience.is_zero() {
-                    return self.halt(Cause::Unreachable, error);
+                    return halt(Cause::Unreachable, error);
                 }
                 self.is_waiting = true;
                 self.pause = self.pause.min(patience);
@@ -375,10 +375,6 @@ impl<'a> Tries<'a> {
         })
     }
 
-    fn halt(&self, cause: Cause, error: LookupError) -> (AfterTry, Option<String>) {
-        (AfterTry::Over(PoolChecked::Halting(cause, error)), None)
-    }
-
     fn unchecked(&self, error: &LookupError) -> (AfterTry, Option<String>) {
         let remedy = match error.kind {
             LookupErrorKind::NotPermitted => {
@@ -392,6 +388,10 @@ impl<'a> Tries<'a> {
         );
         (AfterTry::Over(PoolChecked::Unchecked), Some(notice))
     }
+}
+
+fn halt(cause: Cause, error: LookupError) -> (AfterTry, Option<String>) {
+    (AfterTry::Over(PoolChecked::Halting(cause, error)), None)
 }
 
 #[cfg(test)]

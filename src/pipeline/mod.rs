@@ -36,7 +36,7 @@ pub use drive::drive;
 pub use halt::{Halt, HaltingReply};
 pub use job::{Job, SettledRow};
 pub use open_row::OpenRow;
-pub use reader::{ReadEvent, RowReader, SkippedRows};
+pub use reader::ReadEvent;
 pub use snapshot::{NoReply, Reading, Snapshot};
 pub use summary::{Reason, Summary};
 pub use tally::Tally;

@@ -23,10 +23,5 @@ mod take_over;
 mod text;
 
 pub use command::plan;
-pub use forecast::{Forecast, RegionForecast, learned_quotas};
-pub use input_summary::{InputSummary, PoolRows, Unusual};
-pub use online::{OnlineFindings, PoolFinding};
-pub use plan::Plan;
 pub use rejects_file::remove_unfinished;
-pub use repeats::{PackedPosition, ProviderHash, Repeats, RowPair, SeenRows};
 pub use take_over::take_over;

@@ -10,7 +10,7 @@ use crate::error::Exit;
 use crate::settings::Sourced;
 
 /// Longest run whose end is forecast: one of a hundred years is a mistake, and a calendar ends somewhere.
-const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+const LONGEST: Duration = Duration::from_hours(100 * 365 * 24);
 
 /// Everything that a plan shows.
 #[derive(Debug, Clone)]

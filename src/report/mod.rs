@@ -8,6 +8,6 @@ mod progress;
 mod summary;
 
 pub use human::{counted, paced, spoken};
-pub use messages::{complaint, notice, warning};
+pub use messages::{complaint, notice};
 pub use progress::{Progress, Style, Totals};
 pub use summary::{LearnedQuota, NEAR, Report, Unread, refusal, unmatched};

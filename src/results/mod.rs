@@ -35,5 +35,4 @@ pub use in_flight::InFlight;
 pub use line::{Layout, Line};
 pub use options::ResultsOptions;
 pub use recorded_line::LOCAL_RUN_SUFFIX;
-pub use side_file::LockHolder;
-pub use writer::{Recorded, Recording, RowLease, Settled, ToRecord, Writer};
+pub use writer::{Recorded, Recording, RowLease, Settled, ToRecord};

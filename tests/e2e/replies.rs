@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use cognito_unlink::testing::emulator::{Canned, FaultKind, FaultShare, Rule, Settings, Then, When};
+use cognito_unlink::testing::emulator::{
+    Canned, FaultKind, FaultShare, Rule, Settings, Then, When,
+};
 
 use crate::sandbox::{Sandbox, always, csv, link, people, rule, start};
 

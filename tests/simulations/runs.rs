@@ -8,7 +8,9 @@ use std::time::Duration;
 use cognito_unlink::testing::admission::Admission;
 use cognito_unlink::testing::guard::PoolChecks;
 use cognito_unlink::testing::jobs::unlink::{UnlinkJob, UnlinkOutcome, bounds};
-use cognito_unlink::testing::pipeline::{Channels, Context, Counters, OpenRow, ReadEvent, Summary, drive};
+use cognito_unlink::testing::pipeline::{
+    Channels, Context, Counters, OpenRow, ReadEvent, Summary, drive,
+};
 use cognito_unlink::testing::results::{Entry, Recorded, Recording, ToRecord};
 use cognito_unlink::testing::row::{Keyer, Link, Position, Row, UnusualPolicy};
 use cognito_unlink::testing::settings::Settings;

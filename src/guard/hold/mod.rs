@@ -29,7 +29,6 @@ pub use files::HoldFiles;
 pub use fingerprint::Fingerprint;
 pub use hash::{Hold, UserHashes};
 pub use holds::Holds;
-pub use line::NEAR_HOLD;
 pub use watch::HoldWatch;
 
 #[cfg(test)]

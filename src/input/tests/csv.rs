@@ -1,8 +1,9 @@
 //! CSV: texts and their rows.
 
 use super::*;
+use crate::input::Header;
 use crate::input::csv::scanner::SCANNED;
-use crate::input::{Header, HeaderError};
+use crate::input::header_error::HeaderError;
 
 const HEADER: &str = "identity_id,developer_user_identifier\n";
 

@@ -13,4 +13,4 @@ mod summary;
 
 pub use job::{UnlinkJob, bounds};
 pub use outcome::UnlinkOutcome;
-pub use run::{Opened, Run, open};
+pub use run::{Opened, open};
