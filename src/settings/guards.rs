@@ -1,0 +1,55 @@
+//! What keeps a run from touching what it must not, and what ends it early.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::guard::Allowed;
+use crate::guard::hold::Fingerprint;
+use crate::pipeline::FailureLimit;
+
+/// When a run ends although there is more to do.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StopRules {
+    /// Rows to be called that are taken; those that need no call do not count.
+    pub limit: Option<u64>,
+    /// Time for which rows are taken.
+    pub take_for: Option<Duration>,
+    /// `failed` rows that are tolerated.
+    pub max_failures: FailureLimit,
+    /// `not_linked` rows that are tolerated.
+    pub max_not_linked: Option<FailureLimit>,
+    /// Invalid rows that are tolerated.
+    pub max_invalid: Option<FailureLimit>,
+}
+
+/// What keeps a run from touching what it must not.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Guards {
+    /// Lists of users that must not be unlinked.
+    pub holds: Vec<PathBuf>,
+    /// Fingerprints of some of them from a plan: the run takes no other content.
+    pub planned_holds: Vec<(PathBuf, Fingerprint)>,
+    /// The only account that may be called.
+    pub expected_account: Option<String>,
+    /// Accounts, Regions and pools that the configuration allows.
+    pub allowed: Allowed,
+    /// Pools are looked up before the first unlink in each.
+    pub preflight: bool,
+}
+
+impl Guards {
+    /// Returns whether the account of the credentials matters.
+    #[must_use]
+    pub fn ask_for_account(&self) -> bool {
+        !self.accounts().is_empty()
+    }
+
+    /// Returns the accounts that may be called; an empty list allows all.
+    #[must_use]
+    pub fn accounts(&self) -> Vec<String> {
+        match &self.expected_account {
+            Some(account) => vec![account.clone()],
+            None => self.allowed.accounts.clone(),
+        }
+    }
+}

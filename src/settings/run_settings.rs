@@ -1,0 +1,338 @@
+//! The arguments of a run, resolved: numbers settled, names derived, conflicts refused. Immutable from here on.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::checks::{check_arguments, check_endpoint};
+use super::config::Config;
+use super::guards::{Guards, StopRules};
+use super::mode::Mode;
+use super::results_path::results_path;
+use super::source::{DEFAULT_RATE, Origin, Sourced, passed_over, take_defaults};
+use crate::admission::Limits;
+use crate::aws::{self, ClientSettings};
+use crate::cli::{AtMost, InputArgs, LogFormat, NotLinked, OnExpiry, ProgressStyle, RunArgs};
+use crate::clock;
+use crate::error::{Error, Exit};
+use crate::exit_policy;
+use crate::guard::Allowed;
+use crate::guard::hold::Holds;
+use crate::input::{self, Fill, Header, Input};
+use crate::pipeline::FailureLimit;
+use crate::report::Style;
+use crate::results::{self, CompletedRows, Results, ResultsOptions};
+use crate::row::Keyer;
+use crate::saved_quotas::Quotas;
+use crate::scan::Scan;
+use crate::terminal;
+use crate::verdict::{Outcome, Policy};
+
+/// Rows open beyond twice those in flight: those in back-off, in the queue, or awaiting their record. Doubled, a run takes a few
+/// MB more, and a kill leaves no more in doubt.
+const OPEN_BEYOND_FLIGHT: u32 = 1024;
+
+/// The settings of a run, resolved.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Its mode.
+    pub mode: Mode,
+    /// The inputs, in their order.
+    pub inputs: Vec<Input>,
+    /// How the inputs are read.
+    pub input: input::ReadOptions,
+    /// The results, unless it is a dry run without a name to derive one from.
+    pub results: Option<results::ResultsOptions>,
+    /// Recorded with every line.
+    pub run_id: String,
+    /// Limits on the pace.
+    pub limits: Limits,
+    /// Bounds on the retries.
+    pub policy: Policy,
+    /// Rows open at most.
+    pub open_rows: usize,
+    /// When to stop early.
+    pub stop_rules: StopRules,
+    /// Settings of the client.
+    pub calls: aws::ClientSettings,
+    /// What keeps the run from touching what it must not.
+    pub guards: Guards,
+    /// The operator has confirmed the run (`--yes`, `--plan`).
+    pub agreed: bool,
+    /// `not_linked` counts for the exit code (`--not-linked fail`).
+    pub not_linked_fails: bool,
+    /// The form in which progress is shown.
+    pub progress: Style,
+    /// The file of saved quotas, unless it is neither read nor written.
+    pub quotas: Option<PathBuf>,
+    /// Rows of all inputs, where a plan has counted them.
+    pub rows: Option<u64>,
+    /// The command as it was typed, to be named again.
+    pub command: Vec<String>,
+    /// The configuration file in effect, if there is one.
+    pub config: Option<PathBuf>,
+    /// A configuration beside the input that is not in effect, as --config names another.
+    pub passed_over: Option<PathBuf>,
+    /// The settings that a configuration file may hold, each with its source.
+    pub sources: Vec<Sourced>,
+}
+
+impl Settings {
+    /// Resolves the arguments of `run`.
+    ///
+    /// # Errors
+    /// They contradict each other, or what they name.
+    pub fn new(mut args: RunArgs, command: Vec<String>) -> Result<Self, Error> {
+        check_endpoint(args.endpoint_url.as_deref())?;
+        let config = if args.no_config {
+            Config::default()
+        } else {
+            Config::find(args.config.as_deref())?
+        };
+        let passed_over = passed_over(&args, &config)?;
+        let sources = take_defaults(&mut args, &config);
+        let mode = match (args.dry_run, args.rehearse) {
+            (true, _) => Mode::DryRun,
+            (_, true) => Mode::Rehearsal,
+            _ => Mode::Real,
+        };
+        let inputs: Vec<Input> = args.inputs.iter().cloned().map(Input::from).collect();
+        check_arguments(&args, &inputs)?;
+        let started = SystemTime::now();
+        let run_id = new_run_id(started)?;
+        let open_rows = open_rows(&args);
+        let results = results_path(args.results.clone(), &inputs, mode)?;
+        let results = results.map(|path| results_options(&args, path, &run_id, started, mode));
+        if let Some(named) = &results {
+            named
+                .format()
+                .map_err(|error| Error::from_source(Exit::Usage, error))?;
+        }
+        Ok(Self {
+            mode,
+            inputs,
+            results,
+            run_id,
+            limits: limits(&args),
+            policy: policy(&args),
+            open_rows,
+            stop_rules: stop_rules(&args),
+            calls: client_settings(&args),
+            guards: guards(&args, config.allowed),
+            agreed: args.yes,
+            not_linked_fails: args.not_linked == NotLinked::Fail,
+            progress: style(args.progress, args.log_format),
+            quotas: Quotas::path().filter(|_| mode == Mode::Real && !args.no_state),
+            rows: None,
+            command,
+            config: config.path,
+            passed_over,
+            sources,
+            input: read_options(args.input),
+        })
+    }
+
+    /// Takes note that the run calls this machine and not AWS: its lines say so, and no run against AWS goes on with them.
+    pub fn stays_local(&mut self) {
+        self.run_id.push_str(results::LOCAL_RUN_SUFFIX);
+        if let Some(results) = &mut self.results {
+            results.run_id.clone_from(&self.run_id);
+            results.calls_aws = false;
+        }
+    }
+
+    /// Returns the notices that a command begins with: which configuration counts and for what, and which one does not.
+    #[must_use]
+    pub fn notices(&self) -> Vec<String> {
+        let taken = self.config.as_ref().map(|path| {
+            let from_it = self
+                .sources
+                .iter()
+                .filter(|setting| matches!(setting.from, Origin::Config(_)));
+            let names: Vec<_> = from_it.map(|setting| setting.name).collect();
+            let names = match names[..] {
+                [] => "nothing".to_owned(),
+                _ => names.join(", "),
+            };
+            format!("Taken from {}: {names}.", path.display())
+        });
+        self.passed_over_warning()
+            .into_iter()
+            .chain(taken)
+            .collect()
+    }
+
+    /// Returns the warning of a configuration beside the input or the plan that another one was named in place of.
+    #[must_use]
+    pub fn passed_over_warning(&self) -> Option<String> {
+        let path = self.passed_over.as_ref()?;
+        Some(format!(
+            "Warning: {} stands beside the input or the plan and is not in effect, since --config names another.",
+            path.display()
+        ))
+    }
+
+    /// Returns the endpoint that stands in for AWS's: the one that a run with these settings calls.
+    ///
+    /// # Errors
+    /// The AWS files cannot be read, or what they or the environment name is no URL.
+    pub async fn endpoint(&self) -> Result<Option<String>, Error> {
+        let endpoint = aws::endpoint_url(&self.calls).await;
+        endpoint.map_err(|error| Error::usage(error.to_string()))
+    }
+
+    /// Returns a scan of rows before a run: against the results, as far as there is a name to look under, the hold lists and the
+    /// allowed pools.
+    ///
+    /// # Errors
+    /// The results cannot be read, or are none.
+    pub fn scan<O: Outcome>(&self, holds: Option<Arc<Holds>>) -> Result<Scan, Error> {
+        let (completed, keyer) = match &self.results {
+            Some(named) => Results::peek::<O>(named).map_err(exit_policy::not_opened)?,
+            None => (CompletedRows::default(), Keyer::new([0; 16])),
+        };
+        Ok(Scan::new(
+            completed,
+            keyer,
+            holds,
+            self.guards.allowed.clone(),
+        ))
+    }
+
+    /// The bound on one attempt.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        self.calls.timeout
+    }
+}
+
+/// Returns the most rows that are open at once.
+fn open_rows(args: &RunArgs) -> usize {
+    (args.concurrency.get() * 2 + OPEN_BEYOND_FLIGHT) as usize
+}
+
+fn results_options(
+    args: &RunArgs,
+    path: PathBuf,
+    run_id: &str,
+    started: SystemTime,
+    mode: Mode,
+) -> ResultsOptions {
+    ResultsOptions {
+        path,
+        carry: args.input.carry.clone(),
+        run_id: run_id.to_owned(),
+        started,
+        open_rows: open_rows(args),
+        skip_failed: args.skip_failed,
+        durable: args.durable,
+        spreadsheet_safe: args.spreadsheet_safe,
+        calls_aws: mode != Mode::Rehearsal,
+    }
+}
+
+fn limits(args: &RunArgs) -> Limits {
+    Limits {
+        rate: args.rate.unwrap_or(DEFAULT_RATE),
+        burst: args.burst,
+        concurrency: args.concurrency,
+        leave: args.leave,
+    }
+}
+
+fn policy(args: &RunArgs) -> Policy {
+    Policy {
+        max_attempts: args.max_attempts.get(),
+        give_up_after: args.give_up_after,
+        wait_for_credentials: args.on_expiry == OnExpiry::Wait,
+        ..Policy::DEFAULT
+    }
+}
+
+fn stop_rules(args: &RunArgs) -> StopRules {
+    StopRules {
+        limit: args.limit.map(std::num::NonZeroU64::get),
+        take_for: args.take_for,
+        max_failures: failure_limit(args.max_failures),
+        max_not_linked: args.max_not_linked.map(failure_limit),
+        max_invalid: args.max_invalid.map(failure_limit),
+    }
+}
+
+fn client_settings(args: &RunArgs) -> ClientSettings {
+    let ca_bundle = args.ca_bundle.clone();
+    ClientSettings {
+        profile: args.profile.clone(),
+        region: args.region.clone(),
+        pool_region: None,
+        endpoint_url: args.endpoint_url.clone(),
+        ca_bundle: ca_bundle
+            .or_else(|| std::env::var_os("AWS_CA_BUNDLE").map(PathBuf::from))
+            .filter(|path| !path.as_os_str().is_empty()),
+        timeout: args.timeout,
+        connect_timeout: args.connect_timeout.min(args.timeout),
+        accounts: Vec::new(),
+    }
+}
+
+fn guards(args: &RunArgs, allowed: Allowed) -> Guards {
+    Guards {
+        holds: args.hold.clone(),
+        planned_holds: Vec::new(),
+        expected_account: args.expect_account.clone(),
+        allowed,
+        preflight: !args.no_preflight,
+    }
+}
+
+fn read_options(args: InputArgs) -> input::ReadOptions {
+    input::ReadOptions {
+        format: args.format,
+        delimiter: args.delimiter,
+        header: match args.columns {
+            Some(columns) if args.no_header => Header::Columns(columns),
+            _ => Header::FromFile,
+        },
+        map: args.map,
+        carry: args.carry,
+        fill: Fill {
+            identity_pool_id: args.identity_pool_id,
+            developer_provider_name: args.developer_provider_name,
+        },
+        as_is: args.as_is.into_iter().collect(),
+        max_record: input::MAX_RECORD,
+        fingerprints: input::Fingerprints::default(),
+        wait: input::WaitToken::default(),
+    }
+}
+
+fn failure_limit(most: AtMost) -> FailureLimit {
+    match most {
+        AtMost::Rows(rows) => FailureLimit::Rows(rows),
+        AtMost::Percent(percent) => FailureLimit::Percent(percent),
+    }
+}
+
+/// Returns the form of progress. A bar is no line of JSON, so it is shown beside a JSON log only if it is asked for.
+fn style(asked: ProgressStyle, log: LogFormat) -> Style {
+    match asked {
+        ProgressStyle::Auto if terminal::can_redraw() && log == LogFormat::Text => Style::Bar,
+        ProgressStyle::Auto | ProgressStyle::Plain => Style::Plain,
+        ProgressStyle::Bar => Style::Bar,
+        ProgressStyle::None => Style::None,
+    }
+}
+
+/// Returns an id that sorts by time, with a random end: `20261123T093000Z-5f3a9c`.
+fn new_run_id(now: SystemTime) -> Result<String, Error> {
+    let time = clock::rfc3339_seconds(now).to_string();
+    let time: String = time.chars().filter(|c| !matches!(c, '-' | ':')).collect();
+    let mut random = [0; 3];
+    getrandom::fill(&mut random).map_err(|error| {
+        Error::usage(format!(
+            "the operating system gives no random numbers: {error}"
+        ))
+    })?;
+    let [a, b, c] = random;
+    Ok(format!("{time}-{a:02x}{b:02x}{c:02x}"))
+}
