@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 pub use crate::exit::Exit;
 
-/// The end of a command before or instead of its report: what is wrong, what to do, and the exit code.
+/// The end of a command before or instead of its report: the fault, the next step, and the exit code.
 #[derive(Debug, Clone)]
 pub struct Error {
     /// The exit code.
     pub exit: Exit,
-    /// What is wrong and where.
+    /// The fault, and its place.
     pub message: String,
-    /// What to do next, where that is not plain from the message.
+    /// The next step, where the message does not make it plain.
     pub hint: Option<String>,
     /// The error that the message is made of, if there is one.
     source: Option<Arc<dyn StdError + Send + Sync>>,
@@ -50,7 +50,7 @@ impl Error {
         Self { exit, ..self }
     }
 
-    /// Adds a hint what to do.
+    /// Adds the next step.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());

@@ -29,7 +29,7 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// As the shell sees it.
+    /// Returns the code that the shell sees.
     #[must_use]
     pub fn code(self) -> u8 {
         self as u8

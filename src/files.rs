@@ -130,13 +130,13 @@ fn check_regular(metadata: &Metadata) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::InvalidInput, why))
 }
 
-/// Whether the user of this process owns the file.
+/// Returns whether the user of this process owns the file.
 #[must_use]
 pub fn is_mine(metadata: &Metadata) -> bool {
     metadata.uid() == geteuid().as_raw()
 }
 
-/// Whether only the user of this process can have put a name into `folder`, as far as its mode and owner tell.
+/// Returns whether only the user of this process can have put a name into `folder`, as far as its mode and owner tell.
 #[must_use]
 pub fn is_mine_alone(folder: &Metadata) -> bool {
     const OTHERS_WRITE: u32 = 0o022;

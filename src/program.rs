@@ -65,7 +65,7 @@ fn complain(error: Error) -> Exit {
     error.exit
 }
 
-/// As the standard library tells it, but handed over to be written: a thread that panics is not to block as well.
+/// Prints a panic as the standard library does, but hands the text over to be written: a thread that panics must not block as well.
 fn tell_panic(panic: &panic::PanicHookInfo<'_>) {
     if is_refused_thread(panic) {
         // The runtime has no other way to tell. Unwinding would wait for threads that were never started, so this is the end; what
@@ -93,7 +93,7 @@ fn is_refused_thread(panic: &panic::PanicHookInfo<'_>) -> bool {
     text.is_some_and(|text| text.starts_with("OS can't spawn worker thread"))
 }
 
-/// Waits, where the program ends by a panic, until that has been told.
+/// Waits, where the program ends by a panic, until the panic has been printed.
 struct LastWords;
 
 impl Drop for LastWords {
@@ -182,7 +182,7 @@ fn report_of(
     }
 }
 
-/// What was typed, to be shown. A file's name may be no text; the file itself is opened by what was typed.
+/// Returns the command as typed, to be shown. A file's name may not be text; the file itself is opened by the bytes typed.
 fn command_line() -> Vec<String> {
     std::env::args_os()
         .map(|word| word.to_string_lossy().into_owned())

@@ -48,7 +48,7 @@ impl Signal {
     }
 }
 
-/// How far a run is to stop. A run only ever moves on to a later one.
+/// An order to stop. A run only ever moves on to a later one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stop {
     /// Do not stop.

@@ -1,4 +1,4 @@
-//! What tests, benches and fuzz targets need of the library, by room. It is no interface: nothing here is promised.
+//! The parts of the library that tests, benches and fuzz targets use, by room. It is no interface: nothing here is promised.
 
 /// Rate limit, pace, permits, circuit breakers.
 pub mod admission {
@@ -23,7 +23,7 @@ pub mod emulator {
     };
 }
 
-/// What must be true before a call.
+/// Guards before a call.
 pub mod guard {
     pub use crate::guard::PoolChecks;
 }

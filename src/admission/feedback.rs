@@ -1,4 +1,4 @@
-//! What admission learns from the end of a call.
+//! Feedback to admission from the end of a call.
 
 /// The end of a call, as far as admission learns from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

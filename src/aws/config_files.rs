@@ -33,7 +33,7 @@ pub enum ConfigFileError {
     Encoding {
         /// Its path.
         path: PathBuf,
-        /// What is wrong with the encoding, and how to correct it.
+        /// The fault in the encoding, and the remedy.
         fault: String,
     },
     /// A file cannot be parsed. The SDK's error names it.

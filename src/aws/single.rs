@@ -165,7 +165,7 @@ pub enum Reply {
     NotBuilt(String),
 }
 
-/// Why there is no conclusive answer.
+/// The reason for which there is no conclusive answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoAnswer {
     /// The connection failed.

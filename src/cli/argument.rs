@@ -17,12 +17,12 @@ pub struct Argument {
     pub name: String,
     /// Its value, if it takes one.
     pub value: Option<String>,
-    /// Whether it was given, and is no default.
+    /// It was given, and is no default.
     pub given: bool,
 }
 
 impl Argument {
-    /// As it stands on a command line.
+    /// Returns the argument as it stands on a command line.
     #[must_use]
     pub fn text(&self) -> String {
         match &self.value {
@@ -67,7 +67,7 @@ impl Cli {
     }
 }
 
-/// Where a file is named in place of a command, the command that takes it was meant.
+/// Names the command that was meant where a file stands in its place.
 fn name_the_command(error: &mut clap::Error) {
     let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else {
         return;
@@ -180,8 +180,8 @@ mod tests {
             "--delimiter=\\t",
             "-vv",
         ];
-        let told = options(&given);
-        let mut texts: Vec<_> = told
+        let arguments = options(&given);
+        let mut texts: Vec<_> = arguments
             .iter()
             .filter(|option| option.given)
             .map(Argument::text)
@@ -192,10 +192,10 @@ mod tests {
         expected.extend(["--verbose".to_owned(), "--verbose".to_owned()]);
         expected.sort();
         assert_eq!(texts, expected);
-        let defaults: Vec<_> = told.iter().filter(|option| !option.given).collect();
+        let defaults: Vec<_> = arguments.iter().filter(|option| !option.given).collect();
         let has = |text: &str| defaults.iter().any(|option| option.text() == text);
         assert!(has("--burst=1") && has("--timeout=10s"), "{defaults:?}");
-        let all = told.iter().map(Argument::text);
+        let all = arguments.iter().map(Argument::text);
         let run = Cli::run_again(all, ["-x.csv".into()]).expect("well formed");
         assert_eq!(run.inputs, ["-x.csv"]);
         assert_eq!(run.input.carry, ["a", "-b c"]);

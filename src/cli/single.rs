@@ -262,8 +262,8 @@ mod tests {
 
     #[test]
     fn unknown_options_are_named_and_no_value_is() {
-        let told = refused(&["--foo=John"]);
-        assert!(told.contains("'--foo'"), "{told}");
+        let message = refused(&["--foo=John"]);
+        assert!(message.contains("'--foo'"), "{message}");
         for words in [
             &["--foo=John"][..],
             &["John"],
@@ -275,8 +275,8 @@ mod tests {
             &["--developer-user-identifier", "--john"],
             &["--developer-u", "--john=x"],
         ] {
-            let told = refused(words).to_lowercase();
-            assert!(!told.contains("john"), "{told}");
+            let message = refused(words).to_lowercase();
+            assert!(!message.contains("john"), "{message}");
         }
         assert!(refused(&["John"]).contains("quote a value with spaces"));
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::row::region_of;
 
-/// What a run may touch. An empty list allows everything.
+/// Accounts, Regions and pools that a run may touch. An empty list allows all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Allowed {
     /// The file that says so.

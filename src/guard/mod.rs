@@ -1,4 +1,4 @@
-//! What must be true before a call: the account, the pools, the operator's confirmation, the hold lists.
+//! Guards before a call: the account, the pools, the operator's confirmation, the hold lists.
 
 pub mod account;
 mod admitted_lookups;

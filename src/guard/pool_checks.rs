@@ -255,7 +255,7 @@ fn lacks_files(error: &LookupError) -> bool {
     os_limits::lacks_files(error.details.message.as_deref())
 }
 
-/// What follows a try that did not describe the pool.
+/// The step that follows a try that did not describe the pool.
 enum AfterTry {
     Over(PoolChecked),
     Again(Duration),

@@ -38,7 +38,7 @@ pub enum NotAnInput {
     Foreign {
         /// The kind, with its article.
         kind: &'static str,
-        /// What to do with it.
+        /// The remedy.
         remedy: &'static str,
     },
     /// Compressed by its name alone.

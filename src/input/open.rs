@@ -73,7 +73,7 @@ pub fn open(input: &Input, options: &ReadOptions) -> Result<Reader, InputError> 
 /// Reads `bytes` as [`open`] reads the file that `input` names, without touching that file.
 ///
 /// # Errors
-/// As [`open`], except for the opening.
+/// Opens bytes that are at hand, as [`open`] opens a file.
 pub fn open_bytes(
     input: &Input,
     bytes: impl io::Read + Send + 'static,

@@ -39,13 +39,13 @@ pub struct Setup<J: Job> {
     pub bounds: Bounds<J::Outcome>,
     /// The inputs, in their order.
     pub inputs: Vec<Input>,
-    /// How the inputs are read.
+    /// Options of reading them.
     pub reading: input::ReadOptions,
     /// The open results, with what earlier runs have settled.
     pub results: Results,
     /// The hold lists, and the files that they are read from again.
     pub holds: Option<(Arc<Holds>, HoldFiles)>,
-    /// What the run may touch.
+    /// The accounts, Regions and pools that the run may touch.
     pub allowed: Allowed,
     /// Pools that are known already.
     pub pools: HashMap<String, IdentityPool>,
@@ -69,7 +69,7 @@ pub struct Pipeline<J: Job> {
     rest: Closing,
 }
 
-/// What a run leaves to be closed.
+/// The parts of a run that are closed last.
 struct Closing {
     recorder: JoinHandle<()>,
     skips_failed: bool,
@@ -79,9 +79,9 @@ struct Closing {
 
 /// A run that has ended, and is not closed yet.
 pub struct Driven<J: Job> {
-    /// What its workers shared.
+    /// The state that its workers shared.
     pub context: Arc<Context<J>>,
-    /// How it ended.
+    /// Its end.
     pub summary: Summary<J::Outcome>,
     rest: Closing,
 }

@@ -181,7 +181,7 @@ impl AttemptLog {
     }
 }
 
-/// What follows an attempt.
+/// The step that follows an attempt.
 enum AfterAttempt {
     /// The row is over: its end, `None` if it is left as it was, and the halt of the run, if there is one.
     Over(Option<End>, Option<Halt>),
@@ -485,7 +485,7 @@ fn feedback(verdict: Verdict, key: RowKey, waits: bool, is_sent: bool) -> Feedba
     }
 }
 
-/// How a wait before a call ends.
+/// The end of a wait before a call.
 enum Waited<T> {
     Done(T),
     /// The run starts no more calls.

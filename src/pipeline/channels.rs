@@ -1,4 +1,4 @@
-//! Where the events of a run come from, and where its orders go.
+//! The channels of a run: its events come from them, and its orders go to them.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,7 +12,7 @@ use crate::results::{Line, Recording};
 use crate::row::RowKey;
 use crate::signal::{Signal, Stop};
 
-/// Where the events of a run come from, and where its orders go.
+/// The channels of a run.
 pub struct Channels<'a, L: Line> {
     /// Rows, from the reader.
     pub rows: mpsc::Receiver<ReadEvent>,

@@ -1,4 +1,4 @@
-//! What all workers of a run share.
+//! The state that all workers of a run share.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,7 +15,7 @@ use crate::row::Link;
 use crate::signal::Stop;
 use crate::verdict::{Cause, Policy, ReplyDetails, RunEvidence, Verdict};
 
-/// What all workers of a run share.
+/// The state that all workers of a run share.
 #[derive(Debug)]
 pub struct Context<J> {
     /// Makes the calls and the lines.
@@ -30,7 +30,7 @@ pub struct Context<J> {
     pub in_flight: Option<InFlight>,
     /// Bytes of results handed to the operating system so far.
     pub recorded: Arc<AtomicU64>,
-    /// How far the run is ordered to stop.
+    /// The order to stop.
     pub stop: watch::Receiver<Stop>,
     /// The source of the jitter.
     pub random: Mutex<fastrand::Rng>,

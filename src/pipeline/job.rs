@@ -1,4 +1,4 @@
-//! A job: what the pipeline does with its rows.
+//! A job: the work that the pipeline does on its rows.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -14,9 +14,9 @@ use crate::verdict::{End, Outcome, Reply, ReplyDetails, Verdict, classify};
 ///
 /// The pipeline does the rest: admission, retries, in-flight marks, halts, signals, counts.
 pub trait Job: Send + Sync + 'static {
-    /// How its rows end.
+    /// The ends of its rows.
     type Outcome: Outcome;
-    /// What the calls of one row have found, kept until its line is made.
+    /// The findings of the calls of one row, kept until its line is made.
     type Found: Default + Send;
     /// The record of a settled row.
     type Line: Line<Outcome = Self::Outcome>;
@@ -67,13 +67,13 @@ pub trait Job: Send + Sync + 'static {
 pub struct SettledRow<F> {
     /// The row as it was read.
     pub open: OpenRow,
-    /// How it ended.
+    /// Its end.
     pub end: End,
     /// An attempt, of this run or of an earlier one, may have taken effect.
     pub in_doubt: bool,
     /// The last reply, or the reason for which none was asked for.
     pub details: ReplyDetails,
-    /// What its calls have found.
+    /// The findings of its calls.
     pub found: F,
     /// Attempts made in this run.
     pub attempts: u32,

@@ -55,11 +55,11 @@ impl SkippedRows {
 pub struct RowReader {
     /// The inputs, in their order.
     pub inputs: Vec<Input>,
-    /// How they are read.
+    /// Options of reading them.
     pub settings: input::ReadOptions,
     /// Scans every row.
     pub scan: Scan,
-    /// How far it has come, for progress.
+    /// The part that was read, for progress.
     pub reading: Arc<Reading>,
     /// Memory for large rows, from here to their record.
     pub room: MemoryBudget,

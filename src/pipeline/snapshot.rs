@@ -30,7 +30,7 @@ pub struct Snapshot<O> {
     pub no_reply: Option<NoReply>,
     /// The input was read to its end, so that the total is known.
     pub all_read: bool,
-    /// How far the run was ordered to stop.
+    /// The order to stop, as far as it goes.
     pub stop: Stop,
     /// Notices, each to be printed once.
     pub notices: Vec<String>,
@@ -47,7 +47,7 @@ pub struct NoReply {
     pub until: Option<SystemTime>,
 }
 
-/// How far the inputs have been read, which is ahead of the rows taken.
+/// The part of the inputs that was read, which is ahead of the rows taken.
 #[derive(Debug, Default)]
 pub struct Reading {
     /// Rows.

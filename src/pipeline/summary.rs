@@ -1,4 +1,4 @@
-//! How a run ended, and why.
+//! The end of a run, and its reason.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! What a plan consists of.
+//! A plan: the rows, the forecast, the findings.
 
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};

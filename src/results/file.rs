@@ -100,7 +100,7 @@ impl Results {
     /// nothing.
     ///
     /// # Errors
-    /// As [`Results::open`], but for the lock.
+    /// The same as for [`Results::open`], but for the lock.
     pub fn peek<O: Outcome>(options: &ResultsOptions) -> Result<(CompletedRows, Keyer), OpenError> {
         let path = &options.path;
         let format = options.format()?;

@@ -27,7 +27,7 @@ pub trait Line: Send + 'static {
         Self: Sized;
 }
 
-/// What every line of a results file has in common.
+/// The layout that all lines of a results file share.
 #[derive(Debug, Clone)]
 pub struct Layout {
     /// The format of the file.

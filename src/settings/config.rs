@@ -25,12 +25,12 @@ const POOLS: &str = "allowed-pools";
 /// Longer is no configuration, and is refused: a part of it would leave out what the team allows, and whom it holds.
 const LONGEST: u64 = 1 << 20;
 
-/// What a configuration file says. Paths in it are relative to itself.
+/// The content of a configuration file. Paths in it are relative to the file.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Config {
     /// The file, if there is one.
     pub path: Option<PathBuf>,
-    /// What a run may touch.
+    /// Accounts, Regions and pools that a run may touch.
     pub allowed: Allowed,
     /// `rate`
     pub rate: Option<Rate>,
@@ -40,7 +40,7 @@ pub struct Config {
     pub carry: Vec<String>,
 }
 
-/// What stands in the file. Each value is checked once its key is known, so that an error names key and line.
+/// The file as it is parsed. Each value is checked once its key is known, so that an error names key and line.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Table {
@@ -140,7 +140,7 @@ fn read(path: &Path) -> std::io::Result<String> {
     let mut text = Vec::new();
     let file = std::fs::File::open(path)?;
     let size = file.metadata()?.len();
-    // Whatever the size is told to be: a pipe has none, and a file may grow.
+    // Whatever size the system reports: a pipe has none, and a file may grow.
     file.take(LONGEST + 1).read_to_end(&mut text)?;
     let read = text.len() as u64;
     if read <= LONGEST {
@@ -268,8 +268,8 @@ mod tests {
         for size in [most + 1, most + 9, most * 2] {
             std::fs::write(&path, fill(size)).expect("written");
             let error = Config::find(Some(&path)).expect_err("it is longer");
-            let told = format!("it has {size} bytes, and a configuration has {LONGEST} at most");
-            assert!(error.message.contains(&told), "{}", error.message);
+            let message = format!("it has {size} bytes, and a configuration has {LONGEST} at most");
+            assert!(error.message.contains(&message), "{}", error.message);
         }
     }
 

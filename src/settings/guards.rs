@@ -1,4 +1,4 @@
-//! What keeps a run from touching what it must not, and what ends it early.
+//! The guards of a run, and the rules that end it early.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use crate::guard::Allowed;
 use crate::guard::hold::Fingerprint;
 use crate::pipeline::FailureLimit;
 
-/// When a run ends although there is more to do.
+/// Rules that end a run although there is more to do.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StopRules {
     /// Rows to be called that are taken; those that need no call do not count.
@@ -22,7 +22,7 @@ pub struct StopRules {
     pub max_invalid: Option<FailureLimit>,
 }
 
-/// What keeps a run from touching what it must not.
+/// The guards of a run: they keep it from accounts, pools and users that it must not touch.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Guards {
     /// Lists of users that must not be unlinked.

@@ -1,6 +1,6 @@
 //! The mode of a run.
 
-/// What a run does with its rows.
+/// The mode of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// Calls the service.

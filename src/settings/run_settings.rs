@@ -39,7 +39,7 @@ pub struct Settings {
     pub mode: Mode,
     /// The inputs, in their order.
     pub inputs: Vec<Input>,
-    /// How the inputs are read.
+    /// Options of reading them.
     pub input: input::ReadOptions,
     /// The results, unless it is a dry run without a name to derive one from.
     pub results: Option<results::ResultsOptions>,
@@ -51,11 +51,11 @@ pub struct Settings {
     pub policy: Policy,
     /// Rows open at most.
     pub open_rows: usize,
-    /// When to stop early.
+    /// Rules that end the run early.
     pub stop_rules: StopRules,
     /// Settings of the client.
     pub calls: aws::ClientSettings,
-    /// What keeps the run from touching what it must not.
+    /// The guards of the run.
     pub guards: Guards,
     /// The operator has confirmed the run (`--yes`, `--plan`).
     pub agreed: bool,
@@ -132,7 +132,7 @@ impl Settings {
         })
     }
 
-    /// Takes note that the run calls this machine and not AWS: its lines say so, and no run against AWS goes on with them.
+    /// Marks the run as one that calls this machine and not AWS: its lines say so, and no run against AWS goes on with them.
     pub fn stays_local(&mut self) {
         self.run_id.push_str(results::LOCAL_RUN_SUFFIX);
         if let Some(results) = &mut self.results {
@@ -199,7 +199,7 @@ impl Settings {
         ))
     }
 
-    /// The bound on one attempt.
+    /// Returns the bound on one attempt.
     #[must_use]
     pub fn timeout(&self) -> Duration {
         self.calls.timeout

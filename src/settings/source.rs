@@ -1,4 +1,4 @@
-//! Where a setting came from: the command line, the configuration file, or the default.
+//! The source of a setting: the command line, the configuration file, or the default.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ pub struct Sourced {
     pub from: Origin,
 }
 
-/// Where a setting came from.
+/// The source of a setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     /// The command line.

@@ -1,4 +1,4 @@
-//! How a row ends: in the pipeline's terms, and in the words of the job.
+//! The end of a row: in the pipeline's terms, and in the words of the job.
 
 use std::fmt;
 

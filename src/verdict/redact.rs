@@ -127,7 +127,7 @@ fn shown_line(message: &str) -> String {
     let mut masked = false;
     for word in message.split_whitespace() {
         let word = shown_word(word);
-        // One mark for all that is masked in a row: how many words a name has is nobody's business either.
+        // One mark for all that is masked in a row: the number of words in a name is private too.
         let is_mask = word == MASK;
         if is_mask && masked {
             continue;
@@ -208,7 +208,7 @@ fn shown_arn(word: &str) -> Option<String> {
     Some(format!("{head}{kind}{name}"))
 }
 
-/// How Regions' names begin.
+/// Beginnings of Regions' names.
 const REGIONS_BEGIN: &[&str] = &[
     "us", "eu", "ap", "sa", "ca", "me", "af", "il", "mx", "cn", "eusc",
 ];

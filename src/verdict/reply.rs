@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// What one attempt heard.
+/// The reply to one attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
     /// The kind of answer.
@@ -49,12 +49,12 @@ pub struct ReplyDetails {
     pub http_status: Option<u16>,
     /// `x-amzn-RequestId`, which CloudTrail records as `requestID`.
     pub request_id: Option<String>,
-    /// How long the service asks to wait (`Retry-After`).
+    /// The wait that the service asks for (`Retry-After`).
     pub retry_after: Option<Duration>,
 }
 
 impl ReplyDetails {
-    /// Returns how it was that nobody answered, in a word or two of the field's: never anything of the row's. Without an answer
+    /// Returns the fault of an unanswered call in a word or two of the field's: never anything of the row's. Without an answer
     /// the text is that of the connection's errors.
     #[must_use]
     pub fn how_unanswered(&self) -> &'static str {

@@ -10,7 +10,7 @@ use super::outcome::End;
 /// The longest wait that a run grants a service (`Retry-After`). Beyond it the run halts, for an operator to look why.
 pub const LONGEST_ASKED: Duration = Duration::from_hours(1);
 
-/// How long and how often a row is tried.
+/// Bounds on the attempts of a row.
 #[derive(Debug, Clone, Copy)]
 pub struct Policy {
     /// Attempts that got a server error or no reply; throttled ones do not count.
@@ -70,7 +70,7 @@ impl Policy {
 pub enum Step {
     /// The row is over.
     Settle {
-        /// How it ends.
+        /// Its end.
         end: End,
         /// An attempt may have taken effect.
         in_doubt: bool,
@@ -472,7 +472,7 @@ mod tests {
             over(End::Failed, false)
         );
         assert_eq!(after(Verdict::Lost, life, minute), over(End::Failed, true));
-        // Whoever answers, however badly, is reached.
+        // A service that answers, however badly, is reached.
         for verdict in [Verdict::Transient, Verdict::Throttled] {
             assert!(matches!(after(verdict, minute, life), Step::Retry(_)));
             let step = after(verdict, life, life);

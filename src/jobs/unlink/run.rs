@@ -278,7 +278,7 @@ fn open_results(settings: &Settings) -> Result<Results, Error> {
     }
     if let Some(why) = results.completed.doubt() {
         notice(&format!(
-            "{name}.inflight: {why}. Which rows were in flight when a run ended cannot be told, so each row that is not done \
+            "{name}.inflight: {why}. The rows in flight when a run ended are not known, so each row that is not done \
              counts as in doubt: \"nothing to unlink\" is recorded as unlinked_reply_lost, and a refusal as in_doubt."
         ));
     }

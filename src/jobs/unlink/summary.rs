@@ -21,7 +21,7 @@ use crate::settings::{Mode, Settings};
 use crate::signal::Signal;
 use crate::verdict::{CREDENTIALS_FAILED, Cause};
 
-/// What is said at the end of a run.
+/// Reports the end of a run.
 pub(super) fn report(
     settings: &Settings,
     summary: &Summary<UnlinkOutcome>,
@@ -60,7 +60,7 @@ fn fails(settings: &Settings) -> &'static [UnlinkOutcome] {
     }
 }
 
-/// What is said at the end of a dry run.
+/// Reports the end of a dry run.
 pub(super) fn dry_report(
     settings: &Settings,
     tally: Tally<UnlinkOutcome>,
@@ -178,7 +178,7 @@ fn halted(halt: &Halt) -> String {
     }
 }
 
-/// What is to be said of rows that were all read.
+/// Returns the message of a run that read all its rows.
 fn undone(settings: &Settings, tally: &Tally<UnlinkOutcome>) -> Option<String> {
     let invalid = tally.of(UnlinkOutcome::Invalid);
     if invalid > 0 {
@@ -211,7 +211,7 @@ fn near_holds(rows: u64) -> String {
     )
 }
 
-/// What is to be done about results that cannot be written.
+/// Returns what to do about results that cannot be written.
 fn remedy(error: &io::Error) -> &'static str {
     match error.kind() {
         ErrorKind::NotFound => "If it was moved, put it back before the next run",

@@ -16,7 +16,7 @@ pub(in crate::results) struct Mark {
     pub(in crate::results) since: u64,
 }
 
-/// How far the attempt of a marked row had come.
+/// The progress of a marked row's attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::results) enum MarkState {
     /// The attempt was about to start: a process that died then had sent nothing.
