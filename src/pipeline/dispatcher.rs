@@ -1,6 +1,6 @@
 //! The coordinator: it alone decides which row is taken, counts what was recorded, and ends the run.
 //!
-//! It is pure: [`Dispatcher::handle_event`] takes what happened and returns what is to be done. [`drive`](super::drive) waits for
+//! It is pure: [`Dispatcher::handle_event`] takes what happened and returns what is to be done. [`drive`](super::drive()) waits for
 //! the events and does the actions.
 //!
 //! A row is open from the moment it is taken until its line was handed to the operating system. Open rows are bounded, by number

@@ -1,7 +1,7 @@
 //! The results file: one line for every settled row, appended by this run and read back by the next.
 //!
 //! [`Results::open`] locks the file, cuts off a torn last line, and reads the lines that earlier runs left
-//! ([`CompletedRows`]). A [`Writer`] appends to it from one thread. Beside it stands the side file (`….inflight`): a mark for
+//! ([`CompletedRows`]). A writer thread appends to it from one thread. Beside it stands the side file (`….inflight`): a mark for
 //! every row whose call may have left ([`InFlight`]), so that the run after a crash knows which rows are in doubt.
 //!
 //! Invariants: a line is whole, or the next start cuts it off; a row counts as settled only after its line was handed to the

@@ -11,10 +11,10 @@ pub struct Reply {
     pub details: ReplyDetails,
 }
 
-/// Code of [`Heard::NoCredentials`] where some are configured and cannot be loaded: the message says why, and what to do.
+/// Code of [`ReplyKind::NoCredentials`] where some are configured and cannot be loaded: the message says why, and what to do.
 pub const CREDENTIALS_FAILED: &str = "CredentialsFailed";
 
-/// The kinds of [`Answer`].
+/// The kinds of [`Reply`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReplyKind {
     /// Cognito's success.

@@ -1,6 +1,6 @@
 //! AWS Signature Version 4: authenticates requests.
 //!
-//! [`authenticate`] parses the `Authorization` header, and, if access keys were given, verifies the signing time and the
+//! [`authenticate()`] parses the `Authorization` header, and, if access keys were given, verifies the signing time and the
 //! signature over the canonical request.
 //!
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>
