@@ -1,19 +1,18 @@
-//! One row to its end: attempt after attempt, with a back-off between them.
+//! Settles one row: attempt after attempt, with a back-off in between.
 //!
-//! An attempt is a series of steps in one order, the order in which they may wait ([`attempt`]): whatever can take long comes
-//! before the last check.
+//! The steps of an attempt have a fixed order ([`attempt`]): every step that can take long comes before the last check.
 //!
 //! | step | why there |
 //! |---|---|
-//! | turn of the identity | the dispatcher's: the next row of an identity starts when the one before is recorded |
-//! | back-off | holds no permit, no token |
-//! | credentials at hand | may take half a minute; the SDK must not load them behind the checks |
+//! | turn of the identity | taken by the dispatcher: the next row of an identity starts when the one before is recorded |
+//! | back-off | holds neither permit nor token |
+//! | credentials loaded | may take half a minute; the SDK must not load them after the checks |
 //! | mark *reserved* | may wait for the disk |
 //! | hold lists fresh | may wait for a file system; a held row takes no token |
 //! | admission | waits for the circuit breakers, a permit, the pace and a token |
-//! | connection | bounded by `--connect-timeout`; the last check is behind it |
-//! | last check | order to stop, age of the token, hold lists, mark *sent*: none of it waits ([`last_check`](super::last_check)) |
-//! | the bytes | from here on the attempt may have taken effect, and its time counts |
+//! | connection | bounded by `--connect-timeout`; the last check comes after it |
+//! | last check | order to stop, age of the token, hold lists, mark *sent*: none of these waits ([`last_check`](super::last_check)) |
+//! | the bytes | from here on the attempt may have taken effect, and its latency counts |
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -38,11 +37,11 @@ use crate::verdict::{
     Cause, End, History, NEAR_HOLD, Reply, ReplyDetails, RunEvidence, Step, Verdict,
 };
 
-/// Message of a row that is equal to no line of a hold list, and held all the same.
+/// Message of a row that is held although it equals no line of a hold list exactly.
 const NEAR_HOLD_MESSAGE: &str = "a line of the hold list is equal to the user but for case, white space, invisible characters, quotes or the Unicode \
                                  form; correct the line or the row if they are not the same";
 
-/// Brings one row to its end, or leaves it when the run stops.
+/// Settles one row, or leaves it when the run stops.
 pub(super) async fn settle<J: Job>(
     context: &Arc<Context<J>>,
     assignment: Assignment,
@@ -73,12 +72,12 @@ pub(super) async fn settle<J: Job>(
     }
 }
 
-/// A row that a worker has.
+/// The row that a worker is processing.
 struct RowInWork<'a, F> {
     open: &'a OpenRow,
     slot: usize,
     queued: Option<OwnedSemaphorePermit>,
-    /// Set once it is reserved.
+    /// Its mark in the side file, once that is reserved.
     mark: Option<Mark>,
     found: F,
     log: AttemptLog,
@@ -120,7 +119,7 @@ impl AttemptLog {
         }
     }
 
-    /// Ends a row that is on the hold list. The record of one that an attempt may have called says so.
+    /// Ends a row that is on the hold list. If an earlier attempt may have taken effect, the record says so.
     fn when_held(&mut self, hold: Hold) -> End {
         let (code, message) = match hold {
             Hold::Exact => ("Held", "the user is on the hold list"),
@@ -142,7 +141,7 @@ impl AttemptLog {
         End::Held
     }
 
-    /// Returns what follows an attempt of which no byte has left.
+    /// Returns the step after an attempt that sent no byte.
     fn when_held_back(&mut self, why: HeldBack) -> AfterAttempt {
         match why {
             HeldBack::Stopped => self.stopped(None),
@@ -152,7 +151,7 @@ impl AttemptLog {
         }
     }
 
-    /// Returns the order from which on the row starts no call: one that was never called heeds the first.
+    /// Returns the order to stop at which the row starts no more calls: a row without an attempt obeys the mildest.
     fn heeds(&self) -> Stop {
         match self.history.attempts() {
             0 => Stop::Finish,
@@ -160,7 +159,7 @@ impl AttemptLog {
         }
     }
 
-    /// Returns the end of a row that the run stops before it is over: none, unless an attempt may have taken effect.
+    /// Returns the end of a row that the run stops early: `None`, unless an attempt may have taken effect.
     fn when_stopped(&self) -> Option<End> {
         (self.history.attempts() > 0 && self.history.is_in_doubt()).then_some(End::Aborted)
     }
@@ -169,7 +168,7 @@ impl AttemptLog {
         AfterAttempt::Over(self.when_stopped(), halt)
     }
 
-    /// Gives up the permit, as a row in back-off is no call in flight, and returns what follows.
+    /// Releases the permit, since a row in back-off is not a call in flight, and returns the next step.
     fn again(&mut self, open: &OpenRow, delay: Duration) -> AfterAttempt {
         tracing::info!(
             row = %open.row.position, attempt = self.history.attempts(),
@@ -222,7 +221,7 @@ async fn attempt<J: Job>(
     let heeds = row.log.heeds();
     let ends_at = row.log.history.ends_at(&context.policy);
 
-    // A wait that all rows have in common ends no row's life.
+    // A wait that all rows share must not end a row's life.
     match unless(&region, stop, heeds, None, prepare(context, row, user)).await {
         Waited::Done(Ok(())) => {}
         Waited::Done(Err(why)) => return row.log.when_held_back(why),
@@ -246,7 +245,7 @@ async fn attempt<J: Job>(
     call(context, row, stop, permit, Arc::new(check)).await
 }
 
-/// Does whatever may take long before admission: credentials, the mark on the disk, the hold lists.
+/// Does everything slow before admission: credentials, the mark on the disk, the hold lists.
 async fn prepare<J: Job>(
     context: &Arc<Context<J>>,
     row: &mut RowInWork<'_, J::Found>,
@@ -272,7 +271,7 @@ async fn prepare<J: Job>(
     refresh_holds(context.holds.as_deref()).await
 }
 
-/// Brings up to date, after admission, what was prepared before it.
+/// Refreshes, after admission, the credentials and hold lists that were prepared before it.
 async fn refresh<J: Job>(context: &Context<J>, permit: &Permit) -> Result<(), HeldBack> {
     if permit.is_credentials_trial() {
         context.job.renew().await;
@@ -293,8 +292,9 @@ async fn refresh_holds(holds: Option<&Holds>) -> Result<(), HeldBack> {
     }
 }
 
-/// Waits for admission; `None` if the Region is given up. A row whose Region is blocked lets others into the queue where other
-/// Regions reply. Where none does it stays: each further row in the queue would be one more to try with, and to be in doubt.
+/// Waits for admission; returns `None` if the Region is given up. While the Region is blocked and other Regions reply, the row
+/// gives up its place in the queue. If no Region replies it keeps it: each further row in the queue would be one more to call, and
+/// one more in doubt.
 async fn admitted(
     admission: &Admission,
     region: &Arc<Region>,
@@ -355,7 +355,7 @@ async fn call<J: Job>(
     row.log.started_at.get_or_insert(time);
     let verdict = verdict(&context.job, &reply, sent.is_some());
     let now = Instant::now();
-    // A signature is as old as the request, not as its bytes.
+    // The age of a signature counts from the request, not from its first byte.
     let (counters, is_sent) = (&context.counters, sent.is_some());
     let evidence = counters.count(verdict, is_sent, begun.0, now);
     let waits = context.policy.waits_for_credentials(verdict, evidence);
@@ -367,7 +367,7 @@ async fn call<J: Job>(
     decide(context, row, &region, verdict, evidence)
 }
 
-/// Waits for the reply; `None` if the call is held back by an order to stop, or broken off by the order to stop at once.
+/// Waits for the reply; returns `None` if an order to stop holds the call back before its first byte, or aborts it.
 async fn reply_unless_stopped<J: Job>(
     context: &Arc<Context<J>>,
     row: &mut RowInWork<'_, J::Found>,
@@ -396,7 +396,7 @@ async fn reply_unless_stopped<J: Job>(
 fn verdict<J: Job>(job: &J, reply: &Reply, is_sent: bool) -> Verdict {
     let verdict = match job.judge(reply) {
         verdict @ (Verdict::Refused | Verdict::Fatal(_)) => verdict,
-        // A reply to half a request is not about the row.
+        // A reply to an incomplete request says nothing about the row.
         _ if !is_sent => Verdict::NotSent,
         verdict => verdict,
     };
@@ -438,7 +438,7 @@ fn decide<J: Job>(
     match step {
         Step::Settle { end, .. } => AfterAttempt::Over(Some(end), None),
         Step::Halt(cause) => {
-            // A page may stand before a service that has done its part.
+            // A proxy's page may hide a call that took effect.
             log.is_doubtful = verdict == Verdict::Foreign;
             let reply = HaltingReply {
                 cause,
@@ -464,7 +464,7 @@ async fn ordered(stop: &mut watch::Receiver<Stop>, far: Stop) {
     }
 }
 
-/// Returns what admission learns from a verdict; `waits` says that all calls wait for other credentials.
+/// Returns the feedback of a verdict to admission. `waits`: all calls wait for new credentials.
 fn feedback(verdict: Verdict, key: RowKey, waits: bool, is_sent: bool) -> Feedback {
     match verdict {
         // No request could be built, which says nothing about the Region.

@@ -1,10 +1,10 @@
-//! The coordinator: it alone decides which row is taken, counts what was recorded, and ends the run.
+//! The dispatcher: it alone decides which rows are taken, counts recorded lines, and ends the run.
 //!
-//! It is pure: [`Dispatcher::handle_event`] takes what happened and returns what is to be done. [`drive`](super::drive()) waits for
-//! the events and does the actions.
+//! It is pure: [`Dispatcher::handle_event`] takes an event and returns the actions to take. [`drive`](super::drive()) waits for the
+//! events and carries out the actions.
 //!
-//! A row is open from the moment it is taken until its line was handed to the operating system. Open rows are bounded, by number
-//! here and by bytes where they are read.
+//! A row is open from the moment it is taken until its line has been handed to the operating system. Open rows are bounded, by
+//! number here and by bytes where they are read.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
@@ -22,31 +22,31 @@ use crate::results::{Line, RowLease, Settled};
 use crate::row::{InvalidRow, MemoryReservation, RowKey, region_of};
 use crate::signal::{Signal, Stop};
 
-/// Something that happened.
+/// An event that the dispatcher reacts to.
 #[derive(Debug)]
 pub(super) enum Event<L> {
     /// The reader has read something.
     Read(ReadEvent),
     /// The inputs are read to their end.
     ReadToEnd,
-    /// There is room for a row that has waited for its pool.
+    /// A row that has waited for its pool can start.
     ReadyRow,
-    /// A worker has ended with a row.
+    /// A worker is done with a row.
     Ended {
-        /// The places that the row takes.
+        /// The row's slot in the side file, and its worker.
         lease: RowLease,
         /// Its line; `None` if it is left as it was.
         line: Option<Box<L>>,
         /// Its last call may have taken effect although it is left.
         is_doubtful: bool,
     },
-    /// A worker panicked, and its row with it.
+    /// A worker panicked, and its row is lost.
     WorkerPanicked(String),
     /// Another task panicked.
     Panicked(String),
     /// Lines were handed to the operating system.
     Recorded(Vec<Settled<L>>),
-    /// Lines cannot be recorded any more.
+    /// Lines can no longer be recorded.
     NotRecorded(io::Error),
     /// The check of a pool has ended, with the pool unless it cannot be looked up.
     PoolChecked(String, Option<IdentityPool>),
@@ -54,13 +54,13 @@ pub(super) enum Event<L> {
     RegionUnreachable(Box<HaltingReply>),
     /// No more calls may start.
     Halt(Halt),
-    /// A signal came.
+    /// A signal arrived.
     Signal(Signal),
-    /// `--for` is over.
+    /// The time of `--for` is up.
     TimeIsUp,
 }
 
-/// Something to be done.
+/// An action for the loop in `drive`.
 #[derive(Debug)]
 pub(super) enum Action<L> {
     /// Hand a row to a worker. The first row of an identity takes a place in the queue for admission.
@@ -76,13 +76,13 @@ pub(super) enum Action<L> {
     RecordInvalid(Box<InvalidRow>, Option<MemoryReservation>),
     /// Record a line.
     Record(Box<L>, RowLease),
-    /// Free the places of a row.
+    /// Free the slot and the worker of a row.
     Release(RowLease),
     /// Take back the mark of a row.
     Unmark(RowLease),
     /// Order the workers to stop this far, and end the checks of pools.
     Stop(Stop),
-    /// Call the rows of a Region no more.
+    /// Stop calling the rows of a Region.
     GiveUp(String),
 }
 
@@ -91,7 +91,7 @@ pub(super) enum Action<L> {
 enum PoolState {
     /// Its check is under way, and these rows wait for it.
     Checking(VecDeque<Box<OpenRow>>),
-    /// It is as described.
+    /// The pool, as the service describes it.
     Checked(IdentityPool),
     /// It cannot be or need not be checked.
     Unchecked,
@@ -105,13 +105,13 @@ pub(super) struct Dispatcher<L: Line> {
     pools: HashMap<String, PoolState>,
     /// Rows that have waited for their pool, and may be called.
     ready: VecDeque<Box<OpenRow>>,
-    /// Rows whose identity is open, behind the one that holds it. An identity without an entry is free.
+    /// Rows that wait behind an open row of the same identity. An identity without an entry is free.
     behind: HashMap<u64, VecDeque<Box<OpenRow>>>,
     /// Rows that were in flight when an earlier run was killed.
     interrupted: HashSet<RowKey>,
     /// Rows that are open.
     open: usize,
-    /// Rows that the workers have.
+    /// Rows that workers are processing.
     in_work: usize,
     /// Rows taken that count against `--limit`.
     taken: u64,
@@ -121,14 +121,14 @@ pub(super) struct Dispatcher<L: Line> {
     is_recorder_gone: bool,
     /// Rows are left whose calls may have taken effect: their marks stay.
     has_doubtful: bool,
-    /// Regions that are called no more, and why.
+    /// Regions that are no longer called, each with the reply that decided it.
     given_up: BTreeMap<String, Box<HaltingReply>>,
     notices: Vec<String>,
     actions: Vec<Action<L>>,
 }
 
 impl<L: Line> Dispatcher<L> {
-    /// Begins a run. `pools` are known already; others are checked if `checks_pools`.
+    /// Creates the dispatcher of a run. `pools` have been looked up already; others are checked if `checks_pools`.
     pub(super) fn new(
         bounds: Bounds<L::Outcome>,
         pools: HashMap<String, IdentityPool>,
@@ -159,7 +159,7 @@ impl<L: Line> Dispatcher<L> {
         }
     }
 
-    /// Takes what happened, and returns what is to be done, in that order.
+    /// Handles an event, and returns the actions to take, in order.
     pub(super) fn handle_event(&mut self, event: Event<L>) -> Vec<Action<L>> {
         match event {
             Event::Read(read) => self.read(read),
@@ -190,7 +190,7 @@ impl<L: Line> Dispatcher<L> {
                 self.halt(Reason::Signal(signal));
             }
             Event::TimeIsUp => {
-                // Rows that were taken and not begun are left, however many; those that were begun go on to their end.
+                // Rows that were taken but not started are left, however many; rows that were started are finished.
                 self.stop_workers(Stop::Finish);
                 if matches!(self.reason, None | Some(Reason::AllRead)) {
                     self.reason = Some(Reason::TimeIsUp);
@@ -240,7 +240,7 @@ impl<L: Line> Dispatcher<L> {
         !self.is_recorder_gone
     }
 
-    /// Takes the notices since the last time.
+    /// Takes the notices since the last call.
     pub(super) fn notices(&mut self) -> Vec<String> {
         std::mem::take(&mut self.notices)
     }
@@ -280,9 +280,9 @@ impl<L: Line> Dispatcher<L> {
         }
     }
 
-    /// Returns whether a row may be taken, and counts it if so. Rows that need no call use up nothing: with a limit's worth of them
-    /// in front, the same command would never get any further. A row that is held only while it waits has used up its place: the
-    /// next run knows it beforehand.
+    /// Returns whether `--limit` lets a row be taken, and counts it if so. Rows that need no call do not count: with as many of
+    /// them as the limit at the front of the input, the same command would never get further. A row that becomes held while it
+    /// waits does count, since the next run knows beforehand that it is held.
     fn is_within_limit(&mut self, is_held: bool) -> bool {
         let Some(limit) = self.bounds.limit.filter(|_| !is_held) else {
             return true;
@@ -292,7 +292,7 @@ impl<L: Line> Dispatcher<L> {
         is_within
     }
 
-    /// Lines a row up if its pool is known to be right, and keeps it until then.
+    /// Starts a row if its pool is known to be right, and keeps it until then.
     fn check_pool(&mut self, row: Box<OpenRow>) {
         let id = &row.row.link.identity_pool_id;
         match self.pools.get_mut(id) {
@@ -342,7 +342,7 @@ impl<L: Line> Dispatcher<L> {
         }
     }
 
-    /// Starts a row, or puts it behind the one that its identity has open.
+    /// Starts a row, or queues it behind the open row of its identity.
     fn line_up(&mut self, row: Box<OpenRow>) {
         if let Some(behind) = self.behind.get_mut(&row.identity) {
             behind.push_back(row);
@@ -362,7 +362,7 @@ impl<L: Line> Dispatcher<L> {
         self.open += 1;
     }
 
-    /// Leaves rows that were taken as they were.
+    /// Counts open rows as left: they stay as they were.
     fn left(&mut self, rows: usize) {
         self.open -= rows;
         self.tally.left += rows as u64;
@@ -374,17 +374,17 @@ impl<L: Line> Dispatcher<L> {
         self.tally.left += 1;
     }
 
-    /// Counts rows that are left alone.
+    /// Counts rows that need no call.
     fn skip(&mut self, rows: SkippedRows) {
         self.tally.read += rows.done + rows.failed;
         self.tally.skipped += rows.done;
         self.tally.failed_earlier += rows.failed;
     }
 
-    /// Counts a row that was read after the run has stopped taking rows.
+    /// Counts a row that was read after the run stopped taking rows.
     ///
     /// # Errors
-    /// The input cannot be read on.
+    /// The rest of the input cannot be read.
     pub(super) fn count(&mut self, read: &ReadEvent) -> Result<(), ()> {
         match read {
             ReadEvent::Row(_) | ReadEvent::Invalid(..) | ReadEvent::Forbidden(_) => {
@@ -446,7 +446,7 @@ impl<L: Line> Dispatcher<L> {
         self.left(self.open - self.in_work);
     }
 
-    /// Frees the places of a row, and starts the next row of its identity.
+    /// Frees the slot and the worker of a row, and starts the next row of its identity.
     fn release(&mut self, lease: RowLease) {
         self.actions.push(Action::Release(lease));
         let behind = self.behind.get_mut(&lease.identity);
@@ -457,7 +457,7 @@ impl<L: Line> Dispatcher<L> {
         }
     }
 
-    /// Calls no more rows of the reply's Region; those of others go on to their end.
+    /// Stops calling rows of the reply's Region; rows of other Regions are finished.
     fn give_up(&mut self, reply: Box<HaltingReply>) {
         let region = region_of(&reply.identity_pool_id).to_owned();
         self.actions.push(Action::GiveUp(region.clone()));
@@ -477,12 +477,12 @@ impl<L: Line> Dispatcher<L> {
         }
     }
 
-    /// Takes no more rows; those that are open go on to their end.
+    /// Stops taking rows; open rows are finished.
     fn stop_taking(&mut self, reason: Reason<L::Outcome>) {
         self.reason.get_or_insert(reason);
     }
 
-    /// Takes no more rows and starts no more calls.
+    /// Stops taking rows and starting calls.
     fn halt(&mut self, reason: Reason<L::Outcome>) {
         self.stop_workers(Stop::Drain);
         let outweighs = |old: &Reason<_>| old.weight() < reason.weight();
@@ -491,7 +491,7 @@ impl<L: Line> Dispatcher<L> {
         }
     }
 
-    /// Orders the workers to stop, and leaves the rows that none of them has.
+    /// Orders the workers to stop, and leaves the rows that no worker has.
     fn stop_workers(&mut self, far: Stop) {
         self.stop = self.stop.max(far);
         self.actions.push(Action::Stop(self.stop));
@@ -502,7 +502,7 @@ impl<L: Line> Dispatcher<L> {
         self.left(behind + checking + ready);
     }
 
-    /// Ends the run. `counted_to_end` says whether the rest of the inputs was read, or at least counted.
+    /// Ends the run. `counted_to_end`: the rest of the inputs was read, or at least counted.
     pub(super) fn finish(&mut self, counted_to_end: bool) {
         if let Some((_, reply)) = self.given_up.pop_first() {
             self.halt(Reason::Halted(Halt::Region(reply)));
@@ -513,7 +513,7 @@ impl<L: Line> Dispatcher<L> {
         }
     }
 
-    /// Returns the end of the run; `failed` says that the results could not be written at the last.
+    /// Returns the end of the run. `failed` is the error if the recorder failed after the last row.
     pub(super) fn into_summary(
         self,
         counted_to_end: bool,

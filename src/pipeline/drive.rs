@@ -29,11 +29,11 @@ use crate::verdict::Cause;
 
 /// Time between two snapshots.
 const TICK: Duration = Duration::from_millis(250);
-/// Ticks between two syncs of the results: less than a second, as the contract asks.
+/// Ticks between two syncs of the results: less than a second, as the manual promises.
 const TICKS_PER_SYNC: u32 = 3;
-/// Rows that are taken over from the reader at once: with one at a time, each would wake its thread.
+/// Rows received from the reader at once: one at a time, each would wake the reader's thread.
 const ROWS_AT_ONCE: usize = 128;
-/// Time for which the rest of the input is counted after an early stop.
+/// Maximum time spent counting the rest of the input after an early stop.
 const COUNTING: Duration = Duration::from_secs(1);
 
 /// Takes rows until there is a reason to stop, and returns when all that were taken are settled or left.
@@ -61,9 +61,9 @@ struct Drive<'a, J: Job> {
     /// Bounds the rows that wait for their first admission.
     queue: Arc<Semaphore>,
     queue_length: usize,
-    /// A place in the queue for the next row.
+    /// The permit for the queue that the next row will take.
     place: Option<OwnedSemaphorePermit>,
-    /// Taken over from the reader and not handled yet, last row first.
+    /// Received from the reader and not handled yet, last row first.
     read: Vec<ReadEvent>,
     /// Lines that are not sent to the recorder yet.
     unsent: Vec<Settled<J::Line>>,
@@ -158,7 +158,8 @@ impl<'a, J: Job> Drive<'a, J> {
         self.finish(counted_to_end).await
     }
 
-    /// Handles what else has happened: events come in crowds, and one turn of the loop for all of them wakes the recorder once.
+    /// Handles all other pending events: they come in bursts, and one turn of the loop for a whole burst wakes the recorder only
+    /// once.
     async fn handle_the_crowd(&mut self) {
         yield_now().await;
         while let Ok(recorded) = self.recording.done.try_recv() {
@@ -169,7 +170,7 @@ impl<'a, J: Job> Drive<'a, J> {
         }
     }
 
-    /// Asks the dispatcher what an event means, and does it.
+    /// Passes an event to the dispatcher, and carries out its actions.
     fn handle(&mut self, event: Event<J::Line>) {
         for action in self.dispatcher.handle_event(event) {
             self.act(action);
@@ -199,7 +200,7 @@ impl<'a, J: Job> Drive<'a, J> {
         }
     }
 
-    /// Takes rows that may be called, and rows that were read, as far as there is room.
+    /// Takes ready rows and rows that were read, while there is capacity for them.
     fn take_rows(&mut self) {
         loop {
             let taking = self.dispatcher.is_taking() && self.dispatcher.has_room();
@@ -228,7 +229,7 @@ impl<'a, J: Job> Drive<'a, J> {
         }
         let order = ToRecord::Settled(std::mem::take(&mut self.unsent));
         if let Err(error) = self.recording.orders.try_send(order) {
-            // Lines that were recorded before the failure are.
+            // Lines that were recorded before the failure count.
             while let Ok(recorded) = self.recording.done.try_recv() {
                 self.recorded(Some(recorded));
             }
@@ -296,7 +297,7 @@ impl<'a, J: Job> Drive<'a, J> {
         }
     }
 
-    /// Halts the run, or gives up a Region where that one alone does not reply.
+    /// Halts the run, or gives up a Region if only that one does not reply.
     fn halt_or_give_up(&mut self, halt: Halt) {
         match halt {
             Halt::Reply(reply) if self.is_one_regions(&reply) => {
@@ -325,7 +326,7 @@ impl<'a, J: Job> Drive<'a, J> {
         }
     }
 
-    /// Counts what an early stop leaves, for a second at most. Returns whether that was all.
+    /// Counts the rows that an early stop leaves, for at most [`COUNTING`]. Returns whether it reached the end of the inputs.
     async fn count_the_rest(&mut self) -> bool {
         match self.dispatcher.reason() {
             Some(Reason::AllRead) => return true,
@@ -376,7 +377,7 @@ impl<'a, J: Job> Drive<'a, J> {
         });
     }
 
-    /// Returns why no call starts at present, with particulars where a Region does not reply.
+    /// Returns the reason for which no call starts at present, with details if a Region does not reply.
     fn blocked(&self) -> (Option<Blocked>, Option<NoReply>) {
         let admission = &self.context.admission;
         let (region, since, how) = match (admission.blocked(), self.pool_checks.silent_region()) {
@@ -398,7 +399,7 @@ impl<'a, J: Job> Drive<'a, J> {
         (Some(Blocked::Outage(region)), Some(no_reply))
     }
 
-    /// Lets the recorder bring everything to the disk.
+    /// Waits until the recorder has written everything to the disk.
     async fn finish(self, counted_to_end: bool) -> Summary<J::Outcome> {
         let Recording {
             orders, mut done, ..
@@ -414,7 +415,7 @@ impl<'a, J: Job> Drive<'a, J> {
     }
 }
 
-/// Waits until a time, or without end.
+/// Waits until `time`; without one, forever.
 async fn at(time: Option<Instant>) {
     match time {
         Some(time) => sleep_until(time).await,

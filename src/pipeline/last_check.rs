@@ -1,4 +1,4 @@
-//! The last check of an attempt: behind everything that may wait, right before its first byte.
+//! The last check of an attempt: after everything that may wait, right before the first byte.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,8 +27,8 @@ pub(crate) struct Mark {
     pub(crate) key: RowKey,
     /// Bytes of results when it was reserved.
     pub(crate) recorded: u64,
-    /// It says *sent* already, also after an attempt that was held back for a slow disk: that errs on doubt, and the next attempt
-    /// need not write.
+    /// The mark already says *sent*. That includes attempts held back by a slow disk: it errs on the side of doubt, and the next
+    /// attempt need not write.
     pub(crate) is_sent: bool,
 }
 
@@ -41,18 +41,18 @@ pub(crate) struct Check<J> {
     heeds: Stop,
     mark: Option<Mark>,
     progress: Mutex<Progress>,
-    /// The attempt goes before those that are not admitted yet.
+    /// The attempt waits for a token, ahead of attempts that are not admitted yet.
     waits: AtomicBool,
     /// The mark says *sent*.
     is_marked: AtomicBool,
 }
 
-/// The progress of the attempt.
+/// The state of sending the attempt.
 #[derive(Debug)]
 enum Progress {
-    /// No byte has left. Its token is of this time.
+    /// No byte has left. The token was issued at this time.
     Waiting(Instant),
-    /// No byte leaves any more: the time of its token, and why.
+    /// No byte will leave: the time of the token, and the reason.
     HeldBack(Instant, Option<HeldBack>),
     /// The bytes have left, and the attempt may have taken effect.
     Sent(SentAt),
@@ -67,7 +67,7 @@ pub(crate) enum HeldBack {
     Held(Hold),
     /// No other call may start either.
     Halting(Halt),
-    /// The checks have become too old: the attempt begins again.
+    /// The checks have become too old: the attempt starts over.
     TooLate,
 }
 
@@ -78,11 +78,11 @@ pub(crate) struct SentAt {
     pub(crate) time: SystemTime,
 }
 
-/// The end of an attempt, as far as sending goes.
+/// The result of sending an attempt.
 pub(crate) enum Sending {
-    /// No byte has left: no reply can be the service's.
+    /// No byte has left, so no reply can be the service's.
     NotSent,
-    /// The attempt was held back, with a token of this time.
+    /// The attempt was held back; its token was issued at this time.
     HeldBack(Instant, HeldBack),
     /// The bytes have left, and the attempt may have taken effect.
     Sent(SentAt),
@@ -147,13 +147,13 @@ impl<J: Job> Check<J> {
         self.is_marked.load(Ordering::Relaxed)
     }
 
-    /// Decides whether the bytes may leave. The order matters: no check may make one before it too old.
+    /// Decides whether the bytes may leave. The order matters: no check may make an earlier one too old.
     ///
     /// 1. the order to stop, which costs nothing;
-    /// 2. the rate's token, as the only one that may have to be waited for;
+    /// 2. the token of the rate, the only check that may need a wait;
     /// 3. the hold lists, so that a user who is on one by now is not called;
-    /// 4. the mark, so that a run that is killed from here on leaves a doubt and no lie. It is written and not synced; where that
-    ///    takes long all the same, the attempt begins again.
+    /// 4. the mark, so that a run killed from here on leaves the row in doubt instead of a false record. The mark is written but
+    ///    not synced; if even that takes long, the attempt starts over.
     fn may_leave(&self, token: &mut Instant) -> Result<SentAt, NotNow> {
         let context = &self.context;
         if *context.stop.borrow() >= self.heeds {
@@ -192,7 +192,7 @@ impl Mark {
     }
 }
 
-/// The reason for which bytes do not leave now.
+/// The reason for which the bytes do not leave now.
 enum NotNow {
     Until(Instant),
     HeldBack(HeldBack),
