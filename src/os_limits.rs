@@ -80,7 +80,7 @@ pub fn no_thread() -> Error {
 
 /// Returns whether a message is about too many open files, of this process (EMFILE) or of the whole machine (ENFILE).
 #[must_use]
-pub fn tells_of_no_files(message: &str) -> bool {
+pub fn means_out_of_files(message: &str) -> bool {
     [Errno::MFILE, Errno::NFILE].iter().any(|errno| {
         let error = io::Error::from_raw_os_error(errno.raw_os_error());
         message.contains(&error.to_string())
@@ -91,14 +91,14 @@ pub fn tells_of_no_files(message: &str) -> bool {
 /// also opens a file.
 #[must_use]
 pub fn lacks_files(message: Option<&str>) -> bool {
-    message.is_some_and(tells_of_no_files)
-        || File::open("/dev/null").is_err_and(|error| tells_of_no_files(&error.to_string()))
+    message.is_some_and(means_out_of_files)
+        || File::open("/dev/null").is_err_and(|error| means_out_of_files(&error.to_string()))
 }
 
 /// Replaces an error that blames a file by one that names the limit on open files, if that is the cause.
 #[must_use]
 pub fn blame(error: Error) -> Error {
-    if tells_of_no_files(&error.message) {
+    if means_out_of_files(&error.message) {
         Error::new(Exit::Halted, NO_FILES)
     } else {
         error

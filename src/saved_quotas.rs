@@ -109,7 +109,7 @@ impl Quotas {
     ///
     /// # Errors
     /// The file or its folder cannot be written.
-    pub fn note(
+    pub fn save(
         path: &Path,
         endpoint: &str,
         account: &str,
@@ -175,7 +175,7 @@ mod tests {
             ("AWS", "1", "us-east-1", 30.0),
             ("AWS", "1", "eu-west-1", 40.127),
         ] {
-            Quotas::note(&path, endpoint, account, &measured(region, calls)).expect("written");
+            Quotas::save(&path, endpoint, account, &measured(region, calls)).expect("written");
         }
         let read = Quotas::read(&path).expect("whole");
         let known = by_region(read.of("AWS", "1"));
@@ -200,7 +200,7 @@ mod tests {
         fs::write(&path, "{\"version\":2,\"quotas\":[]}").expect("written");
         assert!(Quotas::read(&path).is_err());
         for n in 0..=MAX_QUOTAS {
-            Quotas::note(
+            Quotas::save(
                 &path,
                 &format!("http://{n}"),
                 "unknown",

@@ -75,7 +75,7 @@ pub(super) struct ConnectionError {
     source: Box<dyn StdError + Send + Sync>,
 }
 
-/// Returns the host or proxy that failed and how, without the layers between. `ReplyDetails::how_unanswered` reads these words.
+/// Returns the host or proxy that failed and how, without the layers between. `ReplyDetails::connection_fault` reads these words.
 fn diagnosis(error: &(dyn StdError + 'static), host: &str, proxy: Option<&str>) -> String {
     let texts: Vec<String> = causes(error).map(ToString::to_string).collect();
     let says = |words: &str| texts.iter().any(|text| text.contains(words));

@@ -113,11 +113,13 @@ impl Reader {
         &mut self,
         most: usize,
         keyer: &Keyer,
-        see: impl Fn(&[u8]),
+        on_user: impl Fn(&[u8]),
         known: impl Fn(&[RowKey]) -> usize,
     ) -> usize {
         let skipped = match &mut self.rows {
-            FormatReader::Csv(reader) if !self.ended => reader.skip_known(most, keyer, see, known),
+            FormatReader::Csv(reader) if !self.ended => {
+                reader.skip_known(most, keyer, on_user, known)
+            }
             _ => 0,
         };
         self.row += skipped as u64;

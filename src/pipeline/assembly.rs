@@ -40,7 +40,7 @@ pub struct Setup<J: Job> {
     /// The inputs, in their order.
     pub inputs: Vec<Input>,
     /// Options for reading them.
-    pub reading: input::ReadOptions,
+    pub read_options: input::ReadOptions,
     /// The open results, with what earlier runs have settled.
     pub results: Results,
     /// The hold lists, and the files from which they are reread.
@@ -66,7 +66,7 @@ pub struct Pipeline<J: Job> {
     recording: Recording<J::Line>,
     stop: watch::Sender<Stop>,
     interrupted: HashSet<RowKey>,
-    rest: Closing,
+    closing: Closing,
 }
 
 /// The parts of a run that are closed last.
@@ -83,7 +83,7 @@ pub struct Driven<J: Job> {
     pub context: Arc<Context<J>>,
     /// The counts, and the reason for its end.
     pub summary: Summary<J::Outcome>,
-    rest: Closing,
+    closing: Closing,
 }
 
 impl<J: Job> Pipeline<J> {
@@ -98,21 +98,21 @@ impl<J: Job> Pipeline<J> {
         let (recording, recorder) = writer.start(setup.bounds.open_rows)?;
         let (holds, files) = setup.holds.unzip();
         let reading = Arc::<Reading>::default();
-        let wait = setup.reading.wait.clone();
+        let wait = setup.read_options.wait.clone();
         let input_ends = !setup.inputs.contains(&Input::Stdin);
         let rows = RowReader {
             inputs: setup.inputs,
-            settings: setup.reading,
+            options: setup.read_options,
             scan: Scan::new(completed, keyer, holds.clone(), setup.allowed),
             reading: Arc::clone(&reading),
-            room: MemoryBudget::new(LARGE_ROW_BUDGET),
+            memory: MemoryBudget::new(LARGE_ROW_BUDGET),
         }
         .start()?;
         let watching = match holds.as_ref().zip(files) {
             Some((holds, files)) => Some(holds.watch(files)?),
             None => None,
         };
-        let (stop, ordered) = watch::channel(Stop::Go);
+        let (stop, stop_order) = watch::channel(Stop::Go);
         let context = Arc::new(Context {
             job: setup.job,
             holds,
@@ -120,7 +120,7 @@ impl<J: Job> Pipeline<J> {
             policy: setup.policy,
             in_flight: Some(in_flight),
             recorded: Arc::clone(&recording.length),
-            stop: ordered,
+            stop: stop_order,
             random: Mutex::new(fastrand::Rng::new()),
             counters: Counters::default(),
         });
@@ -136,7 +136,7 @@ impl<J: Job> Pipeline<J> {
             recording,
             stop,
             interrupted,
-            rest: Closing {
+            closing: Closing {
                 recorder,
                 skips_failed,
                 _watching: watching,
@@ -173,7 +173,7 @@ impl<J: Job> Pipeline<J> {
         Driven {
             context: self.context,
             summary,
-            rest: self.rest,
+            closing: self.closing,
         }
     }
 }
@@ -185,14 +185,14 @@ impl<J: Job> Driven<J> {
     /// The side file cannot be removed. The results are complete nonetheless.
     pub fn close(self) -> (Arc<Context<J>>, Summary<J::Outcome>, io::Result<()>) {
         // The recorder has sent its last message and is about to end.
-        let _ = self.rest.recorder.join();
+        let _ = self.closing.recorder.join();
         let (context, summary) = (self.context, self.summary);
         let removed = match &context.in_flight {
             Some(in_flight)
                 if summary.all_recorded
                     // Rows that this run has not reached are in doubt for the next one too.
                     && (!in_flight.is_doubtful()
-                        || summary.nothing_remains && !self.rest.skips_failed) =>
+                        || summary.nothing_remains && !self.closing.skips_failed) =>
             {
                 in_flight.remove()
             }

@@ -15,7 +15,7 @@ pub(super) struct Assignment {
     /// Its slot in the side file, and its worker.
     pub(super) lease: RowLease,
     /// Its permit for the admission queue, released at its first admission: it bounds the rows that wait for that.
-    pub(super) queued: Option<OwnedSemaphorePermit>,
+    pub(super) queue_permit: Option<OwnedSemaphorePermit>,
 }
 
 /// The result of a worker's row.

@@ -49,12 +49,12 @@ pub(super) async fn settle<J: Job>(
     let Assignment {
         open,
         lease,
-        queued,
+        queue_permit,
     } = assignment;
     let mut row = RowInWork {
         open: &open,
         slot: lease.slot,
-        queued,
+        queue_permit,
         mark: None,
         found: J::Found::default(),
         log: AttemptLog::new(open.in_doubt),
@@ -76,7 +76,7 @@ pub(super) async fn settle<J: Job>(
 struct RowInWork<'a, F> {
     open: &'a OpenRow,
     slot: usize,
-    queued: Option<OwnedSemaphorePermit>,
+    queue_permit: Option<OwnedSemaphorePermit>,
     /// Its mark in the side file, once that is reserved.
     mark: Option<Mark>,
     found: F,
@@ -152,7 +152,7 @@ impl AttemptLog {
     }
 
     /// Returns the order to stop at which the row starts no more calls: a row without an attempt obeys the mildest.
-    fn heeds(&self) -> Stop {
+    fn stops_at(&self) -> Stop {
         match self.history.attempts() {
             0 => Stop::Finish,
             _ => Stop::Drain,
@@ -204,7 +204,7 @@ async fn attempt_until_over<J: Job>(
         tokio::select! {
             biased;
             () = sleep(delay) => {}
-            () = ordered(&mut stop, Stop::Drain) => return (row.log.when_stopped(), None),
+            () = stop_ordered(&mut stop, Stop::Drain) => return (row.log.when_stopped(), None),
         }
     }
 }
@@ -218,30 +218,35 @@ async fn attempt<J: Job>(
     let link = &row.open.row.link;
     let region = context.admission.region(link.region());
     let user = context.hashes(link);
-    let heeds = row.log.heeds();
+    let stops_at = row.log.stops_at();
     let ends_at = row.log.history.ends_at(&context.policy);
 
     // A wait that all rows share must not end a row's life.
-    match unless(&region, stop, heeds, None, prepare(context, row, user)).await {
+    match unless_stopped(&region, stop, stops_at, None, prepare(context, row, user)).await {
         Waited::Done(Ok(())) => {}
         Waited::Done(Err(why)) => return row.log.when_held_back(why),
         Waited::Stopped | Waited::TooLong => return row.log.stopped(None),
     }
-    let admitted = admitted(&context.admission, &region, link.region(), &mut row.queued);
-    let permit = match unless(&region, stop, heeds, ends_at, admitted).await {
+    let admitted = admitted(
+        &context.admission,
+        &region,
+        link.region(),
+        &mut row.queue_permit,
+    );
+    let permit = match unless_stopped(&region, stop, stops_at, ends_at, admitted).await {
         Waited::Done(Some(permit)) => permit,
         // The Region is given up.
         Waited::Done(None) | Waited::Stopped => return row.log.stopped(None),
         Waited::TooLong => return AfterAttempt::Over(Some(End::Failed), None),
     };
-    drop(row.queued.take());
+    drop(row.queue_permit.take());
     // Admission may have taken hours. If this takes long, the last check takes a newer token.
-    match unless(&region, stop, heeds, None, refresh(context, &permit)).await {
+    match unless_stopped(&region, stop, stops_at, None, refresh(context, &permit)).await {
         Waited::Done(Ok(())) => {}
         Waited::Done(Err(why)) => return row.log.when_held_back(why),
         Waited::Stopped | Waited::TooLong => return row.log.stopped(None),
     }
-    let check = Check::new(context, &region, permit.token(), user, heeds, row.mark);
+    let check = Check::new(context, &region, permit.token(), user, stops_at, row.mark);
     call(context, row, stop, permit, Arc::new(check)).await
 }
 
@@ -299,7 +304,7 @@ async fn admitted(
     admission: &Admission,
     region: &Arc<Region>,
     name: &str,
-    queued: &mut Option<OwnedSemaphorePermit>,
+    queue_permit: &mut Option<OwnedSemaphorePermit>,
 ) -> Option<Permit> {
     let admitted = region.admit();
     tokio::pin!(admitted);
@@ -309,7 +314,7 @@ async fn admitted(
         () = region.blocked() => {}
     }
     if admission.others_answer(name) {
-        drop(queued.take());
+        drop(queue_permit.take());
     }
     admitted.await
 }
@@ -374,13 +379,13 @@ async fn reply_unless_stopped<J: Job>(
     stop: &mut watch::Receiver<Stop>,
     check: &Arc<Check<J>>,
 ) -> Option<Reply> {
-    let last: Arc<dyn LastCheck> = check.clone();
-    let call = context.job.call(&row.open.row, &mut row.found, last);
+    let last_check: Arc<dyn LastCheck> = check.clone();
+    let call = context.job.call(&row.open.row, &mut row.found, last_check);
     tokio::pin!(call);
     tokio::select! {
         biased;
         reply = &mut call => return Some(reply),
-        () = ordered(stop, check.heeds()) => {}
+        () = stop_ordered(stop, check.stops_at()) => {}
     }
     if check.hold_back() {
         return None;
@@ -388,7 +393,7 @@ async fn reply_unless_stopped<J: Job>(
     tokio::select! {
         biased;
         reply = &mut call => Some(reply),
-        () = ordered(stop, Stop::Abort) => None,
+        () = stop_ordered(stop, Stop::Abort) => None,
     }
 }
 
@@ -424,11 +429,16 @@ fn decide<J: Job>(
         silent_for: region.unanswered_for(),
         ..evidence
     };
-    let asked = log.details.retry_after;
+    let retry_after = log.details.retry_after;
     let (policy, clock) = (&context.policy, region.clock());
-    let step = log
-        .history
-        .step(verdict, asked, evidence, policy, clock, context.random());
+    let step = log.history.step(
+        verdict,
+        retry_after,
+        evidence,
+        policy,
+        clock,
+        context.random(),
+    );
     tracing::debug!(
         row = %open.row.position, attempt = log.history.attempts(), class = ?verdict,
         code = log.details.shown().code, status = log.details.http_status,
@@ -449,16 +459,19 @@ fn decide<J: Job>(
             log.stopped(Some(Halt::Reply(Box::new(reply))))
         }
         Step::Retry(delay) => log.again(open, delay),
-        Step::RegionWaits { asked, backoff } => {
-            region.set_retry_after(asked);
+        Step::RegionWaits {
+            retry_after,
+            backoff,
+        } => {
+            region.set_retry_after(retry_after);
             log.again(open, backoff)
         }
     }
 }
 
 /// Waits until the run is ordered to stop at least this far.
-async fn ordered(stop: &mut watch::Receiver<Stop>, far: Stop) {
-    if stop.wait_for(|stop| *stop >= far).await.is_err() {
+async fn stop_ordered(stop: &mut watch::Receiver<Stop>, level: Stop) {
+    if stop.wait_for(|stop| *stop >= level).await.is_err() {
         // The sender is gone: the run is ending, and this task with it.
         std::future::pending::<()>().await;
     }
@@ -495,21 +508,21 @@ enum Waited<T> {
 }
 
 /// Waits for `future`, unless the run is ordered to stop `far` enough, or the row's life ends.
-async fn unless<T>(
+async fn unless_stopped<T>(
     region: &Region,
     stop: &mut watch::Receiver<Stop>,
-    far: Stop,
+    level: Stop,
     ends_at: Option<Instant>,
     future: impl Future<Output = T>,
 ) -> Waited<T> {
     let waited = tokio::select! {
         biased;
         done = future => Waited::Done(done),
-        () = ordered(stop, far) => Waited::Stopped,
+        () = stop_ordered(stop, level) => Waited::Stopped,
         () = life_ends(region, ends_at) => Waited::TooLong,
     };
     // Both may happen at once; then no call starts.
-    if *stop.borrow() >= far {
+    if *stop.borrow() >= level {
         return Waited::Stopped;
     }
     waited

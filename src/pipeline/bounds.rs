@@ -27,7 +27,7 @@ impl<O: Outcome> Bounds<O> {
     pub(super) fn exceeded(&self, tally: &Tally<O>) -> Option<O> {
         let exceeded = |limit: &&OutcomeLimit<O>| {
             let judged = rows_judged(limit.outcome, tally);
-            limit.most.is_exceeded(tally.of(limit.outcome), judged)
+            limit.max.is_exceeded(tally.of(limit.outcome), judged)
         };
         self.failure_limits
             .iter()
@@ -42,7 +42,7 @@ pub struct OutcomeLimit<O> {
     /// The outcome.
     pub outcome: O,
     /// The run halts when more rows than this have the outcome.
-    pub most: FailureLimit,
+    pub max: FailureLimit,
 }
 
 /// Returns the number of rows that a percentage of this outcome refers to: for invalid rows all rows read, for others the rows
@@ -66,14 +66,14 @@ pub enum FailureLimit {
 
 impl FailureLimit {
     /// Rows from which on a percentage is judged: a smaller sample proves nothing.
-    pub const JUDGED_FROM: u64 = 100;
+    pub const MIN_JUDGED: u64 = 100;
 
     /// Returns whether `rows` of `judged` are too many.
     fn is_exceeded(self, rows: u64, judged: u64) -> bool {
         match self {
-            Self::Rows(most) => rows > most,
-            Self::Percent(most) => {
-                judged >= Self::JUDGED_FROM && rows as f64 * 100.0 > most * judged as f64
+            Self::Rows(max) => rows > max,
+            Self::Percent(max) => {
+                judged >= Self::MIN_JUDGED && rows as f64 * 100.0 > max * judged as f64
             }
         }
     }
@@ -94,7 +94,7 @@ mod tests {
     use crate::jobs::unlink::UnlinkOutcome;
 
     #[test]
-    fn a_limit_is_exceeded_by_more_and_not_by_as_many() {
+    fn a_limit_is_exceeded_only_by_more() {
         assert!(!FailureLimit::Rows(3).is_exceeded(3, 3));
         assert!(FailureLimit::Rows(3).is_exceeded(4, 4));
         assert!(FailureLimit::Rows(0).is_exceeded(1, 1_000_000));
@@ -108,7 +108,7 @@ mod tests {
     fn invalid_rows_are_a_share_of_all_rows_read() {
         let limit = |outcome| OutcomeLimit {
             outcome,
-            most: FailureLimit::Percent(50.0),
+            max: FailureLimit::Percent(50.0),
         };
         let mut bounds = Bounds {
             open_rows: 1,

@@ -73,7 +73,7 @@ pub struct Counters {
 impl Counters {
     /// Returns the last fault of a Region that did not reply.
     #[must_use]
-    pub fn how_unanswered(&self, region: &str) -> &'static str {
+    pub fn last_fault(&self, region: &str) -> &'static str {
         let unanswered = lock(&self.unanswered);
         unanswered.get(region).copied().unwrap_or("no answer yet")
     }
@@ -81,7 +81,7 @@ impl Counters {
     /// Records the fault of a Region, if it did not reply.
     pub(super) fn note_fault(&self, region: &str, verdict: Verdict, details: &ReplyDetails) {
         if matches!(verdict, Verdict::Lost | Verdict::NotSent) {
-            lock(&self.unanswered).insert(region.to_owned(), details.how_unanswered());
+            lock(&self.unanswered).insert(region.to_owned(), details.connection_fault());
         }
     }
 

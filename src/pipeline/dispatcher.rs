@@ -166,7 +166,7 @@ impl<L: Line> Dispatcher<L> {
             Event::ReadToEnd => self.stop_taking(Reason::AllRead),
             Event::ReadyRow => {
                 if let Some(row) = self.ready.pop_front() {
-                    self.line_up(row);
+                    self.start_in_turn(row);
                 }
             }
             Event::Ended {
@@ -176,7 +176,7 @@ impl<L: Line> Dispatcher<L> {
             } => self.ended(lease, line, is_doubtful),
             Event::WorkerPanicked(error) => {
                 self.in_work -= 1;
-                self.left(1);
+                self.leave(1);
                 self.halt(Reason::Panicked(error));
             }
             Event::Panicked(error) => self.halt(Reason::Panicked(error)),
@@ -206,7 +206,7 @@ impl<L: Line> Dispatcher<L> {
     }
 
     /// Returns whether there is room for one more open row.
-    pub(super) fn has_room(&self) -> bool {
+    pub(super) fn has_capacity(&self) -> bool {
         self.open < self.bounds.open_rows
     }
 
@@ -249,12 +249,12 @@ impl<L: Line> Dispatcher<L> {
         match read {
             ReadEvent::Unreadable(error) => self.stop_taking(Reason::Unreadable(error)),
             ReadEvent::Skipped(rows) => self.skip(rows),
-            ReadEvent::Invalid(row, share) => {
+            ReadEvent::Invalid(row, memory) => {
                 self.take();
                 if self.is_recorder_gone {
-                    self.left(1);
+                    self.leave(1);
                 } else {
-                    self.actions.push(Action::RecordInvalid(row, share));
+                    self.actions.push(Action::RecordInvalid(row, memory));
                 }
             }
             ReadEvent::Row(row) if self.given_up.contains_key(row.row.link.region()) => {
@@ -297,13 +297,13 @@ impl<L: Line> Dispatcher<L> {
         let id = &row.row.link.identity_pool_id;
         match self.pools.get_mut(id) {
             Some(PoolState::Checking(waiting)) => waiting.push_back(row),
-            Some(PoolState::Unchecked) => self.line_up(row),
+            Some(PoolState::Unchecked) => self.start_in_turn(row),
             Some(PoolState::Checked(pool)) => match provider_mismatch(pool, &row.row) {
                 Some(why) => {
-                    self.left(1);
+                    self.leave(1);
                     self.halt(Reason::Refused(why));
                 }
-                None => self.line_up(row),
+                None => self.start_in_turn(row),
             },
             None if self.checks_pools => {
                 let id = id.clone();
@@ -313,7 +313,7 @@ impl<L: Line> Dispatcher<L> {
             }
             None => {
                 self.pools.insert(id.clone(), PoolState::Unchecked);
-                self.line_up(row);
+                self.start_in_turn(row);
             }
         }
     }
@@ -343,7 +343,7 @@ impl<L: Line> Dispatcher<L> {
     }
 
     /// Starts a row, or queues it behind the open row of its identity.
-    fn line_up(&mut self, row: Box<OpenRow>) {
+    fn start_in_turn(&mut self, row: Box<OpenRow>) {
         if let Some(behind) = self.behind.get_mut(&row.identity) {
             behind.push_back(row);
         } else {
@@ -363,7 +363,7 @@ impl<L: Line> Dispatcher<L> {
     }
 
     /// Counts open rows as left: they stay as they were.
-    fn left(&mut self, rows: usize) {
+    fn leave(&mut self, rows: usize) {
         self.open -= rows;
         self.tally.left += rows as u64;
     }
@@ -400,7 +400,7 @@ impl<L: Line> Dispatcher<L> {
         self.in_work -= 1;
         match line {
             // A row without a record is not settled. Its mark stays, so that the next run knows.
-            Some(_) if self.is_recorder_gone => self.left(1),
+            Some(_) if self.is_recorder_gone => self.leave(1),
             Some(line) => self.actions.push(Action::Record(line, lease)),
             None => {
                 if is_doubtful {
@@ -408,7 +408,7 @@ impl<L: Line> Dispatcher<L> {
                 } else {
                     self.actions.push(Action::Unmark(lease));
                 }
-                self.left(1);
+                self.leave(1);
                 self.release(lease);
             }
         }
@@ -443,7 +443,7 @@ impl<L: Line> Dispatcher<L> {
         self.is_recorder_gone = true;
         self.halt(Reason::NotRecorded(error));
         // Lines that were sent and not confirmed have no record; only the workers' rows are still open.
-        self.left(self.open - self.in_work);
+        self.leave(self.open - self.in_work);
     }
 
     /// Frees the slot and the worker of a row, and starts the next row of its identity.
@@ -466,7 +466,7 @@ impl<L: Line> Dispatcher<L> {
             .iter_mut()
             .filter(|(id, _)| region_of(id) == region);
         let waiting = of_it.map(|(_, state)| state.drain()).sum();
-        self.left(waiting);
+        self.leave(waiting);
         if let Entry::Vacant(first) = self.given_up.entry(region) {
             self.notices.push(format!(
                 "Warning: {} has not answered for too long and is given up for this run; its rows are left as they are, and those of \
@@ -492,14 +492,14 @@ impl<L: Line> Dispatcher<L> {
     }
 
     /// Orders the workers to stop, and leaves the rows that no worker has.
-    fn stop_workers(&mut self, far: Stop) {
-        self.stop = self.stop.max(far);
+    fn stop_workers(&mut self, level: Stop) {
+        self.stop = self.stop.max(level);
         self.actions.push(Action::Stop(self.stop));
         let behind = self.behind.values_mut();
         let behind: usize = behind.map(|rows| rows.drain(..).count()).sum();
         let checking: usize = self.pools.values_mut().map(PoolState::drain).sum();
         let ready = self.ready.drain(..).count();
-        self.left(behind + checking + ready);
+        self.leave(behind + checking + ready);
     }
 
     /// Ends the run. `counted_to_end`: the rest of the inputs was read, or at least counted.
@@ -507,8 +507,8 @@ impl<L: Line> Dispatcher<L> {
         if let Some((_, reply)) = self.given_up.pop_first() {
             self.halt(Reason::Halted(Halt::Region(reply)));
         }
-        let is_about_the_rest = self.reason.as_ref().is_some_and(Reason::is_about_the_rest);
-        if counted_to_end && self.tally.left == 0 && is_about_the_rest {
+        let needs_rows_left = self.reason.as_ref().is_some_and(Reason::needs_rows_left);
+        if counted_to_end && self.tally.left == 0 && needs_rows_left {
             self.reason = Some(Reason::AllRead);
         }
     }

@@ -27,7 +27,7 @@ pub trait Job: Send + Sync + 'static {
         &self,
         row: &Row,
         found: &mut Self::Found,
-        last: Arc<dyn LastCheck>,
+        last_check: Arc<dyn LastCheck>,
     ) -> impl Future<Output = Reply> + Send;
 
     /// Returns the verdict on a reply.
@@ -39,7 +39,7 @@ pub trait Job: Send + Sync + 'static {
     fn line(&self, row: SettledRow<Self::Found>) -> Self::Line;
 
     /// Makes the line of a row that breaks a rule and was never sent.
-    fn invalid_line(&self, row: InvalidRow, share: Option<MemoryReservation>) -> Self::Line;
+    fn invalid_line(&self, row: InvalidRow, memory: Option<MemoryReservation>) -> Self::Line;
 
     /// Loads credentials, unless the cached ones are still good: a call must not wait for them after its last check.
     fn ready(&self) -> impl Future<Output = ()> + Send {

@@ -18,7 +18,7 @@ use crate::signal::Stop;
 
 /// After a write to the side file that took longer than this, the checks before it are too old for the bytes to leave. Doubled, a
 /// user who was just put on a hold list could be called 0.1 s later.
-const PROMPT: Duration = Duration::from_millis(50);
+const CHECKS_VALID_FOR: Duration = Duration::from_millis(50);
 
 /// A row's mark in the side file, which this check turns from *reserved* to *sent*.
 #[derive(Debug, Clone, Copy)]
@@ -37,19 +37,19 @@ pub(crate) struct Check<J> {
     context: Arc<Context<J>>,
     region: Arc<Region>,
     user: Option<UserHashes>,
-    /// The order to stop that the row heeds.
-    heeds: Stop,
+    /// The order to stop that the row obeys.
+    stops_at: Stop,
     mark: Option<Mark>,
-    progress: Mutex<Progress>,
+    state: Mutex<SendState>,
     /// The attempt waits for a token, ahead of attempts that are not admitted yet.
-    waits: AtomicBool,
+    is_waiting: AtomicBool,
     /// The mark says *sent*.
     is_marked: AtomicBool,
 }
 
 /// The state of sending the attempt.
 #[derive(Debug)]
-enum Progress {
+enum SendState {
     /// No byte has left. The token was issued at this time.
     Waiting(Instant),
     /// No byte will leave: the time of the token, and the reason.
@@ -94,51 +94,51 @@ impl<J: Job> Check<J> {
         region: &Arc<Region>,
         token: Instant,
         user: Option<UserHashes>,
-        heeds: Stop,
+        stops_at: Stop,
         mark: Option<Mark>,
     ) -> Self {
         Self {
             context: Arc::clone(context),
             region: Arc::clone(region),
             user,
-            heeds,
+            stops_at,
             mark,
-            progress: Mutex::new(Progress::Waiting(token)),
-            waits: AtomicBool::new(false),
+            state: Mutex::new(SendState::Waiting(token)),
+            is_waiting: AtomicBool::new(false),
             is_marked: AtomicBool::new(mark.is_some_and(|mark| mark.is_sent)),
         }
     }
 
-    /// Returns the order to stop that the row heeds.
-    pub(crate) fn heeds(&self) -> Stop {
-        self.heeds
+    /// Returns the order to stop that the row obeys.
+    pub(crate) fn stops_at(&self) -> Stop {
+        self.stops_at
     }
 
-    fn progress(&self) -> MutexGuard<'_, Progress> {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, SendState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Holds the attempt back, unless its bytes have left. Returns whether it is held back.
     pub(crate) fn hold_back(&self) -> bool {
-        let mut progress = self.progress();
-        if let Progress::Waiting(token) = *progress {
-            *progress = Progress::HeldBack(token, Some(HeldBack::Stopped));
+        let mut state = self.state();
+        if let SendState::Waiting(token) = *state {
+            *state = SendState::HeldBack(token, Some(HeldBack::Stopped));
         }
-        matches!(*progress, Progress::HeldBack(..))
+        matches!(*state, SendState::HeldBack(..))
     }
 
     /// Returns how the attempt ended, and lets no byte leave from here on.
     pub(crate) fn sending(&self) -> Sending {
-        match &mut *self.progress() {
-            progress @ &mut Progress::Waiting(token) => {
-                *progress = Progress::HeldBack(token, None);
+        match &mut *self.state() {
+            state @ &mut SendState::Waiting(token) => {
+                *state = SendState::HeldBack(token, None);
                 Sending::NotSent
             }
-            Progress::HeldBack(token, why) => match why.take() {
+            SendState::HeldBack(token, why) => match why.take() {
                 Some(why) => Sending::HeldBack(*token, why),
                 None => Sending::NotSent,
             },
-            Progress::Sent(sent) => Sending::Sent(*sent),
+            SendState::Sent(sent) => Sending::Sent(*sent),
         }
     }
 
@@ -156,7 +156,7 @@ impl<J: Job> Check<J> {
     ///    not synced; if even that takes long, the attempt starts over.
     fn may_leave(&self, token: &mut Instant) -> Result<SentAt, NotNow> {
         let context = &self.context;
-        if *context.stop.borrow() >= self.heeds {
+        if *context.stop.borrow() >= self.stops_at {
             return Err(HeldBack::Stopped.into());
         }
         *token = self.region.renew_token(*token).map_err(NotNow::Until)?;
@@ -166,7 +166,7 @@ impl<J: Job> Check<J> {
                 Some(Ok(Some(hold))) => return Err(HeldBack::Held(hold).into()),
                 Some(Err(error)) => return Err(HeldBack::Halting(Halt::Hold(error)).into()),
                 // The lists are being read.
-                None => return Err(NotNow::Until(Instant::now() + PROMPT)),
+                None => return Err(NotNow::Until(Instant::now() + CHECKS_VALID_FOR)),
             }
         }
         let checked = Instant::now();
@@ -178,7 +178,7 @@ impl<J: Job> Check<J> {
                 .map_err(|error| HeldBack::Halting(Halt::Mark(error)))?;
         }
         let at = Instant::now();
-        if at - checked > PROMPT {
+        if at - checked > CHECKS_VALID_FOR {
             return Err(HeldBack::TooLate.into());
         }
         let time = SystemTime::now();
@@ -206,27 +206,27 @@ impl From<HeldBack> for NotNow {
 
 impl<J: Job> LastCheck for Check<J> {
     fn check(&self) -> Release {
-        let mut progress = self.progress();
-        let Progress::Waiting(mut token) = *progress else {
+        let mut state = self.state();
+        let SendState::Waiting(mut token) = *state else {
             // A request is sent once.
             return Release::Never;
         };
         let may_leave = self.may_leave(&mut token);
-        *progress = Progress::Waiting(token);
+        *state = SendState::Waiting(token);
         match may_leave {
             Ok(sent) => {
                 self.context.counters.calls.fetch_add(1, Ordering::Relaxed);
-                *progress = Progress::Sent(sent);
+                *state = SendState::Sent(sent);
                 Release::Now
             }
             Err(NotNow::Until(time)) => {
-                if !self.waits.swap(true, Ordering::Relaxed) {
+                if !self.is_waiting.swap(true, Ordering::Relaxed) {
                     self.region.begin_token_wait();
                 }
                 Release::NotBefore(time)
             }
             Err(NotNow::HeldBack(why)) => {
-                *progress = Progress::HeldBack(token, Some(why));
+                *state = SendState::HeldBack(token, Some(why));
                 Release::Never
             }
         }
@@ -235,7 +235,7 @@ impl<J: Job> LastCheck for Check<J> {
 
 impl<J> Drop for Check<J> {
     fn drop(&mut self) {
-        if *self.waits.get_mut() {
+        if *self.is_waiting.get_mut() {
             self.region.end_token_wait();
         }
     }

@@ -17,5 +17,5 @@ pub struct OpenRow {
     /// It was on a hold list when it was read.
     pub is_held: bool,
     /// Its reservation from the memory budget of large rows, if it is large.
-    pub room: Option<MemoryReservation>,
+    pub memory: Option<MemoryReservation>,
 }

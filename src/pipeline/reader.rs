@@ -56,13 +56,13 @@ pub struct RowReader {
     /// The inputs, in their order.
     pub inputs: Vec<Input>,
     /// Options for reading them.
-    pub settings: input::ReadOptions,
+    pub options: input::ReadOptions,
     /// Scans every row.
     pub scan: Scan,
     /// The amount that was read, for progress.
     pub reading: Arc<Reading>,
     /// The memory budget of large rows, from here until they are recorded.
-    pub room: MemoryBudget,
+    pub memory: MemoryBudget,
 }
 
 impl RowReader {
@@ -96,7 +96,7 @@ impl RowReader {
         events: &mpsc::Sender<ReadEvent>,
         skipped: &mut SkippedRows,
     ) -> bool {
-        let mut reader = match input::open(input, &self.settings) {
+        let mut reader = match input::open(input, &self.options) {
             Ok(reader) => reader,
             Err(error) => {
                 let _ = events.blocking_send(ReadEvent::Unreadable(error));
@@ -147,7 +147,7 @@ impl RowReader {
         let done = reader.skip_known(
             usize::try_from(most).unwrap_or(usize::MAX),
             self.scan.keyer(),
-            |user| self.scan.see_bytes(user),
+            |user| self.scan.match_hold_bytes(user),
             |keys| completed.done_first(keys),
         );
         self.reading.rows.fetch_add(done as u64, Ordering::Relaxed);
@@ -186,8 +186,8 @@ impl RowReader {
                     skipped.done += 1;
                     return None;
                 }
-                let room = self.room.reserve(&row.link, &row.carried);
-                Some(ReadEvent::Invalid(Box::new(row), room))
+                let memory = self.memory.reserve(&row.link, &row.carried);
+                Some(ReadEvent::Invalid(Box::new(row), memory))
             }
             Err(error) => Some(ReadEvent::Unreadable(error)),
         }
@@ -200,7 +200,7 @@ impl RowReader {
             in_doubt: self.scan.completed().is_in_doubt(key),
             key,
             is_held,
-            room: self.room.reserve(&row.link, &row.carried),
+            memory: self.memory.reserve(&row.link, &row.carried),
             row,
         }
     }

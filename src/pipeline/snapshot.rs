@@ -41,8 +41,8 @@ pub struct Snapshot<O> {
 pub struct NoReply {
     /// The host that is called, where it is known.
     pub host: Option<String>,
-    /// The fault in a word or two: see [`ReplyDetails::how_unanswered`](crate::verdict::ReplyDetails::how_unanswered).
-    pub how: &'static str,
+    /// The fault in a word or two: see [`ReplyDetails::connection_fault`](crate::verdict::ReplyDetails::connection_fault).
+    pub fault: &'static str,
     /// The time until which it is retried, unless that is forever.
     pub until: Option<SystemTime>,
 }

@@ -45,7 +45,7 @@ impl<O> Reason<O> {
     }
 
     /// Returns whether the reason loses its meaning when no row remains.
-    pub(crate) fn is_about_the_rest(&self) -> bool {
+    pub(crate) fn needs_rows_left(&self) -> bool {
         matches!(
             self,
             Self::Limit | Self::TimeIsUp | Self::TooMany(_) | Self::Signal(_)

@@ -59,7 +59,7 @@ impl<O: Outcome> Tally<O> {
 
     /// Returns the number of rows with this outcome, including those that an earlier run left so.
     #[must_use]
-    pub fn in_all(&self, outcome: O) -> u64 {
+    pub fn total(&self, outcome: O) -> u64 {
         match outcome.standing() {
             Standing::Failed => self.of(outcome) + self.failed_earlier,
             _ => self.of(outcome),
@@ -76,7 +76,7 @@ impl<O: Outcome> Tally<O> {
 
     /// Returns the number of rows that earlier runs have settled.
     #[must_use]
-    pub fn known(&self) -> u64 {
+    pub fn settled_earlier(&self) -> u64 {
         self.skipped + self.failed_earlier
     }
 
@@ -95,7 +95,7 @@ impl<O: Outcome> Tally<O> {
     /// Returns whether every row that was read is counted once.
     #[must_use]
     pub fn adds_up(&self) -> bool {
-        self.read == self.known() + self.settled() + self.left
+        self.read == self.settled_earlier() + self.settled() + self.left
     }
 
     /// Returns whether a row needs attention or another run.
@@ -126,7 +126,7 @@ mod tests {
         assert!(tally.adds_up());
         assert_eq!(tally.settled(), 7);
         assert!(tally.has_undone());
-        assert_eq!(tally.in_all(UnlinkOutcome::Failed), 2);
+        assert_eq!(tally.total(UnlinkOutcome::Failed), 2);
         assert_eq!(tally.unsent(), 2);
     }
 

@@ -41,10 +41,10 @@ impl<J: Job> Workers<J> {
     /// Prepares for at most `max_rows` open rows, whose results are sent to `ended`.
     pub(super) fn new(
         context: Arc<Context<J>>,
-        most: usize,
+        max_rows: usize,
         ended: mpsc::Sender<Ended<J::Line>>,
     ) -> Self {
-        let slots = context.in_flight.as_ref().map_or(most, InFlight::slots);
+        let slots = context.in_flight.as_ref().map_or(max_rows, InFlight::slots);
         Self {
             context,
             tasks: JoinSet::new(),
@@ -56,7 +56,7 @@ impl<J: Job> Workers<J> {
     }
 
     /// Hands a row to a worker.
-    pub(super) fn start(&mut self, open: Box<OpenRow>, queued: Option<OwnedSemaphorePermit>) {
+    pub(super) fn start(&mut self, open: Box<OpenRow>, queue_permit: Option<OwnedSemaphorePermit>) {
         let worker = self.idle.pop().unwrap_or_else(|| self.add());
         let lease = RowLease {
             slot: self
@@ -71,7 +71,7 @@ impl<J: Job> Workers<J> {
             .try_send(Assignment {
                 open,
                 lease,
-                queued,
+                queue_permit,
             })
             .expect("an idle worker waits for an assignment");
     }

@@ -46,7 +46,7 @@ pub async fn plan(
     }
     let endpoint = settings.endpoint().await?;
     if endpoint.as_deref().is_some_and(is_loopback) {
-        settings.stays_local();
+        settings.mark_local();
     }
     let (holds, lists) = read_holds(&settings, out.is_some())?;
     // Opened before the inputs are read: a path that cannot be written is found in a second and not after an hour.

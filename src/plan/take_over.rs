@@ -54,7 +54,7 @@ pub async fn take_over(
     check_carried(&saved, path, &settings)?;
     settings.guards.planned_holds = planned_holds(&saved, path, folder)?;
     check_inputs(&saved, path, &mut settings)?;
-    settings.agreed = true;
+    settings.confirmed = true;
     settings.rows = Some(saved.counts.rows);
     Ok(settings)
 }

@@ -150,7 +150,7 @@ impl Serialize for Report {
         map.serialize_entry("rows", &tally.read)?;
         map.serialize_entry("skipped", &tally.skipped)?;
         for outcome in UnlinkOutcome::ALL {
-            map.serialize_entry(outcome.as_str(), &tally.in_all(*outcome))?;
+            map.serialize_entry(outcome.as_str(), &tally.total(*outcome))?;
         }
         map.serialize_entry("left", &tally.left)?;
         map.serialize_entry("near_holds", &tally.near_holds)?;

@@ -147,7 +147,7 @@ impl CompletedRows {
         let mut has_local_run = false;
         let mut learn = |line: RecordedLine<'_>| {
             has_local_run |= line.is_local();
-            origin_check.see(&line);
+            origin_check.add(&line);
             if marked.contains(&line.key) {
                 marks.retain(|mark| mark.key != line.key || !line.follows(mark.since));
             }
@@ -222,7 +222,7 @@ impl<'a> OriginCheck<'a> {
         }
     }
 
-    fn see(&mut self, line: &RecordedLine<'_>) {
+    fn add(&mut self, line: &RecordedLine<'_>) {
         if let Some(origin) = self.origin
             && line.follows(origin.length)
         {

@@ -51,7 +51,7 @@ fn entry(user: &str, outcome: UnlinkOutcome, carried: Vec<Carried>) -> Entry<Unl
         started_at: Some(SystemTime::UNIX_EPOCH),
         finished_at: SystemTime::UNIX_EPOCH,
         latency: Some(Duration::from_millis(5)),
-        room: None,
+        memory: None,
     }
 }
 

@@ -23,7 +23,7 @@ const REGIONS: &str = "allowed-regions";
 const POOLS: &str = "allowed-pools";
 
 /// Longer is no configuration, and is refused: a part of it would leave out what the team allows, and whom it holds.
-const LONGEST: u64 = 1 << 20;
+const MAX_SIZE: u64 = 1 << 20;
 
 /// The content of a configuration file. Paths in it are relative to the file.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -141,16 +141,16 @@ fn read(path: &Path) -> std::io::Result<String> {
     let file = std::fs::File::open(path)?;
     let size = file.metadata()?.len();
     // Whatever size the system reports: a pipe has none, and a file may grow.
-    file.take(LONGEST + 1).read_to_end(&mut text)?;
+    file.take(MAX_SIZE + 1).read_to_end(&mut text)?;
     let read = text.len() as u64;
-    if read <= LONGEST {
+    if read <= MAX_SIZE {
         return String::from_utf8(text)
             .map_err(|_| std::io::Error::new(ErrorKind::InvalidData, "it is not UTF-8"));
     }
     Err(std::io::Error::other(format!(
-        "it has {}{} bytes, and a configuration has {LONGEST} at most. It is read whole or not at all; is this the right file?",
-        if size > LONGEST { "" } else { "more than " },
-        size.max(LONGEST)
+        "it has {}{} bytes, and a configuration has {MAX_SIZE} at most. It is read whole or not at all; is this the right file?",
+        if size > MAX_SIZE { "" } else { "more than " },
+        size.max(MAX_SIZE)
     )))
 }
 
@@ -259,7 +259,7 @@ mod tests {
     fn a_file_is_read_whole_or_not_at_all() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join(NAME);
-        let most = usize::try_from(LONGEST).expect("a size");
+        let most = usize::try_from(MAX_SIZE).expect("a size");
         let setting = "rate = 5\n";
         let fill = |size: usize| "#".repeat(size - setting.len() - 1) + "\n" + setting;
         std::fs::write(&path, fill(most)).expect("written");
@@ -268,7 +268,8 @@ mod tests {
         for size in [most + 1, most + 9, most * 2] {
             std::fs::write(&path, fill(size)).expect("written");
             let error = Config::find(Some(&path)).expect_err("it is longer");
-            let message = format!("it has {size} bytes, and a configuration has {LONGEST} at most");
+            let message =
+                format!("it has {size} bytes, and a configuration has {MAX_SIZE} at most");
             assert!(error.message.contains(&message), "{}", error.message);
         }
     }
@@ -334,7 +335,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_told_with_its_line() {
-        for (text, line, said) in [
+        for (text, line, expected) in [
             (
                 "\nallowed-acounts = []",
                 2,
@@ -366,7 +367,7 @@ mod tests {
             let why = parse(text).expect_err(text);
             let begins = format!("team/cognito-unlink.toml:{line}: ");
             assert!(
-                why.starts_with(&begins) && why.contains(said),
+                why.starts_with(&begins) && why.contains(expected),
                 "{text}: {why}"
             );
         }

@@ -40,7 +40,7 @@ pub struct Guards {
 impl Guards {
     /// Returns whether the account of the credentials matters.
     #[must_use]
-    pub fn ask_for_account(&self) -> bool {
+    pub fn checks_account(&self) -> bool {
         !self.accounts().is_empty()
     }
 

@@ -58,7 +58,7 @@ pub struct Settings {
     /// The guards of the run.
     pub guards: Guards,
     /// The operator has confirmed the run (`--yes`, `--plan`).
-    pub agreed: bool,
+    pub confirmed: bool,
     /// `not_linked` counts for the exit code (`--not-linked fail`).
     pub not_linked_fails: bool,
     /// The form in which progress is shown.
@@ -119,7 +119,7 @@ impl Settings {
             stop_rules: stop_rules(&args),
             calls: client_settings(&args),
             guards: guards(&args, config.allowed),
-            agreed: args.yes,
+            confirmed: args.yes,
             not_linked_fails: args.not_linked == NotLinked::Fail,
             progress: style(args.progress, args.log_format),
             quotas: Quotas::path().filter(|_| mode == Mode::Real && !args.no_state),
@@ -133,7 +133,7 @@ impl Settings {
     }
 
     /// Marks the run as one that calls this machine and not AWS: its lines say so, and no run against AWS goes on with them.
-    pub fn stays_local(&mut self) {
+    pub fn mark_local(&mut self) {
         self.run_id.push_str(results::LOCAL_RUN_SUFFIX);
         if let Some(results) = &mut self.results {
             results.run_id.clone_from(&self.run_id);

@@ -51,7 +51,7 @@ pub enum Cause {
     /// This process may open no more files, and so no connection either.
     NoFiles,
     /// The service asks for a longer wait than the run grants.
-    AskedToWait,
+    RetryAfterTooLong,
     /// Look-ups of a pool have been throttled for as long as a row may live.
     LookUpsThrottled,
 }
@@ -71,7 +71,7 @@ impl Cause {
             Self::NotCognito => "the endpoint does not answer as Amazon Cognito does",
             Self::Unreachable => "the endpoint cannot be reached",
             Self::NoFiles => "this process may open no more files",
-            Self::AskedToWait => "the service asks to be left alone for more than an hour",
+            Self::RetryAfterTooLong => "the service asks to be left alone for more than an hour",
             Self::LookUpsThrottled => {
                 "the identity pool cannot be looked up, as look-ups are throttled"
             }
@@ -102,7 +102,7 @@ impl Cause {
             Self::NotCognito => "Check --endpoint-url, AWS_ENDPOINT_URL and the proxy settings.",
             Self::Unreachable => "Check the network, the proxy settings and the endpoint.",
             Self::NoFiles => "Raise the limit on open files (`ulimit -n`) or lower --concurrency.",
-            Self::AskedToWait => {
+            Self::RetryAfterTooLong => {
                 "Find out why (Retry-After is in its answer), and run the same command again after that time."
             }
             Self::LookUpsThrottled => {
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_heard_decides_before_any_code() {
+    fn the_kind_of_a_reply_decides_before_any_code() {
         for (kind, verdict) in [
             (ReplyKind::Success, Verdict::Succeeded),
             (ReplyKind::ForeignSuccess, Verdict::Foreign),
@@ -217,8 +217,8 @@ mod tests {
             ),
             (ReplyKind::OtherAccount, Verdict::Fatal(Cause::OtherAccount)),
         ] {
-            let unheeded = error(Some("ResourceNotFoundException"), "m", 200, false);
-            let reply = Reply { kind, ..unheeded };
+            let base = error(Some("ResourceNotFoundException"), "m", 200, false);
+            let reply = Reply { kind, ..base };
             assert_eq!(classify(&reply), verdict);
         }
     }
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_nobody_knows() {
+    fn an_unknown_code_is_judged_by_its_status() {
         let verdict = |status, html| classify(&error(Some("NewException"), "m", status, html));
         assert_eq!(verdict(400, false), Verdict::Refused);
         assert_eq!(verdict(429, false), Verdict::Throttled);

@@ -57,7 +57,7 @@ impl ReplyDetails {
     /// Returns the fault of an unanswered call in a word or two of the field's: never anything of the row's. Without an answer
     /// the text is that of the connection's errors.
     #[must_use]
-    pub fn how_unanswered(&self) -> &'static str {
+    pub fn connection_fault(&self) -> &'static str {
         let text = self.message.as_deref().unwrap_or_default();
         let text = text.to_ascii_lowercase();
         let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
@@ -87,8 +87,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn how_nobody_answered_is_told_by_what_the_system_said() {
-        for (code, message, how) in [
+    fn the_fault_is_read_from_the_error_message() {
+        for (code, message, fault) in [
             (
                 "ConnectionFailed",
                 "127.0.0.1:1 refused the connection",
@@ -133,7 +133,7 @@ mod tests {
                 message: Some(message.to_owned()),
                 ..ReplyDetails::default()
             };
-            assert_eq!(details.how_unanswered(), how, "{code} {message}");
+            assert_eq!(details.connection_fault(), fault, "{code} {message}");
         }
     }
 }

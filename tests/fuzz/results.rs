@@ -405,7 +405,7 @@ fn entries(data: &[u8], carried: usize) -> Vec<Entry<UnlinkOutcome>> {
                 started_at: Some(SystemTime::UNIX_EPOCH),
                 finished_at: SystemTime::UNIX_EPOCH,
                 latency: Some(Duration::from_millis(5)),
-                room: None,
+                memory: None,
             })
         })
         .collect()
