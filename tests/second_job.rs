@@ -1,4 +1,4 @@
-//! A second job on the pipeline: it looks names up in a directory of its own, and needs nothing of the first job, of AWS or of a
+//! A second job on the pipeline: it looks up names in a directory of its own, and needs neither the first job, nor AWS, nor a
 //! results file.
 
 use std::collections::{HashMap, HashSet};
@@ -22,7 +22,7 @@ use cognito_unlink::testing::verdict::{
 };
 use tokio::sync::{mpsc, watch};
 
-/// The numbers of each name; every first call is throttled.
+/// The number of each name; the first call for each name is throttled.
 #[derive(Default)]
 struct Directory {
     numbers: HashMap<&'static str, u32>,
@@ -153,7 +153,7 @@ async fn a_second_job_needs_nothing_from_the_first() {
     }
 }
 
-/// Looks names up, one a row, and returns what was recorded.
+/// Looks up names, one per row, and returns the recorded lines.
 async fn look_up(
     numbers: HashMap<&'static str, u32>,
     names: &[&str],
@@ -241,7 +241,7 @@ fn row(nth: u64, name: &str) -> OpenRow {
     }
 }
 
-/// Keeps lines in memory.
+/// Records lines in memory.
 async fn record(
     mut orders: mpsc::Receiver<ToRecord<NameLine>>,
     reports: mpsc::Sender<Recorded<NameLine>>,

@@ -106,7 +106,7 @@ impl Reader {
     /// from the first on, are of known rows. Skipped rows are neither built nor checked, which saves most of the time that reading
     /// takes; a known row was checked when it became known.
     ///
-    /// `see` gets the user of each row whose key is computed, which may be some rows more than are skipped.
+    /// `on_user` gets the user of each row whose key is computed, which may be some rows more than are skipped.
     ///
     /// A row that is not skipped may be known all the same: only plain records are looked up.
     pub fn skip_known(

@@ -21,7 +21,7 @@ pub enum Verdict {
     Foreign,
     /// A definite no for this row.
     Refused,
-    /// The signature is not accepted: skew of the clock, or bad credentials.
+    /// The signature was rejected: clock skew, or bad credentials.
     Signature,
     /// A fault outside the rows, the same for every row.
     Fatal(Cause),
@@ -36,7 +36,7 @@ pub enum Cause {
     OtherAccount,
     /// Temporary credentials have expired.
     Expired,
-    /// The service does not know the credentials, or takes no signature made with them.
+    /// The service does not know the credentials, or accepts no signature made with them.
     BadCredentials,
     /// IAM does not allow the call.
     AccessDenied,
@@ -57,7 +57,7 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// Returns what is wrong, as one clause.
+    /// Returns the fault, as one clause.
     #[must_use]
     pub fn what(self) -> &'static str {
         match self {
@@ -78,7 +78,7 @@ impl Cause {
         }
     }
 
-    /// Returns what the operator can do about it.
+    /// Returns the remedy, as one sentence for the operator.
     #[must_use]
     pub fn remedy(self) -> &'static str {
         match self {
@@ -180,7 +180,8 @@ fn classify_status(status: Option<u16>, html: bool) -> Verdict {
     }
 }
 
-/// Returns whether the subject of the sentence is the pool, as in "`IdentityPool '…' not found.`" An identity's sentence may name a pool too.
+/// Returns whether the subject of the sentence is the pool, as in "`IdentityPool '…' not found.`". A sentence about an identity may
+/// name a pool too.
 fn is_about_the_pool(message: &str) -> bool {
     let message = message.trim_start().to_ascii_lowercase();
     let message = message.strip_prefix("the ").unwrap_or(&message);

@@ -1,4 +1,4 @@
-//! The step that follows a verdict, after the attempts before it. Pure: the caller brings the time and the randomness.
+//! Decides the step after a verdict, given the attempts before it. Pure: the caller passes in the time and the randomness.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use tokio::time::Instant;
 use super::classify::{Cause, Verdict};
 use super::outcome::End;
 
-/// The longest wait that a run grants a service (`Retry-After`). Beyond it the run halts, for an operator to look why.
+/// The longest `Retry-After` that a run honours. Beyond it the run halts, so that an operator can find out why.
 pub const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
 
 /// Bounds on the attempts of a row.
 #[derive(Debug, Clone, Copy)]
 pub struct Policy {
-    /// Attempts that got a server error or no reply; throttled ones do not count.
+    /// Maximum number of attempts that get a server error or no reply; throttled ones do not count.
     pub max_attempts: u32,
     /// Bound on a row's life, from its first attempt.
     pub give_up_after: Duration,
@@ -21,12 +21,12 @@ pub struct Policy {
     pub first_backoff: Duration,
     /// Ceiling of any back-off.
     pub longest_backoff: Duration,
-    /// Waits for other credentials when those at hand have expired, instead of halting.
+    /// Waits for new credentials when the current ones have expired, instead of halting.
     pub wait_for_credentials: bool,
 }
 
 impl Policy {
-    /// The contract's defaults.
+    /// The defaults of the command line.
     pub const DEFAULT: Self = Self {
         max_attempts: 8,
         give_up_after: Duration::from_mins(15),
@@ -35,8 +35,8 @@ impl Policy {
         wait_for_credentials: false,
     };
 
-    /// Returns whether all calls wait for other credentials after this verdict. Where none have worked yet, those at hand are
-    /// wrong rather than expired.
+    /// Returns whether all calls wait for new credentials after this verdict. If none have worked yet, the current ones are wrong
+    /// rather than expired.
     #[must_use]
     pub fn waits_for_credentials(&self, verdict: Verdict, evidence: RunEvidence) -> bool {
         self.wait_for_credentials
@@ -48,7 +48,7 @@ impl Policy {
     }
 
     /// Returns whether the Region is unreachable, which is no row's fault: it has not replied to any row for as long as a row may
-    /// live, or for most of that time at the end of this row's `last` wait, which the row is too old for.
+    /// live, or, by the end of this row's `last` wait, for which the row is too old, for at least half of that time.
     fn is_unreachable(&self, silent_for: Duration, last: Option<Duration>) -> bool {
         let is_most = |last| silent_for.saturating_add(last) >= self.give_up_after / 2;
         silent_for >= self.give_up_after || (!silent_for.is_zero() && last.is_some_and(is_most))
@@ -77,7 +77,7 @@ pub enum Step {
     },
     /// The row backs off for this long, then asks for admission again.
     Retry(Duration),
-    /// The service asks for a longer wait than a row lives: its Region starts no call for `retry_after`, and no row ages meanwhile.
+    /// The service asks for a longer wait than a row lives: its Region starts no call for that time, and no row ages meanwhile.
     RegionWaits {
         /// The wait that the service asks for.
         retry_after: Duration,
@@ -91,7 +91,7 @@ pub enum Step {
 /// Evidence from the replies to other rows of this run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RunEvidence {
-    /// Cognito itself has replied. Before that, a foreign reply means a wrong endpoint rather than a bad moment.
+    /// Cognito itself has replied. Before that, a foreign reply means a wrong endpoint rather than a passing fault.
     pub cognito_replied: bool,
     /// A signature was refused before this attempt started, and none accepted since: the clock's skew is known by now.
     pub signature_refused: bool,
@@ -111,7 +111,7 @@ pub struct History {
 }
 
 impl History {
-    /// Begins a history without attempts; `in_doubt` stands for one in an earlier run.
+    /// Begins a history without attempts. `in_doubt`: an attempt of an earlier run may have taken effect.
     #[must_use]
     pub fn new(in_doubt: bool) -> Self {
         Self {
@@ -199,7 +199,7 @@ impl History {
         {
             Step::Halt(Cause::Unreachable)
         } else if let Some(retry_after) = retry_after.filter(|_| too_old && !is_too_old(backoff)) {
-            // The service wants to wait, which is no row's fault.
+            // The service asks for the wait, so the row must not fail for it.
             if retry_after > LONGEST_RETRY_AFTER {
                 Step::Halt(Cause::RetryAfterTooLong)
             } else {

@@ -1,4 +1,4 @@
-//! From how a run ended to what is reply_text about it: exit code, sentence, next command.
+//! The report on the end of a run: exit code, message and next command.
 
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind};
@@ -249,7 +249,7 @@ fn interrupted(signal: Signal) -> String {
     format!("Stopped by {name}; rows remain.")
 }
 
-/// One sentence on what is wrong, what was reply_text, and what to do.
+/// Returns the message of a halt by a reply: the fault, the reply, and the next step.
 fn halted_by_reply(reply: &HaltingReply) -> String {
     let details = &reply.details;
     let mut text = format!(
