@@ -40,7 +40,7 @@ pub fn raise_open_files() {
     }
 }
 
-/// Checks that this many more threads, and some memory, are available. The runtime panics or waits without end if one is refused
+/// Checks that this many more threads, and some memory, are available. The runtime panics or waits forever if one is refused
 /// later.
 ///
 /// # Errors
@@ -87,7 +87,7 @@ pub fn means_out_of_files(message: &str) -> bool {
     })
 }
 
-/// Returns whether a connection failed for want of open files. Some messages do not say so, as that of a failed DNS query, so this
+/// Returns whether a connection failed for lack of open files. Some messages hide that, as that of a failed DNS query does, so this
 /// also opens a file.
 #[must_use]
 pub fn lacks_files(message: Option<&str>) -> bool {
@@ -129,7 +129,7 @@ mod tests {
             let os = io::Error::from_raw_os_error(errno.raw_os_error());
             let blamed = blame(Error::new(
                 Exit::Input,
-                format!("people.csv: {os}; mend it"),
+                format!("people.csv: {os}; correct it"),
             ));
             assert_eq!(blamed, Error::new(Exit::Halted, NO_FILES));
             assert!(lacks_files(Some(&format!("ConnectionFailed: {os}"))));

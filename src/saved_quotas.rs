@@ -105,7 +105,7 @@ impl Quotas {
             .filter(plausible)
     }
 
-    /// Saves quotas that were measured just now, in place of those of the same Regions.
+    /// Saves quotas that were just measured, in place of those of the same Regions.
     ///
     /// # Errors
     /// The file or its folder cannot be written.

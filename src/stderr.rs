@@ -103,7 +103,7 @@ struct Shared {
 
 /// The queued messages, and the state of the writing.
 struct Queue {
-    /// Whole messages, one behind the other.
+    /// Whole messages, one after another.
     waiting: Vec<u8>,
     messages: usize,
     /// Messages for which there was no room.

@@ -33,7 +33,7 @@ const ABORTED_FLUSH_PATIENCE: Duration = Duration::from_millis(100);
 const MAX_FLUSH: Duration = Duration::from_secs(10);
 
 /// Threads for blocking work, started with the program and kept: work that needs a thread which is then refused, such as a DNS query,
-/// would wait without end. More work at a time waits for one of these.
+/// would wait forever. More work at a time waits for one of these.
 const BLOCKING_THREADS: usize = 4;
 /// Idle time after which such a thread would end: longer than any program runs.
 const THREAD_KEEP_ALIVE: Duration = Duration::from_secs(u32::MAX as u64);
@@ -47,7 +47,7 @@ const OTHER_THREADS: usize = 6;
 pub struct Supervisor {
     /// Runtime of the main thread: no worker can block it.
     control: Runtime,
-    /// Runtime of all work. Never dropped: that would wait for blocked threads, or, without waiting, make them panic for want of a
+    /// Runtime of all work. Never dropped: that would wait for blocked threads, or, without waiting, make them panic for lack of a
     /// runtime.
     workers: ManuallyDrop<Runtime>,
     signals: Signals,

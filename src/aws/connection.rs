@@ -67,7 +67,7 @@ fn diagnosed(error: ConnectorError, url: &str, uses_proxies: bool) -> ConnectorE
     }
 }
 
-/// A request without a response. The message includes all that its sources say.
+/// A request without a response. The message includes those of its sources.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub(super) struct ConnectionError {

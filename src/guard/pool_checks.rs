@@ -160,7 +160,7 @@ pub fn provider_mismatch(pool: &IdentityPool, row: &Row) -> Option<String> {
     (*theirs != link.developer_provider_name).then(|| {
         format!(
             "identity pool {} ({}) has the developer provider name {theirs}, and not {} (at {position}). \
-             Mend developer_provider_name or the pool id in the input",
+             Correct developer_provider_name or the pool id in the input",
             link.identity_pool_id, pool.name, link.developer_provider_name
         )
     })

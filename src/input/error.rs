@@ -7,11 +7,11 @@ use super::format::Compression;
 use super::header_error::HeaderError;
 use super::not_an_input::NotAnInput;
 
-/// An input that cannot be read, or not to its end. The message says what is wrong, where, and what to do.
+/// An input that cannot be read, or not to its end. The message names the fault, its place and the remedy.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InputError {
-    /// Neither an option nor the name tells the format.
+    /// Neither an option nor the name determines the format.
     #[error("{}: {}", display_name(input), describe_unknown_format(*what))]
     UnknownFormat {
         /// The input as the user named it.
@@ -100,7 +100,7 @@ pub enum InputError {
     },
     /// The input cannot be read on: an I/O error, or damaged or cut-off compressed data.
     #[error(
-        "{}: {}; the rows before that line were read; mend the input and run again",
+        "{}: {}; the rows before that line were read; correct the input and run again",
         display_name(input),
         describe_unreadable(*line, *compression, error)
     )]

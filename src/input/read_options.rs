@@ -13,7 +13,7 @@ pub const MAX_RECORD: usize = 1 << 20;
 /// Options that say how inputs are read.
 #[derive(Debug, Clone)]
 pub struct ReadOptions {
-    /// `--format`: overrides the format that the name tells.
+    /// `--format`: overrides the format that the name determines.
     pub format: Option<Format>,
     /// `--delimiter`: overrides the format's own delimiter between CSV fields.
     pub delimiter: Option<u8>,

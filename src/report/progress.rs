@@ -34,7 +34,7 @@ pub enum Style {
 const BETWEEN_LINES: Duration = Duration::from_secs(30);
 /// Calls in [`RECENT`] that settled no row after which retries are named as the limit.
 const JUDGED_RETRIES: u64 = 3;
-/// Columns of the bar and the space behind it.
+/// Columns of the bar and the space after it.
 const BAR_COLUMNS: usize = 9;
 /// Time over which the present speed is measured.
 const RECENT: Duration = Duration::from_secs(20);

@@ -100,7 +100,7 @@ impl Results {
     /// nothing.
     ///
     /// # Errors
-    /// The same as for [`Results::open`], but for the lock.
+    /// Those of [`Results::open`], except for the lock.
     pub fn peek<O: Outcome>(options: &ResultsOptions) -> Result<(CompletedRows, Keyer), OpenError> {
         let path = &options.path;
         let format = options.format()?;
@@ -139,7 +139,7 @@ fn lock(file: &File, path: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// Returns the format in which an existing file was begun, whatever is asked for now.
+/// Returns the format in which an existing file was begun, whatever the options request now.
 fn existing_format(
     options: &ResultsOptions,
     mut file: &File,

@@ -170,7 +170,7 @@ impl Writer {
         checked
     }
 
-    /// Appends the lines of `entries`. A file that is not at its path any more is no record, so that is checked first.
+    /// Appends the lines of `entries`. A file that is no longer at its path is no record, so that is checked first.
     fn append<L: Line>(&mut self, entries: &[Settled<L>]) -> io::Result<()> {
         self.check_unchanged()?;
         let length = self.length.load(Ordering::Acquire);

@@ -187,7 +187,7 @@ fn is_done(outcome: UnlinkOutcome) -> bool {
     outcome.standing() == Standing::Done
 }
 
-/// What the opened file knows about its rows.
+/// The state of the rows in the opened file.
 #[derive(Debug, PartialEq)]
 struct Known {
     done: usize,

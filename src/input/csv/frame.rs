@@ -19,7 +19,7 @@ pub(super) enum Frame {
 /// Text that cannot be a record, with the reason.
 pub(super) struct InvalidFrame {
     pub(super) error: RowError,
-    /// A byte of the line that is to blame. Reading goes on after that line.
+    /// A byte of the line that is to blame. Reading continues after that line.
     pub(super) blamed: usize,
     /// The flaw is a carriage return where a line could end.
     pub(super) has_carriage_return: bool,

@@ -23,7 +23,7 @@ enum State {
     Outside,
     /// An array, within an object or not, before an element or a comma.
     Array { in_object: bool, comma_due: bool },
-    /// The object that holds the array, behind the array.
+    /// The object that holds the array, after the array.
     Object { comma_due: bool },
 }
 
@@ -33,9 +33,9 @@ enum Step {
     Punctuation(State),
     /// Reads the object with which a document begins.
     Begin,
-    /// Reads an element of the array, and is in the state behind it.
+    /// Reads an element of the array, and is in the state after it.
     Element(State),
-    /// Passes over a member of the object, and is in the state behind it.
+    /// Passes over a member of the object, and is in the state after it.
     Member(State),
 }
 
@@ -84,7 +84,7 @@ impl State {
 
 /// The object with which a document begins.
 enum Beginning {
-    /// It goes on behind the held text.
+    /// It continues after the held text.
     Incomplete,
     /// It is a row, and ends here.
     Row(usize),
@@ -298,7 +298,7 @@ fn damaged(why: &str) -> ReadError {
     io::Error::new(io::ErrorKind::InvalidData, why).into()
 }
 
-/// Consumes white space, and byte order marks where files were joined, and returns the byte behind it.
+/// Consumes white space, and byte order marks where files were joined, and returns the byte after it.
 fn skip_space(window: &mut Window) -> Option<u8> {
     loop {
         let view = window.view();

@@ -17,7 +17,7 @@ pub(super) struct ObjectParser {
     /// The requested keys: first the fields in the order of [`Field::ALL`], then the carried ones.
     requested: Vec<ColumnMatcher>,
     keys: KeyCache,
-    /// The value of each requested key in the object at hand.
+    /// The value of each requested key in the current object.
     values: Vec<FoundValue>,
 }
 

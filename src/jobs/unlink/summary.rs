@@ -183,7 +183,7 @@ fn undone(settings: &Settings, tally: &Tally<UnlinkOutcome>) -> Option<String> {
     let invalid = tally.of(UnlinkOutcome::Invalid);
     if invalid > 0 {
         return Some(format!(
-            "Invalid rows stand in the results with their line and reason ({invalid} of them). Mend them in the input, or in a file of their own."
+            "Invalid rows stand in the results with their line and reason ({invalid} of them). Correct them in the input, or in a file of their own."
         ));
     }
     if tally.near_holds > 0 {
@@ -365,6 +365,6 @@ fn extract_invalid(settings: &Settings, tally: &Tally<UnlinkOutcome>) -> Option<
     );
     Some((
         command,
-        "Next, have the invalid rows written to a file of their own, with the reasons, and mend them there:".to_owned(),
+        "Next, have the invalid rows written to a file of their own, with the reasons, and correct them there:".to_owned(),
     ))
 }

@@ -22,7 +22,7 @@ const PUT_BACK: &str = ". Put the side file of the last run back; where it is lo
 /// The identity of the results that a side file belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::results) struct Origin {
-    /// Length of the results when the run began: all lines behind it are the run's.
+    /// Length of the results when the run began: all lines after it are the run's.
     pub(in crate::results) length: u64,
     pub(in crate::results) run_id: String,
     /// The results are still the same file. A copy is recognised by the lines of the run.
