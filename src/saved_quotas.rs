@@ -1,7 +1,7 @@
 //! Quotas that earlier runs have measured, so that the next run starts near them.
 //!
-//! They stand in one small file in the user's state directory (XDG): calls per second by endpoint, account and Region. The file
-//! holds nothing of any row. It is only a hint: a run that cannot read or write it goes on without it.
+//! They are kept in one small file in the user's state directory (XDG): calls per second by endpoint, account and Region. The file
+//! holds nothing of any row. It is only a hint: a run that cannot read or write it continues without it.
 
 use std::collections::HashMap;
 use std::fs;

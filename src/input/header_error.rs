@@ -27,7 +27,7 @@ pub enum HeaderError {
 pub struct ActualColumns {
     /// The fields of the first line.
     pub names: Vec<String>,
-    /// At least one name is one that was asked for. Otherwise the line may be a row, and its values a person's.
+    /// At least one name is a requested one. Otherwise the line may be a row, and its values a person's.
     pub is_known: bool,
 }
 

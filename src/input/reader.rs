@@ -102,9 +102,9 @@ impl Reader {
         matches!(&self.rows, FormatReader::Json(reader) if reader.is_document())
     }
 
-    /// Skips the next rows, `most` at most, as long as they are known, and returns their number. `known` returns how many of the keys,
-    /// from the first on, are of known rows. Skipped rows are neither built nor checked, which saves most of the time that reading
-    /// takes; a known row was checked when it became known.
+    /// Skips the next rows, up to `most` of them, as long as they are known, and returns their number. `known` returns how many of
+    /// the keys, from the first on, are of known rows. Skipped rows are neither built nor checked, which saves most of the time
+    /// that reading takes; a known row was checked when it became known.
     ///
     /// `on_user` gets the user of each row whose key is computed, which may be some rows more than are skipped.
     ///

@@ -469,7 +469,7 @@ fn decide<J: Job>(
     }
 }
 
-/// Waits until the run is ordered to stop at least this far.
+/// Waits until the run is ordered to stop at least at this `level`.
 async fn stop_ordered(stop: &mut watch::Receiver<Stop>, level: Stop) {
     if stop.wait_for(|stop| *stop >= level).await.is_err() {
         // The sender is gone: the run is ending, and this task with it.
@@ -507,7 +507,7 @@ enum Waited<T> {
     TooLong,
 }
 
-/// Waits for `future`, unless the run is ordered to stop `far` enough, or the row's life ends.
+/// Waits for `future`, unless the run is ordered to stop at least at this `level`, or the row's life ends.
 async fn unless_stopped<T>(
     region: &Region,
     stop: &mut watch::Receiver<Stop>,

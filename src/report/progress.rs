@@ -19,7 +19,7 @@ use crate::signal::Stop;
 use crate::stderr;
 use crate::verdict::Outcome;
 
-/// The form in which progress is shown.
+/// The style of progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
     /// A bar, redrawn in place.
@@ -32,7 +32,7 @@ pub enum Style {
 
 /// Time between two plain lines.
 const BETWEEN_LINES: Duration = Duration::from_secs(30);
-/// Calls in [`RECENT`] that settled no row after which retries are named as the limit.
+/// Number of calls in [`RECENT`] without a settled row from which retries are shown as the limit.
 const JUDGED_RETRIES: u64 = 3;
 /// Columns of the bar and the space after it.
 const BAR_COLUMNS: usize = 9;
@@ -73,7 +73,7 @@ impl Totals {
     }
 }
 
-/// Shows a run while it goes on.
+/// Shows the progress of a run.
 #[derive(Debug)]
 pub struct Progress {
     style: Style,
@@ -304,7 +304,7 @@ impl Progress {
     }
 }
 
-/// Returns the message for the moment when no call can succeed from now on, or calls can again.
+/// Returns the message for when calls begin to be blocked, or are no longer blocked.
 fn blocked_message(
     before: Option<&Blocked>,
     now: Option<&Blocked>,

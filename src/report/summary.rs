@@ -37,7 +37,7 @@ pub struct Report {
     pub quotas: Vec<LearnedQuota>,
     /// Regions whose quota is not known because calls were throttled at random.
     pub random: Vec<String>,
-    /// True if hold lists were read: then it is shown, too, if no row is held.
+    /// True if hold lists were read: then the number of held rows is shown even if it is zero.
     pub holds: bool,
     /// Lines of the hold lists that match no row, if all rows were read.
     pub unmatched_holds: Option<u64>,

@@ -1,4 +1,4 @@
-//! The rows that earlier runs have settled, and the end of the whole lines in their results.
+//! The rows that earlier runs have settled, and the end of the last whole line in their results.
 
 use std::collections::HashSet;
 use std::fs::File;

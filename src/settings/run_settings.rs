@@ -314,8 +314,8 @@ fn failure_limit(most: AtMost) -> FailureLimit {
 }
 
 /// Returns the style of progress. A bar is not JSON, so with a JSON log it is shown only on request.
-fn style(asked: ProgressStyle, log: LogFormat) -> Style {
-    match asked {
+fn style(requested: ProgressStyle, log: LogFormat) -> Style {
+    match requested {
         ProgressStyle::Auto if terminal::can_redraw() && log == LogFormat::Text => Style::Bar,
         ProgressStyle::Auto | ProgressStyle::Plain => Style::Plain,
         ProgressStyle::Bar => Style::Bar,

@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_server_said_stays_as_it_is() {
+    fn a_message_of_this_program_is_not_masked() {
         let details = ReplyDetails {
             code: Some("ConnectionFailed".to_owned()),
             message: Some("tcp connect error 127.0.0.1:1".to_owned()),

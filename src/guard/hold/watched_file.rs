@@ -30,7 +30,7 @@ fn shows_next_change(changed: Option<SystemTime>, now: SystemTime) -> bool {
 #[derive(Debug)]
 pub(super) struct WatchedFile {
     path: PathBuf,
-    /// State at the last poll: the version, or the reason why there was none. Nothing if the file must be read again in any case.
+    /// State at the last poll: the version, or the reason why there was none. `None` if the file must be read again in any case.
     seen: Option<Result<Version, ErrorKind>>,
     /// Every user held since the first reading: no change of the file releases one during a run.
     held: HeldUsers,

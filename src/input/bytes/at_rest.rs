@@ -5,8 +5,9 @@
 //! writing, and all of it has been read. The time of the inode's last change does not count: a file that is renamed into place, linked
 //! or given other permissions is as complete as before.
 //!
-//! Open descriptors are read from `/proc`, as far as the permissions go: a read lease would see the writers of other users as well, but
-//! only on files of one's own, and no safe interface to it is known. Without `/proc`, or on a network file system, the times decide alone.
+//! Open descriptors are read from `/proc`, where permissions allow it: a read lease would reveal the writers of other users as
+//! well, but works only on files of this user, and has no safe interface. Without `/proc`, or on a network file system, the times
+//! decide alone.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Seek};

@@ -44,7 +44,7 @@ pub(crate) fn decompress(
 }
 
 /// The members of a gzip file, one after another. Zeros after a member are padding, as of tapes and block devices; anything else
-/// that is no member is damage, however short it is.
+/// that is not a member is damage, however short.
 struct GzipMembers(Option<GzDecoder<BufReader<ByteStream>>>);
 
 impl GzipMembers {

@@ -107,8 +107,8 @@ fn too_long(window: &Window) -> Frame {
     })
 }
 
-/// Describes a flaw at byte `at`; the last quote before it was opened at `opened`. In a record of one line the flaw is what it seems to be;
-/// in a record of several, a missing quote is the likelier reason.
+/// Describes a flaw at byte `at`; the last quote before it was opened at `opened`. In a record of one line the flaw is reported as
+/// such; in a record of several lines, a missing quote is the likelier reason.
 fn invalid(text: &[u8], flaw: Flaw, at: usize, opened: usize) -> InvalidFrame {
     let goes_on = |from: usize| memchr(b'\n', &text[from..at]).is_some();
     let (code, blamed, message) = match flaw {

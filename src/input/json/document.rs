@@ -1,7 +1,7 @@
 //! JSON documents: an array of objects, an object that holds one array of objects, as AWS prints them, or several of either.
 //!
-//! A document is not held in memory. Its objects are framed by their brackets, one at a time, and each is parsed for itself; the text
-//! between them is checked against the grammar. A document that breaks it, or that has two arrays of objects, is refused.
+//! A document is not held in memory. Its objects are framed by their brackets, one at a time, and each is parsed by itself; the
+//! text between them is checked against the grammar. A document that breaks it, or that has two arrays of objects, is refused.
 
 use std::io;
 
@@ -321,7 +321,8 @@ fn skip_space(window: &mut Window) -> Option<u8> {
     }
 }
 
-/// Tells a row from an object that holds rows: a row has the key of a field, and the other an array whose first element is an object.
+/// Distinguishes a row from an object that holds rows: a row has the key of a field, and the other an array whose first element is
+/// an object.
 fn beginning(text: &[u8], is_field: impl Fn(&str) -> bool) -> Beginning {
     let skip_space = |at: usize| at + text[at..].len() - text[at..].trim_ascii_start().len();
     let value_end = |at: usize| Some(at + ValueScanner::default().find_end(&text[at..])?);

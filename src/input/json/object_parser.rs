@@ -1,4 +1,4 @@
-//! From a JSON object to its row.
+//! Parses a JSON object into a row.
 
 use std::fmt;
 use std::ops::Range;
@@ -88,7 +88,7 @@ impl ObjectParser {
         }
     }
 
-    /// Finds the values of the requested keys in `text`, as far as it is JSON.
+    /// Finds the values of the requested keys in `text`, up to where it stops being JSON.
     fn find_values(&mut self, text: &str) -> Result<(), RowError> {
         self.values.clear();
         self.values.resize(self.requested.len(), None);

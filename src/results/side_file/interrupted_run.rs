@@ -1,4 +1,4 @@
-//! The state that a side file keeps of a run that did not end as planned.
+//! The state that a side file keeps of an interrupted run.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
@@ -160,7 +160,7 @@ impl InterruptedRun {
         })
     }
 
-    /// Compares the header in `bytes` with the results as they are now, and drops the marks if the results are others.
+    /// Compares the header in `bytes` with the results as they are now, and drops the marks if they belong to other results.
     fn matched_with(mut self, bytes: &[u8], results: &File) -> io::Result<Self> {
         let Some(origin) = &mut self.origin else {
             return Ok(self);
