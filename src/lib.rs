@@ -3,7 +3,8 @@
 //! # The path of a row
 //!
 //! ```text
-//! input → row → scan → guard → admission → call → verdict → results → report pipeline: drives it all emulator: stands in for AWS
+//! input → row → scan → guard → admission → call → verdict → results → report        pipeline: drives it all
+//!                                                                                   emulator: stands in for AWS
 //! ```
 //!
 //! | room | is |
