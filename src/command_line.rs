@@ -1,4 +1,4 @@
-//! The command as it was typed, to be named again as the next one.
+//! The command as typed, for messages that name the next command.
 
 const REHEARSE: &str = "--rehearse";
 
@@ -15,8 +15,8 @@ pub fn changed(command: &[String], without: &[&str], with: &[&str]) -> String {
         .join(" ")
 }
 
-/// Returns the command that does for real what was rehearsed. Its rate is left out: a rehearsal is made fast to be short, and the
-/// quota of AWS is another.
+/// Returns the command of the real run after a rehearsal. The rate is left out: a rehearsal has a high rate to be short, and the
+/// quota at AWS is a different one.
 #[must_use]
 pub fn after_rehearsal(command: &[String]) -> String {
     let mut words = Vec::new();

@@ -1,4 +1,4 @@
-//! The end of a command that did not do what it was asked to.
+//! The error that ends a command.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -6,21 +6,21 @@ use std::sync::Arc;
 
 pub use crate::exit::Exit;
 
-/// The end of a command before or instead of its report: the fault, the next step, and the exit code.
+/// An error that ends a command in place of its report: the fault, the next step, and the exit code.
 #[derive(Debug, Clone)]
 pub struct Error {
     /// The exit code.
     pub exit: Exit,
-    /// The fault, and its place.
+    /// The fault, and where it is.
     pub message: String,
-    /// The next step, where the message does not make it plain.
+    /// The next step, if the message does not make it obvious.
     pub hint: Option<String>,
-    /// The error that the message is made of, if there is one.
+    /// The error that the message was made from, if there is one.
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 impl Error {
-    /// Ends with `exit` and this message.
+    /// Creates an error with this exit code and message.
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
         Self {
             exit,
@@ -30,12 +30,12 @@ impl Error {
         }
     }
 
-    /// Ends with the exit code for wrong usage or configuration.
+    /// Creates an error with the exit code for wrong usage or configuration.
     pub fn usage(message: impl Into<String>) -> Self {
         Self::new(Exit::Usage, message)
     }
 
-    /// Ends with `exit` and the text of `error`, whose sources are kept.
+    /// Creates an error with this exit code and the text of `error`, and keeps the sources of `error`.
     pub fn from_source(exit: Exit, error: impl StdError + Send + Sync + 'static) -> Self {
         let message = error.to_string();
         Self {
@@ -78,7 +78,7 @@ impl fmt::Display for Error {
 }
 
 impl StdError for Error {
-    /// Returns the cause behind the message: the error that it is made of says nothing more.
+    /// Returns the cause behind the message: the error that the message was made from would only repeat it.
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.source.as_ref()?.source()
     }

@@ -24,7 +24,7 @@ pub enum Exit {
     Interrupted = 130,
     /// Stopped by SIGTERM; rows remain.
     Terminated = 143,
-    /// A single call was not made, or failed: the AWS CLI's code for everything but wrong usage.
+    /// A single call was not made, or failed: the code of the AWS CLI for everything but wrong usage.
     CallFailed = 255,
 }
 

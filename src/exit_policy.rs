@@ -1,4 +1,4 @@
-//! The exit code of every end of a run, a plan or a dry run. All of them are decided here.
+//! Decides every exit code of a run, a plan or a dry run.
 //!
 //! | end | exit |
 //! |---|---|
@@ -8,22 +8,22 @@
 //! | a run has begun and must not or cannot go on | 5 |
 //! | another run holds the results | 6 |
 //!
-//! So a row of a pool that is not allowed is exit 2 where a plan, a dry run or the question before a run finds it, and exit 5
-//! where a run does, which may have called others before.
+//! So a row of a pool that is not allowed is exit 2 if a plan, a dry run or the confirmation finds it, and exit 5 if a run does,
+//! since it may have called other rows before.
 
 use std::io::ErrorKind;
 
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::input::InputError;
-use crate::os_limits::tells_of_no_files;
+use crate::os_limits::means_out_of_files;
 use crate::pipeline::{Halt, Reason, Summary, Tally};
 use crate::results::OpenError;
 use crate::row::Position;
 use crate::verdict::{Cause, Outcome};
 
-/// Returns the end of a run or plan whose input cannot be read before anything was called. An input that has changed is as if it
-/// had never been the right one.
+/// Returns the error of a run or plan whose input cannot be read before anything was called. An input that has changed counts as
+/// the wrong input.
 #[must_use]
 pub fn unreadable(error: InputError) -> Error {
     let exit = if error.is_usage() || matches!(error, InputError::Changed { .. }) {
@@ -34,7 +34,7 @@ pub fn unreadable(error: InputError) -> Error {
     Error::from_source(exit, error)
 }
 
-/// Returns the end of a run or plan whose results cannot be opened.
+/// Returns the error of a run or plan whose results cannot be opened.
 #[must_use]
 pub fn not_opened(error: OpenError) -> Error {
     let exit = match &error {
@@ -56,7 +56,7 @@ pub fn not_opened(error: OpenError) -> Error {
     Error::from_source(exit, error)
 }
 
-/// Returns the end of a plan, a dry run or a question that meets a row of a pool that is not allowed.
+/// Returns the error of a plan, a dry run or a confirmation that meets a row of a pool that is not allowed.
 #[must_use]
 pub fn forbidden(why: &str, position: &Position) -> Error {
     Error::usage(format!("{why} (at {position}); nothing was called"))
@@ -75,12 +75,12 @@ pub fn conclusion<O: Outcome>(tally: &Tally<O>, fails: &[O]) -> Exit {
 /// Returns the exit code of a run.
 #[must_use]
 pub fn of_run<O: Outcome>(summary: &Summary<O>, fails: &[O]) -> Exit {
-    if is_for_want_of_files(&summary.reason) {
+    if is_out_of_files(&summary.reason) {
         return Exit::Halted;
     }
     match &summary.reason {
         Reason::AllRead => conclusion(&summary.tally, fails),
-        // Found only when a pipe is read; if nothing was called before, it is as if it had been found at the start.
+        // Only reading a pipe finds this late; if nothing was called before, it counts as found at the start.
         Reason::Unreadable(error) if error.is_usage() && !summary.has_called() => Exit::Usage,
         Reason::Unreadable(error) if !matches!(error, InputError::Changed { .. }) => Exit::Input,
         Reason::Limit | Reason::TimeIsUp => Exit::Stopped,
@@ -94,15 +94,15 @@ pub fn of_run<O: Outcome>(summary: &Summary<O>, fails: &[O]) -> Exit {
     }
 }
 
-/// Returns whether the reason is that no more files may be opened. Neither an input nor a row is to blame then.
+/// Returns whether the reason is that no more files can be opened. Neither an input nor a row is to blame then.
 #[must_use]
-pub fn is_for_want_of_files<O>(reason: &Reason<O>) -> bool {
+pub fn is_out_of_files<O>(reason: &Reason<O>) -> bool {
     match reason {
-        Reason::Unreadable(error) => tells_of_no_files(&error.to_string()),
+        Reason::Unreadable(error) => means_out_of_files(&error.to_string()),
         Reason::NotRecorded(error) | Reason::Halted(Halt::Mark(error) | Halt::SideFile(error)) => {
-            tells_of_no_files(&error.to_string())
+            means_out_of_files(&error.to_string())
         }
-        Reason::Halted(Halt::Hold(error)) => tells_of_no_files(&error.to_string()),
+        Reason::Halted(Halt::Hold(error)) => means_out_of_files(&error.to_string()),
         Reason::Halted(Halt::Reply(reply) | Halt::Region(reply)) => reply.cause == Cause::NoFiles,
         _ => false,
     }

@@ -89,14 +89,14 @@ impl Version {
     }
 }
 
-/// Opens a regular file that is there under this very name.
+/// Opens the regular file at `path`, without following a link.
 ///
 /// # Errors
 /// It is something else, a symbolic link included; or the operating system refuses.
 pub fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
-    // Looked at before it is opened: opening a device may already do something.
+    // Checked before it is opened: opening a device may already have an effect.
     check_regular(&fs::symlink_metadata(path)?)?;
-    // What takes its place meanwhile is neither followed nor waited for.
+    // A link or pipe that replaces it meanwhile is neither followed nor waited for.
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = options
         .custom_flags(flags.bits().cast_signed())
@@ -105,7 +105,7 @@ pub fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     Ok(file)
 }
 
-/// Creates a private file for reading and appending under a name that was free.
+/// Creates a private file for reading and appending, under a free name.
 ///
 /// # Errors
 /// The name is taken, by a link too; or the operating system refuses.
@@ -136,17 +136,17 @@ pub fn is_mine(metadata: &Metadata) -> bool {
     metadata.uid() == geteuid().as_raw()
 }
 
-/// Returns whether only the user of this process can have put a name into `folder`, as far as its mode and owner tell.
+/// Returns whether only the user of this process can have created a name in `folder`, by its mode and owner.
 #[must_use]
 pub fn is_mine_alone(folder: &Metadata) -> bool {
     const OTHERS_WRITE: u32 = 0o022;
     is_mine(folder) && folder.mode() & OTHERS_WRITE == 0
 }
 
-/// Makes an open file private. Returns the mode it had, if that was another.
+/// Makes an open file private. Returns its previous mode, if that was different.
 ///
 /// # Errors
-/// The operating system refuses, or the file system keeps another mode.
+/// The operating system refuses, or the file system keeps the old mode.
 pub fn make_private(file: &File) -> io::Result<Option<u32>> {
     let mode = |metadata: &Metadata| metadata.mode() & 0o7777;
     let before = mode(&file.metadata()?);
@@ -165,8 +165,7 @@ pub fn make_private(file: &File) -> io::Result<Option<u32>> {
     }
 }
 
-/// A file that is being written beside the path that it will take, under a name that cannot be foreseen. It is removed when it
-/// is dropped before.
+/// A file that is written in the folder of its target, under an unpredictable name. A draft that is dropped is removed.
 #[derive(Debug)]
 pub struct Draft {
     file: NamedTempFile,
@@ -201,7 +200,7 @@ impl Draft {
         self.file.path()
     }
 
-    /// Takes the target's name once the content is on the disk, in place of what had it. A link under that name is itself
+    /// Syncs the content to the disk and renames the draft to its target, replacing what is there. A link at the target is itself
     /// replaced; the file that it leads to stays as it was.
     ///
     /// # Errors
@@ -211,7 +210,7 @@ impl Draft {
         Ok(self.file.persist(self.target)?)
     }
 
-    /// Takes the target's name once the content is on the disk, if the name is free.
+    /// Syncs the content to the disk and renames the draft to its target, if that name is free.
     ///
     /// # Errors
     /// The name is taken, or the operating system refuses.
@@ -310,7 +309,7 @@ mod tests {
         let there = fs::symlink_metadata(path("ours")).expect("it is there");
         let id = Identity::of(&file.metadata().expect("metadata"));
         assert_eq!(Identity::of(&there), id);
-        // Nothing of the way there is left.
+        // No draft is left behind.
         assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 2);
         replace(&path("no/folder"), PRIVATE, b"").expect_err("refused");
     }

@@ -1,10 +1,10 @@
-//! The library behind the `cognito-unlink` program; it promises nothing about its versions.
+//! The library behind the `cognito-unlink` program. It has no stable API.
 //!
-//! # The way a row takes
+//! # The path of a row
 //!
 //! ```text
-//! input → row → scan → guard → admission → call → verdict → results → report        pipeline: the road itself
-//!                                                                                   emulator: the rehearsal stage
+//! input → row → scan → guard → admission → call → verdict → results → report        pipeline: drives it all
+//!                                                                                   emulator: stands in for AWS
 //! ```
 //!
 //! | room | is |
@@ -17,15 +17,15 @@
 //! | [`guard`] | what must be true before a call: account, pools, confirmation, hold lists |
 //! | [`admission`] | rate limit, pace, calls in flight, circuit breaker |
 //! | [`call`] | the clients' traits: a call with its last check, a look-up |
-//! | [`aws`] | requests and replies; the only place that names crates of AWS |
+//! | [`aws`] | requests and replies; the only room that uses the AWS crates |
 //! | [`verdict`] | pure: reply → verdict → end or delay |
-//! | [`pipeline`] | reader, dispatcher, workers, counts; knows no job |
+//! | [`pipeline`] | reader, dispatcher, workers, counts; generic over the job |
 //! | [`jobs`] | each job's call, verdicts, outcomes and lines |
 //! | [`results`] | the results file: append, resume, in-flight marks |
-//! | [`plan`] | a run forecast, saved, and held to |
+//! | [`plan`] | a run's forecast, saved for review and enforced |
 //! | [`report`] | progress, log and summary |
 //! | [`aws_cli`] | the single call, as the AWS CLI makes it |
-//! | [`emulator`] | the Cognito Identity API on loopback; knows nothing of the rest |
+//! | [`emulator`] | the Cognito Identity API on loopback; depends on no other room |
 //!
 //! Beside them: [`error`], [`exit`] and [`exit_policy`]; [`signal`] and [`supervisor`]; [`stderr`] and [`terminal`]; [`files`],
 //! [`os_limits`], [`saved_quotas`], [`command_line`], [`clock`], [`url`].
@@ -36,25 +36,26 @@
 //!
 //! | word | meaning |
 //! |---|---|
-//! | abort | to stop at once: calls in flight are broken off and recorded as in doubt |
-//! | admission | the decision that an attempt may start now: circuit breaker, permit, pace, token |
+//! | abort | to stop at once: calls in flight are cancelled and recorded as in doubt |
+//! | admission | the decision that an attempt may start: circuit breaker, permit, pace, token |
 //! | attempt | one call of a row, from its admission to its reply |
 //! | call | one request to the service and its reply |
 //! | carried column | an input column that is copied into the results (`--carry`) |
 //! | circuit breaker | stops the calls of a Region that does not reply, or all calls while the credentials are not accepted |
-//! | classify | to find the verdict on a reply |
+//! | classify | to decide the verdict on a reply |
 //! | drain | to start no more calls and wait for those in flight |
-//! | end | how a row ends in the pipeline's terms; the job makes an outcome of it |
-//! | failure limit | the rows of one outcome that a run tolerates (`--max-failures`) |
+//! | end | the end of a row in the pipeline's terms; the job maps it to an outcome |
+//! | failure limit | the number of rows of one outcome beyond which a run halts (`--max-failures`) |
 //! | halt | to end a run for a reason outside its rows: credentials, permissions, the pool, the disk |
 //! | held | on a hold list, and therefore never sent |
 //! | history | the attempts of one row so far |
 //! | in doubt | may have taken effect: an attempt got no conclusive reply |
-//! | in flight | sent, and not replied to |
+//! | in flight | sent, without a reply so far |
 //! | invalid | breaks a rule, and is never sent |
-//! | job | what the pipeline does with its rows: unlink them |
-//! | key | a hash of a row's four fields; rows are known by content, never by number |
+//! | job | the work that the pipeline does for each row: an unlink |
+//! | key | a hash of a row's four fields; rows are identified by content, never by number |
 //! | last check | the check between the connection and the first byte of a request |
+//! | lease | the slot of the side file and the worker that an open row has |
 //! | line | the record of one settled row in the results |
 //! | link | a developer user identifier linked to an identity: the four fields of a row |
 //! | mark | an entry of the side file: the row may be in flight |
@@ -62,11 +63,11 @@
 //! | open row | read, and not yet recorded |
 //! | outcome | the end of a row in the job's words, as the results name it |
 //! | permit | the right to one call in flight |
-//! | policy | how often and how long a row is tried |
-//! | quota | the calls per second that the service takes; learned, as AWS does not publish it |
-//! | rate | the ceiling on calls that start, as the operator sets it (`--rate`) |
-//! | reply | what came back of a call, unjudged |
-//! | scan | to judge a row before any call |
+//! | policy | the number of attempts of a row, and the time for them |
+//! | quota | the calls per second that the service accepts; learned, as AWS does not publish it |
+//! | rate | the operator's ceiling on the calls started per second (`--rate`) |
+//! | reply | the response to a call, before it is judged |
+//! | scan | to check a row before any call |
 //! | settled | having an outcome |
 //! | side file | the file beside the results that holds the marks (`people.results.csv.inflight`) |
 //! | snapshot | a run at one moment, for progress |

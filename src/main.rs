@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use mimalloc::MiMalloc;
 
-/// A call takes some three hundred allocations, and many are freed by another thread: with the system's allocator threads wait
-/// for each other, and a run does a quarter less. Huge pages are off, as they take twice the memory.
+/// A call makes about three hundred allocations, many of them freed by another thread: with the system allocator threads wait for
+/// each other, and throughput drops by a quarter. Huge pages are off, since they double the memory.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

@@ -40,7 +40,7 @@ pub fn raise_open_files() {
     }
 }
 
-/// Checks that this many more threads, and some memory, are available. The runtime panics or waits without end if one is refused
+/// Checks that this many more threads, and some memory, are available. The runtime panics or waits forever if one is refused
 /// later.
 ///
 /// # Errors
@@ -80,25 +80,25 @@ pub fn no_thread() -> Error {
 
 /// Returns whether a message is about too many open files, of this process (EMFILE) or of the whole machine (ENFILE).
 #[must_use]
-pub fn tells_of_no_files(message: &str) -> bool {
+pub fn means_out_of_files(message: &str) -> bool {
     [Errno::MFILE, Errno::NFILE].iter().any(|errno| {
         let error = io::Error::from_raw_os_error(errno.raw_os_error());
         message.contains(&error.to_string())
     })
 }
 
-/// Returns whether a connection failed for want of open files. Some messages do not say so, as that of a failed DNS query, so this
+/// Returns whether a connection failed for lack of open files. Some messages hide that, as that of a failed DNS query does, so this
 /// also opens a file.
 #[must_use]
 pub fn lacks_files(message: Option<&str>) -> bool {
-    message.is_some_and(tells_of_no_files)
-        || File::open("/dev/null").is_err_and(|error| tells_of_no_files(&error.to_string()))
+    message.is_some_and(means_out_of_files)
+        || File::open("/dev/null").is_err_and(|error| means_out_of_files(&error.to_string()))
 }
 
 /// Replaces an error that blames a file by one that names the limit on open files, if that is the cause.
 #[must_use]
 pub fn blame(error: Error) -> Error {
-    if tells_of_no_files(&error.message) {
+    if means_out_of_files(&error.message) {
         Error::new(Exit::Halted, NO_FILES)
     } else {
         error
@@ -129,7 +129,7 @@ mod tests {
             let os = io::Error::from_raw_os_error(errno.raw_os_error());
             let blamed = blame(Error::new(
                 Exit::Input,
-                format!("people.csv: {os}; mend it"),
+                format!("people.csv: {os}; correct it"),
             ));
             assert_eq!(blamed, Error::new(Exit::Halted, NO_FILES));
             assert!(lacks_files(Some(&format!("ConnectionFailed: {os}"))));

@@ -21,8 +21,8 @@ use tokio::runtime::Builder;
 
 /// Runs the program, and returns its exit code.
 pub(crate) fn main() -> ExitCode {
-    panic::set_hook(Box::new(tell_panic));
-    let _last = LastWords;
+    panic::set_hook(Box::new(print_panic));
+    let _flush = PanicFlush;
     os_limits::raise_open_files();
     let (cli, options) = Cli::parse_with_options();
     let exit = match cli.command {
@@ -38,12 +38,12 @@ pub(crate) fn main() -> ExitCode {
     ExitCode::from(exit.code())
 }
 
-/// Runs a command that finishes what it has begun when a signal comes.
+/// Runs a command that, on a signal, finishes what it has begun.
 fn supervised(command: impl FnOnce(&mut Supervisor) -> Result<Exit, Error>) -> Exit {
     // Before the first file is opened.
     match Supervisor::new() {
         Ok(mut supervisor) => {
-            let exit = command(&mut supervisor).unwrap_or_else(complain);
+            let exit = command(&mut supervisor).unwrap_or_else(report_error);
             supervisor.end();
             exit
         }
@@ -53,24 +53,25 @@ fn supervised(command: impl FnOnce(&mut Supervisor) -> Result<Exit, Error>) -> E
 
 /// Runs a command that a signal may end at any time.
 fn unsupervised(command: impl FnOnce() -> Result<Exit, Error>) -> Exit {
-    let exit = command().unwrap_or_else(complain);
+    let exit = command().unwrap_or_else(report_error);
     end_unsupervised();
     exit
 }
 
-fn complain(error: Error) -> Exit {
+fn report_error(error: Error) -> Exit {
     let error = os_limits::blame(error);
     complaint(&error.to_string());
     log::causes(&error);
     error.exit
 }
 
-/// Prints a panic as the standard library does, but hands the text over to be written: a thread that panics must not block as well.
-fn tell_panic(panic: &panic::PanicHookInfo<'_>) {
+/// Prints a panic as the standard library does, but through the thread that writes standard error: a panicking thread must not
+/// block.
+fn print_panic(panic: &panic::PanicHookInfo<'_>) {
     if is_refused_thread(panic) {
-        // The runtime has no other way to tell. Unwinding would wait for threads that were never started, so this is the end; what
-        // is in flight is marked, as before any other sudden death.
-        let exit = complain(os_limits::no_thread());
+        // The runtime reports this only by a panic. Unwinding would wait for threads that were never started, so the process exits
+        // here. Calls in flight are marked, as for any sudden end.
+        let exit = report_error(os_limits::no_thread());
         end_unsupervised();
         #[expect(clippy::exit, reason = "there is no thread to end in an orderly way")]
         std::process::exit(exit.code().into());
@@ -85,7 +86,7 @@ fn tell_panic(panic: &panic::PanicHookInfo<'_>) {
     stderr::line(Kind::Notice, &text);
 }
 
-/// Returns whether tokio panics as the operating system refuses it a thread.
+/// Returns whether tokio panics because the operating system refuses it a thread.
 fn is_refused_thread(panic: &panic::PanicHookInfo<'_>) -> bool {
     let payload = panic.payload();
     let text = payload.downcast_ref::<String>().map(String::as_str);
@@ -93,10 +94,10 @@ fn is_refused_thread(panic: &panic::PanicHookInfo<'_>) -> bool {
     text.is_some_and(|text| text.starts_with("OS can't spawn worker thread"))
 }
 
-/// Waits, where the program ends by a panic, until the panic has been printed.
-struct LastWords;
+/// Waits, if the program ends by a panic, until the panic has been printed.
+struct PanicFlush;
 
-impl Drop for LastWords {
+impl Drop for PanicFlush {
     fn drop(&mut self) {
         if std::thread::panicking() {
             end_unsupervised();
@@ -104,7 +105,7 @@ impl Drop for LastWords {
     }
 }
 
-/// Prints a man page: the program's, which names the commands' as `cognito-unlink-run(1)`, or that of a command.
+/// Prints a man page: of the program, or of a command.
 fn manual(command: Option<&str>) -> Result<Exit, Error> {
     let page = cli::man_page(command).ok_or_else(|| {
         Error::usage("there is no such command").hint("`cognito-unlink --help` lists them.")
@@ -121,7 +122,7 @@ fn plan_rows(
     log::start(args.run.verbose, args.run.log_format == LogFormat::Json);
     let plan =
         supervisor.prepare(move || async move { plan::plan(args, &options, command_line()).await });
-    // It is stopped in the middle of what it does.
+    // A plan may be stopped at any point.
     let plan = plan.inspect_err(|_| plan::remove_unfinished())?;
     let text = if json {
         plan.json() + "\n"
@@ -144,8 +145,8 @@ fn run_rows(
         Err(error) => {
             let error = os_limits::blame(error);
             let refused = refusal(&error) + "\n";
-            let exit = complain(error);
-            // A signal ends what waits, and standard output may wait for its reader without end.
+            let exit = report_error(error);
+            // After a signal nothing may block, and standard output may block on its reader forever.
             if json && !matches!(exit, Exit::HungUp | Exit::Interrupted | Exit::Terminated) {
                 supervisor.print(refused)?;
             }
@@ -162,7 +163,7 @@ fn run_rows(
     Ok(report.exit)
 }
 
-/// Makes a run, to its end.
+/// Carries out `run`, and returns its report.
 fn report_of(
     supervisor: &mut Supervisor,
     args: RunArgs,
@@ -182,18 +183,18 @@ fn report_of(
     }
 }
 
-/// Returns the command as typed, to be shown. A file's name may not be text; the file itself is opened by the bytes typed.
+/// Returns the command as typed, to be shown. A file name need not be UTF-8; the file itself is opened by the bytes typed.
 fn command_line() -> Vec<String> {
     std::env::args_os()
         .map(|word| word.to_string_lossy().into_owned())
         .collect()
 }
 
-/// Its errors stand by themselves behind an empty line, as those of the AWS CLI do: scripts look for their beginnings.
+/// Makes a single call. Errors are printed after an empty line, as by the AWS CLI: scripts match how they begin.
 fn unlink_one(args: SingleArgs) -> Result<Exit, Error> {
-    // Names are looked up, and standard error is written, by threads of their own.
+    // DNS look-ups and standard error take a thread each.
     os_limits::try_threads(2).map_err(|error| error.with_exit(Exit::CallFailed))?;
-    // One call needs no other.
+    // One call needs no other thread.
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime =
         runtime.map_err(|error| Error::usage(format!("the runtime cannot start: {error}")))?;

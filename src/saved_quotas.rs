@@ -1,7 +1,7 @@
 //! Quotas that earlier runs have measured, so that the next run starts near them.
 //!
-//! They stand in one small file in the user's state directory (XDG): calls per second by endpoint, account and Region. The file
-//! holds nothing of any row. It is only a hint: a run that cannot read or write it goes on without it.
+//! They are kept in one small file in the user's state directory (XDG): calls per second by endpoint, account and Region. The file
+//! holds nothing of any row. It is only a hint: a run that cannot read or write it continues without it.
 
 use std::collections::HashMap;
 use std::fs;
@@ -105,11 +105,11 @@ impl Quotas {
             .filter(plausible)
     }
 
-    /// Saves quotas that were measured just now, in place of those of the same Regions.
+    /// Saves quotas that were just measured, in place of those of the same Regions.
     ///
     /// # Errors
     /// The file or its folder cannot be written.
-    pub fn note(
+    pub fn save(
         path: &Path,
         endpoint: &str,
         account: &str,
@@ -175,7 +175,7 @@ mod tests {
             ("AWS", "1", "us-east-1", 30.0),
             ("AWS", "1", "eu-west-1", 40.127),
         ] {
-            Quotas::note(&path, endpoint, account, &measured(region, calls)).expect("written");
+            Quotas::save(&path, endpoint, account, &measured(region, calls)).expect("written");
         }
         let read = Quotas::read(&path).expect("whole");
         let known = by_region(read.of("AWS", "1"));
@@ -200,7 +200,7 @@ mod tests {
         fs::write(&path, "{\"version\":2,\"quotas\":[]}").expect("written");
         assert!(Quotas::read(&path).is_err());
         for n in 0..=MAX_QUOTAS {
-            Quotas::note(
+            Quotas::save(
                 &path,
                 &format!("http://{n}"),
                 "unknown",

@@ -1,6 +1,6 @@
-//! A row before any call: done, held, forbidden, invalid, or to do.
+//! Scans a row before any call: it is done, held, forbidden, invalid, or to do.
 //!
-//! The reader of a run, the dry run, the plan and the question before a run all scan rows here, so that they cannot differ.
+//! The reader of a run, the dry run, the plan and the confirmation all scan rows here, so that they cannot differ.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ pub struct Scan {
 pub enum Scanned {
     /// An earlier run has done it.
     Done,
-    /// It failed in an earlier run and is left alone.
+    /// It failed in an earlier run and is skipped (`--skip-failed`).
     FailedEarlier,
     /// Its user is on a hold list.
     Held(Hold),
@@ -63,8 +63,8 @@ impl Scan {
             None
         };
         let [_, pool, _, user] = values;
-        // Done rows are shown to the hold lists too: lines that match no row are counted over all rows.
-        let hold = self.see(user);
+        // Done rows are matched too: hold-list lines that match no row are counted over all rows.
+        let hold = self.match_hold(user);
         match (skipped, hold) {
             (Some(SkipReason::Done), _) => Scanned::Done,
             (Some(SkipReason::Failed), _) => Scanned::FailedEarlier,
@@ -84,7 +84,7 @@ impl Scan {
 
     /// Scans an invalid row, and returns whether an earlier run has done it: with `--as-is` it was valid then.
     pub fn is_done_though_invalid(&self, row: &InvalidRow) -> bool {
-        self.see(&row.link.developer_user_identifier);
+        self.match_hold(&row.link.developer_user_identifier);
         let values = || Field::ALL.map(|field| row.link.get(field));
         self.has_completed && row.is_unusual() && self.completed.is_done(self.key(values()))
     }
@@ -95,8 +95,8 @@ impl Scan {
         self.keyer.key_of(values.map(str::as_bytes))
     }
 
-    /// Shows the hold lists a user, and returns how the user is held.
-    fn see(&self, user: &str) -> Option<Hold> {
+    /// Matches a user against the hold lists, and returns the hold, if there is one.
+    fn match_hold(&self, user: &str) -> Option<Hold> {
         let holds = self.holds.as_ref().filter(|_| !user.is_empty())?;
         holds.match_row(&UserHashes::of(user))
     }
@@ -107,22 +107,22 @@ impl Scan {
         self.holds.as_deref()
     }
 
-    /// Returns the rows of earlier runs.
+    /// Returns the rows that earlier runs have settled.
     #[must_use]
     pub fn completed(&self) -> &CompletedRows {
         &self.completed
     }
 
-    /// Returns the maker of the keys.
+    /// Returns the keyer, which computes the keys.
     #[must_use]
     pub fn keyer(&self) -> &Keyer {
         &self.keyer
     }
 
-    /// Shows the hold lists a user as it stands in a file.
-    pub fn see_bytes(&self, user: &[u8]) {
+    /// Matches a user's bytes, as read from a file, against the hold lists.
+    pub fn match_hold_bytes(&self, user: &[u8]) {
         if let Ok(user) = std::str::from_utf8(user) {
-            self.see(user);
+            self.match_hold(user);
         }
     }
 }

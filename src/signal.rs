@@ -1,4 +1,4 @@
-//! Signals, and how far they stop a run. The rules are pure; only [`Signals`] calls the operating system.
+//! Signals, and the orders to stop that follow from them. The rules are pure; only [`Signals`] calls the operating system.
 //!
 //! A signal that was ignored when the program started stays ignored: `nohup` ignores SIGHUP, and a shell without job control
 //! ignores SIGINT for programs in the background. Linux lists them in `/proc/self/status`; without that file, every signal is

@@ -1,4 +1,4 @@
-//! The one writer of standard error: a thread with a bounded queue. Callers hand over a message and go on.
+//! The only writer of standard error: a thread with a bounded queue. Callers hand over a message and continue.
 //!
 //! A pipe that is not read and a terminal that is held (Ctrl-S) block this thread and no other. A message for which the queue has
 //! no room is dropped and counted; the count is written as soon as writing is possible again. The thread also draws the progress
@@ -103,7 +103,7 @@ struct Shared {
 
 /// The queued messages, and the state of the writing.
 struct Queue {
-    /// Whole messages, one behind the other.
+    /// Whole messages, one after another.
     waiting: Vec<u8>,
     messages: usize,
     /// Messages for which there was no room.
@@ -362,7 +362,7 @@ mod tests {
 
     use super::*;
 
-    /// Passes on the written bytes, and blocks each write until it may go on.
+    /// Passes on the written bytes, and blocks each write until the test lets it continue.
     struct BlockingWriter {
         written: mpsc::SyncSender<Vec<u8>>,
         may_go_on: mpsc::Receiver<()>,

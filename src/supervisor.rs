@@ -29,11 +29,11 @@ const ABORT_TIMEOUT: Duration = Duration::from_secs(3);
 const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
 /// Time without progress after which they are given up after a second signal.
 const ABORTED_FLUSH_PATIENCE: Duration = Duration::from_millis(100);
-/// Time after which they are given up in any case: a slow terminal may still be making progress.
+/// Time after which they are given up in any case, since a slow terminal may be making progress still.
 const MAX_FLUSH: Duration = Duration::from_secs(10);
 
-/// Threads for blocking work, started with the program and kept: work that needs a thread which is then refused, such as a DNS query,
-/// would wait without end. More work at a time waits for one of these.
+/// Threads for blocking work, started with the program and kept: work whose thread is refused later, such as a DNS query, would
+/// wait forever. Further work waits for one of these.
 const BLOCKING_THREADS: usize = 4;
 /// Idle time after which such a thread would end: longer than any program runs.
 const THREAD_KEEP_ALIVE: Duration = Duration::from_secs(u32::MAX as u64);
@@ -47,7 +47,7 @@ const OTHER_THREADS: usize = 6;
 pub struct Supervisor {
     /// Runtime of the main thread: no worker can block it.
     control: Runtime,
-    /// Runtime of all work. Never dropped: that would wait for blocked threads, or, without waiting, make them panic for want of a
+    /// Runtime of all work. Never dropped: that would wait for blocked threads, or, without waiting, make them panic for lack of a
     /// runtime.
     workers: ManuallyDrop<Runtime>,
     signals: Signals,
@@ -249,7 +249,7 @@ fn panicked<T>(error: JoinError) -> T {
     resume_unwind(error.into_panic())
 }
 
-/// Waits until `moment`; without one, for ever.
+/// Waits until `moment`; without one, forever.
 async fn at(moment: Option<Instant>) {
     match moment {
         Some(moment) => sleep_until(moment).await,

@@ -1,4 +1,4 @@
-//! The parts of the library that tests, benches and fuzz targets use, by room. It is no interface: nothing here is promised.
+//! The parts of the library that tests, benches and fuzz targets use, by room. It is not an API: nothing here is stable.
 
 /// Rate limit, pace, permits, circuit breakers.
 pub mod admission {
@@ -44,7 +44,7 @@ pub mod jobs {
     }
 }
 
-/// The road of every job.
+/// The pipeline of every job.
 pub mod pipeline {
     pub use crate::pipeline::{
         Bounds, Channels, Context, Counters, Job, OpenRow, ReadEvent, Reason, SettledRow, Summary,
@@ -78,7 +78,7 @@ pub mod signal {
     pub use crate::signal::{Signal, Stop};
 }
 
-/// From a reply to what follows.
+/// Verdicts on replies, and the step after each.
 pub mod verdict {
     pub use crate::verdict::{
         End, History, Outcome, Policy, Reply, ReplyDetails, ReplyKind, RunEvidence, Standing,

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use hyper::Uri;
 
-/// The refusal of an endpoint with credentials; it does not quote the URL.
+/// The message that refuses an endpoint with credentials; it does not quote the URL.
 pub const CREDENTIALS_IN_URL: &str = "has a user name or password in its URL. Calls are signed with AWS credentials, and what stands in a \
      URL ends up in logs: take it out";
 

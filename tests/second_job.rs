@@ -1,4 +1,4 @@
-//! A second job on the pipeline: it looks names up in a directory of its own, and needs nothing of the first job, of AWS or of a
+//! A second job on the pipeline: it looks up names in a directory of its own, and needs neither the first job, nor AWS, nor a
 //! results file.
 
 use std::collections::{HashMap, HashSet};
@@ -22,7 +22,7 @@ use cognito_unlink::testing::verdict::{
 };
 use tokio::sync::{mpsc, watch};
 
-/// The numbers of each name; every first call is throttled.
+/// The number of each name; the first call for each name is throttled.
 #[derive(Default)]
 struct Directory {
     numbers: HashMap<&'static str, u32>,
@@ -30,13 +30,13 @@ struct Directory {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Looked {
+enum LookupOutcome {
     Found,
     Unknown,
     Failed,
 }
 
-impl Outcome for Looked {
+impl Outcome for LookupOutcome {
     const ALL: &'static [Self] = &[Self::Found, Self::Unknown, Self::Failed];
 
     fn of(end: End, _in_doubt: bool) -> Self {
@@ -57,12 +57,12 @@ impl Outcome for Looked {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-struct NameLine(String, Looked, Option<u32>, u32);
+struct NameLine(String, LookupOutcome, Option<u32>, u32);
 
 impl Line for NameLine {
-    type Outcome = Looked;
+    type Outcome = LookupOutcome;
 
-    fn outcome(&self) -> Looked {
+    fn outcome(&self) -> LookupOutcome {
         self.1
     }
 
@@ -84,13 +84,18 @@ impl Line for NameLine {
 }
 
 impl Job for Directory {
-    type Outcome = Looked;
+    type Outcome = LookupOutcome;
     type Found = Option<u32>;
     type Line = NameLine;
 
-    async fn call(&self, row: &Row, found: &mut Option<u32>, last: Arc<dyn LastCheck>) -> Reply {
+    async fn call(
+        &self,
+        row: &Row,
+        found: &mut Option<u32>,
+        last_check: Arc<dyn LastCheck>,
+    ) -> Reply {
         let name = &row.link.developer_user_identifier;
-        let code = if !released(&*last).await {
+        let code = if !released(&*last_check).await {
             Some("NotSent")
         } else if self
             .throttled
@@ -121,38 +126,38 @@ impl Job for Directory {
 
     fn line(&self, row: SettledRow<Option<u32>>) -> NameLine {
         let name = row.open.row.link.developer_user_identifier;
-        let outcome = Looked::of(row.end, row.in_doubt);
+        let outcome = LookupOutcome::of(row.end, row.in_doubt);
         NameLine(name, outcome, row.found, row.attempts)
     }
 
     fn invalid_line(&self, row: InvalidRow, _: Option<MemoryReservation>) -> NameLine {
         let name = row.link.developer_user_identifier;
-        NameLine(name, Looked::Failed, None, 0)
+        NameLine(name, LookupOutcome::Failed, None, 0)
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_second_job_needs_nothing_of_the_first() {
+async fn a_second_job_needs_nothing_from_the_first() {
     let numbers = HashMap::from([("one", 1), ("two", 2)]);
     let (summary, lines) = look_up(numbers, &["one", "two", "three"]).await;
     assert!(matches!(summary.reason, Reason::AllRead));
     assert!(summary.tally.adds_up() && summary.all_recorded);
-    assert_eq!(summary.tally.of(Looked::Found), 2);
+    assert_eq!(summary.tally.of(LookupOutcome::Found), 2);
     let line = |name: &str, outcome, number| NameLine(name.to_owned(), outcome, number, 2);
     for line in [
-        line("one", Looked::Found, Some(1)),
-        line("two", Looked::Found, Some(2)),
-        line("three", Looked::Unknown, None),
+        line("one", LookupOutcome::Found, Some(1)),
+        line("two", LookupOutcome::Found, Some(2)),
+        line("three", LookupOutcome::Unknown, None),
     ] {
         assert!(lines.contains(&line), "{line:?} is not in {lines:?}");
     }
 }
 
-/// Looks names up, one a row, and returns what was recorded.
+/// Looks up names, one per row, and returns the recorded lines.
 async fn look_up(
     numbers: HashMap<&'static str, u32>,
     names: &[&str],
-) -> (Summary<Looked>, Vec<NameLine>) {
+) -> (Summary<LookupOutcome>, Vec<NameLine>) {
     let four = NonZeroU32::new(4).expect("positive");
     let limits = Limits {
         rate: Rate::PerSecond(100.0),
@@ -232,22 +237,22 @@ fn row(nth: u64, name: &str) -> OpenRow {
         identity: nth,
         in_doubt: false,
         is_held: false,
-        room: None,
+        memory: None,
     }
 }
 
-/// Keeps lines in memory.
+/// Records lines in memory.
 async fn record(
     mut orders: mpsc::Receiver<ToRecord<NameLine>>,
     reports: mpsc::Sender<Recorded<NameLine>>,
 ) -> Vec<NameLine> {
-    let mut kept = Vec::new();
+    let mut recorded = Vec::new();
     while let Some(order) = orders.recv().await {
         if let ToRecord::Settled(lines) = order {
             let copy = |line: &NameLine| NameLine(line.0.clone(), line.1, line.2, line.3);
-            kept.extend(lines.iter().map(|(line, _)| copy(line)));
+            recorded.extend(lines.iter().map(|(line, _)| copy(line)));
             let _ = reports.send(Recorded::Lines(lines)).await;
         }
     }
-    kept
+    recorded
 }

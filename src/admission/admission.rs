@@ -1,4 +1,4 @@
-//! All Regions of a run, and what can be said of them at a moment.
+//! All Regions of a run, and their present state.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -146,7 +146,7 @@ impl Admission {
         region.state().outage.outage_since(Instant::now())
     }
 
-    /// Returns whether another Region than this one answers: the cause is this one's alone then.
+    /// Returns whether a Region other than this one answers: then only this one is at fault.
     #[must_use]
     pub fn others_answer(&self, name: &str) -> bool {
         let regions = self.regions();

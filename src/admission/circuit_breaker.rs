@@ -17,7 +17,7 @@ use tokio::time::Instant;
 /// or a debugger. Halved, a busy machine looks like a stopped process.
 const STOPPED_PROCESS: Duration = Duration::from_secs(2);
 
-/// Says whether a call may start.
+/// The decision whether a call may start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Decision {
     /// The breaker is closed.

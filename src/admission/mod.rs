@@ -1,9 +1,9 @@
 //! Decides when an attempt may start. Knows neither rows nor HTTP.
 //!
-//! Every attempt is admitted anew, retries included. It waits in its Region's queue, first come first served, until four
-//! things hold at once: no circuit breaker is open, fewer calls than `--concurrency` are in flight, the rate limit has a token,
-//! and the pacer's next start is due. The [`Permit`] ends before the row's back-off begins, so that a row in back-off takes up
-//! no concurrency.
+//! Every attempt asks for admission, retries included. It waits in its Region's queue, first come first served, until four things
+//! hold at once: no circuit breaker is open, fewer calls than `--concurrency` are in flight, the rate limit has a token, and the
+//! pacer's next start is due. The [`Permit`] ends before the row's back-off begins, so that a row in back-off takes up no
+//! concurrency.
 //!
 //! A token is valid only for a moment. An attempt that is delayed between its admission and its first byte takes another one
 //! ([`Region::renew_token`]): otherwise calls that were delayed together would be sent together.

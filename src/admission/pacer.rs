@@ -9,8 +9,8 @@
 //! search: double until throttled, then measure    →  back off, ramp, throttled, back off, ramp, …
 //! ```
 //!
-//! - Calls that started before a back-off say nothing about the pace after it. Neither do calls shortly after it: other
-//!   callers that were throttled at the same time have to slow down first.
+//! - Calls that started before a back-off prove nothing about the pace after it. Neither do calls shortly after it: other callers
+//!   that were throttled at the same time have to slow down first.
 //! - On an unshared quota each cycle measures the same to a call or two, and may be long, so that few calls are throttled. A
 //!   cycle that ends early, or has accepted more or fewer calls than the one before, means that the quota has changed or is
 //!   shared. Cycles are short then, and as short for a small run as for a large one.
@@ -65,7 +65,7 @@ const CYCLE_GROWTH: f64 = 2.5;
 /// Quotas are seldom lower, in calls per second. A run that gets less may have come late to a quota that others use up; its
 /// cycles take no longer than at this pace, so that it gains its share.
 const USUAL_MIN_QUOTA: f64 = 5.0;
-/// Lower bound for the planned calls of a cycle. A shorter one confirms nothing, and would be followed by short ones for ever.
+/// Lower bound for the planned calls of a cycle. A shorter one confirms nothing, and would be followed by short ones forever.
 const MIN_CYCLE_CALLS: f64 = 12.0;
 /// Longest step of a ramp, as a share of the pace: a full bucket hides for a while that the pace is too high.
 const MAX_STEP: f64 = 0.5;
@@ -286,7 +286,7 @@ impl Pacer {
     fn search(&mut self, now: Instant) {
         let pace = self.pace;
         let Some((drained, end)) = self.drained else {
-            // A pace that concurrency or input kept the calls from reaching says nothing about a higher one.
+            // A pace that the calls could not reach, for lack of concurrency or input, proves nothing about a higher one.
             if self.step.answers() >= SEARCH_ANSWERS && self.is_reached(now) {
                 self.accepted_before = pace;
                 self.set_pace(pace * 2.0, now);

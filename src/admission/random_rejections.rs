@@ -96,8 +96,8 @@ impl RandomRejections {
         false
     }
 
-    /// Returns whether calls may be throttled for another reason than the pace: some are tolerated, or a descent has passed
-    /// half of its pace and as large a share is throttled there as before. A quota measured meanwhile is none.
+    /// Returns whether calls may be throttled for a reason other than the pace: some are tolerated, or a descent has passed half of
+    /// its pace and as large a share is throttled there as before. A quota measured meanwhile is none.
     pub(super) fn is_suspected(&self) -> bool {
         let as_before = self.below.part() >= self.high.part() / HIGH_EXCEEDS;
         self.tolerated > 0.0 || self.below.throttled >= SAMPLE_THROTTLED && as_before

@@ -95,7 +95,7 @@ impl Clock for TokioClock {
 /// a burst throttles calls that come too early.
 pub(super) const TIMER_LAG: Duration = Duration::from_millis(2);
 
-/// Longest use of a token, unless a quarter of the time between two calls is longer. Doubled, twice as many calls that were
+/// Longest validity of a token, unless a quarter of the time between two calls is longer. Doubled, twice as many calls that were
 /// delayed together are sent together; halved, a slow connection costs a token.
 const VALID_FOR: Duration = Duration::from_millis(50);
 
@@ -106,7 +106,7 @@ pub(super) struct RateLimit {
     clock: TokioClock,
     /// Cells of governor's that make one token. A token is split so that the lag can be a part of one.
     cells: NonZeroU32,
-    /// Longest use of a token after it was taken.
+    /// Longest validity of a token after it was taken.
     valid_for: Duration,
     /// Times at which the unused tokens were taken: at a rate of one per hour, a call that is not made must not cost an hour.
     given_back: Mutex<Vec<Instant>>,

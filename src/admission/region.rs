@@ -92,7 +92,7 @@ impl Region {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the time by which rows age: a clock that stands still while no call can succeed.
+    /// Returns the clock by which rows age: it stops while no call can succeed.
     #[must_use]
     pub fn clock(&self) -> Instant {
         let now = Instant::now();
@@ -198,7 +198,7 @@ impl Region {
         }
     }
 
-    /// Starts no more calls for this long, as the Region has asked: no row ages meanwhile.
+    /// Starts no calls for this long, as the Region has requested; no row ages meanwhile.
     pub fn set_retry_after(&self, time: Duration) {
         let now = Instant::now();
         let mut state = self.state();

@@ -10,7 +10,7 @@ pub(super) fn account_of(credentials: &Credentials) -> Option<String> {
         .or_else(|| account_in_key(credentials.access_key_id()))
 }
 
-/// Decodes the account in an access key: base 32 (RFC 4648) behind the prefix, in keys made since 2019.
+/// Decodes the account in an access key: base 32 (RFC 4648) after the prefix, in keys made since 2019.
 fn account_in_key(access_key: &str) -> Option<String> {
     let digits = access_key
         .strip_prefix("AKIA")
@@ -31,7 +31,7 @@ fn account_in_key(access_key: &str) -> Option<String> {
     (bits >> 79 == 1 && account < 1_000_000_000_000).then(|| format!("{account:012}"))
 }
 
-/// Says what is wrong with a key that cannot be sent, behind the name of the key. Keys are never shown.
+/// Describes a key that cannot be sent, after the name of the key. Keys are never shown.
 pub(super) const NOT_SENDABLE: &str = "has a character in it that no AWS key has (a line feed, a space, a control character or one that is \
      not ASCII)";
 

@@ -1,7 +1,7 @@
-//! The request body that waits for the last check, at the only point behind which nothing waits.
+//! The request body that waits for the last check, at the only point after which nothing waits.
 //!
 //! The HTTP client polls a request's body when the connection is open and the head is in its buffer; head and body leave in one
-//! write. So the body makes the check. If it has to wait, the head leaves first, and the body follows right behind its own
+//! write. So the body makes the check. If it has to wait, the head leaves first, and the body follows right after its own
 //! check. If the check never releases it, the request stays without a body, which no server can carry out, and the connection
 //! is closed.
 //!
@@ -36,7 +36,7 @@ tokio::task_local! {
     static PENDING: Cell<Option<PendingRelease>>;
 }
 
-/// Makes `call` with its body behind `last_check`. The receiver resolves when the body is released, and fails if it never is.
+/// Makes `call` with its body after `last_check`. The receiver resolves when the body is released, and fails if it never is.
 pub(super) fn behind_last_check<F: Future>(
     last_check: Arc<dyn LastCheck>,
     call: F,
@@ -114,7 +114,7 @@ impl Body for CheckedBody {
             return Poll::Ready(Some(Err(NotReleased)));
         }
         if let Some(report) = self.report.take() {
-            // The caller may have dropped the receiver; the bytes leave all the same.
+            // The caller may have dropped the receiver; the bytes leave nonetheless.
             let _ = report.send(());
         }
         Poll::Ready(self.bytes.take().map(|bytes| Ok(Frame::data(bytes))))

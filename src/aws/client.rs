@@ -231,8 +231,8 @@ impl AwsCalls {
         (!is_another).then(|| format!("cognito-identity.{region}.amazonaws.com"))
     }
 
-    /// Resolves credentials anew. A chain of providers reads the keys in a profile file once, so this takes a new chain. The
-    /// endpoints stay, and the new credentials are guarded as the first ones were.
+    /// Resolves credentials again. A chain of providers reads the keys in a profile file once, so this builds a new chain. The
+    /// endpoints stay the same, and the new credentials are guarded like the first ones.
     pub(super) async fn renew_credentials(&self) {
         if self.rehearsal {
             return;

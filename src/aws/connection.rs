@@ -67,7 +67,7 @@ fn diagnosed(error: ConnectorError, url: &str, uses_proxies: bool) -> ConnectorE
     }
 }
 
-/// A request without a response. The message includes all that its sources say.
+/// A request without a response. The message includes those of its sources.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub(super) struct ConnectionError {
@@ -75,7 +75,7 @@ pub(super) struct ConnectionError {
     source: Box<dyn StdError + Send + Sync>,
 }
 
-/// Returns the host or proxy that failed and how, without the layers between. `ReplyDetails::how_unanswered` reads these words.
+/// Returns the host or proxy that failed and how, without the layers between. `ReplyDetails::connection_fault` reads these words.
 fn diagnosis(error: &(dyn StdError + 'static), host: &str, proxy: Option<&str>) -> String {
     let texts: Vec<String> = causes(error).map(ToString::to_string).collect();
     let says = |words: &str| texts.iter().any(|text| text.contains(words));

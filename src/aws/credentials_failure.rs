@@ -74,7 +74,7 @@ impl LoadFailure {
         self.says("Missing Region") || self.says("A region must be set")
     }
 
-    /// Returns the text behind `words`.
+    /// Returns the text after `words`.
     fn behind(&self, words: &str) -> Option<&str> {
         self.text.split_once(words).map(|(_, behind)| behind)
     }

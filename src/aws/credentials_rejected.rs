@@ -17,7 +17,7 @@ pub(super) enum CredentialsRejected {
         /// Account of the first credentials.
         first_account: String,
     },
-    /// STS does not say whose they are.
+    /// STS cannot confirm their account.
     #[error("the account of the AWS credentials cannot be looked up ({0})")]
     AccountUnknown(#[source] LookupError),
 }

@@ -9,7 +9,7 @@ use crate::verdict::{CREDENTIALS_FAILED, Reply, ReplyDetails, ReplyKind};
 #[error("{problem}{}{remedy}", if remedy.is_empty() { "" } else { ". " })]
 pub(super) struct CredentialsUnavailable {
     pub(super) problem: String,
-    /// Empty where the problem says it all.
+    /// Empty if the problem suffices.
     pub(super) remedy: String,
     /// No source of credentials is configured at all.
     pub(super) none_configured: bool,

@@ -5,7 +5,7 @@
 //! providers on their way to a signature: `credentials_source` describes why they fail to load, `account_guard` rejects those
 //! of a wrong account, and `credentials_cache` holds them so that no call waits for them.
 //!
-//! A call goes out behind its last check (`checked_body`), over a connector that names the host in its errors (`connection`).
+//! A call goes out after its last check (`checked_body`), over a connector that names the host in its errors (`connection`).
 //! `success_check` rejects replies that are not Cognito's, and `answer` sorts the SDK's errors.
 
 mod access_keys;

@@ -38,7 +38,7 @@ use crate::row::Link;
 /// The AWS files of this machine, read for one profile.
 #[derive(Debug)]
 pub struct Files {
-    /// As in the AWS CLI, a profile that only the environment names does not exclude other sources of credentials.
+    /// The selected profile. As in the AWS CLI, one that only the environment names does not exclude other sources of credentials.
     chosen: ActiveProfile,
 }
 

@@ -20,11 +20,11 @@ const MAX_BODY: usize = 64 * 1024;
 /// The operation whose success has an empty body.
 const UNLINK: &str = "UnlinkDeveloperIdentity";
 
-/// Rejects replies with a status of success that are none.
+/// Rejects replies that have a success status without being a success.
 #[derive(Debug)]
 pub(super) struct SuccessCheck;
 
-/// The reason why a reply with a status of success is none.
+/// The reason why a reply with a success status is not a success.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum NotASuccess {
     /// It has no sign of Amazon Cognito.

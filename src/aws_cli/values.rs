@@ -112,7 +112,7 @@ fn expand(path: &str, variable: impl Fn(&str) -> Option<String>) -> String {
     out + rest
 }
 
-/// Returns the variable's name behind a `$`, and the length of the text that names it.
+/// Returns the variable's name after a `$`, and the length of the text that names it.
 fn variable_name(behind: &str) -> (&str, usize) {
     if let Some(braced) = behind.strip_prefix('{') {
         let end = braced.find('}');

@@ -70,13 +70,13 @@ pub enum LookupErrorKind {
     Credentials(Cause),
     /// No reply.
     Unreachable,
-    /// The reply came from another server than the service.
+    /// The reply came from a server other than the service.
     Foreign,
     /// An error code that is not known here.
     Other,
 }
 
-/// Judges an answer that is no success. Error codes decide, as they do for an unlink.
+/// Judges a reply that is not a success. Error codes decide, as they do for an unlink.
 impl From<Reply> for LookupError {
     fn from(reply: Reply) -> Self {
         let kind = match classify(&reply) {

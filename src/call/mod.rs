@@ -1,8 +1,8 @@
-//! Calls as the rest of the program sees them: traits, without the AWS SDK.
+//! The clients' interface to the rest of the program: traits, without the AWS SDK.
 //!
-//! An attempt ([`Unlink`]) sends one link and returns an [`Answer`](crate::verdict::Reply), which is judged elsewhere. Its
-//! bytes wait for a [`LastCheck`]. A [`Lookup`](lookup::Lookup) changes nothing. `aws` implements both; simulations implement
-//! them without a network.
+//! An attempt ([`Unlink`]) sends one link and returns a [`Reply`](crate::verdict::Reply), which is judged elsewhere. Its bytes wait
+//! for a [`LastCheck`]. A [`Lookup`](lookup::Lookup) changes nothing. `aws` implements both; simulations implement them without a
+//! network.
 
 mod last_check;
 pub mod lookup;

@@ -1,4 +1,4 @@
-//! Argument definitions and the manual. They validate text and touch nothing.
+//! Argument definitions and the manual. Only text is validated here: nothing is opened or called.
 
 mod argument;
 mod emulator;

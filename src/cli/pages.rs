@@ -1,4 +1,4 @@
-//! The manual: `manual/COMMAND.md`, which `--help` and the man pages share, so that they say the same.
+//! The manual: `manual/COMMAND.md`, which `--help` and the man pages share, so that they cannot differ.
 //!
 //! A page is Markdown that reads well as it stands, and holds no more of it than this: sections under `## `, paragraphs, lists whose
 //! items begin with `` - `term`: ``, fenced examples, and code in backticks that does not go over a line's end.

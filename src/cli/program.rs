@@ -81,7 +81,7 @@ pub fn completions(shell: clap_complete::Shell) -> String {
     );
     let script = String::from_utf8_lossy(&script);
     // For bash a hyphen in the program's name is set as `__` where a command is found, and as that of a subcommand where it
-    // is looked up: nothing behind the first word would be completed.
+    // is looked up: nothing after the first word would be completed.
     script.replace("cognito__subcmd__unlink__", "cognito__unlink__")
 }
 

@@ -64,7 +64,7 @@ impl FaultKind {
         }
     }
 
-    /// Returns true if the link is removed although the caller gets no answer that says so.
+    /// Returns true if the link is removed although the caller gets no answer that confirms it.
     pub(super) fn takes_effect(self) -> bool {
         matches!(self, Self::ResetAfter | Self::HangAfter | Self::Truncate)
     }

@@ -1,16 +1,16 @@
-//! Before anything else is called: are the credentials those of an account that the run may touch?
+//! Checks, before anything else is called, that the credentials belong to an account that the run may touch.
 
 use crate::call::lookup::{Caller, Lookup, LookupError};
 use crate::error::Error;
 use crate::settings::Guards;
 use crate::verdict::CREDENTIALS_FAILED;
 
-/// Asks for the caller, if the account matters.
+/// Looks up the caller, if the account matters.
 ///
 /// # Errors
 /// The account is another one, or cannot be looked up.
 pub async fn check(guards: &Guards, client: &impl Lookup) -> Result<Option<Caller>, Error> {
-    if !guards.ask_for_account() {
+    if !guards.checks_account() {
         return Ok(None);
     }
     let caller = client.caller().await;
@@ -21,7 +21,7 @@ pub async fn check(guards: &Guards, client: &impl Lookup) -> Result<Option<Calle
     }
 }
 
-/// Returns why these credentials must not be used, as clauses; none if they may.
+/// Returns the reasons why these credentials must not be used, as clauses; empty if they may be used.
 #[must_use]
 pub fn mismatches(caller: &Caller, guards: &Guards) -> Vec<String> {
     let account = &caller.account;

@@ -18,7 +18,7 @@ use crate::row::region_of;
 /// Look-ups in flight at most. Doubled, a run of a thousand pools begins sooner and takes more connections from its calls.
 const IN_FLIGHT: NonZeroU32 = NonZeroU32::new(4).expect("not zero");
 
-/// Time between two loadings of credentials: many look-ups find at once that those at hand have expired.
+/// Minimum time between two reloads of credentials: many look-ups may find at the same moment that the cached ones have expired.
 const BETWEEN_RENEWALS: Duration = Duration::from_secs(5);
 
 /// Admits look-ups of pools and makes them.
@@ -60,7 +60,7 @@ impl<C: Lookup + Unlink> AdmittedLookups<C> {
         found
     }
 
-    /// Loads credentials anew, unless another look-up has just done so.
+    /// Reloads credentials, unless another look-up has just done so.
     pub(crate) async fn renew(&self) {
         let mut renewed = self.renewed.lock().await;
         if renewed.is_none_or(|at| at.elapsed() >= BETWEEN_RENEWALS) {
@@ -73,7 +73,7 @@ impl<C: Lookup + Unlink> AdmittedLookups<C> {
 fn feedback(found: &Result<IdentityPool, LookupError>) -> Feedback {
     match found.as_ref().map_err(|error| error.kind) {
         Err(LookupErrorKind::Throttled) => Feedback::Throttled,
-        // The caller makes a pause of its own.
+        // The caller backs off by itself.
         Err(
             LookupErrorKind::Unreachable
             | LookupErrorKind::Foreign

@@ -7,7 +7,7 @@ use crate::row::region_of;
 /// Accounts, Regions and pools that a run may touch. An empty list allows all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Allowed {
-    /// The file that says so.
+    /// The configuration file.
     pub source: PathBuf,
     /// Accounts, twelve digits each.
     pub accounts: Vec<String>,
@@ -23,10 +23,10 @@ impl Allowed {
     pub fn refuses_pool(&self, id: &str) -> Option<String> {
         let region = region_of(id);
         if !self.regions.is_empty() && !self.regions.iter().any(|allowed| allowed == region) {
-            return Some(self.refuses("Region", region, "allowed-regions"));
+            return Some(self.refusal("Region", region, "allowed-regions"));
         }
         let refused = !self.pools.is_empty() && !self.pools.iter().any(|allowed| allowed == id);
-        refused.then(|| self.refuses("identity pool", id, "allowed-pools"))
+        refused.then(|| self.refusal("identity pool", id, "allowed-pools"))
     }
 
     /// Returns why an account must not be touched, if it must not.
@@ -34,10 +34,10 @@ impl Allowed {
     pub fn refuses_account(&self, id: &str) -> Option<String> {
         let refused =
             !self.accounts.is_empty() && !self.accounts.iter().any(|allowed| allowed == id);
-        refused.then(|| self.refuses("account", id, "allowed-accounts"))
+        refused.then(|| self.refusal("account", id, "allowed-accounts"))
     }
 
-    /// Allows no other accounts than these, as `source` says; an empty list changes nothing.
+    /// Allows no accounts other than these, which `source` names; an empty list changes nothing.
     pub fn narrow_accounts(&mut self, accounts: &[String], source: &Path) {
         if self.accounts.is_empty() {
             self.accounts = accounts.to_vec();
@@ -47,7 +47,7 @@ impl Allowed {
         }
     }
 
-    fn refuses(&self, what: &str, which: &str, setting: &str) -> String {
+    fn refusal(&self, what: &str, which: &str, setting: &str) -> String {
         format!(
             "{what} {which} is not among the {setting} of {}",
             self.source.display()

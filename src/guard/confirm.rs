@@ -1,4 +1,4 @@
-//! The question before a run against AWS: an operator confirms, or has confirmed with `--yes`.
+//! Asks an operator to confirm a run against AWS, unless `--yes` has confirmed it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
@@ -27,12 +27,12 @@ use crate::stderr;
 use crate::terminal::{can_ask, printable};
 use crate::verdict::Outcome;
 
-/// Time for which the inputs are read before the question is asked.
+/// Maximum time spent reading the inputs before the question.
 const READING: Duration = Duration::from_secs(2);
-/// Time to wait for a reply that only makes the question better.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// Pools that are looked up and shown by name: more are not read by a person.
-const NAMED: usize = 20;
+/// Maximum wait for a reply that only makes the question more precise.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
+/// Pools that are looked up and shown by name: a person does not read more.
+const MAX_NAMED: usize = 20;
 
 /// The question before the first call.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ pub struct Question<'a> {
     pub lookups: &'a Arc<AdmittedLookups<AwsCalls>>,
     /// The hold lists, if there are any.
     pub holds: Option<Arc<Holds>>,
-    /// The caller, if it was asked for already.
+    /// The caller, if it was looked up already.
     pub caller: Option<Caller>,
 }
 
@@ -55,7 +55,7 @@ impl Question<'_> {
     /// Asks once, on a terminal. Returns the pools that were looked up for it.
     ///
     /// # Errors
-    /// There is no terminal, or the reply is no; or what the question would name cannot be unlinked.
+    /// There is no terminal, or the answer is not yes, or a row or pool that the question would name cannot be called.
     pub async fn ask<O: Outcome>(mut self) -> Result<HashMap<String, IdentityPool>, Error> {
         if !can_ask() {
             return Err(Error::usage(
@@ -95,20 +95,20 @@ impl Question<'_> {
             .collect())
     }
 
-    /// Looks up the account and the pools' names, as long as that does not take long.
+    /// Looks up the account and the names of pools, each within [`LOOKUP_TIMEOUT`].
     async fn look_up(&self, preview: &Preview) -> (Option<String>, PoolsFound) {
         let mut lookups = JoinSet::new();
         let preflight = self.settings.guards.preflight;
-        for id in preview.pools.keys().take(NAMED).filter(|_| preflight) {
+        for id in preview.pools.keys().take(MAX_NAMED).filter(|_| preflight) {
             let (client, id) = (Arc::clone(self.lookups), id.clone());
             lookups.spawn(async move {
-                let found = timeout(PATIENCE, client.pool(&id)).await;
+                let found = timeout(LOOKUP_TIMEOUT, client.pool(&id)).await;
                 (id, found)
             });
         }
         let account = match &self.caller {
             Some(caller) => Some(caller.account.clone()),
-            None => match timeout(PATIENCE, self.client.caller()).await {
+            None => match timeout(LOOKUP_TIMEOUT, self.client.caller()).await {
                 Ok(Ok(caller)) => Some(caller.account),
                 _ => Some(self.client.account().await).filter(|account| account != "unknown"),
             },
@@ -123,7 +123,7 @@ impl Question<'_> {
     }
 }
 
-/// Returns what shows of each input file whether it is still the same; `None` for what cannot be read twice.
+/// Returns the version of each input file, to detect changes; `None` for an input that cannot be read twice.
 fn versions(inputs: &[Input]) -> Vec<Option<Version>> {
     let version = |input: &Input| match input {
         Input::File(path) if input.can_be_read_again() => {
@@ -135,10 +135,10 @@ fn versions(inputs: &[Input]) -> Vec<Option<Version>> {
     inputs.iter().map(version).collect()
 }
 
-/// Asks, and returns whether the reply was yes and, where a number is wanted, that number.
+/// Asks, and returns whether the answer was yes, with the number if one is needed.
 async fn confirmed(question: String, number: Option<usize>) -> bool {
     let (reply, replied) = oneshot::channel();
-    // A thread of its own: it may wait without end, and the program must be able to end without it.
+    // A thread of its own: it may block forever, and the program must be able to end without it.
     std::thread::spawn(move || {
         let mut ask = |text: &str| {
             stderr::ask(text)?;
@@ -154,7 +154,7 @@ async fn confirmed(question: String, number: Option<usize>) -> bool {
     replied.await.unwrap_or(false)
 }
 
-/// Returns whether the reply is `yes`, with the number in it or in the reply to a second question.
+/// Returns whether the answer is `yes`, with the number in it or in the answer to a second question.
 fn is_yes(
     question: &str,
     number: Option<usize>,
@@ -174,7 +174,7 @@ fn is_yes(
     } else {
         let answer = ask("How many pools are these? ")?;
         let answer = answer.trim();
-        // As the first question wanted it.
+        // The answer may take the form that the first question asked for.
         let number = answer.strip_prefix("yes ").unwrap_or(answer);
         number.trim().to_owned()
     };
@@ -186,7 +186,7 @@ fn is_yes(
 struct Preview {
     /// Rows to be called, by pool.
     pools: BTreeMap<String, u64>,
-    /// Those of them that the run takes before it stops at `--limit`, by Region.
+    /// Rows to be called before the run stops at `--limit`, by Region.
     taken: BTreeMap<String, u64>,
     done: u64,
     failed: u64,
@@ -200,7 +200,7 @@ impl Preview {
     fn read(settings: &Settings, scan: &Scan) -> Result<Self, Error> {
         let until = Instant::now() + READING;
         let mut preview = Self::default();
-        // The numbers that are shown are of this moment.
+        // The question shows the inputs as they are now, so it waits for no file.
         let reading = input::ReadOptions {
             wait: WaitToken::cancelled(),
             ..settings.input.clone()
@@ -252,8 +252,8 @@ impl Preview {
         }
     }
 
-    /// Returns the number that is to be typed, where there are several pools: an operator who expects one does not confirm three
-    /// unseen.
+    /// Returns the number that must be typed if there are several pools, so that an operator who expects one does not confirm
+    /// three.
     fn number_to_type(&self) -> Option<usize> {
         (self.pools.len() > 1).then_some(self.pools.len())
     }
@@ -273,7 +273,7 @@ impl Preview {
             }
             None => text.push_str(", in an account that could not be looked up:\n"),
         }
-        for (pool, rows) in self.pools.iter().take(NAMED) {
+        for (pool, rows) in self.pools.iter().take(MAX_NAMED) {
             let id = printable(pool);
             let pool = match found.get(pool) {
                 Some(Ok(pool)) => format!("{} ({id})", printable(&pool.name)),
@@ -281,7 +281,7 @@ impl Preview {
             };
             let _ = writeln!(text, "  {at_least}{} in pool {pool}", counted(*rows, "row"));
         }
-        if let more @ 1.. = self.pools.len().saturating_sub(NAMED) {
+        if let more @ 1.. = self.pools.len().saturating_sub(MAX_NAMED) {
             let _ = writeln!(text, "  and rows in {more} more pools");
         }
         if self.pools.is_empty() && !self.is_partial {
@@ -313,7 +313,7 @@ impl Preview {
         text
     }
 
-    /// Returns how long the run takes, as far as the rate tells.
+    /// Returns the duration of the run at this rate.
     fn forecast(&self, settings: &Settings) -> String {
         let rate = settings.limits.rate;
         let most = self.taken.values().copied().max().unwrap_or(0);

@@ -1,8 +1,8 @@
-//! Before the first call in a pool: does it exist, and is its developer provider name the rows' own?
+//! Checks, before the first call in a pool, that the pool exists and has the developer provider name of the rows.
 //!
-//! A pool is looked up once a run. A throttled or unanswered look-up is made again for as long as a row may live. Without
-//! permission to describe the pool, or where the service fails at it, the run warns and continues: the first unlink shows then
-//! whether the pool is right.
+//! A pool is looked up once per run. A throttled or unanswered look-up is retried for as long as a row may live. Without permission
+//! to describe the pool, or after server errors, the run warns and continues: the first unlink then shows whether the pool is
+//! right.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,15 +21,15 @@ use crate::os_limits;
 use crate::row::{Row, region_of};
 use crate::verdict::{Cause, Policy};
 
-/// Tries of a look-up that gets replies, but none that describes the pool.
+/// Tries of a look-up that gets replies, none of which describes the pool.
 const TRIES: u32 = 4;
 /// Tries of a look-up whose replies are not Cognito's.
 const FOREIGN_TRIES: u32 = 2;
 /// Pause before the second try; doubled before each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// Pause between two tries at most, when there is no reply or the credentials have expired.
+/// Maximum pause between two tries, when there is no reply or the credentials have expired.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// Time after which progress shows a look-up as unanswered.
+/// Time after which a look-up is shown as unanswered.
 const SHOWN_AFTER: Duration = Duration::from_secs(4);
 
 /// Notices of the checks under way.
@@ -38,7 +38,7 @@ type Checking = Pin<Box<dyn Future<Output = PoolChecked> + Send>>;
 /// Pools whose look-up is not answered, by id.
 type Silent = Mutex<BTreeMap<String, SilentRegion>>;
 
-/// Looks pools up, each in a task of its own.
+/// Looks up pools, each in a task of its own.
 pub struct PoolChecks {
     /// Starts the check of a pool; `None` looks nothing up.
     check: Option<Box<dyn Fn(String) -> Checking + Send>>,
@@ -55,7 +55,7 @@ pub struct SilentRegion {
     /// Time of the first look-up without a reply.
     pub since: Instant,
     /// The fault in a word or two.
-    pub how: &'static str,
+    pub fault: &'static str,
 }
 
 /// The result of a check.
@@ -65,7 +65,7 @@ pub enum PoolChecked {
     Pool(IdentityPool),
     /// The pool cannot be looked up, which is no reason not to call.
     Unchecked,
-    /// No call in the pool would fare better.
+    /// Any call in the pool would fail the same way.
     Halting(Cause, LookupError),
 }
 
@@ -81,7 +81,7 @@ impl PoolChecks {
         }
     }
 
-    /// Checks pools through `lookups`, with the patience of `policy`.
+    /// Checks pools through `lookups`, for as long as `policy` lets a row live.
     #[must_use]
     pub fn new<C: Lookup + Unlink>(lookups: Arc<AdmittedLookups<C>>, policy: Policy) -> Self {
         let checks = Self::none();
@@ -136,7 +136,7 @@ impl PoolChecks {
         silent.values().next().cloned()
     }
 
-    /// Takes the notices since the last time.
+    /// Takes the notices since the last call.
     pub(crate) fn notices(&self) -> Vec<String> {
         let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut *notices)
@@ -151,8 +151,8 @@ impl fmt::Debug for PoolChecks {
     }
 }
 
-/// Returns why the row must not be called in this pool, if it must not. A pool without a provider name is an emulator's: the
-/// unlink shows whether the name is right, and the service takes none for such a pool.
+/// Returns why the row must not be called in this pool, if it must not. A pool without a provider name may be an emulator's: the
+/// unlink shows whether the name is right, since the service accepts none for such a pool.
 #[must_use]
 pub fn provider_mismatch(pool: &IdentityPool, row: &Row) -> Option<String> {
     let (link, position) = (&row.link, &row.position);
@@ -160,7 +160,7 @@ pub fn provider_mismatch(pool: &IdentityPool, row: &Row) -> Option<String> {
     (*theirs != link.developer_provider_name).then(|| {
         format!(
             "identity pool {} ({}) has the developer provider name {theirs}, and not {} (at {position}). \
-             Mend developer_provider_name or the pool id in the input",
+             Correct developer_provider_name or the pool id in the input",
             link.identity_pool_id, pool.name, link.developer_provider_name
         )
     })
@@ -177,15 +177,15 @@ impl Silence<'_> {
         self.silent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn begin(&self, how: &'static str) {
+    fn begin(&self, fault: &'static str) {
         let mut silent = self.silent();
         let region = silent.entry(self.id.to_owned());
         let region = region.or_insert_with(|| SilentRegion {
             region: region_of(self.id).to_owned(),
             since: Instant::now(),
-            how,
+            fault,
         });
-        region.how = how;
+        region.fault = fault;
     }
 
     fn end(&self) {
@@ -193,7 +193,7 @@ impl Silence<'_> {
     }
 }
 
-/// Checks a pool, for as long as it takes or makes sense.
+/// Checks a pool, with retries for as long as they make sense.
 async fn check<C: Lookup + Unlink>(
     lookups: &AdmittedLookups<C>,
     id: &str,
@@ -243,7 +243,7 @@ async fn look_up<C: Lookup + Unlink>(
     match &found {
         Err(error) if error.kind == LookupErrorKind::Unreachable => {
             if !lacks_files(error) {
-                silence.begin(error.details.how_unanswered());
+                silence.begin(error.details.connection_fault());
             }
         }
         _ => silence.end(),
@@ -265,13 +265,13 @@ enum AfterTry {
 struct Tries<'a> {
     id: &'a str,
     policy: Policy,
-    /// Start of the silence, and of the throttling: both are waited for as long as a row may live.
+    /// Start of the outage, and of the throttling: each is waited out for as long as a row may live.
     unanswered_since: Option<Instant>,
     throttled_since: Option<Instant>,
     throttled_in_a_row: u32,
     answered: u32,
     pause: Duration,
-    /// A wait has begun that outlasts missing credentials: where some have worked, missing ones are not there yet.
+    /// A wait for a Region or for credentials has begun. From then on missing credentials are waited for too.
     is_waiting: bool,
 }
 
@@ -289,7 +289,7 @@ impl<'a> Tries<'a> {
         }
     }
 
-    /// Returns how much longer a look-up is tried that began to go wrong `since` then.
+    /// Returns the time for which a look-up that has failed since `since` is still retried.
     fn patience(&self, since: Instant) -> Duration {
         self.policy.give_up_after.saturating_sub(since.elapsed())
     }
@@ -362,7 +362,7 @@ impl<'a> Tries<'a> {
             && (cause == Cause::Expired || self.is_waiting)
     }
 
-    /// Waits for other credentials, and says so once.
+    /// Waits for new credentials, and returns a notice the first time.
     fn wait_for_credentials(&mut self) -> Option<String> {
         self.pause = LONGEST_PAUSE;
         self.answered = 0;

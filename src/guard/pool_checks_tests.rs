@@ -14,7 +14,7 @@ use crate::verdict::{Reply, ReplyDetails, ReplyKind};
 /// Replies with each of these in turn, and with the last one for ever.
 struct Script {
     whys: Mutex<VecDeque<Option<LookupErrorKind>>>,
-    asked: Mutex<u32>,
+    lookups: Mutex<u32>,
     renewed: Mutex<u32>,
 }
 
@@ -22,7 +22,7 @@ impl Script {
     fn of(whys: impl IntoIterator<Item = Option<LookupErrorKind>>) -> Arc<Self> {
         Arc::new(Self {
             whys: Mutex::new(whys.into_iter().collect()),
-            asked: Mutex::default(),
+            lookups: Mutex::default(),
             renewed: Mutex::default(),
         })
     }
@@ -30,7 +30,7 @@ impl Script {
 
 impl Lookup for Script {
     async fn pool(&self, _: &str) -> Result<IdentityPool, LookupError> {
-        *self.asked.lock().expect("no panic") += 1;
+        *self.lookups.lock().expect("no panic") += 1;
         let mut whys = self.whys.lock().expect("no panic");
         let why = if whys.len() > 1 {
             whys.pop_front().flatten()
@@ -84,11 +84,11 @@ async fn checked(
         silent: &silent,
     };
     let checked = check(&lookups, "us-east-1:1", policy, &notices, &silence).await;
-    let asked = *script.asked.lock().expect("no panic");
-    let mut said = notices.lock().expect("no panic").clone();
+    let lookups = *script.lookups.lock().expect("no panic");
+    let mut printed = notices.lock().expect("no panic").clone();
     let silent = silent.lock().expect("no panic");
-    said.extend(silent.values().map(|region| region.how.to_owned()));
-    (checked, asked, began.elapsed(), said)
+    printed.extend(silent.values().map(|region| region.fault.to_owned()));
+    (checked, lookups, began.elapsed(), printed)
 }
 
 fn cause(checked: &PoolChecked) -> Option<Cause> {
@@ -113,11 +113,11 @@ async fn errors_that_no_retry_changes_are_not_retried() {
             Some(Cause::NoCredentials),
         ),
     ] {
-        let (checked_pool, asked, took, said) =
+        let (checked_pool, lookups, took, printed) =
             checked(&Script::of([Some(why)]), Policy::DEFAULT).await;
         assert_eq!(cause(&checked_pool), halts, "{why:?}");
-        assert_eq!((asked, took), (1, Duration::ZERO), "{why:?}");
-        assert_eq!(said.len(), usize::from(halts.is_none()), "{why:?}");
+        assert_eq!((lookups, took), (1, Duration::ZERO), "{why:?}");
+        assert_eq!(printed.len(), usize::from(halts.is_none()), "{why:?}");
     }
 }
 
@@ -153,27 +153,27 @@ async fn errors_that_pass_are_retried() {
         ),
     ] {
         let script = Script::of(whys);
-        let (checked_pool, asked, took, _) = checked(&script, Policy::DEFAULT).await;
+        let (checked_pool, lookups, took, _) = checked(&script, Policy::DEFAULT).await;
         assert_eq!(checked_pool, PoolChecked::Pool(IdentityPool::default()));
-        assert_eq!(asked, asks);
+        assert_eq!(lookups, asks);
         assert!(took <= Duration::from_secs(4), "{took:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn retries_have_an_end() {
-    let (busy, asked, _, said) =
+    let (busy, lookups, _, printed) =
         checked(&Script::of([Some(LookupErrorKind::Busy)]), Policy::DEFAULT).await;
     assert_eq!(
-        (busy, asked, said.len()),
+        (busy, lookups, printed.len()),
         (PoolChecked::Unchecked, TRIES, 1)
     );
-    let (foreign, asked, ..) = checked(
+    let (foreign, lookups, ..) = checked(
         &Script::of([Some(LookupErrorKind::Foreign)]),
         Policy::DEFAULT,
     )
     .await;
-    assert_eq!((foreign, asked), (PoolChecked::Unchecked, FOREIGN_TRIES));
+    assert_eq!((foreign, lookups), (PoolChecked::Unchecked, FOREIGN_TRIES));
     let (signature, ..) = checked(
         &Script::of([Some(LookupErrorKind::Signature)]),
         Policy::DEFAULT,
@@ -187,14 +187,14 @@ async fn retries_have_an_end() {
     .await;
     assert_eq!(cause(&throttled), Some(Cause::LookUpsThrottled));
     assert!(took >= Policy::DEFAULT.give_up_after, "{took:?}");
-    let (silence, asked, took, said) = checked(
+    let (silence, lookups, took, printed) = checked(
         &Script::of([Some(LookupErrorKind::Unreachable)]),
         Policy::DEFAULT,
     )
     .await;
     assert_eq!(cause(&silence), Some(Cause::Unreachable));
-    assert_eq!((took, said.len()), (Policy::DEFAULT.give_up_after, 1));
-    assert!(asked < 40, "{asked}");
+    assert_eq!((took, printed.len()), (Policy::DEFAULT.give_up_after, 1));
+    assert!(lookups < 40, "{lookups}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -206,9 +206,9 @@ async fn expired_credentials_are_waited_for_if_asked() {
     let expired = Some(LookupErrorKind::Credentials(Cause::Expired));
     let none = Some(LookupErrorKind::Credentials(Cause::NoCredentials));
     let script = Script::of([expired, expired, none, expired, None]);
-    let (checked_pool, asked, took, said) = checked(&script, waits).await;
+    let (checked_pool, lookups, took, printed) = checked(&script, waits).await;
     assert_eq!(checked_pool, PoolChecked::Pool(IdentityPool::default()));
-    assert_eq!((asked, took), (5, 4 * LONGEST_PAUSE));
+    assert_eq!((lookups, took), (5, 4 * LONGEST_PAUSE));
     assert_eq!(*script.renewed.lock().expect("no panic"), 4);
-    assert_eq!(said.len(), 1, "{said:?}");
+    assert_eq!(printed.len(), 1, "{printed:?}");
 }

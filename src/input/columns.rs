@@ -113,7 +113,7 @@ impl ColumnLayout {
         let ParsedRow {
             mut link, error, ..
         } = self.parse(field);
-        // A row that conflicts with an option is a row all the same.
+        // A row that conflicts with an option still is a row.
         let _conflict = fill.complete(&mut link);
         error.is_none() && link.check(UnusualPolicy::ALLOW_ALL).is_ok()
     }

@@ -7,11 +7,11 @@ use super::format::Compression;
 use super::header_error::HeaderError;
 use super::not_an_input::NotAnInput;
 
-/// An input that cannot be read, or not to its end. The message says what is wrong, where, and what to do.
+/// An input that cannot be read, or not to its end. The message names the fault, its place and the remedy.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InputError {
-    /// Neither an option nor the name tells the format.
+    /// Neither an option nor the name determines the format.
     #[error("{}: {}", display_name(input), describe_unknown_format(*what))]
     UnknownFormat {
         /// The input as the user named it.
@@ -19,7 +19,7 @@ pub enum InputError {
         /// The kind of file, if it is recognised.
         what: Option<NotAnInput>,
     },
-    /// The file is something else than an input.
+    /// The file is something other than an input.
     #[error("{}: {what}", display_name(input))]
     NotAnInput {
         /// The input as the user named it.
@@ -27,7 +27,7 @@ pub enum InputError {
         /// The kind of file.
         what: NotAnInput,
     },
-    /// A list: each line is one field of a row and no row.
+    /// A list: each line is one field, not a row.
     #[error(
         "{}: a list has one field of a row on each line, and a run needs identity_id and developer_user_identifier together; name a file \
          that has both, or add --format csv if it is one",
@@ -43,7 +43,7 @@ pub enum InputError {
         char::from(*delimiter)
     )]
     Delimiter {
-        /// The delimiter that was asked for.
+        /// The requested delimiter.
         delimiter: u8,
     },
     /// The file cannot be opened.
@@ -90,7 +90,7 @@ pub enum InputError {
     Damaged {
         /// The input as the user named it.
         input: Arc<str>,
-        /// About where it shows.
+        /// The approximate line where it shows.
         line: u64,
         /// The compression of the input.
         compression: Compression,
@@ -98,9 +98,9 @@ pub enum InputError {
         #[source]
         error: io::Error,
     },
-    /// The input cannot be read on: an I/O error, or damaged or cut-off compressed data.
+    /// The rest of the input cannot be read: an I/O error, or damaged or cut-off compressed data.
     #[error(
-        "{}: {}; the rows before that line were read; mend the input and run again",
+        "{}: {}; the rows before that line were read; correct the input and run again",
         display_name(input),
         describe_unreadable(*line, *compression, error)
     )]

@@ -128,7 +128,7 @@ impl RecordedFile {
 struct RecordedReader(Arc<RecordedFile>);
 
 impl RecordedReader {
-    /// Opens the file at its beginning and records anew: the last reading counts.
+    /// Opens the file at its beginning and records from scratch: the last reading counts.
     fn open(file: &Arc<RecordedFile>) -> io::Result<Opened> {
         let mut content = file.content();
         content.file.rewind()?;
@@ -399,7 +399,7 @@ mod tests {
             assert!(bytes().starts_with(&read));
         }
         assert_eq!(fingerprints.recorded(&path).expect("read"), pinned);
-        // Bytes behind the end that was seen have not been read.
+        // Bytes after the end that was seen have not been read.
         fs::write(&path, [bytes(), bytes()].concat()).expect("written");
         assert_eq!(fingerprints.recorded(&path).expect("read"), pinned);
     }

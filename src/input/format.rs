@@ -1,4 +1,4 @@
-//! Formats and compressions, and the names and magic numbers that tell them.
+//! Formats and compressions, and the names and magic numbers that identify them.
 
 use std::path::Path;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use std::str::FromStr;
 pub enum Format {
     /// RFC 4180, comma between fields.
     Csv,
-    /// As CSV, with a tab between fields.
+    /// CSV with a tab between fields.
     Tsv,
     /// One JSON object a line.
     Jsonl,
@@ -110,7 +110,7 @@ impl Compression {
         }
     }
 
-    /// Returns the compression that the first bytes of a file tell.
+    /// Returns the compression that the first bytes of a file identify.
     pub(crate) fn of_magic(head: &[u8]) -> Self {
         match head {
             [0x1f, 0x8b, ..] => Self::Gzip,
@@ -121,7 +121,7 @@ impl Compression {
     }
 }
 
-/// Returns the part behind the last dot, also in a name that begins with it, in lower case.
+/// Returns the part after the last dot, also in a name that begins with it, in lower case.
 fn ending(path: &Path) -> Option<String> {
     let name = path.file_name()?.to_string_lossy();
     let (_, ending) = name.rsplit_once('.')?;

@@ -16,7 +16,7 @@ pub enum HeaderError {
     DuplicateColumn(RequestedColumn),
     /// The header is a row of data, or JSON. It is not quoted: its values may be a person's.
     NotAHeader,
-    /// The header breaks the rules for quotes; the text says how.
+    /// The header breaks the rules for quotes; the text has the details.
     Quote(String),
     /// The header is longer than this many bytes.
     TooLong(usize),
@@ -27,7 +27,7 @@ pub enum HeaderError {
 pub struct ActualColumns {
     /// The fields of the first line.
     pub names: Vec<String>,
-    /// At least one name is one that was asked for. Otherwise the line may be a row, and its values a person's.
+    /// At least one name is a requested one. Otherwise the line may be a row, and its values a person's.
     pub is_known: bool,
 }
 
@@ -61,7 +61,7 @@ impl HeaderError {
                  --no-header --columns (or, if the lines are JSON, the format with --format jsonl)"
             ),
             Self::Quote(message) => format!(
-                "the header in line {line_number} cannot be read: {message}; mend it by the rules of RFC 4180"
+                "the header in line {line_number} cannot be read: {message}; correct it by the rules of RFC 4180"
             ),
             Self::TooLong(bound) => format!(
                 "the header in line {line_number} is longer than {bound} bytes; make sure that this is a CSV file"

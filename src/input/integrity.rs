@@ -14,7 +14,7 @@ use super::source::Input;
 /// Bytes that are decompressed at a time: 64 KiB.
 const CHUNK: usize = 64 * 1024;
 
-/// Decompresses a compressed file to its end, and reads a JSON document to its end. Damage shows only behind the rows that it has changed,
+/// Decompresses a compressed file to its end, and reads a JSON document to its end. Damage shows only after the rows that it has changed,
 /// and a changed row may be another person's. A compressed file that breaks off passes: it holds whole rows up to there.
 ///
 /// # Errors

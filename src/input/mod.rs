@@ -4,9 +4,9 @@
 //! open → bytes (decompress, UTF-8, window) → csv or json (records) → columns (fields) → Reader (fill, check) → InputRow
 //! ```
 //!
-//! A wrong row is a row: it becomes an [`InputRow::Invalid`], and reading goes on. Only an input that cannot be read on ends before
-//! its end, with an [`InputError`]. CSV has a fast path ([`Reader::skip_known`], [`Reader::take_valid`]) that passes plain records on
-//! without building rows; everything it does not recognise at a glance is left to the careful path, which decides alone what a row is.
+//! A wrong row is a row: it becomes an [`InputRow::Invalid`], and reading goes on. Only an input whose rest cannot be read ends
+//! before its end, with an [`InputError`]. CSV has a fast path ([`Reader::skip_known`], [`Reader::take_valid`]) that passes plain
+//! records on without building rows; everything else is left to the careful path, which alone decides what a row is.
 
 mod bytes;
 mod columns;

@@ -10,7 +10,7 @@ use serde::de::IgnoredAny;
 use super::format::Compression;
 use crate::row::fold_name;
 
-/// A file that holds no rows, or none that can be read as they are. The message says what it is and what to do instead.
+/// A file that holds no rows, or none that can be read as they are. The message names what it is and what to do instead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotAnInput {
     /// A directory.
@@ -154,7 +154,7 @@ struct ResultLine {
 }
 
 impl NotAnInput {
-    /// Recognises a file whose name tells no format. A file that cannot be read twice, such as a pipe, is not read.
+    /// Recognises a file whose name determines no format. A file that cannot be read twice, such as a pipe, is not read.
     pub(crate) fn of_path(path: &Path) -> Option<Self> {
         let metadata = fs::metadata(path).ok()?;
         if metadata.is_dir() {

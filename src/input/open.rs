@@ -16,10 +16,10 @@ use super::read_options::ReadOptions;
 use super::reader::Reader;
 use super::source::Input;
 
-/// Returns the format that the options or the name of `input` tell.
+/// Returns the format that the options or the name of `input` determine.
 ///
 /// # Errors
-/// Neither tells one, or it is that of a list, which has no rows. Only where neither tells one is the file looked at, for a better
+/// Neither determines one, or it is that of a list, which has no rows. Only if neither does is the file inspected, for a better
 /// message.
 pub fn format_of(input: &Input, options: &ReadOptions) -> Result<Format, InputError> {
     let of_name = match input {
@@ -73,7 +73,7 @@ pub fn open(input: &Input, options: &ReadOptions) -> Result<Reader, InputError> 
 /// Reads `bytes` as [`open`] reads the file that `input` names, without touching that file.
 ///
 /// # Errors
-/// Opens bytes that are at hand, as [`open`] opens a file.
+/// Opens bytes in memory, as [`open`] opens a file.
 pub fn open_bytes(
     input: &Input,
     bytes: impl io::Read + Send + 'static,
@@ -89,7 +89,7 @@ pub fn open_bytes(
     )
 }
 
-/// Returns the compression that the name of `input` tells.
+/// Returns the compression that the name of `input` determines.
 fn compression_of(input: &Input) -> Compression {
     match input {
         Input::Stdin => Compression::None,

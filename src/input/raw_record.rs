@@ -15,7 +15,7 @@ impl RawRecord {
         self.is_enabled = true;
     }
 
-    /// Keeps the text of a record, without its line end. `is_parsable`: its fields can be told apart.
+    /// Keeps the text of a record, without its line end. `is_parsable`: its fields can be separated.
     pub(crate) fn keep(&mut self, text: &[u8], is_parsable: bool) {
         if self.is_enabled {
             self.text.clear();
@@ -29,7 +29,7 @@ impl RawRecord {
         self.is_enabled.then_some(&self.text)
     }
 
-    /// Returns whether the fields of the record can be told apart.
+    /// Returns whether the fields of the record can be separated.
     pub(crate) fn is_parsable(&self) -> bool {
         self.is_parsable
     }

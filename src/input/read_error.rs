@@ -29,7 +29,7 @@ pub(crate) enum StartError {
     /// The header, on this line, or the columns that options name.
     #[error("the columns are not those that are needed")]
     Header(Option<u64>, HeaderError),
-    /// The input cannot be read on this line.
+    /// The input cannot be read at this line.
     #[error("line {0} cannot be read")]
     Read(u64, #[source] ReadError),
 }

@@ -1,4 +1,4 @@
-//! Options that say how inputs are read.
+//! Options for reading inputs.
 
 use super::bytes::wait_token::WaitToken;
 use super::fill::Fill;
@@ -10,10 +10,10 @@ use crate::row::{Field, UnusualKinds};
 /// 4 MiB instead of 2 MiB of a file without line ends.
 pub const MAX_RECORD: usize = 1 << 20;
 
-/// Options that say how inputs are read.
+/// Options for reading inputs.
 #[derive(Debug, Clone)]
 pub struct ReadOptions {
-    /// `--format`: overrides the format that the name tells.
+    /// `--format`: overrides the format that the name determines.
     pub format: Option<Format>,
     /// `--delimiter`: overrides the format's own delimiter between CSV fields.
     pub delimiter: Option<u8>,

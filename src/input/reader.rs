@@ -36,7 +36,7 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Creates a reader of an open input. `named`: the compression that the name tells; the first bytes override it.
+    /// Creates a reader of an open input. `named`: the compression that the name determines; the first bytes override it.
     pub(crate) fn new(
         input: Arc<str>,
         opened: Opened,
@@ -102,22 +102,24 @@ impl Reader {
         matches!(&self.rows, FormatReader::Json(reader) if reader.is_document())
     }
 
-    /// Skips the next rows, `most` at most, as long as they are known, and returns their number. `known` returns how many of the keys,
-    /// from the first on, are of known rows. Skipped rows are neither built nor checked, which saves most of the time that reading
-    /// takes; a known row was checked when it became known.
+    /// Skips the next rows, up to `most` of them, as long as they are known, and returns their number. `known` returns how many of
+    /// the keys, from the first on, are of known rows. Skipped rows are neither built nor checked, which saves most of the time
+    /// that reading takes; a known row was checked when it became known.
     ///
-    /// `see` gets the user of each row whose key is computed, which may be some rows more than are skipped.
+    /// `on_user` gets the user of each row whose key is computed, which may be some rows more than are skipped.
     ///
-    /// A row that is not skipped may be known all the same: only plain records are looked up.
+    /// A row that is not skipped may still be known: only plain records are looked up.
     pub fn skip_known(
         &mut self,
         most: usize,
         keyer: &Keyer,
-        see: impl Fn(&[u8]),
+        on_user: impl Fn(&[u8]),
         known: impl Fn(&[RowKey]) -> usize,
     ) -> usize {
         let skipped = match &mut self.rows {
-            FormatReader::Csv(reader) if !self.ended => reader.skip_known(most, keyer, see, known),
+            FormatReader::Csv(reader) if !self.ended => {
+                reader.skip_known(most, keyer, on_user, known)
+            }
             _ => 0,
         };
         self.row += skipped as u64;
@@ -127,7 +129,7 @@ impl Reader {
     /// Passes the next valid rows to `take`, with the line and the fields in the order of [`Field::ALL`](crate::row::Field::ALL), and
     /// returns their number. The rows are checked but not built, which saves most of the time that reading takes.
     ///
-    /// A row that is not taken may be valid all the same: only plain records are looked at.
+    /// A row that is not taken may still be valid: only plain records are parsed.
     pub fn take_valid(&mut self, take: impl FnMut(u64, [&str; 4])) -> usize {
         let taken = match &mut self.rows {
             FormatReader::Csv(reader) if !self.ended => reader.take_valid(take),

@@ -1,4 +1,4 @@
-//! Invalid rows in the format of their input with the reason in front, to be mended and fed again.
+//! Invalid rows in the format of their input with the reason in front, to be corrected and fed again.
 //!
 //! The reason comes first: a row with too few or too many fields keeps each of its fields under the column where it stood.
 
@@ -67,8 +67,8 @@ impl Reader {
     }
 }
 
-/// Writes a record whose fields can be told apart as it stood. Any other becomes a single field, so that the rows behind it can be
-/// read, and so that no part of it passes for a value before it is mended.
+/// Writes a record whose fields can be separated as it stood. Any other becomes a single field, so that the rows after it can be
+/// read, and so that no part of it passes for a value before it is corrected.
 fn write_csv(reader: &mut CsvReader, reason: &str, most: usize, into: &mut Vec<u8>) {
     let CsvReader { raw, parser, .. } = reader;
     let Some(text) = raw.text() else { return };

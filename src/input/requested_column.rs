@@ -1,9 +1,9 @@
-//! Columns that the options ask for.
+//! Columns that the options request.
 
 use super::read_options::ReadOptions;
 use crate::row::{Field, fold_name};
 
-/// A column that is asked for, by its origin.
+/// A requested column, by its origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RequestedColumn {
     /// Every row needs this field.

@@ -1,4 +1,4 @@
-//! A run from its opening to its close: threads and channels are started, driven and ended here.
+//! Opens, drives and closes a run: starts its threads and channels, and ends them.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -26,7 +26,7 @@ use crate::scan::Scan;
 use crate::signal::{Signal, Stop};
 use crate::verdict::Policy;
 
-/// All that a run needs.
+/// Everything that a run needs.
 #[derive(Debug)]
 pub struct Setup<J: Job> {
     /// The job.
@@ -39,21 +39,21 @@ pub struct Setup<J: Job> {
     pub bounds: Bounds<J::Outcome>,
     /// The inputs, in their order.
     pub inputs: Vec<Input>,
-    /// Options of reading them.
-    pub reading: input::ReadOptions,
+    /// Options for reading them.
+    pub read_options: input::ReadOptions,
     /// The open results, with what earlier runs have settled.
     pub results: Results,
-    /// The hold lists, and the files that they are read from again.
+    /// The hold lists, and the files from which they are reread.
     pub holds: Option<(Arc<Holds>, HoldFiles)>,
     /// The accounts, Regions and pools that the run may touch.
     pub allowed: Allowed,
-    /// Pools that are known already.
+    /// Pools that have been looked up already.
     pub pools: HashMap<String, IdentityPool>,
-    /// Checks of the others.
+    /// Checks of all other pools.
     pub pool_checks: PoolChecks,
 }
 
-/// An open run: its threads are at work, and nothing is called yet.
+/// An open run: its threads are running, and no call has started.
 pub struct Pipeline<J: Job> {
     context: Arc<Context<J>>,
     bounds: Bounds<J::Outcome>,
@@ -66,14 +66,14 @@ pub struct Pipeline<J: Job> {
     recording: Recording<J::Line>,
     stop: watch::Sender<Stop>,
     interrupted: HashSet<RowKey>,
-    rest: Closing,
+    closing: Closing,
 }
 
 /// The parts of a run that are closed last.
 struct Closing {
     recorder: JoinHandle<()>,
     skips_failed: bool,
-    /// The hold lists are read again until this is dropped.
+    /// Rereads the hold lists until it is dropped.
     _watching: Option<HoldWatch>,
 }
 
@@ -81,9 +81,9 @@ struct Closing {
 pub struct Driven<J: Job> {
     /// The state that its workers shared.
     pub context: Arc<Context<J>>,
-    /// Its end.
+    /// The counts, and the reason for its end.
     pub summary: Summary<J::Outcome>,
-    rest: Closing,
+    closing: Closing,
 }
 
 impl<J: Job> Pipeline<J> {
@@ -98,21 +98,21 @@ impl<J: Job> Pipeline<J> {
         let (recording, recorder) = writer.start(setup.bounds.open_rows)?;
         let (holds, files) = setup.holds.unzip();
         let reading = Arc::<Reading>::default();
-        let wait = setup.reading.wait.clone();
+        let wait = setup.read_options.wait.clone();
         let input_ends = !setup.inputs.contains(&Input::Stdin);
         let rows = RowReader {
             inputs: setup.inputs,
-            settings: setup.reading,
+            options: setup.read_options,
             scan: Scan::new(completed, keyer, holds.clone(), setup.allowed),
             reading: Arc::clone(&reading),
-            room: MemoryBudget::new(LARGE_ROW_BUDGET),
+            memory: MemoryBudget::new(LARGE_ROW_BUDGET),
         }
         .start()?;
         let watching = match holds.as_ref().zip(files) {
             Some((holds, files)) => Some(holds.watch(files)?),
             None => None,
         };
-        let (stop, ordered) = watch::channel(Stop::Go);
+        let (stop, stop_order) = watch::channel(Stop::Go);
         let context = Arc::new(Context {
             job: setup.job,
             holds,
@@ -120,7 +120,7 @@ impl<J: Job> Pipeline<J> {
             policy: setup.policy,
             in_flight: Some(in_flight),
             recorded: Arc::clone(&recording.length),
-            stop: ordered,
+            stop: stop_order,
             random: Mutex::new(fastrand::Rng::new()),
             counters: Counters::default(),
         });
@@ -136,7 +136,7 @@ impl<J: Job> Pipeline<J> {
             recording,
             stop,
             interrupted,
-            rest: Closing {
+            closing: Closing {
                 recorder,
                 skips_failed,
                 _watching: watching,
@@ -150,7 +150,7 @@ impl<J: Job> Pipeline<J> {
         Arc::clone(&self.reading)
     }
 
-    /// Calls, to the run's end, whatever that is.
+    /// Drives the run to its end, whatever the reason for that.
     pub async fn drive(
         self,
         signals: mpsc::Receiver<Signal>,
@@ -168,12 +168,12 @@ impl<J: Job> Pipeline<J> {
             watcher,
         };
         let summary = drive(Arc::clone(&self.context), self.bounds, channels).await;
-        // The reader may still wait for a file to come to rest.
+        // The reader may still be waiting for a file to stop growing.
         self.wait.cancel();
         Driven {
             context: self.context,
             summary,
-            rest: self.rest,
+            closing: self.closing,
         }
     }
 }
@@ -182,17 +182,17 @@ impl<J: Job> Driven<J> {
     /// Closes the run: waits for the recorder, and removes the side file if nothing in it is needed any more.
     ///
     /// # Errors
-    /// The side file cannot be removed. The results are complete all the same.
+    /// The side file cannot be removed. The results are complete nonetheless.
     pub fn close(self) -> (Arc<Context<J>>, Summary<J::Outcome>, io::Result<()>) {
-        // The recorder has sent all that it had to send, so it is about to end.
-        let _ = self.rest.recorder.join();
+        // The recorder has sent its last message and is about to end.
+        let _ = self.closing.recorder.join();
         let (context, summary) = (self.context, self.summary);
         let removed = match &context.in_flight {
             Some(in_flight)
                 if summary.all_recorded
                     // Rows that this run has not reached are in doubt for the next one too.
                     && (!in_flight.is_doubtful()
-                        || summary.nothing_remains && !self.rest.skips_failed) =>
+                        || summary.nothing_remains && !self.closing.skips_failed) =>
             {
                 in_flight.remove()
             }

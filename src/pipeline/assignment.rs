@@ -1,4 +1,4 @@
-//! A row on its way to a worker, and back.
+//! The messages to a worker and back.
 
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -12,23 +12,24 @@ use crate::results::RowLease;
 pub(super) struct Assignment {
     /// The row.
     pub(super) open: Box<OpenRow>,
-    /// The places that it takes.
+    /// Its slot in the side file, and its worker.
     pub(super) lease: RowLease,
-    /// Given back at its first admission: it bounds the rows that wait for that.
-    pub(super) queued: Option<OwnedSemaphorePermit>,
+    /// Its permit for the admission queue, released at its first admission: it bounds the rows that wait for that.
+    pub(super) queue_permit: Option<OwnedSemaphorePermit>,
 }
 
-/// The end of a worker's row.
+/// The result of a worker's row.
 #[derive(Debug)]
 pub(super) struct Ended<L> {
-    /// The places that the row takes.
+    /// The row's slot in the side file, and its worker.
     pub(super) lease: RowLease,
     /// The line to be recorded; `None` for a row that is left as it was.
     pub(super) line: Option<Box<L>>,
     /// Set if the run must halt.
     pub(super) halt: Option<Halt>,
-    /// The permit of its last call, kept until the row is recorded: a kill repeats that many calls at most.
+    /// The permit of its last call, kept until the row is recorded, so that a kill repeats at most as many calls as there are
+    /// permits.
     pub(super) permit: Option<InFlightPermit>,
-    /// The row is left, and its last call may have taken effect all the same: its mark stays for the next run.
+    /// The row is left although its last call may have taken effect: its mark stays for the next run.
     pub(super) is_doubtful: bool,
 }

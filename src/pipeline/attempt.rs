@@ -1,19 +1,18 @@
-//! One row to its end: attempt after attempt, with a back-off between them.
+//! Settles one row: attempt after attempt, with a back-off in between.
 //!
-//! An attempt is a series of steps in one order, the order in which they may wait ([`attempt`]): whatever can take long comes
-//! before the last check.
+//! The steps of an attempt have a fixed order ([`attempt`]): every step that can take long comes before the last check.
 //!
 //! | step | why there |
 //! |---|---|
-//! | turn of the identity | the dispatcher's: the next row of an identity starts when the one before is recorded |
-//! | back-off | holds no permit, no token |
-//! | credentials at hand | may take half a minute; the SDK must not load them behind the checks |
+//! | turn of the identity | taken by the dispatcher: the next row of an identity starts when the one before is recorded |
+//! | back-off | holds neither permit nor token |
+//! | credentials loaded | may take half a minute; the SDK must not load them after the checks |
 //! | mark *reserved* | may wait for the disk |
 //! | hold lists fresh | may wait for a file system; a held row takes no token |
 //! | admission | waits for the circuit breakers, a permit, the pace and a token |
-//! | connection | bounded by `--connect-timeout`; the last check is behind it |
-//! | last check | order to stop, age of the token, hold lists, mark *sent*: none of it waits ([`last_check`](super::last_check)) |
-//! | the bytes | from here on the attempt may have taken effect, and its time counts |
+//! | connection | bounded by `--connect-timeout`; the last check comes after it |
+//! | last check | order to stop, age of the token, hold lists, mark *sent*: none of these waits ([`last_check`](super::last_check)) |
+//! | the bytes | from here on the attempt may have taken effect, and its latency counts |
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -38,11 +37,11 @@ use crate::verdict::{
     Cause, End, History, NEAR_HOLD, Reply, ReplyDetails, RunEvidence, Step, Verdict,
 };
 
-/// Message of a row that is equal to no line of a hold list, and held all the same.
+/// Message of a row that is held although it equals no line of a hold list exactly.
 const NEAR_HOLD_MESSAGE: &str = "a line of the hold list is equal to the user but for case, white space, invisible characters, quotes or the Unicode \
                                  form; correct the line or the row if they are not the same";
 
-/// Brings one row to its end, or leaves it when the run stops.
+/// Settles one row, or leaves it when the run stops.
 pub(super) async fn settle<J: Job>(
     context: &Arc<Context<J>>,
     assignment: Assignment,
@@ -50,12 +49,12 @@ pub(super) async fn settle<J: Job>(
     let Assignment {
         open,
         lease,
-        queued,
+        queue_permit,
     } = assignment;
     let mut row = RowInWork {
         open: &open,
         slot: lease.slot,
-        queued,
+        queue_permit,
         mark: None,
         found: J::Found::default(),
         log: AttemptLog::new(open.in_doubt),
@@ -73,12 +72,12 @@ pub(super) async fn settle<J: Job>(
     }
 }
 
-/// A row that a worker has.
+/// The row that a worker is processing.
 struct RowInWork<'a, F> {
     open: &'a OpenRow,
     slot: usize,
-    queued: Option<OwnedSemaphorePermit>,
-    /// Set once it is reserved.
+    queue_permit: Option<OwnedSemaphorePermit>,
+    /// Its mark in the side file, once that is reserved.
     mark: Option<Mark>,
     found: F,
     log: AttemptLog,
@@ -120,7 +119,7 @@ impl AttemptLog {
         }
     }
 
-    /// Ends a row that is on the hold list. The record of one that an attempt may have called says so.
+    /// Ends a row that is on the hold list. If an earlier attempt may have taken effect, the record says so.
     fn when_held(&mut self, hold: Hold) -> End {
         let (code, message) = match hold {
             Hold::Exact => ("Held", "the user is on the hold list"),
@@ -142,7 +141,7 @@ impl AttemptLog {
         End::Held
     }
 
-    /// Returns what follows an attempt of which no byte has left.
+    /// Returns the step after an attempt that sent no byte.
     fn when_held_back(&mut self, why: HeldBack) -> AfterAttempt {
         match why {
             HeldBack::Stopped => self.stopped(None),
@@ -152,15 +151,15 @@ impl AttemptLog {
         }
     }
 
-    /// Returns the order from which on the row starts no call: one that was never called heeds the first.
-    fn heeds(&self) -> Stop {
+    /// Returns the order to stop at which the row starts no more calls: a row without an attempt obeys the mildest.
+    fn stops_at(&self) -> Stop {
         match self.history.attempts() {
             0 => Stop::Finish,
             _ => Stop::Drain,
         }
     }
 
-    /// Returns the end of a row that the run stops before it is over: none, unless an attempt may have taken effect.
+    /// Returns the end of a row that the run stops early: `None`, unless an attempt may have taken effect.
     fn when_stopped(&self) -> Option<End> {
         (self.history.attempts() > 0 && self.history.is_in_doubt()).then_some(End::Aborted)
     }
@@ -169,7 +168,7 @@ impl AttemptLog {
         AfterAttempt::Over(self.when_stopped(), halt)
     }
 
-    /// Gives up the permit, as a row in back-off is no call in flight, and returns what follows.
+    /// Releases the permit, since a row in back-off is not a call in flight, and returns the next step.
     fn again(&mut self, open: &OpenRow, delay: Duration) -> AfterAttempt {
         tracing::info!(
             row = %open.row.position, attempt = self.history.attempts(),
@@ -205,7 +204,7 @@ async fn attempt_until_over<J: Job>(
         tokio::select! {
             biased;
             () = sleep(delay) => {}
-            () = ordered(&mut stop, Stop::Drain) => return (row.log.when_stopped(), None),
+            () = stop_ordered(&mut stop, Stop::Drain) => return (row.log.when_stopped(), None),
         }
     }
 }
@@ -219,34 +218,39 @@ async fn attempt<J: Job>(
     let link = &row.open.row.link;
     let region = context.admission.region(link.region());
     let user = context.hashes(link);
-    let heeds = row.log.heeds();
+    let stops_at = row.log.stops_at();
     let ends_at = row.log.history.ends_at(&context.policy);
 
-    // A wait that all rows have in common ends no row's life.
-    match unless(&region, stop, heeds, None, prepare(context, row, user)).await {
+    // A wait that all rows share must not end a row's life.
+    match unless_stopped(&region, stop, stops_at, None, prepare(context, row, user)).await {
         Waited::Done(Ok(())) => {}
         Waited::Done(Err(why)) => return row.log.when_held_back(why),
         Waited::Stopped | Waited::TooLong => return row.log.stopped(None),
     }
-    let admitted = admitted(&context.admission, &region, link.region(), &mut row.queued);
-    let permit = match unless(&region, stop, heeds, ends_at, admitted).await {
+    let admitted = admitted(
+        &context.admission,
+        &region,
+        link.region(),
+        &mut row.queue_permit,
+    );
+    let permit = match unless_stopped(&region, stop, stops_at, ends_at, admitted).await {
         Waited::Done(Some(permit)) => permit,
         // The Region is given up.
         Waited::Done(None) | Waited::Stopped => return row.log.stopped(None),
         Waited::TooLong => return AfterAttempt::Over(Some(End::Failed), None),
     };
-    drop(row.queued.take());
+    drop(row.queue_permit.take());
     // Admission may have taken hours. If this takes long, the last check takes a newer token.
-    match unless(&region, stop, heeds, None, refresh(context, &permit)).await {
+    match unless_stopped(&region, stop, stops_at, None, refresh(context, &permit)).await {
         Waited::Done(Ok(())) => {}
         Waited::Done(Err(why)) => return row.log.when_held_back(why),
         Waited::Stopped | Waited::TooLong => return row.log.stopped(None),
     }
-    let check = Check::new(context, &region, permit.token(), user, heeds, row.mark);
+    let check = Check::new(context, &region, permit.token(), user, stops_at, row.mark);
     call(context, row, stop, permit, Arc::new(check)).await
 }
 
-/// Does whatever may take long before admission: credentials, the mark on the disk, the hold lists.
+/// Does everything slow before admission: credentials, the mark on the disk, the hold lists.
 async fn prepare<J: Job>(
     context: &Arc<Context<J>>,
     row: &mut RowInWork<'_, J::Found>,
@@ -272,7 +276,7 @@ async fn prepare<J: Job>(
     refresh_holds(context.holds.as_deref()).await
 }
 
-/// Brings up to date, after admission, what was prepared before it.
+/// Refreshes, after admission, the credentials and hold lists that were prepared before it.
 async fn refresh<J: Job>(context: &Context<J>, permit: &Permit) -> Result<(), HeldBack> {
     if permit.is_credentials_trial() {
         context.job.renew().await;
@@ -293,13 +297,14 @@ async fn refresh_holds(holds: Option<&Holds>) -> Result<(), HeldBack> {
     }
 }
 
-/// Waits for admission; `None` if the Region is given up. A row whose Region is blocked lets others into the queue where other
-/// Regions reply. Where none does it stays: each further row in the queue would be one more to try with, and to be in doubt.
+/// Waits for admission; returns `None` if the Region is given up. While the Region is blocked and other Regions reply, the row
+/// gives up its place in the queue. If no Region replies it keeps it: each further row in the queue would be one more to call, and
+/// one more in doubt.
 async fn admitted(
     admission: &Admission,
     region: &Arc<Region>,
     name: &str,
-    queued: &mut Option<OwnedSemaphorePermit>,
+    queue_permit: &mut Option<OwnedSemaphorePermit>,
 ) -> Option<Permit> {
     let admitted = region.admit();
     tokio::pin!(admitted);
@@ -309,7 +314,7 @@ async fn admitted(
         () = region.blocked() => {}
     }
     if admission.others_answer(name) {
-        drop(queued.take());
+        drop(queue_permit.take());
     }
     admitted.await
 }
@@ -355,7 +360,7 @@ async fn call<J: Job>(
     row.log.started_at.get_or_insert(time);
     let verdict = verdict(&context.job, &reply, sent.is_some());
     let now = Instant::now();
-    // A signature is as old as the request, not as its bytes.
+    // The age of a signature counts from the request, not from its first byte.
     let (counters, is_sent) = (&context.counters, sent.is_some());
     let evidence = counters.count(verdict, is_sent, begun.0, now);
     let waits = context.policy.waits_for_credentials(verdict, evidence);
@@ -367,20 +372,20 @@ async fn call<J: Job>(
     decide(context, row, &region, verdict, evidence)
 }
 
-/// Waits for the reply; `None` if the call is held back by an order to stop, or broken off by the order to stop at once.
+/// Waits for the reply; returns `None` if an order to stop holds the call back before its first byte, or aborts it.
 async fn reply_unless_stopped<J: Job>(
     context: &Arc<Context<J>>,
     row: &mut RowInWork<'_, J::Found>,
     stop: &mut watch::Receiver<Stop>,
     check: &Arc<Check<J>>,
 ) -> Option<Reply> {
-    let last: Arc<dyn LastCheck> = check.clone();
-    let call = context.job.call(&row.open.row, &mut row.found, last);
+    let last_check: Arc<dyn LastCheck> = check.clone();
+    let call = context.job.call(&row.open.row, &mut row.found, last_check);
     tokio::pin!(call);
     tokio::select! {
         biased;
         reply = &mut call => return Some(reply),
-        () = ordered(stop, check.heeds()) => {}
+        () = stop_ordered(stop, check.stops_at()) => {}
     }
     if check.hold_back() {
         return None;
@@ -388,7 +393,7 @@ async fn reply_unless_stopped<J: Job>(
     tokio::select! {
         biased;
         reply = &mut call => Some(reply),
-        () = ordered(stop, Stop::Abort) => None,
+        () = stop_ordered(stop, Stop::Abort) => None,
     }
 }
 
@@ -396,7 +401,7 @@ async fn reply_unless_stopped<J: Job>(
 fn verdict<J: Job>(job: &J, reply: &Reply, is_sent: bool) -> Verdict {
     let verdict = match job.judge(reply) {
         verdict @ (Verdict::Refused | Verdict::Fatal(_)) => verdict,
-        // A reply to half a request is not about the row.
+        // A reply to an incomplete request says nothing about the row.
         _ if !is_sent => Verdict::NotSent,
         verdict => verdict,
     };
@@ -424,11 +429,16 @@ fn decide<J: Job>(
         silent_for: region.unanswered_for(),
         ..evidence
     };
-    let asked = log.details.retry_after;
+    let retry_after = log.details.retry_after;
     let (policy, clock) = (&context.policy, region.clock());
-    let step = log
-        .history
-        .step(verdict, asked, evidence, policy, clock, context.random());
+    let step = log.history.step(
+        verdict,
+        retry_after,
+        evidence,
+        policy,
+        clock,
+        context.random(),
+    );
     tracing::debug!(
         row = %open.row.position, attempt = log.history.attempts(), class = ?verdict,
         code = log.details.shown().code, status = log.details.http_status,
@@ -438,7 +448,7 @@ fn decide<J: Job>(
     match step {
         Step::Settle { end, .. } => AfterAttempt::Over(Some(end), None),
         Step::Halt(cause) => {
-            // A page may stand before a service that has done its part.
+            // A proxy's page may hide a call that took effect.
             log.is_doubtful = verdict == Verdict::Foreign;
             let reply = HaltingReply {
                 cause,
@@ -449,22 +459,25 @@ fn decide<J: Job>(
             log.stopped(Some(Halt::Reply(Box::new(reply))))
         }
         Step::Retry(delay) => log.again(open, delay),
-        Step::RegionWaits { asked, backoff } => {
-            region.set_retry_after(asked);
+        Step::RegionWaits {
+            retry_after,
+            backoff,
+        } => {
+            region.set_retry_after(retry_after);
             log.again(open, backoff)
         }
     }
 }
 
-/// Waits until the run is ordered to stop at least this far.
-async fn ordered(stop: &mut watch::Receiver<Stop>, far: Stop) {
-    if stop.wait_for(|stop| *stop >= far).await.is_err() {
+/// Waits until the run is ordered to stop at least at this `level`.
+async fn stop_ordered(stop: &mut watch::Receiver<Stop>, level: Stop) {
+    if stop.wait_for(|stop| *stop >= level).await.is_err() {
         // The sender is gone: the run is ending, and this task with it.
         std::future::pending::<()>().await;
     }
 }
 
-/// Returns what admission learns from a verdict; `waits` says that all calls wait for other credentials.
+/// Returns the feedback of a verdict to admission. `waits`: all calls wait for new credentials.
 fn feedback(verdict: Verdict, key: RowKey, waits: bool, is_sent: bool) -> Feedback {
     match verdict {
         // No request could be built, which says nothing about the Region.
@@ -494,22 +507,22 @@ enum Waited<T> {
     TooLong,
 }
 
-/// Waits for `future`, unless the run is ordered to stop `far` enough, or the row's life ends.
-async fn unless<T>(
+/// Waits for `future`, unless the run is ordered to stop at least at this `level`, or the row's life ends.
+async fn unless_stopped<T>(
     region: &Region,
     stop: &mut watch::Receiver<Stop>,
-    far: Stop,
+    level: Stop,
     ends_at: Option<Instant>,
     future: impl Future<Output = T>,
 ) -> Waited<T> {
     let waited = tokio::select! {
         biased;
         done = future => Waited::Done(done),
-        () = ordered(stop, far) => Waited::Stopped,
+        () = stop_ordered(stop, level) => Waited::Stopped,
         () = life_ends(region, ends_at) => Waited::TooLong,
     };
     // Both may happen at once; then no call starts.
-    if *stop.borrow() >= far {
+    if *stop.borrow() >= level {
         return Waited::Stopped;
     }
     waited

@@ -1,4 +1,4 @@
-//! The bounds of a run: when it ends although there is more to do, and how much may be under way.
+//! The bounds of a run: the limits that end it early, and the amount of work in progress.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,24 +9,25 @@ use crate::verdict::{Outcome, Standing};
 /// The bounds of a run.
 #[derive(Debug, Clone)]
 pub struct Bounds<O> {
-    /// Rows open at most.
+    /// Maximum number of open rows.
     pub open_rows: usize,
-    /// Rows that wait for their first admission at most: a row that returns from its back-off should not wait for thousands.
+    /// Maximum number of rows that wait for their first admission, so that a row that returns from its back-off does not queue
+    /// behind thousands.
     pub queued: usize,
-    /// Rows to be called that are taken; those that need no call do not count.
+    /// Number of rows to call (`--limit`); rows that need no call do not count.
     pub limit: Option<u64>,
-    /// Time for which rows are taken.
+    /// Time after which no more rows are taken (`--for`).
     pub take_for: Option<Duration>,
-    /// Rows of an outcome that are tolerated.
+    /// Limits on the rows of an outcome, such as failures.
     pub failure_limits: Vec<OutcomeLimit<O>>,
 }
 
 impl<O: Outcome> Bounds<O> {
-    /// Returns the outcome that too many rows have, if there is one.
+    /// Returns an outcome whose limit is exceeded, if there is one.
     pub(super) fn exceeded(&self, tally: &Tally<O>) -> Option<O> {
         let exceeded = |limit: &&OutcomeLimit<O>| {
             let judged = rows_judged(limit.outcome, tally);
-            limit.most.is_exceeded(tally.of(limit.outcome), judged)
+            limit.max.is_exceeded(tally.of(limit.outcome), judged)
         };
         self.failure_limits
             .iter()
@@ -35,17 +36,18 @@ impl<O: Outcome> Bounds<O> {
     }
 }
 
-/// Rows of one outcome that are tolerated.
+/// A limit on the rows of one outcome.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct OutcomeLimit<O> {
     /// The outcome.
     pub outcome: O,
-    /// More rows than this halt the run.
-    pub most: FailureLimit,
+    /// The run halts when more rows than this have the outcome.
+    pub max: FailureLimit,
 }
 
-/// Returns the number of rows that an outcome is a share of. Calls take time and invalid rows take none, so these are a share of
-/// all rows read: of those settled, they would be most at the beginning of every run, and of every resumed one.
+/// Returns the number of rows that a percentage of this outcome refers to: for invalid rows all rows read, for others the rows
+/// settled. Invalid rows settle at once and calls take time, so at the start of a run, or of a resumed one, most settled rows would
+/// be invalid.
 pub fn rows_judged<O: Outcome>(outcome: O, tally: &Tally<O>) -> u64 {
     match outcome.standing() {
         Standing::Invalid => tally.read,
@@ -58,20 +60,20 @@ pub fn rows_judged<O: Outcome>(outcome: O, tally: &Tally<O>) -> u64 {
 pub enum FailureLimit {
     /// This many rows.
     Rows(u64),
-    /// This share, in percent, of the rows judged, from [`FailureLimit::JUDGED_FROM`] of them on.
+    /// This percentage of the rows judged, once there are [`FailureLimit::MIN_JUDGED`] of them.
     Percent(f64),
 }
 
 impl FailureLimit {
-    /// Fewer rows say nothing about a percentage.
-    pub const JUDGED_FROM: u64 = 100;
+    /// Rows from which on a percentage is judged: a smaller sample proves nothing.
+    pub const MIN_JUDGED: u64 = 100;
 
     /// Returns whether `rows` of `judged` are too many.
     fn is_exceeded(self, rows: u64, judged: u64) -> bool {
         match self {
-            Self::Rows(most) => rows > most,
-            Self::Percent(most) => {
-                judged >= Self::JUDGED_FROM && rows as f64 * 100.0 > most * judged as f64
+            Self::Rows(max) => rows > max,
+            Self::Percent(max) => {
+                judged >= Self::MIN_JUDGED && rows as f64 * 100.0 > max * judged as f64
             }
         }
     }
@@ -92,7 +94,7 @@ mod tests {
     use crate::jobs::unlink::UnlinkOutcome;
 
     #[test]
-    fn a_limit_is_exceeded_by_more_and_not_by_as_many() {
+    fn a_limit_is_exceeded_only_by_more() {
         assert!(!FailureLimit::Rows(3).is_exceeded(3, 3));
         assert!(FailureLimit::Rows(3).is_exceeded(4, 4));
         assert!(FailureLimit::Rows(0).is_exceeded(1, 1_000_000));
@@ -106,7 +108,7 @@ mod tests {
     fn invalid_rows_are_a_share_of_all_rows_read() {
         let limit = |outcome| OutcomeLimit {
             outcome,
-            most: FailureLimit::Percent(50.0),
+            max: FailureLimit::Percent(50.0),
         };
         let mut bounds = Bounds {
             open_rows: 1,

@@ -1,4 +1,4 @@
-//! The channels of a run: its events come from them, and its orders go to them.
+//! The channels of a run: events come in through them, and orders go out.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,9 +16,9 @@ use crate::signal::{Signal, Stop};
 pub struct Channels<'a, L: Line> {
     /// Rows, from the reader.
     pub rows: mpsc::Receiver<ReadEvent>,
-    /// Pools that are known already.
+    /// Pools that have been looked up already.
     pub pools: HashMap<String, IdentityPool>,
-    /// Checks of the others.
+    /// Checks of all other pools.
     pub pool_checks: PoolChecks,
     /// The inputs end, so that counting them after an early stop can be waited for; standard input may never end.
     pub input_ends: bool,
@@ -30,6 +30,6 @@ pub struct Channels<'a, L: Line> {
     pub stop: watch::Sender<Stop>,
     /// Rows that were in flight when an earlier run was killed.
     pub interrupted: HashSet<RowKey>,
-    /// Shows progress.
+    /// Receives each snapshot, to show progress.
     pub watcher: &'a mut (dyn FnMut(&Snapshot<L::Outcome>) + Send),
 }

@@ -24,7 +24,7 @@ pub struct Context<J> {
     pub admission: Admission,
     /// Bounds the retries.
     pub policy: Policy,
-    /// The users that must not be called, if there are lists of them.
+    /// The hold lists, if there are any.
     pub holds: Option<Arc<Holds>>,
     /// Marks rows before they are called; a simulation has no file to mark them in.
     pub in_flight: Option<InFlight>,
@@ -39,13 +39,13 @@ pub struct Context<J> {
 }
 
 impl<J> Context<J> {
-    /// Returns the hashes that hold lists know the row's user by, if there are any lists.
+    /// Returns the hashes under which hold lists store the row's user, if there are any lists.
     pub(super) fn hashes(&self, link: &Link) -> Option<UserHashes> {
         let holds = self.holds.as_ref();
         holds.map(|_| UserHashes::of(&link.developer_user_identifier))
     }
 
-    /// Returns a number that is uniform in `[0, 1)`.
+    /// Returns a random number, uniform in `[0, 1)`.
     pub(super) fn random(&self) -> f64 {
         lock(&self.random).f64()
     }
@@ -73,15 +73,15 @@ pub struct Counters {
 impl Counters {
     /// Returns the last fault of a Region that did not reply.
     #[must_use]
-    pub fn how_unanswered(&self, region: &str) -> &'static str {
+    pub fn last_fault(&self, region: &str) -> &'static str {
         let unanswered = lock(&self.unanswered);
         unanswered.get(region).copied().unwrap_or("no answer yet")
     }
 
-    /// Keeps the fault of a Region, if it did not reply.
+    /// Records the fault of a Region, if it did not reply.
     pub(super) fn note_fault(&self, region: &str, verdict: Verdict, details: &ReplyDetails) {
         if matches!(verdict, Verdict::Lost | Verdict::NotSent) {
-            lock(&self.unanswered).insert(region.to_owned(), details.how_unanswered());
+            lock(&self.unanswered).insert(region.to_owned(), details.connection_fault());
         }
     }
 

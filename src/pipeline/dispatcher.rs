@@ -1,10 +1,10 @@
-//! The coordinator: it alone decides which row is taken, counts what was recorded, and ends the run.
+//! The dispatcher: it alone decides which rows are taken, counts recorded lines, and ends the run.
 //!
-//! It is pure: [`Dispatcher::handle_event`] takes what happened and returns what is to be done. [`drive`](super::drive()) waits for
-//! the events and does the actions.
+//! It is pure: [`Dispatcher::handle_event`] takes an event and returns the actions to take. [`drive`](super::drive()) waits for the
+//! events and carries out the actions.
 //!
-//! A row is open from the moment it is taken until its line was handed to the operating system. Open rows are bounded, by number
-//! here and by bytes where they are read.
+//! A row is open from the moment it is taken until its line has been handed to the operating system. Open rows are bounded, by
+//! number here and by bytes where they are read.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
@@ -22,31 +22,31 @@ use crate::results::{Line, RowLease, Settled};
 use crate::row::{InvalidRow, MemoryReservation, RowKey, region_of};
 use crate::signal::{Signal, Stop};
 
-/// Something that happened.
+/// An event that the dispatcher reacts to.
 #[derive(Debug)]
 pub(super) enum Event<L> {
     /// The reader has read something.
     Read(ReadEvent),
     /// The inputs are read to their end.
     ReadToEnd,
-    /// There is room for a row that has waited for its pool.
+    /// A row that has waited for its pool can start.
     ReadyRow,
-    /// A worker has ended with a row.
+    /// A worker is done with a row.
     Ended {
-        /// The places that the row takes.
+        /// The row's slot in the side file, and its worker.
         lease: RowLease,
         /// Its line; `None` if it is left as it was.
         line: Option<Box<L>>,
         /// Its last call may have taken effect although it is left.
         is_doubtful: bool,
     },
-    /// A worker panicked, and its row with it.
+    /// A worker panicked, and its row is lost.
     WorkerPanicked(String),
     /// Another task panicked.
     Panicked(String),
     /// Lines were handed to the operating system.
     Recorded(Vec<Settled<L>>),
-    /// Lines cannot be recorded any more.
+    /// Lines can no longer be recorded.
     NotRecorded(io::Error),
     /// The check of a pool has ended, with the pool unless it cannot be looked up.
     PoolChecked(String, Option<IdentityPool>),
@@ -54,13 +54,13 @@ pub(super) enum Event<L> {
     RegionUnreachable(Box<HaltingReply>),
     /// No more calls may start.
     Halt(Halt),
-    /// A signal came.
+    /// A signal arrived.
     Signal(Signal),
-    /// `--for` is over.
+    /// The time of `--for` is up.
     TimeIsUp,
 }
 
-/// Something to be done.
+/// An action for the loop in `drive`.
 #[derive(Debug)]
 pub(super) enum Action<L> {
     /// Hand a row to a worker. The first row of an identity takes a place in the queue for admission.
@@ -76,13 +76,13 @@ pub(super) enum Action<L> {
     RecordInvalid(Box<InvalidRow>, Option<MemoryReservation>),
     /// Record a line.
     Record(Box<L>, RowLease),
-    /// Free the places of a row.
+    /// Free the slot and the worker of a row.
     Release(RowLease),
     /// Take back the mark of a row.
     Unmark(RowLease),
     /// Order the workers to stop this far, and end the checks of pools.
     Stop(Stop),
-    /// Call the rows of a Region no more.
+    /// Stop calling the rows of a Region.
     GiveUp(String),
 }
 
@@ -91,7 +91,7 @@ pub(super) enum Action<L> {
 enum PoolState {
     /// Its check is under way, and these rows wait for it.
     Checking(VecDeque<Box<OpenRow>>),
-    /// It is as described.
+    /// The pool, as the service describes it.
     Checked(IdentityPool),
     /// It cannot be or need not be checked.
     Unchecked,
@@ -105,13 +105,13 @@ pub(super) struct Dispatcher<L: Line> {
     pools: HashMap<String, PoolState>,
     /// Rows that have waited for their pool, and may be called.
     ready: VecDeque<Box<OpenRow>>,
-    /// Rows whose identity is open, behind the one that holds it. An identity without an entry is free.
+    /// Rows that wait behind an open row of the same identity. An identity without an entry is free.
     behind: HashMap<u64, VecDeque<Box<OpenRow>>>,
     /// Rows that were in flight when an earlier run was killed.
     interrupted: HashSet<RowKey>,
     /// Rows that are open.
     open: usize,
-    /// Rows that the workers have.
+    /// Rows that workers are processing.
     in_work: usize,
     /// Rows taken that count against `--limit`.
     taken: u64,
@@ -121,14 +121,14 @@ pub(super) struct Dispatcher<L: Line> {
     is_recorder_gone: bool,
     /// Rows are left whose calls may have taken effect: their marks stay.
     has_doubtful: bool,
-    /// Regions that are called no more, and why.
+    /// Regions that are no longer called, each with the reply that decided it.
     given_up: BTreeMap<String, Box<HaltingReply>>,
     notices: Vec<String>,
     actions: Vec<Action<L>>,
 }
 
 impl<L: Line> Dispatcher<L> {
-    /// Begins a run. `pools` are known already; others are checked if `checks_pools`.
+    /// Creates the dispatcher of a run. `pools` have been looked up already; others are checked if `checks_pools`.
     pub(super) fn new(
         bounds: Bounds<L::Outcome>,
         pools: HashMap<String, IdentityPool>,
@@ -159,14 +159,14 @@ impl<L: Line> Dispatcher<L> {
         }
     }
 
-    /// Takes what happened, and returns what is to be done, in that order.
+    /// Handles an event, and returns the actions to take, in order.
     pub(super) fn handle_event(&mut self, event: Event<L>) -> Vec<Action<L>> {
         match event {
             Event::Read(read) => self.read(read),
             Event::ReadToEnd => self.stop_taking(Reason::AllRead),
             Event::ReadyRow => {
                 if let Some(row) = self.ready.pop_front() {
-                    self.line_up(row);
+                    self.start_in_turn(row);
                 }
             }
             Event::Ended {
@@ -176,7 +176,7 @@ impl<L: Line> Dispatcher<L> {
             } => self.ended(lease, line, is_doubtful),
             Event::WorkerPanicked(error) => {
                 self.in_work -= 1;
-                self.left(1);
+                self.leave(1);
                 self.halt(Reason::Panicked(error));
             }
             Event::Panicked(error) => self.halt(Reason::Panicked(error)),
@@ -190,7 +190,7 @@ impl<L: Line> Dispatcher<L> {
                 self.halt(Reason::Signal(signal));
             }
             Event::TimeIsUp => {
-                // Rows that were taken and not begun are left, however many; those that were begun go on to their end.
+                // Rows that were taken but not started are left, however many; rows that were started are finished.
                 self.stop_workers(Stop::Finish);
                 if matches!(self.reason, None | Some(Reason::AllRead)) {
                     self.reason = Some(Reason::TimeIsUp);
@@ -206,7 +206,7 @@ impl<L: Line> Dispatcher<L> {
     }
 
     /// Returns whether there is room for one more open row.
-    pub(super) fn has_room(&self) -> bool {
+    pub(super) fn has_capacity(&self) -> bool {
         self.open < self.bounds.open_rows
     }
 
@@ -240,7 +240,7 @@ impl<L: Line> Dispatcher<L> {
         !self.is_recorder_gone
     }
 
-    /// Takes the notices since the last time.
+    /// Takes the notices since the last call.
     pub(super) fn notices(&mut self) -> Vec<String> {
         std::mem::take(&mut self.notices)
     }
@@ -249,12 +249,12 @@ impl<L: Line> Dispatcher<L> {
         match read {
             ReadEvent::Unreadable(error) => self.stop_taking(Reason::Unreadable(error)),
             ReadEvent::Skipped(rows) => self.skip(rows),
-            ReadEvent::Invalid(row, share) => {
+            ReadEvent::Invalid(row, memory) => {
                 self.take();
                 if self.is_recorder_gone {
-                    self.left(1);
+                    self.leave(1);
                 } else {
-                    self.actions.push(Action::RecordInvalid(row, share));
+                    self.actions.push(Action::RecordInvalid(row, memory));
                 }
             }
             ReadEvent::Row(row) if self.given_up.contains_key(row.row.link.region()) => {
@@ -280,9 +280,9 @@ impl<L: Line> Dispatcher<L> {
         }
     }
 
-    /// Returns whether a row may be taken, and counts it if so. Rows that need no call use up nothing: with a limit's worth of them
-    /// in front, the same command would never get any further. A row that is held only while it waits has used up its place: the
-    /// next run knows it beforehand.
+    /// Returns whether `--limit` lets a row be taken, and counts it if so. Rows that need no call do not count: with as many of
+    /// them as the limit at the front of the input, the same command would never get further. A row that becomes held while it
+    /// waits does count, since the next run knows beforehand that it is held.
     fn is_within_limit(&mut self, is_held: bool) -> bool {
         let Some(limit) = self.bounds.limit.filter(|_| !is_held) else {
             return true;
@@ -292,18 +292,18 @@ impl<L: Line> Dispatcher<L> {
         is_within
     }
 
-    /// Lines a row up if its pool is known to be right, and keeps it until then.
+    /// Starts a row if its pool is known to be right, and keeps it until then.
     fn check_pool(&mut self, row: Box<OpenRow>) {
         let id = &row.row.link.identity_pool_id;
         match self.pools.get_mut(id) {
             Some(PoolState::Checking(waiting)) => waiting.push_back(row),
-            Some(PoolState::Unchecked) => self.line_up(row),
+            Some(PoolState::Unchecked) => self.start_in_turn(row),
             Some(PoolState::Checked(pool)) => match provider_mismatch(pool, &row.row) {
                 Some(why) => {
-                    self.left(1);
+                    self.leave(1);
                     self.halt(Reason::Refused(why));
                 }
-                None => self.line_up(row),
+                None => self.start_in_turn(row),
             },
             None if self.checks_pools => {
                 let id = id.clone();
@@ -313,7 +313,7 @@ impl<L: Line> Dispatcher<L> {
             }
             None => {
                 self.pools.insert(id.clone(), PoolState::Unchecked);
-                self.line_up(row);
+                self.start_in_turn(row);
             }
         }
     }
@@ -342,8 +342,8 @@ impl<L: Line> Dispatcher<L> {
         }
     }
 
-    /// Starts a row, or puts it behind the one that its identity has open.
-    fn line_up(&mut self, row: Box<OpenRow>) {
+    /// Starts a row, or queues it behind the open row of its identity.
+    fn start_in_turn(&mut self, row: Box<OpenRow>) {
         if let Some(behind) = self.behind.get_mut(&row.identity) {
             behind.push_back(row);
         } else {
@@ -362,8 +362,8 @@ impl<L: Line> Dispatcher<L> {
         self.open += 1;
     }
 
-    /// Leaves rows that were taken as they were.
-    fn left(&mut self, rows: usize) {
+    /// Counts open rows as left: they stay as they were.
+    fn leave(&mut self, rows: usize) {
         self.open -= rows;
         self.tally.left += rows as u64;
     }
@@ -374,17 +374,17 @@ impl<L: Line> Dispatcher<L> {
         self.tally.left += 1;
     }
 
-    /// Counts rows that are left alone.
+    /// Counts rows that need no call.
     fn skip(&mut self, rows: SkippedRows) {
         self.tally.read += rows.done + rows.failed;
         self.tally.skipped += rows.done;
         self.tally.failed_earlier += rows.failed;
     }
 
-    /// Counts a row that was read after the run has stopped taking rows.
+    /// Counts a row that was read after the run stopped taking rows.
     ///
     /// # Errors
-    /// The input cannot be read on.
+    /// The rest of the input cannot be read.
     pub(super) fn count(&mut self, read: &ReadEvent) -> Result<(), ()> {
         match read {
             ReadEvent::Row(_) | ReadEvent::Invalid(..) | ReadEvent::Forbidden(_) => {
@@ -400,7 +400,7 @@ impl<L: Line> Dispatcher<L> {
         self.in_work -= 1;
         match line {
             // A row without a record is not settled. Its mark stays, so that the next run knows.
-            Some(_) if self.is_recorder_gone => self.left(1),
+            Some(_) if self.is_recorder_gone => self.leave(1),
             Some(line) => self.actions.push(Action::Record(line, lease)),
             None => {
                 if is_doubtful {
@@ -408,7 +408,7 @@ impl<L: Line> Dispatcher<L> {
                 } else {
                     self.actions.push(Action::Unmark(lease));
                 }
-                self.left(1);
+                self.leave(1);
                 self.release(lease);
             }
         }
@@ -443,10 +443,10 @@ impl<L: Line> Dispatcher<L> {
         self.is_recorder_gone = true;
         self.halt(Reason::NotRecorded(error));
         // Lines that were sent and not confirmed have no record; only the workers' rows are still open.
-        self.left(self.open - self.in_work);
+        self.leave(self.open - self.in_work);
     }
 
-    /// Frees the places of a row, and starts the next row of its identity.
+    /// Frees the slot and the worker of a row, and starts the next row of its identity.
     fn release(&mut self, lease: RowLease) {
         self.actions.push(Action::Release(lease));
         let behind = self.behind.get_mut(&lease.identity);
@@ -457,7 +457,7 @@ impl<L: Line> Dispatcher<L> {
         }
     }
 
-    /// Calls no more rows of the reply's Region; those of others go on to their end.
+    /// Stops calling rows of the reply's Region; rows of other Regions are finished.
     fn give_up(&mut self, reply: Box<HaltingReply>) {
         let region = region_of(&reply.identity_pool_id).to_owned();
         self.actions.push(Action::GiveUp(region.clone()));
@@ -466,7 +466,7 @@ impl<L: Line> Dispatcher<L> {
             .iter_mut()
             .filter(|(id, _)| region_of(id) == region);
         let waiting = of_it.map(|(_, state)| state.drain()).sum();
-        self.left(waiting);
+        self.leave(waiting);
         if let Entry::Vacant(first) = self.given_up.entry(region) {
             self.notices.push(format!(
                 "Warning: {} has not answered for too long and is given up for this run; its rows are left as they are, and those of \
@@ -477,12 +477,12 @@ impl<L: Line> Dispatcher<L> {
         }
     }
 
-    /// Takes no more rows; those that are open go on to their end.
+    /// Stops taking rows; open rows are finished.
     fn stop_taking(&mut self, reason: Reason<L::Outcome>) {
         self.reason.get_or_insert(reason);
     }
 
-    /// Takes no more rows and starts no more calls.
+    /// Stops taking rows and starting calls.
     fn halt(&mut self, reason: Reason<L::Outcome>) {
         self.stop_workers(Stop::Drain);
         let outweighs = |old: &Reason<_>| old.weight() < reason.weight();
@@ -491,29 +491,29 @@ impl<L: Line> Dispatcher<L> {
         }
     }
 
-    /// Orders the workers to stop, and leaves the rows that none of them has.
-    fn stop_workers(&mut self, far: Stop) {
-        self.stop = self.stop.max(far);
+    /// Orders the workers to stop, and leaves the rows that no worker has.
+    fn stop_workers(&mut self, level: Stop) {
+        self.stop = self.stop.max(level);
         self.actions.push(Action::Stop(self.stop));
         let behind = self.behind.values_mut();
         let behind: usize = behind.map(|rows| rows.drain(..).count()).sum();
         let checking: usize = self.pools.values_mut().map(PoolState::drain).sum();
         let ready = self.ready.drain(..).count();
-        self.left(behind + checking + ready);
+        self.leave(behind + checking + ready);
     }
 
-    /// Ends the run. `counted_to_end` says whether the rest of the inputs was read, or at least counted.
+    /// Ends the run. `counted_to_end`: the rest of the inputs was read, or at least counted.
     pub(super) fn finish(&mut self, counted_to_end: bool) {
         if let Some((_, reply)) = self.given_up.pop_first() {
             self.halt(Reason::Halted(Halt::Region(reply)));
         }
-        let is_about_the_rest = self.reason.as_ref().is_some_and(Reason::is_about_the_rest);
-        if counted_to_end && self.tally.left == 0 && is_about_the_rest {
+        let needs_rows_left = self.reason.as_ref().is_some_and(Reason::needs_rows_left);
+        if counted_to_end && self.tally.left == 0 && needs_rows_left {
             self.reason = Some(Reason::AllRead);
         }
     }
 
-    /// Returns the end of the run; `failed` says that the results could not be written at the last.
+    /// Returns the end of the run. `failed` is the error if the recorder failed after the last row.
     pub(super) fn into_summary(
         self,
         counted_to_end: bool,

@@ -23,7 +23,7 @@ fn bounds() -> Bounds<UnlinkOutcome> {
         take_for: None,
         failure_limits: vec![OutcomeLimit {
             outcome: UnlinkOutcome::Failed,
-            most: FailureLimit::Rows(1),
+            max: FailureLimit::Rows(1),
         }],
     }
 }
@@ -55,7 +55,7 @@ fn row_of(pool: &str, identity: u64) -> Box<OpenRow> {
         identity,
         in_doubt: false,
         is_held: false,
-        room: None,
+        memory: None,
     })
 }
 
@@ -83,7 +83,7 @@ fn line(outcome: UnlinkOutcome, key: u128) -> Box<Line> {
         started_at: None,
         finished_at: std::time::SystemTime::UNIX_EPOCH,
         latency: None,
-        room: None,
+        memory: None,
     })
 }
 

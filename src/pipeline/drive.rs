@@ -29,11 +29,11 @@ use crate::verdict::Cause;
 
 /// Time between two snapshots.
 const TICK: Duration = Duration::from_millis(250);
-/// Ticks between two syncs of the results: less than a second, as the contract asks.
+/// Ticks between two syncs of the results: less than a second, as the manual promises.
 const TICKS_PER_SYNC: u32 = 3;
-/// Rows that are taken over from the reader at once: with one at a time, each would wake its thread.
+/// Rows received from the reader at once: one at a time, each would wake the reader's thread.
 const ROWS_AT_ONCE: usize = 128;
-/// Time for which the rest of the input is counted after an early stop.
+/// Maximum time spent counting the rest of the input after an early stop.
 const COUNTING: Duration = Duration::from_secs(1);
 
 /// Takes rows until there is a reason to stop, and returns when all that were taken are settled or left.
@@ -61,9 +61,9 @@ struct Drive<'a, J: Job> {
     /// Bounds the rows that wait for their first admission.
     queue: Arc<Semaphore>,
     queue_length: usize,
-    /// A place in the queue for the next row.
-    place: Option<OwnedSemaphorePermit>,
-    /// Taken over from the reader and not handled yet, last row first.
+    /// The permit for the queue that the next row will take.
+    queue_permit: Option<OwnedSemaphorePermit>,
+    /// Received from the reader and not handled yet, last row first.
     read: Vec<ReadEvent>,
     /// Lines that are not sent to the recorder yet.
     unsent: Vec<Settled<J::Line>>,
@@ -105,7 +105,7 @@ impl<'a, J: Job> Drive<'a, J> {
             signals,
             stop,
             watcher,
-            place: None,
+            queue_permit: None,
             read: Vec::with_capacity(ROWS_AT_ONCE),
             unsent: Vec::new(),
             began,
@@ -120,8 +120,9 @@ impl<'a, J: Job> Drive<'a, J> {
             self.take_rows();
             self.send_lines();
             let taking = self.dispatcher.is_taking();
-            let wants_place = self.place.is_none() && (taking || self.dispatcher.has_ready_row());
-            let wants_rows = taking && self.dispatcher.has_room() && self.read.is_empty();
+            let wants_queue_permit =
+                self.queue_permit.is_none() && (taking || self.dispatcher.has_ready_row());
+            let wants_rows = taking && self.dispatcher.has_capacity() && self.read.is_empty();
             let is_recording = self.dispatcher.is_recording();
             tokio::select! {
                 biased;
@@ -140,8 +141,8 @@ impl<'a, J: Job> Drive<'a, J> {
                     self.ends_at = None;
                     self.handle(Event::TimeIsUp);
                 }
-                place = Arc::clone(&self.queue).acquire_owned(), if wants_place => {
-                    self.place = place.ok();
+                queue_permit = Arc::clone(&self.queue).acquire_owned(), if wants_queue_permit => {
+                    self.queue_permit = queue_permit.ok();
                 }
                 rows = self.rows.recv_many(&mut self.read, ROWS_AT_ONCE), if wants_rows => {
                     if rows == 0 {
@@ -150,7 +151,7 @@ impl<'a, J: Job> Drive<'a, J> {
                     self.read.reverse();
                 }
             }
-            self.handle_the_crowd().await;
+            self.handle_pending_events().await;
         }
         let counted_to_end = self.count_the_rest().await;
         self.dispatcher.finish(counted_to_end);
@@ -158,8 +159,9 @@ impl<'a, J: Job> Drive<'a, J> {
         self.finish(counted_to_end).await
     }
 
-    /// Handles what else has happened: events come in crowds, and one turn of the loop for all of them wakes the recorder once.
-    async fn handle_the_crowd(&mut self) {
+    /// Handles all other pending events: they come in bursts, and one turn of the loop for a whole burst wakes the recorder only
+    /// once.
+    async fn handle_pending_events(&mut self) {
         yield_now().await;
         while let Ok(recorded) = self.recording.done.try_recv() {
             self.recorded(Some(recorded));
@@ -169,7 +171,7 @@ impl<'a, J: Job> Drive<'a, J> {
         }
     }
 
-    /// Asks the dispatcher what an event means, and does it.
+    /// Passes an event to the dispatcher, and carries out its actions.
     fn handle(&mut self, event: Event<J::Line>) {
         for action in self.dispatcher.handle_event(event) {
             self.act(action);
@@ -179,19 +181,24 @@ impl<'a, J: Job> Drive<'a, J> {
     fn act(&mut self, action: Action<J::Line>) {
         match action {
             Action::Start { row, is_first } => {
-                let place = if is_first { self.place.take() } else { None };
-                self.workers.start(row, place);
+                let queue_permit = if is_first {
+                    self.queue_permit.take()
+                } else {
+                    None
+                };
+                self.workers.start(row, queue_permit);
             }
             Action::CheckPool(id) => self.pool_checks.start(id),
-            Action::RecordInvalid(row, share) => {
-                let line = self.context.job.invalid_line(*row, share);
+            Action::RecordInvalid(row, memory) => {
+                let line = self.context.job.invalid_line(*row, memory);
                 self.unsent.push((Box::new(line), None));
             }
             Action::Record(line, lease) => self.unsent.push((line, Some(lease))),
             Action::Release(lease) => self.workers.release(lease),
             Action::Unmark(lease) => self.workers.unmark(lease),
-            Action::Stop(far) => {
-                let is_further = |stop: &mut Stop| std::mem::replace(stop, far.max(*stop)) < far;
+            Action::Stop(level) => {
+                let is_further =
+                    |stop: &mut Stop| std::mem::replace(stop, level.max(*stop)) < level;
                 self.stop.send_if_modified(is_further);
                 self.pool_checks.stop();
             }
@@ -199,17 +206,17 @@ impl<'a, J: Job> Drive<'a, J> {
         }
     }
 
-    /// Takes rows that may be called, and rows that were read, as far as there is room.
+    /// Takes ready rows and rows that were read, while there is capacity for them.
     fn take_rows(&mut self) {
         loop {
-            let taking = self.dispatcher.is_taking() && self.dispatcher.has_room();
+            let taking = self.dispatcher.is_taking() && self.dispatcher.has_capacity();
             if !taking && !self.dispatcher.has_ready_row() {
                 return;
             }
-            if self.place.is_none() {
-                self.place = Arc::clone(&self.queue).try_acquire_owned().ok();
+            if self.queue_permit.is_none() {
+                self.queue_permit = Arc::clone(&self.queue).try_acquire_owned().ok();
             }
-            if self.place.is_none() {
+            if self.queue_permit.is_none() {
                 return;
             }
             if self.dispatcher.has_ready_row() {
@@ -228,7 +235,7 @@ impl<'a, J: Job> Drive<'a, J> {
         }
         let order = ToRecord::Settled(std::mem::take(&mut self.unsent));
         if let Err(error) = self.recording.orders.try_send(order) {
-            // Lines that were recorded before the failure are.
+            // Lines that were recorded before the failure count.
             while let Ok(recorded) = self.recording.done.try_recv() {
                 self.recorded(Some(recorded));
             }
@@ -296,17 +303,17 @@ impl<'a, J: Job> Drive<'a, J> {
         }
     }
 
-    /// Halts the run, or gives up a Region where that one alone does not reply.
+    /// Halts the run, or gives up a Region if only that one does not reply.
     fn halt_or_give_up(&mut self, halt: Halt) {
         match halt {
-            Halt::Reply(reply) if self.is_one_regions(&reply) => {
+            Halt::Reply(reply) if self.concerns_one_region(&reply) => {
                 self.handle(Event::RegionUnreachable(reply));
             }
             halt => self.handle(Event::Halt(halt)),
         }
     }
 
-    fn is_one_regions(&self, reply: &HaltingReply) -> bool {
+    fn concerns_one_region(&self, reply: &HaltingReply) -> bool {
         let region = region_of(&reply.identity_pool_id);
         reply.cause == Cause::Unreachable && self.context.admission.others_answer(region)
     }
@@ -325,7 +332,7 @@ impl<'a, J: Job> Drive<'a, J> {
         }
     }
 
-    /// Counts what an early stop leaves, for a second at most. Returns whether that was all.
+    /// Counts the rows that an early stop leaves, for at most [`COUNTING`]. Returns whether it reached the end of the inputs.
     async fn count_the_rest(&mut self) -> bool {
         match self.dispatcher.reason() {
             Some(Reason::AllRead) => return true,
@@ -376,29 +383,29 @@ impl<'a, J: Job> Drive<'a, J> {
         });
     }
 
-    /// Returns why no call starts at present, with particulars where a Region does not reply.
+    /// Returns the reason for which no call starts at present, with details if a Region does not reply.
     fn blocked(&self) -> (Option<Blocked>, Option<NoReply>) {
         let admission = &self.context.admission;
-        let (region, since, how) = match (admission.blocked(), self.pool_checks.silent_region()) {
+        let (region, since, fault) = match (admission.blocked(), self.pool_checks.silent_region()) {
             (Some(Blocked::Outage(region)), _) => {
-                let how = self.context.counters.how_unanswered(&region);
+                let fault = self.context.counters.last_fault(&region);
                 let since = admission.outage_since(&region);
-                (region, since, how)
+                (region, since, fault)
             }
-            (None, Some(silent)) => (silent.region, Some(silent.since), silent.how),
+            (None, Some(silent)) => (silent.region, Some(silent.since), silent.fault),
             (blocked, _) => return (blocked, None),
         };
         let give_up_after = self.context.policy.give_up_after;
         let left = since.map(|since| give_up_after.saturating_sub(since.elapsed()));
         let no_reply = NoReply {
             host: self.context.job.host(&region),
-            how,
+            fault,
             until: left.and_then(|left| SystemTime::now().checked_add(left)),
         };
         (Some(Blocked::Outage(region)), Some(no_reply))
     }
 
-    /// Lets the recorder bring everything to the disk.
+    /// Waits until the recorder has written everything to the disk.
     async fn finish(self, counted_to_end: bool) -> Summary<J::Outcome> {
         let Recording {
             orders, mut done, ..
@@ -414,7 +421,7 @@ impl<'a, J: Job> Drive<'a, J> {
     }
 }
 
-/// Waits until a time, or without end.
+/// Waits until `time`; without one, forever.
 async fn at(time: Option<Instant>) {
     match time {
         Some(time) => sleep_until(time).await,

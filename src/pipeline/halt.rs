@@ -13,11 +13,11 @@ pub enum Halt {
     Reply(Box<HaltingReply>),
     /// The side file cannot be written, so that a call might be forgotten.
     Mark(io::Error),
-    /// The side file is gone or another one, so that calls might be forgotten.
+    /// The side file is gone or was replaced, so that calls might be forgotten.
     SideFile(io::Error),
-    /// The hold lists cannot be read any more.
+    /// The hold lists can no longer be read.
     Hold(HoldError),
-    /// A Region did not reply while others did: its rows are left, and those of the others were called to their end.
+    /// A Region did not reply while others did: its rows are left, and the rows of other Regions were finished.
     Region(Box<HaltingReply>),
 }
 

@@ -14,20 +14,20 @@ use crate::verdict::{End, Outcome, Reply, ReplyDetails, Verdict, classify};
 ///
 /// The pipeline does the rest: admission, retries, in-flight marks, halts, signals, counts.
 pub trait Job: Send + Sync + 'static {
-    /// The ends of its rows.
+    /// The outcomes of its rows.
     type Outcome: Outcome;
     /// The findings of the calls of one row, kept until its line is made.
     type Found: Default + Send;
     /// The record of a settled row.
     type Line: Line<Outcome = Self::Outcome>;
 
-    /// Makes one call for `row`, in the Region of its pool. Its bytes leave only when `last` releases them. Dropping the future
-    /// breaks the call off.
+    /// Makes one call for `row`, in the Region of its pool. Its bytes leave only when `last_check` releases them. Dropping the
+    /// future aborts the call.
     fn call(
         &self,
         row: &Row,
         found: &mut Self::Found,
-        last: Arc<dyn LastCheck>,
+        last_check: Arc<dyn LastCheck>,
     ) -> impl Future<Output = Reply> + Send;
 
     /// Returns the verdict on a reply.
@@ -35,34 +35,34 @@ pub trait Job: Send + Sync + 'static {
         classify(reply)
     }
 
-    /// Makes the line of a row that is over.
+    /// Makes the line of a settled row.
     fn line(&self, row: SettledRow<Self::Found>) -> Self::Line;
 
     /// Makes the line of a row that breaks a rule and was never sent.
-    fn invalid_line(&self, row: InvalidRow, share: Option<MemoryReservation>) -> Self::Line;
+    fn invalid_line(&self, row: InvalidRow, memory: Option<MemoryReservation>) -> Self::Line;
 
-    /// Loads credentials, unless those at hand will do: a call must not wait for them behind its last check.
+    /// Loads credentials, unless the cached ones are still good: a call must not wait for them after its last check.
     fn ready(&self) -> impl Future<Output = ()> + Send {
         std::future::ready(())
     }
 
-    /// Returns whether a call can be signed, or refused for want of credentials, without waiting.
+    /// Returns whether a call can be signed, or fail for lack of credentials, without waiting.
     fn is_ready(&self) -> bool {
         true
     }
 
-    /// Loads credentials anew: those at hand are not accepted any more.
+    /// Reloads credentials: the cached ones are no longer accepted.
     fn renew(&self) -> impl Future<Output = ()> + Send {
         std::future::ready(())
     }
 
-    /// Returns the host that is called for a Region, with its port if that is not the usual one, where it is known.
+    /// Returns the host that is called for a Region, with its port unless that is the default; `None` if it is not known.
     fn host(&self, _region: &str) -> Option<String> {
         None
     }
 }
 
-/// A row that is over.
+/// A settled row.
 #[derive(Debug)]
 pub struct SettledRow<F> {
     /// The row as it was read.
@@ -71,7 +71,7 @@ pub struct SettledRow<F> {
     pub end: End,
     /// An attempt, of this run or of an earlier one, may have taken effect.
     pub in_doubt: bool,
-    /// The last reply, or the reason for which none was asked for.
+    /// The last reply, or the reason for which no call was made.
     pub details: ReplyDetails,
     /// The findings of its calls.
     pub found: F,
@@ -79,7 +79,7 @@ pub struct SettledRow<F> {
     pub attempts: u32,
     /// Start of the first attempt.
     pub started_at: Option<SystemTime>,
-    /// Time of its end.
+    /// Time at which it was settled.
     pub finished_at: SystemTime,
     /// Duration of the last attempt, without waiting.
     pub latency: Option<Duration>,

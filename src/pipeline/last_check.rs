@@ -1,4 +1,4 @@
-//! The last check of an attempt: behind everything that may wait, right before its first byte.
+//! The last check of an attempt: after everything that may wait, right before the first byte.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,7 +18,7 @@ use crate::signal::Stop;
 
 /// After a write to the side file that took longer than this, the checks before it are too old for the bytes to leave. Doubled, a
 /// user who was just put on a hold list could be called 0.1 s later.
-const PROMPT: Duration = Duration::from_millis(50);
+const CHECKS_VALID_FOR: Duration = Duration::from_millis(50);
 
 /// A row's mark in the side file, which this check turns from *reserved* to *sent*.
 #[derive(Debug, Clone, Copy)]
@@ -27,8 +27,8 @@ pub(crate) struct Mark {
     pub(crate) key: RowKey,
     /// Bytes of results when it was reserved.
     pub(crate) recorded: u64,
-    /// It says *sent* already, also after an attempt that was held back for a slow disk: that errs on doubt, and the next attempt
-    /// need not write.
+    /// The mark already says *sent*. That includes attempts held back by a slow disk: it errs on the side of doubt, and the next
+    /// attempt need not write.
     pub(crate) is_sent: bool,
 }
 
@@ -37,22 +37,22 @@ pub(crate) struct Check<J> {
     context: Arc<Context<J>>,
     region: Arc<Region>,
     user: Option<UserHashes>,
-    /// The order to stop that the row heeds.
-    heeds: Stop,
+    /// The order to stop that the row obeys.
+    stops_at: Stop,
     mark: Option<Mark>,
-    progress: Mutex<Progress>,
-    /// The attempt goes before those that are not admitted yet.
-    waits: AtomicBool,
+    state: Mutex<SendState>,
+    /// The attempt waits for a token, ahead of attempts that are not admitted yet.
+    is_waiting: AtomicBool,
     /// The mark says *sent*.
     is_marked: AtomicBool,
 }
 
-/// The progress of the attempt.
+/// The state of sending the attempt.
 #[derive(Debug)]
-enum Progress {
-    /// No byte has left. Its token is of this time.
+enum SendState {
+    /// No byte has left. The token was issued at this time.
     Waiting(Instant),
-    /// No byte leaves any more: the time of its token, and why.
+    /// No byte will leave: the time of the token, and the reason.
     HeldBack(Instant, Option<HeldBack>),
     /// The bytes have left, and the attempt may have taken effect.
     Sent(SentAt),
@@ -67,7 +67,7 @@ pub(crate) enum HeldBack {
     Held(Hold),
     /// No other call may start either.
     Halting(Halt),
-    /// The checks have become too old: the attempt begins again.
+    /// The checks have become too old: the attempt starts over.
     TooLate,
 }
 
@@ -78,11 +78,11 @@ pub(crate) struct SentAt {
     pub(crate) time: SystemTime,
 }
 
-/// The end of an attempt, as far as sending goes.
+/// The result of sending an attempt.
 pub(crate) enum Sending {
-    /// No byte has left: no reply can be the service's.
+    /// No byte has left, so no reply can be the service's.
     NotSent,
-    /// The attempt was held back, with a token of this time.
+    /// The attempt was held back; its token was issued at this time.
     HeldBack(Instant, HeldBack),
     /// The bytes have left, and the attempt may have taken effect.
     Sent(SentAt),
@@ -94,51 +94,51 @@ impl<J: Job> Check<J> {
         region: &Arc<Region>,
         token: Instant,
         user: Option<UserHashes>,
-        heeds: Stop,
+        stops_at: Stop,
         mark: Option<Mark>,
     ) -> Self {
         Self {
             context: Arc::clone(context),
             region: Arc::clone(region),
             user,
-            heeds,
+            stops_at,
             mark,
-            progress: Mutex::new(Progress::Waiting(token)),
-            waits: AtomicBool::new(false),
+            state: Mutex::new(SendState::Waiting(token)),
+            is_waiting: AtomicBool::new(false),
             is_marked: AtomicBool::new(mark.is_some_and(|mark| mark.is_sent)),
         }
     }
 
-    /// Returns the order to stop that the row heeds.
-    pub(crate) fn heeds(&self) -> Stop {
-        self.heeds
+    /// Returns the order to stop that the row obeys.
+    pub(crate) fn stops_at(&self) -> Stop {
+        self.stops_at
     }
 
-    fn progress(&self) -> MutexGuard<'_, Progress> {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, SendState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Holds the attempt back, unless its bytes have left. Returns whether it is held back.
     pub(crate) fn hold_back(&self) -> bool {
-        let mut progress = self.progress();
-        if let Progress::Waiting(token) = *progress {
-            *progress = Progress::HeldBack(token, Some(HeldBack::Stopped));
+        let mut state = self.state();
+        if let SendState::Waiting(token) = *state {
+            *state = SendState::HeldBack(token, Some(HeldBack::Stopped));
         }
-        matches!(*progress, Progress::HeldBack(..))
+        matches!(*state, SendState::HeldBack(..))
     }
 
     /// Returns how the attempt ended, and lets no byte leave from here on.
     pub(crate) fn sending(&self) -> Sending {
-        match &mut *self.progress() {
-            progress @ &mut Progress::Waiting(token) => {
-                *progress = Progress::HeldBack(token, None);
+        match &mut *self.state() {
+            state @ &mut SendState::Waiting(token) => {
+                *state = SendState::HeldBack(token, None);
                 Sending::NotSent
             }
-            Progress::HeldBack(token, why) => match why.take() {
+            SendState::HeldBack(token, why) => match why.take() {
                 Some(why) => Sending::HeldBack(*token, why),
                 None => Sending::NotSent,
             },
-            Progress::Sent(sent) => Sending::Sent(*sent),
+            SendState::Sent(sent) => Sending::Sent(*sent),
         }
     }
 
@@ -147,16 +147,16 @@ impl<J: Job> Check<J> {
         self.is_marked.load(Ordering::Relaxed)
     }
 
-    /// Decides whether the bytes may leave. The order matters: no check may make one before it too old.
+    /// Decides whether the bytes may leave. The order matters: no check may make an earlier one too old.
     ///
     /// 1. the order to stop, which costs nothing;
-    /// 2. the rate's token, as the only one that may have to be waited for;
+    /// 2. the token of the rate, the only check that may need a wait;
     /// 3. the hold lists, so that a user who is on one by now is not called;
-    /// 4. the mark, so that a run that is killed from here on leaves a doubt and no lie. It is written and not synced; where that
-    ///    takes long all the same, the attempt begins again.
+    /// 4. the mark, so that a run killed from here on leaves the row in doubt instead of a false record. The mark is written but
+    ///    not synced; if even that takes long, the attempt starts over.
     fn may_leave(&self, token: &mut Instant) -> Result<SentAt, NotNow> {
         let context = &self.context;
-        if *context.stop.borrow() >= self.heeds {
+        if *context.stop.borrow() >= self.stops_at {
             return Err(HeldBack::Stopped.into());
         }
         *token = self.region.renew_token(*token).map_err(NotNow::Until)?;
@@ -166,7 +166,7 @@ impl<J: Job> Check<J> {
                 Some(Ok(Some(hold))) => return Err(HeldBack::Held(hold).into()),
                 Some(Err(error)) => return Err(HeldBack::Halting(Halt::Hold(error)).into()),
                 // The lists are being read.
-                None => return Err(NotNow::Until(Instant::now() + PROMPT)),
+                None => return Err(NotNow::Until(Instant::now() + CHECKS_VALID_FOR)),
             }
         }
         let checked = Instant::now();
@@ -178,7 +178,7 @@ impl<J: Job> Check<J> {
                 .map_err(|error| HeldBack::Halting(Halt::Mark(error)))?;
         }
         let at = Instant::now();
-        if at - checked > PROMPT {
+        if at - checked > CHECKS_VALID_FOR {
             return Err(HeldBack::TooLate.into());
         }
         let time = SystemTime::now();
@@ -192,7 +192,7 @@ impl Mark {
     }
 }
 
-/// The reason for which bytes do not leave now.
+/// The reason for which the bytes do not leave now.
 enum NotNow {
     Until(Instant),
     HeldBack(HeldBack),
@@ -206,27 +206,27 @@ impl From<HeldBack> for NotNow {
 
 impl<J: Job> LastCheck for Check<J> {
     fn check(&self) -> Release {
-        let mut progress = self.progress();
-        let Progress::Waiting(mut token) = *progress else {
+        let mut state = self.state();
+        let SendState::Waiting(mut token) = *state else {
             // A request is sent once.
             return Release::Never;
         };
         let may_leave = self.may_leave(&mut token);
-        *progress = Progress::Waiting(token);
+        *state = SendState::Waiting(token);
         match may_leave {
             Ok(sent) => {
                 self.context.counters.calls.fetch_add(1, Ordering::Relaxed);
-                *progress = Progress::Sent(sent);
+                *state = SendState::Sent(sent);
                 Release::Now
             }
             Err(NotNow::Until(time)) => {
-                if !self.waits.swap(true, Ordering::Relaxed) {
+                if !self.is_waiting.swap(true, Ordering::Relaxed) {
                     self.region.begin_token_wait();
                 }
                 Release::NotBefore(time)
             }
             Err(NotNow::HeldBack(why)) => {
-                *progress = Progress::HeldBack(token, Some(why));
+                *state = SendState::HeldBack(token, Some(why));
                 Release::Never
             }
         }
@@ -235,7 +235,7 @@ impl<J: Job> LastCheck for Check<J> {
 
 impl<J> Drop for Check<J> {
     fn drop(&mut self) {
-        if *self.waits.get_mut() {
+        if *self.is_waiting.get_mut() {
             self.region.end_token_wait();
         }
     }

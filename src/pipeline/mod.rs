@@ -1,4 +1,4 @@
-//! The road of every job: rows in, a call per row, a verdict, a line.
+//! The pipeline that every job runs on: it reads rows, makes the calls of each, judges the replies and records one line per row.
 //!
 //! ```text
 //! reader (thread)  →  dispatcher  →  worker (a row each)  →  dispatcher  →  recorder (thread)  →  dispatcher
@@ -6,8 +6,9 @@
 //!   scans
 //! ```
 //!
-//! It knows no job: [`Job`] says what a call is, what its reply means and how a row is recorded. [`Pipeline`] opens a run, drives
-//! it and closes it. The [`dispatcher`] decides without waiting; [`drive`](drive()) waits and does what it decides.
+//! The pipeline is generic over a [`Job`], which defines the call, the meaning of its reply and the record of a row. [`Pipeline`]
+//! opens, drives and closes a run. The [`dispatcher`] decides and never waits; [`drive`](drive()) waits for events and carries out
+//! its decisions.
 
 mod assembly;
 mod assignment;

@@ -1,4 +1,4 @@
-//! A row between its reading and its record.
+//! A row from when it is read until it is recorded.
 
 use crate::row::{MemoryReservation, Row, RowKey};
 
@@ -7,15 +7,15 @@ use crate::row::{MemoryReservation, Row, RowKey};
 pub struct OpenRow {
     /// The row.
     pub row: Row,
-    /// The key that it is known by.
+    /// Its key.
     pub key: RowKey,
-    /// Stands for its identity, of which one call is in flight at most. Two identities that share it are merely called one after
+    /// A hash of its identity, which has at most one call in flight. Two identities with the same hash are merely called one after
     /// the other.
     pub identity: u64,
     /// An attempt of an earlier run may have taken effect.
     pub in_doubt: bool,
     /// It was on a hold list when it was read.
     pub is_held: bool,
-    /// Its share of the memory for large rows, if it is large.
-    pub room: Option<MemoryReservation>,
+    /// Its reservation from the memory budget of large rows, if it is large.
+    pub memory: Option<MemoryReservation>,
 }

@@ -20,18 +20,18 @@ const AHEAD: usize = 256;
 /// Skipped rows that are reported at once: with a message a row, a long resume would be slow.
 const SKIPPED_AT_ONCE: u64 = 4096;
 
-/// Something that the reader has read.
+/// An event from the reader.
 #[derive(Debug)]
 pub enum ReadEvent {
     /// A row to be called.
     Row(Box<OpenRow>),
-    /// A row that breaks a rule, and its share of the memory for large rows.
+    /// A row that breaks a rule, and its reservation from the memory budget of large rows.
     Invalid(Box<InvalidRow>, Option<MemoryReservation>),
-    /// Rows that are left alone.
+    /// Rows that an earlier run has settled.
     Skipped(SkippedRows),
     /// A row of a pool that is not allowed: the reason and the remedy.
     Forbidden(String),
-    /// An input that cannot be read on. Nothing follows.
+    /// The rest of an input cannot be read. No event follows.
     Unreadable(InputError),
 }
 
@@ -40,7 +40,7 @@ pub enum ReadEvent {
 pub struct SkippedRows {
     /// Done.
     pub done: u64,
-    /// Failed, and left alone.
+    /// Failed, and skipped (`--skip-failed`).
     pub failed: u64,
 }
 
@@ -55,14 +55,14 @@ impl SkippedRows {
 pub struct RowReader {
     /// The inputs, in their order.
     pub inputs: Vec<Input>,
-    /// Options of reading them.
-    pub settings: input::ReadOptions,
+    /// Options for reading them.
+    pub options: input::ReadOptions,
     /// Scans every row.
     pub scan: Scan,
-    /// The part that was read, for progress.
+    /// The amount that was read, for progress.
     pub reading: Arc<Reading>,
-    /// Memory for large rows, from here to their record.
-    pub room: MemoryBudget,
+    /// The memory budget of large rows, from here until they are recorded.
+    pub memory: MemoryBudget,
 }
 
 impl RowReader {
@@ -89,14 +89,14 @@ impl RowReader {
         let _ = events.blocking_send(ReadEvent::Skipped(skipped));
     }
 
-    /// Reads one input. Returns whether reading goes on behind it.
+    /// Reads one input. Returns whether to go on with the next one.
     fn read(
         &self,
         input: &Input,
         events: &mpsc::Sender<ReadEvent>,
         skipped: &mut SkippedRows,
     ) -> bool {
-        let mut reader = match input::open(input, &self.settings) {
+        let mut reader = match input::open(input, &self.options) {
             Ok(reader) => reader,
             Err(error) => {
                 let _ = events.blocking_send(ReadEvent::Unreadable(error));
@@ -121,7 +121,7 @@ impl RowReader {
             let bytes = before + reader.bytes_consumed();
             self.reading.bytes.store(bytes, Ordering::Relaxed);
             let is_last = matches!(event, ReadEvent::Unreadable(_));
-            // Rows are counted in the order in which they stand.
+            // Rows are counted in the order of the input.
             let before_it =
                 (skipped.rows() > 0).then(|| ReadEvent::Skipped(std::mem::take(skipped)));
             for event in before_it.into_iter().chain([event]) {
@@ -135,19 +135,19 @@ impl RowReader {
         }
     }
 
-    /// Skips done rows without taking them apart.
+    /// Skips done rows without parsing them.
     fn skip_done(&self, reader: &mut input::Reader, skipped: &mut SkippedRows) {
         let completed = self.scan.completed();
         let most = if completed.done() > 0 {
             SKIPPED_AT_ONCE.saturating_sub(skipped.rows())
         } else {
-            // At the beginning of a job no row need be read twice.
+            // Nothing is done yet, so there is nothing to skip.
             0
         };
         let done = reader.skip_known(
             usize::try_from(most).unwrap_or(usize::MAX),
             self.scan.keyer(),
-            |user| self.scan.see_bytes(user),
+            |user| self.scan.match_hold_bytes(user),
             |keys| completed.done_first(keys),
         );
         self.reading.rows.fetch_add(done as u64, Ordering::Relaxed);
@@ -186,8 +186,8 @@ impl RowReader {
                     skipped.done += 1;
                     return None;
                 }
-                let room = self.room.reserve(&row.link, &row.carried);
-                Some(ReadEvent::Invalid(Box::new(row), room))
+                let memory = self.memory.reserve(&row.link, &row.carried);
+                Some(ReadEvent::Invalid(Box::new(row), memory))
             }
             Err(error) => Some(ReadEvent::Unreadable(error)),
         }
@@ -200,13 +200,13 @@ impl RowReader {
             in_doubt: self.scan.completed().is_in_doubt(key),
             key,
             is_held,
-            room: self.room.reserve(&row.link, &row.carried),
+            memory: self.memory.reserve(&row.link, &row.carried),
             row,
         }
     }
 }
 
-/// Returns a hash that is the same within one process.
+/// Returns a hash that is stable within one process.
 fn hash(identity_id: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     identity_id.hash(&mut hasher);

@@ -18,7 +18,7 @@ pub struct Snapshot<O> {
     pub calls: u64,
     /// Calls in flight.
     pub in_flight: usize,
-    /// Calls in flight that the pace amounts to, by Little's law from the measured latency.
+    /// Calls in flight that the pace requires, by Little's law from the measured latency.
     pub wanted_in_flight: f64,
     /// Rows that wait for their first admission.
     pub queued: usize,
@@ -26,11 +26,11 @@ pub struct Snapshot<O> {
     pub throttled_to: Option<f64>,
     /// The reason for which no call starts at present, if there is one.
     pub blocked: Option<Blocked>,
-    /// Particulars of the Region that does not reply.
+    /// Details of the Region that does not reply.
     pub no_reply: Option<NoReply>,
     /// The input was read to its end, so that the total is known.
     pub all_read: bool,
-    /// The order to stop, as far as it goes.
+    /// The order to stop that is in effect.
     pub stop: Stop,
     /// Notices, each to be printed once.
     pub notices: Vec<String>,
@@ -41,13 +41,13 @@ pub struct Snapshot<O> {
 pub struct NoReply {
     /// The host that is called, where it is known.
     pub host: Option<String>,
-    /// The fault in a word or two: see [`ReplyDetails::how_unanswered`](crate::verdict::ReplyDetails::how_unanswered).
-    pub how: &'static str,
-    /// The time until which it is tried, unless that is without end.
+    /// The fault in a word or two: see [`ReplyDetails::connection_fault`](crate::verdict::ReplyDetails::connection_fault).
+    pub fault: &'static str,
+    /// The time until which it is retried, unless that is forever.
     pub until: Option<SystemTime>,
 }
 
-/// The part of the inputs that was read, which is ahead of the rows taken.
+/// The amount of input that was read, which is ahead of the rows taken.
 #[derive(Debug, Default)]
 pub struct Reading {
     /// Rows.

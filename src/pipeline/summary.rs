@@ -11,17 +11,17 @@ use crate::verdict::Outcome;
 /// The reason for which a run takes no more rows.
 #[derive(Debug)]
 pub enum Reason<O> {
-    /// There are no more.
+    /// All rows were read.
     AllRead,
-    /// An input cannot be read on.
+    /// The rest of an input cannot be read.
     Unreadable(InputError),
     /// `--limit` rows that need a call were taken, and there are more.
     Limit,
-    /// `--for` is over.
+    /// The time of `--for` is up.
     TimeIsUp,
     /// More rows have this outcome than a failure limit allows.
     TooMany(O),
-    /// A signal came.
+    /// A signal arrived.
     Signal(Signal),
     /// Something outside the rows needs attention.
     Halted(Halt),
@@ -45,7 +45,7 @@ impl<O> Reason<O> {
     }
 
     /// Returns whether the reason loses its meaning when no row remains.
-    pub(crate) fn is_about_the_rest(&self) -> bool {
+    pub(crate) fn needs_rows_left(&self) -> bool {
         matches!(
             self,
             Self::Limit | Self::TimeIsUp | Self::TooMany(_) | Self::Signal(_)

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use crate::verdict::{Outcome, Standing};
 
-/// Outcomes that a job may have at most.
+/// Maximum number of outcomes of a job.
 const MOST_OUTCOMES: usize = 16;
 
 /// Rows by outcome.
@@ -14,9 +14,9 @@ pub struct Tally<O> {
     pub read: u64,
     /// Rows that an earlier run has done.
     pub skipped: u64,
-    /// Rows that failed in an earlier run and are left alone. Summaries count them as failed; they are no failures of this run.
+    /// Rows that failed in an earlier run and are skipped. Summaries count them as failed; the limits of this run do not.
     pub failed_earlier: u64,
-    /// Rows that are held by a near match alone; they are among the rows held.
+    /// Rows that are held only by a near match; they count as held too.
     pub near_holds: u64,
     /// Rows read and not settled.
     pub left: u64,
@@ -51,22 +51,22 @@ impl<O: Outcome> Tally<O> {
             .expect("`Outcome::ALL` holds every outcome")
     }
 
-    /// Returns the rows that this run gave this outcome.
+    /// Returns the number of rows to which this run gave this outcome.
     #[must_use]
     pub fn of(&self, outcome: O) -> u64 {
         self.outcomes[Self::index(outcome)]
     }
 
-    /// Returns the rows with this outcome, those included that an earlier run has left so.
+    /// Returns the number of rows with this outcome, including those that an earlier run left so.
     #[must_use]
-    pub fn in_all(&self, outcome: O) -> u64 {
+    pub fn total(&self, outcome: O) -> u64 {
         match outcome.standing() {
             Standing::Failed => self.of(outcome) + self.failed_earlier,
             _ => self.of(outcome),
         }
     }
 
-    /// Returns the rows that this run has settled with a standing.
+    /// Returns the number of rows of this run whose standing matches.
     #[must_use]
     pub fn standing(&self, standing: impl Fn(Standing) -> bool) -> u64 {
         let outcomes = O::ALL.iter().copied();
@@ -74,19 +74,19 @@ impl<O: Outcome> Tally<O> {
         such.map(|outcome| self.of(outcome)).sum()
     }
 
-    /// Returns the rows that earlier runs have settled.
+    /// Returns the number of rows that earlier runs have settled.
     #[must_use]
-    pub fn known(&self) -> u64 {
+    pub fn settled_earlier(&self) -> u64 {
         self.skipped + self.failed_earlier
     }
 
-    /// Returns the rows settled in this run.
+    /// Returns the number of rows settled in this run.
     #[must_use]
     pub fn settled(&self) -> u64 {
         self.outcomes.iter().sum()
     }
 
-    /// Returns the rows settled in this run without a call.
+    /// Returns the number of rows settled in this run without a call.
     #[must_use]
     pub fn unsent(&self) -> u64 {
         self.standing(Standing::is_unsent)
@@ -95,7 +95,7 @@ impl<O: Outcome> Tally<O> {
     /// Returns whether every row that was read is counted once.
     #[must_use]
     pub fn adds_up(&self) -> bool {
-        self.read == self.known() + self.settled() + self.left
+        self.read == self.settled_earlier() + self.settled() + self.left
     }
 
     /// Returns whether a row needs attention or another run.
@@ -126,7 +126,7 @@ mod tests {
         assert!(tally.adds_up());
         assert_eq!(tally.settled(), 7);
         assert!(tally.has_undone());
-        assert_eq!(tally.in_all(UnlinkOutcome::Failed), 2);
+        assert_eq!(tally.total(UnlinkOutcome::Failed), 2);
         assert_eq!(tally.unsent(), 2);
     }
 

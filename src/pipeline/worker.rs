@@ -1,4 +1,4 @@
-//! A worker: it brings one row after the other to its end.
+//! A worker: settles one row after another.
 
 use std::sync::Arc;
 
@@ -9,9 +9,9 @@ use super::attempt::settle;
 use super::context::Context;
 use super::job::Job;
 
-/// Brings rows to their ends, one after the other, until the channel closes.
+/// Settles rows, one after another, until the channel closes.
 ///
-/// A call's state takes some 13 KB. In a task that lives on it stays in place; a task a row would copy it nine times.
+/// The state of a call takes about 13 KB. In a long-lived task it stays in place; a task per row would copy it nine times.
 pub(super) async fn work<J: Job>(
     context: Arc<Context<J>>,
     mut assignments: mpsc::Receiver<Assignment>,

@@ -14,7 +14,7 @@ use super::worker::work;
 use crate::admission::InFlightPermit;
 use crate::results::{InFlight, RowLease};
 
-/// A worker as its owner sees it.
+/// The owner's handle of a worker.
 struct Worker {
     /// Takes one assignment at a time.
     assignments: mpsc::Sender<Assignment>,
@@ -22,10 +22,10 @@ struct Worker {
     permit: Option<InFlightPermit>,
 }
 
-/// One worker for every row that was called at once so far, and a slot of the side file for every row that can be.
+/// The workers, as many as there were rows in progress at once, and a slot of the side file for each row that can be open.
 ///
-/// Slots are used again oldest first. So the side file holds the marks of the last thousand rows and more, and results that
-/// lose their end, by a power failure or by hand, still meet the marks of the rows that they have lost.
+/// Slots are reused oldest first, so the side file holds the marks of at least the last thousand rows: results that lose their end,
+/// in a power failure or by hand, still find the marks of the lost rows.
 pub(super) struct Workers<J: Job> {
     context: Arc<Context<J>>,
     /// Workers run until they are dropped; one that ends early has panicked.
@@ -38,13 +38,13 @@ pub(super) struct Workers<J: Job> {
 }
 
 impl<J: Job> Workers<J> {
-    /// Makes room for at most `most` rows, whose ends are sent to `ended`.
+    /// Prepares for at most `max_rows` open rows, whose results are sent to `ended`.
     pub(super) fn new(
         context: Arc<Context<J>>,
-        most: usize,
+        max_rows: usize,
         ended: mpsc::Sender<Ended<J::Line>>,
     ) -> Self {
-        let slots = context.in_flight.as_ref().map_or(most, InFlight::slots);
+        let slots = context.in_flight.as_ref().map_or(max_rows, InFlight::slots);
         Self {
             context,
             tasks: JoinSet::new(),
@@ -56,7 +56,7 @@ impl<J: Job> Workers<J> {
     }
 
     /// Hands a row to a worker.
-    pub(super) fn start(&mut self, open: Box<OpenRow>, queued: Option<OwnedSemaphorePermit>) {
+    pub(super) fn start(&mut self, open: Box<OpenRow>, queue_permit: Option<OwnedSemaphorePermit>) {
         let worker = self.idle.pop().unwrap_or_else(|| self.add());
         let lease = RowLease {
             slot: self
@@ -71,7 +71,7 @@ impl<J: Job> Workers<J> {
             .try_send(Assignment {
                 open,
                 lease,
-                queued,
+                queue_permit,
             })
             .expect("an idle worker waits for an assignment");
     }
@@ -88,7 +88,7 @@ impl<J: Job> Workers<J> {
         self.all.len() - 1
     }
 
-    /// Waits for a worker that panics. The places of its row stay taken.
+    /// Waits for a worker that panics. Its slot is not reused.
     pub(super) async fn panicked(&mut self) -> Option<JoinError> {
         self.tasks.join_next().await?.err()
     }
@@ -101,12 +101,12 @@ impl<J: Job> Workers<J> {
     /// Takes back the mark of a row that is left as it was.
     pub(super) fn unmark(&self, lease: RowLease) {
         if let Some(in_flight) = &self.context.in_flight {
-            // If that fails, the next run doubts one row more than it need.
+            // If this fails, the next run has one more row in doubt than necessary.
             let _ = in_flight.clear(lease.slot);
         }
     }
 
-    /// Frees the places of a row.
+    /// Frees the slot and the worker of a row.
     pub(super) fn release(&mut self, lease: RowLease) {
         self.free_slots.push_back(lease.slot);
         self.idle.push(lease.worker);

@@ -46,7 +46,7 @@ pub async fn plan(
     }
     let endpoint = settings.endpoint().await?;
     if endpoint.as_deref().is_some_and(is_loopback) {
-        settings.stays_local();
+        settings.mark_local();
     }
     let (holds, lists) = read_holds(&settings, out.is_some())?;
     // Opened before the inputs are read: a path that cannot be written is found in a second and not after an hour.
@@ -101,7 +101,7 @@ fn settings_of_run(mut run: RunArgs, command: Vec<String>) -> Result<Settings, E
         );
     }
     let is_nameless = run.inputs.first().is_some_and(|input| input == "-") && run.results.is_none();
-    // Without a results file no row is known to be done, which is no reason not to plan.
+    // Without a results file no row is known to be done, and the plan continues.
     run.dry_run |= is_nameless && !run.rehearse;
     Settings::new(run, command)
 }
@@ -164,7 +164,7 @@ async fn look_up(
     Ok(online::look(&calls, limits, guards, input, problems).await)
 }
 
-/// Reads the quotas that earlier runs have measured. A file that cannot be read is as good as none.
+/// Reads the quotas that earlier runs have measured. If the file cannot be read, no quota is known.
 fn read_quotas(path: Option<PathBuf>) -> Quotas {
     let quotas = path.map(|path| {
         Quotas::read(&path).unwrap_or_else(|error| {
@@ -194,7 +194,7 @@ fn forecast(
     }
 }
 
-/// Returns the command that is due next, and what it does.
+/// Returns the next command to run, and what it does.
 fn next_command(plan: &Plan, settings: &Settings) -> Option<(String, &'static str)> {
     if plan.input.left == 0 {
         return None;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! settings → input_summary (every row once) → forecast → plan → text, json    saved: a plan in a file
-//!                └→ rejects_file (the invalid rows, to be mended)               take_over: the run of a saved plan
+//!                └→ rejects_file (the invalid rows, to be corrected)            take_over: the run of a saved plan
 //! ```
 
 mod command;

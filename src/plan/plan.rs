@@ -17,7 +17,7 @@ const LONGEST: Duration = Duration::from_hours(100 * 365 * 24);
 pub struct Plan {
     /// The rows of the inputs.
     pub input: InputSummary,
-    /// True if hold lists were read: then it is shown, too, if no row is held.
+    /// True if hold lists were read: then the number of held rows is shown even if it is zero.
     pub holds: bool,
     /// Duration of the run.
     pub forecast: Forecast,

@@ -1,4 +1,4 @@
-//! Writes the invalid rows to a file, in the format and order of the inputs, to be mended and read again as it stands
+//! Writes the invalid rows to a file, in the format and order of the inputs, to be corrected and read again
 //! (`--invalid FILE`).
 
 use std::io::{self, BufWriter, Write};
@@ -42,7 +42,7 @@ impl RejectsFile {
     /// Creates a file that only its owner can read: it names people.
     ///
     /// # Errors
-    /// The inputs have several formats, the name says another one, or the file exists already.
+    /// The inputs have several formats, the name implies another one, or the file exists already.
     pub(super) fn create(path: &Path, settings: &Settings) -> Result<Self, Error> {
         let mut formats = settings
             .inputs
@@ -125,13 +125,13 @@ impl RejectsFile {
 
 fn exists_already(path: &Path) -> Error {
     Error::usage(format!(
-        "--invalid {}: the file is there already, and rows in it may be mended",
+        "--invalid {}: the file is there already, and rows in it may have been corrected",
         path.display()
     ))
     .hint("Name another file, or remove that one.")
 }
 
-/// Checks that the name says the format of the inputs, so that the file can be read again as it stands.
+/// Checks that the name implies the format of the inputs, so that the file can be read again as it stands.
 fn check_name(path: &Path, format: Format, settings: &Settings) -> Result<(), Error> {
     let wrong = |reason: &str| {
         Err(

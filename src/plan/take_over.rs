@@ -12,8 +12,8 @@ use crate::guard::hold::Fingerprint;
 use crate::input::{ContentHash, Fingerprints, Input};
 use crate::settings::{Mode, Settings};
 
-/// Options that are planned, and may be given beside `--plan` all the same: credentials have other names on another machine, and
-/// a run may always be more careful.
+/// Options that are planned, and may nevertheless be given beside `--plan`: credentials have other names on another machine, and a
+/// run may always be more careful.
 const OVERRIDABLE: &[&str] = &["profile", "region", "durable", HOLD];
 
 /// Options that restrict a run, and may be given beside a plan without them.
@@ -54,7 +54,7 @@ pub async fn take_over(
     check_carried(&saved, path, &settings)?;
     settings.guards.planned_holds = planned_holds(&saved, path, folder)?;
     check_inputs(&saved, path, &mut settings)?;
-    settings.agreed = true;
+    settings.confirmed = true;
     settings.rows = Some(saved.counts.rows);
     Ok(settings)
 }
@@ -177,7 +177,7 @@ fn planned_holds(
     Ok(saved.hold_lists.iter().map(known).collect())
 }
 
-/// Parses the planned options, with those that are given anew in their place.
+/// Parses the planned options, with those given beside `--plan` in their place.
 fn planned_args<'a>(
     saved: &SavedPlan,
     folder: &Path,
@@ -240,7 +240,7 @@ fn check_inputs(saved: &SavedPlan, path: &Path, settings: &mut Settings) -> Resu
         settings.input.fingerprints = pins;
         return Ok(());
     }
-    // That an input has changed is reported even if it cannot be read any more.
+    // That an input has changed is reported even if it can no longer be read.
     if let Ok(input) = InputSummary::of(settings, None, |_, _| Ok(())) {
         differences.push_str(&content_differences(saved, &input));
     }

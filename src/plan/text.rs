@@ -38,7 +38,7 @@ impl Plan {
             let name = path.to_string_lossy();
             let _ = writeln!(
                 text,
-                "Invalid rows: {}; mend them there, and feed that file as it stands.",
+                "Invalid rows: {}; correct them there, and feed that file as it stands.",
                 printable(&name)
             );
         }
@@ -145,7 +145,7 @@ impl Plan {
         }
     }
 
-    /// Writes the account, and the settings if a configuration file has set any: the defaults are no news.
+    /// Writes the account, and the settings if a configuration file has set any: the defaults are not shown.
     fn settings(&self, text: &mut String) {
         if let Some(caller) = self
             .online
@@ -200,7 +200,7 @@ impl Plan {
         if self.input.calls() == 0 {
             text.push_str(match (self.input.left, self.input.invalid) {
                 (0, 0) if self.input.rows > 0 => "There is nothing left to do.\n",
-                (0, 1..) => "There is nothing left to do but to mend the invalid rows.\n",
+                (0, 1..) => "There is nothing left to do but to correct the invalid rows.\n",
                 _ => "There is nothing to call.\n",
             });
             return;

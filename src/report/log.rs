@@ -84,7 +84,7 @@ fn log(level: Option<Level>, json: bool) {
     } else {
         Box::new(layer.with_filter(is_logged))
     };
-    // Fails only if a log was started before, which then goes on.
+    // Fails only if a log was started before; that one continues.
     let _ = tracing_subscriber::registry().with(layer).try_init();
 }
 

@@ -19,7 +19,7 @@ use crate::signal::Stop;
 use crate::stderr;
 use crate::verdict::Outcome;
 
-/// The form in which progress is shown.
+/// The style of progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
     /// A bar, redrawn in place.
@@ -32,9 +32,9 @@ pub enum Style {
 
 /// Time between two plain lines.
 const BETWEEN_LINES: Duration = Duration::from_secs(30);
-/// Calls in [`RECENT`] that settled no row after which retries are named as the limit.
+/// Number of calls in [`RECENT`] without a settled row from which retries are shown as the limit.
 const JUDGED_RETRIES: u64 = 3;
-/// Columns of the bar and the space behind it.
+/// Columns of the bar and the space after it.
 const BAR_COLUMNS: usize = 9;
 /// Time over which the present speed is measured.
 const RECENT: Duration = Duration::from_secs(20);
@@ -73,7 +73,7 @@ impl Totals {
     }
 }
 
-/// Shows a run while it goes on.
+/// Shows the progress of a run.
 #[derive(Debug)]
 pub struct Progress {
     style: Style,
@@ -199,7 +199,7 @@ impl Progress {
 
     /// Returns the rows that are done, and of how many: estimated until all are read, unless a plan has counted them.
     fn extent<O: Outcome>(&self, now: &Snapshot<O>) -> (u64, Option<u64>) {
-        let done = now.tally.settled() + now.tally.known();
+        let done = now.tally.settled() + now.tally.settled_earlier();
         let read = now.tally.read;
         let total = match self.totals.bytes {
             _ if now.all_read => Some(read),
@@ -207,7 +207,7 @@ impl Progress {
             Some(bytes) => Totals::estimate(bytes, &self.totals.reading).map(|rows| rows.max(read)),
             _ => None,
         };
-        let uncalled = now.tally.known() + now.tally.unsent();
+        let uncalled = now.tally.settled_earlier() + now.tally.unsent();
         let limited = self.totals.limit.map(|limit| limit + uncalled);
         match (total, limited) {
             (Some(total), Some(limited)) => (done, Some(total.min(limited))),
@@ -237,7 +237,7 @@ impl Progress {
         let mut parts = vec![rows];
         let rows_of = |outcome: O| {
             part(
-                now.tally.in_all(outcome),
+                now.tally.total(outcome),
                 &outcome.as_str().replace('_', " "),
             )
         };
@@ -304,7 +304,7 @@ impl Progress {
     }
 }
 
-/// Returns the message for the moment when no call can succeed from now on, or calls can again.
+/// Returns the message for when calls begin to be blocked, or are no longer blocked.
 fn blocked_message(
     before: Option<&Blocked>,
     now: Option<&Blocked>,
@@ -316,9 +316,11 @@ fn blocked_message(
             spoken(CREDENTIALS_PAUSE)
         ),
         (_, Some(Blocked::Outage(region))) => {
-            let details = no_reply.map_or(String::new(), |NoReply { host, how, .. }| {
-                host.as_ref()
-                    .map_or_else(|| format!(" ({how})"), |host| format!(" ({host}: {how})"))
+            let details = no_reply.map_or(String::new(), |NoReply { host, fault, .. }| {
+                host.as_ref().map_or_else(
+                    || format!(" ({fault})"),
+                    |host| format!(" ({host}: {fault})"),
+                )
             });
             let until = no_reply.and_then(|no_reply| no_reply.until);
             let until = until.map_or(String::new(), |until| {
@@ -473,7 +475,7 @@ mod tests {
         let until = at("2031-05-04T14:35:59Z");
         let mut no_reply = NoReply {
             host: Some("localhost:4000".to_owned()),
-            how: "connection refused",
+            fault: "connection refused",
             until: Some(until),
         };
         let message = |no_reply: &NoReply| blocked_message(None, Some(&outage), Some(no_reply));

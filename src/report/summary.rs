@@ -37,7 +37,7 @@ pub struct Report {
     pub quotas: Vec<LearnedQuota>,
     /// Regions whose quota is not known because calls were throttled at random.
     pub random: Vec<String>,
-    /// True if hold lists were read: then it is shown, too, if no row is held.
+    /// True if hold lists were read: then the number of held rows is shown even if it is zero.
     pub holds: bool,
     /// Lines of the hold lists that match no row, if all rows were read.
     pub unmatched_holds: Option<u64>,
@@ -150,7 +150,7 @@ impl Serialize for Report {
         map.serialize_entry("rows", &tally.read)?;
         map.serialize_entry("skipped", &tally.skipped)?;
         for outcome in UnlinkOutcome::ALL {
-            map.serialize_entry(outcome.as_str(), &tally.in_all(*outcome))?;
+            map.serialize_entry(outcome.as_str(), &tally.total(*outcome))?;
         }
         map.serialize_entry("left", &tally.left)?;
         map.serialize_entry("near_holds", &tally.near_holds)?;

@@ -1,4 +1,4 @@
-//! The rows that earlier runs have settled, and the end of the whole lines in their results.
+//! The rows that earlier runs have settled, and the end of the last whole line in their results.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -18,12 +18,12 @@ use crate::verdict::Standing;
 /// Lower bound on the bytes of a called row's line: times, outcome and run id take most of these alone.
 const MIN_LINE_BYTES: u64 = 100;
 
-/// The reason why a run leaves a row alone.
+/// The reason why a run skips a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SkipReason {
     /// The row is done.
     Done,
-    /// The row failed, and the run leaves failed rows alone. It is still not done.
+    /// The row failed, and the run skips failed rows. It is still not done.
     Failed,
 }
 
@@ -32,7 +32,7 @@ pub enum SkipReason {
 pub struct CompletedRows {
     /// Keys of rows with a done outcome.
     done: KeySet,
-    /// Keys of rows whose last outcome is `failed`, if the run leaves those alone.
+    /// Keys of rows whose last outcome is `failed`, if the run skips those.
     failed: HashSet<RowKey>,
     /// Keys of rows whose call may have taken effect in an earlier run.
     doubts: HashSet<RowKey>,
@@ -42,12 +42,12 @@ pub struct CompletedRows {
     pub(super) length: u64,
     /// The reason why every row that is not done counts as in doubt: the side file cannot name the rows in flight.
     pub(super) doubt: Option<String>,
-    /// The file holds a header with other carried columns, and no line: it is begun anew.
+    /// The file holds a header with other carried columns, and no line: it is started over.
     pub(super) other_header: bool,
 }
 
 impl CompletedRows {
-    /// Returns the reason why this run leaves the row alone, if it does.
+    /// Returns the reason why this run skips the row, if it does.
     #[must_use]
     pub fn skips(&self, key: RowKey) -> Option<SkipReason> {
         if self.done.contains(key) {
@@ -83,7 +83,7 @@ impl CompletedRows {
         self.doubt.as_deref()
     }
 
-    /// Returns whether this run leaves rows alone that are not done.
+    /// Returns whether this run skips rows that are not done.
     #[must_use]
     pub fn skips_failed(&self) -> bool {
         !self.failed.is_empty()
@@ -125,7 +125,7 @@ impl CompletedRows {
             && cuts_off_lines(file, completed.length, columns, lines).map_err(failed)?
         {
             return Err(foreign(format!(
-                "behind its byte {} a quote is never closed, and whole lines stand after it; mend it, or name another --results",
+                "behind its byte {} a quote is never closed, and whole lines stand after it; correct it, or name another --results",
                 completed.length
             )));
         }
@@ -147,7 +147,7 @@ impl CompletedRows {
         let mut has_local_run = false;
         let mut learn = |line: RecordedLine<'_>| {
             has_local_run |= line.is_local();
-            origin_check.see(&line);
+            origin_check.add(&line);
             if marked.contains(&line.key) {
                 marks.retain(|mark| mark.key != line.key || !line.follows(mark.since));
             }
@@ -163,7 +163,7 @@ impl CompletedRows {
             Format::Jsonl => read_jsonl(bytes, lines, &mut learn),
         };
         completed.length = match length {
-            // Without a line there is nothing to lose. With marks there is: they point at offsets behind the old header.
+            // Without a line there is nothing to lose. With marks there is: they point at offsets after the old header.
             Err(ReadError::OnlyHeader(_)) if marks.is_empty() => {
                 completed.other_header = true;
                 0
@@ -222,7 +222,7 @@ impl<'a> OriginCheck<'a> {
         }
     }
 
-    fn see(&mut self, line: &RecordedLine<'_>) {
+    fn add(&mut self, line: &RecordedLine<'_>) {
         if let Some(origin) = self.origin
             && line.follows(origin.length)
         {

@@ -51,7 +51,7 @@ fn entry(user: &str, outcome: UnlinkOutcome, carried: Vec<Carried>) -> Entry<Unl
         started_at: Some(SystemTime::UNIX_EPOCH),
         finished_at: SystemTime::UNIX_EPOCH,
         latency: Some(Duration::from_millis(5)),
-        room: None,
+        memory: None,
     }
 }
 
@@ -363,7 +363,7 @@ fn a_header_with_other_carried_columns_and_no_line_is_begun_anew() {
         let header = file_of(format, &[], &["ticket"]);
         let completed = read_lines(format, &header, false, vec![]).expect("nothing is lost");
         assert!(completed.other_header && completed.length == 0);
-        // Any byte behind it may be data.
+        // Any byte after it may be data.
         for more in ["x", "\"", "1,people.csv,2\n"] {
             let file = [&header[..], more.as_bytes()].concat();
             read_lines(format, &file, false, vec![]).expect_err("refused");
@@ -539,7 +539,7 @@ fn a_tail_with_whole_lines_is_not_cut_off() {
     let whole = file_of(format, &[entry("u", UnlinkOutcome::Unlinked, vec![])], &[]);
     let header = format.header(&[]).len();
     let line = str::from_utf8(&whole[header..]).expect("it is text");
-    // An unclosed quote, and bytes behind it.
+    // An unclosed quote, and bytes after it.
     let behind = |tail: &str| {
         let bytes = [&whole[..], b"2,\"people\n", tail.as_bytes()].concat();
         read(format, &bytes).map(|completed| completed.length)

@@ -1,7 +1,7 @@
 //! Reads the lines of results in CSV.
 //!
-//! A last line that was torn may end inside quotes and still parse. So a quoted record of random text is put behind the last
-//! byte of the file. Behind a whole line it is read as a record of its own; a torn line swallows it.
+//! A last line that was torn may end inside quotes and still parse. So a quoted record of random text is put after the last
+//! byte of the file. After a whole line it is read as a record of its own; a torn line swallows it.
 
 use std::borrow::Cow;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
@@ -15,7 +15,7 @@ const KEY_COLUMNS: [usize; 4] = [3, 4, 5, 6];
 const OUTCOME_COLUMN: usize = 7;
 const RUN_ID_COLUMN: usize = COLUMNS.len() - 1;
 
-/// The record behind the last byte of the file. Its random text cannot stand in any row.
+/// The record after the last byte of the file. Its random text cannot stand in any row.
 struct Sentinel {
     text: Vec<u8>,
     /// The text in quotes, with a line end.
@@ -108,7 +108,7 @@ fn read_lines(
             .map_or((0, 0), |start| (prefix + start.byte(), start.line()));
         let is_sentinel = sentinel.is(&record);
         if is_sentinel || sentinel.is_swallowed_by(&record) || record.is_empty() {
-            // A line feed behind a carriage return is read with the record that follows, so the sentinel may start before it.
+            // A line feed after a carriage return is read with the record that follows, so the sentinel may start before it.
             let length = if is_sentinel {
                 end - sentinel.record.len() as u64
             } else {
@@ -125,7 +125,7 @@ fn read_lines(
     }
 }
 
-/// Reads the next record, and returns the offset of the byte behind it.
+/// Reads the next record, and returns the offset of the byte after it.
 fn read_record(
     reader: &mut csv::Reader<impl Read>,
     record: &mut csv::ByteRecord,

@@ -29,7 +29,7 @@ pub struct Entry<O> {
     /// Latency of the last attempt, without the wait for admission.
     pub latency: Option<Duration>,
     /// Memory that a large row takes until its line is written.
-    pub room: Option<MemoryReservation>,
+    pub memory: Option<MemoryReservation>,
 }
 
 impl<O: Outcome> Entry<O> {
@@ -37,7 +37,7 @@ impl<O: Outcome> Entry<O> {
     #[must_use]
     pub fn invalid(
         row: InvalidRow,
-        room: Option<MemoryReservation>,
+        memory: Option<MemoryReservation>,
         finished_at: SystemTime,
     ) -> Self {
         Self {
@@ -55,7 +55,7 @@ impl<O: Outcome> Entry<O> {
             started_at: None,
             finished_at,
             latency: None,
-            room,
+            memory,
         }
     }
 }

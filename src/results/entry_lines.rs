@@ -27,7 +27,7 @@ impl<O: Outcome> Line for Entry<O> {
     }
 
     fn is_large(&self) -> bool {
-        self.room.is_some()
+        self.memory.is_some()
     }
 
     fn write<'a>(lines: impl Iterator<Item = &'a Self>, layout: &Layout, into: &mut Vec<u8>) {

@@ -100,7 +100,7 @@ impl Results {
     /// nothing.
     ///
     /// # Errors
-    /// The same as for [`Results::open`], but for the lock.
+    /// Those of [`Results::open`], except for the lock.
     pub fn peek<O: Outcome>(options: &ResultsOptions) -> Result<(CompletedRows, Keyer), OpenError> {
         let path = &options.path;
         let format = options.format()?;
@@ -139,14 +139,14 @@ fn lock(file: &File, path: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// Returns the format in which an existing file was begun, whatever is asked for now.
+/// Returns the format in which an existing file was begun, whatever the options request now.
 fn existing_format(
     options: &ResultsOptions,
     mut file: &File,
-    asked: Format,
+    requested: Format,
 ) -> Result<Format, OpenError> {
-    let Some(safe) = asked.for_spreadsheets() else {
-        return Ok(asked);
+    let Some(safe) = requested.for_spreadsheets() else {
+        return Ok(requested);
     };
     let mut start = Vec::new();
     let most = safe.prefix().len() as u64;
@@ -154,14 +154,14 @@ fn existing_format(
         .and_then(|()| file.take(most).read_to_end(&mut start))
         .map_err(|error| OpenError::Io(options.path.clone(), error))?;
     if start.is_empty() {
-        Ok(asked)
+        Ok(requested)
     } else if safe.prefix().starts_with(&start) {
         Ok(safe)
     } else if options.spreadsheet_safe {
         let why = "it was begun without --spreadsheet-safe".to_owned();
         Err(OpenError::Foreign(options.path.clone(), why))
     } else {
-        Ok(asked)
+        Ok(requested)
     }
 }
 

@@ -61,7 +61,7 @@ pub(super) struct KeySet {
     keys: Vec<RowKey>,
     /// Start of each bucket in `keys`, and the end of the last one.
     bucket_starts: Vec<usize>,
-    /// Bits of a key behind those that number its bucket.
+    /// Bits of a key after those that number its bucket.
     shift: u32,
 }
 

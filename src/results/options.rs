@@ -1,4 +1,4 @@
-//! The choices under which results are opened.
+//! Options for opening the results.
 
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use super::error::OpenError;
 use super::format::Format;
 
-/// The choices under which a run opens its results.
+/// Options for opening the results of a run.
 #[derive(Debug, Clone)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -23,7 +23,7 @@ pub struct ResultsOptions {
     pub started: SystemTime,
     /// Upper bound on rows open at once, and so on marks in the side file.
     pub open_rows: usize,
-    /// Leave rows alone whose last outcome is `failed`.
+    /// Skip rows whose last outcome is `failed`.
     pub skip_failed: bool,
     /// Sync the side file before each call, and the results before a row counts as settled.
     pub durable: bool,

@@ -1,4 +1,4 @@
-//! One line of a results file, as far as the next run needs it.
+//! The part of a line of results that the next run needs.
 
 use std::borrow::Cow;
 use std::io;
@@ -27,7 +27,7 @@ impl<'a> LineReader<'a> {
     }
 }
 
-/// One line, as far as the next run needs it.
+/// The part of a line that the next run needs.
 pub(super) struct RecordedLine<'a> {
     pub(super) key: RowKey,
     pub(super) run_id: Cow<'a, [u8]>,
@@ -37,7 +37,7 @@ pub(super) struct RecordedLine<'a> {
 }
 
 impl RecordedLine<'_> {
-    /// Returns whether the line was appended when the file had this length or more. Behind a carriage return the CSV reader
+    /// Returns whether the line was appended when the file had this length or more. After a carriage return the CSV reader
     /// counts a line from the line feed before it.
     pub(super) fn follows(&self, length: u64) -> bool {
         self.offset + 1 >= length

@@ -20,7 +20,7 @@ const MAX_BATCH: usize = 64;
 /// Estimate of a line's length in bytes, for the first allocation of a batch.
 const LINE_BYTES: usize = 384;
 
-/// The resources that a called row holds until it is recorded. The recording thread hands them back unread.
+/// The resources that a called row holds until it is recorded. The recording thread returns them unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RowLease {
     /// Slot in the side file.
@@ -170,7 +170,7 @@ impl Writer {
         checked
     }
 
-    /// Appends the lines of `entries`. A file that is not at its path any more is no record, so that is checked first.
+    /// Appends the lines of `entries`. A file that is no longer at its path is not a record, so that is checked first.
     fn append<L: Line>(&mut self, entries: &[Settled<L>]) -> io::Result<()> {
         self.check_unchanged()?;
         let length = self.length.load(Ordering::Acquire);

@@ -85,7 +85,7 @@ impl Field {
     }
 }
 
-/// Removes from a column name all that does not distinguish columns: case, `_`, `-` and spaces.
+/// Removes from a column name everything that does not distinguish columns: case, `_`, `-` and spaces.
 #[must_use]
 pub fn fold_name(name: &str) -> String {
     name.chars()

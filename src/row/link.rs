@@ -79,7 +79,7 @@ impl Link {
 pub fn check(values: [&str; 4], policy: UnusualPolicy) -> Result<(), RowError> {
     for (field, value) in Field::ALL.into_iter().zip(values) {
         field.check(value).map_err(|error| {
-            // Where a value does not match the pattern, its kind says more than the pattern does.
+            // If a value does not match the pattern, its kind explains more than the pattern does.
             let kind = policy
                 .rejects(value)
                 .filter(|_| error.code == RowErrorCode::BadValue);
@@ -90,7 +90,7 @@ pub fn check(values: [&str; 4], policy: UnusualPolicy) -> Result<(), RowError> {
     for field in [Field::DeveloperProviderName, Field::DeveloperUserIdentifier] {
         let value = values[field as usize];
         if let Some(kind) = policy.rejects(value) {
-            let advice = format!("; mend it, or send it as it stands with --as-is {kind}");
+            let advice = format!("; correct it, or send it as it stands with --as-is {kind}");
             return Err(unusual(field, value, kind, &advice));
         }
     }

@@ -32,7 +32,7 @@ pub struct MemoryReservation {
 }
 
 impl MemoryBudget {
-    /// Creates a budget of so many bytes.
+    /// Creates a budget of this many bytes.
     #[must_use]
     pub fn new(bytes: usize) -> Self {
         Self(Arc::new(Shared {

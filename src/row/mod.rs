@@ -1,4 +1,4 @@
-//! A row: the link that it names, its position in the input, and the key by which a later run knows it again.
+//! A row: the link that it names, its position in the input, and the key by which a later run recognises it.
 //!
 //! A [`Link`] passes [`Link::check`] before it becomes a [`Row`]: first the service model's patterns and lengths ([`Field::check`]),
 //! then the rules for unusual values ([`UnusualPolicy`]), then one Region for identity and pool. A row that breaks a rule

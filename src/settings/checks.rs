@@ -49,7 +49,7 @@ fn check_carried(carry: &[String]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Refuses two columns for one field: one of them would be left out unseen.
+/// Refuses two columns for one field: one of them would be ignored silently.
 fn check_map(map: &[(Field, String)]) -> Result<(), Error> {
     for (at, (field, column)) in map.iter().enumerate() {
         if let Some((_, other)) = map[..at].iter().find(|(mapped, _)| mapped == field) {

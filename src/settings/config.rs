@@ -22,10 +22,10 @@ const ACCOUNTS: &str = "allowed-accounts";
 const REGIONS: &str = "allowed-regions";
 const POOLS: &str = "allowed-pools";
 
-/// Longer is no configuration, and is refused: a part of it would leave out what the team allows, and whom it holds.
-const LONGEST: u64 = 1 << 20;
+/// Maximum size in bytes. A longer file is refused: reading a part of it could miss allowed pools or hold lists.
+const MAX_SIZE: u64 = 1 << 20;
 
-/// The content of a configuration file. Paths in it are relative to the file.
+/// The content of a configuration file. Paths are relative to the file.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Config {
     /// The file, if there is one.
@@ -53,15 +53,15 @@ struct Table {
 }
 
 impl Config {
-    /// Reads the file that is named, or the one in the working directory, if there is one.
+    /// Reads the named file, or else the one in the working directory, if there is one.
     ///
     /// # Errors
-    /// The file that is named is not there; one that is there cannot be read, or says something that is not understood.
+    /// The named file does not exist, or a file cannot be read or parsed.
     pub fn find(named: Option<&Path>) -> Result<Self, Error> {
         let path = named.unwrap_or(Path::new(NAME));
         match read(path) {
             Ok(text) => Self::parse(&text, path),
-            // A link that leads nowhere is a configuration that is missed, and none that is not there.
+            // A dangling link is a configuration that is missing, not one that was never meant to be there.
             Err(error)
                 if error.kind() == ErrorKind::NotFound
                     && named.is_none()
@@ -76,8 +76,8 @@ impl Config {
         }
     }
 
-    /// Returns a configuration that stands beside one of these files and is not this one. Where a file is a link, the folder of what it leads
-    /// to counts as well.
+    /// Returns a configuration that stands beside one of these files and is not this one. If a file is a link, the folder of its
+    /// target counts too.
     #[must_use]
     pub fn passed_over<'a>(&self, files: impl IntoIterator<Item = &'a Path>) -> Option<PathBuf> {
         let identity = |path: &Path| Identity::at(path).ok();
@@ -89,7 +89,7 @@ impl Config {
                 .map(|file| file.with_file_name(NAME))
                 .collect::<Vec<_>>()
         };
-        // A link that leads nowhere is a guard that is missed.
+        // A dangling link counts: its guards are missing.
         let is_there = |path: &PathBuf| fs::symlink_metadata(path).is_ok();
         let is_other = |path: &PathBuf| in_effect.is_none() || identity(path) != in_effect;
         files
@@ -140,24 +140,24 @@ fn read(path: &Path) -> std::io::Result<String> {
     let mut text = Vec::new();
     let file = std::fs::File::open(path)?;
     let size = file.metadata()?.len();
-    // Whatever size the system reports: a pipe has none, and a file may grow.
-    file.take(LONGEST + 1).read_to_end(&mut text)?;
+    // Bounded, whatever size the system reports: a pipe has none, and a file may grow.
+    file.take(MAX_SIZE + 1).read_to_end(&mut text)?;
     let read = text.len() as u64;
-    if read <= LONGEST {
+    if read <= MAX_SIZE {
         return String::from_utf8(text)
             .map_err(|_| std::io::Error::new(ErrorKind::InvalidData, "it is not UTF-8"));
     }
     Err(std::io::Error::other(format!(
-        "it has {}{} bytes, and a configuration has {LONGEST} at most. It is read whole or not at all; is this the right file?",
-        if size > LONGEST { "" } else { "more than " },
-        size.max(LONGEST)
+        "it has {}{} bytes, and a configuration has {MAX_SIZE} at most. It is read whole or not at all; is this the right file?",
+        if size > MAX_SIZE { "" } else { "more than " },
+        size.max(MAX_SIZE)
     )))
 }
 
 /// Checks one string of a value.
 type Rule = fn(&str) -> Result<(), String>;
 
-/// Returns the strings of a value, which is one or an array of them, if each keeps to the rule.
+/// Returns the strings of a value, which is a string or an array of strings, if each passes the rule.
 fn checked(value: &Value, rule: Rule) -> Result<Vec<String>, String> {
     let text = |value: &Value| match value {
         Value::String(text) => rule(text).map(|()| text.clone()),
@@ -203,7 +203,7 @@ fn pool(text: &str) -> Result<(), String> {
     checked.map_err(|error| error.message)
 }
 
-/// Returns the rate of a value. A number counts as it was written; hexadecimal, octal and binary ones are refused.
+/// Returns the rate of a value. A number is parsed as written; hexadecimal, octal and binary numbers are refused.
 fn rate(value: &Value, as_written: &str) -> Result<Rate, String> {
     let is_decimal = !["0x", "0o", "0b"]
         .iter()
@@ -259,7 +259,7 @@ mod tests {
     fn a_file_is_read_whole_or_not_at_all() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join(NAME);
-        let most = usize::try_from(LONGEST).expect("a size");
+        let most = usize::try_from(MAX_SIZE).expect("a size");
         let setting = "rate = 5\n";
         let fill = |size: usize| "#".repeat(size - setting.len() - 1) + "\n" + setting;
         std::fs::write(&path, fill(most)).expect("written");
@@ -268,7 +268,8 @@ mod tests {
         for size in [most + 1, most + 9, most * 2] {
             std::fs::write(&path, fill(size)).expect("written");
             let error = Config::find(Some(&path)).expect_err("it is longer");
-            let message = format!("it has {size} bytes, and a configuration has {LONGEST} at most");
+            let message =
+                format!("it has {size} bytes, and a configuration has {MAX_SIZE} at most");
             assert!(error.message.contains(&message), "{}", error.message);
         }
     }
@@ -333,8 +334,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_with_its_line() {
-        for (text, line, said) in [
+    fn errors_name_their_line() {
+        for (text, line, expected) in [
             (
                 "\nallowed-acounts = []",
                 2,
@@ -366,7 +367,7 @@ mod tests {
             let why = parse(text).expect_err(text);
             let begins = format!("team/cognito-unlink.toml:{line}: ");
             assert!(
-                why.starts_with(&begins) && why.contains(said),
+                why.starts_with(&begins) && why.contains(expected),
                 "{text}: {why}"
             );
         }

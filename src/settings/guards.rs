@@ -10,15 +10,15 @@ use crate::pipeline::FailureLimit;
 /// Rules that end a run although there is more to do.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StopRules {
-    /// Rows to be called that are taken; those that need no call do not count.
+    /// Number of rows to call (`--limit`); rows that need no call do not count.
     pub limit: Option<u64>,
-    /// Time for which rows are taken.
+    /// Time after which no more rows are taken (`--for`).
     pub take_for: Option<Duration>,
-    /// `failed` rows that are tolerated.
+    /// Limit on `failed` rows.
     pub max_failures: FailureLimit,
-    /// `not_linked` rows that are tolerated.
+    /// Limit on `not_linked` rows.
     pub max_not_linked: Option<FailureLimit>,
-    /// Invalid rows that are tolerated.
+    /// Limit on `invalid` rows.
     pub max_invalid: Option<FailureLimit>,
 }
 
@@ -27,20 +27,20 @@ pub struct StopRules {
 pub struct Guards {
     /// Lists of users that must not be unlinked.
     pub holds: Vec<PathBuf>,
-    /// Fingerprints of some of them from a plan: the run takes no other content.
+    /// Fingerprints of some of them from a plan: the run accepts no other content.
     pub planned_holds: Vec<(PathBuf, Fingerprint)>,
     /// The only account that may be called.
     pub expected_account: Option<String>,
     /// Accounts, Regions and pools that the configuration allows.
     pub allowed: Allowed,
-    /// Pools are looked up before the first unlink in each.
+    /// Each pool is looked up before the first unlink in it.
     pub preflight: bool,
 }
 
 impl Guards {
     /// Returns whether the account of the credentials matters.
     #[must_use]
-    pub fn ask_for_account(&self) -> bool {
+    pub fn checks_account(&self) -> bool {
         !self.accounts().is_empty()
     }
 

@@ -13,7 +13,7 @@ pub(super) fn results_path(
     mode: Mode,
 ) -> Result<Option<PathBuf>, Error> {
     let derived = || match inputs.first() {
-        // A number for a name, as of `<(zcat people.csv.gz)`, has no folder for results.
+        // A descriptor, as of `<(zcat people.csv.gz)`, has no folder for results.
         Some(Input::File(path)) if !is_descriptor(path) => Some(default_results(path)),
         _ => None,
     };
@@ -33,7 +33,7 @@ pub(super) fn results_path(
     }))
 }
 
-/// Returns whether the path names something that the process has open.
+/// Returns whether the path names an open descriptor of the process.
 fn is_descriptor(path: &Path) -> bool {
     path.starts_with("/dev") || path.starts_with("/proc")
 }

@@ -1,4 +1,4 @@
-//! The arguments of a run, resolved: numbers settled, names derived, conflicts refused. Immutable from here on.
+//! The arguments of a run, resolved: defaults filled in, names derived, conflicts refused.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,8 +28,8 @@ use crate::scan::Scan;
 use crate::terminal;
 use crate::verdict::{Outcome, Policy};
 
-/// Rows open beyond twice those in flight: those in back-off, in the queue, or awaiting their record. Doubled, a run takes a few
-/// MB more, and a kill leaves no more in doubt.
+/// Open rows beyond twice the calls in flight: rows in back-off, in the queue, or waiting for their record. Doubled, a run takes a
+/// few MB more, and a kill leaves no more in doubt.
 const OPEN_BEYOND_FLIGHT: u32 = 1024;
 
 /// The settings of a run, resolved.
@@ -39,9 +39,9 @@ pub struct Settings {
     pub mode: Mode,
     /// The inputs, in their order.
     pub inputs: Vec<Input>,
-    /// Options of reading them.
+    /// Options for reading them.
     pub input: input::ReadOptions,
-    /// The results, unless it is a dry run without a name to derive one from.
+    /// The results file, unless it is a dry run without a name to derive one from.
     pub results: Option<results::ResultsOptions>,
     /// Recorded with every line.
     pub run_id: String,
@@ -49,7 +49,7 @@ pub struct Settings {
     pub limits: Limits,
     /// Bounds on the retries.
     pub policy: Policy,
-    /// Rows open at most.
+    /// Maximum number of open rows.
     pub open_rows: usize,
     /// Rules that end the run early.
     pub stop_rules: StopRules,
@@ -58,16 +58,16 @@ pub struct Settings {
     /// The guards of the run.
     pub guards: Guards,
     /// The operator has confirmed the run (`--yes`, `--plan`).
-    pub agreed: bool,
+    pub confirmed: bool,
     /// `not_linked` counts for the exit code (`--not-linked fail`).
     pub not_linked_fails: bool,
-    /// The form in which progress is shown.
+    /// The style of progress.
     pub progress: Style,
     /// The file of saved quotas, unless it is neither read nor written.
     pub quotas: Option<PathBuf>,
     /// Rows of all inputs, where a plan has counted them.
     pub rows: Option<u64>,
-    /// The command as it was typed, to be named again.
+    /// The command as typed, for messages that name the next command.
     pub command: Vec<String>,
     /// The configuration file in effect, if there is one.
     pub config: Option<PathBuf>,
@@ -119,7 +119,7 @@ impl Settings {
             stop_rules: stop_rules(&args),
             calls: client_settings(&args),
             guards: guards(&args, config.allowed),
-            agreed: args.yes,
+            confirmed: args.yes,
             not_linked_fails: args.not_linked == NotLinked::Fail,
             progress: style(args.progress, args.log_format),
             quotas: Quotas::path().filter(|_| mode == Mode::Real && !args.no_state),
@@ -132,8 +132,9 @@ impl Settings {
         })
     }
 
-    /// Marks the run as one that calls this machine and not AWS: its lines say so, and no run against AWS goes on with them.
-    pub fn stays_local(&mut self) {
+    /// Marks the run as one that calls this machine and not AWS: its lines carry the mark, and no run against AWS resumes from
+    /// them.
+    pub fn mark_local(&mut self) {
         self.run_id.push_str(results::LOCAL_RUN_SUFFIX);
         if let Some(results) = &mut self.results {
             results.run_id.clone_from(&self.run_id);
@@ -141,7 +142,7 @@ impl Settings {
         }
     }
 
-    /// Returns the notices that a command begins with: which configuration counts and for what, and which one does not.
+    /// Returns the notices at the start of a command: the configuration in effect, its settings, and the one passed over.
     #[must_use]
     pub fn notices(&self) -> Vec<String> {
         let taken = self.config.as_ref().map(|path| {
@@ -162,7 +163,7 @@ impl Settings {
             .collect()
     }
 
-    /// Returns the warning of a configuration beside the input or the plan that another one was named in place of.
+    /// Returns the warning that --config names another configuration than the one beside the input or the plan.
     #[must_use]
     pub fn passed_over_warning(&self) -> Option<String> {
         let path = self.passed_over.as_ref()?;
@@ -172,20 +173,19 @@ impl Settings {
         ))
     }
 
-    /// Returns the endpoint that stands in for AWS's: the one that a run with these settings calls.
+    /// Returns the endpoint that a run with these settings calls in place of AWS's.
     ///
     /// # Errors
-    /// The AWS files cannot be read, or what they or the environment name is no URL.
+    /// The AWS files cannot be read, or they or the environment name an endpoint that is not a URL.
     pub async fn endpoint(&self) -> Result<Option<String>, Error> {
         let endpoint = aws::endpoint_url(&self.calls).await;
         endpoint.map_err(|error| Error::usage(error.to_string()))
     }
 
-    /// Returns a scan of rows before a run: against the results, as far as there is a name to look under, the hold lists and the
-    /// allowed pools.
+    /// Returns a scan of rows before a run: against the results, if they have a name, the hold lists and the allowed pools.
     ///
     /// # Errors
-    /// The results cannot be read, or are none.
+    /// The results cannot be read, or the file holds something else.
     pub fn scan<O: Outcome>(&self, holds: Option<Arc<Holds>>) -> Result<Scan, Error> {
         let (completed, keyer) = match &self.results {
             Some(named) => Results::peek::<O>(named).map_err(exit_policy::not_opened)?,
@@ -206,7 +206,7 @@ impl Settings {
     }
 }
 
-/// Returns the most rows that are open at once.
+/// Returns the maximum number of open rows.
 fn open_rows(args: &RunArgs) -> usize {
     (args.concurrency.get() * 2 + OPEN_BEYOND_FLIGHT) as usize
 }
@@ -313,9 +313,9 @@ fn failure_limit(most: AtMost) -> FailureLimit {
     }
 }
 
-/// Returns the form of progress. A bar is no line of JSON, so it is shown beside a JSON log only if it is asked for.
-fn style(asked: ProgressStyle, log: LogFormat) -> Style {
-    match asked {
+/// Returns the style of progress. A bar is not JSON, so with a JSON log it is shown only on request.
+fn style(requested: ProgressStyle, log: LogFormat) -> Style {
+    match requested {
         ProgressStyle::Auto if terminal::can_redraw() && log == LogFormat::Text => Style::Bar,
         ProgressStyle::Auto | ProgressStyle::Plain => Style::Plain,
         ProgressStyle::Bar => Style::Bar,

@@ -9,7 +9,7 @@ use crate::cli::RunArgs;
 use crate::command_line::quoted;
 use crate::error::Error;
 
-/// Default of `--rate`, as the contract has it.
+/// Default of `--rate`.
 pub(super) const DEFAULT_RATE: Rate = Rate::PerSecond(10.0);
 
 /// A setting, its value as text, and where it came from.
@@ -44,8 +44,8 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Takes from the configuration what the command line leaves open, and returns the source of every setting. Hold lists add up: an
-/// operator who names one more must not lose the team's.
+/// Fills settings that the command line leaves open from the configuration, and returns the source of every setting. Hold lists add
+/// up: an operator who names one more must not lose the team's.
 pub(super) fn take_defaults(args: &mut RunArgs, config: &Config) -> Vec<Sourced> {
     let mut sources = Vec::new();
     let mut note = |name, value: String, from| sources.push(Sourced { name, value, from });
@@ -88,11 +88,11 @@ pub(super) fn take_defaults(args: &mut RunArgs, config: &Config) -> Vec<Sourced>
     sources
 }
 
-/// Finds a configuration that stands beside an input or the plan and is not in effect. With --config that was chosen, and is only
-/// reported: a team may keep another one for this job.
+/// Finds a configuration that stands beside an input or the plan and is not in effect. With --config the operator has chosen that,
+/// and it is only reported: a team may keep another one for this job.
 ///
 /// # Errors
-/// Nothing was chosen: its guards would be off by the working directory alone.
+/// The operator has not chosen: the working directory alone would turn its guards off.
 pub(super) fn passed_over(args: &RunArgs, config: &Config) -> Result<Option<PathBuf>, Error> {
     if args.no_config {
         return Ok(None);

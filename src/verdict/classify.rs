@@ -21,7 +21,7 @@ pub enum Verdict {
     Foreign,
     /// A definite no for this row.
     Refused,
-    /// The signature is not accepted: skew of the clock, or bad credentials.
+    /// The signature was rejected: clock skew, or bad credentials.
     Signature,
     /// A fault outside the rows, the same for every row.
     Fatal(Cause),
@@ -36,7 +36,7 @@ pub enum Cause {
     OtherAccount,
     /// Temporary credentials have expired.
     Expired,
-    /// The service does not know the credentials, or takes no signature made with them.
+    /// The service does not know the credentials, or accepts no signature made with them.
     BadCredentials,
     /// IAM does not allow the call.
     AccessDenied,
@@ -51,13 +51,13 @@ pub enum Cause {
     /// This process may open no more files, and so no connection either.
     NoFiles,
     /// The service asks for a longer wait than the run grants.
-    AskedToWait,
+    RetryAfterTooLong,
     /// Look-ups of a pool have been throttled for as long as a row may live.
     LookUpsThrottled,
 }
 
 impl Cause {
-    /// Returns what is wrong, as one clause.
+    /// Returns the fault, as one clause.
     #[must_use]
     pub fn what(self) -> &'static str {
         match self {
@@ -71,14 +71,14 @@ impl Cause {
             Self::NotCognito => "the endpoint does not answer as Amazon Cognito does",
             Self::Unreachable => "the endpoint cannot be reached",
             Self::NoFiles => "this process may open no more files",
-            Self::AskedToWait => "the service asks to be left alone for more than an hour",
+            Self::RetryAfterTooLong => "the service asks to be left alone for more than an hour",
             Self::LookUpsThrottled => {
                 "the identity pool cannot be looked up, as look-ups are throttled"
             }
         }
     }
 
-    /// Returns what the operator can do about it.
+    /// Returns the remedy, as one sentence for the operator.
     #[must_use]
     pub fn remedy(self) -> &'static str {
         match self {
@@ -102,7 +102,7 @@ impl Cause {
             Self::NotCognito => "Check --endpoint-url, AWS_ENDPOINT_URL and the proxy settings.",
             Self::Unreachable => "Check the network, the proxy settings and the endpoint.",
             Self::NoFiles => "Raise the limit on open files (`ulimit -n`) or lower --concurrency.",
-            Self::AskedToWait => {
+            Self::RetryAfterTooLong => {
                 "Find out why (Retry-After is in its answer), and run the same command again after that time."
             }
             Self::LookUpsThrottled => {
@@ -180,7 +180,8 @@ fn classify_status(status: Option<u16>, html: bool) -> Verdict {
     }
 }
 
-/// Returns whether the subject of the sentence is the pool, as in "`IdentityPool '…' not found.`" An identity's sentence may name a pool too.
+/// Returns whether the subject of the sentence is the pool, as in "`IdentityPool '…' not found.`". A sentence about an identity may
+/// name a pool too.
 fn is_about_the_pool(message: &str) -> bool {
     let message = message.trim_start().to_ascii_lowercase();
     let message = message.strip_prefix("the ").unwrap_or(&message);
@@ -204,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_heard_decides_before_any_code() {
+    fn the_kind_of_a_reply_decides_before_any_code() {
         for (kind, verdict) in [
             (ReplyKind::Success, Verdict::Succeeded),
             (ReplyKind::ForeignSuccess, Verdict::Foreign),
@@ -217,8 +218,8 @@ mod tests {
             ),
             (ReplyKind::OtherAccount, Verdict::Fatal(Cause::OtherAccount)),
         ] {
-            let unheeded = error(Some("ResourceNotFoundException"), "m", 200, false);
-            let reply = Reply { kind, ..unheeded };
+            let base = error(Some("ResourceNotFoundException"), "m", 200, false);
+            let reply = Reply { kind, ..base };
             assert_eq!(classify(&reply), verdict);
         }
     }
@@ -275,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_nobody_knows() {
+    fn an_unknown_code_is_judged_by_its_status() {
         let verdict = |status, html| classify(&error(Some("NewException"), "m", status, html));
         assert_eq!(verdict(400, false), Verdict::Refused);
         assert_eq!(verdict(429, false), Verdict::Throttled);

@@ -1,4 +1,4 @@
-//! From a reply to what follows. Pure: no clock, no I/O.
+//! Judges a reply, and decides the next step of its row. Pure: no clock, no I/O.
 //!
 //! ```text
 //! Reply (as it came) → Verdict (what it means) → Step (retry: again, halt, or over) → End → the job's Outcome

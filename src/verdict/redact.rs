@@ -1,8 +1,8 @@
 //! The part of a reply that may be shown to people: on standard error, in logs, in the summary and its JSON.
 //!
-//! A server's text may quote any row's user, in flight or not, and a user identifier may look like anything. So nothing is
-//! searched for and cut out: a word is shown only if it is one of the words that AWS makes its sentences of. Every other word,
-//! number and name becomes `…`. The text as it came stands in the results file.
+//! A server's text may quote any row's user, in flight or not, and a user identifier may look like anything. So the text is not
+//! searched for secrets: a word is shown only if it is one that AWS uses in its own sentences. Every other word, number and name
+//! becomes `…`. The results file has the original text.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use super::ReplyDetails;
 /// Stands for everything that is not shown.
 const MASK: &str = "…";
 
-/// The words of AWS's error sentences, in lower case. A user who is called one of them is not named by it.
+/// The words of AWS's error sentences, in lower case. A user identifier equal to one of them does not stand out among them.
 const WORDS: &str = "\
     a able aborted accepted access account action actions activated active after again allow allowed allows already an \
     and another answer any are assumed at attempt attempts authorization authorized aws bad based be because been before \
@@ -32,7 +32,7 @@ const WORDS: &str = "\
     unlink unlinked unsupported use used user users using valid validate validation value values version was we were when \
     which while will with within without wrong you your";
 
-/// Operations that sentences on permissions name.
+/// Operations that error sentences about permissions name.
 const ACTIONS: &[&str] = &[
     "cognito-identity:CreateIdentityPool",
     "cognito-identity:DeleteIdentities",
@@ -49,7 +49,7 @@ const ACTIONS: &[&str] = &[
     "sts:GetCallerIdentity",
 ];
 
-/// Codes that do not end as an exception's name does.
+/// Codes without the usual ending of an exception's name.
 const CODES: &[&str] = &[
     "AccessDenied",
     "ExpiredToken",
@@ -73,8 +73,8 @@ const CODES: &[&str] = &[
 ];
 
 impl ReplyDetails {
-    /// Returns the particulars without anything that may name a user. Where no server has answered, the text is the SDK's own
-    /// and stays as it is.
+    /// Returns the details without anything that may name a user. Without a reply from a server the text is the SDK's own, and
+    /// stays as it is.
     #[must_use]
     pub fn shown(&self) -> Self {
         if self.http_status.is_none() {
@@ -89,7 +89,7 @@ impl ReplyDetails {
     }
 }
 
-/// Returns an error code as it may be shown: one that AWS's services use, or one that is built as theirs are.
+/// Returns an error code as it may be shown: one that AWS's services use, or one of the same form.
 #[must_use]
 pub fn shown_code(code: &str) -> String {
     let ends = ["Exception", "Error", "Failure", "Fault"];
@@ -127,7 +127,7 @@ fn shown_line(message: &str) -> String {
     let mut masked = false;
     for word in message.split_whitespace() {
         let word = shown_word(word);
-        // One mark for all that is masked in a row: the number of words in a name is private too.
+        // One mask for consecutive words: the number of words in a name is private too.
         let is_mask = word == MASK;
         if is_mask && masked {
             continue;
@@ -141,7 +141,7 @@ fn shown_line(message: &str) -> String {
     shown
 }
 
-/// A word with the marks around it; what stands between them is shown only if it is known.
+/// Returns a word with its punctuation; the word itself is shown only if it is known.
 fn shown_word(word: &str) -> Cow<'_, str> {
     let is_mark = |c: char| "'\"`.,:;!?()[]{}<>".contains(c);
     let inner = word.trim_matches(is_mark);
@@ -160,8 +160,8 @@ fn is_known_word(word: &str) -> bool {
     WORDS.split(' ').any(|known| known == word)
 }
 
-/// An ARN up to the kind of what it names: account and kind tell the operator whose credentials were refused, and the name
-/// behind them may be a person's.
+/// Returns an ARN up to its resource type: account and type identify the credentials that were refused, and the name after them may
+/// be a person's.
 fn shown_arn(word: &str) -> Option<String> {
     let mut parts = word.splitn(6, ':');
     let mut part = || parts.next();
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_server_said_stays_as_it_is() {
+    fn a_message_of_this_program_is_not_masked() {
         let details = ReplyDetails {
             code: Some("ConnectionFailed".to_owned()),
             message: Some("tcp connect error 127.0.0.1:1".to_owned()),

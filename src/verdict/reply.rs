@@ -5,13 +5,14 @@ use std::time::Duration;
 /// The reply to one attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
-    /// The kind of answer.
+    /// Its kind.
     pub kind: ReplyKind,
-    /// Its particulars, recorded as they came.
+    /// Its details, recorded as they came.
     pub details: ReplyDetails,
 }
 
-/// Code of [`ReplyKind::NoCredentials`] where some are configured and cannot be loaded: the message says why, and what to do.
+/// Code of [`ReplyKind::NoCredentials`] if credentials are configured and cannot be loaded: the message has the reason and the
+/// remedy.
 pub const CREDENTIALS_FAILED: &str = "CredentialsFailed";
 
 /// The kinds of [`Reply`].
@@ -19,18 +20,18 @@ pub const CREDENTIALS_FAILED: &str = "CredentialsFailed";
 pub enum ReplyKind {
     /// Cognito's success.
     Success,
-    /// An error answer: its code, or for want of one its HTTP status, decides.
+    /// An error: its code decides, or without one its HTTP status.
     Error {
         /// The body is an HTML page.
         html: bool,
     },
     /// A success that Cognito did not write: a proxy's page, some other server.
     ForeignSuccess,
-    /// The request may have arrived; no whole answer came back.
+    /// The request may have arrived; no complete reply came back.
     NoReply,
-    /// No connection came about: the request was never sent.
+    /// No connection was made: the request was never sent.
     NotSent,
-    /// No request can be made of this row: nothing was sent, and nothing will be.
+    /// The row cannot be turned into a request: nothing was sent, and nothing will be.
     NotBuilt,
     /// There are no credentials to sign with, so nothing was sent.
     NoCredentials,
@@ -38,10 +39,10 @@ pub enum ReplyKind {
     OtherAccount,
 }
 
-/// The raw particulars of an answer. AWS documents none of its answers to an unlink that is already done, so all are kept.
+/// The raw details of a reply. AWS does not document its reply to an unlink that is already done, so all of them are kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReplyDetails {
-    /// The service's error code without name space, or ours for want of an answer.
+    /// The service's error code without name space; without a reply, a code of this program.
     pub code: Option<String>,
     /// The message beside it.
     pub message: Option<String>,
@@ -54,10 +55,10 @@ pub struct ReplyDetails {
 }
 
 impl ReplyDetails {
-    /// Returns the fault of an unanswered call in a word or two of the field's: never anything of the row's. Without an answer
-    /// the text is that of the connection's errors.
+    /// Returns the fault of a call without a reply in a few fixed words, so that nothing of the row is shown. Without a reply the
+    /// message is that of a connection error.
     #[must_use]
-    pub fn how_unanswered(&self) -> &'static str {
+    pub fn connection_fault(&self) -> &'static str {
         let text = self.message.as_deref().unwrap_or_default();
         let text = text.to_ascii_lowercase();
         let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
@@ -87,8 +88,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn how_nobody_answered_is_told_by_what_the_system_said() {
-        for (code, message, how) in [
+    fn the_fault_is_read_from_the_error_message() {
+        for (code, message, fault) in [
             (
                 "ConnectionFailed",
                 "127.0.0.1:1 refused the connection",
@@ -133,7 +134,7 @@ mod tests {
                 message: Some(message.to_owned()),
                 ..ReplyDetails::default()
             };
-            assert_eq!(details.how_unanswered(), how, "{code} {message}");
+            assert_eq!(details.connection_fault(), fault, "{code} {message}");
         }
     }
 }

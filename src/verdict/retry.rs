@@ -1,4 +1,4 @@
-//! The step that follows a verdict, after the attempts before it. Pure: the caller brings the time and the randomness.
+//! Decides the step after a verdict, given the attempts before it. Pure: the caller passes in the time and the randomness.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use tokio::time::Instant;
 use super::classify::{Cause, Verdict};
 use super::outcome::End;
 
-/// The longest wait that a run grants a service (`Retry-After`). Beyond it the run halts, for an operator to look why.
-pub const LONGEST_ASKED: Duration = Duration::from_hours(1);
+/// The longest `Retry-After` that a run honours. Beyond it the run halts, so that an operator can find out why.
+pub const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
 
 /// Bounds on the attempts of a row.
 #[derive(Debug, Clone, Copy)]
 pub struct Policy {
-    /// Attempts that got a server error or no reply; throttled ones do not count.
+    /// Maximum number of attempts that get a server error or no reply; throttled ones do not count.
     pub max_attempts: u32,
     /// Bound on a row's life, from its first attempt.
     pub give_up_after: Duration,
@@ -21,12 +21,12 @@ pub struct Policy {
     pub first_backoff: Duration,
     /// Ceiling of any back-off.
     pub longest_backoff: Duration,
-    /// Waits for other credentials when those at hand have expired, instead of halting.
+    /// Waits for new credentials when the current ones have expired, instead of halting.
     pub wait_for_credentials: bool,
 }
 
 impl Policy {
-    /// The contract's defaults.
+    /// The defaults of the command line.
     pub const DEFAULT: Self = Self {
         max_attempts: 8,
         give_up_after: Duration::from_mins(15),
@@ -35,8 +35,8 @@ impl Policy {
         wait_for_credentials: false,
     };
 
-    /// Returns whether all calls wait for other credentials after this verdict. Where none have worked yet, those at hand are
-    /// wrong rather than expired.
+    /// Returns whether all calls wait for new credentials after this verdict. If none have worked yet, the current ones are wrong
+    /// rather than expired.
     #[must_use]
     pub fn waits_for_credentials(&self, verdict: Verdict, evidence: RunEvidence) -> bool {
         self.wait_for_credentials
@@ -48,7 +48,7 @@ impl Policy {
     }
 
     /// Returns whether the Region is unreachable, which is no row's fault: it has not replied to any row for as long as a row may
-    /// live, or for most of that time at the end of this row's `last` wait, which the row is too old for.
+    /// live, or, by the end of this row's `last` wait, for which the row is too old, for at least half of that time.
     fn is_unreachable(&self, silent_for: Duration, last: Option<Duration>) -> bool {
         let is_most = |last| silent_for.saturating_add(last) >= self.give_up_after / 2;
         silent_for >= self.give_up_after || (!silent_for.is_zero() && last.is_some_and(is_most))
@@ -77,10 +77,10 @@ pub enum Step {
     },
     /// The row backs off for this long, then asks for admission again.
     Retry(Duration),
-    /// The service asks for a longer wait than a row lives: its Region starts no call for `asked`, and no row ages meanwhile.
+    /// The service asks for a longer wait than a row lives: its Region starts no call for that time, and no row ages meanwhile.
     RegionWaits {
         /// The wait that the service asks for.
-        asked: Duration,
+        retry_after: Duration,
         /// The row's own back-off after it.
         backoff: Duration,
     },
@@ -91,7 +91,7 @@ pub enum Step {
 /// Evidence from the replies to other rows of this run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RunEvidence {
-    /// Cognito itself has replied. Before that, a foreign reply means a wrong endpoint rather than a bad moment.
+    /// Cognito itself has replied. Before that, a foreign reply means a wrong endpoint rather than a passing fault.
     pub cognito_replied: bool,
     /// A signature was refused before this attempt started, and none accepted since: the clock's skew is known by now.
     pub signature_refused: bool,
@@ -104,20 +104,20 @@ pub struct RunEvidence {
 pub struct History {
     began: Option<Instant>,
     attempts: u32,
-    counted: u32,
+    counted_attempts: u32,
     signature_errors: u32,
     /// An attempt, of this run or of an earlier one, got no conclusive reply and may have taken effect.
     in_doubt: bool,
 }
 
 impl History {
-    /// Begins a history without attempts; `in_doubt` stands for one in an earlier run.
+    /// Begins a history without attempts. `in_doubt`: an attempt of an earlier run may have taken effect.
     #[must_use]
     pub fn new(in_doubt: bool) -> Self {
         Self {
             began: None,
             attempts: 0,
-            counted: 0,
+            counted_attempts: 0,
             signature_errors: 0,
             in_doubt,
         }
@@ -141,11 +141,11 @@ impl History {
         self.in_doubt
     }
 
-    /// Decides what follows `verdict`. `asked` is the wait that the service asks for, `random` uniform in `[0, 1)`.
+    /// Decides what follows `verdict`. `retry_after` is the wait that the service asks for, `random` uniform in `[0, 1)`.
     pub fn step(
         &mut self,
         verdict: Verdict,
-        asked: Option<Duration>,
+        retry_after: Option<Duration>,
         evidence: RunEvidence,
         policy: &Policy,
         now: Instant,
@@ -164,24 +164,24 @@ impl History {
                 return Step::Halt(Cause::BadCredentials);
             }
             Verdict::Signature => self.signature_errors += 1,
-            Verdict::Transient => self.counted += 1,
+            Verdict::Transient => self.counted_attempts += 1,
             Verdict::Lost | Verdict::Foreign => {
-                self.counted += 1;
+                self.counted_attempts += 1;
                 self.in_doubt = true;
             }
             Verdict::Throttled | Verdict::NotSent => {}
         }
-        if self.counted >= policy.max_attempts {
+        if self.counted_attempts >= policy.max_attempts {
             return self.over(End::Failed);
         }
-        self.retry(verdict, asked, evidence, policy, now, random)
+        self.retry(verdict, retry_after, evidence, policy, now, random)
     }
 
     /// Decides between another attempt and the end of the row's life.
     fn retry(
         &self,
         verdict: Verdict,
-        asked: Option<Duration>,
+        retry_after: Option<Duration>,
         evidence: RunEvidence,
         policy: &Policy,
         now: Instant,
@@ -192,18 +192,21 @@ impl History {
             .began
             .map_or(Duration::ZERO, |began| now.saturating_duration_since(began));
         let is_too_old = |delay: Duration| age.saturating_add(delay) > policy.give_up_after;
-        let delay = backoff.max(asked.unwrap_or_default());
+        let delay = backoff.max(retry_after.unwrap_or_default());
         let too_old = is_too_old(delay);
         if matches!(verdict, Verdict::Lost | Verdict::NotSent)
             && policy.is_unreachable(evidence.silent_for, too_old.then_some(delay))
         {
             Step::Halt(Cause::Unreachable)
-        } else if let Some(asked) = asked.filter(|_| too_old && !is_too_old(backoff)) {
-            // The service wants to wait, which is no row's fault.
-            if asked > LONGEST_ASKED {
-                Step::Halt(Cause::AskedToWait)
+        } else if let Some(retry_after) = retry_after.filter(|_| too_old && !is_too_old(backoff)) {
+            // The service asks for the wait, so the row must not fail for it.
+            if retry_after > LONGEST_RETRY_AFTER {
+                Step::Halt(Cause::RetryAfterTooLong)
             } else {
-                Step::RegionWaits { asked, backoff }
+                Step::RegionWaits {
+                    retry_after,
+                    backoff,
+                }
             }
         } else if too_old {
             self.over(End::Failed)
@@ -313,8 +316,8 @@ mod tests {
         let mut history = History::new(false);
         history.start(begin);
         let late = begin + POLICY.give_up_after;
-        let step = |history: &mut History, chance| {
-            history.step(Verdict::Throttled, None, EVIDENCE, &POLICY, late, chance)
+        let step = |history: &mut History, random| {
+            history.step(Verdict::Throttled, None, EVIDENCE, &POLICY, late, random)
         };
         assert_eq!(step(&mut history, 0.0), Step::Retry(Duration::ZERO));
         assert_eq!(step(&mut history, 0.5), over(End::Failed, false));
@@ -327,7 +330,7 @@ mod tests {
             ..POLICY
         };
         let begin = Instant::now();
-        let after = |silent_millis, chance| {
+        let after = |silent_millis, random| {
             let evidence = RunEvidence {
                 silent_for: Duration::from_millis(silent_millis),
                 ..EVIDENCE
@@ -337,7 +340,7 @@ mod tests {
                 history.start(begin);
             }
             let now = begin + Duration::from_millis(1300);
-            history.step(Verdict::NotSent, None, evidence, &policy, now, chance)
+            history.step(Verdict::NotSent, None, evidence, &policy, now, random)
         };
         // The longest wait of a fifth attempt is 3.2 s.
         assert_eq!(after(1290, 0.9), Step::Halt(Cause::Unreachable));
@@ -483,20 +486,26 @@ mod tests {
     #[test]
     fn a_wait_beyond_a_rows_life_is_the_regions_and_no_row_fails() {
         let begin = Instant::now();
-        let after = |verdict, asked| {
+        let after = |verdict, retry_after| {
             let mut history = History::new(false);
             history.start(begin);
-            history.step(verdict, Some(asked), EVIDENCE, &POLICY, begin, 0.5)
+            history.step(verdict, Some(retry_after), EVIDENCE, &POLICY, begin, 0.5)
         };
         let (life, backoff) = (POLICY.give_up_after, POLICY.backoff(1, 0.5));
         for verdict in [Verdict::Throttled, Verdict::Transient] {
             assert_eq!(after(verdict, life), Step::Retry(life));
-            for asked in [life + Duration::from_millis(1), LONGEST_ASKED] {
-                let waits = Step::RegionWaits { asked, backoff };
-                assert_eq!(after(verdict, asked), waits, "{verdict:?}");
+            for retry_after in [life + Duration::from_millis(1), LONGEST_RETRY_AFTER] {
+                let waits = Step::RegionWaits {
+                    retry_after,
+                    backoff,
+                };
+                assert_eq!(after(verdict, retry_after), waits, "{verdict:?}");
             }
-            for asked in [LONGEST_ASKED + Duration::from_secs(1), Duration::MAX] {
-                assert_eq!(after(verdict, asked), Step::Halt(Cause::AskedToWait));
+            for retry_after in [LONGEST_RETRY_AFTER + Duration::from_secs(1), Duration::MAX] {
+                assert_eq!(
+                    after(verdict, retry_after),
+                    Step::Halt(Cause::RetryAfterTooLong)
+                );
             }
         }
     }
@@ -504,22 +513,22 @@ mod tests {
     proptest! {
         #[test]
         fn back_off_is_jittered_doubled_bounded_and_as_long_as_asked(
-            tries in 1_u32..100, chance in 0.0..1.0_f64, asked in 0_u64..60_000,
+            tries in 1_u32..100, random in 0.0..1.0_f64, retry_after in 0_u64..60_000,
         ) {
             let ceiling = POLICY.first_backoff.as_secs_f64() * 2_f64.powi(tries.cast_signed() - 1);
-            let backoff = POLICY.backoff(tries, chance);
+            let backoff = POLICY.backoff(tries, random);
             let ceiling = ceiling.min(POLICY.longest_backoff.as_secs_f64());
-            prop_assert!((backoff.as_secs_f64() - ceiling * chance).abs() < 1e-6);
+            prop_assert!((backoff.as_secs_f64() - ceiling * random).abs() < 1e-6);
 
             let now = Instant::now();
-            let asked = Duration::from_millis(asked);
+            let retry_after = Duration::from_millis(retry_after);
             let mut history = History::new(false);
             history.start(now);
             for _ in 1..tries {
                 history.start(now);
             }
-            let step = history.step(Verdict::Throttled, Some(asked), EVIDENCE, &POLICY, now, chance);
-            prop_assert_eq!(step, Step::Retry(backoff.max(asked)));
+            let step = history.step(Verdict::Throttled, Some(retry_after), EVIDENCE, &POLICY, now, random);
+            prop_assert_eq!(step, Step::Retry(backoff.max(retry_after)));
         }
     }
 }

@@ -148,7 +148,7 @@ fn record_write(bencher: Bencher<'_, '_>, format: &str) {
         started_at: Some(SystemTime::UNIX_EPOCH),
         finished_at: SystemTime::UNIX_EPOCH,
         latency: Some(Duration::from_millis(40)),
-        room: None,
+        memory: None,
     };
     let entries: Vec<_> = std::iter::repeat_n(&entry, 100).collect();
     let mut lines = Vec::new();

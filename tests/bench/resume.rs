@@ -215,6 +215,6 @@ fn entry(people: &Path, n: u64) -> Entry<UnlinkOutcome> {
         started_at: Some(finished_at - Duration::from_millis(35)),
         finished_at,
         latency: Some(Duration::from_millis(35)),
-        room: None,
+        memory: None,
     }
 }

@@ -258,7 +258,7 @@ fn the_next_command_writes_the_invalid_rows() {
 }
 
 #[test]
-fn a_repeated_rehearsal_says_how_to_start_anew() {
+fn a_repeated_rehearsal_explains_how_to_start_over() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(2));
     let rehearse = || {

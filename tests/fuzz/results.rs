@@ -147,10 +147,10 @@ fn check_any_bytes(file: &mut File, data: &[u8], header: bool, side: bool) {
     drop(second);
     assert_eq!(file.bytes(), kept);
 
-    let (past, keyer) = Results::peek::<UnlinkOutcome>(&file.settings).expect("it can be read");
+    let (completed, keyer) = Results::peek::<UnlinkOutcome>(&file.settings).expect("it can be read");
     for (fields, outcome) in &rows {
         let key = keyer.key_of(fields.each_ref().map(Vec::as_slice));
-        assert!(past.skips(key) == Some(SkipReason::Done) || !is_done(*outcome));
+        assert!(completed.skips(key) == Some(SkipReason::Done) || !is_done(*outcome));
     }
     file.remove_side();
     let third = file.open().expect("it needs no side file");
@@ -187,7 +187,7 @@ fn is_done(outcome: UnlinkOutcome) -> bool {
     outcome.standing() == Standing::Done
 }
 
-/// What the opened file knows about its rows.
+/// The state of the rows in the opened file.
 #[derive(Debug, PartialEq)]
 struct Known {
     done: usize,
@@ -197,18 +197,18 @@ struct Known {
 
 impl Known {
     fn of(results: &Results, rows: &[([Vec<u8>; 4], UnlinkOutcome)]) -> Self {
-        let (past, keyer) = (&results.completed, &results.keyer);
+        let (completed, keyer) = (&results.completed, &results.keyer);
         let of_row = |(fields, outcome): &([Vec<u8>; 4], UnlinkOutcome)| {
             let key = keyer.key_of(fields.each_ref().map(Vec::as_slice));
-            assert!(past.skips(key) == Some(SkipReason::Done) || !is_done(*outcome));
-            assert!(past.is_in_doubt(key) || *outcome != UnlinkOutcome::InDoubt);
-            (past.skips(key), past.is_in_doubt(key))
+            assert!(completed.skips(key) == Some(SkipReason::Done) || !is_done(*outcome));
+            assert!(completed.is_in_doubt(key) || *outcome != UnlinkOutcome::InDoubt);
+            (completed.skips(key), completed.is_in_doubt(key))
         };
         let done = rows.iter().filter(|(_, outcome)| is_done(*outcome));
-        assert_eq!(past.done(), done.count());
+        assert_eq!(completed.done(), done.count());
         Self {
-            done: past.done(),
-            interrupted: past.interrupted().collect(),
+            done: completed.done(),
+            interrupted: completed.interrupted().collect(),
             rows: rows.iter().map(of_row).collect(),
         }
     }
@@ -326,7 +326,7 @@ fn check_known(
     skip_failed: bool,
     marked: &[&Link],
 ) {
-    let (past, keyer): (_, &Keyer) = (&results.completed, &results.keyer);
+    let (completed, keyer): (_, &Keyer) = (&results.completed, &results.keyer);
     let mut interrupted = BTreeSet::new();
     let links = entries.iter().map(|entry| &entry.link);
     for link in links.chain(marked.iter().copied()) {
@@ -337,7 +337,7 @@ fn check_known(
         let failed = skip_failed && outcomes.last() == Some(&UnlinkOutcome::Failed);
         let skipped = done.then_some(SkipReason::Done);
         assert_eq!(
-            past.skips(key),
+            completed.skips(key),
             skipped.or(failed.then_some(SkipReason::Failed))
         );
         let marked = marked.contains(&link) && !done;
@@ -345,13 +345,13 @@ fn check_known(
             interrupted.insert(key);
         }
         assert_eq!(
-            past.is_in_doubt(key),
+            completed.is_in_doubt(key),
             marked || outcomes.contains(&UnlinkOutcome::InDoubt)
         );
     }
     let done = entries.iter().filter(|entry| is_done(entry.outcome));
-    assert_eq!(past.done(), done.count());
-    assert_eq!(past.interrupted().collect::<BTreeSet<_>>(), interrupted);
+    assert_eq!(completed.done(), done.count());
+    assert_eq!(completed.interrupted().collect::<BTreeSet<_>>(), interrupted);
 }
 
 /// Returns an entry for each of the first lines of `data`: a byte for the outcome, then texts between tabs, with `\n` for line
@@ -405,7 +405,7 @@ fn entries(data: &[u8], carried: usize) -> Vec<Entry<UnlinkOutcome>> {
                 started_at: Some(SystemTime::UNIX_EPOCH),
                 finished_at: SystemTime::UNIX_EPOCH,
                 latency: Some(Duration::from_millis(5)),
-                room: None,
+                memory: None,
             })
         })
         .collect()

@@ -202,7 +202,7 @@ fn read(links: Vec<(u64, Link)>, fed: Arc<AtomicUsize>) -> mpsc::Receiver<ReadEv
                 identity,
                 in_doubt: false,
                 is_held: false,
-                room: None,
+                memory: None,
                 row: Row {
                     position: Position {
                         source: Arc::clone(&source),

@@ -13,7 +13,7 @@ pub(crate) struct Arguments {
     ignored: bool,
 }
 
-/// What to do with the only test.
+/// The action for the only test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Action {
     Run,

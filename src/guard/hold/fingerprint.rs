@@ -22,7 +22,7 @@ struct Prefix {
     most: u64,
     /// Bytes that were read.
     size: u64,
-    /// The last byte that was hashed, and up to two bytes behind it.
+    /// The last byte that was hashed, and up to two bytes after it.
     last: Option<u8>,
     behind: Vec<u8>,
 }

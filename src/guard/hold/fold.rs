@@ -1,4 +1,4 @@
-//! The folded form of an identifier, without the differences that editors, mails and spreadsheets make unseen.
+//! The folded form of an identifier, without the differences that editors, mail and spreadsheets introduce unnoticed.
 //!
 //! A list that was pasted from a mail has other spaces, quotes and Unicode forms than the database that the rows come from.
 //! Identifiers that are equal in this form are near matches: they may name the same person, and a person must decide.

@@ -83,10 +83,10 @@ const DIGIT_VALUES: [u8; 256] = {
 /// The hashes of a row's user under which a line may hold the user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UserHashes {
-    /// Of the developer user identifier itself, and of its folded form.
+    /// Hash of the developer user identifier itself, and of its folded form.
     pub(super) exact: u128,
     pub(super) folded: u128,
-    /// Of the same with a line feed behind it, as `echo … | sha256sum` hashes it.
+    /// Hash of the same with a line feed after it, as `echo … | sha256sum` hashes it.
     pub(super) exact_with_line_feed: u128,
     pub(super) folded_with_line_feed: u128,
 }

@@ -19,7 +19,7 @@ use super::watched_file::WatchedFile;
 /// Age of the last poll beyond which no call starts, beside the time that the poll took: the process was stopped, or the file system
 /// does not answer. Doubled, a user may be called for a second longer after being added to a list.
 pub(super) const MAX_AGE: Duration = Duration::from_secs(1);
-/// Wait for a poll beyond which a notice says that calls wait.
+/// Wait for a poll beyond which a notice reports that calls wait.
 pub(super) const UNREPORTED_WAIT: Duration = Duration::from_secs(2);
 
 /// The held users at one moment.
@@ -30,7 +30,7 @@ pub(super) struct HoldState {
     /// Start and duration of the last poll.
     polled: Instant,
     took: Duration,
-    /// Set once and for good: the held users are not known any more.
+    /// Set once, and never cleared: the held users are no longer known.
     pub(super) error: Option<HoldError>,
 }
 
@@ -69,7 +69,7 @@ pub struct Holds {
     pub(super) state: watch::Sender<HoldState>,
     first_lines: Vec<FirstLines>,
     notices: Mutex<Vec<String>>,
-    /// A notice has said that calls wait for the lists.
+    /// A notice has reported that calls wait for the lists.
     wait_reported: AtomicBool,
 }
 
@@ -191,7 +191,7 @@ impl Holds {
     /// Waits until a poll is recent enough for [`Holds::check`] to answer. A long wait is reported once.
     ///
     /// # Errors
-    /// The held users are not known any more.
+    /// The held users are no longer known.
     pub async fn wait_until_fresh(&self) -> Result<(), HoldError> {
         if let Some(fresh) = self.state.borrow().freshness() {
             return fresh;
@@ -221,7 +221,7 @@ impl Holds {
         }
     }
 
-    /// Returns the reason why the held users are not known any more, if that is so.
+    /// Returns the reason why the held users are no longer known, if that is so.
     #[must_use]
     pub fn error(&self) -> Option<HoldError> {
         self.state.borrow().error.clone()

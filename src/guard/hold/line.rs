@@ -78,7 +78,7 @@ pub(super) fn parse(line: &[u8]) -> Result<Line<'_>, &'static str> {
     }
 }
 
-/// Returns whether a line is a SHA-256 as other tools print it: alone, before the name of a file, or behind a name of the
+/// Returns whether a line is a SHA-256 as other tools print it: alone, before the name of a file, or after a name of the
 /// algorithm other than ours, as in `sha-256:…` and `SHA2-256(stdin)= …`.
 fn is_hash(line: &[u8]) -> bool {
     let is_digest = |digits: &[u8]| LineHash::from_hex(digits).is_some();

@@ -62,8 +62,8 @@ impl List {
         self.0.binary_search(&line).is_ok()
     }
 
-    /// Returns the hold on the user, and passes the index of each matching line to `matched`. `hashed` says whether there may be
-    /// hashed lines: without them there is less to search for.
+    /// Returns the hold on the user, and passes the index of each matching line to `matched`. `hashed`: there may be hashed lines;
+    /// without them there is less to search for.
     pub(super) fn find(
         &self,
         user: &UserHashes,

@@ -39,7 +39,7 @@ pub(super) struct ReadLines {
     pub(super) invalid: Option<(u64, String)>,
 }
 
-/// Reads the lines behind `ended`. Passes the hash of each line to `take`, with the offset of the line's end.
+/// Reads the lines after `ended`. Passes the hash of each line to `take`, with the offset of the line's end.
 pub(super) fn read_lines(
     mut text: impl BufRead,
     mut ended: LineEnd,
@@ -52,7 +52,7 @@ pub(super) fn read_lines(
     let invalid = loop {
         line.clear();
         // A line that is too long is not read to its end. The longest identifier may have a byte order mark before it and a line
-        // end behind it.
+        // end after it.
         let most = MAX_LINE_BYTES as u64 + 6;
         let number = ended.lines + 1;
         let read = match text.by_ref().take(most).read_until(b'\n', &mut line) {
@@ -96,7 +96,7 @@ pub(super) fn read_lines(
 #[derive(Debug, Clone, Default)]
 pub(super) struct Checkpoint {
     hash: SipHasher13,
-    /// Bytes in the hash: those of the ended lines, and those that were read behind them.
+    /// Bytes in the hash: those of the ended lines, and those that were read after them.
     hashed: u64,
     pub(super) ended: LineEnd,
 }
@@ -111,7 +111,7 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    /// Begins a reading: behind `checkpoint`, if the file still begins with the bytes that were read then, or at the start.
+    /// Begins a reading: after `checkpoint`, if the file still begins with the bytes that were read then, or at the start.
     ///
     /// # Errors
     /// The file cannot be read, or is of a kind that cannot be read again.
@@ -154,7 +154,7 @@ impl Reading {
         })
     }
 
-    /// Returns whether the reading begins behind an earlier one.
+    /// Returns whether the reading begins after an earlier one.
     pub(super) fn is_resumed(&self) -> bool {
         self.from.offset > 0
     }

@@ -22,7 +22,7 @@ const INITIAL_LINES: usize = 1 << 16;
 
 /// Returns whether a change of the file after `now` is sure to give it another version.
 fn shows_next_change(changed: Option<SystemTime>, now: SystemTime) -> bool {
-    // A time in the future says nothing about a change now.
+    // A time in the future proves nothing about a change now.
     changed.is_none_or(|changed| now.duration_since(changed).is_ok_and(|age| age > TIME_STEP))
 }
 
@@ -30,7 +30,7 @@ fn shows_next_change(changed: Option<SystemTime>, now: SystemTime) -> bool {
 #[derive(Debug)]
 pub(super) struct WatchedFile {
     path: PathBuf,
-    /// State at the last poll: the version, or the reason why there was none. Nothing if the file must be read again in any case.
+    /// State at the last poll: the version, or the reason why there was none. `None` if the file must be read again in any case.
     seen: Option<Result<Version, ErrorKind>>,
     /// Every user held since the first reading: no change of the file releases one during a run.
     held: HeldUsers,
@@ -147,17 +147,17 @@ impl WatchedFile {
         }
     }
 
-    /// Reads the file again: behind the last reading, if it has only grown, or else from the start.
+    /// Reads the file again: after the last reading, if it has only grown, or else from the start.
     fn read_again(&mut self) -> Result<(usize, SuspectLines), HoldError> {
         if let Some(read) = self.read_from(self.all_present)? {
             return Ok(read);
         }
-        // A line without a line end has become another user's: its first user is not in the file any more.
+        // A line without a line end has become another user's: its first user is no longer in the file.
         Ok(self.read_from(false)?.unwrap_or_default())
     }
 
     /// Reads the file, and holds every user in it from now on. Returns the number of lines in the file, and the suspect ones; nothing
-    /// if the last line of the reading before is not there any more.
+    /// if the last line of the reading before is no longer there.
     ///
     /// # Errors
     /// The file cannot be read, or has an invalid line; lines before that one count.

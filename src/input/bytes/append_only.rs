@@ -2,7 +2,7 @@
 //!
 //! A file that is rewritten in place while it is read, as many editors do, would join the end of one row to the beginning of another. The
 //! file's times show that it was written to; the last bytes read, if they still stand, show that it was only appended to. A change
-//! before those bytes does not matter any more, and one behind them is read as it is found. A file that has become smaller has
+//! before those bytes no longer matters, and one after them is read as it is found. A file that has become smaller has
 //! lost rows: its new end may be in the middle of one.
 
 use std::fs::{File, Metadata};
@@ -139,7 +139,7 @@ mod tests {
             b"bob\ncarol\n",
             b"zoe\nalice\nbob\ncarol\n",
             b"alice\n",
-            // Cut behind what was read.
+            // Cut after what was read.
             b"alice\nbob\n",
             b"alice\nbob\ncar",
         ] {

@@ -1,11 +1,13 @@
-//! Tells a file at rest from one that is still being written: where a text ends without a line end, its last row may be half of another.
+//! Distinguishes a file at rest from one that is still being written: if a text ends without a line end, its last row may be half
+//! of another.
 //!
 //! A file is at rest when its size and its time of modification have not changed for [`AT_REST`], no visible process has it open for
 //! writing, and all of it has been read. The time of the inode's last change does not count: a file that is renamed into place, linked
 //! or given other permissions is as complete as before.
 //!
-//! Open descriptors are read from `/proc`, as far as the permissions go: a read lease would see the writers of other users as well, but
-//! only on files of one's own, and no safe interface to it is known. Without `/proc`, or on a network file system, the times decide alone.
+//! Open descriptors are read from `/proc`, where permissions allow it: a read lease would reveal the writers of other users as
+//! well, but works only on files of this user, and has no safe interface. Without `/proc`, or on a network file system, the times
+//! decide alone.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Seek};
@@ -24,10 +26,11 @@ use crate::files::{Identity, Version};
 /// file is taken for one that has finished; doubled, every young file without a last line end is waited for twice as long.
 pub(crate) const AT_REST: Duration = Duration::from_secs(5);
 
-/// Time between two looks at a young file: 100 ms. Doubled, a row that is completed starts later; halved, the wait keeps the system busier.
+/// Time between two polls of a young file: 100 ms. Doubled, a row that is completed starts later; halved, the wait keeps the system
+/// busier.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The origin of a text, as far as it tells whether the text is complete.
+/// The origin of a text, which decides whether the text is complete.
 pub(crate) enum Origin {
     /// Memory, which no other process writes to.
     Memory,

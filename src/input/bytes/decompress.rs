@@ -12,7 +12,7 @@ use crate::input::not_an_input::NotAnInput;
 /// Bytes that are read at a time for decompression: 64 KiB, as much as a pipe holds.
 const CHUNK: usize = 64 * 1024;
 
-/// Bytes that tell a compression: the longest magic number.
+/// Bytes that identify a compression: the length of the longest magic number.
 const MAGIC: u64 = 6;
 
 /// Decompresses `source` and returns its compression. `named`: by its name.
@@ -43,8 +43,8 @@ pub(crate) fn decompress(
     Ok((text, compression))
 }
 
-/// The members of a gzip file, one behind the other. Zeros behind a member are padding, as of tapes and block devices; anything else
-/// that is no member is damage, however short it is.
+/// The members of a gzip file, one after another. Zeros after a member are padding, as of tapes and block devices; anything else
+/// that is not a member is damage, however short.
 struct GzipMembers(Option<GzDecoder<BufReader<ByteStream>>>);
 
 impl GzipMembers {
@@ -78,7 +78,7 @@ impl Read for GzipMembers {
     }
 }
 
-/// Consumes zeros and returns the byte behind them; `None` at the end.
+/// Consumes zeros and returns the byte after them; `None` at the end.
 fn skip_padding(source: &mut BufReader<ByteStream>) -> io::Result<Option<u8>> {
     loop {
         let held = source.fill_buf()?;

@@ -5,13 +5,13 @@ use std::io::{self, Read};
 use super::byte_stream::{ByteStream, peek};
 use crate::input::not_an_input::NotAnInput;
 
-/// Converts a UTF-16 unit from its bytes, in the order that the byte order mark tells.
+/// Converts a UTF-16 unit from its bytes, in the order of the byte order mark.
 type Unit = fn([u8; 2]) -> u16;
 
 /// Bytes that are transcoded at a time: 64 KiB, as much as is read at a time.
 const CHUNK: usize = 64 * 1024;
 
-/// Bytes that tell an encoding: 32. The shortest row is longer, so that no row in a pipe waits for the next one.
+/// Bytes that identify an encoding: 32. The shortest row is longer, so that no row in a pipe waits for the next one.
 const HEAD: u64 = 32;
 
 /// Removes a UTF-8 byte order mark, and transcodes UTF-16 with a byte order mark. An input in another encoding is refused as a whole,
@@ -45,7 +45,7 @@ struct Utf16 {
     /// Transcoded text, handed out up to `given`.
     ready: Vec<u8>,
     given: usize,
-    /// The end was reached. Reading on behind half a unit would shift every byte.
+    /// The end was reached. Reading on after half a unit would shift every byte.
     ended: bool,
 }
 

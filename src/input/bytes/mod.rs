@@ -4,7 +4,7 @@
 //! AppendOnlyFile or pinned file → CountingReader → decompress → utf8 → Window
 //! ```
 //!
-//! Beside them, an `Origin` tells the window whether a text without a last line end is complete.
+//! Beside them, an `Origin` decides for the window whether a text without a last line end is complete.
 
 pub(crate) mod append_only;
 pub(crate) mod at_rest;

@@ -29,7 +29,7 @@ pub(crate) struct Window {
     torn: Option<TornReason>,
 }
 
-/// The text behind the held part.
+/// The text after the held part.
 enum Tail {
     Unread,
     Nothing,
@@ -57,7 +57,7 @@ impl Window {
         }
     }
 
-    /// Sets the origin, which tells whether the text is complete.
+    /// Sets the origin, which decides whether the text is complete.
     pub(crate) fn with_origin(self, origin: Origin, wait: &WaitToken) -> Self {
         Self {
             origin,
@@ -103,7 +103,7 @@ impl Window {
         1.0 - held / (self.total_read as f64).max(1.0)
     }
 
-    /// Reads on behind the held text. Returns false if there is no more, or if it cannot be read.
+    /// Reads on after the held text. Returns false if there is no more, or if it cannot be read.
     pub(crate) fn read_more(&mut self) -> bool {
         if !matches!(self.tail, Tail::Unread) {
             return false;
@@ -143,7 +143,7 @@ impl Window {
                     "the last line of a young file has no line end; waiting for the rest of it"
                 );
             }
-            // Files only: another producer may begin behind the end of a FIFO, and a terminal would wait for the user to type.
+            // Files only: another producer may begin after the end of a FIFO, and a terminal would wait for the user to type.
             if self.origin.is_file() {
                 self.tail = Tail::Unread;
                 if self.read_more() || self.has_failed() {
@@ -198,8 +198,8 @@ impl Window {
         }
     }
 
-    /// Reads as much as tells the kind of a text that may be JSON: its first line, or `most` bytes of an object that goes on behind it.
-    /// Does not wait for further rows in a pipe.
+    /// Reads enough to recognise the kind of a text that may be JSON: its first line, or `most` bytes of an object that continues
+    /// after it. Does not wait for further rows in a pipe.
     pub(crate) fn peek_beginning(&mut self, most: usize) -> &[u8] {
         let first = self.view().trim_ascii_start().first();
         if first.is_none_or(|byte| *byte == b'{') && self.holds_line() {

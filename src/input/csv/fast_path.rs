@@ -38,12 +38,12 @@ impl FastPath {
         parser: &mut RecordParser,
         most: usize,
         keyer: &Keyer,
-        see: impl Fn(&[u8]),
+        on_user: impl Fn(&[u8]),
         known: impl Fn(&[RowKey]) -> usize,
     ) -> usize {
         let mut skipped = 0;
         while skipped < most && window.holds_line() {
-            self.fill_batch(window, parser, most - skipped, keyer, &see);
+            self.fill_batch(window, parser, most - skipped, keyer, &on_user);
             let found = self.keys.len();
             let first = known(&self.keys);
             if first > 0 {
@@ -67,7 +67,7 @@ impl FastPath {
         parser: &mut RecordParser,
         most: usize,
         keyer: &Keyer,
-        see: impl Fn(&[u8]),
+        on_user: impl Fn(&[u8]),
     ) {
         let Self { keys, ends, batch } = self;
         keys.clear();
@@ -80,7 +80,7 @@ impl FastPath {
             && let Some(values) = parser.field_values(&view[at..at + end])
         {
             at += next;
-            see(values[3]);
+            on_user(values[3]);
             keys.push(keyer.key_of(values));
             ends.push(at);
         }

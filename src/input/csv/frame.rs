@@ -19,7 +19,7 @@ pub(super) enum Frame {
 /// Text that cannot be a record, with the reason.
 pub(super) struct InvalidFrame {
     pub(super) error: RowError,
-    /// A byte of the line that is to blame. Reading goes on after that line.
+    /// A byte of the line that is to blame. Reading continues after that line.
     pub(super) blamed: usize,
     /// The flaw is a carriage return where a line could end.
     pub(super) has_carriage_return: bool,
@@ -107,8 +107,8 @@ fn too_long(window: &Window) -> Frame {
     })
 }
 
-/// Describes a flaw at byte `at`; the last quote before it was opened at `opened`. In a record of one line the flaw is what it seems to be;
-/// in a record of several, a missing quote is the likelier reason.
+/// Describes a flaw at byte `at`; the last quote before it was opened at `opened`. In a record of one line the flaw is reported as
+/// such; in a record of several lines, a missing quote is the likelier reason.
 fn invalid(text: &[u8], flaw: Flaw, at: usize, opened: usize) -> InvalidFrame {
     let goes_on = |from: usize| memchr(b'\n', &text[from..at]).is_some();
     let (code, blamed, message) = match flaw {

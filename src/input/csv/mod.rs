@@ -1,9 +1,9 @@
-//! CSV records, each parsed for itself: a quote that goes wrong costs its own line and no other.
+//! CSV records, each parsed by itself: a stray quote costs its own line and no other.
 //!
-//! A record that has a flaw, or that seems to have swallowed others, ends with its first line, and reading goes on with the next one.
-//! Lines are scanned again for that, but only a bounded number of times: a record goes on beyond a line only while its quotes are open,
-//! and so every further line but its last has an even number of quotes. Such a line, parsed for itself, cannot leave a quote open, so no
-//! record of several lines begins in it.
+//! A record that has a flaw, or that seems to have swallowed others, ends with its first line, and reading goes on with the next
+//! one. Lines are scanned again for that, but only a bounded number of times: a record continues beyond a line only while its
+//! quotes are open, and so every further line but its last has an even number of quotes. Such a line, parsed by itself, cannot
+//! leave a quote open, so no record of several lines begins in it.
 //!
 //! `frame` finds where a record ends (with `scanner` where quotes may stand), `record_parser` makes a row of it (with `splitter`), and
 //! `fast_path` does both for plain records without building rows.

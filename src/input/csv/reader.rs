@@ -91,13 +91,13 @@ impl CsvReader {
         &mut self,
         most: usize,
         keyer: &Keyer,
-        see: impl Fn(&[u8]),
+        on_user: impl Fn(&[u8]),
         known: impl Fn(&[RowKey]) -> usize,
     ) -> usize {
         let (window, parser) = (&mut self.window, &mut self.parser);
         let skipped = self
             .fast_path
-            .skip_known(window, parser, most, keyer, see, known);
+            .skip_known(window, parser, most, keyer, on_user, known);
         self.is_headerless_start &= skipped == 0;
         skipped
     }

@@ -1,4 +1,4 @@
-//! From a CSV record to its row.
+//! Parses a CSV record into a row.
 
 use memchr::memchr;
 
@@ -74,7 +74,7 @@ impl RecordParser {
         row
     }
 
-    /// Returns whether a line of `text` behind its first is a whole row when it is parsed alone, with `extra` other fields before it.
+    /// Returns whether a line of `text` after its first is a whole row when it is parsed alone, with `extra` other fields before it.
     pub(crate) fn holds_further_row(&mut self, text: &[u8], extra: usize) -> bool {
         let first_end = line_end(text, 0);
         first_end < text.len() && self.holds_row(&text[first_end + 1..], extra)

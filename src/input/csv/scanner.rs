@@ -1,6 +1,6 @@
 //! The end of a CSV record (RFC 4180, strictly).
 
-/// Searches for the end of one record, as far as there is text, and resumes where it stopped.
+/// Searches the text so far for the end of one record, and resumes where it stopped.
 pub(crate) struct Scanner {
     delimiter: u8,
     state: State,

@@ -1,7 +1,7 @@
 //! JSON documents: an array of objects, an object that holds one array of objects, as AWS prints them, or several of either.
 //!
-//! A document is not held in memory. Its objects are framed by their brackets, one at a time, and each is parsed for itself; the text
-//! between them is checked against the grammar. A document that breaks it, or that has two arrays of objects, is refused.
+//! A document is not held in memory. Its objects are framed by their brackets, one at a time, and each is parsed by itself; the
+//! text between them is checked against the grammar. A document that breaks it, or that has two arrays of objects, is refused.
 
 use std::io;
 
@@ -23,7 +23,7 @@ enum State {
     Outside,
     /// An array, within an object or not, before an element or a comma.
     Array { in_object: bool, comma_due: bool },
-    /// The object that holds the array, behind the array.
+    /// The object that holds the array, after the array.
     Object { comma_due: bool },
 }
 
@@ -33,9 +33,9 @@ enum Step {
     Punctuation(State),
     /// Reads the object with which a document begins.
     Begin,
-    /// Reads an element of the array, and is in the state behind it.
+    /// Reads an element of the array, and is in the state after it.
     Element(State),
-    /// Passes over a member of the object, and is in the state behind it.
+    /// Passes over a member of the object, and is in the state after it.
     Member(State),
 }
 
@@ -84,7 +84,7 @@ impl State {
 
 /// The object with which a document begins.
 enum Beginning {
-    /// It goes on behind the held text.
+    /// It continues after the held text.
     Incomplete,
     /// It is a row, and ends here.
     Row(usize),
@@ -298,7 +298,7 @@ fn damaged(why: &str) -> ReadError {
     io::Error::new(io::ErrorKind::InvalidData, why).into()
 }
 
-/// Consumes white space, and byte order marks where files were joined, and returns the byte behind it.
+/// Consumes white space, and byte order marks where files were joined, and returns the byte after it.
 fn skip_space(window: &mut Window) -> Option<u8> {
     loop {
         let view = window.view();
@@ -321,7 +321,8 @@ fn skip_space(window: &mut Window) -> Option<u8> {
     }
 }
 
-/// Tells a row from an object that holds rows: a row has the key of a field, and the other an array whose first element is an object.
+/// Distinguishes a row from an object that holds rows: a row has the key of a field, and the other an array whose first element is
+/// an object.
 fn beginning(text: &[u8], is_field: impl Fn(&str) -> bool) -> Beginning {
     let skip_space = |at: usize| at + text[at..].len() - text[at..].trim_ascii_start().len();
     let value_end = |at: usize| Some(at + ValueScanner::default().find_end(&text[at..])?);

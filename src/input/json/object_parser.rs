@@ -1,4 +1,4 @@
-//! From a JSON object to its row.
+//! Parses a JSON object into a row.
 
 use std::fmt;
 use std::ops::Range;
@@ -17,7 +17,7 @@ pub(super) struct ObjectParser {
     /// The requested keys: first the fields in the order of [`Field::ALL`], then the carried ones.
     requested: Vec<ColumnMatcher>,
     keys: KeyCache,
-    /// The value of each requested key in the object at hand.
+    /// The value of each requested key in the current object.
     values: Vec<FoundValue>,
 }
 
@@ -88,7 +88,7 @@ impl ObjectParser {
         }
     }
 
-    /// Finds the values of the requested keys in `text`, as far as it is JSON.
+    /// Finds the values of the requested keys in `text`, up to where it stops being JSON.
     fn find_values(&mut self, text: &str) -> Result<(), RowError> {
         self.values.clear();
         self.values.resize(self.requested.len(), None);

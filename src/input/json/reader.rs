@@ -24,7 +24,7 @@ enum Framing {
 }
 
 impl JsonReader {
-    /// Reads as much as tells the framing, and that this is not a plan or results.
+    /// Reads enough to recognise the framing, and to rule out a plan or results.
     pub(crate) fn start(
         mut window: Window,
         format: Format,

@@ -55,7 +55,7 @@ impl ValueScanner {
         None
     }
 
-    /// Goes on at the beginning of another text, because the text so far was consumed.
+    /// Continues at the beginning of another text, because the text so far was consumed.
     pub(super) fn restart_text(&mut self) {
         self.at = 0;
     }

@@ -315,7 +315,7 @@ fn header_errors_name_the_remedy() {
         ("\u{feff}\u{feff}identity_id,developer\u{200b}_user_identifier\n", format!("{lacks}identity_id, developer\\u{{200b}}_user_identifier); name it \
             with --map developer_user_identifier=COLUMN")),
         ("identity_id,developer_user_identifier,IdentityId\n", "in: the header has more than one column for identity_id; name the right one with --map identity_id=COLUMN".to_owned()),
-        ("\nidentity_id,\"user\nr:0,a\n", "in: the header in line 2 cannot be read: the quote opened here is never closed; mend it by the rules of RFC 4180".to_owned()),
+        ("\nidentity_id,\"user\nr:0,a\n", "in: the header in line 2 cannot be read: the quote opened here is never closed; correct it by the rules of RFC 4180".to_owned()),
         ("r:00000000,alice\n", "in: line 1 is a row and not a header; put a header before it, or name the columns with --no-header --columns \
             (or, if the lines are JSON, the format with --format jsonl)".to_owned()),
         ("{\"identity_id\": \"r:0\", \"developer_user_identifier\": \"a\"}\n", "in: line 1 is a row and not a header; put a header before it, or name the \

@@ -33,7 +33,7 @@ fn users_of(rows: impl Iterator<Item = Result<InputRow, InputError>>) -> Vec<Str
 }
 
 #[test]
-fn compressed_files_are_read_whatever_their_name_tells() {
+fn compressed_files_are_read_whatever_their_name() {
     let (head, tail) = TEXT.split_at(45);
     let twice =
         |pack: fn(&[u8]) -> Vec<u8>| [pack(head.as_bytes()), pack(tail.as_bytes())].concat();

@@ -1,4 +1,4 @@
-//! Properties of the readers: rows are read back as they were written, and any bytes come to an end.
+//! Properties of the readers: rows are read back as they were written, and any bytes end.
 
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -16,7 +16,7 @@ use crate::row::InvalidRow;
 use crate::scan::Scanned;
 use crate::settings::Settings;
 
-/// Invalid rows that a dry run names one by one.
+/// Invalid rows that a dry run lists one by one.
 const SHOWN: u64 = 20;
 
 /// Reads and scans everything, and calls nothing.
@@ -60,7 +60,7 @@ pub(super) fn run(settings: &Settings, holds: Option<Arc<Holds>>) -> Result<Repo
     Ok(report)
 }
 
-/// Names an invalid row, if it is one of the first.
+/// Prints an invalid row, if it is one of the first.
 fn show(settings: &Settings, tally: &Tally<UnlinkOutcome>, row: &InvalidRow) {
     if settings.progress != Style::None && tally.of(UnlinkOutcome::Invalid) <= SHOWN {
         notice(&format!("{}: {}", row.position, row.error.message));

@@ -1,16 +1,16 @@
-//! Warnings at the beginning of a run, where the first rows show that the input or the pool is likely to be a wrong one.
+//! Warnings early in a run, when its first rows show that the input or the pool is probably wrong.
 
 use super::outcome::UnlinkOutcome;
 use crate::pipeline::Tally;
 use crate::report::notice;
 
-/// Replies after which the run warns if most say that there is nothing to unlink. Half of it, and a few old rows warn; twice,
-/// and the warning comes twenty seconds later at 10 calls/s.
+/// Replies after which the run warns if most say that there is nothing to unlink. Halved, a few old rows are enough for a warning;
+/// doubled, the warning comes ten seconds later at 10 calls/s.
 const JUDGED_REPLIES: u64 = 100;
 /// Rows after which the run warns if most are invalid.
 const JUDGED_ROWS: u64 = 1000;
 
-/// Warns once of each.
+/// Gives each warning at most once.
 #[derive(Debug, Default)]
 pub(super) struct EarlyWarnings {
     judged_replies: bool,
@@ -18,7 +18,7 @@ pub(super) struct EarlyWarnings {
 }
 
 impl EarlyWarnings {
-    /// Judges the counts so far.
+    /// Warns if the counts so far call for it.
     pub(super) fn judge(&mut self, tally: &Tally<UnlinkOutcome>) {
         self.warn_of_nothing_linked(tally);
         self.warn_of_invalid(tally);

@@ -17,7 +17,7 @@ pub struct UnlinkJob<C>(pub C);
 
 impl<C: Unlink> Job for UnlinkJob<C> {
     type Outcome = UnlinkOutcome;
-    /// The reply to an unlink brings nothing but itself.
+    /// An unlink finds nothing beyond its reply.
     type Found = ();
     type Line = Entry<UnlinkOutcome>;
 
@@ -25,9 +25,9 @@ impl<C: Unlink> Job for UnlinkJob<C> {
         &self,
         row: &Row,
         _found: &mut (),
-        last: Arc<dyn LastCheck>,
+        last_check: Arc<dyn LastCheck>,
     ) -> impl Future<Output = Reply> + Send {
-        self.0.unlink(&row.link, last)
+        self.0.unlink(&row.link, last_check)
     }
 
     fn line(&self, row: SettledRow<()>) -> Self::Line {
@@ -42,12 +42,12 @@ impl<C: Unlink> Job for UnlinkJob<C> {
             started_at: row.started_at,
             finished_at: row.finished_at,
             latency: row.latency,
-            room: row.open.room,
+            memory: row.open.memory,
         }
     }
 
-    fn invalid_line(&self, row: InvalidRow, share: Option<MemoryReservation>) -> Self::Line {
-        Entry::invalid(row, share, SystemTime::now())
+    fn invalid_line(&self, row: InvalidRow, memory: Option<MemoryReservation>) -> Self::Line {
+        Entry::invalid(row, memory, SystemTime::now())
     }
 
     fn ready(&self) -> impl Future<Output = ()> + Send {
@@ -83,12 +83,7 @@ pub fn bounds(settings: &Settings) -> Bounds<UnlinkOutcome> {
         limit: stop.limit,
         take_for: stop.take_for,
         failure_limits: limits
-            .filter_map(|(outcome, most)| {
-                Some(OutcomeLimit {
-                    outcome,
-                    most: most?,
-                })
-            })
+            .filter_map(|(outcome, max)| Some(OutcomeLimit { outcome, max: max? }))
             .collect(),
     }
 }

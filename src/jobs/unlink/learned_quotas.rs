@@ -12,7 +12,7 @@ use crate::terminal::printable;
 /// The quotas of one endpoint and account, by Region.
 #[derive(Debug)]
 pub(super) struct LearnedQuotas {
-    /// The file that they are saved in, if they are.
+    /// The file of saved quotas, unless they are neither read nor saved.
     path: Option<PathBuf>,
     endpoint: String,
     /// Calls per second by Region, as saved by earlier runs.
@@ -21,7 +21,7 @@ pub(super) struct LearnedQuotas {
 }
 
 impl LearnedQuotas {
-    /// Reads what earlier runs have saved. A file that cannot be read is no reason not to run.
+    /// Reads the quotas that earlier runs have saved. If the file cannot be read, the run continues without them.
     pub(super) async fn read(settings: &Settings, client: &AwsCalls) -> Self {
         let endpoint = client.endpoint_url().unwrap_or("AWS").to_owned();
         let mut quotas = Self {
@@ -34,7 +34,7 @@ impl LearnedQuotas {
             return quotas;
         };
         match Quotas::read(path) {
-            // The account costs a loading of credentials, so it is asked for only if it matters.
+            // Finding the account loads credentials, so it is done only if it matters.
             Ok(file) if file.knows(&quotas.endpoint) => {
                 let account = client.account().await;
                 quotas.saved = by_region(file.of(&quotas.endpoint, &account));
@@ -45,7 +45,7 @@ impl LearnedQuotas {
         quotas
     }
 
-    /// Prints what earlier runs have saved.
+    /// Prints the quotas that earlier runs have saved.
     pub(super) fn report(&self) {
         let mut regions: Vec<_> = self.saved.iter().collect();
         regions.sort_by(|a, b| a.0.cmp(b.0));
@@ -63,24 +63,24 @@ impl LearnedQuotas {
         self.saved.clone()
     }
 
-    /// Returns whether an earlier run has saved just this: a run that is throttled learns a number of its own.
-    pub(super) fn knew(&self, region: &str, calls_per_second: f64) -> bool {
+    /// Returns whether an earlier run has saved exactly this quota: a run that was throttled learns a quota of its own.
+    pub(super) fn is_saved(&self, region: &str, calls_per_second: f64) -> bool {
         self.saved.get(region) == Some(&calls_per_second)
     }
 
-    /// Saves what this run has learned.
+    /// Saves the quotas that this run has learned.
     pub(super) async fn save(&self, client: &AwsCalls, learned: &[(String, f64)]) {
         let Some(path) = &self.path else { return };
-        let news: Vec<_> = learned
+        let changed: Vec<_> = learned
             .iter()
-            .filter(|(region, calls)| !self.knew(region, *calls))
+            .filter(|(region, calls)| !self.is_saved(region, *calls))
             .cloned()
             .collect();
-        if news.is_empty() {
+        if changed.is_empty() {
             return;
         }
         let account = client.account().await;
-        if let Err(error) = Quotas::note(path, &self.endpoint, &account, &news) {
+        if let Err(error) = Quotas::save(path, &self.endpoint, &account, &changed) {
             notice(&format!(
                 "the learned quota cannot be saved in {}: {error}",
                 path.display()

@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn outcomes_are_read_as_they_are_written() {
+    fn outcome_names_round_trip() {
         for outcome in UnlinkOutcome::ALL.iter().copied() {
             assert_eq!(
                 UnlinkOutcome::named(outcome.as_str().as_bytes()),

@@ -1,4 +1,4 @@
-//! A run, as a straight line: check the inputs, ask, open the results, call, report.
+//! A run, from start to end: check the inputs, ask, open the results, call, report.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,12 +6,12 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::backend::Backend;
 use super::dry_run;
 use super::early_warnings::EarlyWarnings;
 use super::job::{UnlinkJob, bounds};
 use super::learned_quotas::LearnedQuotas;
 use super::outcome::UnlinkOutcome;
-use super::stage::Stage;
 use super::summary;
 use crate::admission::Admission;
 use crate::aws::AwsCalls;
@@ -31,17 +31,17 @@ use crate::settings::{Mode, Settings};
 use crate::signal::Signal;
 use crate::url::is_loopback;
 
-/// A job, as far as it goes before the first call.
+/// A job that is ready for its first call, or needs none.
 #[derive(Debug)]
 pub enum Opened {
-    /// Nothing is to be called: this is its report.
+    /// Nothing needs to be called; this is the report.
     Report(Box<Report>),
     /// Calls may start.
     Run(Box<Run>),
 }
 
-/// Does everything that comes before the first call. It opens files, which may block without end, so it belongs on a thread that
-/// may be left behind. The results are opened last: until then a run that is left behind has changed nothing.
+/// Does everything that comes before the first call. It opens files, which may block forever, so it belongs on a thread that can be
+/// abandoned. The results are opened last: a run that is abandoned before that has changed nothing.
 ///
 /// # Errors
 /// The run cannot begin: nothing was called.
@@ -54,36 +54,36 @@ pub async fn open(mut settings: Settings) -> Result<Opened, Error> {
     if settings.mode == Mode::DryRun {
         let endpoint = settings.endpoint().await?;
         if endpoint.as_deref().is_some_and(is_loopback) {
-            settings.stays_local();
+            settings.mark_local();
         }
         let report = dry_run::run(&settings, holds.map(|(holds, _)| holds))?;
         return Ok(Opened::Report(Box::new(report)));
     }
-    let stage = Stage::new(&settings).await?;
+    let backend = Backend::new(&settings).await?;
     let caller = if settings.mode == Mode::Rehearsal {
         None
     } else {
-        account::check(&settings.guards, &stage.client).await?
+        account::check(&settings.guards, &backend.client).await?
     };
     let mut pools = HashMap::new();
-    if settings.mode == Mode::Rehearsal || stage.is_local() {
-        settings.stays_local();
-    } else if !settings.agreed {
+    if settings.mode == Mode::Rehearsal || backend.is_local() {
+        settings.mark_local();
+    } else if !settings.confirmed {
         let question = Question {
             settings: &settings,
-            client: &stage.client,
-            lookups: &stage.lookups,
+            client: &backend.client,
+            lookups: &backend.lookups,
             holds: holds.as_ref().map(|(holds, _)| Arc::clone(holds)),
             caller,
         };
         pools = question.ask::<UnlinkOutcome>().await?;
     }
-    let quotas = LearnedQuotas::read(&settings, &stage.client).await;
+    let quotas = LearnedQuotas::read(&settings, &backend.client).await;
     let results = open_results(&settings)?;
     quotas.report();
     Ok(Opened::Run(Box::new(Run {
         settings,
-        stage,
+        backend,
         holds,
         pools,
         quotas,
@@ -91,27 +91,27 @@ pub async fn open(mut settings: Settings) -> Result<Opened, Error> {
     })))
 }
 
-/// A run that may call.
+/// A run that is ready to call.
 #[derive(Debug)]
 pub struct Run {
     settings: Settings,
-    stage: Stage,
+    backend: Backend,
     holds: Option<(Arc<Holds>, HoldFiles)>,
-    /// Pools that were looked up for the question.
+    /// Pools that were looked up for the confirmation.
     pools: HashMap<String, IdentityPool>,
     quotas: LearnedQuotas,
     results: Results,
 }
 
 impl Run {
-    /// Calls, to the run's end, whatever that is, and reports it.
+    /// Drives the run to its end, whatever the reason for that, and reports it.
     ///
     /// # Errors
     /// A thread cannot be started: nothing was called.
     pub async fn drive(self, signals: mpsc::Receiver<Signal>) -> Result<Report, Error> {
         let Self {
             settings,
-            stage,
+            backend,
             holds,
             pools,
             quotas,
@@ -119,14 +119,14 @@ impl Run {
         } = self;
         let began = Instant::now();
         let lists = holds.as_ref().map(|(holds, _)| Arc::clone(holds));
-        let pool_checks = stage.pool_checks(&settings);
+        let pool_checks = backend.pool_checks(&settings);
         let pipeline = Pipeline::open(Setup {
-            job: UnlinkJob(stage.client),
+            job: UnlinkJob(backend.client),
             admission: Admission::new(settings.limits, quotas.by_region()),
             policy: settings.policy,
             bounds: bounds(&settings),
             inputs: settings.inputs.clone(),
-            reading: settings.input.clone(),
+            read_options: settings.input.clone(),
             results,
             holds,
             allowed: settings.guards.allowed.clone(),
@@ -144,7 +144,7 @@ impl Run {
             })
             .await;
         progress.finish();
-        drop(stage.emulator);
+        drop(backend.emulator);
         let (context, summary) = close(driven);
         let mut report = summary::report(&settings, &summary, &context.counters, began.elapsed());
         if !summary.counted_to_end {
@@ -159,7 +159,7 @@ impl Run {
         let learned = learned.into_iter();
         report.quotas = learned
             .map(|(region, calls_per_second)| LearnedQuota {
-                is_earlier: quotas.knew(&region, calls_per_second),
+                is_earlier: quotas.is_saved(&region, calls_per_second),
                 region,
                 calls_per_second,
             })
@@ -180,7 +180,7 @@ fn close(driven: Driven<UnlinkJob<Arc<AwsCalls>>>) -> (UnlinkContext, Summary<Un
     (context, summary)
 }
 
-/// Returns the rows that were not read, as far as a plan or the bytes tell.
+/// Returns the number of rows that were not read: from a plan, or estimated from the bytes.
 fn unread(summary: &Summary<UnlinkOutcome>, totals: &Totals) -> Option<Unread> {
     let read = summary.tally.read;
     match (totals.rows, totals.bytes) {
@@ -210,7 +210,7 @@ fn totals(settings: &Settings, pipeline: &Pipeline<UnlinkJob<Arc<AwsCalls>>>) ->
     }
 }
 
-/// Reads the hold lists and reports what is odd about them.
+/// Reads the hold lists and prints the warnings about them.
 fn read_holds(settings: &Settings) -> Result<Option<(Arc<Holds>, HoldFiles)>, Error> {
     let paths = &settings.guards.holds;
     if paths.is_empty() {
@@ -225,8 +225,8 @@ fn read_holds(settings: &Settings) -> Result<Option<(Arc<Holds>, HoldFiles)>, Er
     Ok(Some((Arc::new(holds), files)))
 }
 
-/// Opens every file, reads its header and looks for damage: what is wrong fails before the first call, and not after hours. A
-/// pipe would lose what is read from it, so only its name is checked.
+/// Opens every input, reads its header and checks it for damage, so that a faulty input fails before the first call and not hours
+/// later. Reading from a pipe would consume it, so only its name is checked.
 fn check_inputs(settings: &Settings) -> Result<(), Error> {
     let results = settings
         .results

@@ -1,4 +1,4 @@
-//! From how a run ended to what is said about it: exit code, sentence, next command.
+//! The report on the end of a run: exit code, message and next command.
 
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind};
@@ -37,7 +37,7 @@ pub(super) fn report(
     report.throttled = counters.throttled.load(Ordering::Relaxed);
     report.counted_to_end = summary.counted_to_end;
     report.unrecorded = matches!(summary.reason, Reason::NotRecorded(_));
-    report.exit = exit_policy::of_run(summary, fails(settings));
+    report.exit = exit_policy::of_run(summary, undone_outcomes(settings));
     (report.reason, report.message) = ending(settings, summary);
     report.next = next(settings, &report.tally, report.exit);
     if !summary.tally.adds_up() {
@@ -51,8 +51,8 @@ pub(super) fn report(
     report
 }
 
-/// Returns the outcomes that count as not done for the exit code, though nothing is wrong with them.
-fn fails(settings: &Settings) -> &'static [UnlinkOutcome] {
+/// Returns the outcomes that the settings count as not done for the exit code.
+fn undone_outcomes(settings: &Settings) -> &'static [UnlinkOutcome] {
     if settings.not_linked_fails {
         &[UnlinkOutcome::NotLinked]
     } else {
@@ -76,7 +76,7 @@ pub(super) fn dry_report(
             format!("With --limit {limit}, a run stops when so many of the rows left are settled.")
         });
     report.next = if tally.left == 0 {
-        to_be_mended(settings, &tally)
+        extract_invalid(settings, &tally)
     } else {
         // Without a name for its results, as of standard input, a rehearsal would be refused.
         settings.results.as_ref().map(|_| {
@@ -114,7 +114,7 @@ fn blank(settings: &Settings, tally: Tally<UnlinkOutcome>, elapsed: Duration) ->
 
 /// Returns the reason of an end as a word for scripts, and the message for people.
 fn ending(settings: &Settings, summary: &Summary<UnlinkOutcome>) -> (&'static str, Option<String>) {
-    if exit_policy::is_for_want_of_files(&summary.reason) {
+    if exit_policy::is_out_of_files(&summary.reason) {
         return ("halted", Some(format!("Halted: {NO_FILES}.")));
     }
     match &summary.reason {
@@ -137,7 +137,7 @@ fn ending(settings: &Settings, summary: &Summary<UnlinkOutcome>) -> (&'static st
                 .failure_limits
                 .iter()
                 .find(|limit| limit.outcome == *outcome)
-                .map(|limit| too_many(*outcome, limit.most, &summary.tally)),
+                .map(|limit| too_many(*outcome, limit.max, &summary.tally)),
         ),
         Reason::Signal(signal) => ("signal", Some(interrupted(*signal))),
         Reason::Halted(halt) => ("halted", Some(halted(halt))),
@@ -183,7 +183,7 @@ fn undone(settings: &Settings, tally: &Tally<UnlinkOutcome>) -> Option<String> {
     let invalid = tally.of(UnlinkOutcome::Invalid);
     if invalid > 0 {
         return Some(format!(
-            "Invalid rows stand in the results with their line and reason ({invalid} of them). Mend them in the input, or in a file of their own."
+            "Invalid rows stand in the results with their line and reason ({invalid} of them). Correct them in the input, or in a file of their own."
         ));
     }
     if tally.near_holds > 0 {
@@ -199,7 +199,7 @@ fn undone(settings: &Settings, tally: &Tally<UnlinkOutcome>) -> Option<String> {
     })
 }
 
-/// Says what a person has to decide.
+/// Returns the message on near matches, which a person has to decide.
 fn near_holds(rows: u64) -> String {
     format!(
         "{} held by near matches of the hold list. Are they the people whom its lines mean? If so, write these lines as the rows \
@@ -215,13 +215,13 @@ fn near_holds(rows: u64) -> String {
 fn remedy(error: &io::Error) -> &'static str {
     match error.kind() {
         ErrorKind::NotFound => "If it was moved, put it back before the next run",
-        // What the recording thread has found out about the file itself.
+        // The recorder found that the file itself was changed.
         ErrorKind::Other => "Find out who did that, and put back what this run had written",
         _ => "See to the disk",
     }
 }
 
-/// The reason and the option for too many rows of an outcome.
+/// Returns the reason and the option for too many rows of an outcome.
 fn failure_limit_of(outcome: UnlinkOutcome) -> (&'static str, &'static str) {
     match outcome {
         UnlinkOutcome::NotLinked => ("max_not_linked", "--max-not-linked"),
@@ -231,9 +231,9 @@ fn failure_limit_of(outcome: UnlinkOutcome) -> (&'static str, &'static str) {
 }
 
 /// Returns the message of a run that too many rows of an outcome have halted.
-fn too_many(outcome: UnlinkOutcome, most: FailureLimit, tally: &Tally<UnlinkOutcome>) -> String {
+fn too_many(outcome: UnlinkOutcome, max: FailureLimit, tally: &Tally<UnlinkOutcome>) -> String {
     format!(
-        "Halted: {} of {} rows are {outcome}, more than {} {most}. See error_code and error_message in the results first.",
+        "Halted: {} of {} rows are {outcome}, more than {} {max}. See error_code and error_message in the results first.",
         tally.of(outcome),
         rows_judged(outcome, tally),
         failure_limit_of(outcome).1
@@ -249,7 +249,7 @@ fn interrupted(signal: Signal) -> String {
     format!("Stopped by {name}; rows remain.")
 }
 
-/// One sentence on what is wrong, what was said, and what to do.
+/// Returns the message of a halt by a reply: the fault, the reply, and the next step.
 fn halted_by_reply(reply: &HaltingReply) -> String {
     let details = &reply.details;
     let mut text = format!(
@@ -270,35 +270,35 @@ fn halted_by_reply(reply: &HaltingReply) -> String {
             text,
             " {} The last call: {}.",
             reply.cause.remedy(),
-            details.how_unanswered()
+            details.connection_fault()
         );
         return text;
     }
     let is_answered = reply.cause != Cause::NoCredentials;
-    // Where no one was asked, the code is our own word.
+    // Without a reply, the code is this program's own.
     let code = details.code.clone().filter(|_| is_answered);
     let status = details.http_status.map(|status| format!("HTTP {status}"));
     let message = details.message.as_deref();
     let message = message.and_then(|message| message.lines().next().map(str::to_owned));
-    let said: Vec<String> = [code.or(status), message].into_iter().flatten().collect();
-    let said = said.join(": ");
-    let said = said.trim_end_matches('.');
+    let reply_text: Vec<String> = [code.or(status), message].into_iter().flatten().collect();
+    let reply_text = reply_text.join(": ");
+    let reply_text = reply_text.trim_end_matches('.');
     let remedy = reply.cause.remedy();
-    if said.is_empty() {
+    if reply_text.is_empty() {
         let _ = write!(text, " {remedy}");
     } else if is_answered {
-        let _ = write!(text, " The answer was {said}. {remedy}");
+        let _ = write!(text, " The answer was {reply_text}. {remedy}");
     } else {
-        let _ = write!(text, " {remedy} No call was sent: {said}.");
+        let _ = write!(text, " {remedy} No call was sent: {reply_text}.");
     }
     text
 }
 
-/// The command that is due next, and what it does.
+/// Returns the next command to run, and what it does.
 fn next(settings: &Settings, tally: &Tally<UnlinkOutcome>, exit: Exit) -> Option<(String, String)> {
     let command = &settings.command;
     let in_doubt = tally.of(UnlinkOutcome::InDoubt);
-    let failed = tally.in_all(UnlinkOutcome::Failed);
+    let failed = tally.total(UnlinkOutcome::Failed);
     let skips_failed = command.iter().any(|word| word == SKIP_FAILED);
     let does = match exit {
         Exit::Done if settings.mode == Mode::Rehearsal => {
@@ -308,7 +308,7 @@ fn next(settings: &Settings, tally: &Tally<UnlinkOutcome>, exit: Exit) -> Option
             ));
         }
         Exit::Done | Exit::Usage | Exit::Locked | Exit::CallFailed => return None,
-        Exit::NotAllDone if failed + in_doubt == 0 => return to_be_mended(settings, tally),
+        Exit::NotAllDone if failed + in_doubt == 0 => return extract_invalid(settings, tally),
         Exit::NotAllDone if skips_failed && in_doubt == 0 => {
             return Some((
                 command_line::changed(command, &[SKIP_FAILED], &[]),
@@ -330,8 +330,9 @@ fn next(settings: &Settings, tally: &Tally<UnlinkOutcome>, exit: Exit) -> Option
 
 const SKIP_FAILED: &str = "--skip-failed";
 
-/// The command that writes the invalid rows to a file, to be mended there. It takes none from a pipe, nor from a saved plan.
-fn to_be_mended(settings: &Settings, tally: &Tally<UnlinkOutcome>) -> Option<(String, String)> {
+/// Returns the command that writes the invalid rows to a file, where they can be corrected. It cannot read a pipe again, nor the
+/// rows of a saved plan.
+fn extract_invalid(settings: &Settings, tally: &Tally<UnlinkOutcome>) -> Option<(String, String)> {
     let is_planned = settings.rows.is_some();
     if tally.of(UnlinkOutcome::Invalid) == 0 || is_planned || settings.command.get(1)? != "run" {
         return None;
@@ -364,6 +365,6 @@ fn to_be_mended(settings: &Settings, tally: &Tally<UnlinkOutcome>) -> Option<(St
     );
     Some((
         command,
-        "Next, have the invalid rows written to a file of their own, with the reasons, and mend them there:".to_owned(),
+        "Next, have the invalid rows written to a file of their own, with the reasons, and correct them there:".to_owned(),
     ))
 }

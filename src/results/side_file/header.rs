@@ -30,7 +30,7 @@ pub(in crate::results) struct Header {
     pub(in crate::results) holder: LockHolder,
     /// Key of the row keys, in hexadecimal digits.
     pub(in crate::results) key: String,
-    /// Slots behind the header.
+    /// Slots after the header.
     #[serde(default)]
     pub(in crate::results) slots: usize,
     /// Boot of the system that the run ran under. A later boot has lost every write that was not synced.

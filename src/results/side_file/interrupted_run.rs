@@ -1,4 +1,4 @@
-//! The state that a side file keeps of a run that did not end as planned.
+//! The state that a side file keeps of an interrupted run.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
@@ -22,7 +22,7 @@ const PUT_BACK: &str = ". Put the side file of the last run back; where it is lo
 /// The identity of the results that a side file belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::results) struct Origin {
-    /// Length of the results when the run began: all lines behind it are the run's.
+    /// Length of the results when the run began: all lines after it are the run's.
     pub(in crate::results) length: u64,
     pub(in crate::results) run_id: String,
     /// The results are still the same file. A copy is recognised by the lines of the run.
@@ -160,7 +160,7 @@ impl InterruptedRun {
         })
     }
 
-    /// Compares the header in `bytes` with the results as they are now, and drops the marks if the results are others.
+    /// Compares the header in `bytes` with the results as they are now, and drops the marks if they belong to other results.
     fn matched_with(mut self, bytes: &[u8], results: &File) -> io::Result<Self> {
         let Some(origin) = &mut self.origin else {
             return Ok(self);

@@ -130,7 +130,7 @@ fn the_tail_hash_covers_the_last_bytes_up_to_a_length() {
     let of = |length| hash_of_tail(file.as_file(), length).expect("read");
     let (before, empty) = (of(5000), of(0));
     assert_ne!(before, of(5001));
-    // Bytes behind the length do not count, nor bytes far before it.
+    // Bytes after the length do not count, nor bytes far before it.
     file.as_file().write_all_at(b"x", 5000).expect("written");
     file.as_file()
         .write_all_at(b"x", 5000 - TAIL_BYTES - 1)

@@ -28,7 +28,7 @@ pub(super) fn visible(value: &str) -> &str {
     value.trim_matches(|c: char| c.is_whitespace() || is_invisible(c))
 }
 
-/// Words that mean "no value" in any case, bare or within brackets or quotes. `Null` is a surname as well; `--as-is` is for its bearers.
+/// Words that mean "no value" in any case, bare or within brackets or quotes. `Null` is a surname as well; `--as-is` allows it.
 const WORDS: [&str; 5] = ["null", "none", "undefined", "n/a", "nil"];
 
 /// Bytes of the longest of [`WORDS`]; `nan` and `NA` are shorter.

@@ -23,7 +23,7 @@ pub enum UnusualKind {
 }
 
 impl UnusualKind {
-    /// All kinds. Of several that match, the first is reported: the one that says most about the value's origin.
+    /// All kinds. Of several that match, the first is reported: the one that explains the value's origin best.
     pub const ALL: [Self; 6] = [
         Self::Placeholder,
         Self::Float,

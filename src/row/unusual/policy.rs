@@ -1,4 +1,4 @@
-//! The decision which unusual values are sent.
+//! Decides which unusual values are sent.
 
 use std::str::FromStr;
 

@@ -12,22 +12,22 @@ use crate::row::region_of;
 use crate::settings::{Mode, Settings};
 use crate::url::is_loopback;
 
-/// Latency of a rehearsal's calls: about that of a call within a Region.
+/// Latency of the calls in a rehearsal: about that of a call within a Region.
 const REHEARSED_LATENCY: Duration = Duration::from_millis(30);
 
-/// Rows that are read to find the first Region; more, and a file of nothing but invalid rows is read twice.
+/// Rows that are read to find the first Region. Without a limit, a file of only invalid rows would be read twice.
 const FIRST_ROWS: usize = 1000;
 
 /// The service that a run calls.
 #[derive(Debug)]
-pub(super) struct Stage {
+pub(super) struct Backend {
     pub(super) client: Arc<AwsCalls>,
     pub(super) lookups: Arc<AdmittedLookups<AwsCalls>>,
     /// Serves until it is dropped.
     pub(super) emulator: Option<Emulator>,
 }
 
-impl Stage {
+impl Backend {
     /// Makes the client, and starts the emulator of a rehearsal.
     ///
     /// # Errors
@@ -78,7 +78,7 @@ impl Stage {
     }
 }
 
-/// Returns the Region of the first pool, as far as it can be known beforehand. Errors of the inputs are reported elsewhere.
+/// Returns the Region of the first pool, if it can be known beforehand. Errors of the inputs are reported elsewhere.
 fn first_region(settings: &Settings) -> Option<String> {
     if let Some(id) = &settings.input.fill.identity_pool_id {
         return Some(region_of(id).to_owned());
