@@ -154,5 +154,5 @@ fn not_written(path: &Path, error: &io::Error) -> Error {
         Exit::Halted,
         format!("--invalid {} cannot be written: {error}", path.display()),
     )
-    .hint("See to the disk; nothing was called.")
+    .hint("Check the disk; nothing was called.")
 }

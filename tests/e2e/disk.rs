@@ -63,7 +63,7 @@ fn run_with_bounded_files(sandbox: &Sandbox, kib: u32, args: &[&str]) -> Output 
 
 /// Asserts that `ran` halted because the disk was full and left whole `results`, from which the next run resumes.
 fn assert_resumes_with_room(sandbox: &Sandbox, ran: &Output, results: &str) {
-    for words in ["results file cannot be written", "See to the disk"] {
+    for words in ["results file cannot be written", "Check the disk"] {
         assert!(ran.stdout.contains(words), "{}", ran.stdout);
     }
     let full = ["No space left", "File too large"];

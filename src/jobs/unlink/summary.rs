@@ -167,7 +167,7 @@ fn halted(halt: &Halt) -> String {
             halted_by_reply(reply)
         ),
         Halt::Mark(error) => format!(
-            "Halted: the side file of the results cannot be written ({error}). See to the disk."
+            "Halted: the side file of the results cannot be written ({error}). Check the disk."
         ),
         Halt::SideFile(error) => format!(
             "Halted: the side file of the results is not as this run left it ({error}). What was in flight is recorded. Find out who did that before the next run."
@@ -202,8 +202,8 @@ fn undone(settings: &Settings, tally: &Tally<UnlinkOutcome>) -> Option<String> {
 /// Returns the message on near matches, which a person has to decide.
 fn near_holds(rows: u64) -> String {
     format!(
-        "{} held by near matches of the hold list. Are they the people whom its lines mean? If so, write these lines as the rows \
-         have them; if not, have the line given as sha256:<hex> of the other identifier.",
+        "{} held by near matches of the hold list. Decide whether they are the users that the lines mean. If so, write the lines as \
+         the rows have them; if not, give the line as sha256:<hex> of the other identifier.",
         match rows {
             1 => "1 row is".to_owned(),
             _ => format!("{rows} rows are"),
@@ -217,7 +217,7 @@ fn remedy(error: &io::Error) -> &'static str {
         ErrorKind::NotFound => "If it was moved, put it back before the next run",
         // The recorder found that the file itself was changed.
         ErrorKind::Other => "Find out who did that, and put back what this run had written",
-        _ => "See to the disk",
+        _ => "Check the disk",
     }
 }
 
