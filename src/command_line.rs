@@ -15,10 +15,13 @@ pub fn changed(command: &[String], without: &[&str], with: &[&str]) -> String {
         .join(" ")
 }
 
-/// Returns the command of the real run after a rehearsal. The rate is left out: a rehearsal has a high rate to be short, and the
-/// quota at AWS is a different one.
+/// Returns the command of the real run after a rehearsal. A high rate is left out, since it only makes the rehearsal short and the
+/// quota at AWS is a different one; with `keeps_rate` it is kept, since a low one protects production.
 #[must_use]
-pub fn after_rehearsal(command: &[String]) -> String {
+pub fn after_rehearsal(command: &[String], keeps_rate: bool) -> String {
+    if keeps_rate {
+        return changed(command, &[REHEARSE], &[]);
+    }
     let mut words = Vec::new();
     let mut typed = command.iter();
     while let Some(word) = typed.next() {
@@ -62,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rate_of_a_rehearsal_is_left_out() {
+    fn the_rate_of_a_rehearsal_is_left_out_unless_it_is_to_be_kept() {
         for (typed, real) in [
             ("run p.csv --rehearse --rate 1000", "run p.csv"),
             (
@@ -79,7 +82,9 @@ mod tests {
             ),
         ] {
             let words: Vec<_> = typed.split(' ').map(str::to_owned).collect();
-            assert_eq!(after_rehearsal(&words), real, "{typed}");
+            assert_eq!(after_rehearsal(&words, false), real, "{typed}");
         }
+        let low = ["run", "p.csv", "--rehearse", "--rate", "2"].map(str::to_owned);
+        assert_eq!(after_rehearsal(&low, true), "run p.csv --rate 2");
     }
 }

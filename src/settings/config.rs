@@ -162,7 +162,7 @@ fn checked(value: &Value, rule: Rule) -> Result<Vec<String>, String> {
     let text = |value: &Value| match value {
         Value::String(text) => rule(text).map(|()| text.clone()),
         other => Err(format!(
-            "expected a string or an array of strings, and this is a {}",
+            "expected a string or an array of strings, found: {}",
             other.type_str()
         )),
     };
@@ -214,7 +214,7 @@ fn rate(value: &Value, as_written: &str) -> Result<Rate, String> {
             Rate::from_str(&as_written.replace('_', ""))
         }
         other => Err(format!(
-            "expected a number or a string such as \"10/s\", and this is a {}",
+            "expected a number or a string such as \"10/s\", found: {}",
             other.type_str()
         )),
     }

@@ -199,6 +199,13 @@ impl Settings {
         ))
     }
 
+    /// Returns whether the rate is at most the default one.
+    #[must_use]
+    pub fn has_low_rate(&self) -> bool {
+        let (rate, default) = (self.limits.rate.per_second(), DEFAULT_RATE.per_second());
+        rate.is_some() && rate <= default
+    }
+
     /// Returns the bound on one attempt.
     #[must_use]
     pub fn timeout(&self) -> Duration {

@@ -303,7 +303,7 @@ fn next(settings: &Settings, tally: &Tally<UnlinkOutcome>, exit: Exit) -> Option
     let does = match exit {
         Exit::Done if settings.mode == Mode::Rehearsal => {
             return Some((
-                command_line::after_rehearsal(command),
+                command_line::after_rehearsal(command, settings.has_low_rate()),
                 "Next, for real:".to_owned(),
             ));
         }
