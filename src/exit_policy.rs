@@ -1,15 +1,17 @@
-//! Decides every exit code of a run, a plan or a dry run.
+//! Decides the exit codes of runs, plans and dry runs that end for their inputs, results or rows.
 //!
 //! | end | exit |
 //! |---|---|
+//! | all rows read: every one is done, or some need attention | 0, 1 |
 //! | something is wrong with the arguments, the inputs or what they name, and no run has begun | 2 |
 //! | an input cannot be read (on) | 3 |
 //! | `--limit`, `--for` | 4 |
-//! | a run has begun and must not or cannot go on | 5 |
-//! | another run holds the results | 6 |
+//! | a run must not or cannot go on, or its results have no room on the disk | 5 |
+//! | another run has locked the results | 6 |
+//! | a signal | 129, 130, 143 |
 //!
-//! So a row of a pool that is not allowed is exit 2 if a plan, a dry run or the confirmation finds it, and exit 5 if a run does,
-//! since it may have called other rows before.
+//! So a row of a pool that is not allowed is exit 2 if a dry run or the confirmation finds it, and exit 5 if a run does, since it
+//! may have called other rows before. A plan names it as a problem for which a run would be halted, and ends as that run would.
 
 use std::io::ErrorKind;
 

@@ -29,8 +29,8 @@ pub enum Scanned {
     FailedEarlier,
     /// Its user is on a hold list.
     Held(Hold),
-    /// Its pool is not allowed, for this reason.
-    Forbidden(String),
+    /// Its pool is not allowed; its user may be held as well.
+    Forbidden(Option<Hold>),
     /// It is to be called.
     ToDo,
 }
@@ -68,11 +68,10 @@ impl Scan {
         match (skipped, hold) {
             (Some(SkipReason::Done), _) => Scanned::Done,
             (Some(SkipReason::Failed), _) => Scanned::FailedEarlier,
+            // Held or not: its pool must not even be looked up.
+            (None, hold) if !self.allowed.allows_pool(pool) => Scanned::Forbidden(hold),
             (None, Some(hold)) => Scanned::Held(hold),
-            (None, None) => match self.allowed.refuses_pool(pool) {
-                Some(why) => Scanned::Forbidden(why),
-                None => Scanned::ToDo,
-            },
+            (None, None) => Scanned::ToDo,
         }
     }
 
@@ -95,10 +94,19 @@ impl Scan {
         self.keyer.key_of(values.map(str::as_bytes))
     }
 
-    /// Matches a user against the hold lists, and returns the hold, if there is one.
+    /// Returns why the pool of a forbidden row must not be touched.
+    #[must_use]
+    pub fn why_forbidden(&self, link: &Link) -> String {
+        let why = self.allowed.refuses_pool(&link.identity_pool_id);
+        why.unwrap_or_default()
+    }
+
+    /// Matches a user against the hold lists, and returns the hold as the lists are now, if there is one.
     fn match_hold(&self, user: &str) -> Option<Hold> {
         let holds = self.holds.as_ref().filter(|_| !user.is_empty())?;
-        holds.match_row(&UserHashes::of(user))
+        let user = UserHashes::of(user);
+        holds.match_row(&user);
+        holds.hold(&user)
     }
 
     /// Returns the hold lists, if there are any.

@@ -18,6 +18,15 @@ pub struct Allowed {
 }
 
 impl Allowed {
+    /// Returns whether a pool may be touched.
+    #[must_use]
+    pub fn allows_pool(&self, id: &str) -> bool {
+        let allows = |allowed: &[String], value: &str| {
+            allowed.is_empty() || allowed.iter().any(|one| one == value)
+        };
+        allows(&self.regions, region_of(id)) && allows(&self.pools, id)
+    }
+
     /// Returns why a pool must not be touched, if it must not.
     #[must_use]
     pub fn refuses_pool(&self, id: &str) -> Option<String> {

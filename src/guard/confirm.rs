@@ -229,7 +229,8 @@ impl Preview {
                 Scanned::Done => self.done += 1,
                 Scanned::FailedEarlier => self.failed += 1,
                 Scanned::Held(_) => self.held += 1,
-                Scanned::Forbidden(why) => {
+                Scanned::Forbidden(_) => {
+                    let why = scan.why_forbidden(&row.link);
                     return Err(exit_policy::forbidden(&why, &row.position));
                 }
                 Scanned::ToDo => self.count_to_do(settings, &row.link),

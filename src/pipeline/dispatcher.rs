@@ -265,11 +265,14 @@ impl<L: Line> Dispatcher<L> {
                 self.stop_taking(Reason::Limit);
                 self.count_left();
             }
-            ReadEvent::Forbidden(_) if !self.is_within_limit(false) => {
+            ReadEvent::Forbidden { region, .. } if self.given_up.contains_key(&region) => {
+                self.count_left();
+            }
+            ReadEvent::Forbidden { is_held, .. } if !self.is_within_limit(is_held) => {
                 self.stop_taking(Reason::Limit);
                 self.count_left();
             }
-            ReadEvent::Forbidden(why) => {
+            ReadEvent::Forbidden { why, .. } => {
                 self.count_left();
                 self.halt(Reason::Refused(why));
             }
@@ -387,7 +390,7 @@ impl<L: Line> Dispatcher<L> {
     /// The rest of the input cannot be read.
     pub(super) fn count(&mut self, read: &ReadEvent) -> Result<(), ()> {
         match read {
-            ReadEvent::Row(_) | ReadEvent::Invalid(..) | ReadEvent::Forbidden(_) => {
+            ReadEvent::Row(_) | ReadEvent::Invalid(..) | ReadEvent::Forbidden { .. } => {
                 self.count_left();
             }
             ReadEvent::Skipped(rows) => self.skip(*rows),

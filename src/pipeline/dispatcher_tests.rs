@@ -63,6 +63,14 @@ fn read(identity: u64) -> Event<Line> {
     Event::Read(ReadEvent::Row(row_of(POOL, identity)))
 }
 
+fn forbidden(region: &str) -> Event<Line> {
+    Event::Read(ReadEvent::Forbidden {
+        region: region.to_owned(),
+        is_held: false,
+        why: "pool".to_owned(),
+    })
+}
+
 fn lease(identity: u64) -> RowLease {
     RowLease {
         slot: 0,
@@ -215,7 +223,7 @@ fn another_provider_name_halts_before_a_call() {
 #[test]
 fn a_forbidden_row_halts_and_is_left() {
     let mut run = dispatcher(bounds());
-    let forbidden = Event::Read(ReadEvent::Forbidden("pool".to_owned()));
+    let forbidden = forbidden("us-east-1");
     does(&mut run, forbidden, &["stop Drain"]);
     assert!(run.is_over() && run.tally().adds_up());
 }
@@ -326,7 +334,8 @@ fn a_silent_region_is_given_up_and_the_others_go_on() {
     does(&mut run, unreachable, &["give up eu-west-1"]);
     assert_eq!((run.tally().left, run.notices().len()), (1, 1));
     does(&mut run, elsewhere(2), &[]);
-    assert_eq!(run.tally().left, 2);
+    does(&mut run, forbidden("eu-west-1"), &[]);
+    assert_eq!(run.tally().left, 3);
     does(&mut run, read(3), &["check us-east-1:p"]);
     run.finish(false);
     assert!(matches!(

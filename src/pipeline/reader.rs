@@ -29,8 +29,15 @@ pub enum ReadEvent {
     Invalid(Box<InvalidRow>, Option<MemoryReservation>),
     /// Rows that an earlier run has settled.
     Skipped(SkippedRows),
-    /// A row of a pool that is not allowed: the reason and the remedy.
-    Forbidden(String),
+    /// A row of a pool that is not allowed.
+    Forbidden {
+        /// The Region of the pool.
+        region: String,
+        /// The user was on a hold list when the row was read.
+        is_held: bool,
+        /// The reason and the remedy.
+        why: String,
+    },
     /// The rest of an input cannot be read. No event follows.
     Unreadable(InputError),
 }
@@ -171,10 +178,13 @@ impl RowReader {
                         skipped.failed += 1;
                         return None;
                     }
-                    Scanned::Forbidden(why) => {
-                        let at = &row.position;
-                        let why = format!("{why} (at {at}). Leave such rows out, or allow them");
-                        return Some(ReadEvent::Forbidden(why));
+                    Scanned::Forbidden(hold) => {
+                        let (why, at) = (self.scan.why_forbidden(&row.link), &row.position);
+                        return Some(ReadEvent::Forbidden {
+                            region: row.link.region().to_owned(),
+                            is_held: hold.is_some(),
+                            why: format!("{why} (at {at}). Leave such rows out, or allow them"),
+                        });
                     }
                     Scanned::Held(_) => true,
                     Scanned::ToDo => false,

@@ -209,13 +209,13 @@ impl Counter {
         match scanned {
             Scanned::Done => self.summary.already_done += 1,
             Scanned::FailedEarlier => self.summary.failed_earlier += 1,
-            Scanned::Held(hold) => {
+            // Pools that are not allowed are problems of the plan, each named once.
+            Scanned::Held(hold) | Scanned::Forbidden(Some(hold)) => {
                 self.summary.held += 1;
                 self.summary.near_holds += u64::from(hold == Hold::Near);
                 self.count_held_by(user);
             }
-            // Pools that are not allowed are problems of the plan, each named once.
-            Scanned::Forbidden(_) | Scanned::ToDo => {
+            Scanned::Forbidden(None) | Scanned::ToDo => {
                 group.left += 1;
                 if self.called < self.limit {
                     self.called += 1;

@@ -78,7 +78,11 @@ impl Plan {
         let input = &self.input;
         match input.held - input.near_holds {
             0 if self.holds && input.near_holds == 0 => {
-                count(text, 0, "held  no row is of a user on the hold list");
+                count(
+                    text,
+                    0,
+                    "held  no row to be called is of a user on the hold list",
+                );
             }
             0 => {}
             held => count(text, held, "held  on the hold list, never sent"),

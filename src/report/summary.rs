@@ -313,7 +313,12 @@ impl Report {
         let tally = &self.tally;
         match tally.of(UnlinkOutcome::Held) - tally.near_holds {
             0 if self.holds && tally.near_holds == 0 => {
-                line(text, 0, "held", "no row read is of a user on the hold list");
+                line(
+                    text,
+                    0,
+                    "held",
+                    "no row to be called is of a user on the hold list",
+                );
             }
             0 => {}
             held => line(text, held, "held", "on the hold list, never sent"),

@@ -58,6 +58,23 @@ fn allowed_accounts_regions_and_pools_are_enforced() {
 }
 
 #[test]
+fn a_held_row_of_a_forbidden_pool_halts_before_its_pool_is_looked_up() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", csv(&[link_in_other_pool(1)]));
+    sandbox.write("holds.txt", "acct-1\n");
+    sandbox.write(
+        "cognito-unlink.toml",
+        format!("allowed-pools = [\"{POOL}\"]"),
+    );
+    let args = ["people.csv", "--hold", "holds.txt"];
+    let ran = sandbox.run(&args).expect_exit(5);
+    ran.assert_contains("is not among the allowed-pools of cognito-unlink.toml (at people.csv:2)");
+    assert_eq!(sandbox.pool_lookups(), 0);
+    let dry = [&args[..], &["--dry-run"]].concat();
+    sandbox.run(&dry).expect_exit(2);
+}
+
+#[test]
 fn options_override_the_configuration_and_hold_lists_add_up() {
     let sandbox = Sandbox::new();
     let mut text = people(6).replace('\n', ",T-1\n");

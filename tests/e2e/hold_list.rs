@@ -216,7 +216,7 @@ fn suspicious_hold_lines_and_a_list_that_holds_no_row_are_reported() {
 
     sandbox.write("holds.txt", "acct-99\n");
     let ran = sandbox.run(&args).expect_exit(0);
-    let no_row_held = "0  held  no row read is of a user on the hold list\n";
+    let no_row_held = "0  held  no row to be called is of a user on the hold list\n";
     assert!(ran.stdout.contains(no_row_held), "{ran:?}");
     assert_eq!(ran.stdout.matches("held").count(), 1, "{ran:?}");
 }

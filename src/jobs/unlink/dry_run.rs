@@ -39,7 +39,8 @@ pub(super) fn run(settings: &Settings, holds: Option<Arc<Holds>>) -> Result<Repo
                         tally.settle(UnlinkOutcome::Held);
                         tally.near_holds += u64::from(hold == Hold::Near);
                     }
-                    Scanned::Forbidden(why) => {
+                    Scanned::Forbidden(_) => {
+                        let why = scan.why_forbidden(&row.link);
                         return Err(exit_policy::forbidden(&why, &row.position));
                     }
                     Scanned::ToDo => tally.left += 1,

@@ -37,6 +37,9 @@ pub(super) fn report(
     report.throttled = counters.throttled.load(Ordering::Relaxed);
     report.counted_to_end = summary.counted_to_end;
     report.unrecorded = matches!(summary.reason, Reason::NotRecorded(_));
+    if let Reason::Unreadable(error) = &summary.reason {
+        log::causes(error);
+    }
     report.exit = exit_policy::of_run(summary, undone_outcomes(settings));
     (report.reason, report.message) = ending(settings, summary);
     report.next = next(settings, &report.tally, report.exit);
@@ -122,10 +125,7 @@ fn ending(settings: &Settings, summary: &Summary<UnlinkOutcome>) -> (&'static st
         Reason::Unreadable(error @ InputError::Changed { .. }) => {
             ("halted", Some(format!("Halted: {error}.")))
         }
-        Reason::Unreadable(error) => {
-            log::causes(error);
-            ("input", Some(error.to_string()))
-        }
+        Reason::Unreadable(error) => ("input", Some(error.to_string())),
         Reason::Limit => ("limit", Some("Stopped at --limit; rows remain.".to_owned())),
         Reason::TimeIsUp => (
             "for",
