@@ -14,7 +14,7 @@
 //! | file | decides by |
 //! |---|---|
 //! | `rate_limit` | what the operator allows |
-//! | `pacer`, `sample_window`, `random_rejections` | what the service accepts |
+//! | `pacer` | what the service accepts |
 //! | `circuit_breaker`, `outage_detector`, `credentials_breaker` | whether calls can succeed at all |
 //! | `region`, `permit` | all of it together, for one attempt |
 
@@ -30,10 +30,8 @@ mod limits;
 mod outage_detector;
 mod pacer;
 mod permit;
-mod random_rejections;
 mod rate_limit;
 mod region;
-mod sample_window;
 
 pub use admission::{Admission, Blocked};
 pub use credentials_breaker::CREDENTIALS_PAUSE;

@@ -1,118 +1,145 @@
-//! Finds the pace that a Region's quota allows from the Region's own answers. Pure: every function gets the time as an argument.
-//!
-//! A quota is a token bucket. A throttled call means that the bucket is empty, and from then on *the calls accepted per second
-//! are the quota*, for any size of the bucket. So the pace moves in probe cycles: it backs off to below the last
-//! measurement, ramps up through it, and the next throttled call ends the cycle. What the lower half of a cycle leaves in the
-//! bucket, the upper half takes out of it.
+//! Finds the pace that the quota of an operation allows, from the answers to its calls. Pure: every function gets the time as an
+//! argument.
 //!
 //! ```text
-//! search: double until throttled, then measure    →  back off, ramp, throttled, back off, ramp, …
+//!            throttled twice, close together
+//!  Search ───────────────────────────────────▶ back off ──▶ Ramp ──┐ throttled once
+//!    ▲  the pace grows by a constant factor       ▲          │ │   │
+//!    │                                            └──────────┼─┼───┘
+//!    │ as many calls are throttled just after                │ │ throttled in the upper part, with --leave
+//!    └─ a back-off as before it: it is chance ◀──────────────┘ ▼
+//!                                                  Ramp ◀── Rest (a share of the quota is left to others)
+//!                                                      a minute
 //! ```
 //!
-//! - Calls that started before a back-off prove nothing about the pace after it. Neither do calls shortly after it: other callers
-//!   that were throttled at the same time have to slow down first.
-//! - On an unshared quota each cycle measures the same to a call or two, and may be long, so that few calls are throttled. A
-//!   cycle that ends early, or has accepted more or fewer calls than the one before, means that the quota has changed or is
-//!   shared. Cycles are short then, and as short for a small run as for a large one.
-//! - Runs that share a quota converge on equal shares: the faster is throttled more often, and all back off by the same share
-//!   of their pace, but the slower ramps by a larger share of its pace in the same time.
-//! - A single throttled call at a pace that was accepted before is ignored; a second one shortly after it is not.
-//! - Throttling that is as frequent at a seventh of the pace does not depend on the pace; see [`RandomRejections`].
+//! - **Search** is slow start. It begins at a pace that no quota minds and reaches 1,000 calls per second in four seconds. The
+//!   first throttled call stops it for a round trip: the answers to the calls in flight tell an empty bucket from chance.
+//! - A **back-off** makes no call until those in flight are answered, so that each call is charged to the pace at which it started.
+//!   The search is followed by an estimate of the quota; each ramp by a pace that is lower than its last one by a constant share.
+//!   If the first call after a back-off is throttled, the bucket is still empty: the pause doubles and the pace stays.
+//! - **Ramp** raises the pace in a straight line through the one at which the last ramp ended, then faster and faster: a quota that
+//!   has grown is found within seconds. A token bucket throttles only once it is empty, so that what the lower half of a ramp
+//!   leaves in it, the upper half takes out again. Between two empty buckets *the calls accepted per second are the quota*.
+//! - Runs that share a quota converge on equal shares, as with additive increase and multiplicative decrease: the faster run is
+//!   throttled more often, and all ramp at the same relative speed. Ramps are longer while they end where they are expected to,
+//!   which on a shared quota they do not.
+//! - Below the quota hardly a call is throttled. If calls still are in the lower part of a ramp, then a lower pace does not help:
+//!   the service throttles by **chance**, and the search goes on from there with that share of throttled calls tolerated.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::random_rejections::RandomRejections;
 use super::rate_limit::TIMER_LAG;
-use super::sample_window::SampleWindow;
 
-// Paces, in calls per second.
+// Each constant has its unit, what happens if it is doubled, and the scenario that shows it (tests/scenarios).
 
-/// Start of a search without a ceiling. Doubled, small quotas throttle more calls at the start of each run.
-const SEARCH_START: f64 = 10.0;
-/// Lowest pace: one call in ten seconds still finds out when throttling ends. Doubled, runs that are only throttled make twice
-/// as many calls.
-const MIN_PACE: f64 = 0.1;
+/// Calls per second at the start of a search. Doubled, a small quota throttles more calls at once
+/// (`a_small_quota_is_found`); halved, a large one is found later (`a_large_quota_is_found`).
+const SEARCH_START: f64 = 12.0;
+/// Growth of the search's pace per second, as an exponent. Doubled, a large bucket throttles twice as many calls in the second in
+/// which it is empty (`a_middling_quota_is_found`); halved, a large quota is found too late.
+const SEARCH_GROWTH: f64 = 1.15;
+/// The quota after a search, as a share of the last pace, and the calls that this guess counts for beside the answers. Doubled,
+/// small quotas are overestimated (`a_small_quota_is_found`).
+const GUESSED_SHARE: f64 = 0.4;
+const GUESS_CALLS: f64 = 4.0;
 
-// The search for an unknown quota.
+/// Back-off, as a share of the pace at which a ramp ends. Doubled, a bucket of a tenth of a second loses calls below the quota;
+/// halved, production's calls find no token (`a_quota_is_shared_with_production`).
+const BACK_OFF: f64 = 0.2;
+/// Calls that are taken for accepted beside the answers when a back-off asks how many were throttled. Halved, two throttled calls
+/// in a row are a lower quota.
+const SHARE_CALLS: f64 = 8.0;
+/// Pause of a back-off in round trips at least; while calls are throttled all the same it doubles up to the longest pause.
+/// Doubled, a fixed window loses its first calls (`a_quota_in_fixed_windows_is_used`).
+const PAUSE: f64 = 1.5;
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Answers at a pace before it is doubled. Doubled, the search takes twice as many round trips.
-const SEARCH_ANSWERS: u32 = 3;
-/// The search measures for the time that this many calls take, or for a round trip if that is longer. Doubled, twice as many
-/// calls are throttled before the quota is known.
-const SEARCH_CALLS: f64 = 16.0;
+/// Seconds until a ramp is at the pace at which the last one ended. Doubled, a quota that doubles is used too late
+/// (`a_quota_of_50_that_doubles_is_used`); halved, twice as many calls are throttled.
+const RAMP: f64 = 3.3;
+/// The same after a ramp that has confirmed the quota, in seconds and in calls. Doubled, runs that happen to agree on unequal
+/// shares keep them (`two_runs_share_a_quota_of_20`); halved, a small quota throttles too many calls.
+const CONFIRMED_RAMP: f64 = 4.0;
+const CONFIRMED_RAMP_CALLS: f64 = 120.0;
+const LONGEST_RAMP: f64 = 15.0;
+/// Length of the first ramp after a search, as a share of a ramp: the estimate is rough. Doubled, a quota that was underestimated
+/// is used too late.
+const FIRST_RAMP: f64 = 0.4;
+/// The lower part of a ramp, as a share of the time until it is at its old pace.
+const LOWER_PART: f64 = 0.6;
 
-// The shape of a probe cycle.
-
-/// Back-off from the highest pace of a cycle, as a share of it: half below the quota, half above. Doubled, a bucket
-/// that saves nothing up loses twice as many calls in the lower halves.
-const BACK_OFF_DEPTH: f64 = 0.12;
-/// Ramp per second at a quota of [`RAMP_REFERENCE`] calls per second, as a share of the quota. Larger quotas ramp by less and
-/// smaller ones by more, by the fifth root: enough to bring runs to equal shares that are always throttled at the same time.
-/// Doubled, about twice as many calls are throttled on a shared quota.
-const RAMP: f64 = 0.08;
-const RAMP_REFERENCE: f64 = 50.0;
-/// Factor on the first ramp, which makes up for a search that was too short to measure well.
-const FIRST_RAMP: f64 = 2.0;
-/// Fewest calls of a cycle: of the first one, of one on a shared quota, and of one on an unshared quota. A cycle that confirms
-/// the one before grows by [`CYCLE_GROWTH`]; the first one, which nothing has contradicted, grows to [`SOLE_CYCLE_CALLS`] at
-/// once. `SOLE_CYCLE_CALLS` doubled: half as many calls are throttled, and a raised quota is found half as fast.
-const FIRST_CYCLE_CALLS: f64 = 32.0;
-const SHARED_CYCLE_CALLS: f64 = 1.0;
-const SOLE_CYCLE_CALLS: f64 = 155.0;
-const CYCLE_GROWTH: f64 = 2.5;
-/// Quotas are seldom lower, in calls per second. A run that gets less may have come late to a quota that others use up; its
-/// cycles take no longer than at this pace, so that it gains its share.
-const USUAL_MIN_QUOTA: f64 = 5.0;
-/// Lower bound for the planned calls of a cycle. A shorter one confirms nothing, and would be followed by short ones forever.
-const MIN_CYCLE_CALLS: f64 = 12.0;
-/// Longest step of a ramp, as a share of the pace: a full bucket hides for a while that the pace is too high.
-const MAX_STEP: f64 = 0.5;
-/// Seconds between two steps of a ramp.
-const STEP_TIME: f64 = 0.4;
-/// Above this multiple of the measured quota, the quota must have grown, and the ramp is steeper by [`OVERSHOOT_RAMP`] per
-/// second for the part beyond. Doubled, a quota that doubles is approached by the slow ramp alone.
-const OVERSHOOT: f64 = 1.06;
-const OVERSHOOT_RAMP: f64 = 0.7;
-
-// The measurement at the end of a cycle.
-
-/// A cycle is measured as if this many calls at its last pace had preceded it: the first call of a cycle may be throttled by
-/// chance, the first calls of several cycles hardly.
-const PRIOR_CALLS: f64 = 10.0;
-/// Two cycles agree if they differ by at most this many calls for each one's first and last, and this share of all: calls
-/// overtake each other on the way.
-const AGREEMENT_CALLS: f64 = 1.25;
+/// Lowest pace at which a ramp ends, as a share of its last one, if fewer calls were accepted per second: of the first ramp, which
+/// may have been far too long, and of the others. Doubled changes, as the first ramp shows, whether a bucket that was
+/// full counts as quota (`a_small_quota_is_found`).
+const FIRST_CORRECTION: f64 = 0.7;
+const CORRECTION: f64 = 0.95;
+/// Two ramps agree on the quota if they differ by at most this many calls and this share of all. Doubled, runs save their share of
+/// a quota as the quota.
+const AGREEMENT_CALLS: f64 = 1.5;
 const AGREEMENT_SHARE: f64 = 0.005;
-/// Cycles of fewer calls neither confirm nor refute others.
-const SIGNIFICANT_CALLS: f64 = 10.0;
-/// Largest back-off at once, as the share of the pace that remains: what held the calls back may not have been the pace.
-const DEEPEST_BACK_OFF: f64 = 0.7;
-/// After a ramp by more than this factor the mean of the cycle says little, so that its end counts as much.
-const LONG_RAMP: f64 = 1.3;
+/// Ramps that must agree, one after the other, before the quota is worth saving.
+const SETTLED: u32 = 2;
 
-// Throttled calls that end no cycle.
+/// A search ends when its throttled calls are this much more likely (natural logarithm) under a quota, which throttles
+/// `QUOTA_SHARE` of the calls, than by chance, which throttles `CHANCE_SHARE`. Doubled, a search takes four throttled calls to
+/// end and not two.
+const EVIDENCE: f64 = 4.5;
+const QUOTA_SHARE: f64 = 0.3;
+const CHANCE_SHARE: f64 = 0.02;
+/// Throttled calls in the lower parts of ramps that are taken for chance, if they are a share within these bounds of the last
+/// calls there. Fewer are a busy neighbour; more are a quota that has dropped (`a_quota_that_drops_by_60_percent_is_followed`).
+const CHANCE_THROTTLED: f64 = 4.0;
+const CHANCE_MIN: f64 = 0.04;
+const CHANCE_MAX: f64 = 0.3;
+const CHANCE_CALLS: f64 = 100.0;
 
-/// Below this share of the quota a throttled call is ignored, unless another came at most this many calls, or seconds, before.
-const LONE_REJECTION_BELOW: f64 = 0.97;
-const LONE_REJECTION_CALLS: f64 = 20.0;
-const LONE_REJECTION_SECONDS: f64 = 0.1;
-/// Throttled calls are ignored for this long after a back-off, or for the time of this many calls: they are still the effect
-/// of the higher pace.
-const GRACE: Duration = Duration::from_millis(250);
-const GRACE_CALLS: f64 = 2.0;
-
-// Pauses.
-
-/// Seconds without a start after which the measurement begins again: the input, a circuit breaker or a stopped process held
-/// calls back, and not the pace.
-const IDLE: f64 = 1.0;
-/// With `--leave`, time at the reduced pace between two cycles that measure the whole quota. Doubled, a raised quota is
-/// found a minute later.
+/// With `--leave`, time at the reduced pace before the quota is measured again, and the back-off from it, as a share, if a call is
+/// throttled. Doubled, a raised quota is found a minute later (`a_share_left_alone_serves_production`).
 const REST: Duration = Duration::from_mins(1);
+const REST_BACK_OFF: f64 = 0.1;
 
-/// Paces the calls to one Region.
+/// Lowest pace in calls per second: one call in ten seconds still finds out when throttling ends.
+const MIN_PACE: f64 = 0.1;
+/// A call that starts later than due by this share of the spacing shows that something else holds calls back: for this many more
+/// calls the pace does not grow.
+const LATE: f64 = 0.5;
+const LATE_CALLS: f64 = 4.0;
+/// Longest time between two answers, in seconds, in which the pace grows. A run that waits for input does not ramp.
+const MAX_STEP: f64 = 0.5;
+/// Weight of the last answer in the moving average of the latency.
+const LATENCY_WEIGHT: f64 = 0.1;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// The quota is not known: the pace grows exponentially.
+    Search,
+    /// The pace grows from below the quota until a call is throttled.
+    Ramp,
+    /// A share of the quota is left to others: the pace is constant.
+    Rest,
+}
+
+/// Calls and those of them that were throttled.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sample {
+    calls: f64,
+    throttled: f64,
+}
+
+impl Sample {
+    fn count(&mut self, throttled: bool) {
+        self.calls += 1.0;
+        self.throttled += f64::from(u8::from(throttled));
+    }
+
+    fn share(self) -> f64 {
+        self.throttled / self.calls.max(1.0)
+    }
+}
+
+/// Paces the calls of one operation in one Region.
 #[derive(Debug)]
 pub(super) struct Pacer {
     /// Highest pace that `--rate` allows, in calls per second.
@@ -123,81 +150,101 @@ pub(super) struct Pacer {
     pace: f64,
     next_start: Instant,
     last_start: Instant,
-    /// Measured quota in calls per second; none before the first throttled call.
-    quota: Option<f64>,
-    /// True if the pace is still being doubled: nothing was throttled yet.
-    searching: bool,
-    /// Answers to calls that started since the pace was set.
-    step: SampleWindow,
-    /// Start of the cycle, and the pace at that time.
-    cycle_began: Instant,
-    cycle_start_pace: f64,
-    /// Calls of the cycle that were accepted or are in flight.
-    cycle_calls: u32,
-    /// Value of `cycle_calls` at the last throttled call that was ignored.
-    lone_rejection_at: u32,
-    /// During a search: answers to calls that started since the first throttled one and before an end.
-    drained: Option<(SampleWindow, Instant)>,
-    /// During a search: calls accepted per second before the pace was doubled.
-    accepted_before: f64,
-    /// Fewest calls of a cycle: the more, the surer is the quota.
-    min_cycle_calls: f64,
-    /// Calls in the sample that measured the quota, [`PRIOR_CALLS`] included; zero if a search or an earlier run did.
-    sample_calls: f64,
-    /// End of the time at the reduced pace, during which there is no ramp.
-    resting_until: Option<Instant>,
+    in_flight: u32,
     /// Moving average in seconds; zero before the first answer.
     latency: f64,
-    random_rejections: RandomRejections,
+
+    state: State,
+    /// Seconds for which the state has lasted, less those in which the pace could not grow.
+    elapsed: f64,
+    last_answer: Instant,
+    /// Until then calls start too late to show what a higher pace would do.
+    late_until: Instant,
+    /// Pace at which the last ramp ended, in calls per second.
+    top: f64,
+    /// Start of the last back-off while the calls in flight are awaited.
+    backing_off: Option<Instant>,
+    /// Throttled calls since the last accepted one, if nothing was accepted since the back-off.
+    still_throttled: u32,
+
+    /// Start of the back-off that began the ramp. Answers to calls from before `ramp_began` say nothing about its pace.
+    ended: Instant,
+    ramp_began: Instant,
+    /// Calls of the ramp that were accepted or are in flight.
+    ramp_calls: f64,
+    /// Calls accepted per second in the last ramp.
+    accepted_rate: Option<f64>,
+    /// Ramps, one after the other, that have agreed with the one before.
+    agreed: u32,
+
+    /// Start of the first of the throttled calls that are weighed, and the answers to calls from then on.
+    suspected: Instant,
+    since_suspected: Sample,
+    /// Evidence that they show a quota, as a logarithm of a ratio of likelihoods.
+    evidence: f64,
+    /// The last calls in the lower parts of ramps.
+    lower: Sample,
+    /// Share of calls that is throttled by chance; zero if none is.
+    chance: f64,
 }
 
 impl Pacer {
     /// Creates a pacer that starts near `quota`, which an earlier run has measured, or searches for it. `leave` is the share of
     /// the quota, from 0 to 1, that is left to others.
     pub(super) fn new(ceiling: Option<f64>, leave: f64, quota: Option<f64>, now: Instant) -> Self {
-        let used = 1.0 - leave;
-        let begin = match quota {
-            Some(quota) => quota * used * (1.0 - BACK_OFF_DEPTH / 2.0),
-            None => ceiling.unwrap_or(SEARCH_START),
-        };
         let mut pacer = Self {
             ceiling,
-            used,
-            pace: begin,
+            used: 1.0 - leave,
+            pace: SEARCH_START,
             next_start: now,
             last_start: now,
-            quota,
-            searching: quota.is_none(),
-            step: SampleWindow::new(now),
-            cycle_began: now,
-            cycle_start_pace: begin,
-            cycle_calls: 0,
-            lone_rejection_at: 0,
-            drained: None,
-            accepted_before: 0.0,
-            min_cycle_calls: FIRST_CYCLE_CALLS,
-            sample_calls: 0.0,
-            resting_until: None,
+            in_flight: 0,
             latency: 0.0,
-            random_rejections: RandomRejections::default(),
+            state: State::Search,
+            elapsed: 0.0,
+            last_answer: now,
+            late_until: now,
+            top: SEARCH_START,
+            backing_off: None,
+            still_throttled: 0,
+            ended: now,
+            ramp_began: now,
+            ramp_calls: 0.0,
+            accepted_rate: quota,
+            agreed: 0,
+            suspected: now,
+            since_suspected: Sample::default(),
+            evidence: 0.0,
+            lower: Sample::default(),
+            chance: 0.0,
         };
-        pacer.set_pace(begin, now);
+        if let Some(quota) = quota {
+            pacer.top = quota;
+            pacer.agreed = SETTLED;
+            pacer.state = if leave > 0.0 {
+                State::Rest
+            } else {
+                State::Ramp
+            };
+        }
+        pacer.set_pace();
         pacer
     }
 
     /// Returns the present pace in calls per second, if throttling holds it below the ceiling.
     pub(super) fn limit(&self) -> Option<f64> {
-        (self.quota.is_some() && !self.is_at_ceiling()).then_some(self.pace)
+        (self.state != State::Search && !self.is_at_ceiling()).then_some(self.pace)
     }
 
-    /// Returns the quota in calls per second, if it was measured.
+    /// Returns the quota in calls per second, if several ramps have agreed on it. A run that shares a quota measures
+    /// its share, which changes from ramp to ramp.
     pub(super) fn quota(&self) -> Option<f64> {
-        self.quota
+        self.accepted_rate.filter(|_| self.agreed >= SETTLED)
     }
 
-    /// Returns whether calls may be throttled at random: the measurement is no quota then.
+    /// Returns whether calls are throttled by chance.
     pub(super) fn is_random(&self) -> bool {
-        self.random_rejections.is_suspected()
+        self.chance > 0.0
     }
 
     /// Returns the calls in flight that the pace needs, by Little's law; none before the first answer has shown the latency.
@@ -212,253 +259,285 @@ impl Pacer {
 
     /// Records that a call starts.
     pub(super) fn start(&mut self, now: Instant) {
-        let idle = (now - self.last_start).as_secs_f64();
-        if idle > IDLE.max(4.0 / self.pace) {
-            self.restart_cycle(now);
+        if self.backing_off.is_some() {
+            // Some calls in flight were not answered in time.
+            self.end_back_off(now);
+        }
+        let late = now.saturating_duration_since(self.next_start);
+        if late > TIMER_LAG + self.calls(LATE) {
+            self.late_until = now + self.calls(LATE_CALLS).max(TIMER_LAG * 10);
         }
         self.last_start = now;
-        self.cycle_calls += 1;
+        self.in_flight += 1;
+        self.ramp_calls += 1.0;
         if self.is_at_ceiling() {
             // The rate limit allows bursts, and it alone decides.
             self.next_start = now;
             return;
         }
-        let due = now
-            .checked_sub(TIMER_LAG)
-            .map_or(now, |earliest| self.next_start.max(earliest));
-        self.next_start = due + Duration::from_secs_f64(1.0 / self.pace);
+        let earliest = now.checked_sub(TIMER_LAG).unwrap_or(now);
+        self.next_start = self.next_start.max(earliest) + self.calls(1.0);
     }
 
-    /// Takes back the last start: the call was not made.
+    /// Lets the next call start in place of the last one, which was not made.
     pub(super) fn not_started(&mut self) {
-        self.cycle_calls = self.cycle_calls.saturating_sub(1);
-        let spacing = Duration::from_secs_f64(1.0 / self.pace);
-        self.next_start = self
-            .next_start
-            .checked_sub(spacing)
-            .unwrap_or(self.next_start);
+        let earlier = self.next_start.checked_sub(self.calls(1.0));
+        self.next_start = earlier.unwrap_or(self.next_start);
     }
 
-    /// Records that the Region accepted a call that started at `started`.
+    /// Records that a call ended without an answer about the quota.
+    pub(super) fn unanswered(&mut self) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        self.ramp_calls = (self.ramp_calls - 1.0).max(0.0);
+    }
+
+    /// Records that the service accepted a call that started at `started`.
     pub(super) fn accepted(&mut self, started: Instant, now: Instant) {
-        if !self.count(started, now, true) {
-            return;
-        }
-        self.random_rejections
-            .answered(false, self.pace, self.quota);
-        if self.searching {
-            self.search(now);
-        } else {
-            self.ramp(now);
-        }
-    }
-
-    /// Records that the Region throttled a call that started at `started`.
-    pub(super) fn throttled(&mut self, started: Instant, now: Instant) {
         if !self.count(started, now, false) {
             return;
         }
-        self.cycle_calls = self.cycle_calls.saturating_sub(1);
-        let tolerated = self.random_rejections.answered(true, self.pace, self.quota);
-        if self.searching {
-            let long = Duration::from_secs_f64(self.latency.max(SEARCH_CALLS / self.pace));
-            self.drained
-                .get_or_insert((SampleWindow::new(started), started + long));
-            self.search(now);
-        } else if !tolerated {
-            self.end_cycle(started, now);
-        }
+        self.still_throttled = 0;
+        self.weigh(false);
+        self.grow(now);
     }
 
-    /// Counts an answer. Returns whether its call started at the present pace.
-    fn count(&mut self, started: Instant, now: Instant, accepted: bool) -> bool {
-        let latency = now.saturating_duration_since(started).as_secs_f64();
-        self.latency += (latency - self.latency) * if self.latency > 0.0 { 0.1 } else { 1.0 };
-        if let Some((drained, end)) = &mut self.drained
-            && started < *end
-        {
-            drained.count(started, accepted);
+    /// Records that the service throttled a call that started at `started`.
+    pub(super) fn throttled(&mut self, started: Instant, now: Instant) {
+        if self.evidence == 0.0 && self.backing_off.is_none() && started >= self.ramp_began {
+            self.suspected = started;
+            self.since_suspected = Sample::default();
         }
-        self.step.count(started, accepted)
-    }
-
-    /// Doubles the pace until calls are throttled, then measures the quota.
-    fn search(&mut self, now: Instant) {
-        let pace = self.pace;
-        let Some((drained, end)) = self.drained else {
-            // A pace that the calls could not reach, for lack of concurrency or input, proves nothing about a higher one.
-            if self.step.answers() >= SEARCH_ANSWERS && self.is_reached(now) {
-                self.accepted_before = pace;
-                self.set_pace(pace * 2.0, now);
-                // The next start was due at the old pace.
-                let due = self.last_start + Duration::from_secs_f64(1.0 / self.pace);
-                self.next_start = self.next_start.min(due);
+        if !self.count(started, now, true) {
+            return;
+        }
+        self.ramp_calls = (self.ramp_calls - 1.0).max(0.0);
+        if self.still_throttled > 0 {
+            let pause = self.pause() * (1 << self.still_throttled.min(5));
+            self.still_throttled += 1;
+            self.pause_until(now + pause.min(LONGEST_PAUSE).max(self.calls(1.0)));
+            return;
+        }
+        self.weigh(true);
+        if self.state == State::Search && self.evidence < EVIDENCE {
+            if !self.is_at_ceiling() {
+                self.pause_until(now + self.pause());
             }
             return;
+        }
+        self.evidence = 0.0;
+        self.backing_off = Some(now);
+        if self.in_flight == 0 {
+            self.end_back_off(now);
+        } else {
+            self.pause_until(now + TIMER_LAG + Duration::from_secs_f64(self.latency * 2.0));
+        }
+    }
+
+    /// Counts an answer, and ends a back-off with the last call in flight. Returns whether the answer shows what the present pace
+    /// does.
+    fn count(&mut self, started: Instant, now: Instant, throttled: bool) -> bool {
+        let latency = now.saturating_duration_since(started).as_secs_f64();
+        let weight = if self.latency > 0.0 {
+            LATENCY_WEIGHT
+        } else {
+            1.0
         };
-        // Answers arrive in another order than calls start: those before the end are complete once later ones have arrived.
-        let long = end - drained.since();
-        if self.step.last() < end + long {
+        self.latency += (latency - self.latency) * weight;
+        self.in_flight = self.in_flight.saturating_sub(1);
+        if started >= self.suspected {
+            self.since_suspected.count(throttled);
+        }
+        if self.backing_off.is_some() {
+            if self.in_flight == 0 {
+                self.end_back_off(now);
+            }
+            return false;
+        }
+        if started < self.ramp_began {
+            return false;
+        }
+        if self.state != State::Search && !self.is_in_upper_part() && self.still_throttled < 2 {
+            self.lower.count(throttled);
+            if self.lower.calls > CHANCE_CALLS {
+                self.lower.calls /= 2.0;
+                self.lower.throttled /= 2.0;
+            }
+        }
+        true
+    }
+
+    /// Weighs an answer during a search: by Page's cumulative sum, is it more likely under a quota or by chance?
+    fn weigh(&mut self, throttled: bool) {
+        if self.state != State::Search {
             return;
         }
-        if f64::from(drained.accepted()) < SEARCH_CALLS / 4.0 && pace * self.latency > SEARCH_CALLS
-        {
-            // A round trip was too short to measure. At half the pace the bucket stays empty, with fewer calls throttled.
-            self.drained = None;
-            self.set_pace(pace / 2.0, now);
+        let chance = self.chance.max(CHANCE_SHARE);
+        let quota = chance + QUOTA_SHARE * (1.0 - chance);
+        let ratio = if throttled {
+            quota / chance
+        } else {
+            (1.0 - quota) / (1.0 - chance)
+        };
+        self.evidence = (self.evidence + ratio.ln()).max(0.0);
+    }
+
+    /// Raises the pace by the time since the last answer, if calls start as fast as the pace allows and none is suspicious.
+    fn grow(&mut self, now: Instant) {
+        let longest = MAX_STEP.max(2.0 / self.pace);
+        let seconds = now
+            .saturating_duration_since(self.last_answer)
+            .as_secs_f64()
+            .min(longest);
+        self.last_answer = now;
+        if self.evidence > 0.0 || self.last_start < self.late_until || self.is_at_ceiling() {
             return;
         }
-        let quota = f64::from(drained.accepted().max(1)) / long.as_secs_f64();
-        if quota > pace * 0.66 && quota > self.accepted_before * 1.3 && !self.is_at_ceiling() {
-            // Few calls are throttled and more are accepted than before: other callers of the quota give way.
-            self.accepted_before = quota;
-            self.drained = None;
-            self.set_pace(pace * 2.0, now);
-            return;
+        self.elapsed += seconds;
+        if self.state == State::Rest && self.elapsed > REST.as_secs_f64() {
+            self.begin(State::Ramp, now);
         }
-        self.searching = false;
-        self.random_rejections = RandomRejections::default();
-        self.drained = None;
-        let quota = quota.min(pace);
-        self.back_off(quota, quota * (1.0 - BACK_OFF_DEPTH / 2.0), now);
+        let before = self.pace;
+        self.set_pace();
+        if self.pace > before {
+            // The next start was due at the old pace.
+            let due = self.last_start + self.calls(1.0);
+            self.next_start = self.next_start.min(due.max(now));
+        }
+    }
+
+    /// Ends a back-off: sets the pace from the answers to the calls that were in flight.
+    fn end_back_off(&mut self, now: Instant) {
+        let Some(began) = self.backing_off.take() else {
+            return;
+        };
+        let upper = self.is_in_upper_part();
+        let seconds = began.saturating_duration_since(self.ended).as_secs_f64();
+        let Sample { calls, throttled } = self.since_suspected;
+        let accepted = calls - throttled;
+        let mut next = State::Ramp;
+        match self.state {
+            State::Search => {
+                let guess = GUESS_CALLS * GUESSED_SHARE;
+                self.top = self.pace * (accepted + guess) / (calls + GUESS_CALLS);
+                self.accepted_rate = None;
+                self.lower = Sample::default();
+            }
+            State::Ramp => {
+                let accepted_rate = self.ramp_calls / seconds.max(0.001);
+                let share = (accepted + SHARE_CALLS) / (calls + SHARE_CALLS);
+                let lowest = if self.accepted_rate.is_none() {
+                    FIRST_CORRECTION
+                } else {
+                    CORRECTION
+                };
+                let measured = accepted_rate / (1.0 - BACK_OFF / 2.0) / self.pace;
+                self.top = self.pace
+                    * if upper {
+                        measured.clamp(lowest, 1.0).min(share / (1.0 - BACK_OFF))
+                    } else {
+                        share
+                    };
+                let agrees = |before: f64| {
+                    let differ = ((accepted_rate - before) * seconds).abs();
+                    upper && differ < AGREEMENT_CALLS + AGREEMENT_SHARE * self.ramp_calls
+                };
+                self.agreed = if self.accepted_rate.is_some_and(agrees) {
+                    self.agreed + 1
+                } else {
+                    0
+                };
+                self.accepted_rate = Some(accepted_rate);
+                if self.used < 1.0 && upper {
+                    self.top *= 1.0 - BACK_OFF / 2.0;
+                    next = State::Rest;
+                }
+            }
+            State::Rest => {
+                self.top *= 1.0 - REST_BACK_OFF;
+                next = State::Rest;
+            }
+        }
+        let is_chance = (CHANCE_MIN..CHANCE_MAX).contains(&self.lower.share())
+            && self.lower.throttled >= CHANCE_THROTTLED;
+        let rested = if self.state == State::Rest {
+            self.elapsed
+        } else {
+            0.0
+        };
+        self.chance = 0.0;
+        self.ended = began;
+        if self.state != State::Search && !upper && is_chance {
+            self.chance = self.lower.share();
+            let pace = self.pace;
+            self.begin(State::Search, now);
+            self.elapsed = (pace / SEARCH_START).ln() / SEARCH_GROWTH;
+        } else {
+            self.begin(next, now);
+            self.elapsed = rested;
+        }
+        self.set_pace();
+        self.still_throttled = 1;
+        self.next_start = now.max(began + self.pause().max(self.calls(1.0)));
+    }
+
+    fn begin(&mut self, state: State, now: Instant) {
+        self.state = state;
+        self.elapsed = 0.0;
+        self.last_answer = now;
+        self.ramp_began = now;
+        self.ramp_calls = 0.0;
+        self.top = self.top.max(MIN_PACE);
+        self.set_pace();
+    }
+
+    fn set_pace(&mut self) {
+        let pace = match self.state {
+            State::Search => SEARCH_START * (SEARCH_GROWTH * self.elapsed).exp(),
+            State::Ramp => {
+                let beyond = self.elapsed / self.ramp_seconds() - 1.0;
+                let growth = if beyond < 0.0 {
+                    beyond
+                } else {
+                    beyond.exp_m1()
+                };
+                self.top * (1.0 + BACK_OFF * growth)
+            }
+            State::Rest => self.top * self.used,
+        };
+        self.pace = pace.max(MIN_PACE).min(self.ceiling.unwrap_or(1e9));
+    }
+
+    /// Returns the seconds until the ramp is at the pace at which the last one ended.
+    fn ramp_seconds(&self) -> f64 {
+        if self.accepted_rate.is_none() {
+            RAMP * FIRST_RAMP
+        } else if self.agreed > 0 {
+            (CONFIRMED_RAMP_CALLS / self.top).clamp(CONFIRMED_RAMP, LONGEST_RAMP)
+        } else {
+            RAMP
+        }
+    }
+
+    fn is_in_upper_part(&self) -> bool {
+        let upper = self.state == State::Ramp && self.elapsed >= LOWER_PART * self.ramp_seconds();
+        upper && !self.is_at_ceiling()
     }
 
     fn is_at_ceiling(&self) -> bool {
         self.ceiling.is_some_and(|ceiling| self.pace >= ceiling)
     }
 
-    /// Raises the pace by a step, if it is time for one.
-    fn ramp(&mut self, now: Instant) {
-        if let Some(until) = self.resting_until {
-            if now < until {
-                return;
-            }
-            self.resting_until = None;
-            // The first cycle also measures what the bucket saved up during the rest; only those after it count.
-            self.min_cycle_calls = SHARED_CYCLE_CALLS / CYCLE_GROWTH;
-            self.set_pace(self.expected() * (1.0 - BACK_OFF_DEPTH / 2.0), now);
-            self.restart_cycle(now);
-            return;
-        }
-        let seconds = (now - self.step.since()).as_secs_f64();
-        if seconds < STEP_TIME || self.is_at_ceiling() || !self.is_reached(now) {
-            return;
-        }
-        let quota = self.expected();
-        let overshoot = (self.pace / quota - OVERSHOOT).max(0.0);
-        let ramp = self.ramp_per_second() * quota + overshoot * OVERSHOOT_RAMP * self.pace;
-        let highest = self.pace * MAX_STEP;
-        self.set_pace(self.pace + (ramp * seconds).min(highest), now);
+    /// Returns the time that this many calls take at the present pace.
+    fn calls(&self, calls: f64) -> Duration {
+        Duration::from_secs_f64(calls / self.pace)
     }
 
-    /// Returns the measured quota, or the pace while nothing was throttled.
-    fn expected(&self) -> f64 {
-        self.quota.unwrap_or(self.pace)
+    fn pause(&self) -> Duration {
+        Duration::from_secs_f64(self.latency * PAUSE)
     }
 
-    /// Returns the ramp per second as a share of the quota.
-    fn ramp_per_second(&self) -> f64 {
-        let quota = self.expected();
-        let first = if self.is_unmeasured() {
-            FIRST_RAMP
-        } else {
-            1.0
-        };
-        let shared = RAMP * first * (RAMP_REFERENCE / quota).powf(0.2);
-        shared.min(
-            BACK_OFF_DEPTH * quota.max(USUAL_MIN_QUOTA) / self.min_cycle_calls.max(MIN_CYCLE_CALLS),
-        )
-    }
-
-    /// Returns whether no cycle has measured the quota yet.
-    fn is_unmeasured(&self) -> bool {
-        self.sample_calls == 0.0
-    }
-
-    /// Returns whether calls start as fast as the pace allows.
-    fn is_reached(&self, now: Instant) -> bool {
-        let seconds = (now - self.step.since()).as_secs_f64() - self.latency;
-        f64::from(self.step.answers() + 1) >= 0.7 * self.pace * seconds
-    }
-
-    /// Measures the quota from the cycle that a throttled call ends, and backs off. Ignores the call if it is a lone one or comes
-    /// too soon after the last back-off.
-    fn end_cycle(&mut self, throttled: Instant, now: Instant) {
-        let pace = self.pace;
-        let grace = GRACE.as_secs_f64().max(GRACE_CALLS / pace);
-        if (throttled - self.cycle_began).as_secs_f64() < grace.max(self.latency) {
-            return;
-        }
-        let expected = self.expected();
-        if !self.is_unmeasured() && pace < expected * LONE_REJECTION_BELOW {
-            let since = f64::from(self.cycle_calls.saturating_sub(self.lone_rejection_at));
-            if since > LONE_REJECTION_CALLS.max(LONE_REJECTION_SECONDS * pace) {
-                self.lone_rejection_at = self.cycle_calls;
-                return;
-            }
-        }
-        // Every call that started was accepted up to now: those still in flight are not missing.
-        let calls = f64::from(self.cycle_calls);
-        let seconds = (now - self.cycle_began).as_secs_f64();
-        let measured = (calls + PRIOR_CALLS) / (seconds + PRIOR_CALLS / pace);
-        let measured = measured.clamp(pace * DEEPEST_BACK_OFF, pace);
-
-        let early = self.sample_calls >= SIGNIFICANT_CALLS + PRIOR_CALLS && pace < expected;
-        let agreed = AGREEMENT_CALLS * (1.0 + calls / self.sample_calls) + AGREEMENT_SHARE * calls;
-        let differs = !self.is_unmeasured() && (measured - expected).abs() * seconds > agreed;
-        if early || differs {
-            self.min_cycle_calls = SHARED_CYCLE_CALLS;
-        } else if calls >= SIGNIFICANT_CALLS {
-            self.min_cycle_calls = if self.is_unmeasured() {
-                SOLE_CYCLE_CALLS
-            } else {
-                (self.min_cycle_calls * CYCLE_GROWTH).min(SOLE_CYCLE_CALLS)
-            };
-        }
-        self.sample_calls = calls + PRIOR_CALLS;
-        let by_mean = measured * (1.0 - BACK_OFF_DEPTH / 2.0);
-        let by_end = pace * (1.0 - BACK_OFF_DEPTH);
-        let next = if pace > self.cycle_start_pace * LONG_RAMP {
-            f64::midpoint(by_mean, by_end)
-        } else {
-            by_mean.min(by_end)
-        };
-        self.back_off(measured, next, now);
-    }
-
-    /// Begins a cycle at `pace`, or, where a share is left to others, rests at that share of the quota.
-    fn back_off(&mut self, quota: f64, pace: f64, now: Instant) {
-        self.quota = Some(quota.max(MIN_PACE));
-        self.resting_until = None;
-        if self.used < 1.0 && !self.is_unmeasured() && self.min_cycle_calls > SHARED_CYCLE_CALLS {
-            self.resting_until = Some(now + REST);
-            self.set_pace(quota * self.used, now);
-        } else {
-            self.set_pace(pace, now);
-        }
-        self.begin_cycle(now);
-        self.next_start = now + Duration::from_secs_f64(1.0 / self.pace);
-    }
-
-    /// Discards the samples of the present cycle, which were not limited by the pace.
-    fn restart_cycle(&mut self, now: Instant) {
-        self.drained = None;
-        self.step = SampleWindow::new(now);
-        self.begin_cycle(now);
-    }
-
-    /// Begins a cycle at the present pace.
-    fn begin_cycle(&mut self, now: Instant) {
-        self.cycle_began = now;
-        self.cycle_start_pace = self.pace;
-        self.cycle_calls = 0;
-        self.lone_rejection_at = 0;
-    }
-
-    fn set_pace(&mut self, pace: f64, now: Instant) {
-        let highest = self.ceiling.unwrap_or(f64::MAX).min(1e9);
-        self.pace = pace.max(MIN_PACE).min(highest);
-        self.step = SampleWindow::new(now);
+    fn pause_until(&mut self, time: Instant) {
+        self.next_start = self.next_start.max(time);
     }
 }
 

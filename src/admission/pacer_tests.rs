@@ -8,6 +8,11 @@ struct Simulation {
     now: Instant,
     quota: f64,
     tokens: f64,
+    /// Stands for the rate limit, which keeps to the ceiling.
+    next_token: Instant,
+    /// Share of the calls that is throttled whatever the pace.
+    chance: f64,
+    random: fastrand::Rng,
     in_flight: std::collections::VecDeque<(Instant, bool)>,
 }
 
@@ -19,6 +24,9 @@ impl Simulation {
             now,
             quota,
             tokens: 1.0,
+            next_token: now,
+            chance: 0.0,
+            random: fastrand::Rng::with_seed(1),
             in_flight: std::collections::VecDeque::new(),
         }
     }
@@ -39,9 +47,15 @@ impl Simulation {
                     self.pacer.throttled(started, self.now);
                 }
             }
-            while self.pacer.next_start() <= self.now && self.in_flight.len() < 200 {
+            while self.pacer.next_start().max(self.next_token) <= self.now
+                && self.in_flight.len() < 200
+            {
                 self.pacer.start(self.now);
-                let is_accepted = self.tokens >= 1.0;
+                if let Some(rate) = self.pacer.ceiling {
+                    self.next_token = self.now + Duration::from_secs_f64(1.0 / rate);
+                }
+                let by_chance = self.random.f64() < self.chance;
+                let is_accepted = self.tokens >= 1.0 && !by_chance;
                 self.tokens -= if is_accepted { 1.0 } else { 0.0 };
                 accepted += u32::from(is_accepted);
                 throttled += u32::from(!is_accepted);
@@ -57,31 +71,43 @@ impl Simulation {
 }
 
 #[test]
-fn the_pace_is_the_ceiling_until_a_call_is_throttled() {
-    let now = Instant::now();
-    let mut pacer = Pacer::new(Some(10.0), 0.0, None, now);
-    for nth in 0..100 {
-        let at = now + MS * 10 * nth;
-        pacer.start(at);
-        pacer.accepted(at, at + MS * 40);
-        assert!(pacer.next_start() <= at, "only the ceiling limits");
-    }
-    assert_eq!(pacer.limit(), None);
-    assert_eq!(pacer.quota(), None);
+fn the_pace_grows_to_the_ceiling_while_no_call_is_throttled() {
+    let mut simulation = Simulation::new(|now| Pacer::new(Some(40.0), 0.0, None, now), 1000.0);
+    let (first, _) = simulation.run(1);
+    assert!((12.0..30.0).contains(&first), "{first}");
+    simulation.run(2);
+    assert!((simulation.pacer.pace - 40.0).abs() < 1e-9);
+    assert_eq!(simulation.pacer.limit(), None);
+    assert_eq!(simulation.pacer.quota(), None);
 }
 
 #[test]
-fn an_unknown_quota_is_found_and_used() {
+fn at_the_ceiling_the_rate_limit_alone_decides() {
+    let now = Instant::now();
+    let mut pacer = Pacer::new(Some(10.0), 0.0, None, now);
+    for _ in 0..5 {
+        assert!(pacer.next_start() <= now);
+        pacer.start(now);
+    }
+}
+
+#[test]
+fn an_unknown_quota_is_found_and_used_with_hardly_any_throttling() {
     for quota in [10.0, 50.0, 200.0, 1000.0] {
         let mut simulation = Simulation::new(|now| Pacer::new(None, 0.0, None, now), quota);
-        let (early, _) = simulation.run(5);
+        let (early, throttled) = simulation.run(30);
+        let least = if quota < 1000.0 { 0.9 } else { 0.8 };
+        assert!(early > quota * least, "{early} of {quota} at first");
+        assert!(throttled < early * 0.03, "{throttled} of {early} throttled");
         let (accepted, throttled) = simulation.run(60);
-        assert!(early > quota * 0.75, "{early} of {quota} at first");
-        assert!(accepted > quota * 0.96, "{accepted} of {quota}");
+        assert!(accepted > quota * 0.92, "{accepted} of {quota}");
         assert!(
             throttled < accepted * 0.02,
             "{throttled} of {accepted} throttled"
         );
+        let found = simulation.pacer.quota().expect("its ramps agree");
+        // A bucket of two calls cannot save up what a back-off leaves.
+        assert!((found / quota - 1.0).abs() < 0.08, "{found} of {quota}");
     }
 }
 
@@ -98,11 +124,8 @@ fn a_share_is_left_to_others() {
     let mut simulation = Simulation::new(|now| Pacer::new(None, 0.2, None, now), 100.0);
     simulation.run(60);
     let (accepted, throttled) = simulation.run(300);
-    assert!((78.0..84.0).contains(&accepted), "{accepted}");
+    assert!((76.0..84.0).contains(&accepted), "{accepted}");
     assert!(throttled < 0.5, "{throttled}");
-    // What the bucket saved up during the rest is not measured.
-    let quota = simulation.pacer.quota().expect("it was found");
-    assert!((97.0..=103.0).contains(&quota), "{quota}");
 }
 
 #[test]
@@ -123,47 +146,51 @@ fn a_changed_quota_is_followed() {
 #[test]
 fn small_quotas_are_not_throttled_more() {
     // Also with a bucket of a single call.
-    for quota in [2.0, 5.0] {
+    for (quota, most) in [(2.0, 0.06), (5.0, 0.03)] {
         let mut simulation = Simulation::new(|now| Pacer::new(None, 0.0, None, now), quota);
         simulation.run(30);
         let (accepted, throttled) = simulation.run(300);
-        assert!(accepted > quota * 0.85, "{accepted} of {quota}");
+        assert!(accepted > quota * 0.8, "{accepted} of {quota}");
         assert!(
-            throttled < accepted * 0.03,
+            throttled < accepted * most,
             "{throttled} of {accepted} throttled"
         );
     }
 }
 
 #[test]
-fn cycles_on_a_shared_quota_are_long_enough_to_be_confirmed() {
-    for quota in [5.0, 10.0, 50.0, 1000.0] {
-        let mut pacer = Pacer::new(None, 0.0, Some(quota), Instant::now());
-        pacer.sample_calls = 30.0;
-        pacer.min_cycle_calls = SHARED_CYCLE_CALLS;
-        let calls = quota * BACK_OFF_DEPTH / pacer.ramp_per_second();
-        assert!(calls > SIGNIFICANT_CALLS, "{calls} at {quota}");
-    }
+fn a_search_waits_a_round_trip_after_one_throttled_call_and_goes_on() {
+    let mut simulation = Simulation::new(|now| Pacer::new(None, 0.0, None, now), 1e6);
+    simulation.run(1);
+    let (pace, now) = (simulation.pacer.pace, simulation.now);
+    simulation.pacer.throttled(now, now);
+    assert!(simulation.pacer.next_start() >= now + MS * 40);
+    simulation.run(2);
+    assert_eq!(simulation.pacer.state, State::Search);
+    assert!(simulation.pacer.pace > pace * 2.0);
 }
 
 #[test]
-fn a_lone_throttled_call_is_ignored_and_a_second_one_is_not() {
-    let mut simulation = Simulation::new(|now| Pacer::new(None, 0.0, None, now), 100.0);
+fn a_ramp_backs_off_at_the_first_throttled_call() {
+    let mut simulation = Simulation::new(|now| Pacer::new(None, 0.0, Some(50.0), now), 1e6);
+    simulation.run(5);
+    let (pace, now) = (simulation.pacer.pace, simulation.now);
+    assert!(pace > 50.0, "{pace}");
+    simulation.pacer.throttled(now, now);
+    simulation.run(1);
+    let after = simulation.pacer.pace / pace;
+    assert!((0.7..0.9).contains(&after), "{after}");
+}
+
+#[test]
+fn throttling_that_a_lower_pace_does_not_lessen_is_tolerated() {
+    let mut simulation = Simulation::new(|now| Pacer::new(Some(100.0), 0.0, None, now), 1e6);
+    simulation.chance = 0.08;
     simulation.run(60);
-    let below = |pacer: &Pacer| {
-        let quota = pacer.quota().expect("it was found");
-        pacer.pace < quota * LONE_REJECTION_BELOW && pacer.cycle_calls > 30
-    };
-    let found = (0..60).any(|_| {
-        simulation.run(1);
-        below(&simulation.pacer)
-    });
-    assert!(found, "a cycle begins below the quota");
-    let before = simulation.pacer.pace;
-    simulation.pacer.throttled(simulation.now, simulation.now);
-    assert!((simulation.pacer.pace - before).abs() < 1e-9);
-    simulation.pacer.throttled(simulation.now, simulation.now);
-    assert!(simulation.pacer.pace < before);
+    let (accepted, _) = simulation.run(60);
+    assert!(accepted > 50.0, "{accepted}");
+    assert!(simulation.pacer.is_random());
+    assert_eq!(simulation.pacer.quota(), None);
 }
 
 #[test]
@@ -173,22 +200,45 @@ fn a_run_with_a_small_share_grows_when_the_others_leave() {
     simulation.run(120);
     let small = simulation.pacer.pace;
     simulation.quota = 50.0;
-    simulation.run(45);
+    simulation.run(90);
     assert!(simulation.pacer.pace > small * 10.0, "{small}");
 }
 
 #[test]
-fn throttled_calls_of_one_round_trip_back_off_once() {
+fn a_back_off_waits_for_the_calls_in_flight_and_counts_once() {
+    let mut now = Instant::now();
+    let mut pacer = Pacer::new(None, 0.0, Some(100.0), now);
+    let mut started = Vec::new();
+    for _ in 0..30 {
+        now = pacer.next_start();
+        pacer.start(now);
+        started.push(now);
+    }
+    let before = pacer.pace;
+    for (nth, call) in started.into_iter().enumerate() {
+        pacer.throttled(call, call + MS * 400);
+        assert_eq!(pacer.backing_off.is_some(), nth < 29);
+    }
+    assert_eq!(pacer.backing_off, None);
+    assert!(pacer.pace >= before * 0.1, "{pacer:?}");
+    assert!(pacer.pace <= before * 0.8, "{pacer:?}");
+}
+
+#[test]
+fn a_call_without_an_answer_does_not_hold_up_a_back_off() {
     let now = Instant::now();
     let mut pacer = Pacer::new(None, 0.0, Some(100.0), now);
-    let before = pacer.pace;
-    for call in 0..30 {
-        pacer.throttled(now + MS * call, now + MS * 50);
+    for _ in 0..3 {
+        pacer.start(now);
     }
-    assert!(
-        pacer.pace >= before * DEEPEST_BACK_OFF * (1.0 - BACK_OFF_DEPTH),
-        "{pacer:?}"
-    );
+    pacer.throttled(now, now + MS * 40);
+    assert!(pacer.backing_off.is_some());
+    pacer.unanswered();
+    // The second is lost; the next call may start all the same.
+    let next = pacer.next_start();
+    assert!(next <= now + MS * 200, "{:?}", next - now);
+    pacer.start(next);
+    assert_eq!(pacer.backing_off, None);
 }
 
 #[test]
@@ -196,8 +246,12 @@ fn the_pace_never_falls_below_its_minimum() {
     let mut now = Instant::now();
     let mut pacer = Pacer::new(Some(10.0), 0.0, None, now);
     for _ in 0..1000 {
-        now += MS * 100;
-        pacer.throttled(now, now);
+        now = now.max(pacer.next_start()) + MS;
+        pacer.start(now);
+        pacer.throttled(now, now + MS * 40);
+        pacer.start(now + MS * 41);
+        pacer.accepted(now + MS * 41, now + MS * 81);
+        now += MS * 81;
     }
     assert!(pacer.pace >= MIN_PACE && pacer.pace < 10.0, "{pacer:?}");
 }

@@ -113,7 +113,7 @@ impl Permit {
         match feedback {
             Feedback::Accepted => state.pacer.accepted(self.started, now),
             Feedback::Throttled => state.pacer.throttled(self.started, now),
-            _ => {}
+            _ => state.pacer.unanswered(),
         }
         let changed = before != are_open(&credentials, &state) || self.trials.any();
         drop((credentials, state));
@@ -165,7 +165,11 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         let has_ended = self.in_flight.is_none();
-        if has_ended || !self.trials.any() {
+        if has_ended {
+            return;
+        }
+        self.region.state().pacer.unanswered();
+        if !self.trials.any() {
             return;
         }
         if self.trials.credentials {
