@@ -34,9 +34,11 @@ use super::rate_limit::TIMER_LAG;
 
 // Each constant has its unit, what happens if it is doubled, and the scenario that shows it (tests/scenarios).
 
-/// Calls per second at the start of a search. Doubled, a small quota throttles more calls at once
-/// (`a_small_quota_is_found`); halved, a large one is found later (`a_large_quota_is_found`).
+/// Calls per second at the start of a search, and where `--rate` names a ceiling: then that, but at most the second number.
+/// Doubled, a small quota throttles more calls at once (`a_small_quota_is_found`); halved, a large one is found later
+/// (`a_large_quota_is_found`).
 const SEARCH_START: f64 = 12.0;
+const SEARCH_START_BELOW_CEILING: f64 = 50.0;
 /// Growth of the search's pace per second, as an exponent. Doubled, a large bucket throttles twice as many calls in the second in
 /// which it is empty (`a_middling_quota_is_found`); halved, a large quota is found too late.
 const SEARCH_GROWTH: f64 = 1.15;
@@ -54,15 +56,15 @@ const SHARE_CALLS: f64 = 8.0;
 /// Pause of a back-off in round trips at least; while calls are throttled all the same it doubles up to the longest pause.
 /// Doubled, a fixed window loses its first calls (`a_quota_in_fixed_windows_is_used`).
 const PAUSE: f64 = 1.5;
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// Seconds until a ramp is at the pace at which the last one ended. Doubled, a quota that doubles is used too late
 /// (`a_quota_of_50_that_doubles_is_used`); halved, twice as many calls are throttled.
 const RAMP: f64 = 3.3;
-/// The same after a ramp that has confirmed the quota, in seconds and in calls. Doubled, runs that happen to agree on unequal
+/// The same after a ramp that has confirmed the quota: the time of so many calls, within these bounds in seconds. Doubled, runs that happen to agree on unequal
 /// shares keep them (`two_runs_share_a_quota_of_20`); halved, a small quota throttles too many calls.
-const CONFIRMED_RAMP: f64 = 4.0;
 const CONFIRMED_RAMP_CALLS: f64 = 120.0;
+const CONFIRMED_RAMP: f64 = 4.0;
 const LONGEST_RAMP: f64 = 15.0;
 /// Length of the first ramp after a search, as a share of a ramp: the estimate is rough. Doubled, a quota that was underestimated
 /// is used too late.
@@ -82,11 +84,11 @@ const AGREEMENT_SHARE: f64 = 0.005;
 /// Ramps that must agree, one after the other, before the quota is worth saving.
 const SETTLED: u32 = 2;
 
-/// A search ends when its throttled calls are this much more likely (natural logarithm) under a quota, which throttles
-/// `QUOTA_SHARE` of the calls, than by chance, which throttles `CHANCE_SHARE`. Doubled, a search takes four throttled calls to
-/// end and not two.
+/// A search ends when its answers are this much more likely (a natural logarithm) under a quota than by chance, which throttles
+/// `CHANCE_SHARE` of the calls if no other share is known. A quota throttles `QUOTA_EXCESS` more of them. Doubled, a search ends
+/// after four throttled calls and not after two (`a_small_quota_is_found`).
 const EVIDENCE: f64 = 4.5;
-const QUOTA_SHARE: f64 = 0.3;
+const QUOTA_EXCESS: f64 = 0.25;
 const CHANCE_SHARE: f64 = 0.02;
 /// Throttled calls in the lower parts of ramps that are taken for chance, if they are a share within these bounds of the last
 /// calls there. Fewer are a busy neighbour; more are a quota that has dropped (`a_quota_that_drops_by_60_percent_is_followed`).
@@ -94,6 +96,9 @@ const CHANCE_THROTTLED: f64 = 4.0;
 const CHANCE_MIN: f64 = 0.04;
 const CHANCE_MAX: f64 = 0.3;
 const CHANCE_CALLS: f64 = 100.0;
+/// A share that is throttled by chance must show itself again after this time. Doubled, a quota that was taken for chance
+/// throttles for twice as long; halved, more of the time goes into ramps (`a_rate_is_kept_despite_chance`).
+const CHANCE_HOLDS: Duration = Duration::from_secs(30);
 
 /// With `--leave`, time at the reduced pace before the quota is measured again, and the back-off from it, as a share, if a call is
 /// throttled. Doubled, a raised quota is found a minute later (`a_share_left_alone_serves_production`).
@@ -148,6 +153,8 @@ pub(super) struct Pacer {
     used: f64,
     /// Calls that may start per second.
     pace: f64,
+    /// Pace at which a search starts.
+    search_start: f64,
     next_start: Instant,
     last_start: Instant,
     in_flight: u32,
@@ -192,10 +199,14 @@ impl Pacer {
     /// Creates a pacer that starts near `quota`, which an earlier run has measured, or searches for it. `leave` is the share of
     /// the quota, from 0 to 1, that is left to others.
     pub(super) fn new(ceiling: Option<f64>, leave: f64, quota: Option<f64>, now: Instant) -> Self {
+        let search_start = ceiling.map_or(SEARCH_START, |ceiling| {
+            ceiling.min(SEARCH_START_BELOW_CEILING)
+        });
         let mut pacer = Self {
             ceiling,
             used: 1.0 - leave,
-            pace: SEARCH_START,
+            pace: search_start,
+            search_start,
             next_start: now,
             last_start: now,
             in_flight: 0,
@@ -204,7 +215,7 @@ impl Pacer {
             elapsed: 0.0,
             last_answer: now,
             late_until: now,
-            top: SEARCH_START,
+            top: search_start,
             backing_off: None,
             still_throttled: 0,
             ended: now,
@@ -312,13 +323,14 @@ impl Pacer {
         }
         self.ramp_calls = (self.ramp_calls - 1.0).max(0.0);
         if self.still_throttled > 0 {
-            let pause = self.pause() * (1 << self.still_throttled.min(5));
+            let pause = self.pause() * (1 << self.still_throttled.min(8));
             self.still_throttled += 1;
             self.pause_until(now + pause.min(LONGEST_PAUSE).max(self.calls(1.0)));
             return;
         }
         self.weigh(true);
-        if self.state == State::Search && self.evidence < EVIDENCE {
+        let holds = self.chance == 0.0 || now - self.ramp_began < CHANCE_HOLDS;
+        if self.state == State::Search && self.evidence < EVIDENCE && holds {
             if !self.is_at_ceiling() {
                 self.pause_until(now + self.pause());
             }
@@ -372,7 +384,7 @@ impl Pacer {
             return;
         }
         let chance = self.chance.max(CHANCE_SHARE);
-        let quota = chance + QUOTA_SHARE * (1.0 - chance);
+        let quota = chance + QUOTA_EXCESS;
         let ratio = if throttled {
             quota / chance
         } else {
@@ -470,7 +482,7 @@ impl Pacer {
             self.chance = self.lower.share();
             let pace = self.pace;
             self.begin(State::Search, now);
-            self.elapsed = (pace / SEARCH_START).ln() / SEARCH_GROWTH;
+            self.elapsed = (pace / self.search_start).ln() / SEARCH_GROWTH;
         } else {
             self.begin(next, now);
             self.elapsed = rested;
@@ -492,7 +504,7 @@ impl Pacer {
 
     fn set_pace(&mut self) {
         let pace = match self.state {
-            State::Search => SEARCH_START * (SEARCH_GROWTH * self.elapsed).exp(),
+            State::Search => self.search_start * (SEARCH_GROWTH * self.elapsed).exp(),
             State::Ramp => {
                 let beyond = self.elapsed / self.ramp_seconds() - 1.0;
                 let growth = if beyond < 0.0 {
