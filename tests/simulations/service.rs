@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cognito_unlink::testing::call::{LastCheck, Unlink, released};
-use cognito_unlink::testing::emulator::{self, FaultKind, Model, Quota, Undocumented};
+use cognito_unlink::testing::emulator::{
+    self, FaultKind, Model, Quota, QuotaSettings, Undocumented,
+};
 use cognito_unlink::testing::row::Link;
 use cognito_unlink::testing::verdict::Reply;
 use tokio::time::{Instant, sleep, timeout};
@@ -85,7 +87,9 @@ enum Treatment {
 impl SimulatedService {
     /// Creates a service for several runs, and returns it as each of them calls it.
     pub(crate) fn new(settings: Service, timeout: Duration, seed: u64, runs: usize) -> Vec<Self> {
-        let quota = settings.quota.map(|rate| Quota::new(rate, settings.burst));
+        let quota = settings
+            .quota
+            .map(|rate| Quota::new(QuotaSettings::bucket(rate, settings.burst), seed));
         let undocumented = Undocumented {
             when_not_linked: settings.when_not_linked.0,
             ..Undocumented::default()
@@ -266,7 +270,10 @@ impl State {
         let due = |change: &&Change| change.at.0 <= now;
         while let Some(change) = self.settings.change.get(self.changed).filter(due) {
             if let Some(rate) = change.quota {
-                self.quota = Some(Quota::new(rate, self.settings.burst));
+                self.quota = Some(Quota::new(
+                    QuotaSettings::bucket(rate, self.settings.burst),
+                    0,
+                ));
             }
             if let Some(faults) = &change.faults {
                 self.settings.faults.clone_from(faults);
