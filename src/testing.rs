@@ -19,7 +19,8 @@ pub mod cli {
 pub mod emulator {
     pub use crate::emulator::{
         AccessKey, Call, Canned, Counters, Emulator, FaultKind, FaultShare, Link, Model,
-        NotLinkedAnswer, Quota, Rule, Settings, Then, Undocumented, When, serve_connection,
+        NotLinkedAnswer, ProductionCounts, Quota, QuotaSettings, QuotaShape, Rule, Settings, Then,
+        Undocumented, When, serve_connection,
     };
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::values::{account, any_time, positive};
+use super::values::{account, any_time, positive, traffic};
 use crate::emulator::{
     AccessKey, ErrorStatus, FaultShare, InvalidParameterAnswer, NotLinkedAnswer,
     OtherProviderAnswer,
@@ -33,6 +33,15 @@ pub struct EmulatorArgs {
     /// Let the quota save up this many calls [default: those of a tenth of a second, at least 1]
     #[arg(long, value_name = "N")]
     pub burst: Option<NonZeroU32>,
+    /// Divide rate and burst of the quota among this many front ends; a call arrives at a random one
+    #[arg(long, value_name = "N", default_value = "1", requires = "quota", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub front_ends: u32,
+    /// Count the quota in each second of the clock, instead of in a bucket
+    #[arg(long, requires = "quota", conflicts_with_all = ["burst", "front_ends"])]
+    pub fixed_window: bool,
+    /// Let production use the quota too, with this many unlinks a second in each Region, at random times
+    #[arg(long, value_name = "RPS", requires = "quota", value_parser = traffic)]
+    pub production: Option<f64>,
     /// Answer after this time, e.g. 40ms
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = any_time)]
     pub latency: Duration,

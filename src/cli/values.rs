@@ -66,6 +66,16 @@ pub(super) fn positive(text: &str) -> Result<f64, String> {
         .ok_or_else(|| "expected a positive number".to_owned())
 }
 
+/// More calls a second of simulated traffic would keep the emulator busy by themselves.
+const MOST_TRAFFIC: f64 = 100_000.0;
+
+pub(super) fn traffic(text: &str) -> Result<f64, String> {
+    let calls = positive(text)?;
+    (calls <= MOST_TRAFFIC)
+        .then_some(calls)
+        .ok_or_else(|| format!("expected at most {MOST_TRAFFIC} calls a second"))
+}
+
 /// Longer is a mistake, and would not fit the clock.
 const LONGEST: Duration = Duration::from_hours(10 * 365 * 24);
 

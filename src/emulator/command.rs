@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 
 use crate::cli::EmulatorArgs;
-use crate::emulator::{Counters, Emulator, Link, Settings, Undocumented};
+use crate::emulator::{
+    Counters, Emulator, Link, QuotaSettings, QuotaShape, Settings, Undocumented,
+};
 use crate::error::{Error, Exit};
 use crate::exit_policy;
 use crate::input::{self, Input, InputRow};
@@ -28,19 +30,13 @@ pub fn start(args: EmulatorArgs) -> Result<Emulator, Error> {
             shares * 100.0
         )));
     }
-    let listen = args.listen;
+    let (listen, quota) = (args.listen, quota(&args));
     Emulator::spawn(Settings {
         listen,
         hosts: args.hosts,
         links: args.links.map(read_links).transpose()?,
         provider: args.provider,
-        quota: args.quota.map(|rate| {
-            (
-                rate,
-                args.burst
-                    .map_or_else(|| default_burst(rate), NonZeroU32::get),
-            )
-        }),
+        quota,
         latency: args.latency,
         jitter: args.jitter,
         faults: args.faults,
@@ -67,6 +63,14 @@ pub fn print_counters(counters: &Counters) {
         counters.throttled,
         counters.most_in_flight
     ));
+    let production = counters.production;
+    if production.calls > 0 {
+        notice(&format!(
+            "production: {}, {} throttled",
+            counted(production.calls, "call"),
+            production.throttled
+        ));
+    }
 }
 
 /// Returns a warning about an address that other machines can reach.
@@ -80,6 +84,25 @@ fn exposure_warning(listen: SocketAddr, verifies: bool) -> Option<String> {
         format!(
             "warning: {listen} is not a loopback address. Other machines may reach the emulator, over HTTP without TLS: {callers} can read and change all of its data. Use it for rehearsals and tests only; it does not replace Amazon Cognito."
         )
+    })
+}
+
+fn quota(args: &EmulatorArgs) -> Option<QuotaSettings> {
+    let rate = args.quota?;
+    let shape = if args.fixed_window {
+        QuotaShape::FixedWindow
+    } else {
+        QuotaShape::TokenBucket {
+            burst: args
+                .burst
+                .map_or_else(|| default_burst(rate), NonZeroU32::get),
+            front_ends: args.front_ends,
+        }
+    };
+    Some(QuotaSettings {
+        rate,
+        shape,
+        production: args.production.unwrap_or_default(),
     })
 }
 

@@ -67,7 +67,7 @@ impl Emulator {
     /// Returns the counts so far.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        self.shared.state().journal.counters()
+        self.shared.state().counters()
     }
 
     /// Returns every unlink so far, in order of arrival; none unless [`Settings::log`] is set.
@@ -101,9 +101,7 @@ impl Emulator {
         let (_state, waited) = self
             .shared
             .changed
-            .wait_timeout_while(state, timeout, |state| {
-                !condition(&state.journal.counters())
-            })
+            .wait_timeout_while(state, timeout, |state| !condition(&state.counters()))
             .unwrap_or_else(PoisonError::into_inner);
         !waited.timed_out()
     }

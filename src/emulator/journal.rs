@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::fault::FaultKind;
+use super::quota::ProductionCounts;
 
 /// Counts since the start, except for the fields that say "at present".
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub struct Counters {
     pub operations: HashMap<String, u64>,
     /// Connections accepted.
     pub connections: u64,
+    /// Production's own calls, up to the last unlink in each Region.
+    pub production: ProductionCounts,
 }
 
 /// One `UnlinkDeveloperIdentity` call, as the emulator saw it.

@@ -34,7 +34,7 @@ pub use model::{
     ErrorStatus, InvalidParameterAnswer, Link, Model, NotLinkedAnswer, OtherProviderAnswer,
     Undocumented,
 };
-pub use quota::Quota;
+pub use quota::{ProductionCounts, Quota, QuotaSettings, QuotaShape};
 pub use rule::{Canned, Rule, Then, When};
 pub use server::serve_connection;
 pub use settings::Settings;

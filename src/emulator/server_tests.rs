@@ -8,7 +8,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::super::{Settings, serve_connection};
+use super::super::{QuotaSettings, Settings, serve_connection};
 
 const SIGNED: &str = "authorization: AWS4-HMAC-SHA256 \
     Credential=AK/20261123/us-east-1/cognito-identity/aws4_request, SignedHeaders=host;x-amz-date, \
@@ -258,7 +258,7 @@ async fn errors_have_the_http_status_of_the_settings() {
 async fn each_operation_has_its_own_quota() {
     with_server(async {
         let mut stream = connect(Settings {
-            quota: Some((1.0, 1)),
+            quota: Some(QuotaSettings::bucket(1.0, 1)),
             ..Settings::default()
         });
         let describe = request(

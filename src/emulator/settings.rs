@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::fault::FaultShare;
 use super::model::{Link, Undocumented};
+use super::quota::QuotaSettings;
 use super::sigv4::AccessKey;
 
 /// The emulator's settings, as its command line gives them.
@@ -18,8 +19,8 @@ pub struct Settings {
     pub links: Option<Vec<Link>>,
     /// Developer provider name of every pool; without, that of the pool's links, or any.
     pub provider: Option<String>,
-    /// Calls a second of each operation that each Region accepts, and the burst: the calls that can be saved up.
-    pub quota: Option<(f64, u32)>,
+    /// Quota of each operation in each Region.
+    pub quota: Option<QuotaSettings>,
     /// Time from a request to its response.
     pub latency: Duration,
     /// Upper bound of a uniformly random time that is added to the latency.

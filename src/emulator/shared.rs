@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::host::Hosts;
 use super::injector::FaultInjector;
-use super::journal::Journal;
+use super::journal::{Counters, Journal};
 use super::model::{ErrorStatus, Model};
 use super::quota::Quota;
 use super::response::RequestNumber;
@@ -44,13 +44,27 @@ pub(super) struct State {
     requests: u64,
 }
 
+impl State {
+    /// Returns the counts so far.
+    pub(super) fn counters(&self) -> Counters {
+        Counters {
+            production: self
+                .quota
+                .as_ref()
+                .map(Quota::production)
+                .unwrap_or_default(),
+            ..self.journal.counters()
+        }
+    }
+}
+
 impl Shared {
     pub(super) fn new(settings: Settings, address: Option<SocketAddr>) -> Self {
         let model = Model::new(settings.links, settings.provider, settings.undocumented);
         Self {
             state: Mutex::new(State {
                 model,
-                quota: settings.quota.map(|(rate, burst)| Quota::new(rate, burst)),
+                quota: settings.quota.map(|quota| Quota::new(quota, settings.seed)),
                 injector: FaultInjector::new(settings.faults, settings.seed),
                 journal: Journal::new(settings.log),
                 requests: 0,

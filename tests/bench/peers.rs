@@ -22,7 +22,7 @@ use aws_sdk_cognitoidentity::Client;
 use aws_sdk_cognitoidentity::config::retry::{RetryConfig, RetryMode};
 use aws_sdk_cognitoidentity::config::{BehaviorVersion, Credentials, Region};
 use clap::{Parser, Subcommand};
-use cognito_unlink::testing::emulator::{Call, Emulator, Settings};
+use cognito_unlink::testing::emulator::{Call, Emulator, QuotaSettings, Settings};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::time::Instant;
 use wait4::Wait4;
@@ -201,7 +201,7 @@ fn turn(contender: &Contender, python: &Path, quota: u32, arguments: &Arguments)
     let rows = quota * arguments.seconds.get();
     write_people(&people, rows);
     let emulator = Emulator::spawn(Settings {
-        quota: Some((quota.into(), arguments.burst.get())),
+        quota: Some(QuotaSettings::bucket(quota.into(), arguments.burst.get())),
         latency: LATENCY,
         jitter: JITTER,
         log: true,

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cognito_unlink::testing::admission::{Admission, Feedback, Limits, Rate};
-use cognito_unlink::testing::emulator::Quota;
+use cognito_unlink::testing::emulator::{Quota, QuotaSettings};
 use plotters::prelude::*;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -98,7 +98,7 @@ impl Service {
 }
 
 fn bucket(quota: f64) -> Quota {
-    Quota::new(quota, 10)
+    Quota::new(QuotaSettings::bucket(quota, 10), 1)
 }
 
 fn lock(service: &Mutex<Service>) -> MutexGuard<'_, Service> {

@@ -1,6 +1,6 @@
 //! The quota that a run learns from throttling: reported, saved for the next run, and left alone with `--no-state`.
 
-use cognito_unlink::testing::emulator::Settings;
+use cognito_unlink::testing::emulator::{QuotaSettings, Settings};
 
 use crate::sandbox::{Sandbox, people};
 
@@ -8,7 +8,7 @@ const SAVED_QUOTAS: &str = ".local/state/cognito-unlink/quotas.json";
 
 fn sandbox_with_quota(quota: f64) -> Sandbox {
     let sandbox = Sandbox::with_settings(Settings {
-        quota: Some((quota, 10)),
+        quota: Some(QuotaSettings::bucket(quota, 10)),
         ..Settings::default()
     });
     sandbox.write("people.csv", people(500));

@@ -83,7 +83,11 @@ fn the_emulator_serves_until_a_signal() {
             "--links",
             "links.csv",
             "--quota",
-            "500",
+            "1000000",
+            "--front-ends",
+            "2",
+            "--production",
+            "50000",
             "--latency",
             "1ms",
             "--jitter",
@@ -115,6 +119,7 @@ fn the_emulator_serves_until_a_signal() {
     assert_eq!(output.status.code(), Some(0));
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(stderr.contains("15 links removed"), "{stderr}");
+    assert!(stderr.contains("\nproduction: "), "{stderr}");
 }
 
 #[test]

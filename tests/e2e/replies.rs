@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cognito_unlink::testing::emulator::{
-    Canned, FaultKind, FaultShare, Rule, Settings, Then, When,
+    Canned, FaultKind, FaultShare, QuotaSettings, Rule, Settings, Then, When,
 };
 
 use crate::sandbox::{Sandbox, always, csv, link, people, rule, start};
@@ -42,7 +42,7 @@ fn not_linked_rows_are_counted_apart_from_unlinked_ones() {
 #[test]
 fn throttling_slows_the_run_and_fails_no_row() {
     let sandbox = Sandbox::with_settings(Settings {
-        quota: Some((60.0, 1)),
+        quota: Some(QuotaSettings::bucket(60.0, 1)),
         ..Settings::default()
     });
     sandbox.write("people.csv", people(150));

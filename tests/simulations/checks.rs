@@ -20,10 +20,12 @@ const TIMER_LAG: f64 = 0.002;
 pub(crate) struct Violations(Vec<String>);
 
 impl Violations {
-    pub(crate) fn of(run: &SimulatedRun, expect: &Expect) -> Self {
+    pub(crate) fn of(run: &SimulatedRun, expect: Option<&Expect>) -> Self {
         let mut violations = Self::default();
-        violations.expectations(run, expect);
-        violations.parts(run, expect);
+        if let Some(expect) = expect {
+            violations.expectations(run, expect);
+            violations.parts(run, expect);
+        }
         violations.counts(run);
         violations.limits(run);
         violations.rows(run);
@@ -415,18 +417,22 @@ fn failed_checks(checks: &[(bool, &'static str)]) -> Vec<&'static str> {
 }
 
 /// Returns the calls that started in a part of the run.
-fn between(run: &SimulatedRun, from: Duration, to: Duration) -> impl Iterator<Item = &Call> {
+pub(crate) fn between(
+    run: &SimulatedRun,
+    from: Duration,
+    to: Duration,
+) -> impl Iterator<Item = &Call> {
     let calls = run.observed.calls.iter();
     calls.filter(move |call| (from..to).contains(&call.started))
 }
 
 /// Counts those of them that were not throttled.
-fn accepted(run: &SimulatedRun, from: Duration, to: Duration) -> f64 {
+pub(crate) fn accepted(run: &SimulatedRun, from: Duration, to: Duration) -> f64 {
     let accepted = |call: &&Call| call.result != CallResult::Throttled;
     between(run, from, to).filter(accepted).count() as f64
 }
 
-fn throttled_share<'a>(calls: impl Iterator<Item = &'a Call>) -> f64 {
+pub(crate) fn throttled_share<'a>(calls: impl Iterator<Item = &'a Call>) -> f64 {
     let (mut all, mut throttled) = (0_u32, 0_u32);
     for call in calls {
         all += 1;

@@ -2,17 +2,22 @@
 //! and the service is the emulator's model. Each file in `tests/scenarios/` describes a service, a run, and what is expected.
 
 mod checks;
+mod over_seeds;
 mod reply;
 mod runs;
 mod scenario;
 mod service;
 
 use std::collections::BTreeSet;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use checks::Violations;
+use over_seeds::{Figure, Table};
 use runs::SimulatedRun;
-use scenario::Scenario;
+use scenario::{Scenario, Service};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios")
@@ -22,25 +27,65 @@ fn read(name: &str) -> Scenario {
     Scenario::read(&folder().join(name).with_extension("toml"))
 }
 
+/// Simulates a scenario with each of its services and seeds, on all processors.
 fn check(name: &str) {
-    let seeds = read(name).seeds;
-    for seed in 0..seeds {
-        let runs = runs::simulate(read(name), seed);
-        let expect = read(name).expect;
-        let fail_on = |violations: Violations| {
-            let outline: String = runs.iter().map(outline).collect();
-            assert!(
-                violations.is_empty(),
-                "{name}, seed {seed}:\n{violations}{outline}"
+    let scenario = read(name);
+    let services = scenario.services.iter();
+    let cases: Vec<_> = services
+        .flat_map(|service| (0..scenario.seeds).map(move |seed| (service, seed)))
+        .collect();
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut checked = Vec::new();
+        while let Some(((service_name, service), seed)) =
+            cases.get(next.fetch_add(1, Ordering::Relaxed))
+        {
+            let case = format!("{name}, {service_name}seed {seed}");
+            let figures = check_case(&case, &scenario, service, *seed);
+            checked.push((service_name.as_str(), *seed, figures));
+        }
+        checked
+    };
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    let mut checked = thread::scope(|scope| {
+        let threads: Vec<_> = (0..processors).map(|_| scope.spawn(work)).collect();
+        let joined = threads.into_iter().map(thread::ScopedJoinHandle::join);
+        let checked = joined.flat_map(|joined| joined.unwrap_or_else(|panic| resume_unwind(panic)));
+        checked.collect::<Vec<_>>()
+    });
+    checked.sort_by_key(|(_, seed, _)| *seed);
+    for (nth, part) in scenario.over_seeds.iter().enumerate() {
+        let mut table = Table::new(part, scenario.seeds);
+        for (service_name, _) in &scenario.services {
+            let seeds = checked.iter().filter(|(name, ..)| name == service_name);
+            table.add(
+                service_name,
+                seeds.map(|(_, _, figures)| figures[nth].as_slice()),
             );
-        };
-        for run in &runs {
-            fail_on(Violations::of(run, &expect));
         }
-        if let Some(shared) = &expect.shared {
-            fail_on(Violations::of_shares(&runs, shared));
-        }
+        assert!(!table.misses, "{name}:\n{table}");
     }
+}
+
+/// Simulates a scenario with one of its services and one seed, and checks its runs. Returns the figures of each part of the
+/// run of which something is expected over all seeds.
+fn check_case(case: &str, scenario: &Scenario, service: &Service, seed: u64) -> Vec<Vec<Figure>> {
+    let runs = runs::simulate(scenario, service, seed);
+    let fail_on = |violations: Violations| {
+        let outline: String = runs.iter().map(outline).collect();
+        assert!(violations.is_empty(), "{case}:\n{violations}{outline}");
+    };
+    for run in &runs {
+        fail_on(Violations::of(run, scenario.expect.as_ref()));
+    }
+    let expect = scenario.expect.as_ref();
+    if let Some(shared) = expect.and_then(|expect| expect.shared.as_ref()) {
+        fail_on(Violations::of_shares(&runs, shared));
+    }
+    let parts = scenario.over_seeds.iter();
+    parts
+        .map(|part| over_seeds::figures(part, service, &runs[0]))
+        .collect()
 }
 
 /// Describes a run in a line, for a test that fails.
@@ -70,21 +115,26 @@ macro_rules! scenarios {
 }
 
 scenarios! {
+    a_bucket_of_one_call_is_used,
     a_burst_is_as_large_as_set,
+    a_large_quota_is_found,
     a_long_retry_after_fails_no_row,
+    a_middling_quota_is_found,
+    a_quota_in_fixed_windows_is_used,
+    a_quota_is_found_despite_chance,
+    a_quota_is_shared_with_production,
     a_quota_of_1000_is_found,
     a_quota_of_1000_that_doubles_is_used,
-    a_quota_of_10_is_found,
     a_quota_of_10_that_doubles_is_used,
-    a_quota_of_200_is_found,
     a_quota_of_200_that_doubles_is_used,
-    a_quota_of_50_is_found,
+    a_quota_of_20_on_4_front_ends_is_used,
+    a_quota_of_50_on_8_front_ends_is_used,
     a_quota_of_50_that_doubles_is_used,
-    a_quota_of_5_is_found,
     a_quota_that_drops_by_60_percent_is_followed,
     a_quota_that_drops_is_followed,
     a_quota_without_a_burst_is_used,
     a_rate_far_above_the_quota_is_lowered,
+    a_rate_is_kept_despite_chance,
     a_rate_of_half_a_call_per_second,
     a_refusal_after_a_lost_reply_leaves_a_row_in_doubt,
     a_row_fails_after_max_attempts,
@@ -92,7 +142,11 @@ scenarios! {
     a_run_survives_an_outage,
     a_run_waits_for_renewed_credentials,
     a_run_without_faults_keeps_the_rate,
+    a_saved_quota_of_200_is_used,
+    a_saved_quota_of_50_is_used,
+    a_share_left_alone_serves_production,
     a_share_of_the_quota_is_left_to_others,
+    a_small_quota_is_found,
     an_outage_of_one_region_stops_no_other,
     an_unlimited_rate_finds_the_quota,
     back_off_doubles_with_full_jitter,
@@ -100,6 +154,7 @@ scenarios! {
     each_region_has_its_own_rate,
     endless_throttling_fails_rows,
     expired_credentials_halt,
+    half_a_rate_is_kept_despite_much_chance,
     html_from_a_proxy_is_retried,
     html_instead_of_answers_halts,
     internal_errors_are_retried,
@@ -143,7 +198,8 @@ fn every_scenario_is_a_test() {
 #[test]
 fn the_same_seed_gives_the_same_run() {
     let name = "lost_replies_are_settled_by_retries";
-    let run = |seed| runs::simulate(read(name), seed).remove(0);
+    let scenario = read(name);
+    let run = |seed| runs::simulate(&scenario, &scenario.services[0].1, seed).remove(0);
     let (once, again) = (run(7), run(7));
     assert_eq!(once.observed.calls, again.observed.calls);
     assert_eq!(once.settled, again.settled);

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cognito_unlink::testing::admission::Admission;
+use cognito_unlink::testing::emulator::ProductionCounts;
 use cognito_unlink::testing::guard::PoolChecks;
 use cognito_unlink::testing::jobs::unlink::{UnlinkJob, UnlinkOutcome, bounds};
 use cognito_unlink::testing::pipeline::{
@@ -18,7 +19,7 @@ use cognito_unlink::testing::signal::{Signal, Stop};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::scenario::{Run, Scenario};
+use crate::scenario::{Run, Scenario, Service};
 use crate::service::{Observed, SimulatedService};
 
 /// Rows that the reader's channel holds.
@@ -36,6 +37,8 @@ pub(crate) struct SimulatedRun {
     pub(crate) settings: Settings,
     pub(crate) rows: Vec<InitialRow>,
     pub(crate) observed: Observed,
+    /// Counts of production's calls up to each second.
+    pub(crate) production: Vec<ProductionCounts>,
     pub(crate) settled: Vec<SettledRow>,
     pub(crate) summary: Summary<UnlinkOutcome>,
     pub(crate) took: Duration,
@@ -65,47 +68,52 @@ pub(crate) struct SettledRow {
     pub(crate) at: Duration,
 }
 
-/// Simulates the one or two runs of `scenario` on paused time, with all random numbers from `seed`.
-pub(crate) fn simulate(scenario: Scenario, seed: u64) -> Vec<SimulatedRun> {
+/// Simulates the one or two runs of `scenario` against one of its services on paused time, with all random numbers from `seed`.
+pub(crate) fn simulate(scenario: &Scenario, service: &Service, seed: u64) -> Vec<SimulatedRun> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
         .expect("a runtime");
     let Scenario {
-        service,
-        run,
-        second_run,
-        ..
+        run, second_run, ..
     } = scenario;
+    let rows = run.rows(service);
     runtime.block_on(async {
         let timeout = run.settings().timeout();
         let runs = 1 + usize::from(second_run.is_some());
-        let mut services = SimulatedService::new(service, timeout, seed, runs).into_iter();
+        let mut services = SimulatedService::new(service.clone(), timeout, seed, runs).into_iter();
         let mut next = || services.next().expect("one a run");
-        let first = simulate_run(next(), &run, seed, 0);
+        let first = simulate_run(next(), run, rows, seed, 0);
         let Some(second_run) = second_run else {
             return vec![first.await];
         };
         let second = async {
             sleep(second_run.starts_at.0).await;
-            simulate_run(next(), &run, seed, 1).await
+            simulate_run(next(), run, rows, seed, 1).await
         };
         let (first, second) = tokio::join!(first, second);
         vec![first, second]
     })
 }
 
-async fn simulate_run(calls: SimulatedService, run: &Run, seed: u64, nth: u64) -> SimulatedRun {
+async fn simulate_run(
+    calls: SimulatedService,
+    run: &Run,
+    rows: usize,
+    seed: u64,
+    nth: u64,
+) -> SimulatedRun {
     let settings = run.settings();
     let began = Instant::now();
-    let links = links(run, nth);
-    calls.unlink_some(links.iter().map(|(_, link)| link));
+    let links = links(run, rows, nth);
+    let was_linked = calls.unlink_some(links.iter().map(|(_, link)| link));
     let rows: Vec<InitialRow> = links
         .iter()
-        .map(|(_, link)| InitialRow {
+        .zip(was_linked)
+        .map(|((_, link), was_linked)| InitialRow {
             link: link.clone(),
-            was_linked: calls.is_linked(link),
+            was_linked,
         })
         .collect();
 
@@ -124,7 +132,7 @@ async fn simulate_run(calls: SimulatedService, run: &Run, seed: u64, nth: u64) -
     let context = Arc::new(Context {
         job: UnlinkJob(calls.clone()),
         holds: None,
-        admission: Admission::new(settings.limits, HashMap::new()),
+        admission: Admission::new(settings.limits, saved_quotas(run)),
         policy: settings.policy,
         in_flight: None,
         recorded: Arc::default(),
@@ -159,6 +167,7 @@ async fn simulate_run(calls: SimulatedService, run: &Run, seed: u64, nth: u64) -
         settings,
         rows,
         observed: calls.observed(),
+        production: calls.production(),
         settled: writer.settled,
         summary,
         took,
@@ -169,10 +178,17 @@ async fn simulate_run(calls: SimulatedService, run: &Run, seed: u64, nth: u64) -
     }
 }
 
+/// Returns the quotas that an earlier run has measured.
+fn saved_quotas(run: &Run) -> HashMap<String, f64> {
+    let regions = run.regions.iter();
+    let saved = regions.filter_map(|region| Some((region.clone(), run.saved_quota?)));
+    saved.collect()
+}
+
 /// The links of the input, each with the number of its identity. No two runs have the same.
-fn links(run: &Run, nth: u64) -> Vec<(u64, Link)> {
-    let others = run.identities.unwrap_or(run.rows);
-    (0..run.rows)
+fn links(run: &Run, rows: usize, nth: u64) -> Vec<(u64, Link)> {
+    let others = run.identities.unwrap_or(rows);
+    let links: Vec<_> = (0..rows)
         .map(|row| {
             // The rows_of_first_identity identity is number 0, and its rows are the first.
             let identity = row
@@ -185,10 +201,14 @@ fn links(run: &Run, nth: u64) -> Vec<(u64, Link)> {
                 developer_provider_name: "login.example".to_owned(),
                 developer_user_identifier: format!("user {row} of {nth}"),
             };
-            link.check(UnusualPolicy::ALLOW_ALL).expect("a valid row");
             (identity as u64, link)
         })
-        .collect()
+        .collect();
+    // They differ in the Region, and otherwise only in their numbers.
+    for (_, link) in links.iter().take(run.regions.len()) {
+        link.check(UnusualPolicy::ALLOW_ALL).expect("a valid row");
+    }
+    links
 }
 
 fn read(links: Vec<(u64, Link)>, fed: Arc<AtomicUsize>) -> mpsc::Receiver<ReadEvent> {

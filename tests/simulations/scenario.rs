@@ -1,49 +1,154 @@
 //! The format of a scenario file.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
 use clap::Parser;
 use cognito_unlink::testing::cli::{Cli, Command};
-use cognito_unlink::testing::emulator::{FaultShare, NotLinkedAnswer};
+use cognito_unlink::testing::emulator::{FaultShare, NotLinkedAnswer, QuotaSettings, QuotaShape};
 use cognito_unlink::testing::jobs::unlink::UnlinkOutcome;
 use cognito_unlink::testing::pipeline::Reason;
 use cognito_unlink::testing::settings::Settings;
 use serde::Deserialize;
 
-/// A service, a run against it, and what is expected for every seed.
+/// Fewest calls of a bucket whose size depends on the quota.
+const MIN_BURST: u32 = 5;
+
+/// Services, a run against each of them, and what is expected.
+#[derive(Debug)]
+pub(crate) struct Scenario {
+    /// Each service is simulated once with each seed below this.
+    pub(crate) seeds: u64,
+    /// The services, with their names: the values of the grid.
+    pub(crate) services: Vec<(String, Service)>,
+    pub(crate) run: Run,
+    pub(crate) second_run: Option<SecondRun>,
+    /// Expectations of every seed.
+    pub(crate) expect: Option<Expect>,
+    /// Expectations of all seeds together.
+    pub(crate) over_seeds: Vec<OverSeeds>,
+}
+
+/// A scenario's file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Scenario {
-    /// Simulated once with each seed below this.
+struct File {
     #[serde(default = "five")]
-    pub(crate) seeds: u64,
-    pub(crate) service: Service,
-    pub(crate) run: Run,
+    seeds: u64,
+    /// Values of settings of the service. Each combination is a service of its own.
+    #[serde(default)]
+    grid: BTreeMap<String, Vec<f64>>,
+    service: toml::Table,
+    run: Run,
     /// Another run like the first, of other rows, against the same service, with the same expectations.
     #[serde(default)]
-    pub(crate) second_run: Option<SecondRun>,
-    pub(crate) expect: Expect,
+    second_run: Option<SecondRun>,
+    /// An [`Expect`], some [`OverSeeds`], or both.
+    expect: toml::Table,
 }
 
 impl Scenario {
     pub(crate) fn read(path: &Path) -> Self {
         let text = std::fs::read_to_string(path).expect("the scenario's file");
-        let scenario: Self =
-            toml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        let changes = &scenario.service.change;
-        assert!(
-            changes.is_sorted_by_key(|change| change.at.0),
-            "{}: changes stand in the order of their time",
-            path.display()
-        );
+        let scenario = toml::from_str(&text).and_then(Self::new);
+        let scenario = scenario.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let broken = scenario.broken_rules();
+        assert!(broken.is_empty(), "{}: {broken:?}", path.display());
         scenario
+    }
+
+    fn new(mut file: File) -> Result<Self, toml::de::Error> {
+        let over_seeds = file.expect.remove("over_seeds");
+        let expect = (!file.expect.is_empty()).then(|| file.expect.try_into());
+        let services = combinations(&file.grid, &file.service).into_iter();
+        let services = services.map(|(name, service)| Ok((name, service.try_into()?)));
+        let over_seeds: Vec<OverSeeds> =
+            over_seeds.map_or_else(|| Ok(Vec::new()), toml::Value::try_into)?;
+        let seeds = if over_seeds.is_empty() {
+            None
+        } else {
+            seeds_of_environment()
+        };
+        Ok(Self {
+            seeds: seeds.unwrap_or(file.seeds),
+            services: services.collect::<Result<_, _>>()?,
+            run: file.run,
+            second_run: file.second_run,
+            expect: expect.transpose()?,
+            over_seeds,
+        })
+    }
+
+    /// Returns the rules that a file can break although its parts are well-formed.
+    fn broken_rules(&self) -> Vec<&'static str> {
+        let all =
+            |rule: fn(&Service) -> bool| self.services.iter().all(|(_, service)| rule(service));
+        let parts = |rule: fn(&OverSeeds) -> bool| self.over_seeds.iter().all(rule);
+        let rules = [
+            (
+                all(|service| service.change.is_sorted_by_key(|change| change.at.0)),
+                "changes stand in the order of their time",
+            ),
+            (
+                all(|service| {
+                    service.production == 0.0
+                        || service.change.iter().all(|change| change.quota.is_none())
+                }),
+                "the counts of production end with its quota",
+            ),
+            (
+                self.expect.is_some() || !self.over_seeds.is_empty() && parts(OverSeeds::expects),
+                "something is expected of each run, and of each part over all seeds",
+            ),
+            (
+                self.over_seeds.is_empty() || self.second_run.is_none(),
+                "expectations over all seeds are those of a single run",
+            ),
+            (
+                parts(|part| part.from.0.subsec_nanos() == 0 && part.to.0.subsec_nanos() == 0),
+                "a part begins and ends with a second",
+            ),
+            (
+                all(|service| service.quota.is_some())
+                    || parts(|part| part.min_used.is_none() && part.max_worst_second.is_none()),
+                "min_used and max_worst_second are shares of a quota",
+            ),
+        ];
+        let broken = rules.iter().filter(|(is_kept, _)| !is_kept);
+        broken.map(|(_, rule)| *rule).collect()
     }
 }
 
+/// Returns the number of seeds for scenarios with expectations over all seeds, if the environment gives it.
+fn seeds_of_environment() -> Option<u64> {
+    let seeds = std::env::var("SEEDS").ok()?;
+    Some(seeds.parse().expect("SEEDS is a number"))
+}
+
+/// Returns the service with each combination of the grid's values, and their names.
+fn combinations(
+    grid: &BTreeMap<String, Vec<f64>>,
+    service: &toml::Table,
+) -> Vec<(String, toml::Table)> {
+    let mut combinations = vec![(String::new(), service.clone())];
+    for (key, values) in grid {
+        let with = |value: &f64| {
+            let (key, value) = (key.clone(), *value);
+            let combinations = combinations.iter().cloned();
+            combinations.map(move |(name, mut service)| {
+                service.insert(key.clone(), value.into());
+                (format!("{key}={value} {name}"), service)
+            })
+        };
+        combinations = values.iter().flat_map(with).collect();
+    }
+    combinations
+}
+
 /// The behaviour of the service at the start.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Service {
     /// Time to an answer.
@@ -57,9 +162,21 @@ pub(crate) struct Service {
     /// Calls per second that each Region accepts; unlimited without.
     #[serde(default)]
     pub(crate) quota: Option<f64>,
-    /// Calls that each Region accepts at once.
+    /// Calls that each Region accepts at once; one without.
+    #[serde(default)]
+    burst: Option<u32>,
+    /// The same as seconds of the quota, but for at least `burst` calls; five without.
+    #[serde(default)]
+    burst_seconds: Option<f64>,
+    /// Front ends, each with an equal part of the quota and of the burst.
     #[serde(default = "one")]
-    pub(crate) burst: u32,
+    front_ends: u32,
+    /// True if the quota is counted in each second, instead of in a bucket.
+    #[serde(default)]
+    pub(crate) fixed_window: bool,
+    /// Calls per second of production's own traffic, which uses the same quota.
+    #[serde(default)]
+    pub(crate) production: f64,
     /// `Retry-After` of every throttled answer.
     #[serde(default)]
     pub(crate) retry_after: Option<Time>,
@@ -83,8 +200,45 @@ pub(crate) struct Service {
     pub(crate) change: Vec<Change>,
 }
 
+impl Service {
+    /// Returns the settings of a quota of `rate` calls per second.
+    pub(crate) fn quota_settings(&self, rate: f64) -> QuotaSettings {
+        let shape = if self.fixed_window {
+            QuotaShape::FixedWindow
+        } else {
+            QuotaShape::TokenBucket {
+                burst: self.burst(rate),
+                front_ends: self.front_ends,
+            }
+        };
+        QuotaSettings {
+            rate,
+            shape,
+            production: self.production,
+        }
+    }
+
+    fn burst(&self, rate: f64) -> u32 {
+        match self.burst_seconds {
+            Some(seconds) => whole(rate * seconds).max(self.burst.unwrap_or(MIN_BURST)),
+            None => self.burst.unwrap_or(1),
+        }
+    }
+}
+
+/// Returns the nearest whole number.
+fn whole(number: f64) -> u32 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it saturates"
+    )]
+    let whole = number.round() as u32;
+    whole
+}
+
 /// A change of the service's behaviour.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Change {
     /// Time since the start of the run.
@@ -98,7 +252,7 @@ pub(crate) struct Change {
     pub(crate) unreachable: Option<bool>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Spikes {
     pub(crate) share: f64,
@@ -109,7 +263,9 @@ pub(crate) struct Spikes {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Run {
-    pub(crate) rows: usize,
+    /// Without, more than the run can unlink in the time of `for`.
+    #[serde(default)]
+    rows: Option<usize>,
     /// Identities to which the rows belong in turn; one per row without.
     #[serde(default)]
     pub(crate) identities: Option<usize>,
@@ -122,6 +278,9 @@ pub(crate) struct Run {
     /// Times of SIGINT.
     #[serde(default)]
     pub(crate) signals: Vec<Time>,
+    /// Calls per second that an earlier run has measured as the quota of each Region.
+    #[serde(default)]
+    pub(crate) saved_quota: Option<f64>,
     #[serde(default)]
     rate: Option<String>,
     #[serde(default)]
@@ -149,6 +308,21 @@ pub(crate) struct Run {
 }
 
 impl Run {
+    /// Returns the number of rows. One that is not given is that of the calls that `service` can accept in time, and of the rows
+    /// that can be open besides, so that the run does not end for lack of rows.
+    pub(crate) fn rows(&self, service: &Service) -> usize {
+        self.rows.unwrap_or_else(|| {
+            let settings = self.settings();
+            let rate = service.quota.or(settings.limits.rate.per_second());
+            let rate = rate.expect("a quota or a rate, or else a number of rows");
+            let time = self.take_for.as_deref().map(humantime::parse_duration);
+            let time = time.expect("a time, or else a number of rows");
+            let seconds = time.expect("a time").as_secs_f64();
+            let accepted = whole(rate * seconds) + service.burst(rate).max(service.front_ends);
+            accepted as usize + settings.open_rows
+        })
+    }
+
     /// Resolves the options as the program does, with its defaults and limits.
     pub(crate) fn settings(&self) -> Settings {
         let number = |number: Option<u32>| number.map(|number| number.to_string());
@@ -254,6 +428,48 @@ pub(crate) struct Between {
     /// Largest share of throttled calls.
     #[serde(default)]
     pub(crate) max_throttled_share: f64,
+}
+
+/// Calls that start in a part of a run, over all seeds: the median meets each limit, and the worst seed is at most one and a half
+/// times as far from the ideal.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OverSeeds {
+    pub(crate) from: Time,
+    pub(crate) to: Time,
+    /// Share of the quota in calls that were not throttled.
+    #[serde(default)]
+    pub(crate) min_used: Option<f64>,
+    /// Share of throttled calls.
+    #[serde(default)]
+    pub(crate) max_throttled: Option<f64>,
+    /// The most throttled calls in any second, as a share of the quota's calls of a second; five calls are never too many. Every
+    /// seed meets it.
+    #[serde(default)]
+    pub(crate) max_worst_second: Option<f64>,
+    /// Share of production's calls that were throttled.
+    #[serde(default)]
+    pub(crate) max_production_throttled: Option<f64>,
+    /// Calls per second that were not throttled.
+    #[serde(default)]
+    pub(crate) min_accepted_per_second: Option<f64>,
+    /// Calls per second.
+    #[serde(default)]
+    pub(crate) min_started_per_second: Option<f64>,
+}
+
+impl OverSeeds {
+    fn expects(&self) -> bool {
+        let limits = [
+            self.min_used,
+            self.max_throttled,
+            self.max_worst_second,
+            self.max_production_throttled,
+            self.min_accepted_per_second,
+            self.min_started_per_second,
+        ];
+        limits.iter().any(Option::is_some)
+    }
 }
 
 /// The reason for the end of the run.

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cognito_unlink::testing::call::{LastCheck, Unlink, released};
-use cognito_unlink::testing::emulator::{self, FaultKind, Model, Quota, Undocumented};
+use cognito_unlink::testing::emulator::{
+    self, FaultKind, Model, ProductionCounts, Quota, Undocumented,
+};
 use cognito_unlink::testing::row::Link;
 use cognito_unlink::testing::verdict::Reply;
 use tokio::time::{Instant, sleep, timeout};
@@ -38,6 +40,11 @@ struct State {
     unreachable: bool,
     model: Model,
     quota: Option<Quota>,
+    seed: u64,
+    /// Time in the quota's clock at the start. A run seldom starts with a second.
+    phase: Duration,
+    /// Counts of production's calls up to each second since the start.
+    production: Vec<ProductionCounts>,
     chance: fastrand::Rng,
     /// One for each run.
     runs: Vec<RunState>,
@@ -85,7 +92,10 @@ enum Treatment {
 impl SimulatedService {
     /// Creates a service for several runs, and returns it as each of them calls it.
     pub(crate) fn new(settings: Service, timeout: Duration, seed: u64, runs: usize) -> Vec<Self> {
-        let quota = settings.quota.map(|rate| Quota::new(rate, settings.burst));
+        let quota = settings
+            .quota
+            .map(|rate| Quota::new(settings.quota_settings(rate), seed));
+        let phase = Duration::from_secs_f64(fastrand::Rng::with_seed(!seed).f64());
         let undocumented = Undocumented {
             when_not_linked: settings.when_not_linked.0,
             ..Undocumented::default()
@@ -99,6 +109,9 @@ impl SimulatedService {
                 unreachable: false,
                 model: Model::new(None, None, undocumented),
                 quota,
+                seed,
+                phase,
+                production: Vec::new(),
                 chance: fastrand::Rng::with_seed(seed),
                 runs: std::iter::repeat_with(RunState::default)
                     .take(runs)
@@ -112,19 +125,29 @@ impl SimulatedService {
         (0..runs).map(as_run).collect()
     }
 
-    /// Unlinks a share of the rows before the run.
-    pub(crate) fn unlink_some<'a>(&self, links: impl Iterator<Item = &'a Link>) {
+    /// Unlinks a share of the rows before the run. Returns those that are still linked, in order.
+    pub(crate) fn unlink_some<'a>(&self, links: impl Iterator<Item = &'a Link>) -> Vec<bool> {
         let mut state = self.state();
-        for link in links {
-            if state.chance.f64() < state.settings.not_linked_share {
+        let is_left = |link| {
+            let is_left = state.chance.f64() >= state.settings.not_linked_share;
+            if !is_left {
                 let removed = state.model.unlink(&emulated(link));
                 assert_eq!(removed, Ok(true), "every link is there at first");
             }
-        }
+            is_left
+        };
+        links.map(is_left).collect()
     }
 
     pub(crate) fn is_linked(&self, link: &Link) -> bool {
         self.state().model.is_linked(&emulated(link))
+    }
+
+    /// Returns the counts of production's calls up to each second since the start.
+    pub(crate) fn production(&self) -> Vec<ProductionCounts> {
+        let mut state = self.state();
+        state.count_production(self.inner.began.elapsed());
+        state.production.clone()
     }
 
     pub(crate) fn observed(&self) -> Observed {
@@ -138,11 +161,9 @@ impl SimulatedService {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn arrive(&self, link: &Link) -> (ServedCall<'_>, Treatment, Duration) {
-        let now = self.inner.began.elapsed();
+    /// Notes a call that is sent, and draws its latency.
+    fn send(&self, link: &Link) -> (ServedCall<'_>, Duration) {
         let mut state = self.state();
-        state.change(now);
-        let treatment = state.treatment(link.region(), now);
         let latency = state.latency();
         let RunState {
             observed,
@@ -153,7 +174,7 @@ impl SimulatedService {
         observed.calls.push(Call {
             user: link.developer_user_identifier.clone(),
             region: link.region().to_owned(),
-            started: now,
+            started: self.inner.began.elapsed(),
             ended: None,
             retry_after: None,
             effect: false,
@@ -170,32 +191,36 @@ impl SimulatedService {
             nth,
             identity: link.identity_id.clone(),
         };
-        (served, treatment, latency)
+        (served, latency)
     }
 
-    async fn serve(
-        &self,
-        served: &ServedCall<'_>,
-        treatment: Treatment,
-        latency: Duration,
-        link: &Link,
-    ) -> Reply {
-        let kind = match treatment {
+    /// Decides the treatment of a call that arrives now.
+    fn arrive(&self, link: &Link) -> Treatment {
+        let now = self.inner.began.elapsed();
+        let mut state = self.state();
+        state.change(now);
+        state.count_production(now);
+        state.treatment(link.region(), now)
+    }
+
+    /// Serves a call. Half of its latency passes on the way to the service: calls that are sent at even intervals arrive at uneven
+    /// ones, and one that is cancelled on the way is never decided.
+    async fn serve(&self, served: &ServedCall<'_>, latency: Duration, link: &Link) -> Reply {
+        let way = latency / 2;
+        sleep(way).await;
+        let kind = match self.arrive(link) {
             Treatment::Taken => {
-                // The call takes effect half way: cancelled before, it does not.
-                sleep(latency / 2).await;
                 let removed = served.unlink(link);
-                sleep(latency / 2).await;
+                sleep(way).await;
                 return served.reply(removed);
             }
             Treatment::OverQuota => FaultKind::Throttle,
             Treatment::Unreachable => {
-                sleep(latency).await;
+                sleep(way).await;
                 return served.reply(SimulatedReply::not_sent());
             }
             Treatment::Fault(kind) => kind,
         };
-        sleep(latency).await;
         let takes_effect = match kind {
             FaultKind::Html500 => self.state().html_takes_effect(),
             FaultKind::ResetAfter | FaultKind::Truncate | FaultKind::HangAfter => true,
@@ -204,6 +229,7 @@ impl SimulatedService {
         if takes_effect {
             served.unlink(link);
         }
+        sleep(way).await;
         if matches!(kind, FaultKind::Hang | FaultKind::HangAfter) {
             pending::<()>().await;
         }
@@ -249,11 +275,8 @@ impl Unlink for SimulatedService {
         if !released(&*last).await {
             return SimulatedReply::not_sent().answer;
         }
-        let (served, treatment, latency) = self.arrive(link);
-        let answer = timeout(
-            self.inner.timeout,
-            self.serve(&served, treatment, latency, link),
-        );
+        let (served, latency) = self.send(link);
+        let answer = timeout(self.inner.timeout, self.serve(&served, latency, link));
         answer
             .await
             .unwrap_or_else(|_| served.reply(SimulatedReply::no_reply()))
@@ -266,13 +289,24 @@ impl State {
         let due = |change: &&Change| change.at.0 <= now;
         while let Some(change) = self.settings.change.get(self.changed).filter(due) {
             if let Some(rate) = change.quota {
-                self.quota = Some(Quota::new(rate, self.settings.burst));
+                self.quota = Some(Quota::new(self.settings.quota_settings(rate), self.seed));
             }
             if let Some(faults) = &change.faults {
                 self.settings.faults.clone_from(faults);
             }
             self.unreachable = change.unreachable.unwrap_or(self.unreachable);
             self.changed += 1;
+        }
+    }
+
+    /// Notes the counts of production's calls for each second up to `now`.
+    fn count_production(&mut self, now: Duration) {
+        let Some(quota) = &mut self.quota else {
+            return;
+        };
+        for second in self.production.len() as u64..=now.as_secs() {
+            quota.advance(self.phase + Duration::from_secs(second));
+            self.production.push(quota.production());
         }
     }
 
@@ -288,7 +322,7 @@ impl State {
         }
         let operation = "UnlinkDeveloperIdentity";
         let quota = self.quota.as_mut();
-        if quota.is_some_and(|quota| !quota.take(region, operation, now)) {
+        if quota.is_some_and(|quota| !quota.take(region, operation, self.phase + now)) {
             return Treatment::OverQuota;
         }
         // One random number for all kinds, so that their shares add up.
