@@ -144,6 +144,7 @@ impl Permit {
                 if credentials.is_open() == self.trials.credentials {
                     credentials.open(now, CREDENTIALS_PAUSE);
                 }
+                state.outage.credentials_rejected();
                 if self.trials.region {
                     state.outage.breaker.abandon_trial();
                 }
