@@ -44,6 +44,11 @@ pub mod jobs {
     }
 }
 
+/// Operations of the API.
+pub mod operation {
+    pub use crate::operation::Operation;
+}
+
 /// The pipeline of every job.
 pub mod pipeline {
     pub use crate::pipeline::{

@@ -1,6 +1,6 @@
 //! Simulates the runs of a scenario: reader and results are tasks in memory, everything between them is the real code.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use cognito_unlink::testing::admission::Admission;
 use cognito_unlink::testing::guard::PoolChecks;
 use cognito_unlink::testing::jobs::unlink::{UnlinkJob, UnlinkOutcome, bounds};
+use cognito_unlink::testing::operation::Operation;
 use cognito_unlink::testing::pipeline::{
     Channels, Context, Counters, OpenRow, ReadEvent, Summary, drive,
 };
@@ -124,7 +125,11 @@ async fn simulate_run(calls: SimulatedService, run: &Run, seed: u64, nth: u64) -
     let context = Arc::new(Context {
         job: UnlinkJob(calls.clone()),
         holds: None,
-        admission: Admission::new(settings.limits, HashMap::new()),
+        admission: Arc::new(Admission::new(
+            settings.limits,
+            Operation::UnlinkDeveloperIdentity,
+            BTreeMap::new(),
+        )),
         policy: settings.policy,
         in_flight: None,
         recorded: Arc::default(),
