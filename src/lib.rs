@@ -28,7 +28,7 @@
 //! | [`emulator`] | the Cognito Identity API on loopback; depends on no other room |
 //!
 //! Beside them: [`error`], [`exit`] and [`exit_policy`]; [`signal`] and [`supervisor`]; [`stderr`] and [`terminal`]; [`files`],
-//! [`os_limits`], [`saved_quotas`], [`command_line`], [`clock`], [`url`].
+//! [`os_limits`], [`operation`], [`saved_quotas`], [`command_line`], [`clock`], [`url`].
 //!
 //! # Glossary
 //!
@@ -61,10 +61,12 @@
 //! | mark | an entry of the side file: the row may be in flight |
 //! | near match | equal to a line of a hold list but for case, white space, invisible characters, quotes or Unicode form |
 //! | open row | read, and not yet recorded |
+//! | operation | a kind of call by AWS's name, as `UnlinkDeveloperIdentity`; each has a quota of its own |
 //! | outcome | the end of a row in the job's words, as the results name it |
 //! | permit | the right to one call in flight |
 //! | policy | the number of attempts of a row, and the time for them |
-//! | quota | the calls per second that the service accepts; learned, as AWS does not publish it |
+//! | queue | the attempts of one operation in one Region that wait for admission, with the pace and limits that they share |
+//! | quota | the calls per second of an operation that the service accepts in a Region; learned, as AWS does not publish it |
 //! | rate | the operator's ceiling on the calls started per second (`--rate`) |
 //! | reply | the response to a call, before it is judged |
 //! | scan | to check a row before any call |
@@ -90,6 +92,7 @@ mod files;
 mod guard;
 mod input;
 mod jobs;
+mod operation;
 mod os_limits;
 mod pipeline;
 mod plan;

@@ -45,6 +45,11 @@ pub mod jobs {
     }
 }
 
+/// Operations of the API.
+pub mod operation {
+    pub use crate::operation::{Operation, OperationQuotas};
+}
+
 /// The pipeline of every job.
 pub mod pipeline {
     pub use crate::pipeline::{

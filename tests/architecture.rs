@@ -12,12 +12,12 @@ use quote::ToTokens;
 /// Rooms (files or folders), the others that they may know, and why. For each file the first line that holds it counts.
 #[rustfmt::skip]
 const LAWS: &[(&str, &str, &str)] = &[
-    ("clock exit files row stderr terminal url", "only", "all others stand on them"),
+    ("clock exit files operation row stderr terminal url", "only", "all others stand on them"),
     ("verdict", "only row", "it is pure"),
     ("aws call", "only call row url verdict", "requests and answers are the same for every command"),
-    ("admission", "only", "it admits calls of any kind"),
+    ("admission", "only operation", "it admits calls of any kind"),
     ("input", "only files row", "a reader never calls"),
-    ("results saved_quotas", "only clock files row verdict", "a record depends neither on AWS nor on a pipeline"),
+    ("results saved_quotas", "only clock files operation row verdict", "a record depends neither on AWS nor on a pipeline"),
     ("emulator/command", "only cli emulator error exit exit_policy input report row", "a command as others are"),
     ("emulator", "only", "an oracle must not share the client's bugs"),
     ("cli", "only admission/rate_limit emulator error exit input/format row url", "arguments are text and values"),

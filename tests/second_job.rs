@@ -1,13 +1,14 @@
 //! A second job on the pipeline: it looks up names in a directory of its own, and needs neither the first job, nor AWS, nor a
 //! results file.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 
 use cognito_unlink::testing::admission::{Admission, Limits, Rate};
 use cognito_unlink::testing::call::{LastCheck, released};
 use cognito_unlink::testing::guard::PoolChecks;
+use cognito_unlink::testing::operation::Operation;
 use cognito_unlink::testing::pipeline::{
     Bounds, Channels, Context, Counters, Job, OpenRow, ReadEvent, Reason, SettledRow, Summary,
     drive,
@@ -87,6 +88,8 @@ impl Job for Directory {
     type Outcome = LookupOutcome;
     type Found = Option<u32>;
     type Line = NameLine;
+    /// The directory has no quota at AWS: any operation's pace is as good as another's.
+    const OPERATION: Operation = Operation::DescribeIdentityPool;
 
     async fn call(
         &self,
@@ -171,7 +174,11 @@ async fn look_up(
             numbers,
             ..Directory::default()
         },
-        admission: Admission::new(limits, HashMap::new()),
+        admission: Arc::new(Admission::new(
+            limits,
+            Directory::OPERATION,
+            BTreeMap::new(),
+        )),
         policy: Policy::DEFAULT,
         holds: None,
         in_flight: None,

@@ -1,6 +1,6 @@
-//! All Regions of a run, and their present state.
+//! All Regions and operations of a run, and their present state.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Semaphore;
@@ -8,17 +8,29 @@ use tokio::time::Instant;
 
 use super::credentials_breaker::CredentialsBreaker;
 use super::limits::Limits;
+use super::queue::Queue;
 use super::region::Region;
+use crate::operation::{Operation, OperationQuotas};
 
-/// Admits attempts, Region by Region.
+/// Admits attempts, by Region and operation.
 #[derive(Debug)]
 pub struct Admission {
     limits: Limits,
-    in_flight: Arc<Semaphore>,
+    /// The operation of the job's calls; all others are look-ups beside them.
+    operation: Operation,
+    /// A permit for each call in flight.
+    in_flight: BTreeMap<Operation, Arc<Semaphore>>,
     credentials: Arc<CredentialsBreaker>,
-    /// Quotas that earlier runs have measured, in calls per second, by Region.
-    quotas: HashMap<String, f64>,
-    regions: Mutex<HashMap<String, Arc<Region>>>,
+    /// Quotas that earlier runs have measured.
+    quotas: OperationQuotas,
+    regions: Mutex<HashMap<String, Queues>>,
+}
+
+/// A Region, and the queues of the operations that are called there.
+#[derive(Debug, Default)]
+struct Queues {
+    region: Arc<Region>,
+    queues: BTreeMap<Operation, Arc<Queue>>,
 }
 
 /// The reason why no call can succeed at present.
@@ -28,93 +40,116 @@ pub enum Blocked {
     Credentials,
     /// This Region does not answer.
     Outage(String),
-    /// This Region has asked for no calls until a time (Retry-After).
+    /// The job's calls to this Region are to wait until a time (Retry-After).
     RetryAfter(String, Instant),
 }
 
 impl Admission {
-    /// Creates an admission without Regions; each is added with its first row. `quotas` are those that earlier runs have
-    /// measured, in calls per second, by Region: a run starts near them.
+    /// Creates an admission for a job whose calls go by `operation`. Regions are added with their first call. `quotas` are those
+    /// that earlier runs have measured: a run starts near them.
     #[must_use]
-    pub fn new(limits: Limits, quotas: HashMap<String, f64>) -> Self {
+    pub fn new(limits: Limits, operation: Operation, quotas: OperationQuotas) -> Self {
+        let in_flight = Operation::ALL.map(|called| {
+            let most = limits.in_flight(called == operation);
+            (called, Arc::new(Semaphore::new(most.get() as usize)))
+        });
         Self {
             limits,
-            in_flight: Arc::new(Semaphore::new(limits.concurrency.get() as usize)),
+            operation,
+            in_flight: in_flight.into(),
             credentials: Arc::default(),
             quotas,
             regions: Mutex::default(),
         }
     }
 
-    fn regions(&self) -> MutexGuard<'_, HashMap<String, Arc<Region>>> {
+    fn regions(&self) -> MutexGuard<'_, HashMap<String, Queues>> {
         self.regions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the Region of this name, added if it is new.
+    /// Returns the queue of an operation in a Region, added if it is new.
     #[must_use]
-    pub fn region(&self, name: &str) -> Arc<Region> {
+    pub fn queue(&self, region: &str, operation: Operation) -> Arc<Queue> {
         let mut regions = self.regions();
-        if let Some(region) = regions.get(name) {
-            return Arc::clone(region);
+        let known = regions.get(region);
+        if let Some(queue) = known.and_then(|region| region.queues.get(&operation)) {
+            return Arc::clone(queue);
         }
-        let region = Arc::new(Region::new(
+        let name = region.to_owned();
+        let quota = self.quotas.get(&(name.clone(), operation));
+        let region = regions.entry(name).or_default();
+        let queue = Arc::new(Queue::new(
             &self.limits,
-            self.quotas.get(name).copied(),
-            Arc::clone(&self.in_flight),
+            quota.copied(),
+            Arc::clone(&self.in_flight[&operation]),
             Arc::clone(&self.credentials),
+            Arc::clone(&region.region),
+            operation == self.operation,
         ));
-        regions.insert(name.to_owned(), Arc::clone(&region));
-        region
+        region.queues.insert(operation, Arc::clone(&queue));
+        queue
     }
 
-    /// Returns the number of calls in flight.
+    /// Returns the number of the job's calls in flight.
     #[must_use]
     pub fn in_flight(&self) -> usize {
-        self.limits.concurrency.get() as usize - self.in_flight.available_permits()
+        let free = self.in_flight[&self.operation].available_permits();
+        self.limits.concurrency.get() as usize - free
     }
 
-    /// Returns the lowest pace, in calls per second, that throttling holds a Region to, if any is below the ceiling.
+    /// Returns what `of` finds in the queues of all operations.
+    fn in_queues<T>(&self, of: impl Fn(&Queue) -> Option<T>) -> BTreeMap<(String, Operation), T> {
+        let regions = self.regions();
+        let queues = regions.iter().flat_map(|(name, region)| {
+            let queues = region.queues.iter();
+            queues.map(move |(operation, queue)| ((name.clone(), *operation), queue))
+        });
+        queues
+            .filter_map(|(key, queue)| Some((key, of(queue)?)))
+            .collect()
+    }
+
+    /// Returns what `of` finds in the queues of the job's operation, with their Regions.
+    fn in_jobs_queues<T>(
+        &self,
+        of: impl Fn(&Queue) -> Option<T>,
+    ) -> impl Iterator<Item = (T, String)> {
+        let found = self.in_queues(of).into_iter();
+        found.filter_map(|((region, operation), found)| {
+            (operation == self.operation).then_some((found, region))
+        })
+    }
+
+    /// Returns the lowest pace, in calls per second, that throttling holds the job's calls to a Region to, if any is below the
+    /// ceiling.
     #[must_use]
     pub fn throttled_to(&self) -> Option<f64> {
-        self.regions()
-            .values()
-            .filter_map(|region| region.state().pacer.limit())
-            .min_by(f64::total_cmp)
+        let limits = self.in_jobs_queues(|queue| queue.state().pacer.limit());
+        limits.map(|(pace, _)| pace).min_by(f64::total_cmp)
     }
 
-    /// Returns the measured quotas in calls per second, sorted by Region. A Region that may throttle at random has none.
+    /// Returns the measured quotas. An operation that a Region may throttle at random has none.
     #[must_use]
-    pub fn quotas(&self) -> Vec<(String, f64)> {
-        let regions = self.regions();
-        let measured = regions.iter().filter_map(|(name, region)| {
-            let state = region.state();
-            let quota = state.pacer.quota()?;
-            (!state.pacer.is_random()).then(|| (name.clone(), quota))
-        });
-        let mut quotas: Vec<_> = measured.collect();
-        quotas.sort_by(|a, b| a.0.cmp(&b.0));
-        quotas
+    pub fn quotas(&self) -> OperationQuotas {
+        self.in_queues(|queue| {
+            let state = queue.state();
+            let quota = state.pacer.quota();
+            quota.filter(|_| !state.pacer.is_random())
+        })
     }
 
-    /// Returns the Regions that may throttle at random, sorted.
+    /// Returns the operations that may be throttled at random, with their Regions.
     #[must_use]
-    pub fn throttled_at_random(&self) -> Vec<String> {
-        let regions = self.regions();
-        let is_random = |region: &Region| region.state().pacer.is_random();
-        let random = regions.iter().filter(|(_, region)| is_random(region));
-        let mut names: Vec<_> = random.map(|(name, _)| name.clone()).collect();
-        names.sort_unstable();
-        names
+    pub fn throttled_at_random(&self) -> Vec<(String, Operation)> {
+        let random = self.in_queues(|queue| queue.state().pacer.is_random().then_some(()));
+        random.into_keys().collect()
     }
 
-    /// Returns the calls in flight that the pace of all Regions needs, by Little's law from their latency.
+    /// Returns the calls in flight that the pace of the job's calls needs, by Little's law from their latency.
     #[must_use]
     pub fn target_in_flight(&self) -> f64 {
-        let regions = self.regions();
-        let calls = regions
-            .values()
-            .filter_map(|region| region.state().pacer.target_in_flight());
-        calls.sum()
+        let targets = self.in_jobs_queues(|queue| queue.state().pacer.target_in_flight());
+        targets.map(|(calls, _)| calls).sum()
     }
 
     /// Returns why no call can succeed at present. Of several reasons the one that concerns the most calls comes first.
@@ -125,24 +160,23 @@ impl Admission {
         }
         let now = Instant::now();
         let regions = self.regions();
-        let is_out = |region: &Region| region.state().outage.outage_since(now).is_some();
-        let out = regions.iter().filter(|(_, region)| is_out(region));
+        let is_out = |queues: &Queues| queues.region.state().outage.outage_since(now).is_some();
+        let out = regions.iter().filter(|(_, queues)| is_out(queues));
         if let Some(name) = out.map(|(name, _)| name).min() {
             return Some(Blocked::Outage(name.clone()));
         }
-        let waits = regions
-            .iter()
-            .filter_map(|(name, region)| Some((region.state().retry_after.open_until()?, name)));
+        drop(regions);
+        let waits = self.in_jobs_queues(|queue| queue.state().retry_after.open_until());
         waits
             .max()
-            .map(|(until, name)| Blocked::RetryAfter(name.clone(), until))
+            .map(|(until, name)| Blocked::RetryAfter(name, until))
     }
 
     /// Returns since when this Region has not answered, if that is to be reported.
     #[must_use]
     pub fn outage_since(&self, name: &str) -> Option<Instant> {
         let regions = self.regions();
-        let region = regions.get(name)?;
+        let region = &regions.get(name)?.region;
         region.state().outage.outage_since(Instant::now())
     }
 
@@ -151,12 +185,15 @@ impl Admission {
     pub fn others_answer(&self, name: &str) -> bool {
         let regions = self.regions();
         let mut others = regions.iter().filter(|(other, _)| *other != name);
-        others.any(|(_, region)| region.state().outage.is_answering())
+        others.any(|(_, queues)| queues.region.state().outage.is_answering())
     }
 
     /// Admits no more calls to this Region.
     pub fn abandon(&self, name: &str) {
-        self.region(name).state().is_abandoned = true;
+        let mut regions = self.regions();
+        let region = &regions.entry(name.to_owned()).or_default().region;
+        region.state().is_abandoned = true;
+        drop(regions);
         self.credentials.changed.notify_waiters();
     }
 

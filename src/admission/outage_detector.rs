@@ -67,6 +67,11 @@ impl OutageDetector {
         self.first_call.get_or_insert(now);
     }
 
+    /// Records a call whose credentials were not accepted: the wait for others is no silence of the Region.
+    pub(super) fn credentials_rejected(&mut self) {
+        self.first_call = None;
+    }
+
     /// Returns since when the Region has been out, once that is to be reported. The breaker may still be closed: while a single
     /// row is called, it opens late.
     pub(super) fn outage_since(&self, now: Instant) -> Option<Instant> {
@@ -177,6 +182,13 @@ mod tests {
         assert_eq!(outage.outage_since(after(4000)), Some(begin));
         outage.answered(after(4100));
         assert_eq!(outage.outage_since(after(60_000)), None);
+        // The credentials of the first call are not accepted, and the next call is not answered.
+        let mut outage = OutageDetector::default();
+        outage.call_started(begin);
+        outage.credentials_rejected();
+        assert_eq!(outage.outage_since(after(60_000)), None);
+        outage.call_started(after(60_000));
+        assert_eq!(outage.outage_since(after(64_000)), Some(after(60_000)));
     }
 
     #[test]

@@ -60,7 +60,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// Seconds until a ramp is at the pace at which the last one ended. Doubled, a quota that doubles is used too late
 /// (`a_quota_of_50_that_doubles_is_used`); halved, twice as many calls are throttled.
-const RAMP: f64 = 3.3;
+const RAMP: f64 = 3.5;
 /// The same after a ramp that has confirmed the quota: the time of so many calls, within these bounds in seconds. Doubled, runs that happen to agree on unequal
 /// shares keep them (`two_runs_share_a_quota_of_20`); halved, a small quota throttles too many calls.
 const CONFIRMED_RAMP_CALLS: f64 = 120.0;
@@ -81,7 +81,7 @@ const CORRECTION: f64 = 0.95;
 /// a quota as the quota.
 const AGREEMENT_CALLS: f64 = 1.5;
 const AGREEMENT_SHARE: f64 = 0.005;
-/// Ramps that must agree, one after the other, before the quota is worth saving.
+/// Ramps that must agree, one after the other, before the quota is worth saving and ramps become longer.
 const SETTLED: u32 = 2;
 
 /// A search ends when its answers are this much more likely (a natural logarithm) under a quota than by chance, which throttles
@@ -523,7 +523,7 @@ impl Pacer {
     fn ramp_seconds(&self) -> f64 {
         if self.accepted_rate.is_none() {
             RAMP * FIRST_RAMP
-        } else if self.agreed > 0 {
+        } else if self.agreed >= SETTLED {
             (CONFIRMED_RAMP_CALLS / self.top).clamp(CONFIRMED_RAMP, LONGEST_RAMP)
         } else {
             RAMP

@@ -8,13 +8,14 @@ use tokio::time::{Instant, sleep_until};
 use super::circuit_breaker::CircuitBreaker;
 use super::credentials_breaker::CREDENTIALS_PAUSE;
 use super::feedback::Feedback;
-use super::region::{NotYet, Region, State, Trials};
+use super::queue::{NotYet, Queue, Trials};
+use super::region::State;
 
 /// The permission to make one call. Dropping it frees its concurrency, however the call ends.
 #[derive(Debug)]
 #[must_use = "a call holds its permit until it was answered"]
 pub struct Permit {
-    region: Arc<Region>,
+    queue: Arc<Queue>,
     started: Instant,
     /// Time at which its token was taken.
     token: Instant,
@@ -29,10 +30,10 @@ pub struct InFlightPermit {
     _permit: Option<OwnedSemaphorePermit>,
 }
 
-impl Region {
+impl Queue {
     /// Waits until an attempt may start; returns none if the Region is abandoned. Dropping the future takes nothing.
     pub async fn admit(self: &Arc<Self>) -> Option<Permit> {
-        let _head = self.queue.lock().await;
+        let _head = self.head.lock().await;
         loop {
             let changed = self.credentials.changed.notified();
             tokio::pin!(changed);
@@ -45,7 +46,7 @@ impl Region {
             match self.start() {
                 Ok((trials, token)) => {
                     return Some(Permit {
-                        region: Arc::clone(self),
+                        queue: Arc::clone(self),
                         started: Instant::now(),
                         token,
                         trials,
@@ -70,7 +71,7 @@ impl Region {
 }
 
 impl Permit {
-    /// Returns when its token was taken: see [`Region::renew_token`].
+    /// Returns when its token was taken: see [`Queue::renew_token`].
     #[must_use]
     pub fn token(&self) -> Instant {
         self.token
@@ -83,12 +84,12 @@ impl Permit {
 
     /// Cancels the attempt: nothing was sent. The token taken at `token` serves the next one.
     pub fn cancel(self, token: Instant) {
-        if let Some(limit) = &self.region.rate_limit {
+        if let Some(limit) = &self.queue.rate_limit {
             limit.give_back(token);
         }
-        self.region.state().pacer.not_started();
+        self.queue.state().pacer.not_started();
         // The head of the queue may be waiting for the next token.
-        self.region.credentials.changed.notify_waiters();
+        self.queue.credentials.changed.notify_waiters();
     }
 
     /// Returns whether the call is a trial of the credentials.
@@ -103,22 +104,24 @@ impl Permit {
             _permit: self.in_flight.take(),
         };
         let now = Instant::now();
-        let mut credentials = self.region.credentials.lock();
-        let mut state = self.region.state();
-        let are_open = |credentials: &CircuitBreaker, state: &State| {
-            (credentials.is_open(), state.outage.breaker.is_open())
+        let mut credentials = self.queue.credentials.lock();
+        let mut region = self.queue.region.state();
+        let are_open = |credentials: &CircuitBreaker, region: &State| {
+            (credentials.is_open(), region.outage.breaker.is_open())
         };
-        let before = are_open(&credentials, &state);
-        self.move_breakers(feedback, &mut credentials, &mut state, now);
+        let before = are_open(&credentials, &region);
+        self.move_breakers(feedback, &mut credentials, &mut region, now);
+        let changed = before != are_open(&credentials, &region) || self.trials.any();
+        drop((credentials, region));
+        let mut state = self.queue.state();
         match feedback {
             Feedback::Accepted => state.pacer.accepted(self.started, now),
             Feedback::Throttled => state.pacer.throttled(self.started, now),
             _ => state.pacer.unanswered(),
         }
-        let changed = before != are_open(&credentials, &state) || self.trials.any();
-        drop((credentials, state));
+        drop(state);
         if changed {
-            self.region.credentials.changed.notify_waiters();
+            self.queue.credentials.changed.notify_waiters();
         }
         in_flight
     }
@@ -128,36 +131,37 @@ impl Permit {
         &self,
         feedback: Feedback,
         credentials: &mut CircuitBreaker,
-        state: &mut State,
+        region: &mut State,
         now: Instant,
     ) {
+        let Trials {
+            credentials: tries_credentials,
+            region: tries_region,
+        } = self.trials;
         match feedback {
-            Feedback::Accepted | Feedback::Throttled => {
-                // Calls from before the breaker opened say nothing about the credentials now.
-                if self.trials.credentials {
-                    credentials.close(now);
-                }
-                state.outage.answered(now);
+            // Calls from before the breaker opened say nothing about the credentials now.
+            Feedback::Accepted | Feedback::Throttled if tries_credentials => credentials.close(now),
+            // Of the calls that started before the breaker opened, the first has opened it.
+            Feedback::CredentialsRejected if credentials.is_open() == tries_credentials => {
+                credentials.open(now, CREDENTIALS_PAUSE);
             }
-            Feedback::CredentialsRejected => {
-                // Of the calls that started before the breaker opened, the first has opened it.
-                if credentials.is_open() == self.trials.credentials {
-                    credentials.open(now, CREDENTIALS_PAUSE);
-                }
-                if self.trials.region {
-                    state.outage.breaker.abandon_trial();
-                }
-            }
-            Feedback::Unanswered(row) => {
-                state.outage.unanswered(Some(row), self.trials.region, now);
-            }
-            Feedback::NotSent => state.outage.unanswered(None, self.trials.region, now),
-            Feedback::Inconclusive if self.trials.region => state.outage.breaker.abandon_trial(),
+            _ => {}
+        }
+        let outage = &mut region.outage;
+        match feedback {
+            _ if !self.queue.finds_outages => {}
+            Feedback::Accepted | Feedback::Throttled => outage.answered(now),
+            Feedback::Unanswered(row) => outage.unanswered(Some(row), tries_region, now),
+            Feedback::NotSent => outage.unanswered(None, tries_region, now),
+            Feedback::CredentialsRejected => outage.credentials_rejected(),
             Feedback::Inconclusive => {}
         }
-        if self.trials.credentials && feedback != Feedback::CredentialsRejected {
-            // After any other end of the trial another may follow.
+        // A trial that has shown nothing is followed by another.
+        if tries_credentials {
             credentials.abandon_trial();
+        }
+        if tries_region {
+            outage.breaker.abandon_trial();
         }
     }
 }
@@ -168,16 +172,17 @@ impl Drop for Permit {
         if has_ended {
             return;
         }
-        self.region.state().pacer.unanswered();
+        self.queue.state().pacer.unanswered();
         if !self.trials.any() {
             return;
         }
         if self.trials.credentials {
-            self.region.credentials.lock().abandon_trial();
+            self.queue.credentials.lock().abandon_trial();
         }
         if self.trials.region {
-            self.region.state().outage.breaker.abandon_trial();
+            let mut region = self.queue.region.state();
+            region.outage.breaker.abandon_trial();
         }
-        self.region.credentials.changed.notify_waiters();
+        self.queue.credentials.changed.notify_waiters();
     }
 }

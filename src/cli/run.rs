@@ -62,7 +62,7 @@ pub struct RunArgs {
     )]
     pub not_linked: NotLinked,
 
-    /// Start at most this many calls a second in each Region, retries included: N, N/s, N/m, N/h or unlimited [default: 10]
+    /// Start at most this many calls a second of each operation in each Region, retries included: N, N/s, N/m, N/h or unlimited [default: 10]
     #[arg(
         long,
         allow_negative_numbers = true,
@@ -80,7 +80,7 @@ pub struct RunArgs {
     /// Leave this part of the quota to other callers, once the quota is known
     #[arg(long, value_name = "P%", default_value = "0%", value_parser = share, help_heading = "Pace")]
     pub leave: f64,
-    /// Do not read or write the saved quota
+    /// Do not read or write the saved quotas
     #[arg(long, help_heading = "Pace")]
     pub no_state: bool,
 

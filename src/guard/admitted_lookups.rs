@@ -1,22 +1,16 @@
-//! Look-ups of pools, admitted as calls are: by Region, under the run's ceiling and at their own pace, a few at a time.
-//!
-//! AWS counts its quotas by operation, so the pace of look-ups says nothing about that of unlinks.
+//! Look-ups of pools, admitted as calls are: beside the calls of the run, in a queue of their own.
 
-use std::collections::HashMap;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::admission::{Admission, Feedback, Limits};
+use crate::admission::{Admission, Feedback, Permit};
 use crate::call::Unlink;
 use crate::call::lookup::{IdentityPool, Lookup, LookupError, LookupErrorKind};
+use crate::operation::Operation;
 use crate::row::region_of;
-
-/// Look-ups in flight at most. Doubled, a run of a thousand pools begins sooner and takes more connections from its calls.
-const IN_FLIGHT: NonZeroU32 = NonZeroU32::new(4).expect("not zero");
 
 /// Minimum time between two reloads of credentials: many look-ups may find at the same moment that the cached ones have expired.
 const BETWEEN_RENEWALS: Duration = Duration::from_secs(5);
@@ -25,21 +19,17 @@ const BETWEEN_RENEWALS: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct AdmittedLookups<C> {
     client: Arc<C>,
-    admission: Admission,
+    admission: Arc<Admission>,
     renewed: Mutex<Option<Instant>>,
 }
 
 impl<C: Lookup + Unlink> AdmittedLookups<C> {
-    /// Admits look-ups through `client` within the limits of a run's calls.
+    /// Makes look-ups through `client` that `admission` admits.
     #[must_use]
-    pub fn new(client: Arc<C>, limits: Limits) -> Self {
-        let limits = Limits {
-            concurrency: IN_FLIGHT.min(limits.concurrency),
-            ..limits
-        };
+    pub fn new(client: Arc<C>, admission: Arc<Admission>) -> Self {
         Self {
             client,
-            admission: Admission::new(limits, HashMap::new()),
+            admission,
             renewed: Mutex::default(),
         }
     }
@@ -49,14 +39,38 @@ impl<C: Lookup + Unlink> AdmittedLookups<C> {
     /// # Errors
     /// The reply is no description of the pool.
     pub async fn pool(&self, id: &str) -> Result<IdentityPool, LookupError> {
+        let permit = self.admit(id).await;
+        self.admitted_pool(id, permit).await
+    }
+
+    /// Waits until the look-up of a pool may start.
+    pub(super) async fn admit(&self, id: &str) -> Permit {
         self.client.ready().await;
-        let region = self.admission.region(region_of(id));
-        let permit = region
-            .admit()
-            .await
-            .expect("no Region is closed for look-ups");
+        let queue = self
+            .admission
+            .queue(region_of(id), Operation::DescribeIdentityPool);
+        let Some(permit) = queue.admit().await else {
+            // The run has given the Region up, and ends without this look-up.
+            return std::future::pending().await;
+        };
+        if permit.is_credentials_trial() {
+            self.renew().await;
+        }
+        permit
+    }
+
+    /// Looks a pool up, once.
+    ///
+    /// # Errors
+    /// The reply is no description of the pool.
+    pub(super) async fn admitted_pool(
+        &self,
+        id: &str,
+        permit: Permit,
+    ) -> Result<IdentityPool, LookupError> {
         let found = self.client.pool(id).await;
-        permit.answered(feedback(&found));
+        let feedback = feedback(&found, permit.is_credentials_trial());
+        permit.answered(feedback);
         found
     }
 
@@ -70,10 +84,13 @@ impl<C: Lookup + Unlink> AdmittedLookups<C> {
     }
 }
 
-fn feedback(found: &Result<IdentityPool, LookupError>) -> Feedback {
+/// Returns the feedback to admission. A look-up that fails backs off by itself, so it opens no circuit breaker.
+fn feedback(found: &Result<IdentityPool, LookupError>, is_credentials_trial: bool) -> Feedback {
     match found.as_ref().map_err(|error| error.kind) {
         Err(LookupErrorKind::Throttled) => Feedback::Throttled,
-        // The caller backs off by itself.
+        Err(LookupErrorKind::Credentials(_)) if is_credentials_trial => {
+            Feedback::CredentialsRejected
+        }
         Err(
             LookupErrorKind::Unreachable
             | LookupErrorKind::Foreign

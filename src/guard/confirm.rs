@@ -49,20 +49,28 @@ pub struct Question<'a> {
     pub caller: Option<Caller>,
 }
 
+/// Checks that the question can be asked.
+///
+/// # Errors
+/// There is no terminal.
+pub fn check_terminal() -> Result<(), Error> {
+    if can_ask() {
+        return Ok(());
+    }
+    Err(Error::usage(
+        "a run against AWS cannot ask for confirmation here, since this is not a terminal",
+    )
+    .hint("Rehearse it with --rehearse, then confirm it with --yes, or run a reviewed plan with --plan."))
+}
+
 type PoolsFound = BTreeMap<String, Result<IdentityPool, LookupError>>;
 
 impl Question<'_> {
     /// Asks once, on a terminal. Returns the pools that were looked up for it.
     ///
     /// # Errors
-    /// There is no terminal, or the answer is not yes, or a row or pool that the question would name cannot be called.
+    /// The answer is not yes, or a row or pool that the question would name cannot be called.
     pub async fn ask<O: Outcome>(mut self) -> Result<HashMap<String, IdentityPool>, Error> {
-        if !can_ask() {
-            return Err(Error::usage(
-                "a run against AWS cannot ask for confirmation here, since this is not a terminal",
-            )
-            .hint("Rehearse it with --rehearse, then confirm it with --yes, or run a reviewed plan with --plan."));
-        }
         let shown = versions(&self.settings.inputs);
         let scan = self.settings.scan::<O>(self.holds.take())?;
         let preview = Preview::read(self.settings, &scan)?;

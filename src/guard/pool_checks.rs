@@ -224,13 +224,14 @@ async fn check<C: Lookup + Unlink>(
     }
 }
 
-/// Looks a pool up once, and shows a look-up that takes long as unanswered.
+/// Looks a pool up once, and shows a call that takes long as unanswered.
 async fn look_up<C: Lookup + Unlink>(
     lookups: &AdmittedLookups<C>,
     id: &str,
     silence: &Silence<'_>,
 ) -> Result<IdentityPool, LookupError> {
-    let reply = lookups.pool(id);
+    let permit = lookups.admit(id).await;
+    let reply = lookups.admitted_pool(id, permit);
     tokio::pin!(reply);
     let found = tokio::select! {
         biased;
@@ -325,7 +326,7 @@ impl<'a> Tries<'a> {
             LookupErrorKind::Throttled if self.is_throttled_for_too_long() => {
                 return halt(Cause::LookUpsThrottled, error);
             }
-            // Admission slows all look-ups of the Region down; this one need only not be the next.
+            // Admission slows all look-ups in the Region down; this one need only not be the next.
             LookupErrorKind::Throttled => {
                 self.pause = FIRST_PAUSE;
                 None

@@ -5,9 +5,10 @@ use std::num::NonZeroU32;
 use std::sync::Mutex;
 
 use super::*;
-use crate::admission::{Limits, Rate};
+use crate::admission::{Admission, CREDENTIALS_PAUSE, Feedback, Limits, Rate};
 use crate::call::LastCheck;
 use crate::call::lookup::Caller;
+use crate::operation::{Operation, OperationQuotas};
 use crate::row::Link;
 use crate::verdict::{Reply, ReplyDetails, ReplyKind};
 
@@ -64,6 +65,17 @@ impl Unlink for Script {
     }
 }
 
+fn admission(quotas: OperationQuotas) -> Arc<Admission> {
+    let limits = Limits {
+        rate: Rate::PerSecond(1000.0),
+        burst: NonZeroU32::MIN,
+        concurrency: NonZeroU32::new(16).expect("positive"),
+        leave: 0.0,
+    };
+    let job = Operation::UnlinkDeveloperIdentity;
+    Arc::new(Admission::new(limits, job, quotas))
+}
+
 /// Returns the result of a check, its look-ups, its duration and its notices.
 async fn checked(
     script: &Arc<Script>,
@@ -71,13 +83,8 @@ async fn checked(
 ) -> (PoolChecked, u32, Duration, Vec<String>) {
     let notices = Notices::default();
     let began = Instant::now();
-    let limits = Limits {
-        rate: Rate::PerSecond(1000.0),
-        burst: NonZeroU32::MIN,
-        concurrency: NonZeroU32::new(16).expect("positive"),
-        leave: 0.0,
-    };
-    let lookups = AdmittedLookups::new(Arc::clone(script), limits);
+    let admission = admission(OperationQuotas::new());
+    let lookups = AdmittedLookups::new(Arc::clone(script), admission);
     let silent = Silent::default();
     let silence = Silence {
         id: "us-east-1:1",
@@ -211,4 +218,66 @@ async fn expired_credentials_are_waited_for_if_asked() {
     assert_eq!((lookups, took), (5, 4 * LONGEST_PAUSE));
     assert_eq!(*script.renewed.lock().expect("no panic"), 4);
     assert_eq!(printed.len(), 1, "{printed:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn look_ups_start_near_the_quota_of_their_operation_and_leave_that_of_the_calls_alone() {
+    let key = |operation| ("us-east-1".to_owned(), operation);
+    let saved = [
+        (key(Operation::DescribeIdentityPool), 1.0),
+        (key(Operation::UnlinkDeveloperIdentity), 100.0),
+    ];
+    let admission = admission(saved.into());
+    let calls = admission.queue("us-east-1", Operation::UnlinkDeveloperIdentity);
+    let throttled = Script::of([Some(LookupErrorKind::Throttled)]);
+    let lookups = AdmittedLookups::new(throttled, Arc::clone(&admission));
+    let began = Instant::now();
+    for _ in 0..4 {
+        let found = lookups.pool("us-east-1:1").await;
+        assert_eq!(
+            found.map_err(|error| error.kind),
+            Err(LookupErrorKind::Throttled)
+        );
+    }
+    let took = began.elapsed();
+    assert!(took >= Duration::from_secs(2), "{took:?}");
+    let began = Instant::now();
+    for _ in 0..4 {
+        let permit = calls.admit().await.expect("not abandoned");
+        permit.answered(Feedback::Accepted);
+    }
+    let took = began.elapsed();
+    assert!(took < Duration::from_millis(100), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_up_that_waits_for_admission_is_not_shown_as_unanswered() {
+    let admission = admission(OperationQuotas::new());
+    let queue = admission.queue("us-east-1", Operation::DescribeIdentityPool);
+    queue.set_retry_after(SHOWN_AFTER * 2);
+    let lookups = AdmittedLookups::new(Script::of([None]), admission);
+    let mut checks = PoolChecks::new(Arc::new(lookups), Policy::DEFAULT);
+    checks.start("us-east-1:1".to_owned());
+    sleep(SHOWN_AFTER + Duration::from_secs(1)).await;
+    assert!(checks.silent_region().is_none());
+    let checked = checks.next().await.expect("a check").expect("no panic");
+    assert_eq!(checked.1, PoolChecked::Pool(IdentityPool::default()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_up_that_tries_the_credentials_renews_them() {
+    let admission = admission(OperationQuotas::new());
+    let calls = admission.queue("us-east-1", Operation::UnlinkDeveloperIdentity);
+    let call = calls.admit().await.expect("not abandoned");
+    call.answered(Feedback::CredentialsRejected);
+    let expired = Some(LookupErrorKind::Credentials(Cause::Expired));
+    let script = Script::of([expired, None]);
+    let lookups = AdmittedLookups::new(Arc::clone(&script), admission);
+    let began = Instant::now();
+    assert!(lookups.pool("us-east-1:1").await.is_err());
+    assert!(lookups.pool("us-east-1:1").await.is_ok());
+    assert_eq!(began.elapsed(), CREDENTIALS_PAUSE * 2);
+    assert_eq!(*script.renewed.lock().expect("no panic"), 2);
+    let call = calls.admit().await.expect("not abandoned");
+    assert!(!call.is_credentials_trial());
 }

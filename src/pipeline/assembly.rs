@@ -31,8 +31,8 @@ use crate::verdict::Policy;
 pub struct Setup<J: Job> {
     /// The job.
     pub job: J,
-    /// Admits its calls.
-    pub admission: Admission,
+    /// Admits its calls, and look-ups beside them.
+    pub admission: Arc<Admission>,
     /// Bounds its retries.
     pub policy: Policy,
     /// Bounds the run.

@@ -27,7 +27,7 @@ use super::halt::{Halt, HaltingReply};
 use super::job::{Job, SettledRow};
 use super::last_check::{Check, HeldBack, Mark, Sending, SentAt};
 use super::open_row::OpenRow;
-use crate::admission::{Admission, Feedback, InFlightPermit, Permit, Region};
+use crate::admission::{Admission, Feedback, InFlightPermit, Permit, Queue};
 use crate::call::LastCheck;
 use crate::guard::hold::{Hold, Holds, UserHashes};
 use crate::os_limits;
@@ -216,24 +216,24 @@ async fn attempt<J: Job>(
     stop: &mut watch::Receiver<Stop>,
 ) -> AfterAttempt {
     let link = &row.open.row.link;
-    let region = context.admission.region(link.region());
+    let queue = context.admission.queue(link.region(), J::OPERATION);
     let user = context.hashes(link);
     let stops_at = row.log.stops_at();
     let ends_at = row.log.history.ends_at(&context.policy);
 
     // A wait that all rows share must not end a row's life.
-    match unless_stopped(&region, stop, stops_at, None, prepare(context, row, user)).await {
+    match unless_stopped(&queue, stop, stops_at, None, prepare(context, row, user)).await {
         Waited::Done(Ok(())) => {}
         Waited::Done(Err(why)) => return row.log.when_held_back(why),
         Waited::Stopped | Waited::TooLong => return row.log.stopped(None),
     }
     let admitted = admitted(
         &context.admission,
-        &region,
+        &queue,
         link.region(),
         &mut row.queue_permit,
     );
-    let permit = match unless_stopped(&region, stop, stops_at, ends_at, admitted).await {
+    let permit = match unless_stopped(&queue, stop, stops_at, ends_at, admitted).await {
         Waited::Done(Some(permit)) => permit,
         // The Region is given up.
         Waited::Done(None) | Waited::Stopped => return row.log.stopped(None),
@@ -241,12 +241,12 @@ async fn attempt<J: Job>(
     };
     drop(row.queue_permit.take());
     // Admission may have taken hours. If this takes long, the last check takes a newer token.
-    match unless_stopped(&region, stop, stops_at, None, refresh(context, &permit)).await {
+    match unless_stopped(&queue, stop, stops_at, None, refresh(context, &permit)).await {
         Waited::Done(Ok(())) => {}
         Waited::Done(Err(why)) => return row.log.when_held_back(why),
         Waited::Stopped | Waited::TooLong => return row.log.stopped(None),
     }
-    let check = Check::new(context, &region, permit.token(), user, stops_at, row.mark);
+    let check = Check::new(context, &queue, permit.token(), user, stops_at, row.mark);
     call(context, row, stop, permit, Arc::new(check)).await
 }
 
@@ -302,18 +302,18 @@ async fn refresh_holds(holds: Option<&Holds>) -> Result<(), HeldBack> {
 /// one more in doubt.
 async fn admitted(
     admission: &Admission,
-    region: &Arc<Region>,
-    name: &str,
+    queue: &Arc<Queue>,
+    region: &str,
     queue_permit: &mut Option<OwnedSemaphorePermit>,
 ) -> Option<Permit> {
-    let admitted = region.admit();
+    let admitted = queue.admit();
     tokio::pin!(admitted);
     tokio::select! {
         biased;
         permit = &mut admitted => return permit,
-        () = region.blocked() => {}
+        () = queue.blocked() => {}
     }
-    if admission.others_answer(name) {
+    if admission.others_answer(region) {
         drop(queue_permit.take());
     }
     admitted.await
@@ -327,9 +327,10 @@ async fn call<J: Job>(
     mut permit: Permit,
     check: Arc<Check<J>>,
 ) -> AfterAttempt {
-    let region = context.admission.region(row.open.row.link.region());
+    let region = row.open.row.link.region();
+    let queue = context.admission.queue(region, J::OPERATION);
     let before = row.log.history;
-    row.log.history.start(region.clock());
+    row.log.history.start(queue.clock());
     let begun = (Instant::now(), SystemTime::now());
 
     let reply = reply_unless_stopped(context, row, stop, &check).await;
@@ -367,9 +368,9 @@ async fn call<J: Job>(
     let feedback = feedback(verdict, row.open.key, waits, is_sent);
     row.log.permit = Some(permit.answered(feedback));
     row.log.latency = Some(now - started);
-    counters.note_fault(row.open.row.link.region(), verdict, &reply.details);
+    counters.note_fault(region, verdict, &reply.details);
     row.log.details = reply.details;
-    decide(context, row, &region, verdict, evidence)
+    decide(context, row, &queue, verdict, evidence)
 }
 
 /// Waits for the reply; returns `None` if an order to stop holds the call back before its first byte, or aborts it.
@@ -419,18 +420,18 @@ fn verdict<J: Job>(job: &J, reply: &Reply, is_sent: bool) -> Verdict {
 fn decide<J: Job>(
     context: &Context<J>,
     row: &mut RowInWork<'_, J::Found>,
-    region: &Region,
+    queue: &Queue,
     verdict: Verdict,
     evidence: RunEvidence,
 ) -> AfterAttempt {
     let open = row.open;
     let log = &mut row.log;
     let evidence = RunEvidence {
-        silent_for: region.unanswered_for(),
+        silent_for: queue.unanswered_for(),
         ..evidence
     };
     let retry_after = log.details.retry_after;
-    let (policy, clock) = (&context.policy, region.clock());
+    let (policy, clock) = (&context.policy, queue.clock());
     let step = log.history.step(
         verdict,
         retry_after,
@@ -463,7 +464,7 @@ fn decide<J: Job>(
             retry_after,
             backoff,
         } => {
-            region.set_retry_after(retry_after);
+            queue.set_retry_after(retry_after);
             log.again(open, backoff)
         }
     }
@@ -509,7 +510,7 @@ enum Waited<T> {
 
 /// Waits for `future`, unless the run is ordered to stop at least at this `level`, or the row's life ends.
 async fn unless_stopped<T>(
-    region: &Region,
+    queue: &Queue,
     stop: &mut watch::Receiver<Stop>,
     level: Stop,
     ends_at: Option<Instant>,
@@ -519,7 +520,7 @@ async fn unless_stopped<T>(
         biased;
         done = future => Waited::Done(done),
         () = stop_ordered(stop, level) => Waited::Stopped,
-        () = life_ends(region, ends_at) => Waited::TooLong,
+        () = life_ends(queue, ends_at) => Waited::TooLong,
     };
     // Both may happen at once; then no call starts.
     if *stop.borrow() >= level {
@@ -529,9 +530,9 @@ async fn unless_stopped<T>(
 }
 
 /// Waits until the row's life is over, if it has begun.
-async fn life_ends(region: &Region, at: Option<Instant>) {
+async fn life_ends(queue: &Queue, at: Option<Instant>) {
     match at {
-        Some(time) => region.reaches(time).await,
+        Some(time) => queue.reaches(time).await,
         None => std::future::pending().await,
     }
 }

@@ -20,8 +20,8 @@ use crate::verdict::{Cause, Policy, ReplyDetails, RunEvidence, Verdict};
 pub struct Context<J> {
     /// Makes the calls and the lines.
     pub job: J,
-    /// Admits attempts.
-    pub admission: Admission,
+    /// Admits attempts, and look-ups beside them.
+    pub admission: Arc<Admission>,
     /// Bounds the retries.
     pub policy: Policy,
     /// The hold lists, if there are any.

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use super::open_row::OpenRow;
 use crate::call::LastCheck;
+use crate::operation::Operation;
 use crate::results::Line;
 use crate::row::{InvalidRow, MemoryReservation, Row};
 use crate::verdict::{End, Outcome, Reply, ReplyDetails, Verdict, classify};
@@ -20,6 +21,8 @@ pub trait Job: Send + Sync + 'static {
     type Found: Default + Send;
     /// The record of a settled row.
     type Line: Line<Outcome = Self::Outcome>;
+    /// The operation that its calls go by, in whose quota they count.
+    const OPERATION: Operation;
 
     /// Makes one call for `row`, in the Region of its pool. Its bytes leave only when `last_check` releases them. Dropping the
     /// future aborts the call.

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::context::Context;
 use super::halt::Halt;
 use super::job::Job;
-use crate::admission::Region;
+use crate::admission::Queue;
 use crate::call::{LastCheck, Release};
 use crate::guard::hold::{Hold, UserHashes};
 use crate::results::InFlight;
@@ -35,7 +35,7 @@ pub(crate) struct Mark {
 /// Checks one attempt.
 pub(crate) struct Check<J> {
     context: Arc<Context<J>>,
-    region: Arc<Region>,
+    queue: Arc<Queue>,
     user: Option<UserHashes>,
     /// The order to stop that the row obeys.
     stops_at: Stop,
@@ -91,7 +91,7 @@ pub(crate) enum Sending {
 impl<J: Job> Check<J> {
     pub(crate) fn new(
         context: &Arc<Context<J>>,
-        region: &Arc<Region>,
+        queue: &Arc<Queue>,
         token: Instant,
         user: Option<UserHashes>,
         stops_at: Stop,
@@ -99,7 +99,7 @@ impl<J: Job> Check<J> {
     ) -> Self {
         Self {
             context: Arc::clone(context),
-            region: Arc::clone(region),
+            queue: Arc::clone(queue),
             user,
             stops_at,
             mark,
@@ -159,7 +159,7 @@ impl<J: Job> Check<J> {
         if *context.stop.borrow() >= self.stops_at {
             return Err(HeldBack::Stopped.into());
         }
-        *token = self.region.renew_token(*token).map_err(NotNow::Until)?;
+        *token = self.queue.renew_token(*token).map_err(NotNow::Until)?;
         if let Some((holds, user)) = context.holds.as_ref().zip(self.user) {
             match holds.check(&user) {
                 Some(Ok(None)) => {}
@@ -221,7 +221,7 @@ impl<J: Job> LastCheck for Check<J> {
             }
             Err(NotNow::Until(time)) => {
                 if !self.is_waiting.swap(true, Ordering::Relaxed) {
-                    self.region.begin_token_wait();
+                    self.queue.begin_token_wait();
                 }
                 Release::NotBefore(time)
             }
@@ -236,7 +236,7 @@ impl<J: Job> LastCheck for Check<J> {
 impl<J> Drop for Check<J> {
     fn drop(&mut self) {
         if *self.is_waiting.get_mut() {
-            self.region.end_token_wait();
+            self.queue.end_token_wait();
         }
     }
 }

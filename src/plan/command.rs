@@ -16,6 +16,7 @@ use crate::command_line::quoted;
 use crate::error::Error;
 use crate::guard::hold::{Fingerprint, HoldError, Holds};
 use crate::input::Input;
+use crate::operation::{Operation, OperationQuotas};
 use crate::report::notice;
 use crate::row::region_of;
 use crate::saved_quotas::Quotas;
@@ -60,13 +61,14 @@ pub async fn plan(
         .keys()
         .filter_map(|id| settings.guards.allowed.refuses_pool(id))
         .collect();
+    let endpoint_name = endpoint.as_deref().unwrap_or("AWS");
+    let quotas = read_quotas(quotas);
     let online = if online {
-        Some(look_up(&settings, &input, &mut problems).await?)
+        let learned = |account: Option<&str>| learned_quotas(&quotas, endpoint_name, account);
+        Some(look_up(&settings, &input, &learned, &mut problems).await?)
     } else {
         None
     };
-    let endpoint_name = endpoint.as_deref().unwrap_or("AWS");
-    let quotas = read_quotas(quotas);
     let mut plan = Plan {
         forecast: forecast(&settings, &input, &quotas, endpoint_name, online.as_ref()),
         input,
@@ -145,10 +147,11 @@ fn read_inputs(
     Ok(input)
 }
 
-/// Looks up the caller and the pools of the rows.
+/// Looks up the caller and the pools of the rows. `learned` returns the learned quotas of an account.
 async fn look_up(
     settings: &Settings,
     input: &InputSummary,
+    learned: &dyn Fn(Option<&str>) -> OperationQuotas,
     problems: &mut Vec<String>,
 ) -> Result<OnlineFindings, Error> {
     let first = input.pools.keys().next();
@@ -160,8 +163,7 @@ async fn look_up(
         .await
         .map_err(|error| Error::usage(error.to_string()))?;
     let calls = Arc::new(calls);
-    let (limits, guards) = (settings.limits, &settings.guards);
-    Ok(online::look(&calls, limits, guards, input, problems).await)
+    Ok(online::look(&calls, settings, input, learned, problems).await)
 }
 
 /// Reads the quotas that earlier runs have measured. If the file cannot be read, no quota is known.
@@ -186,7 +188,8 @@ fn forecast(
     let account = caller.map(|caller| &*caller.account);
     let learned = learned_quotas(quotas, endpoint, account);
     let regions = input.calls_by_region().into_iter().map(|(name, calls)| {
-        RegionForecast::new(name, calls, &settings.limits, learned.get(name).copied())
+        let learned = learned.get(&(name.to_owned(), Operation::UnlinkDeveloperIdentity));
+        RegionForecast::new(name, calls, &settings.limits, learned.copied())
     });
     Forecast {
         regions: regions.collect(),

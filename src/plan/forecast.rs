@@ -1,8 +1,9 @@
 //! Forecasts how long a run takes at its pace: one call per row, all Regions at the same time.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use crate::admission::{Limits, Rate};
+use crate::operation::OperationQuotas;
 use crate::saved_quotas::Quotas;
 
 /// The calls to a Region, and how long they take.
@@ -81,25 +82,23 @@ fn longest(mut seconds: impl Iterator<Item = Option<f64>>) -> Option<f64> {
     seconds.try_fold(0.0, |longest: f64, seconds| Some(longest.max(seconds?)))
 }
 
-/// Returns the quotas that earlier runs have measured at an endpoint, by Region. Without an account, a Region for which several
-/// accounts have one is left out: it may be either's.
+/// Returns the quotas that earlier runs have measured at an endpoint. Without an account, one that several accounts have is left
+/// out: it may be either's.
 #[must_use]
-pub fn learned_quotas(
-    quotas: &Quotas,
-    endpoint: &str,
-    account: Option<&str>,
-) -> HashMap<String, f64> {
-    let mut found: HashMap<String, Option<f64>> = HashMap::new();
+pub fn learned_quotas(quotas: &Quotas, endpoint: &str, account: Option<&str>) -> OperationQuotas {
+    let mut found = BTreeMap::new();
     for quota in quotas.at(endpoint) {
         if account.is_some_and(|account| account != quota.account) {
             continue;
         }
-        found
-            .entry(quota.region.clone())
-            .and_modify(|several| *several = None)
-            .or_insert(Some(quota.calls_per_second));
+        if let Some(operation) = quota.operation() {
+            found
+                .entry((quota.region.clone(), operation))
+                .and_modify(|several| *several = None)
+                .or_insert(Some(quota.calls_per_second));
+        }
     }
-    let known = |(region, calls): (String, Option<f64>)| Some((region, calls?));
+    let known = |(key, calls): (_, Option<f64>)| Some((key, calls?));
     found.into_iter().filter_map(known).collect()
 }
 

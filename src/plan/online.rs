@@ -7,11 +7,12 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::input_summary::InputSummary;
-use crate::admission::Limits;
+use crate::admission::Admission;
 use crate::call::Unlink;
 use crate::call::lookup::{Caller, IdentityPool, Lookup, LookupError, LookupErrorKind};
 use crate::guard::AdmittedLookups;
-use crate::settings::Guards;
+use crate::operation::{Operation, OperationQuotas};
+use crate::settings::{Guards, Settings};
 
 /// Attempts of a look-up that the service is too busy to answer.
 const TRIES: u32 = 4;
@@ -40,25 +41,29 @@ pub enum PoolFinding {
     Unknown(String),
 }
 
-/// Looks up the caller and the pools of the rows, and adds to `problems` the reasons for which a run would be halted.
+/// Looks up the caller and the pools of the rows, and adds to `problems` the reasons for which a run would be halted. `learned`
+/// returns the quotas that earlier runs have measured with an account.
 pub(super) async fn look<C: Lookup + Unlink>(
     calls: &Arc<C>,
-    limits: Limits,
-    guards: &Guards,
+    settings: &Settings,
     input: &InputSummary,
+    learned: &dyn Fn(Option<&str>) -> OperationQuotas,
     problems: &mut Vec<String>,
 ) -> OnlineFindings {
     let mut findings = OnlineFindings::default();
     match calls.caller().await {
         Ok(caller) => {
-            problems.extend(wrong_account(&caller, guards));
+            problems.extend(wrong_account(&caller, &settings.guards));
             findings.caller = Some(caller);
         }
         Err(error) => problems.push(format!(
             "the account of the AWS credentials cannot be looked up ({error})"
         )),
     }
-    let look_ups = AdmittedLookups::new(Arc::clone(calls), limits);
+    let account = findings.caller.as_ref().map(|caller| &*caller.account);
+    let job = Operation::UnlinkDeveloperIdentity;
+    let admission = Admission::new(settings.limits, job, learned(account));
+    let look_ups = AdmittedLookups::new(Arc::clone(calls), Arc::new(admission));
     for (id, rows) in &input.pools {
         let finding = match pool(&look_ups, id).await {
             Ok(pool) => {

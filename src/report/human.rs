@@ -6,6 +6,8 @@ use indicatif::{HumanCount, HumanFloatCount};
 
 use crate::admission::Rate;
 use crate::clock;
+use crate::operation::Operation;
+use crate::terminal::printable;
 
 /// Returns a number with its noun, as in `1 call` and `1,234 calls`.
 #[must_use]
@@ -21,6 +23,17 @@ pub fn paced(calls_per_second: f64) -> String {
         return Rate::PerSecond(calls_per_second).to_string();
     }
     whole_rate(calls_per_second)
+}
+
+/// Names a quota by its Region, and by its operation unless that is the job's, as in `us-east-1, DescribeIdentityPool`.
+#[must_use]
+pub fn quota_name(region: &str, operation: Operation, job: Operation) -> String {
+    let region = printable(region);
+    if operation == job {
+        region.into_owned()
+    } else {
+        format!("{region}, {operation}")
+    }
 }
 
 /// Returns a rate without decimals.

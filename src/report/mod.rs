@@ -7,7 +7,7 @@ mod messages;
 mod progress;
 mod summary;
 
-pub use human::{counted, paced, spoken};
+pub use human::{counted, paced, quota_name, spoken};
 pub use messages::{complaint, notice};
 pub use progress::{Progress, Style, Totals};
 pub use summary::{LearnedQuota, NEAR, Report, Unread, refusal, unmatched};

@@ -9,11 +9,12 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use tracing::Level;
 
-use super::human::{counted, paced, spoken};
+use super::human::{counted, paced, quota_name, spoken};
 use super::log;
 use super::messages::write_safely;
 use crate::error::{Error, Exit};
 use crate::jobs::unlink::UnlinkOutcome;
+use crate::operation::Operation;
 use crate::pipeline::Tally;
 use crate::terminal::{is_one_screen, printable, printable_json};
 use crate::verdict::Outcome as _;
@@ -35,8 +36,8 @@ pub struct Report {
     pub throttled: u64,
     /// Quotas that were measured.
     pub quotas: Vec<LearnedQuota>,
-    /// Regions whose quota is not known because calls were throttled at random.
-    pub random: Vec<String>,
+    /// Operations, with their Regions, whose quota is not known because calls were throttled at random.
+    pub random: Vec<(String, Operation)>,
     /// True if hold lists were read: then the number of held rows is shown even if it is zero.
     pub holds: bool,
     /// Lines of the hold lists that match no row, if all rows were read.
@@ -86,11 +87,16 @@ impl Unread {
     }
 }
 
-/// The measured quota of a Region.
+/// The operation of the job's calls.
+const JOB: Operation = Operation::UnlinkDeveloperIdentity;
+
+/// The measured quota of an operation in a Region.
 #[derive(Debug, Clone)]
 pub struct LearnedQuota {
     /// Name of the Region.
     pub region: String,
+    /// The operation.
+    pub operation: Operation,
     /// The quota in calls per second.
     pub calls_per_second: f64,
     /// True if an earlier run has measured it, and this one has not.
@@ -99,12 +105,12 @@ pub struct LearnedQuota {
 
 impl LearnedQuota {
     fn text(&self) -> String {
-        let region = printable(&self.region);
+        let name = quota_name(&self.region, self.operation, JOB);
         let quota = paced(self.calls_per_second);
         if self.is_earlier {
-            format!("{region}: quota is about {quota}, as an earlier run has measured.")
+            format!("{name}: quota is about {quota}, as an earlier run has measured.")
         } else {
-            format!("{region}: quota is about {quota}.")
+            format!("{name}: quota is about {quota}.")
         }
     }
 }
@@ -127,6 +133,7 @@ pub fn unmatched(lines: u64) -> String {
 #[derive(Serialize)]
 struct JsonQuota<'a> {
     region: &'a str,
+    operation: &'static str,
     calls_per_second: f64,
 }
 
@@ -134,6 +141,7 @@ impl<'a> JsonQuota<'a> {
     fn of(quota: &'a LearnedQuota) -> Self {
         Self {
             region: &quota.region,
+            operation: quota.operation.as_str(),
             calls_per_second: (quota.calls_per_second * 10.0).round() / 10.0,
         }
     }
@@ -243,11 +251,11 @@ impl Report {
         for quota in &self.quotas {
             let _ = writeln!(text, "{}", quota.text());
         }
-        for region in &self.random {
-            let region = printable(region);
+        for (region, operation) in &self.random {
+            let name = quota_name(region, *operation, JOB);
             let _ = writeln!(
                 text,
-                "{region}: calls were throttled at every pace; the quota is not known."
+                "{name}: calls were throttled at every pace; the quota is not known."
             );
         }
         if let Some(results) = &self.results {

@@ -1,6 +1,6 @@
 //! The time per row of the parts that do not wait: `cargo bench --bench parts`.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::io::Write;
 use std::num::NonZeroU32;
@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use cognito_unlink::testing::admission::{Admission, Feedback, Limits, Rate};
 use cognito_unlink::testing::input::{self, Input, InputRow};
 use cognito_unlink::testing::jobs::unlink::UnlinkOutcome;
+use cognito_unlink::testing::operation::Operation;
 use cognito_unlink::testing::results::{Entry, Format};
 use cognito_unlink::testing::row::{Keyer, Link, Position};
 use cognito_unlink::testing::verdict::{History, Policy, RunEvidence};
@@ -209,7 +210,9 @@ fn admit_and_answer(bencher: Bencher<'_, '_>, rate: &str) {
         concurrency: NonZeroU32::MIN,
         leave: 0.0,
     };
-    let region = Admission::new(limits, HashMap::new()).region("us-east-1");
+    let operation = Operation::UnlinkDeveloperIdentity;
+    let admission = Admission::new(limits, operation, BTreeMap::new());
+    let queue = admission.queue("us-east-1", operation);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
@@ -220,7 +223,7 @@ fn admit_and_answer(bencher: Bencher<'_, '_>, rate: &str) {
             runtime.block_on(async {
                 for _ in 0..ADMISSIONS {
                     drop(
-                        region
+                        queue
                             .admit()
                             .await
                             .expect("open")

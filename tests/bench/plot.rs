@@ -3,7 +3,7 @@
 //! Admission is the real one, on paused time; the service accepts as many calls as its token bucket holds. The picture is
 //! `tests/bench/shared_quota.svg`.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::num::NonZeroU32;
 use std::path::Path;
@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use cognito_unlink::testing::admission::{Admission, Feedback, Limits, Rate};
 use cognito_unlink::testing::emulator::{Quota, QuotaSettings};
+use cognito_unlink::testing::operation::Operation;
 use plotters::prelude::*;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -67,8 +68,9 @@ async fn run(nth: usize, joins: Duration, began: Instant, service: Arc<Mutex<Ser
         concurrency: CONCURRENCY,
         leave: 0.0,
     };
-    let region = Admission::new(limits, HashMap::new()).region(REGION);
-    while let Some(permit) = region.admit().await {
+    let operation = Operation::UnlinkDeveloperIdentity;
+    let queue = Admission::new(limits, operation, BTreeMap::new()).queue(REGION, operation);
+    while let Some(permit) = queue.admit().await {
         let (feedback, latency) = lock(&service).call(nth, began.elapsed());
         tokio::spawn(async move {
             sleep(latency).await;

@@ -2,6 +2,7 @@
 
 use cognito_unlink::testing::emulator::{QuotaSettings, Settings};
 
+use crate::plan::plan;
 use crate::sandbox::{Sandbox, people};
 
 const SAVED_QUOTAS: &str = ".local/state/cognito-unlink/quotas.json";
@@ -35,6 +36,7 @@ fn the_next_run_starts_near_the_quota_that_this_one_found() {
     let quota = &saved["quotas"][0];
     assert_eq!(quota["endpoint"], sandbox.emulator.url());
     assert_eq!(quota["region"], "us-east-1");
+    assert_eq!(quota["operation"], "UnlinkDeveloperIdentity");
     // No user of the input is in it.
     assert!(!sandbox.read(SAVED_QUOTAS).contains("acct-"));
 
@@ -66,8 +68,39 @@ fn a_quota_of_an_earlier_run_is_reported_as_such() {
     let ran = sandbox.run(&["people.csv", "--json"]).expect_exit(0);
     assert_eq!(
         parse(&ran.stdout)["quotas"],
-        serde_json::json!([{"region": "us-east-1", "calls_per_second": 1501.0}])
+        serde_json::json!([{
+            "region": "us-east-1", "operation": "UnlinkDeveloperIdentity", "calls_per_second": 1501.0,
+        }])
     );
+}
+
+#[test]
+fn a_quota_of_look_ups_is_used_and_reported_as_such() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(2));
+    let known = serde_json::json!({"version": 2, "quotas": [{
+        "endpoint": sandbox.emulator.url(), "account": "unknown", "region": "us-east-1",
+        "operation": "DescribeIdentityPool", "calls_per_second": 4.5, "measured_at": "2026-11-23T09:30:00Z",
+    }]});
+    std::fs::create_dir_all(sandbox.path(SAVED_QUOTAS).parent().expect("a folder")).expect("made");
+    sandbox.write(SAVED_QUOTAS, known.to_string());
+    let ran = sandbox
+        .run(&["people.csv", "--limit", "1", "--progress", "plain"])
+        .expect_exit(4);
+    let expected = "us-east-1, DescribeIdentityPool: an earlier run found a quota of about 4.5/s; ";
+    assert!(ran.stderr.starts_with(expected), "{}", ran.stderr);
+    let expected = "\nus-east-1, DescribeIdentityPool: quota is about 4.5/s, as an earlier run has measured.\n";
+    assert!(ran.stdout.contains(expected), "{}", ran.stdout);
+    let ran = sandbox.run(&["people.csv", "--json"]).expect_exit(0);
+    assert_eq!(
+        parse(&ran.stdout)["quotas"],
+        serde_json::json!([{
+            "region": "us-east-1", "operation": "DescribeIdentityPool", "calls_per_second": 4.5,
+        }])
+    );
+    // The plan speaks of the unlinks.
+    let planned = plan(&sandbox, &["people.csv"]);
+    assert!(!planned.stdout.contains("quota of"), "{}", planned.stdout);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use cognito_unlink::testing::admission::Admission;
 use cognito_unlink::testing::emulator::ProductionCounts;
 use cognito_unlink::testing::guard::PoolChecks;
 use cognito_unlink::testing::jobs::unlink::{UnlinkJob, UnlinkOutcome, bounds};
+use cognito_unlink::testing::operation::{Operation, OperationQuotas};
 use cognito_unlink::testing::pipeline::{
     Channels, Context, Counters, OpenRow, ReadEvent, Summary, drive,
 };
@@ -132,7 +133,11 @@ async fn simulate_run(
     let context = Arc::new(Context {
         job: UnlinkJob(calls.clone()),
         holds: None,
-        admission: Admission::new(settings.limits, saved_quotas(run)),
+        admission: Arc::new(Admission::new(
+            settings.limits,
+            Operation::UnlinkDeveloperIdentity,
+            saved_quotas(run),
+        )),
         policy: settings.policy,
         in_flight: None,
         recorded: Arc::default(),
@@ -179,9 +184,14 @@ async fn simulate_run(
 }
 
 /// Returns the quotas that an earlier run has measured.
-fn saved_quotas(run: &Run) -> HashMap<String, f64> {
+fn saved_quotas(run: &Run) -> OperationQuotas {
     let regions = run.regions.iter();
-    let saved = regions.filter_map(|region| Some((region.clone(), run.saved_quota?)));
+    let saved = regions.filter_map(|region| {
+        Some((
+            (region.clone(), Operation::UnlinkDeveloperIdentity),
+            run.saved_quota?,
+        ))
+    });
     saved.collect()
 }
 

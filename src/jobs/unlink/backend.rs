@@ -6,7 +6,6 @@ use std::time::Duration;
 use crate::aws::{self, AwsCalls};
 use crate::emulator::{self, Emulator};
 use crate::error::Error;
-use crate::guard::{AdmittedLookups, PoolChecks};
 use crate::input::{self, InputRow, WaitToken};
 use crate::row::region_of;
 use crate::settings::{Mode, Settings};
@@ -22,7 +21,6 @@ const FIRST_ROWS: usize = 1000;
 #[derive(Debug)]
 pub(super) struct Backend {
     pub(super) client: Arc<AwsCalls>,
-    pub(super) lookups: Arc<AdmittedLookups<AwsCalls>>,
     /// Serves until it is dropped.
     pub(super) emulator: Option<Emulator>,
 }
@@ -55,21 +53,10 @@ impl Backend {
             let client = AwsCalls::new(&calls).await.map_err(|e| unusable(&e))?;
             (client, None)
         };
-        let client = Arc::new(client);
         Ok(Self {
-            lookups: Arc::new(AdmittedLookups::new(Arc::clone(&client), settings.limits)),
-            client,
+            client: Arc::new(client),
             emulator,
         })
-    }
-
-    /// Returns the checks of the pools, unless the settings leave them out.
-    pub(super) fn pool_checks(&self, settings: &Settings) -> PoolChecks {
-        if settings.guards.preflight {
-            PoolChecks::new(Arc::clone(&self.lookups), settings.policy)
-        } else {
-            PoolChecks::none()
-        }
     }
 
     /// Returns whether the calls stay on this machine.

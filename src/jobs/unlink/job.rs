@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use super::outcome::UnlinkOutcome;
 use crate::call::{LastCheck, Unlink};
+use crate::operation::Operation;
 use crate::pipeline::{Bounds, Job, OutcomeLimit, SettledRow};
 use crate::results::Entry;
 use crate::row::{InvalidRow, MemoryReservation, Row};
@@ -20,6 +21,7 @@ impl<C: Unlink> Job for UnlinkJob<C> {
     /// An unlink finds nothing beyond its reply.
     type Found = ();
     type Line = Entry<UnlinkOutcome>;
+    const OPERATION: Operation = Operation::UnlinkDeveloperIdentity;
 
     fn call(
         &self,

@@ -19,12 +19,12 @@ use crate::call::lookup::IdentityPool;
 use crate::error::Error;
 use crate::exit_policy;
 use crate::files::Identity;
-use crate::guard::account;
-use crate::guard::confirm::Question;
+use crate::guard::confirm::{self, Question};
 use crate::guard::hold::{HoldFiles, Holds};
+use crate::guard::{AdmittedLookups, PoolChecks, account};
 use crate::input::{self, Input, WaitToken};
 use crate::os_limits;
-use crate::pipeline::{Context, Driven, Pipeline, Setup, Summary};
+use crate::pipeline::{Context, Driven, Job, Pipeline, Setup, Summary};
 use crate::report::{LearnedQuota, Progress, Report, Totals, Unread, counted, notice};
 use crate::results::Results;
 use crate::settings::{Mode, Settings};
@@ -65,25 +65,38 @@ pub async fn open(mut settings: Settings) -> Result<Opened, Error> {
     } else {
         account::check(&settings.guards, &backend.client).await?
     };
-    let mut pools = HashMap::new();
-    if settings.mode == Mode::Rehearsal || backend.is_local() {
+    let is_local = settings.mode == Mode::Rehearsal || backend.is_local();
+    if is_local {
         settings.mark_local();
-    } else if !settings.confirmed {
+    }
+    let asks = !is_local && !settings.confirmed;
+    if asks {
+        confirm::check_terminal()?;
+    }
+    let quotas = LearnedQuotas::read(&settings, &backend.client).await;
+    let admission = Admission::new(settings.limits, Unlinks::OPERATION, quotas.saved());
+    let admission = Arc::new(admission);
+    let lookups = AdmittedLookups::new(Arc::clone(&backend.client), Arc::clone(&admission));
+    let lookups = Arc::new(lookups);
+    let pools = if asks {
         let question = Question {
             settings: &settings,
             client: &backend.client,
-            lookups: &backend.lookups,
+            lookups: &lookups,
             holds: holds.as_ref().map(|(holds, _)| Arc::clone(holds)),
             caller,
         };
-        pools = question.ask::<UnlinkOutcome>().await?;
-    }
-    let quotas = LearnedQuotas::read(&settings, &backend.client).await;
+        question.ask::<UnlinkOutcome>().await?
+    } else {
+        HashMap::new()
+    };
     let results = open_results(&settings)?;
     quotas.report();
     Ok(Opened::Run(Box::new(Run {
         settings,
         backend,
+        admission,
+        lookups,
         holds,
         pools,
         quotas,
@@ -91,11 +104,15 @@ pub async fn open(mut settings: Settings) -> Result<Opened, Error> {
     })))
 }
 
+type Unlinks = UnlinkJob<Arc<AwsCalls>>;
+
 /// A run that is ready to call.
 #[derive(Debug)]
 pub struct Run {
     settings: Settings,
     backend: Backend,
+    admission: Arc<Admission>,
+    lookups: Arc<AdmittedLookups<AwsCalls>>,
     holds: Option<(Arc<Holds>, HoldFiles)>,
     /// Pools that were looked up for the confirmation.
     pools: HashMap<String, IdentityPool>,
@@ -112,6 +129,8 @@ impl Run {
         let Self {
             settings,
             backend,
+            admission,
+            lookups,
             holds,
             pools,
             quotas,
@@ -119,10 +138,14 @@ impl Run {
         } = self;
         let began = Instant::now();
         let lists = holds.as_ref().map(|(holds, _)| Arc::clone(holds));
-        let pool_checks = backend.pool_checks(&settings);
+        let pool_checks = if settings.guards.preflight {
+            PoolChecks::new(lookups, settings.policy)
+        } else {
+            PoolChecks::none()
+        };
         let pipeline = Pipeline::open(Setup {
             job: UnlinkJob(backend.client),
-            admission: Admission::new(settings.limits, quotas.by_region()),
+            admission,
             policy: settings.policy,
             bounds: bounds(&settings),
             inputs: settings.inputs.clone(),
@@ -158,9 +181,10 @@ impl Run {
         report.random = context.admission.throttled_at_random();
         let learned = learned.into_iter();
         report.quotas = learned
-            .map(|(region, calls_per_second)| LearnedQuota {
-                is_earlier: quotas.is_saved(&region, calls_per_second),
-                region,
+            .map(|(key, calls_per_second)| LearnedQuota {
+                is_earlier: quotas.is_saved(&key, calls_per_second),
+                region: key.0,
+                operation: key.1,
                 calls_per_second,
             })
             .collect();
@@ -168,9 +192,7 @@ impl Run {
     }
 }
 
-type UnlinkContext = Arc<Context<UnlinkJob<Arc<AwsCalls>>>>;
-
-fn close(driven: Driven<UnlinkJob<Arc<AwsCalls>>>) -> (UnlinkContext, Summary<UnlinkOutcome>) {
+fn close(driven: Driven<Unlinks>) -> (Arc<Context<Unlinks>>, Summary<UnlinkOutcome>) {
     let (context, summary, removed) = driven.close();
     if let Err(error) = removed {
         notice(&format!(
@@ -191,7 +213,7 @@ fn unread(summary: &Summary<UnlinkOutcome>, totals: &Totals) -> Option<Unread> {
     }
 }
 
-fn totals(settings: &Settings, pipeline: &Pipeline<UnlinkJob<Arc<AwsCalls>>>) -> Totals {
+fn totals(settings: &Settings, pipeline: &Pipeline<Unlinks>) -> Totals {
     let sizes = settings.inputs.iter().map(|input| match input {
         Input::File(path) => std::fs::metadata(path)
             .ok()

@@ -1,0 +1,43 @@
+//! Operations of the Cognito Identity API. AWS counts a quota for each of them, per account and Region.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// An operation that this program calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Operation {
+    /// Unlinks a developer user identifier from an identity.
+    UnlinkDeveloperIdentity,
+    /// Describes an identity pool.
+    DescribeIdentityPool,
+}
+
+/// Quotas in calls per second, by Region and operation.
+pub type OperationQuotas = BTreeMap<(String, Operation), f64>;
+
+impl Operation {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::UnlinkDeveloperIdentity, Self::DescribeIdentityPool];
+
+    /// Returns the name that AWS gives the operation.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::UnlinkDeveloperIdentity => "UnlinkDeveloperIdentity",
+            Self::DescribeIdentityPool => "DescribeIdentityPool",
+        }
+    }
+
+    /// Returns the operation of this name, if this program calls it.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|operation| operation.as_str() == name)
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
