@@ -41,7 +41,7 @@ const SEARCH_START: f64 = 12.0;
 const SEARCH_START_BELOW_CEILING: f64 = 50.0;
 /// Growth of the search's pace per second, as an exponent. Doubled, a large bucket throttles twice as many calls in the second in
 /// which it is empty (`a_middling_quota_is_found`); halved, a large quota is found too late.
-const SEARCH_GROWTH: f64 = 1.15;
+const SEARCH_GROWTH: f64 = 1.2;
 /// The quota after a search, as a share of the last pace, and the calls that this guess counts for beside the answers. Doubled,
 /// small quotas are overestimated (`a_small_quota_is_found`).
 const GUESSED_SHARE: f64 = 0.4;
@@ -68,7 +68,7 @@ const CONFIRMED_RAMP: f64 = 4.0;
 const LONGEST_RAMP: f64 = 15.0;
 /// Length of the first ramp after a search, as a share of a ramp: the estimate is rough. Doubled, a quota that was underestimated
 /// is used too late.
-const FIRST_RAMP: f64 = 0.4;
+const FIRST_RAMP: f64 = 0.33;
 /// The lower part of a ramp, as a share of the time until it is at its old pace.
 const LOWER_PART: f64 = 0.6;
 
