@@ -41,7 +41,7 @@ const SEARCH_START: f64 = 12.0;
 const SEARCH_START_BELOW_CEILING: f64 = 50.0;
 /// Growth of the search's pace per second, as an exponent. Doubled, a large bucket throttles twice as many calls in the second in
 /// which it is empty (`a_middling_quota_is_found`); halved, a large quota is found too late.
-const SEARCH_GROWTH: f64 = 1.2;
+const SEARCH_GROWTH: f64 = 1.15;
 /// The quota after a search, as a share of the last pace, and the calls that this guess counts for beside the answers. Doubled,
 /// small quotas are overestimated (`a_small_quota_is_found`).
 const GUESSED_SHARE: f64 = 0.4;
@@ -90,15 +90,14 @@ const SETTLED: u32 = 2;
 const EVIDENCE: f64 = 4.5;
 const QUOTA_EXCESS: f64 = 0.25;
 const CHANCE_SHARE: f64 = 0.02;
-/// Throttled calls in the lower parts of ramps that are taken for chance, if they are a share within these bounds of the last
-/// calls there. Fewer are a busy neighbour; more are a quota that has dropped (`a_quota_that_drops_by_60_percent_is_followed`).
+/// Throttled calls, of the last ones in the lower parts of ramps, that are taken for chance unless they are more than this share.
+/// Fewer are a busy neighbour; more are a quota that has dropped (`a_quota_that_drops_by_60_percent_is_followed`).
 const CHANCE_THROTTLED: f64 = 4.0;
-const CHANCE_MIN: f64 = 0.04;
-const CHANCE_MAX: f64 = 0.3;
+const CHANCE_MAX: f64 = 0.4;
 const CHANCE_CALLS: f64 = 100.0;
-/// A share that is throttled by chance must show itself again after this time. Doubled, a quota that was taken for chance
-/// throttles for twice as long; halved, more of the time goes into ramps (`a_rate_is_kept_despite_chance`).
-const CHANCE_HOLDS: Duration = Duration::from_secs(30);
+/// Rise of that share above the one that was found, in the last calls, that shows a quota after all. Doubled, a quota that was
+/// taken for chance throttles more calls (`two_runs_share_a_quota_of_50`); halved, a share that is chance is refused for good.
+const CHANCE_RISE: f64 = 0.05;
 
 /// With `--leave`, time at the reduced pace before the quota is measured again, and the back-off from it, as a share, if a call is
 /// throttled. Doubled, a raised quota is found a minute later (`a_share_left_alone_serves_production`).
@@ -189,7 +188,7 @@ pub(super) struct Pacer {
     since_suspected: Sample,
     /// Evidence that they show a quota, as a logarithm of a ratio of likelihoods.
     evidence: f64,
-    /// The last calls in the lower parts of ramps.
+    /// The last calls in the lower parts of ramps, and in a search that tolerates chance.
     lower: Sample,
     /// Share of calls that is throttled by chance; zero if none is.
     chance: f64,
@@ -329,8 +328,8 @@ impl Pacer {
             return;
         }
         self.weigh(true);
-        let holds = self.chance == 0.0 || now - self.ramp_began < CHANCE_HOLDS;
-        if self.state == State::Search && self.evidence < EVIDENCE && holds {
+        let has_risen = self.chance > 0.0 && self.lower.share() > self.chance + CHANCE_RISE;
+        if self.state == State::Search && self.evidence < EVIDENCE && !has_risen {
             if !self.is_at_ceiling() {
                 self.pause_until(now + self.pause());
             }
@@ -368,7 +367,11 @@ impl Pacer {
         if started < self.ramp_began {
             return false;
         }
-        if self.state != State::Search && !self.is_in_upper_part() && self.still_throttled < 2 {
+        let is_lower = match self.state {
+            State::Search => self.chance > 0.0,
+            State::Ramp | State::Rest => !self.is_in_upper_part(),
+        };
+        if is_lower && self.still_throttled < 2 {
             self.lower.count(throttled);
             if self.lower.calls > CHANCE_CALLS {
                 self.lower.calls /= 2.0;
@@ -469,8 +472,7 @@ impl Pacer {
                 next = State::Rest;
             }
         }
-        let is_chance = (CHANCE_MIN..CHANCE_MAX).contains(&self.lower.share())
-            && self.lower.throttled >= CHANCE_THROTTLED;
+        let is_chance = self.lower.share() < CHANCE_MAX && self.lower.throttled >= CHANCE_THROTTLED;
         let rested = if self.state == State::Rest {
             self.elapsed
         } else {

@@ -146,7 +146,7 @@ fn a_changed_quota_is_followed() {
 #[test]
 fn small_quotas_are_not_throttled_more() {
     // Also with a bucket of a single call.
-    for (quota, most) in [(2.0, 0.06), (5.0, 0.03)] {
+    for (quota, most) in [(2.0, 0.08), (5.0, 0.03)] {
         let mut simulation = Simulation::new(|now| Pacer::new(None, 0.0, None, now), quota);
         simulation.run(30);
         let (accepted, throttled) = simulation.run(300);

@@ -2,8 +2,9 @@
 //! threads, and loops over the Rust SDK's client with the SDK's own retries.
 //!
 //! `cargo bench --bench peers -- --quota 50 --seconds 30`. Each contender in turn gets a fresh emulator, which notes the time of
-//! every call, and as many rows as the quota allows in the time; after twice the time it is stopped. boto3 and the AWS CLI
-//! are installed by pip into a virtual environment below the target directory; where that does not work, they are left out.
+//! every call, and as many rows as the quota allows in the time; after twice the time it is stopped. The quota is
+//! a bucket, by default of one call; options give it other shapes. boto3 and the AWS CLI are installed by pip into a virtual
+//! environment below the target directory; where that does not work, they are left out.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
@@ -22,7 +23,9 @@ use aws_sdk_cognitoidentity::Client;
 use aws_sdk_cognitoidentity::config::retry::{RetryConfig, RetryMode};
 use aws_sdk_cognitoidentity::config::{BehaviorVersion, Credentials, Region};
 use clap::{Parser, Subcommand};
-use cognito_unlink::testing::emulator::{Call, Emulator, QuotaSettings, Settings};
+use cognito_unlink::testing::emulator::{
+    Call, Emulator, FaultShare, QuotaSettings, QuotaShape, Settings,
+};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::time::Instant;
 use wait4::Wait4;
@@ -45,9 +48,21 @@ struct Arguments {
     /// Calls per second that the emulator accepts; repeatable
     #[arg(long = "quota", default_values_t = [5, 50, 200])]
     quotas: Vec<u32>,
-    /// Calls that the quota saves up
+    /// Calls that the quota saves up: the size of its bucket
     #[arg(long, default_value = "1")]
     burst: NonZeroU32,
+    /// Front ends that each keep an equal part of the quota
+    #[arg(long, default_value = "1")]
+    front_ends: NonZeroU32,
+    /// Count the quota in each second, instead of in a bucket
+    #[arg(long, conflicts_with_all = ["burst", "front_ends"])]
+    fixed_window: bool,
+    /// Calls per second that production makes meanwhile, at random times
+    #[arg(long, default_value = "0")]
+    production: f64,
+    /// Share of the calls that are throttled at random, e.g. 2%
+    #[arg(long, value_parser = chance)]
+    chance: Option<FaultShare>,
     /// Seconds for which the quota allows as many calls as there are rows
     #[arg(long, default_value = "30")]
     seconds: NonZeroU32,
@@ -62,6 +77,28 @@ struct Arguments {
     bench: bool,
     #[command(subcommand)]
     part: Option<Part>,
+}
+
+impl Arguments {
+    fn quota_settings(&self, quota: u32) -> QuotaSettings {
+        let shape = if self.fixed_window {
+            QuotaShape::FixedWindow
+        } else {
+            QuotaShape::TokenBucket {
+                burst: self.burst.get(),
+                front_ends: self.front_ends.get(),
+            }
+        };
+        QuotaSettings {
+            rate: quota.into(),
+            shape,
+            production: self.production,
+        }
+    }
+}
+
+fn chance(share: &str) -> Result<FaultShare, String> {
+    format!("throttle={share}").parse()
 }
 
 #[derive(Debug, Subcommand)]
@@ -200,8 +237,10 @@ fn turn(contender: &Contender, python: &Path, quota: u32, arguments: &Arguments)
     let people = directory.path().join("people.csv");
     let rows = quota * arguments.seconds.get();
     write_people(&people, rows);
+    let quota_settings = arguments.quota_settings(quota);
     let emulator = Emulator::spawn(Settings {
-        quota: Some(QuotaSettings::bucket(quota.into(), arguments.burst.get())),
+        quota: Some(quota_settings),
+        faults: Vec::from_iter(arguments.chance),
         latency: LATENCY,
         jitter: JITTER,
         log: true,
@@ -246,12 +285,14 @@ fn turn(contender: &Contender, python: &Path, quota: u32, arguments: &Arguments)
         }
         _ => lines.lines().filter(|line| *line == "lost").count() as u64,
     };
+    let production = emulator.counters().production;
     Measures {
         lost: lost as f64,
+        production_throttled: production.throttled as f64 / production.calls as f64,
         seconds: (ended - began).as_secs_f64(),
         cpu: (used.utime + used.stime).as_secs_f64(),
         mebibytes: used.maxrss as f64 / f64::from(1 << 20),
-        ..Measures::of_calls(&emulator.calls(), quota, arguments.burst)
+        ..Measures::of_calls(&emulator.calls(), quota_settings)
     }
 }
 
@@ -269,15 +310,18 @@ struct Measures {
     throttled: f64,
     /// Share of the calls after [`SETTLED`] that were throttled.
     throttled_later: f64,
+    /// The most calls in a second that were throttled.
+    worst_second: f64,
+    /// Share of production's calls, up to the contender's last one, that were throttled.
+    production_throttled: f64,
     cpu: f64,
     mebibytes: f64,
 }
 
 impl Measures {
-    fn of_calls(calls: &[Call], quota: u32, burst: NonZeroU32) -> Self {
+    fn of_calls(calls: &[Call], quota: QuotaSettings) -> Self {
         let began = calls.first().map(|call| call.began).unwrap_or_default();
         let ended = calls.last().map(|call| call.began).unwrap_or_default();
-        let span = ended.saturating_sub(began);
         let is_throttled = |call: &&Call| call.code.as_deref() == Some("TooManyRequestsException");
         let throttled = |calls: &[&Call]| {
             let throttled = calls.iter().filter(|call| is_throttled(call)).count();
@@ -289,12 +333,22 @@ impl Measures {
             .filter(|call| call.began >= began + SETTLED)
             .collect();
         let taken = all.iter().filter(|call| !is_throttled(call)).count();
-        let allowed = f64::from(quota) * span.as_secs_f64() + f64::from(burst.get());
+        let allowed = match quota.shape {
+            QuotaShape::TokenBucket { burst, front_ends } => {
+                let seconds = ended.saturating_sub(began).as_secs_f64();
+                quota.rate * seconds + f64::from(burst.max(front_ends))
+            }
+            QuotaShape::FixedWindow => {
+                let windows = ended.as_secs() - began.as_secs() + 1;
+                quota.rate * windows as f64
+            }
+        };
         Self {
             done: calls.iter().filter(|call| call.effect).count() as f64,
             used: taken as f64 / allowed,
             throttled: throttled(&all),
             throttled_later: throttled(&later),
+            worst_second: most_in_a_second(all.into_iter().filter(is_throttled)) as f64,
             ..Self::default()
         }
     }
@@ -312,6 +366,8 @@ impl Measures {
             used: median(|turn| turn.used),
             throttled: median(|turn| turn.throttled),
             throttled_later: median(|turn| turn.throttled_later),
+            worst_second: median(|turn| turn.worst_second),
+            production_throttled: median(|turn| turn.production_throttled),
             cpu: median(|turn| turn.cpu),
             mebibytes: median(|turn| turn.mebibytes),
         }
@@ -326,30 +382,63 @@ impl Measures {
             }
         };
         format!(
-            "| {name:<32} | {:>6.0} | {:>6.0} | {:>7.1} | {:>7} | {:>9} | {:>9} | {:>7.2} | {:>6.0} |",
+            "| {name:<32} | {:>6.0} | {:>6.0} | {:>7.1} | {:>7} | {:>9} | {:>9} | {:>9.0} | {:>10} | {:>7.2} | {:>6.0} |",
             self.done,
             self.lost,
             self.seconds,
             share(self.used),
             share(self.throttled),
             share(self.throttled_later),
+            self.worst_second,
+            share(self.production_throttled),
             self.cpu,
             self.mebibytes,
         )
     }
 }
 
+/// Returns the most calls that arrived within a second.
+fn most_in_a_second<'a>(calls: impl Iterator<Item = &'a Call>) -> usize {
+    let arrivals: Vec<Duration> = calls.map(|call| call.began).collect();
+    let within = |(nth, first): (usize, &Duration)| {
+        let end = *first + Duration::from_secs(1);
+        arrivals[nth..].partition_point(|arrival| *arrival < end)
+    };
+    arrivals.iter().enumerate().map(within).max().unwrap_or(0)
+}
+
 fn heading(arguments: &Arguments, quota: u32) {
-    let (burst, turns) = (arguments.burst, arguments.turns);
+    let turns = arguments.turns;
+    let counted = match arguments.quota_settings(quota).shape {
+        QuotaShape::TokenBucket { burst, front_ends } => {
+            format!("burst {burst}, front ends {front_ends}")
+        }
+        QuotaShape::FixedWindow => "fixed windows".to_owned(),
+    };
+    let production = arguments.production;
+    let chance = arguments.chance.map_or(0.0, |chance| chance.share * 100.0);
     let rows = quota * arguments.seconds.get();
     let limit = arguments.seconds.get() * PATIENCE;
-    println!("\nQuota {quota}/s, burst {burst}, {rows} rows, {limit} s at most; turns: {turns}\n");
     println!(
-        "| {:<32} | {:>6} | {:>6} | {:>7} | {:>7} | {:>9} | {:>9} | {:>7} | {:>6} |",
-        "", "done", "lost", "seconds", "quota", "throttled", "after 5 s", "CPU s", "MiB"
+        "\nQuota {quota}/s, {counted}; production {production}/s; {chance} % throttled at random"
+    );
+    println!("{rows} rows, {limit} s at most; turns: {turns}\n");
+    println!(
+        "| {:<32} | {:>6} | {:>6} | {:>7} | {:>7} | {:>9} | {:>9} | {:>9} | {:>10} | {:>7} | {:>6} |",
+        "",
+        "done",
+        "lost",
+        "seconds",
+        "quota",
+        "throttled",
+        "after 5 s",
+        "worst 1 s",
+        "production",
+        "CPU s",
+        "MiB"
     );
     let right = |width: usize| format!("{}:|", "-".repeat(width + 1));
-    let columns: String = [6, 6, 7, 7, 9, 9, 7, 6].map(right).concat();
+    let columns: String = [6, 6, 7, 7, 9, 9, 9, 10, 7, 6].map(right).concat();
     println!("|{}|{columns}", "-".repeat(34));
 }
 

@@ -1,4 +1,5 @@
-//! Draws how two runs share a quota that neither knows: `cargo bench --bench plot`.
+//! Draws how a run finds a quota that it does not know, and how a second one that joins it shares the quota:
+//! `cargo bench --bench plot`.
 //!
 //! Admission is the real one, on paused time; the service accepts as many calls as its token bucket holds. The picture is
 //! `tests/bench/shared_quota.svg`.
@@ -17,14 +18,17 @@ use plotters::prelude::*;
 use tokio::time::{Instant, sleep, sleep_until};
 
 /// Second from which a quota applies, and its calls per second; the bucket holds ten.
-const QUOTAS: [(u64, f64); 3] = [(0, 50.0), (80, 20.0), (120, 50.0)];
-const JOINS: Duration = Duration::from_secs(10);
-const END: usize = 180;
+const QUOTAS: [(u64, f64); 3] = [(0, 50.0), (90, 20.0), (120, 50.0)];
+/// Second at which the second run starts. The first finds the quota in less.
+const JOINS: usize = 30;
+const END: usize = 150;
 const REGION: &str = "us-east-1";
 const CONCURRENCY: NonZeroU32 = NonZeroU32::new(64).expect("positive");
+const GREY: RGBColor = RGBColor(150, 150, 150);
+const ORANGE: RGBColor = RGBColor(240, 150, 40);
 
-/// Accepted calls per second.
-type Accepted = Vec<u32>;
+/// Calls in each second.
+type Calls = Vec<u32>;
 
 /// The service's side of both runs.
 struct Service {
@@ -32,7 +36,15 @@ struct Service {
     /// Number of [`QUOTAS`] that apply or have applied.
     quotas: usize,
     latency: fastrand::Rng,
-    accepted: [Accepted; 2],
+    counts: Counts,
+}
+
+#[derive(Clone)]
+struct Counts {
+    /// Of each run.
+    accepted: [Calls; 2],
+    /// Of both runs.
+    throttled: Calls,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -40,28 +52,32 @@ fn main() -> Result<(), Box<dyn Error>> {
         .enable_time()
         .start_paused(true)
         .build()?;
-    let accepted = runtime.block_on(play());
-    draw(&accepted)
+    let counts = runtime.block_on(play());
+    draw(&counts)
 }
 
-async fn play() -> [Accepted; 2] {
+async fn play() -> Counts {
     let service = Arc::new(Mutex::new(Service {
         quota: bucket(QUOTAS[0].1),
         quotas: 1,
         latency: fastrand::Rng::with_seed(1),
-        accepted: [(); 2].map(|()| vec![0; END]),
+        counts: Counts {
+            accepted: [(); 2].map(|()| vec![0; END]),
+            throttled: vec![0; END],
+        },
     }));
     let began = Instant::now();
-    for (nth, joins) in [Duration::ZERO, JOINS].into_iter().enumerate() {
+    for (nth, joins) in [0, JOINS].into_iter().enumerate() {
+        let joins = began + Duration::from_secs(joins as u64);
         tokio::spawn(run(nth, joins, began, Arc::clone(&service)));
     }
     sleep_until(began + Duration::from_secs(END as u64)).await;
-    lock(&service).accepted.clone()
+    lock(&service).counts.clone()
 }
 
 /// Starts calls as fast as they are admitted.
-async fn run(nth: usize, joins: Duration, began: Instant, service: Arc<Mutex<Service>>) {
-    sleep_until(began + joins).await;
+async fn run(nth: usize, joins: Instant, began: Instant, service: Arc<Mutex<Service>>) {
+    sleep_until(joins).await;
     let limits = Limits {
         rate: Rate::Unlimited,
         burst: NonZeroU32::MIN,
@@ -71,31 +87,40 @@ async fn run(nth: usize, joins: Duration, began: Instant, service: Arc<Mutex<Ser
     let operation = Operation::UnlinkDeveloperIdentity;
     let queue = Admission::new(limits, operation, BTreeMap::new()).queue(REGION, operation);
     while let Some(permit) = queue.admit().await {
-        let (feedback, latency) = lock(&service).call(nth, began.elapsed());
+        let way = lock(&service).latency() / 2;
+        let service = Arc::clone(&service);
         tokio::spawn(async move {
-            sleep(latency).await;
+            sleep(way).await;
+            let feedback = lock(&service).call(nth, began.elapsed());
+            sleep(way).await;
             permit.answered(feedback);
         });
     }
 }
 
 impl Service {
-    fn call(&mut self, nth: usize, at: Duration) -> (Feedback, Duration) {
+    fn latency(&mut self) -> Duration {
+        Duration::from_millis(self.latency.u64(30..=50))
+    }
+
+    /// Decides a call that arrives from one of the runs.
+    fn call(&mut self, nth: usize, at: Duration) -> Feedback {
         while let Some((from, quota)) = QUOTAS.get(self.quotas)
             && at.as_secs() >= *from
         {
             self.quota = bucket(*quota);
             self.quotas += 1;
         }
-        let latency = Duration::from_millis(self.latency.u64(30..=50));
-        if !self.quota.take(REGION, "UnlinkDeveloperIdentity", at) {
-            return (Feedback::Throttled, latency);
-        }
+        let (feedback, counts) = if self.quota.take(REGION, "UnlinkDeveloperIdentity", at) {
+            (Feedback::Accepted, &mut self.counts.accepted[nth])
+        } else {
+            (Feedback::Throttled, &mut self.counts.throttled)
+        };
         let second = usize::try_from(at.as_secs()).unwrap_or(END);
-        if let Some(accepted) = self.accepted[nth].get_mut(second) {
-            *accepted += 1;
+        if let Some(calls) = counts.get_mut(second) {
+            *calls += 1;
         }
-        (Feedback::Accepted, latency)
+        feedback
     }
 }
 
@@ -107,7 +132,7 @@ fn lock(service: &Mutex<Service>) -> MutexGuard<'_, Service> {
     service.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn draw(accepted: &[Accepted; 2]) -> Result<(), Box<dyn Error>> {
+fn draw(counts: &Counts) -> Result<(), Box<dyn Error>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench/shared_quota.svg");
     let area = SVGBackend::new(&path, (900, 360)).into_drawing_area();
     area.fill(&WHITE)?;
@@ -116,28 +141,34 @@ fn draw(accepted: &[Accepted; 2]) -> Result<(), Box<dyn Error>> {
         .margin(10)
         .x_label_area_size(40)
         .y_label_area_size(45)
-        .build_cartesian_2d(0.0..end, 0.0..70.0)?;
+        .build_cartesian_2d(0.0..end, 0.0..90.0)?;
     chart
         .configure_mesh()
         .light_line_style(TRANSPARENT)
         .x_desc("seconds")
-        .y_desc("calls accepted per second")
+        .y_desc("calls per second")
         .draw()?;
 
-    let both: Accepted = accepted[0]
-        .iter()
-        .zip(&accepted[1])
-        .map(|(a, b)| a + b)
-        .collect();
+    let throttled = (0..).zip(&counts.throttled).map(|(second, calls)| {
+        let (left, right) = (f64::from(second), f64::from(second) + 1.0);
+        Rectangle::new([(left, 0.0), (right, f64::from(*calls))], ORANGE.filled())
+    });
+    chart
+        .draw_series(throttled)?
+        .label("throttled")
+        .legend(key(ORANGE));
+    let [first, second] = &counts.accepted;
+    let both: Calls = first.iter().zip(second).map(|(a, b)| a + b).collect();
     let rates = [
-        ("first run", BLUE, &accepted[0]),
-        ("second run", RED, &accepted[1]),
-        ("both", RGBColor(150, 150, 150), &both),
+        ("first run", BLUE, 0, first),
+        ("second run", RED, JOINS, second),
+        ("both", GREY, JOINS, &both),
     ];
-    for (name, color, accepted) in rates {
+    for (name, color, from, accepted) in rates {
         let points = (0..)
             .zip(accepted)
-            .map(|(second, accepted)| (f64::from(second) + 0.5, f64::from(*accepted)));
+            .map(|(second, calls)| (f64::from(second) + 0.5, f64::from(*calls)))
+            .skip(from);
         chart
             .draw_series(LineSeries::new(points, color.stroke_width(2)))?
             .label(name)

@@ -123,7 +123,7 @@ scenarios! {
     a_quota_in_fixed_windows_is_used,
     a_quota_is_found_despite_chance,
     a_quota_is_shared_with_production,
-    a_quota_of_1000_is_found,
+    a_very_large_quota_is_found,
     a_quota_of_1000_that_doubles_is_used,
     a_quota_of_10_that_doubles_is_used,
     a_quota_of_200_that_doubles_is_used,

@@ -8,8 +8,6 @@ use crate::reply::CallResult;
 use crate::runs::SimulatedRun;
 use crate::scenario::{OverSeeds, Service};
 
-/// Distance from the ideal that is allowed to the worst seed, as a multiple of the distance that is allowed to the median.
-const WORST: f64 = 1.5;
 /// Throttled calls in a second that are never too many.
 const MIN_WORST_SECOND: f64 = 5.0;
 
@@ -49,8 +47,9 @@ pub(crate) fn figures(part: &OverSeeds, service: &Service, run: &SimulatedRun) -
     let seconds = to.saturating_sub(from).as_secs_f64();
     let accepted_per_second = accepted(run, from, to) / seconds;
     let started_per_second = between(run, from, to).count() as f64 / seconds;
-    let least = |least: f64| [least, least / WORST];
-    let most = |most: f64| [most, most * WORST];
+    let worst = part.worst_within;
+    let least = |least: f64| [least, least / worst];
+    let most = |most: f64| [most, most * worst];
     let mut figures = vec![
         Figure::gain(
             "accepted/s",
@@ -69,7 +68,7 @@ pub(crate) fn figures(part: &OverSeeds, service: &Service, run: &SimulatedRun) -
         ),
     ];
     if let Some(quota) = service.quota {
-        let least = |least: f64| [least, 1.0 - (1.0 - least) * WORST];
+        let least = |least: f64| [least, 1.0 - (1.0 - least) * worst];
         let used = accepted_per_second / quota;
         figures.push(Figure::gain("used", used, part.min_used.map(least)));
         let most = |share: f64| [(quota * share).max(MIN_WORST_SECOND); 2];

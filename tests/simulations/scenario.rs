@@ -456,6 +456,13 @@ pub(crate) struct OverSeeds {
     /// Calls per second.
     #[serde(default)]
     pub(crate) min_started_per_second: Option<f64>,
+    /// Distance from the ideal that is allowed to the worst seed, as a multiple of the distance that is allowed to the median.
+    #[serde(default = "worst_within")]
+    pub(crate) worst_within: f64,
+}
+
+fn worst_within() -> f64 {
+    1.5
 }
 
 impl OverSeeds {
