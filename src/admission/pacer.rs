@@ -79,7 +79,7 @@ const FIRST_CORRECTION: f64 = 0.7;
 const CORRECTION: f64 = 0.95;
 /// Two ramps agree on the quota if they differ by at most this many calls and this share of all. Doubled, runs save their share of
 /// a quota as the quota.
-const AGREEMENT_CALLS: f64 = 1.5;
+const AGREEMENT_CALLS: f64 = 2.0;
 const AGREEMENT_SHARE: f64 = 0.005;
 /// Ramps that must agree, one after the other, before the quota is worth saving and ramps become longer.
 const SETTLED: u32 = 2;
