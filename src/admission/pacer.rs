@@ -2,29 +2,50 @@
 //! argument.
 //!
 //! ```text
-//!            throttled twice, close together
-//!  Search ───────────────────────────────────▶ back off ──▶ Ramp ──┐ throttled once
-//!    ▲  the pace grows by a constant factor       ▲          │ │   │
-//!    │                                            └──────────┼─┼───┘
-//!    │ as many calls are throttled just after                │ │ throttled in the upper part, with --leave
-//!    └─ a back-off as before it: it is chance ◀──────────────┘ ▼
-//!                                                  Ramp ◀── Rest (a share of the quota is left to others)
-//!                                                      a minute
+//!    nothing is known              a saved quota                    throttled, with --leave
+//!           │                            │                      (in the upper part of a ramp)
+//!           ▼      throttled twice       ▼       throttled once             │
+//!        Search ────── back off ──────▶ Ramp ────── back off ──────▶ Ramp   └──▶ Rest ──▶ Ramp
+//!           ▲                            │                                     a minute
+//!           └── calls are throttled in the lower parts of ramps all the same: by chance
 //! ```
 //!
-//! - **Search** is slow start. It begins at a pace that no quota minds and reaches 1,000 calls per second in four seconds. The
-//!   first throttled call stops it for a round trip: the answers to the calls in flight tell an empty bucket from chance.
-//! - A **back-off** makes no call until those in flight are answered, so that each call is charged to the pace at which it started.
-//!   The search is followed by an estimate of the quota; each ramp by a pace that is lower than its last one by a constant share.
-//!   If the first call after a back-off is throttled, the bucket is still empty: the pause doubles and the pace stays.
-//! - **Ramp** raises the pace in a straight line through the one at which the last ramp ended, then faster and faster: a quota that
-//!   has grown is found within seconds. A token bucket throttles only once it is empty, so that what the lower half of a ramp
-//!   leaves in it, the upper half takes out again. Between two empty buckets *the calls accepted per second are the quota*.
-//! - Runs that share a quota converge on equal shares, as with additive increase and multiplicative decrease: the faster run is
-//!   throttled more often, and all ramp at the same relative speed. Ramps are longer while they end where they are expected to,
-//!   which on a shared quota they do not.
-//! - Below the quota hardly a call is throttled. If calls still are in the lower part of a ramp, then a lower pace does not help:
-//!   the service throttles by **chance**, and the search goes on from there with that share of throttled calls tolerated.
+//! - **Search** is slow start: the pace grows exponentially, from one that small quotas bear to 1,000 calls per second in four
+//!   seconds. The first throttled call stops it for a round trip: the answers to the calls in flight tell an empty bucket
+//!   from chance.
+//! - **Back off**: no call starts until those in flight are answered, so that each is charged to the pace at which it started. After
+//!   a search the quota is estimated from these answers; after a ramp the pace falls by a constant share. If the first call
+//!   after that is throttled too, the bucket is still empty: the pause doubles and the pace stays.
+//! - **Ramp**: the pace grows in a straight line through the one at which the last ramp ended, and beyond it exponentially, so that a
+//!   quota that has grown is found within seconds. A token bucket throttles only once it is empty: what the lower half of a ramp
+//!   leaves in it, the upper half takes out again. Between two back-offs *the calls accepted per second are the quota*.
+//! - Runs that share a quota converge on equal shares, by additive increase and multiplicative decrease of the logarithm: all ramp at
+//!   the same relative speed, and the faster is throttled more often. Ramps that confirm the quota become longer; on a
+//!   shared quota they hardly ever do.
+//! - Below the quota hardly a call is throttled. If calls still are in the **lower parts** of ramps, a lower pace does not help: the
+//!   service throttles by chance. The search goes on from there and tolerates that share, until it rises.
+//!
+//! | constant | unit | if it is larger, or *smaller* | guarded by (`tests/scenarios`) |
+//! |---|---|---|---|
+//! | `SEARCH_START` | calls/s | a small quota throttles more at once; *a large one is found late* | `a_small_quota_is_found`, `a_large_quota_is_found` |
+//! | `SEARCH_START_WITH_RATE` | calls/s | the same, where `--rate` names a pace | `expired_credentials_halt`, `a_rate_far_above_the_quota_is_lowered` |
+//! | `SEARCH_GROWTH` | 1/s | a large bucket throttles a fifth of the quota in a second; *a large quota is found late* | `a_middling_quota_is_found`, `a_very_large_quota_is_found` |
+//! | `GUESSED_SHARE`, `GUESS_CALLS` | of the pace; calls | the first ramp begins above the quota; *far below it* | `a_small_quota_is_found`, `a_middling_quota_is_found` |
+//! | `BACK_OFF` | of the pace | a small bucket loses calls below the quota; *production finds no token* | `a_quota_is_shared_with_production` |
+//! | `SHARE_CALLS` | calls | a quota that drops is followed late; *two calls throttled in a row halve the pace* | `a_quota_that_drops_by_60_percent_is_followed` |
+//! | `PAUSE`, `LONGEST_PAUSE` | round trips; time | a fixed window loses its first calls; *its last ones are throttled* | `a_quota_in_fixed_windows_is_used`, `endless_throttling_fails_rows` |
+//! | `RAMP` | s | a quota that grows is used late; *more calls are throttled* | `a_quota_of_50_that_doubles_is_used`, `a_quota_is_shared_with_production` |
+//! | `CONFIRMED_RAMP`, `…_CALLS`, `LONGEST_RAMP` | s; calls; s | runs keep unequal shares; *a small quota throttles more* | `two_runs_share_a_quota_of_20`, `a_small_quota_is_found` |
+//! | `FIRST_RAMP` | of a ramp | a quota that was underestimated is used late | `a_large_quota_is_found` |
+//! | `LOWER_PART` | of a ramp | a quota is taken for chance; *chance for a quota* | `two_runs_share_a_quota_of_50`, `a_rate_is_kept_despite_chance` |
+//! | `FIRST_CORRECTION`, `CORRECTION` | of the pace | calls that a full bucket gave count as quota; *runs keep unequal shares* | `a_middling_quota_is_found`, `two_runs_share_a_quota_of_20` |
+//! | `AGREEMENT_CALLS`, `…_SHARE`, `SETTLED` | calls; of the calls; ramps | a share is saved as the quota; *a quota is never saved* | unit tests, e2e `learned_quotas` |
+//! | `EVIDENCE`, `QUOTA_EXCESS`, `CHANCE_SHARE` | ln; share; share | a search ends after more throttled calls; *chance ends it* | `a_small_quota_is_found`, `a_rate_is_kept_despite_chance` |
+//! | `CHANCE_THROTTLED`, `CHANCE_CALLS`, `CHANCE_MAX` | calls; calls; share | chance is found late; *a busy neighbour is taken for chance* | `half_a_rate_is_kept_despite_much_chance`, `two_runs_share_a_quota_of_50` |
+//! | `CHANCE_RISE` | share | a quota that was taken for chance throttles for longer; *chance is not tolerated* | the same |
+//! | `REST`, `REST_BACK_OFF` | time; of the pace | a raised quota is found late; *the whole quota is measured more often* | `a_share_left_alone_serves_production` |
+//! | `MIN_PACE` | calls/s | a run that is only throttled makes more calls | `endless_throttling_fails_rows` |
+//! | `LATE`, `LATE_CALLS`, `MAX_STEP` | calls; calls; s | a pace that calls do not reach grows | `concurrency_limits_an_unlimited_rate` |
 
 use std::time::Duration;
 
@@ -32,85 +53,82 @@ use tokio::time::Instant;
 
 use super::rate_limit::TIMER_LAG;
 
-// Each constant has its unit, what happens if it is doubled, and the scenario that shows it (tests/scenarios).
+// The search.
 
-/// Calls per second at the start of a search, and where `--rate` names a ceiling: then that, but at most the second number.
-/// Doubled, a small quota throttles more calls at once (`a_small_quota_is_found`); halved, a large one is found later
-/// (`a_large_quota_is_found`).
+/// Pace at the start of a search.
 const SEARCH_START: f64 = 12.0;
-const SEARCH_START_BELOW_CEILING: f64 = 50.0;
-/// Growth of the search's pace per second, as an exponent. Doubled, a large bucket throttles twice as many calls in the second in
-/// which it is empty (`a_middling_quota_is_found`); halved, a large quota is found too late.
+/// Highest pace at the start of a search if `--rate` names a ceiling, which the operator expects to fit.
+const SEARCH_START_WITH_RATE: f64 = 50.0;
+/// Growth of the logarithm of the pace per second.
 const SEARCH_GROWTH: f64 = 1.15;
-/// The quota after a search, as a share of the last pace, and the calls that this guess counts for beside the answers. Doubled,
-/// small quotas are overestimated (`a_small_quota_is_found`).
+/// The quota after a search, as a share of the last pace: a guess that counts as much as the answers to [`GUESS_CALLS`] calls.
 const GUESSED_SHARE: f64 = 0.4;
 const GUESS_CALLS: f64 = 4.0;
+/// Logarithm of the ratio of likelihoods at which a search ends: its answers show a quota, and not chance.
+const EVIDENCE: f64 = 4.5;
+/// Share of calls that is throttled by chance, unless another is known, and the share above it that shows a quota.
+const CHANCE_SHARE: f64 = 0.02;
+const QUOTA_EXCESS: f64 = 0.25;
 
-/// Back-off, as a share of the pace at which a ramp ends. Doubled, a bucket of a tenth of a second loses calls below the quota;
-/// halved, production's calls find no token (`a_quota_is_shared_with_production`).
+// Back-offs.
+
+/// Share of the pace by which it falls.
 const BACK_OFF: f64 = 0.2;
-/// Calls that are taken for accepted beside the answers when a back-off asks how many were throttled. Halved, two throttled calls
-/// in a row are a lower quota.
+/// Calls that count as accepted beside the answers to those in flight: where most of many are throttled, the pace falls by
+/// their share.
 const SHARE_CALLS: f64 = 8.0;
-/// Pause of a back-off in round trips at least; while calls are throttled all the same it doubles up to the longest pause.
-/// Doubled, a fixed window loses its first calls (`a_quota_in_fixed_windows_is_used`).
+/// Shortest pause in round trips. It doubles while calls are throttled all the same.
 const PAUSE: f64 = 1.5;
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// Seconds until a ramp is at the pace at which the last one ended. Doubled, a quota that doubles is used too late
-/// (`a_quota_of_50_that_doubles_is_used`); halved, twice as many calls are throttled.
+// Ramps.
+
+/// Time until a ramp is at the pace at which the last one ended.
 const RAMP: f64 = 3.5;
-/// The same after a ramp that has confirmed the quota: the time of so many calls, within these bounds in seconds. Doubled, runs that happen to agree on unequal
-/// shares keep them (`two_runs_share_a_quota_of_20`); halved, a small quota throttles too many calls.
+/// The same once [`SETTLED`] ramps have agreed: the time of so many calls, within bounds.
 const CONFIRMED_RAMP_CALLS: f64 = 120.0;
 const CONFIRMED_RAMP: f64 = 4.0;
 const LONGEST_RAMP: f64 = 15.0;
-/// Length of the first ramp after a search, as a share of a ramp: the estimate is rough. Doubled, a quota that was underestimated
-/// is used too late.
+/// Length of the first ramp after a search, whose estimate is rough.
 const FIRST_RAMP: f64 = 0.33;
-/// The lower part of a ramp, as a share of the time until it is at its old pace.
+/// End of the lower part of a ramp.
 const LOWER_PART: f64 = 0.6;
-
-/// Lowest pace at which a ramp ends, as a share of its last one, if fewer calls were accepted per second: of the first ramp, which
-/// may have been far too long, and of the others. Doubled changes, as the first ramp shows, whether a bucket that was
-/// full counts as quota (`a_small_quota_is_found`).
+/// Lowest pace from which the next ramp is planned, if fewer calls were accepted per second than that: after the first ramp,
+/// which may have been far too long, and after the others.
 const FIRST_CORRECTION: f64 = 0.7;
 const CORRECTION: f64 = 0.95;
-/// Two ramps agree on the quota if they differ by at most this many calls and this share of all. Doubled, runs save their share of
-/// a quota as the quota.
+/// Largest difference of two ramps that agree on the quota.
 const AGREEMENT_CALLS: f64 = 2.0;
 const AGREEMENT_SHARE: f64 = 0.005;
-/// Ramps that must agree, one after the other, before the quota is worth saving and ramps become longer.
+/// Ramps, one after the other, that must agree before the quota is believed and saved.
 const SETTLED: u32 = 2;
 
-/// A search ends when its answers are this much more likely (a natural logarithm) under a quota than by chance, which throttles
-/// `CHANCE_SHARE` of the calls if no other share is known. A quota throttles `QUOTA_EXCESS` more of them. Doubled, a search ends
-/// after four throttled calls and not after two (`a_small_quota_is_found`).
-const EVIDENCE: f64 = 4.5;
-const QUOTA_EXCESS: f64 = 0.25;
-const CHANCE_SHARE: f64 = 0.02;
-/// Throttled calls, of the last ones in the lower parts of ramps, that are taken for chance unless they are more than this share.
-/// Fewer are a busy neighbour; more are a quota that has dropped (`a_quota_that_drops_by_60_percent_is_followed`).
+// Chance.
+
+/// Throttled calls among the last [`CHANCE_CALLS`] in the lower parts of ramps that show chance, unless they are so large a
+/// share that the quota has dropped.
 const CHANCE_THROTTLED: f64 = 4.0;
-const CHANCE_MAX: f64 = 0.4;
 const CHANCE_CALLS: f64 = 100.0;
-/// Rise of that share above the one that was found, in the last calls, that shows a quota after all. Doubled, a quota that was
-/// taken for chance throttles more calls (`two_runs_share_a_quota_of_50`); halved, a share that is chance is refused for good.
+const CHANCE_MAX: f64 = 0.4;
+/// Rise of that share during the search that follows which shows a quota after all.
 const CHANCE_RISE: f64 = 0.05;
 
-/// With `--leave`, time at the reduced pace before the quota is measured again, and the back-off from it, as a share, if a call is
-/// throttled. Doubled, a raised quota is found a minute later (`a_share_left_alone_serves_production`).
+// A share that is left to others.
+
+/// Time at the reduced pace before the quota is measured again.
 const REST: Duration = Duration::from_mins(1);
+/// Share by which the reduced pace falls if a call is throttled.
 const REST_BACK_OFF: f64 = 0.1;
 
-/// Lowest pace in calls per second: one call in ten seconds still finds out when throttling ends.
+// Bounds.
+
+/// Lowest pace: one call in ten seconds still finds out when throttling ends.
 const MIN_PACE: f64 = 0.1;
-/// A call that starts later than due by this share of the spacing shows that something else holds calls back: for this many more
-/// calls the pace does not grow.
+/// A call that starts later than due by this many spacings shows that something else holds calls back, and for so many more calls
+/// the pace does not grow.
 const LATE: f64 = 0.5;
 const LATE_CALLS: f64 = 4.0;
-/// Longest time between two answers, in seconds, in which the pace grows. A run that waits for input does not ramp.
+/// Longest time between two answers in which the pace grows: a run that waits for input does not ramp.
 const MAX_STEP: f64 = 0.5;
 /// Weight of the last answer in the moving average of the latency.
 const LATENCY_WEIGHT: f64 = 0.1;
@@ -198,9 +216,8 @@ impl Pacer {
     /// Creates a pacer that starts near `quota`, which an earlier run has measured, or searches for it. `leave` is the share of
     /// the quota, from 0 to 1, that is left to others.
     pub(super) fn new(ceiling: Option<f64>, leave: f64, quota: Option<f64>, now: Instant) -> Self {
-        let search_start = ceiling.map_or(SEARCH_START, |ceiling| {
-            ceiling.min(SEARCH_START_BELOW_CEILING)
-        });
+        let search_start =
+            ceiling.map_or(SEARCH_START, |ceiling| ceiling.min(SEARCH_START_WITH_RATE));
         let mut pacer = Self {
             ceiling,
             used: 1.0 - leave,
