@@ -36,4 +36,5 @@ mod stalled_calls;
 mod stop_reasons;
 mod system_limits;
 mod torn_rows;
+mod user_agent;
 mod verdicts;
