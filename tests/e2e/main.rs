@@ -25,6 +25,7 @@ mod pool_lookup_proxy;
 mod redaction;
 mod rehearsal;
 mod replies;
+mod request_ids;
 mod results_as_input;
 mod resume;
 mod row_limit;
