@@ -61,8 +61,8 @@ pub mod pipeline {
 /// The results file.
 pub mod results {
     pub use crate::results::{
-        Entry, Format, Layout, Line, OpenError, Recorded, Recording, Results, ResultsOptions,
-        SkipReason, ToRecord,
+        Edition, Entry, Format, Layout, Line, OpenError, Recorded, Recording, Results,
+        ResultsOptions, SkipReason, ToRecord,
     };
 }
 

@@ -125,7 +125,7 @@ impl AwsCalls {
             ..settings.clone()
         };
         let http = client_of(&settings, Proxies::None)?;
-        let shared = sdk_config::rehearsal(http.clone());
+        let shared = sdk_config::rehearsal(&settings, http.clone());
         Ok(Self {
             settings,
             http,

@@ -1,15 +1,17 @@
 //! Calls through the AWS SDK. No other folder names an `aws_*` crate.
 //!
 //! [`AwsCalls`] resolves its [`ClientSettings`] as AWS tools do: `profile` and `config_files` say which profile is active,
-//! `endpoint` which hosts are called, `sdk_config` joins both with the SDK's chain of credentials. Credentials pass three
-//! providers on their way to a signature: `credentials_source` describes why they fail to load, `account_guard` rejects those
-//! of a wrong account, and `credentials_cache` holds them so that no call waits for them.
+//! `endpoint` which hosts are called, `app_name` how CloudTrail names the program and the run, `sdk_config` joins them with the
+//! SDK's chain of credentials. Credentials pass three providers on their way to a signature: `credentials_source` describes why
+//! they fail to load, `account_guard` rejects those of a wrong account, and `credentials_cache` holds them so that no call waits
+//! for them.
 //!
 //! A call goes out after its last check (`checked_body`), over a connector that names the host in its errors (`connection`).
 //! `success_check` rejects replies that are not Cognito's, and `answer` sorts the SDK's errors.
 
 mod access_keys;
 mod account_guard;
+mod app_name;
 mod causes;
 mod checked_body;
 mod client;

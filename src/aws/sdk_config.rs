@@ -11,6 +11,7 @@ use aws_sdk_cognitoidentity::config::{
 };
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
+use super::app_name::app_name;
 use super::credentials_cache::LOAD_TIMEOUT;
 use super::credentials_origin::CredentialsOrigin;
 use super::credentials_source::DiagnosingProvider;
@@ -34,6 +35,7 @@ pub(super) async fn load(
     let any = || Some("us-east-1".to_owned()).filter(|_| active.has_keys_in_environment());
     let region = configured.or_else(of_pool).or_else(any).map(Region::new);
     let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .app_name(app_name(settings.run_id.as_deref()))
         .http_client(http.clone())
         .profile_name(&active.name.name)
         .identity_cache(identity_cache())
@@ -51,9 +53,10 @@ pub(super) async fn load(
 }
 
 /// Returns the configuration of a rehearsal, which takes nothing from the environment or from files.
-pub(super) fn rehearsal(http: SharedHttpClient) -> SdkConfig {
+pub(super) fn rehearsal(settings: &ClientSettings, http: SharedHttpClient) -> SdkConfig {
     let credentials = Credentials::from_keys("REHEARSAL", "rehearsal", None);
     SdkConfig::builder()
+        .app_name(app_name(settings.run_id.as_deref()))
         .behavior_version(BehaviorVersion::v2026_01_12())
         .http_client(http)
         .identity_cache(identity_cache())

@@ -30,6 +30,8 @@ pub struct ClientSettings {
     pub connect_timeout: Duration,
     /// The only accounts whose credentials may sign a call, at the start and after every renewal. Empty: any account.
     pub accounts: Vec<String>,
+    /// Id of the run, for the user agent of each call.
+    pub run_id: Option<String>,
 }
 
 impl ClientSettings {

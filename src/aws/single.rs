@@ -22,6 +22,7 @@ use aws_smithy_runtime_api::client::http::HttpConnectorSettings;
 use aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint;
 use hyper::Uri;
 
+use super::app_name::app_name;
 use super::causes::{causes, find_cause, never_sent};
 use super::config_files::load_profiles;
 use super::credentials_unavailable::CredentialsUnavailable;
@@ -228,6 +229,7 @@ impl SingleCall {
             Proxies::FromEnvironment,
         )?;
         let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+            .app_name(app_name(None))
             .http_client(http.clone())
             .identity_cache(identity_cache())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())

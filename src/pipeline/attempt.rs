@@ -89,6 +89,8 @@ struct AttemptLog {
     started_at: Option<SystemTime>,
     latency: Option<Duration>,
     details: ReplyDetails,
+    /// Request ids of the replies, separated by spaces.
+    request_ids: String,
     permit: Option<InFlightPermit>,
     is_doubtful: bool,
 }
@@ -100,6 +102,7 @@ impl AttemptLog {
             started_at: None,
             latency: None,
             details: ReplyDetails::default(),
+            request_ids: String::new(),
             permit: None,
             is_doubtful: false,
         }
@@ -112,11 +115,20 @@ impl AttemptLog {
             in_doubt: self.history.is_in_doubt(),
             details: self.details,
             found,
+            request_ids: self.request_ids,
             attempts: self.history.attempts(),
             started_at: self.started_at,
             finished_at: SystemTime::now(),
             latency: self.latency,
         }
+    }
+
+    fn note_reply(&mut self, details: ReplyDetails) {
+        if let Some(id) = &details.request_id {
+            let space = if self.request_ids.is_empty() { "" } else { " " };
+            self.request_ids.extend([space, id]);
+        }
+        self.details = details;
     }
 
     /// Ends a row that is on the hold list. If an earlier attempt may have taken effect, the record says so.
@@ -369,7 +381,7 @@ async fn call<J: Job>(
     row.log.permit = Some(permit.answered(feedback));
     row.log.latency = Some(now - started);
     counters.note_fault(region, verdict, &reply.details);
-    row.log.details = reply.details;
+    row.log.note_reply(reply.details);
     decide(context, row, &queue, verdict, evidence)
 }
 

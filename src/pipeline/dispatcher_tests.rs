@@ -87,6 +87,7 @@ fn line(outcome: UnlinkOutcome, key: u128) -> Box<Line> {
         key: Some(RowKey(key)),
         outcome,
         details: ReplyDetails::default(),
+        request_ids: String::new(),
         attempts: 1,
         started_at: None,
         finished_at: std::time::SystemTime::UNIX_EPOCH,

@@ -78,6 +78,8 @@ pub struct SettledRow<F> {
     pub details: ReplyDetails,
     /// The findings of its calls.
     pub found: F,
+    /// Request ids of all attempts in this run, separated by spaces.
+    pub request_ids: String,
     /// Attempts made in this run.
     pub attempts: u32,
     /// Start of the first attempt.

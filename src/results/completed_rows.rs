@@ -6,11 +6,11 @@ use std::io::{Read, Seek};
 
 use super::csv_lines::{cuts_off_lines, read_csv};
 use super::error::OpenError;
-use super::format::{COLUMNS, Format};
+use super::format::{Edition, Format};
 use super::jsonl_lines::read_jsonl;
 use super::key_set::{KeySet, KeySetBuilder};
 use super::options::ResultsOptions;
-use super::recorded_line::{LineReader, ReadError, RecordedLine};
+use super::recorded_line::{LineReader, ReadError, RecordedLine, WholeLines};
 use super::side_file::{InterruptedRun, Mark, Origin};
 use crate::row::RowKey;
 use crate::verdict::Standing;
@@ -42,6 +42,8 @@ pub struct CompletedRows {
     pub(super) length: u64,
     /// The reason why every row that is not done counts as in doubt: the side file cannot name the rows in flight.
     pub(super) doubt: Option<String>,
+    /// The columns of the file, which its new lines get too.
+    pub(super) edition: Edition,
     /// The file holds a header with other carried columns, and no line: it is started over.
     pub(super) other_header: bool,
 }
@@ -120,7 +122,7 @@ impl CompletedRows {
                     ReadError::Foreign(why) | ReadError::OnlyHeader(why) => foreign(why),
                 }
             })?;
-        let columns = COLUMNS.len() + options.carry.len();
+        let columns = completed.edition.columns().len() + options.carry.len();
         if format != Format::Jsonl
             && cuts_off_lines(file, completed.length, columns, lines).map_err(failed)?
         {
@@ -156,21 +158,23 @@ impl CompletedRows {
             }
             completed.learn(&line, options.skip_failed);
         };
-        let length = match format {
+        let whole = match format {
             Format::Csv | Format::SpreadsheetCsv => {
                 read_csv(bytes, format, &options.carry, lines, &mut learn)
             }
             Format::Jsonl => read_jsonl(bytes, lines, &mut learn),
         };
-        completed.length = match length {
+        let whole = match whole {
             // Without a line there is nothing to lose. With marks there is: they point at offsets after the old header.
             Err(ReadError::OnlyHeader(_)) if marks.is_empty() => {
                 completed.other_header = true;
-                0
+                WholeLines::default()
             }
             Err(ReadError::OnlyHeader(why)) => return Err(ReadError::Foreign(why)),
-            length => length?,
+            whole => whole?,
         };
+        completed.length = whole.length;
+        completed.edition = whole.edition;
         if has_local_run && options.calls_aws {
             return Err(ReadError::Foreign(
                 "it holds outcomes of a rehearsal or an endpoint on this machine, where no identity was unlinked; name another \

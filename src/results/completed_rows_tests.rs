@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::jobs::unlink::UnlinkOutcome;
-use crate::results::Entry;
+use crate::results::{COLUMNS, Entry, Layout};
 use crate::row::Keyer;
 use crate::row::{Carried, Link, Position};
 use crate::verdict::{Outcome as _, ReplyDetails};
@@ -47,6 +47,7 @@ fn entry(user: &str, outcome: UnlinkOutcome, carried: Vec<Carried>) -> Entry<Unl
         key: None,
         outcome,
         details: ReplyDetails::default(),
+        request_ids: "r-1 r-2".to_owned(),
         attempts: 1,
         started_at: Some(SystemTime::UNIX_EPOCH),
         finished_at: SystemTime::UNIX_EPOCH,
@@ -56,9 +57,23 @@ fn entry(user: &str, outcome: UnlinkOutcome, carried: Vec<Carried>) -> Entry<Unl
 }
 
 fn file_of(format: Format, entries: &[Entry<UnlinkOutcome>], carry: &[&str]) -> Vec<u8> {
-    let options = options_for(format, carry, false);
-    let mut bytes = format.header(&options.carry);
-    format.write(entries, "run-1", &options.carry, &mut bytes);
+    file_of_edition(Edition::default(), format, entries, carry)
+}
+
+fn file_of_edition(
+    edition: Edition,
+    format: Format,
+    entries: &[Entry<UnlinkOutcome>],
+    carry: &[&str],
+) -> Vec<u8> {
+    let layout = Layout {
+        format,
+        edition,
+        run_id: "run-1".to_owned(),
+        carry: carry.iter().map(ToString::to_string).collect(),
+    };
+    let mut bytes = format.header_of(edition, &layout.carry);
+    layout.write(entries, &mut bytes);
     bytes
 }
 
@@ -123,11 +138,13 @@ proptest! {
         rows in proptest::collection::vec((any_text(), any_outcome()), 0..6),
         cut in 0.0..=1.0_f64,
         format in any_format(),
+        edition in prop::sample::select(Edition::ALL.to_vec()),
     ) {
+        let file_of = |entries: &[_]| file_of_edition(edition, format, entries, &[]);
         let entries: Vec<_> = rows.iter().map(|(user, outcome)| entry(user, *outcome, vec![])).collect();
         // Length of the file after each line.
-        let ends: Vec<_> = (0..=entries.len()).map(|n| file_of(format, &entries[..n], &[]).len()).collect();
-        let whole = file_of(format, &entries, &[]);
+        let ends: Vec<_> = (0..=entries.len()).map(|n| file_of(&entries[..n]).len()).collect();
+        let whole = file_of(&entries);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a length is one")]
         let cut = (whole.len() as f64 * cut) as usize;
 
@@ -153,7 +170,7 @@ proptest! {
             Format::Csv | Format::SpreadsheetCsv => {
                 let mut reader = csv::Reader::from_reader(&bytes[..]);
                 let record = reader.byte_records().next().expect("a record").expect("valid");
-                [6, 9, 17].map(|column| {
+                [6, 9, COLUMNS.len()].map(|column| {
                     let cell = format.plain(&record[column]).to_vec();
                     String::from_utf8(cell).expect("UTF-8")
                 })
@@ -385,11 +402,14 @@ fn a_header_that_was_cut_off_is_begun_anew() {
     let keyer = Keyer::new(KEYER);
     for format in [Format::Csv, Format::SpreadsheetCsv] {
         let options = options_for(format, &["the \"ticket\", or\nnone"], false);
-        let header = format.header(&options.carry);
-        for cut in 0..header.len() {
+        let headers = Edition::ALL.map(|edition| format.header_of(edition, &options.carry));
+        let cuts = headers
+            .iter()
+            .flat_map(|header| (0..header.len()).map(move |cut| &header[..cut]));
+        for cut in cuts {
             let completed = CompletedRows::collect(
                 KeySetBuilder::default(),
-                &header[..cut],
+                cut,
                 format,
                 &options,
                 LineReader::new::<UnlinkOutcome>(&keyer),
@@ -398,7 +418,7 @@ fn a_header_that_was_cut_off_is_begun_anew() {
             assert_eq!(
                 completed.ok().map(|completed| completed.length),
                 Some(0),
-                "{cut}"
+                "{cut:?}"
             );
         }
     }
@@ -444,7 +464,7 @@ fn no_cell_is_a_formula_to_a_spreadsheet() {
         let bytes = file_of(Format::SpreadsheetCsv, &[row], &["note"]);
         let mut reader = csv::Reader::from_reader(&bytes[..]);
         let record = reader.records().next().expect("a record").expect("valid");
-        for column in [6, 9, 17] {
+        for column in [6, 9, COLUMNS.len()] {
             assert_eq!(record[column], format!("'{user}"));
         }
         assert!(
@@ -459,13 +479,14 @@ fn no_column_name_is_a_formula_to_a_spreadsheet() {
     let names = ["=HYPERLINK(\"x\")", "'plain", "+ticket", "note"];
     let mut row = entry("u", UnlinkOutcome::Unlinked, vec![]);
     row.carried = names.map(|name| Carried::Text(name.into())).to_vec();
-    let guarded = file_of(Format::SpreadsheetCsv, &[row], &names);
+    let rows = [row];
+    let guarded = file_of(Format::SpreadsheetCsv, &rows, &names);
     let mut reader = csv::Reader::from_reader(&guarded[..]);
     let header: Vec<_> = reader
         .headers()
         .expect("a header")
         .iter()
-        .skip(17)
+        .skip(COLUMNS.len())
         .map(str::to_owned)
         .collect();
     assert_eq!(
@@ -476,8 +497,9 @@ fn no_column_name_is_a_formula_to_a_spreadsheet() {
     // A file that an earlier version began.
     let carry = names.map(str::to_owned);
     let old = Format::SpreadsheetCsv.unguarded_header(&carry);
-    let new = Format::SpreadsheetCsv.header(&carry);
-    let lines = &guarded[new.len()..];
+    let file = file_of_edition(Edition::RunId, Format::SpreadsheetCsv, &rows, &names);
+    let header = Format::SpreadsheetCsv.header_of(Edition::RunId, &carry);
+    let lines = &file[header.len()..];
     assert!(
         read_guarded(&[&old, lines].concat(), &names)
             .skips(key("u"))
@@ -550,7 +572,7 @@ fn a_tail_with_whole_lines_is_not_cut_off() {
         // As many fields as a line has, and as many bytes.
         &line.replace(",unlinked,", ",u,"),
         // An outcome in its column, on a line with one column more.
-        &line.replace("run-1", "run-1,more"),
+        &line.replace("r-1 r-2", "r-1,r-2"),
         // A line without its end.
         line.trim_end(),
     ] {
@@ -570,10 +592,52 @@ fn a_line_with_more_or_fewer_fields_is_no_result() {
             &[entry("u", UnlinkOutcome::Unlinked, vec![])],
             &[],
         );
-        let end = if change == "\n" { ",run-1\n" } else { "\n" };
+        let end = if change == "\n" { ",r-1 r-2\n" } else { "\n" };
         file.truncate(file.len() - end.len());
         file.extend(change.as_bytes());
         let why = read_lines(Format::Csv, &file, false, vec![]).expect_err("refused");
         assert!(why.contains("line 2 is no result"), "{why}");
+    }
+}
+
+#[test]
+fn a_file_of_an_earlier_version_keeps_its_columns() {
+    for format in [Format::Csv, Format::SpreadsheetCsv, Format::Jsonl] {
+        for edition in Edition::ALL {
+            let rows = [entry("u", UnlinkOutcome::Unlinked, vec![])];
+            let file = file_of_edition(edition, format, &rows, &[]);
+            let completed = read(format, &file).expect("a results file");
+            assert_eq!(completed.edition, edition, "{format:?}");
+            assert_eq!(completed.length, file.len() as u64);
+            assert!(completed.skips(key("u")).is_some());
+        }
+    }
+    // A carried number may be too large to parse.
+    let number = serde_json::value::RawValue::from_string("1e999".to_owned()).expect("JSON");
+    let rows = [entry(
+        "u",
+        UnlinkOutcome::Unlinked,
+        vec![Carried::Json(number)],
+    )];
+    let file = file_of(Format::Jsonl, &rows, &["n"]);
+    let carrying = read(Format::Jsonl, &file).expect("a results file");
+    assert_eq!(carrying.edition, Edition::default());
+    // Before its first line a file of JSON has no keys.
+    let begun = read(Format::Jsonl, b"").expect("a results file");
+    assert_eq!(begun.edition, Edition::default());
+}
+
+#[test]
+fn other_carried_columns_are_named_in_each_edition() {
+    for edition in Edition::ALL {
+        let carried = vec![Carried::Absent];
+        let rows = [entry("u", UnlinkOutcome::Failed, carried)];
+        let file = file_of_edition(edition, Format::Csv, &rows, &["ticket"]);
+        let why = read_lines(Format::Csv, &file, false, vec![]).expect_err("refused");
+        assert!(why.contains("carries the columns ticket; give"), "{why}");
+        // Without a line it is begun anew, with the columns of a new file.
+        let header = file_of_edition(edition, Format::Csv, &[], &["ticket"]);
+        let completed = read_lines(Format::Csv, &header, false, vec![]).expect("nothing is lost");
+        assert!(completed.other_header && completed.edition == Edition::default());
     }
 }

@@ -6,14 +6,16 @@
 use std::borrow::Cow;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 
-use super::format::{COLUMNS, Format};
+use super::format::{COLUMNS, Edition, Format};
 use super::random::random_key;
-use super::recorded_line::{LineReader, ReadError, RecordedLine};
+use super::recorded_line::{LineReader, ReadError, RecordedLine, WholeLines};
 
 /// Columns of the four fields that make the key of a row.
 const KEY_COLUMNS: [usize; 4] = [3, 4, 5, 6];
 const OUTCOME_COLUMN: usize = 7;
-const RUN_ID_COLUMN: usize = COLUMNS.len() - 1;
+const RUN_ID_COLUMN: usize = 16;
+/// Number of columns that the files of every edition have.
+const COMMON_COLUMNS: usize = RUN_ID_COLUMN + 1;
 
 /// The record after the last byte of the file. Its random text cannot stand in any row.
 struct Sentinel {
@@ -42,25 +44,27 @@ impl Sentinel {
     }
 }
 
-/// Passes every whole line to `learn`. Returns the length of the header and the whole lines in bytes.
+/// Passes every whole line to `learn`.
 pub(super) fn read_csv(
     mut bytes: impl Read,
     format: Format,
     carry: &[String],
     lines: LineReader<'_>,
     learn: &mut impl FnMut(RecordedLine<'_>),
-) -> Result<u64, ReadError> {
-    let whole_header = format.header(carry);
-    let (prefix, header) = whole_header.split_at(format.prefix().len());
+) -> Result<WholeLines, ReadError> {
+    let headers = Edition::ALL.map(|edition| (edition, format.header_of(edition, carry)));
+    let newest = &headers[0].1;
     let mut head = Vec::new();
-    let most = whole_header.len() as u64;
+    let most = newest.len() as u64;
     bytes.by_ref().take(most).read_to_end(&mut head)?;
     // The header itself may be torn; then no line follows it.
-    if head.len() < whole_header.len() && whole_header.starts_with(&head) {
-        return Ok(0);
+    let is_torn = |header: &[u8]| head.len() < header.len() && header.starts_with(&head);
+    if headers.iter().any(|(_, header)| is_torn(header)) {
+        return Ok(WholeLines::default());
     }
+    let prefix = format.prefix().len();
     // The CSV reader skips a byte order mark that an editor has put first, but counts its bytes.
-    let head = head.get(prefix.len()..).unwrap_or_default();
+    let head = head.get(prefix..).unwrap_or_default();
     let sentinel = Sentinel::new()?;
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
@@ -70,28 +74,32 @@ pub(super) fn read_csv(
     let mut record = csv::ByteRecord::new();
     read_record(&mut reader, &mut record)?;
     if sentinel.is(&record) {
-        return Ok(0);
+        return Ok(WholeLines::default());
     }
-    let expected = names_in(header);
-    let unguarded = format.unguarded_header(carry);
-    // A file that was begun before carried names were guarded is continued as it is.
-    if record != expected && record != names_in(&unguarded[prefix.len()..]) {
+    // A file of an earlier version is continued as it is, with carried names that are not guarded.
+    let unguarded = (Edition::RunId, format.unguarded_header(carry));
+    let mut known = headers.iter().chain([&unguarded]);
+    let known = known.find(|(_, header)| record == names_in(&header[prefix..]));
+    let Some(&(edition, _)) = known else {
+        let expected = names_in(&newest[prefix..]);
         let why = describe_other_columns(&record, &expected, format);
-        let is_ours = (record.iter().take(COLUMNS.len())).eq(expected.iter().take(COLUMNS.len()));
+        let common = expected.iter().take(COMMON_COLUMNS);
+        let is_ours = record.iter().take(COMMON_COLUMNS).eq(common);
         read_record(&mut reader, &mut record)?;
         return Err(if is_ours && sentinel.is(&record) {
             ReadError::OnlyHeader(why)
         } else {
             ReadError::Foreign(why)
         });
-    }
-    let prefix = prefix.len() as u64;
-    read_lines(&mut reader, &sentinel, prefix, learn, |record, offset| {
-        parse(record, format, expected.len(), offset, lines)
-    })
+    };
+    let (prefix, columns) = (prefix as u64, edition.columns().len() + carry.len());
+    let length = read_lines(&mut reader, &sentinel, prefix, learn, |record, offset| {
+        parse(record, format, columns, offset, lines)
+    })?;
+    Ok(WholeLines { length, edition })
 }
 
-/// Reads records up to the sentinel. `prefix` is the number of bytes before those that the reader has seen.
+/// Reads records up to the sentinel, and returns the length of the header and the whole lines in bytes. `prefix` is the number of bytes before those that the reader has seen.
 fn read_lines(
     reader: &mut csv::Reader<impl Read>,
     sentinel: &Sentinel,
@@ -167,7 +175,7 @@ fn describe_other_columns(
     format: Format,
 ) -> String {
     let has = |name: &[u8]| found.iter().any(|column| column == name);
-    if !expected.iter().take(COLUMNS.len()).all(has) {
+    if !expected.iter().take(COMMON_COLUMNS).all(has) {
         let missing: Vec<_> = expected
             .iter()
             .filter(|name| !has(name))
@@ -175,9 +183,11 @@ fn describe_other_columns(
             .collect();
         return format!("its header lacks {}", missing.join(", "));
     }
-    let carried: Vec<_> = found
-        .iter()
-        .skip(COLUMNS.len())
+    let later = found.iter().skip(COMMON_COLUMNS);
+    let own = COLUMNS[COMMON_COLUMNS..].iter().zip(later.clone());
+    let own = own.take_while(|(name, column)| name.as_bytes() == *column);
+    let carried: Vec<_> = later
+        .skip(own.count())
         // A torn header has swallowed the sentinel, which begins with a NUL.
         .map(|name| match memchr::memchr(0, name) {
             Some(at) => name[..at].strip_suffix(b"\"").unwrap_or(&name[..at]),

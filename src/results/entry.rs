@@ -20,6 +20,8 @@ pub struct Entry<O> {
     pub outcome: O,
     /// Error code, message, status and request id of the last reply, or of the fault in the row.
     pub details: ReplyDetails,
+    /// Request ids of all attempts in this run, separated by spaces. An attempt without a reply has none.
+    pub request_ids: String,
     /// Attempts made in this run.
     pub attempts: u32,
     /// Start of the first attempt.
@@ -51,6 +53,7 @@ impl<O: Outcome> Entry<O> {
                 message: Some(row.error.message),
                 ..ReplyDetails::default()
             },
+            request_ids: String::new(),
             attempts: 0,
             started_at: None,
             finished_at,

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::entry::Entry;
-use super::format::{Format, csv_writer};
+use super::format::{Edition, Format, csv_writer};
 use super::line::{Layout, Line};
 use crate::clock;
 use crate::row::{Carried, Field, RowKey};
@@ -31,39 +31,31 @@ impl<O: Outcome> Line for Entry<O> {
     }
 
     fn write<'a>(lines: impl Iterator<Item = &'a Self>, layout: &Layout, into: &mut Vec<u8>) {
-        let Layout {
-            format,
-            run_id,
-            carry,
-        } = layout;
-        format.write(lines, run_id, carry, into);
+        layout.write(lines, into);
     }
 }
 
-impl Format {
+impl Layout {
     /// Appends the lines of `entries` to `lines`.
     pub fn write<'a, O: Outcome>(
-        self,
+        &self,
         entries: impl IntoIterator<Item = &'a Entry<O>>,
-        run_id: &str,
-        carry: &[String],
         lines: &mut Vec<u8>,
     ) {
-        match self {
-            Self::Csv | Self::SpreadsheetCsv => {
+        match self.format {
+            Format::Csv | Format::SpreadsheetCsv => {
                 let mut writer = csv_writer(lines);
                 let mut text = String::new();
                 for entry in entries {
-                    self.write_csv(entry, run_id, &mut writer, &mut text)
+                    self.write_csv(entry, &mut writer, &mut text)
                         .expect("memory takes any record");
                 }
             }
-            Self::Jsonl => {
+            Format::Jsonl => {
                 for entry in entries {
                     let line = JsonLine {
                         entry,
-                        run_id,
-                        carry,
+                        layout: self,
                     };
                     serde_json::to_writer(&mut *lines, &line).expect("memory takes any line");
                     lines.push(b'\n');
@@ -73,9 +65,8 @@ impl Format {
     }
 
     fn write_csv<O: Outcome>(
-        self,
+        &self,
         entry: &Entry<O>,
-        run_id: &str,
         writer: &mut csv::Writer<&mut Vec<u8>>,
         text: &mut String,
     ) -> csv::Result<()> {
@@ -88,7 +79,7 @@ impl Format {
             writer.write_field(&text)
         };
         let text_cell = |writer: &mut csv::Writer<&mut Vec<u8>>, value: &str| {
-            writer.write_field(&*self.cell(value))
+            writer.write_field(&*self.format.cell(value))
         };
         let Entry {
             position,
@@ -116,7 +107,10 @@ impl Format {
         number(writer, Some(&clock::rfc3339_millis(entry.finished_at)))?;
         let latency = entry.latency.map(|latency| latency.as_millis());
         number(writer, latency.as_ref().map(|latency| latency as _))?;
-        writer.write_field(run_id)?;
+        writer.write_field(&self.run_id)?;
+        if self.edition == Edition::RequestIds {
+            text_cell(writer, &entry.request_ids)?;
+        }
         for carried in &entry.carried {
             let value = match carried {
                 Carried::Absent => "",
@@ -132,18 +126,18 @@ impl Format {
 /// An entry as a JSON object: the columns of a CSV file in the same order, empty ones null.
 struct JsonLine<'a, O> {
     entry: &'a Entry<O>,
-    run_id: &'a str,
-    carry: &'a [String],
+    layout: &'a Layout,
 }
 
 impl<O: Outcome> Serialize for JsonLine<'_, O> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { entry, layout } = self;
         let Entry {
             position,
             link,
             details,
             ..
-        } = self.entry;
+        } = entry;
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("row", &position.row)?;
         map.serialize_entry("source", &*position.source)?;
@@ -151,7 +145,7 @@ impl<O: Outcome> Serialize for JsonLine<'_, O> {
         for field in Field::ALL {
             map.serialize_entry(field.name(), &present(link.get(field)))?;
         }
-        map.serialize_entry("outcome", self.entry.outcome.as_str())?;
+        map.serialize_entry("outcome", entry.outcome.as_str())?;
         map.serialize_entry("error_code", &details.code)?;
         map.serialize_entry(
             "error_message",
@@ -159,14 +153,17 @@ impl<O: Outcome> Serialize for JsonLine<'_, O> {
         )?;
         map.serialize_entry("http_status", &details.http_status)?;
         map.serialize_entry("request_id", &details.request_id)?;
-        map.serialize_entry("attempts", &self.entry.attempts)?;
+        map.serialize_entry("attempts", &entry.attempts)?;
         let time = |time| clock::rfc3339_millis(time).to_string();
-        map.serialize_entry("started_at", &self.entry.started_at.map(time))?;
-        map.serialize_entry("finished_at", &time(self.entry.finished_at))?;
-        let latency = self.entry.latency.map(|latency| latency.as_millis());
+        map.serialize_entry("started_at", &entry.started_at.map(time))?;
+        map.serialize_entry("finished_at", &time(entry.finished_at))?;
+        let latency = entry.latency.map(|latency| latency.as_millis());
         map.serialize_entry("latency_ms", &latency)?;
-        map.serialize_entry("run_id", self.run_id)?;
-        for (name, carried) in self.carry.iter().zip(&self.entry.carried) {
+        map.serialize_entry("run_id", &layout.run_id)?;
+        if layout.edition == Edition::RequestIds {
+            map.serialize_entry("request_ids", &present(&entry.request_ids))?;
+        }
+        for (name, carried) in layout.carry.iter().zip(&entry.carried) {
             match carried {
                 Carried::Absent => map.serialize_entry(name, &None::<&str>)?,
                 Carried::Text(text) => map.serialize_entry(name, &present(text))?,

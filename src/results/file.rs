@@ -79,7 +79,7 @@ impl Results {
             let _ = fs::remove_file(renamed);
         }
         let own_side_file = in_flight.side_file().clone();
-        let writer = Writer::new(file, format, options, completed.length, own_side_file);
+        let writer = Writer::new(file, format, options, &completed, own_side_file);
         Ok(Self {
             cut: if completed.other_header { 0 } else { cut },
             mode_before,

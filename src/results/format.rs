@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-/// The columns of a results file, before the carried ones.
-pub const COLUMNS: [&str; 17] = [
+/// The columns of a results file, before the carried ones, in the order in which versions have added them.
+pub const COLUMNS: [&str; 18] = [
     "row",
     "source",
     "line",
@@ -22,7 +22,31 @@ pub const COLUMNS: [&str; 17] = [
     "finished_at",
     "latency_ms",
     "run_id",
+    "request_ids",
 ];
+
+/// The columns of a results file, by the version that began it. Later versions continue a file with the columns that it has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Edition {
+    /// Ends with `run_id`.
+    RunId,
+    /// Ends with `request_ids`. New files are of this edition.
+    #[default]
+    RequestIds,
+}
+
+impl Edition {
+    /// All editions, the newest first.
+    pub(super) const ALL: [Self; 2] = [Self::RequestIds, Self::RunId];
+
+    /// Returns the columns before the carried ones.
+    pub(super) fn columns(self) -> &'static [&'static str] {
+        match self {
+            Self::RunId => &COLUMNS[..17],
+            Self::RequestIds => &COLUMNS,
+        }
+    }
+}
 
 /// Characters that may start a formula in a spreadsheet (OWASP, "CSV Injection"), and the apostrophe that guards against them.
 const FORMULA_STARTS: [char; 12] = [
@@ -86,26 +110,31 @@ impl Format {
         }
     }
 
-    /// Returns the bytes before the first line.
+    /// Returns the bytes before the first line of a new file.
     #[must_use]
     pub fn header(self, carry: &[String]) -> Vec<u8> {
-        let carry: Vec<_> = carry.iter().map(|name| self.cell(name)).collect();
-        self.header_of(&carry)
+        self.header_of(Edition::default(), carry)
     }
 
-    /// Returns the header as earlier versions wrote it, which did not guard the names of carried columns.
+    /// Returns the header of a file of this edition.
+    pub(super) fn header_of(self, edition: Edition, carry: &[String]) -> Vec<u8> {
+        let carry: Vec<_> = carry.iter().map(|name| self.cell(name)).collect();
+        self.header_with(edition, &carry)
+    }
+
+    /// Returns the header of a file that was begun before the names of carried columns were guarded.
     pub(super) fn unguarded_header(self, carry: &[String]) -> Vec<u8> {
         let carry: Vec<_> = carry.iter().map(Cow::from).collect();
-        self.header_of(&carry)
+        self.header_with(Edition::RunId, &carry)
     }
 
-    fn header_of(self, carry: &[Cow<'_, str>]) -> Vec<u8> {
+    fn header_with(self, edition: Edition, carry: &[Cow<'_, str>]) -> Vec<u8> {
         let mut header = self.prefix().to_vec();
         if self != Self::Jsonl {
             // A prefix already holds the first name.
             let first = if header.is_empty() { COLUMNS[0] } else { "" };
             let names = std::iter::once(first)
-                .chain(COLUMNS[1..].iter().copied())
+                .chain(edition.columns()[1..].iter().copied())
                 .chain(carry.iter().map(AsRef::as_ref));
             csv_writer(&mut header)
                 .write_record(names)

@@ -1,11 +1,14 @@
 //! Reads the lines of results in JSON Lines.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read};
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
-use super::recorded_line::{LineReader, ReadError, RecordedLine};
+use super::format::Edition;
+use super::recorded_line::{LineReader, ReadError, RecordedLine, WholeLines};
 
 /// Start of every line: a torn first line is recognised by it.
 const LINE_START: &[u8] = br#"{"row":"#;
@@ -27,36 +30,47 @@ struct JsonLine<'a> {
     run_id: Cow<'a, str>,
 }
 
-/// Passes every whole line to `learn`. Returns the length of the whole lines in bytes.
+/// Passes every whole line to `learn`. The keys of the first line are those of the file.
 pub(super) fn read_jsonl(
     bytes: impl Read,
     lines: LineReader<'_>,
     learn: &mut impl FnMut(RecordedLine<'_>),
-) -> Result<u64, ReadError> {
+) -> Result<WholeLines, ReadError> {
     let mut reader = BufReader::with_capacity(256 * 1024, bytes);
     let (mut line, mut offset, mut number) = (Vec::new(), 0, 0_u64);
-    let mut is_ours = false;
+    let mut edition = None;
     loop {
         line.clear();
         let read = reader.read_until(b'\n', &mut line)? as u64;
         number += 1;
         if line.last() != Some(&b'\n') {
             let start = &line[..line.len().min(LINE_START.len())];
-            return if is_ours || LINE_START.starts_with(start) {
-                Ok(offset)
+            return if edition.is_some() || LINE_START.starts_with(start) {
+                Ok(WholeLines {
+                    length: offset,
+                    edition: edition.unwrap_or_default(),
+                })
             } else {
                 Err(ReadError::Foreign("it does not begin as one".to_owned()))
             };
         }
         if !line.trim_ascii().is_empty() {
-            let Some(line) = parse(&line, offset, lines) else {
+            let Some(recorded) = parse(&line, offset, lines) else {
                 return Err(ReadError::Foreign(format!("line {number} is no result")));
             };
-            learn(line);
-            is_ours = true;
+            learn(recorded);
+            edition.get_or_insert_with(|| edition_of(&line));
         }
         offset += read;
     }
+}
+
+/// Returns the newest edition whose keys a line has.
+fn edition_of(line: &[u8]) -> Edition {
+    let keys: HashMap<Cow<'_, str>, &RawValue> = serde_json::from_slice(line).unwrap_or_default();
+    let has_keys = |edition: &Edition| edition.columns().iter().all(|key| keys.contains_key(*key));
+    let mut all = Edition::ALL.into_iter();
+    all.find(has_keys).unwrap_or(Edition::RunId)
 }
 
 fn parse<'l>(line: &'l [u8], offset: u64, lines: LineReader<'_>) -> Option<RecordedLine<'l>> {

@@ -1,6 +1,6 @@
 //! A line of a results file, as the job makes it.
 
-use super::format::Format;
+use super::format::{Edition, Format};
 use crate::row::RowKey;
 use crate::verdict::Outcome;
 
@@ -32,6 +32,8 @@ pub trait Line: Send + 'static {
 pub struct Layout {
     /// The format of the file.
     pub format: Format,
+    /// The columns of the file, but for the carried ones.
+    pub edition: Edition,
     /// The run that appends.
     pub run_id: String,
     /// Names of the carried columns.

@@ -30,7 +30,7 @@ pub use completed_rows::{CompletedRows, SkipReason};
 pub use entry::Entry;
 pub use error::OpenError;
 pub use file::Results;
-pub use format::{COLUMNS, Format};
+pub use format::{COLUMNS, Edition, Format};
 pub use in_flight::InFlight;
 pub use line::{Layout, Line};
 pub use options::ResultsOptions;

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::io;
 
+use super::format::Edition;
 use crate::row::{Keyer, RowKey};
 use crate::verdict::{Outcome, Standing};
 
@@ -47,6 +48,15 @@ impl RecordedLine<'_> {
     pub(super) fn is_local(&self) -> bool {
         self.run_id.ends_with(LOCAL_RUN_SUFFIX.as_bytes())
     }
+}
+
+/// The header and the whole lines of a file.
+#[derive(Default)]
+pub(super) struct WholeLines {
+    /// Length in bytes.
+    pub(super) length: u64,
+    /// The columns; those of a new file, if there is neither a header nor a line.
+    pub(super) edition: Edition,
 }
 
 /// The reason why the lines of a file cannot be read.

@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use tokio::sync::mpsc;
 
 use super::background_sync::BackgroundSync;
+use super::completed_rows::CompletedRows;
 use super::format::Format;
 use super::line::{Layout, Line};
 use super::options::ResultsOptions;
@@ -83,7 +84,7 @@ impl Writer {
         file: File,
         format: Format,
         options: &ResultsOptions,
-        length: u64,
+        completed: &CompletedRows,
         side_file: OwnFile,
     ) -> Self {
         Self {
@@ -91,10 +92,11 @@ impl Writer {
             path: options.path.clone(),
             layout: Layout {
                 format,
+                edition: completed.edition,
                 run_id: options.run_id.clone(),
                 carry: options.carry.clone(),
             },
-            length: Arc::new(AtomicU64::new(length)),
+            length: Arc::new(AtomicU64::new(completed.length)),
             durable: options.durable,
             unsynced: false,
             side_file: Some(side_file),
@@ -229,7 +231,7 @@ mod tests {
 
     use super::*;
     use crate::jobs::unlink::UnlinkOutcome;
-    use crate::results::Entry;
+    use crate::results::{Edition, Entry};
     use crate::row::{InvalidRow, Link, Position, RowError, RowErrorCode};
 
     /// Returns a file that takes every line and cannot be synced, and its other end, which has to stay open.
@@ -244,6 +246,7 @@ mod tests {
             file,
             layout: Layout {
                 format: Format::Jsonl,
+                edition: Edition::default(),
                 run_id: "run-1".to_owned(),
                 carry: Vec::new(),
             },

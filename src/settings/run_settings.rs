@@ -279,6 +279,7 @@ fn client_settings(args: &RunArgs) -> ClientSettings {
         timeout: args.timeout,
         connect_timeout: args.connect_timeout.min(args.timeout),
         accounts: Vec::new(),
+        run_id: None,
     }
 }
 

@@ -11,7 +11,7 @@ use cognito_unlink::testing::admission::{Admission, Feedback, Limits, Rate};
 use cognito_unlink::testing::input::{self, Input, InputRow};
 use cognito_unlink::testing::jobs::unlink::UnlinkOutcome;
 use cognito_unlink::testing::operation::Operation;
-use cognito_unlink::testing::results::{Entry, Format};
+use cognito_unlink::testing::results::{Edition, Entry, Format, Layout};
 use cognito_unlink::testing::row::{Keyer, Link, Position};
 use cognito_unlink::testing::verdict::{History, Policy, RunEvidence};
 use cognito_unlink::testing::verdict::{Reply, ReplyDetails, ReplyKind, classify};
@@ -129,7 +129,13 @@ fn row_key(bencher: Bencher<'_, '_>) {
 
 #[divan::bench(args = ["csv", "jsonl"])]
 fn record_write(bencher: Bencher<'_, '_>, format: &str) {
-    let format = Format::of_name(format!("results.{format}").as_ref()).expect("a format");
+    let layout = Layout {
+        format: Format::of_name(format!("results.{format}").as_ref()).expect("a format"),
+        edition: Edition::default(),
+        run_id: "run".to_owned(),
+        carry: Vec::new(),
+    };
+    let request_id = "00000000-0000-4000-8000-000000000001".to_owned();
     let entry = Entry {
         position: Position {
             source: Arc::from("people.csv"),
@@ -142,9 +148,10 @@ fn record_write(bencher: Bencher<'_, '_>, format: &str) {
         outcome: UnlinkOutcome::Unlinked,
         details: ReplyDetails {
             http_status: Some(200),
-            request_id: Some("00000000-0000-4000-8000-000000000001".to_owned()),
+            request_id: Some(request_id.clone()),
             ..ReplyDetails::default()
         },
+        request_ids: request_id,
         attempts: 1,
         started_at: Some(SystemTime::UNIX_EPOCH),
         finished_at: SystemTime::UNIX_EPOCH,
@@ -157,7 +164,7 @@ fn record_write(bencher: Bencher<'_, '_>, format: &str) {
         .counter(ItemsCount::new(entries.len()))
         .bench_local(|| {
             lines.clear();
-            format.write(entries.iter().copied(), "run", &[], &mut lines);
+            layout.write(entries.iter().copied(), &mut lines);
             black_box(&lines);
         });
 }

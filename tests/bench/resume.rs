@@ -16,7 +16,7 @@ use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use cognito_unlink::testing::jobs::unlink::UnlinkOutcome;
-use cognito_unlink::testing::results::{Entry, Format};
+use cognito_unlink::testing::results::{Edition, Entry, Format, Layout};
 use cognito_unlink::testing::row::{Link, Position};
 use cognito_unlink::testing::verdict::ReplyDetails;
 use cost::{Cost, mebi, read};
@@ -152,11 +152,16 @@ impl Job {
     fn finish(&self) {
         let mut file = BufWriter::new(File::create(&self.results).expect("created"));
         file.write_all(&Format::Csv.header(&[])).expect("written");
+        let layout = Layout {
+            format: Format::Csv,
+            edition: Edition::default(),
+            run_id: "20260401T080000Z-1f0e2d3c-local".to_owned(),
+            carry: Vec::new(),
+        };
         let mut line = Vec::new();
         for n in 0..self.rows {
             line.clear();
-            let run_id = "20260401T080000Z-1f0e2d3c-local";
-            Format::Csv.write([&entry(&self.people, n)], run_id, &[], &mut line);
+            layout.write([&entry(&self.people, n)], &mut line);
             file.write_all(&line).expect("written");
         }
         // Otherwise the first run would have to write it to the disk.
@@ -195,6 +200,7 @@ fn link(n: u64) -> Link {
 }
 
 fn entry(people: &Path, n: u64) -> Entry<UnlinkOutcome> {
+    let request_id = format!("5e0f7d9a-3f6c-4a10-9b5e-{n:012x}");
     let finished_at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_775_030_400_000 + n);
     Entry {
         position: Position {
@@ -208,9 +214,10 @@ fn entry(people: &Path, n: u64) -> Entry<UnlinkOutcome> {
         outcome: UnlinkOutcome::Unlinked,
         details: ReplyDetails {
             http_status: Some(200),
-            request_id: Some(format!("5e0f7d9a-3f6c-4a10-9b5e-{n:012x}")),
+            request_id: Some(request_id.clone()),
             ..ReplyDetails::default()
         },
+        request_ids: request_id,
         attempts: 1,
         started_at: Some(finished_at - Duration::from_millis(35)),
         finished_at,

@@ -32,6 +32,10 @@ impl Backend {
     /// The configuration of AWS is wrong, or the emulator cannot start.
     pub(super) async fn new(settings: &Settings) -> Result<Self, Error> {
         let unusable = |error: &dyn std::fmt::Display| Error::usage(error.to_string());
+        let calls = aws::ClientSettings {
+            run_id: Some(settings.run_id.clone()),
+            ..settings.calls.clone()
+        };
         let (client, emulator) = if settings.mode == Mode::Rehearsal {
             let emulator = Emulator::spawn(emulator::Settings {
                 latency: REHEARSED_LATENCY,
@@ -41,14 +45,13 @@ impl Backend {
             .map_err(|error| {
                 Error::usage(format!("the emulator cannot start on loopback: {error}"))
             })?;
-            let client =
-                AwsCalls::rehearsal(&settings.calls, &emulator.url()).map_err(|e| unusable(&e))?;
+            let client = AwsCalls::rehearsal(&calls, &emulator.url()).map_err(|e| unusable(&e))?;
             (client, Some(emulator))
         } else {
             let calls = aws::ClientSettings {
                 accounts: settings.guards.accounts(),
                 pool_region: first_region(settings),
-                ..settings.calls.clone()
+                ..calls
             };
             let client = AwsCalls::new(&calls).await.map_err(|e| unusable(&e))?;
             (client, None)

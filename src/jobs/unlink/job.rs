@@ -40,6 +40,7 @@ impl<C: Unlink> Job for UnlinkJob<C> {
             key: Some(row.open.key),
             outcome: UnlinkOutcome::of(row.end, row.in_doubt),
             details: row.details,
+            request_ids: row.request_ids,
             attempts: row.attempts,
             started_at: row.started_at,
             finished_at: row.finished_at,
