@@ -3,6 +3,7 @@
 mod at_rest;
 mod csv;
 mod json;
+mod lists;
 mod open;
 mod properties;
 mod rejects;
