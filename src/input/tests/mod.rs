@@ -2,6 +2,7 @@
 
 mod at_rest;
 mod csv;
+mod documents;
 mod json;
 mod lists;
 mod open;
