@@ -69,8 +69,8 @@ pub mod results {
 /// Rows.
 pub mod row {
     pub use crate::row::{
-        Carried, Field, InvalidRow, Keyer, Link, MemoryReservation, Position, Row, RowErrorCode,
-        RowKey, UnusualPolicy,
+        Carried, Field, InvalidRow, Keyer, Link, MemoryReservation, Position, Required, Row,
+        RowErrorCode, RowKey, UnusualPolicy,
     };
 }
 

@@ -148,7 +148,6 @@ mod tests {
             &["--map", "person=user"],
             &["--endpoint-url", "localhost:8000"],
             &["--no-header"],
-            &["--columns", "a,b"],
             &["--dry-run", "--rehearse"],
             &["--format", "xml"],
             &["--rate", "fast"],

@@ -209,13 +209,8 @@ pub struct InputArgs {
     /// Read CSV files that have no header; --columns names their columns
     #[arg(long, requires = "columns")]
     pub no_header: bool,
-    /// Name the columns, in order, separated by commas
-    #[arg(
-        long,
-        value_name = "A,B,...",
-        value_delimiter = ',',
-        requires = "no_header"
-    )]
+    /// Name the columns of files without a header, in order, separated by commas; of a list, its one field
+    #[arg(long, value_name = "A,B,...", value_delimiter = ',')]
     pub columns: Option<Vec<String>>,
     /// Take a field from a column or key of another name; repeatable
     #[arg(long, value_name = "FIELD=COLUMN", value_parser = mapping)]

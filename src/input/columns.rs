@@ -5,7 +5,9 @@ use super::header_error::{ActualColumns, HeaderError};
 use super::parsed_row::ParsedRow;
 use super::read_options::ReadOptions;
 use super::requested_column::{ColumnMatcher, RequestedColumn};
-use crate::row::{Carried, Field, Link, RowError, RowErrorCode, UnusualPolicy, fold_name};
+use crate::row::{
+    Carried, Field, Link, Required, RowError, RowErrorCode, UnusualPolicy, fold_name,
+};
 
 /// The column of each value in a CSV record.
 pub(crate) struct ColumnLayout {
@@ -13,6 +15,7 @@ pub(crate) struct ColumnLayout {
     pub(crate) width: usize,
     /// The requested columns, first the fields in the order of [`Field::ALL`], each with its index in a record; none if options fill it.
     columns: Vec<(ColumnMatcher, Option<usize>)>,
+    required: Required,
 }
 
 impl ColumnLayout {
@@ -41,6 +44,17 @@ impl ColumnLayout {
             }
             columns.push((matcher, hit));
         }
+        if options.required == Required::LookupKey {
+            let has = |field: Field| columns[field as usize].1.is_some();
+            let has_key = has(Field::IdentityId) || has(Field::DeveloperUserIdentifier);
+            missing.retain(|requested| match requested {
+                RequestedColumn::Field(Field::DeveloperProviderName) => false,
+                RequestedColumn::Field(Field::IdentityId | Field::DeveloperUserIdentifier) => {
+                    !has_key
+                }
+                _ => true,
+            });
+        }
         if !missing.is_empty() {
             let is_known = columns.iter().any(|(_, hit)| hit.is_some());
             return Err(HeaderError::MissingColumns(
@@ -51,6 +65,7 @@ impl ColumnLayout {
         Ok(Self {
             width: names.len(),
             columns,
+            required: options.required,
         })
     }
 
@@ -115,7 +130,7 @@ impl ColumnLayout {
         } = self.parse(field);
         // A row that conflicts with an option still is a row.
         let _conflict = fill.complete(&mut link);
-        error.is_none() && link.check(UnusualPolicy::ALLOW_ALL).is_ok()
+        error.is_none() && link.check(self.required, UnusualPolicy::ALLOW_ALL).is_ok()
     }
 }
 
@@ -251,6 +266,31 @@ mod tests {
                 .carry
                 .push("t".into())),
             twice(RequestedColumn::Carried("t".into()))
+        );
+    }
+
+    #[test]
+    fn a_lookup_key_needs_one_column_beside_the_pool() {
+        let keys = |options: &mut ReadOptions| options.required = Required::LookupKey;
+        assert_eq!(
+            layout("identity_pool_id,identity_id", keys),
+            Ok(vec![Some(1), Some(0), None, None])
+        );
+        assert_eq!(
+            layout("identity_pool_id,DeveloperUserIdentifier", keys),
+            Ok(vec![None, Some(0), None, Some(1)])
+        );
+        let missing = |header: &str| match layout(header, keys) {
+            Err(HeaderError::MissingColumns(columns, _)) => columns,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(
+            missing("identity_pool_id"),
+            [Field::IdentityId, Field::DeveloperUserIdentifier].map(RequestedColumn::Field)
+        );
+        assert_eq!(
+            missing("identity_id"),
+            [RequestedColumn::Field(Field::IdentityPoolId)]
         );
     }
 

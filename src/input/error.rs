@@ -37,6 +37,16 @@ pub enum InputError {
         /// The input as the user named it.
         input: Arc<str>,
     },
+    /// A list whose field is not known.
+    #[error(
+        "{}: a list has one field of a row on each line; name that field with --columns identity_id or \
+         --columns developer_user_identifier",
+        display_name(input)
+    )]
+    ListWithoutColumn {
+        /// The input as the user named it.
+        input: Arc<str>,
+    },
     /// A delimiter that CSV cannot have.
     #[error(
         "--delimiter: fields cannot be separated by {:?}; give one ASCII character that is neither a quote nor a line end",
@@ -150,6 +160,7 @@ impl InputError {
             Self::UnknownFormat { .. }
                 | Self::Delimiter { .. }
                 | Self::List { .. }
+                | Self::ListWithoutColumn { .. }
                 | Self::Header { line: None, .. }
         ) || matches!(self, Self::NotAnInput { what, .. } if what.is_own_file())
     }

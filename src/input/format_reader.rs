@@ -4,6 +4,7 @@ use super::bytes::window::Window;
 use super::csv::CsvReader;
 use super::format::Format;
 use super::json::JsonReader;
+use super::list::ListReader;
 use super::parsed_row::ParsedRow;
 use super::read_error::{ReadError, StartError};
 use super::read_options::ReadOptions;
@@ -12,6 +13,7 @@ use super::read_options::ReadOptions;
 pub(crate) enum FormatReader {
     Csv(Box<CsvReader>),
     Json(Box<JsonReader>),
+    List(Box<ListReader>),
 }
 
 impl FormatReader {
@@ -29,7 +31,8 @@ impl FormatReader {
                     reader.map_err(|error| StartError::Read(1, error))?,
                 ))
             }
-            Format::Csv | Format::Tsv | Format::Lines => {
+            Format::Lines => Self::List(Box::new(ListReader::start(window, options)?)),
+            Format::Csv | Format::Tsv => {
                 Self::Csv(Box::new(CsvReader::start(window, delimiter, options)?))
             }
         })
@@ -40,6 +43,7 @@ impl FormatReader {
         match self {
             Self::Csv(reader) => reader.next(),
             Self::Json(reader) => reader.next(),
+            Self::List(reader) => reader.next(),
         }
     }
 
@@ -48,6 +52,7 @@ impl FormatReader {
         match self {
             Self::Csv(reader) => reader.window(),
             Self::Json(reader) => reader.window(),
+            Self::List(reader) => reader.window(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Readers: from a file or standard input to its rows.
 //!
 //! ```text
-//! open → bytes (decompress, UTF-8, window) → csv or json (records) → columns (fields) → Reader (fill, check) → InputRow
+//! open → bytes (decompress, UTF-8, window) → csv, json or list (records) → columns (fields) → Reader (fill, check) → InputRow
 //! ```
 //!
 //! A wrong row is a row: it becomes an [`InputRow::Invalid`], and reading goes on. Only an input whose rest cannot be read ends
@@ -20,6 +20,7 @@ mod header_error;
 mod input_row;
 mod integrity;
 mod json;
+mod list;
 mod not_an_input;
 mod open;
 mod opened;

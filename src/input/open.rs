@@ -15,11 +15,12 @@ use super::opened::Opened;
 use super::read_options::ReadOptions;
 use super::reader::Reader;
 use super::source::Input;
+use crate::row::Required;
 
 /// Returns the format that the options or the name of `input` determine.
 ///
 /// # Errors
-/// Neither determines one, or it is that of a list, which has no rows. Only if neither does is the file inspected, for a better
+/// Neither determines one, or it is that of a list, which has no whole rows, or none whose field is named. Only if neither does is the file inspected, for a better
 /// message.
 pub fn format_of(input: &Input, options: &ReadOptions) -> Result<Format, InputError> {
     let of_name = match input {
@@ -36,11 +37,14 @@ pub fn format_of(input: &Input, options: &ReadOptions) -> Result<Format, InputEr
                 Input::File(path) => NotAnInput::of_path(path),
             },
         })?;
-    if format == Format::Lines {
-        let input = input.name();
-        return Err(InputError::List { input });
+    let input = || input.name();
+    match (format, options.required, &options.list_column) {
+        (Format::Lines, Required::Link, _) => Err(InputError::List { input: input() }),
+        (Format::Lines, Required::LookupKey, None) => {
+            Err(InputError::ListWithoutColumn { input: input() })
+        }
+        _ => Ok(format),
     }
-    Ok(format)
 }
 
 /// Opens `input` and reads its header.

@@ -3,6 +3,7 @@
 use crate::row::{Carried, Link, RowError};
 
 /// A row as the parser of its format finds it, before options fill its fields and the rules for values apply.
+#[derive(Clone)]
 pub(crate) struct ParsedRow {
     pub(crate) link: Link,
     /// One value for each `--carry`.

@@ -24,6 +24,22 @@ impl RawRecord {
         }
     }
 
+    /// Puts members in front of those of the record, if it is a JSON object.
+    pub(crate) fn add_members(&mut self, members: &[String]) {
+        let Some(rest) = self.text.strip_prefix(b"{").filter(|_| self.is_enabled) else {
+            return;
+        };
+        if members.is_empty() {
+            return;
+        }
+        let comma = if rest.trim_ascii_start() == b"}" {
+            ""
+        } else {
+            ","
+        };
+        self.text = [b"{", members.join(",").as_bytes(), comma.as_bytes(), rest].concat();
+    }
+
     /// Returns the text of the last record; `None` if records are not kept.
     pub(crate) fn text(&self) -> Option<&[u8]> {
         self.is_enabled.then_some(&self.text)

@@ -4,7 +4,7 @@ use super::bytes::wait_token::WaitToken;
 use super::fill::Fill;
 use super::fingerprints::Fingerprints;
 use super::format::Format;
-use crate::row::{Field, UnusualKinds};
+use crate::row::{Field, Required, UnusualKinds};
 
 /// Default for the longest record: 1 MiB. Four fields as long as the service allows take less than 10 KiB. Doubled, a reader holds up to
 /// 4 MiB instead of 2 MiB of a file without line ends.
@@ -19,12 +19,16 @@ pub struct ReadOptions {
     pub delimiter: Option<u8>,
     /// The origin of the names of CSV columns.
     pub header: Header,
+    /// `--columns`: the one column of a list.
+    pub list_column: Option<String>,
     /// `--map`: columns or keys with other names than their fields.
     pub map: Vec<(Field, String)>,
     /// `--carry`: columns or keys that are copied to the results.
     pub carry: Vec<String>,
     /// Values of fields that a row lacks.
     pub fill: Fill,
+    /// The fields that a row must have.
+    pub required: Required,
     /// `--as-is`: kinds of unusual values that are sent as they stand.
     pub as_is: UnusualKinds,
     /// The longest record, in bytes without its line end. A reader holds about twice as much at most.
@@ -41,9 +45,11 @@ impl Default for ReadOptions {
             format: None,
             delimiter: None,
             header: Header::FromFile,
+            list_column: None,
             map: Vec::new(),
             carry: Vec::new(),
             fill: Fill::default(),
+            required: Required::default(),
             as_is: UnusualKinds::default(),
             max_record: MAX_RECORD,
             fingerprints: Fingerprints::default(),

@@ -20,7 +20,7 @@ use super::opened::Opened;
 use super::parsed_row::ParsedRow;
 use super::read_error::{ReadError, StartError, wraps};
 use super::read_options::ReadOptions;
-use crate::row::{InvalidRow, Keyer, Position, Row, RowKey, UnusualPolicy};
+use crate::row::{InvalidRow, Keyer, Position, Required, Row, RowKey, UnusualPolicy};
 
 /// An iterator over the rows of one input, in its order. It ends after an [`InputError`].
 pub struct Reader {
@@ -28,6 +28,7 @@ pub struct Reader {
     compression: Compression,
     pub(super) rows: FormatReader,
     fill: Fill,
+    required: Required,
     policy: UnusualPolicy,
     /// Number of the last row, from 1.
     row: u64,
@@ -43,9 +44,6 @@ impl Reader {
         (format, named): (Format, Compression),
         options: &ReadOptions,
     ) -> Result<Self, InputError> {
-        if format == Format::Lines {
-            return Err(InputError::List { input });
-        }
         let delimiter = options.delimiter.unwrap_or_else(|| format.delimiter());
         if matches!(delimiter, b'"' | b'\r' | b'\n' | 0x80..) {
             return Err(InputError::Delimiter { delimiter });
@@ -68,7 +66,7 @@ impl Reader {
             .map_err(|error| start_error(&input, compression, error))?;
         let policy = match &rows {
             FormatReader::Csv(reader) => reader.policy(),
-            FormatReader::Json(_) => UnusualPolicy {
+            FormatReader::Json(_) | FormatReader::List(_) => UnusualPolicy {
                 allowed: options.as_is,
                 is_tsv: false,
             },
@@ -78,6 +76,7 @@ impl Reader {
             compression,
             rows,
             fill: options.fill.clone(),
+            required: options.required,
             policy,
             row: 0,
             ended: false,
@@ -157,7 +156,7 @@ impl Reader {
             None => self
                 .fill
                 .complete(&mut link)
-                .and_then(|()| link.check(self.policy)),
+                .and_then(|()| link.check(self.required, self.policy)),
         };
         match checked {
             Ok(()) => InputRow::Valid(Row {

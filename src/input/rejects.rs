@@ -25,10 +25,11 @@ impl Reader {
         match &mut self.rows {
             FormatReader::Csv(reader) => reader.raw.enable(),
             FormatReader::Json(reader) => reader.raw_mut().enable(),
+            FormatReader::List(reader) => reader.raw.enable(),
         }
     }
 
-    /// Returns the text that goes before the rejects: the header, with a column for the reason. Empty for JSON.
+    /// Returns the text that goes before the rejects: the header, with a column for the reason. Empty for JSON; a list becomes CSV.
     #[must_use]
     pub fn rejects_header(&self) -> Vec<u8> {
         match &self.rows {
@@ -49,10 +50,14 @@ impl Reader {
                 }
             }
             FormatReader::Json(_) => Vec::new(),
+            FormatReader::List(reader) => {
+                let reason = free_name(REASON, |name| fold_name(&reader.column) == fold_name(name));
+                csv_line(b',', [&*reason, &*reader.column].map(str::as_bytes))
+            }
         }
     }
 
-    /// Appends `row` and its reason to `into`, in the format of this input and as a whole line. `row` is the last row of this reader,
+    /// Appends `row` and its reason to `into`, in the format of this input (CSV for a list) and as a whole line. `row` is the last row of this reader,
     /// read after [`Reader::keep_raw_records`].
     pub fn write_reject(&mut self, row: &InvalidRow, into: &mut Vec<u8>) {
         let reason = format!("{}: {}", row.position, row.error.message);
@@ -63,6 +68,11 @@ impl Reader {
         match &mut self.rows {
             FormatReader::Csv(reader) => write_csv(reader, &reason, most, into),
             FormatReader::Json(reader) => write_json(reader, &reason, most, into),
+            FormatReader::List(reader) => {
+                let text = reader.raw.text().unwrap_or_default();
+                let text = &text[..text.len().min(most)];
+                into.append(&mut csv_line(b',', [reason.as_bytes(), text]));
+            }
         }
     }
 }

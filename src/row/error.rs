@@ -53,6 +53,8 @@ pub enum RowErrorCode {
     RecordTooLong,
     /// The last line has no line end and may be half of another row.
     Torn,
+    /// The list that the rows stand in goes on in a page that is missing.
+    MorePages,
     /// A value of this kind, which an export or a script has probably left.
     Unusual(UnusualKind),
 }
@@ -76,6 +78,7 @@ impl RowErrorCode {
             Self::BadUtf8 => "BadUtf8",
             Self::RecordTooLong => "RecordTooLong",
             Self::Torn => "Torn",
+            Self::MorePages => "MorePages",
             Self::Unusual(_) => "Unusual",
         }
     }

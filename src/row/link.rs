@@ -66,8 +66,31 @@ impl Link {
     ///
     /// # Errors
     /// The first rule that a value breaks.
-    pub fn check(&self, policy: UnusualPolicy) -> Result<(), RowError> {
-        check(Field::ALL.map(|field| self.get(field)), policy)
+    pub fn check(&self, required: Required, policy: UnusualPolicy) -> Result<(), RowError> {
+        check(Field::ALL.map(|field| self.get(field)), required, policy)
+    }
+}
+
+/// The fields that a row must have.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Required {
+    /// All four, as an unlink needs them.
+    #[default]
+    Link,
+    /// The pool, and the identity, the user or both, as a look-up needs them. The provider may be absent.
+    LookupKey,
+}
+
+impl Required {
+    /// Returns whether a row with these values may lack `field`.
+    fn may_lack(self, field: Field, [identity_id, .., user]: [&str; 4]) -> bool {
+        self == Self::LookupKey
+            && match field {
+                Field::IdentityId => !user.is_empty(),
+                Field::DeveloperUserIdentifier => !identity_id.is_empty(),
+                Field::DeveloperProviderName => true,
+                Field::IdentityPoolId => false,
+            }
     }
 }
 
@@ -76,8 +99,11 @@ impl Link {
 ///
 /// # Errors
 /// The first rule that a value breaks. The message never quotes a value, which may be a person's.
-pub fn check(values: [&str; 4], policy: UnusualPolicy) -> Result<(), RowError> {
+pub fn check(values: [&str; 4], required: Required, policy: UnusualPolicy) -> Result<(), RowError> {
     for (field, value) in Field::ALL.into_iter().zip(values) {
+        if value.is_empty() && required.may_lack(field, values) {
+            continue;
+        }
         field.check(value).map_err(|error| {
             // If a value does not match the pattern, its kind explains more than the pattern does.
             let kind = policy
@@ -95,7 +121,7 @@ pub fn check(values: [&str; 4], policy: UnusualPolicy) -> Result<(), RowError> {
         }
     }
     let [identity_id, identity_pool_id, ..] = values;
-    if region_of(identity_id) == region_of(identity_pool_id) {
+    if identity_id.is_empty() || region_of(identity_id) == region_of(identity_pool_id) {
         Ok(())
     } else {
         Err(RowError::new(
@@ -136,14 +162,17 @@ mod tests {
     fn error_code(change: impl FnOnce(&mut Link)) -> RowErrorCode {
         let mut link = link();
         change(&mut link);
-        link.check(UnusualPolicy::ALLOW_ALL)
+        link.check(Required::Link, UnusualPolicy::ALLOW_ALL)
             .expect_err("the rule is broken")
             .code
     }
 
     #[test]
     fn a_link_follows_the_rules_of_the_service_model() {
-        assert_eq!(link().check(UnusualPolicy::ALLOW_ALL), Ok(()));
+        assert_eq!(
+            link().check(Required::Link, UnusualPolicy::ALLOW_ALL),
+            Ok(())
+        );
         assert_eq!(
             error_code(|l| l.identity_id.clear()),
             RowErrorCode::MissingField
@@ -190,9 +219,47 @@ mod tests {
     fn lengths_count_characters_and_not_bytes() {
         let mut link = link();
         link.developer_user_identifier = "\u{1f600}".repeat(1024);
-        assert_eq!(link.check(UnusualPolicy::ALLOW_ALL), Ok(()));
+        assert_eq!(link.check(Required::Link, UnusualPolicy::ALLOW_ALL), Ok(()));
         link.identity_pool_id = format!("us-east-1:{}", "0".repeat(45));
-        assert_eq!(link.check(UnusualPolicy::ALLOW_ALL), Ok(()));
+        assert_eq!(link.check(Required::Link, UnusualPolicy::ALLOW_ALL), Ok(()));
+    }
+
+    #[test]
+    fn a_lookup_key_has_an_identity_or_a_user() {
+        let check = |change: fn(&mut Link)| {
+            let mut link = link();
+            change(&mut link);
+            link.check(Required::LookupKey, UnusualPolicy::default())
+                .map_err(|error| error.code)
+        };
+        let missing = Err(RowErrorCode::MissingField);
+        assert_eq!(check(|_| ()), Ok(()));
+        assert_eq!(check(|l| l.identity_id.clear()), Ok(()));
+        assert_eq!(check(|l| l.developer_user_identifier.clear()), Ok(()));
+        assert_eq!(check(|l| l.developer_provider_name.clear()), Ok(()));
+        assert_eq!(check(|l| l.identity_pool_id.clear()), missing);
+        assert_eq!(
+            check(|l| {
+                l.identity_id.clear();
+                l.developer_user_identifier.clear();
+            }),
+            missing
+        );
+        // What is there follows the rules.
+        assert_eq!(
+            check(|l| {
+                l.developer_user_identifier.clear();
+                l.identity_id = "eu-west-1:0f".into();
+            }),
+            Err(RowErrorCode::RegionMismatch)
+        );
+        assert_eq!(
+            check(|l| {
+                l.identity_id.clear();
+                l.developer_user_identifier = "NULL".into();
+            }),
+            Err(RowErrorCode::Unusual(UnusualKind::Placeholder))
+        );
     }
 
     #[test]

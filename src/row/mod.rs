@@ -23,7 +23,7 @@ pub use self::field::{Field, fold_name};
 pub use self::id::region_of;
 pub use self::invisible::is_invisible;
 pub use self::key::{Keyer, RowKey};
-pub use self::link::{Link, check};
+pub use self::link::{Link, Required, check};
 pub use self::memory_budget::{LARGE_ROW_BUDGET, MemoryBudget, MemoryReservation};
 pub use self::position::Position;
 pub use self::rows::{InvalidRow, Row};

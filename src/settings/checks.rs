@@ -2,7 +2,7 @@
 
 use crate::cli::{InputArgs, RunArgs};
 use crate::error::Error;
-use crate::input::Input;
+use crate::input::{Format, Input};
 use crate::results;
 use crate::row::{Field, UnusualPolicy};
 use crate::url::{CREDENTIALS_IN_URL, has_credentials};
@@ -13,6 +13,7 @@ use crate::url::{CREDENTIALS_IN_URL, has_credentials};
 /// They contradict each other, or a rule.
 pub(super) fn check_arguments(args: &RunArgs, inputs: &[Input]) -> Result<(), Error> {
     check_inputs(inputs)?;
+    check_columns(&args.input, inputs)?;
     check_carried(&args.input.carry)?;
     check_fill(&args.input)?;
     check_map(&args.input.map)
@@ -60,6 +61,27 @@ fn check_map(map: &[(Field, String)]) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// Checks that `--columns` names the columns of something: of files without a header, or the one field of a list.
+fn check_columns(input: &InputArgs, inputs: &[Input]) -> Result<(), Error> {
+    if input.columns.is_none() || input.no_header {
+        return Ok(());
+    }
+    let is_list = |named: &Input| {
+        let of_name = match named {
+            Input::Stdin => None,
+            Input::File(path) => Format::of_name(path).map(|(format, _)| format),
+        };
+        input.format.or(of_name) == Some(Format::Lines)
+    };
+    if inputs.iter().any(is_list) {
+        return Ok(());
+    }
+    Err(
+        Error::usage("--columns names the columns of files without a header")
+            .hint("Add --no-header, or leave --columns out if the files have a header."),
+    )
 }
 
 /// Checks the values that fill every row: a wrong one would make every row invalid.

@@ -22,7 +22,7 @@ use crate::input::{self, Fill, Header, Input};
 use crate::pipeline::FailureLimit;
 use crate::report::Style;
 use crate::results::{self, CompletedRows, Results, ResultsOptions};
-use crate::row::Keyer;
+use crate::row::{Keyer, Required};
 use crate::saved_quotas::Quotas;
 use crate::scan::Scan;
 use crate::terminal;
@@ -297,6 +297,10 @@ fn read_options(args: InputArgs) -> input::ReadOptions {
     input::ReadOptions {
         format: args.format,
         delimiter: args.delimiter,
+        list_column: match args.columns.as_deref() {
+            Some([column]) => Some(column.clone()),
+            _ => None,
+        },
         header: match args.columns {
             Some(columns) if args.no_header => Header::Columns(columns),
             _ => Header::FromFile,
@@ -307,6 +311,7 @@ fn read_options(args: InputArgs) -> input::ReadOptions {
             identity_pool_id: args.identity_pool_id,
             developer_provider_name: args.developer_provider_name,
         },
+        required: Required::Link,
         as_is: args.as_is.into_iter().collect(),
         max_record: input::MAX_RECORD,
         fingerprints: input::Fingerprints::default(),

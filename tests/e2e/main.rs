@@ -4,6 +4,7 @@
 
 mod account;
 mod admission;
+mod aws_documents;
 mod changed_inputs;
 mod config_file;
 mod confirmation;

@@ -153,7 +153,7 @@ impl<'a> Case<'a> {
                     is_tsv: self.settings.delimiter == Some(b'\t'),
                     ..UnusualPolicy::default()
                 };
-                assert_eq!(link.check(trust), Ok(()));
+                assert_eq!(link.check(self.settings.required, trust), Ok(()));
                 self.settings.max_record
             };
             for field in Field::ALL {

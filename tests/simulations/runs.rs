@@ -14,7 +14,7 @@ use cognito_unlink::testing::pipeline::{
     Channels, Context, Counters, OpenRow, ReadEvent, Summary, drive,
 };
 use cognito_unlink::testing::results::{Entry, Recorded, Recording, ToRecord};
-use cognito_unlink::testing::row::{Keyer, Link, Position, Row, UnusualPolicy};
+use cognito_unlink::testing::row::{Keyer, Link, Position, Required, Row, UnusualPolicy};
 use cognito_unlink::testing::settings::Settings;
 use cognito_unlink::testing::signal::{Signal, Stop};
 use tokio::sync::{mpsc, watch};
@@ -216,7 +216,8 @@ fn links(run: &Run, rows: usize, nth: u64) -> Vec<(u64, Link)> {
         .collect();
     // They differ in the Region, and otherwise only in their numbers.
     for (_, link) in links.iter().take(run.regions.len()) {
-        link.check(UnusualPolicy::ALLOW_ALL).expect("a valid row");
+        link.check(Required::Link, UnusualPolicy::ALLOW_ALL)
+            .expect("a valid row");
     }
     links
 }

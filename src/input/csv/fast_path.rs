@@ -92,7 +92,7 @@ impl FastPath {
         parser: &mut RecordParser,
         mut take: impl FnMut(u64, [&str; 4]),
     ) -> usize {
-        let policy = parser.policy;
+        let (required, policy) = (parser.required, parser.policy);
         let mut taken = 0;
         while window.holds_line() {
             let (view, max_record, line) = (window.view(), window.max_record(), window.line());
@@ -103,7 +103,7 @@ impl FastPath {
                 && let Ok(record) = str::from_utf8(&view[at..at + end])
                 && let Some(values) = parser.field_values(record.as_bytes())
                 && let Some(values) = texts(values)
-                && check(values, policy).is_ok()
+                && check(values, required, policy).is_ok()
             {
                 take(line + rows, values);
                 at += next;

@@ -58,6 +58,7 @@ impl CsvReader {
             splitter,
             layout,
             fill: options.fill.clone(),
+            required: options.required,
             policy: UnusualPolicy {
                 allowed: options.as_is,
                 is_tsv: delimiter == b'\t',

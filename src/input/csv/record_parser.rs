@@ -9,7 +9,7 @@ use crate::input::columns::ColumnLayout;
 use crate::input::fill::Fill;
 use crate::input::not_an_input::NotAnInput;
 use crate::input::parsed_row::ParsedRow;
-use crate::row::{RowError, RowErrorCode, UnusualPolicy};
+use crate::row::{Required, RowError, RowErrorCode, UnusualPolicy};
 
 /// Makes rows of records.
 pub(crate) struct RecordParser {
@@ -17,6 +17,7 @@ pub(crate) struct RecordParser {
     pub(super) splitter: Splitter,
     pub(super) layout: ColumnLayout,
     pub(super) fill: Fill,
+    pub(super) required: Required,
     pub(super) policy: UnusualPolicy,
 }
 

@@ -1,19 +1,31 @@
 //! JSON documents: an array of objects, an object that holds one array of objects, as AWS prints them, or several of either.
 //!
 //! A document is not held in memory. Its objects are framed by their brackets, one at a time, and each is parsed by itself; the
-//! text between them is checked against the grammar. A document that breaks it, or that has two arrays of objects, is refused.
+//! text between them is checked against the grammar. A document that breaks it, or that has two arrays of objects, is refused. The
+//! object around an array may name the pool of its rows before them, and say that another page follows: see [`Envelope`].
 
 use std::io;
 
+use memchr::{memchr, memchr_iter, memrchr};
+
+use super::envelope::Envelope;
+use super::object_parser::ObjectParser;
 use super::source::JsonSource;
 use super::value_scanner::{ValueScanner, begins_value};
 use crate::input::bytes::window::Window;
+use crate::input::fill::Fill;
 use crate::input::parsed_row::ParsedRow;
 use crate::input::read_error::ReadError;
+use crate::input::read_options::ReadOptions;
+use crate::row::{Field, Required};
 
 /// The framing of JSON documents.
 pub(super) struct Document {
     state: State,
+    /// The object around the array in which the window begins.
+    envelope: Envelope,
+    fill: Fill,
+    required: Required,
 }
 
 /// The part of a document in which the window begins.
@@ -89,9 +101,9 @@ enum Beginning {
     /// It is a row, and ends here.
     Row(usize),
     /// It holds rows, and the first of them may begin here.
-    Array(usize),
+    Array(usize, Envelope),
     /// It holds an empty array, and ends here.
-    Empty(usize),
+    Empty(usize, Envelope),
     /// It is not JSON.
     Damaged,
 }
@@ -104,31 +116,46 @@ enum HeldValue {
     TooLong,
 }
 
-/// Returns whether a text is a document and not JSON lines: it begins with an array, or with an object on several lines.
-pub(super) fn is_document(window: &mut Window) -> bool {
+/// Returns whether a text is a document and not JSON lines: it begins with an array, with an object on several lines, or with a line
+/// that is a list of AWS's and no row.
+pub(super) fn is_document(window: &mut Window, parser: &mut ObjectParser) -> bool {
     loop {
-        let text = window.view().trim_ascii_start();
-        match text.first().copied() {
+        let view = window.view();
+        let text = view.trim_ascii_start();
+        let space = &view[..view.len() - text.len()];
+        let blank_lines = memrchr(b'\n', space).map_or(0, |feed| feed + 1);
+        window.consume_counting(blank_lines);
+        match window.view().trim_ascii_start().first().copied() {
             Some(b'[') => return true,
-            Some(b'{') => {
-                let mut rest = text[1..].iter();
-                if let Some(byte) = rest.find(|byte| !matches!(byte, b' ' | b'\t' | b'\r')) {
-                    return *byte == b'\n';
-                }
-            }
+            Some(b'{') => break,
             Some(_) => return false,
+            None if window.is_full() || !window.read_more() => return false,
             None => {}
         }
-        if window.is_full() || !window.read_more() {
-            return false;
-        }
     }
+    let is_held = window.holds_line();
+    let text = window.view().trim_ascii_start();
+    let line = &text[..memchr(b'\n', text).unwrap_or(text.len())];
+    let is_alone = is_held && line[1..].trim_ascii().is_empty();
+    if is_alone {
+        return true;
+    }
+    let (Beginning::Array(_, envelope) | Beginning::Empty(_, envelope)) =
+        beginning(line, 1, parser)
+    else {
+        return false;
+    };
+    let row = parser.parse(line).link;
+    envelope.is_list() && row.identity_id.is_empty() && row.developer_user_identifier.is_empty()
 }
 
 impl Document {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(options: &ReadOptions) -> Self {
         Self {
             state: State::Outside,
+            envelope: Envelope::default(),
+            fill: options.fill.clone(),
+            required: options.required,
         }
     }
 
@@ -138,6 +165,9 @@ impl Document {
         source: &mut JsonSource,
     ) -> Result<Option<(u64, ParsedRow)>, ReadError> {
         loop {
+            if let Some(page) = source.missing_page() {
+                return Ok(Some(page));
+            }
             let Some(byte) = skip_space(&mut source.window) else {
                 if self.state != State::Outside {
                     return Err(cut_off(&mut source.window));
@@ -148,6 +178,12 @@ impl Document {
             match self.state.step(byte) {
                 Some(Step::Punctuation(state)) => {
                     source.window.consume(1, 0);
+                    if matches!(self.state, State::Object { .. }) && state == State::Outside {
+                        // Its elements may have been pages themselves.
+                        source.pages.begin(&self.envelope.subject());
+                        source.pages.end(self.envelope.token_line);
+                        self.envelope = Envelope::default();
+                    }
                     self.state = state;
                 }
                 Some(Step::Begin) => {
@@ -159,7 +195,12 @@ impl Document {
                     self.state = state;
                     let line = source.window.line();
                     let row = match hold_value(&mut source.window)? {
-                        HeldValue::Held(end) => parse_and_consume(source, end),
+                        HeldValue::Held(end) => {
+                            let mut row = parse_and_consume(source, end);
+                            source.add_to_raw(self.envelope.filled(&row));
+                            self.envelope.complete(&mut row, self.required);
+                            row
+                        }
                         HeldValue::TooLong => {
                             source.raw.keep(b"", false);
                             source.too_long("object")
@@ -168,7 +209,7 @@ impl Document {
                     return Ok(Some((line, row)));
                 }
                 Some(Step::Member(state)) => {
-                    pass_member(&mut source.window)?;
+                    self.pass_member(source)?;
                     self.state = state;
                 }
                 None => return Err(damaged("it breaks the rules of JSON")),
@@ -183,19 +224,22 @@ impl Document {
     ) -> Result<Option<(u64, ParsedRow)>, ReadError> {
         let line = source.window.line();
         loop {
-            let is_field = |name: &str| source.parser.is_field(name);
-            match beginning(source.window.view(), is_field) {
+            match beginning(source.window.view(), line, &source.parser) {
                 Beginning::Row(end) => return Ok(Some((line, parse_and_consume(source, end)))),
-                Beginning::Array(at) => {
+                Beginning::Array(at, envelope) => {
                     source.window.consume_counting(at);
+                    source.pages.begin(&envelope.subject());
+                    self.envelope = envelope;
                     self.state = State::Array {
                         in_object: true,
                         comma_due: false,
                     };
                     return Ok(None);
                 }
-                Beginning::Empty(end) => {
+                Beginning::Empty(end, envelope) => {
                     source.window.consume_counting(end);
+                    source.pages.begin(&envelope.subject());
+                    source.pages.end(envelope.token_line);
                     return Ok(None);
                 }
                 Beginning::Damaged => return Err(damaged("it breaks the rules of JSON")),
@@ -210,28 +254,65 @@ impl Document {
             }
         }
     }
+
+    /// Passes over a member of the object behind the array: not another array of objects, and no field, which would be one of rows
+    /// that were read without it.
+    fn pass_member(&mut self, source: &mut JsonSource) -> Result<(), ReadError> {
+        let key = match hold_value(&mut source.window)? {
+            HeldValue::Held(end) => {
+                let key = serde_json::from_slice::<String>(&source.window.view()[..end]);
+                source.window.consume_counting(end);
+                key.map_err(|_| damaged("a key is not a string"))?
+            }
+            HeldValue::TooLong => String::new(),
+        };
+        let window = &mut source.window;
+        match skip_space(window) {
+            Some(b':') => window.consume(1, 0),
+            Some(_) => return Err(damaged("a colon is due behind a key")),
+            None => return Err(cut_off(window)),
+        }
+        match skip_space(window) {
+            Some(b'[') => return pass_array(window),
+            Some(byte) if begins_value(byte) => {}
+            Some(_) => return Err(damaged("a value is due behind a key")),
+            None => return Err(cut_off(window)),
+        }
+        let line = window.line();
+        let HeldValue::Held(end) = hold_value(window)? else {
+            return Ok(());
+        };
+        let value = &window.view()[..end];
+        if let Some(field) = source.parser.field_named(&key) {
+            let named = serde_json::from_slice::<String>(value).ok();
+            let is_known = named.is_some() && named.as_ref() == self.fill.value(field);
+            if !is_known && value != b"null" {
+                return Err(damaged(&field_behind(field)));
+            }
+        } else {
+            self.envelope.add_value(&key, value, line, &source.parser);
+        }
+        window.consume_counting(end);
+        Ok(())
+    }
+}
+
+/// Describes a field that stands behind an array of objects, and the remedy.
+fn field_behind(field: Field) -> String {
+    let name = field.name();
+    let option = match field {
+        Field::IdentityPoolId | Field::DeveloperProviderName => {
+            format!(", or give it with --{}", name.replace('_', "-"))
+        }
+        Field::IdentityId | Field::DeveloperUserIdentifier => String::new(),
+    };
+    format!("{name} stands behind the array that it belongs to; put it before that{option}")
 }
 
 fn parse_and_consume(source: &mut JsonSource, end: usize) -> ParsedRow {
     let row = source.parse(end);
     source.window.consume_counting(end);
     row
-}
-
-/// Passes over a member of an object, which must not be an array of objects.
-fn pass_member(window: &mut Window) -> Result<(), ReadError> {
-    pass_value(window)?;
-    match skip_space(window) {
-        Some(b':') => window.consume(1, 0),
-        Some(_) => return Err(damaged("a colon is due behind a key")),
-        None => return Err(cut_off(window)),
-    }
-    match skip_space(window) {
-        Some(b'[') => pass_array(window),
-        Some(byte) if begins_value(byte) => pass_value(window),
-        Some(_) => Err(damaged("a value is due behind a key")),
-        None => Err(cut_off(window)),
-    }
 }
 
 fn pass_array(window: &mut Window) -> Result<(), ReadError> {
@@ -322,16 +403,18 @@ fn skip_space(window: &mut Window) -> Option<u8> {
 }
 
 /// Distinguishes a row from an object that holds rows: a row has the key of a field, and the other an array whose first element is
-/// an object.
-fn beginning(text: &[u8], is_field: impl Fn(&str) -> bool) -> Beginning {
+/// an object. `line`: on which the text begins.
+fn beginning(text: &[u8], line: u64, parser: &ObjectParser) -> Beginning {
     let skip_space = |at: usize| at + text[at..].len() - text[at..].trim_ascii_start().len();
     let value_end = |at: usize| Some(at + ValueScanner::default().find_end(&text[at..])?);
-    let (mut is_row, mut has_array, mut at) = (false, false, 1);
+    let (mut envelope, mut at) = (Envelope::default(), 1);
     loop {
         at = skip_space(at);
         match text.get(at) {
             None => return Beginning::Incomplete,
-            Some(b'}') if has_array && !is_row => return Beginning::Empty(at + 1),
+            Some(b'}') if envelope.has_array() && !envelope.is_row => {
+                return Beginning::Empty(at + 1, envelope);
+            }
             Some(b'}') => return Beginning::Row(at + 1),
             Some(b',') => {
                 at += 1;
@@ -343,8 +426,8 @@ fn beginning(text: &[u8], is_field: impl Fn(&str) -> bool) -> Beginning {
         let Some(end) = value_end(at) else {
             return Beginning::Incomplete;
         };
-        let key = serde_json::from_slice::<String>(&text[at..end]);
-        is_row |= key.is_ok_and(|key| is_field(&key));
+        let key = serde_json::from_slice::<String>(&text[at..end]).unwrap_or_default();
+        envelope.add_key(&key, parser);
         at = skip_space(end);
         match text.get(at) {
             None => return Beginning::Incomplete,
@@ -357,8 +440,12 @@ fn beginning(text: &[u8], is_field: impl Fn(&str) -> bool) -> Beginning {
                 let first = skip_space(at + 1);
                 match text.get(first) {
                     None => return Beginning::Incomplete,
-                    Some(b'{') if !is_row => return Beginning::Array(first),
-                    Some(b']') => has_array = true,
+                    Some(b'{') if envelope.add_array(&key) => {
+                        return Beginning::Array(first, envelope);
+                    }
+                    Some(b']') => {
+                        envelope.add_array(&key);
+                    }
                     Some(_) => {}
                 }
             }
@@ -368,6 +455,8 @@ fn beginning(text: &[u8], is_field: impl Fn(&str) -> bool) -> Beginning {
         let Some(end) = value_end(at) else {
             return Beginning::Incomplete;
         };
+        let feeds = memchr_iter(b'\n', &text[..at]).count() as u64;
+        envelope.add_value(&key, &text[at..end], line + feeds, parser);
         at = end;
     }
 }

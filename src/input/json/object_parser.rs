@@ -7,6 +7,9 @@ use memchr::memchr;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::attribute_value::AttributeValue;
+use super::aws_key::AwsKey;
+use super::lookup::{ListedUser, UserList};
 use crate::input::parsed_row::ParsedRow;
 use crate::input::read_options::ReadOptions;
 use crate::input::requested_column::{ColumnMatcher, MatchQuality, RequestedColumn};
@@ -17,8 +20,10 @@ pub(super) struct ObjectParser {
     /// The requested keys: first the fields in the order of [`Field::ALL`], then the carried ones.
     requested: Vec<ColumnMatcher>,
     keys: KeyCache,
-    /// The value of each requested key in the current object.
+    /// The value of each requested key in the current object, then that of each [`AwsKey`].
     values: Vec<FoundValue>,
+    /// The users that the last object lists.
+    users: Option<UserList>,
 }
 
 /// The span of a value in its text, and the quality with which its key matches; `None` if there is no such key.
@@ -30,6 +35,7 @@ impl ObjectParser {
             requested: ColumnMatcher::all(options),
             keys: KeyCache::default(),
             values: Vec::new(),
+            users: None,
         }
     }
 
@@ -38,9 +44,20 @@ impl ObjectParser {
         matches_any(&self.requested, name)
     }
 
-    /// Returns whether a key of this name would be taken for a field.
-    pub(super) fn is_field(&self, name: &str) -> bool {
-        matches_any(&self.requested[..Field::ALL.len()], name)
+    /// Returns the field for which a key of this name would be taken.
+    pub(super) fn field_named(&self, name: &str) -> Option<Field> {
+        let folded = fold_name(name);
+        Field::ALL
+            .into_iter()
+            .zip(&self.requested)
+            .find_map(|(field, matcher)| matcher.compare(name, &folded).map(|_| field))
+    }
+
+    /// Returns the key of each field and of each carried value.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.requested
+            .iter()
+            .map(|matcher| matcher.requested.column())
     }
 
     /// Parses the text of an object.
@@ -51,11 +68,19 @@ impl ObjectParser {
                 "the line is not valid UTF-8",
             ));
         };
+        self.users = None;
         let mut error = self.find_values(text).err();
+        let (text, offset) = match self.item(text) {
+            Some(item) if error.is_none() => {
+                error = self.find_values(&text[item.clone()]).err();
+                (&text[item.clone()], item.start)
+            }
+            _ => (text, 0),
+        };
         let mut read = |index: usize| {
             let (_, span) = self.values[index].as_ref()?;
             let requested = &self.requested[index].requested;
-            match parse_value(&text[span.clone()], span.start, requested) {
+            match parse_value(&text[span.clone()], offset + span.start, requested) {
                 Ok(value) => Some(value),
                 Err(wrong) => {
                     error.get_or_insert(wrong);
@@ -72,6 +97,9 @@ impl ObjectParser {
         let carried = (Field::ALL.len()..self.requested.len())
             .map(|index| read(index).unwrap_or(Carried::Absent))
             .collect();
+        if error.is_none() && offset == 0 {
+            self.users = self.user_list(text);
+        }
         ParsedRow {
             link,
             carried,
@@ -88,10 +116,59 @@ impl ObjectParser {
         }
     }
 
+    /// Returns the users that the last object lists, once.
+    pub(super) fn take_users(&mut self) -> Option<UserList> {
+        self.users.take()
+    }
+
+    /// Parses a user of a list.
+    pub(super) fn parse_user(&self, user: &ListedUser<'_>) -> Result<String, RowError> {
+        let column = &self.requested[Field::DeveloperUserIdentifier as usize];
+        match parse_value(user.raw, user.start, &column.requested)? {
+            Carried::Text(text) => Ok(text),
+            Carried::Absent | Carried::Json(_) => Ok(String::new()),
+        }
+    }
+
+    /// Returns the item that holds the row, unless the current object is a row itself.
+    fn item(&self, text: &str) -> Option<Range<usize>> {
+        let item = self.aws_value(AwsKey::Item)?;
+        let is_row = self.values[..Field::ALL.len()].iter().any(Option::is_some);
+        (!is_row && text[item.clone()].starts_with('{')).then(|| item.clone())
+    }
+
+    /// Returns the users that the current object lists, unless it names one itself.
+    fn user_list(&self, text: &str) -> Option<UserList> {
+        let list = self.aws_value(AwsKey::Users)?;
+        if self.values[Field::DeveloperUserIdentifier as usize].is_some()
+            || !text[list.clone()].starts_with('[')
+        {
+            return None;
+        }
+        let mut tokens = AwsKey::ALL.into_iter().filter_map(|key| {
+            let value = self.aws_value(key)?;
+            key.announces_page(text[value.clone()].as_bytes())
+                .then_some(value.start)
+        });
+        Some(UserList::new(
+            text,
+            list.start,
+            &text[list.clone()],
+            tokens.next(),
+        ))
+    }
+
+    /// Returns the span of the value of this key in the current object.
+    fn aws_value(&self, key: AwsKey) -> Option<&Range<usize>> {
+        let (_, span) = self.values[self.requested.len() + key as usize].as_ref()?;
+        Some(span)
+    }
+
     /// Finds the values of the requested keys in `text`, up to where it stops being JSON.
     fn find_values(&mut self, text: &str) -> Result<(), RowError> {
         self.values.clear();
-        self.values.resize(self.requested.len(), None);
+        self.values
+            .resize(self.requested.len() + AwsKey::ALL.len(), None);
         let mut duplicate = None;
         let mut json = serde_json::Deserializer::from_str(text);
         let finder = ValueFinder {
@@ -105,14 +182,17 @@ impl ObjectParser {
             .deserialize(&mut json)
             .and_then(|()| json.end())
             .map_err(|error| bad_json(&error, 0))?;
-        match duplicate {
+        let name = |index: usize| match self.requested.get(index) {
+            Some(matcher) => Some(matcher.requested.name()),
+            // Beside a user of its own, such a key means nothing.
+            None if self.values[Field::DeveloperUserIdentifier as usize].is_some() => None,
+            None => Some(AwsKey::ALL[index - self.requested.len()].name()),
+        };
+        match duplicate.and_then(name) {
             None => Ok(()),
-            Some(index) => Err(RowError::new(
+            Some(name) => Err(RowError::new(
                 RowErrorCode::DuplicateField,
-                format!(
-                    "the object names {} more than once",
-                    self.requested[index].requested.name()
-                ),
+                format!("the object names {name} more than once"),
             )),
         }
     }
@@ -124,8 +204,31 @@ fn matches_any(requested: &[ColumnMatcher], name: &str) -> bool {
     matchers.any(|matcher| matcher.compare(name, &folded).is_some())
 }
 
-/// Parses the JSON of a value, which begins at byte `start` of its line.
+/// Parses the JSON of a value, typed as DynamoDB writes it or not, which begins at byte `start` of its line.
 fn parse_value(raw: &str, start: usize, requested: &RequestedColumn) -> Result<Carried, RowError> {
+    let string_start = |value: &RawValue| start + value.get().as_ptr().addr() - raw.as_ptr().addr();
+    match AttributeValue::read(raw) {
+        Some(AttributeValue::Text(value)) => {
+            parse_string(value.get(), string_start(value)).map(Carried::Text)
+        }
+        Some(AttributeValue::Number(value)) => {
+            let number = parse_string(value.get(), string_start(value))?;
+            match number.as_bytes().first() {
+                Some(b'-' | b'0'..=b'9') => parse_untyped(&number, start, requested),
+                _ => parse_untyped(raw, start, requested),
+            }
+        }
+        Some(AttributeValue::Null(_)) => parse_untyped("null", start, requested),
+        None => parse_untyped(raw, start, requested),
+    }
+}
+
+/// Parses the JSON of a value that has no type around it.
+fn parse_untyped(
+    raw: &str,
+    start: usize,
+    requested: &RequestedColumn,
+) -> Result<Carried, RowError> {
     if raw.starts_with('"') {
         return parse_string(raw, start).map(Carried::Text);
     }
@@ -216,6 +319,9 @@ impl KeyCache {
             key.matches.clear();
             key.matches
                 .extend(requested.iter().enumerate().filter_map(compare));
+            let aws_key = AwsKey::named(&folded).map(|key| requested.len() + key as usize);
+            key.matches
+                .extend(aws_key.map(|index| (index, MatchQuality::Folded)));
         }
         nth
     }
@@ -227,7 +333,7 @@ struct ValueFinder<'a> {
     requested: &'a [ColumnMatcher],
     keys: &'a mut KeyCache,
     values: &'a mut [FoundValue],
-    /// The first requested key that two keys match equally well.
+    /// The first key in the order of [`ObjectParser::values`] that two keys match equally well.
     duplicate: &'a mut Option<usize>,
 }
 
@@ -266,7 +372,8 @@ impl<'de> Visitor<'de> for ValueFinder<'_> {
                 match value {
                     Some((before, _)) if *before > quality => continue,
                     Some((before, _)) if *before == quality => {
-                        self.duplicate.get_or_insert(index);
+                        let first = self.duplicate.map_or(index, |other| other.min(index));
+                        *self.duplicate = Some(first);
                     }
                     _ => {}
                 }

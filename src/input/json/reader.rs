@@ -2,7 +2,9 @@
 
 use super::document::{Document, is_document};
 use super::lines::Lines;
+use super::lookup::Lookup;
 use super::object_parser::ObjectParser;
+use super::pages::Pages;
 use super::source::JsonSource;
 use crate::input::bytes::window::Window;
 use crate::input::format::Format;
@@ -16,6 +18,8 @@ use crate::input::read_options::ReadOptions;
 pub(crate) struct JsonReader {
     source: JsonSource,
     framing: Framing,
+    /// The lookup whose users are the next rows.
+    lookup: Option<Lookup>,
 }
 
 enum Framing {
@@ -30,8 +34,9 @@ impl JsonReader {
         format: Format,
         options: &ReadOptions,
     ) -> Result<Self, ReadError> {
-        let framing = if format == Format::Json || is_document(&mut window) {
-            Framing::Document(Document::new())
+        let mut parser = ObjectParser::new(options);
+        let framing = if format == Format::Json || is_document(&mut window, &mut parser) {
+            Framing::Document(Document::new(options))
         } else {
             Framing::Lines(Lines::new())
         };
@@ -40,17 +45,44 @@ impl JsonReader {
         }
         let source = JsonSource {
             window,
-            parser: ObjectParser::new(options),
+            parser,
             raw: RawRecord::default(),
+            pages: Pages::default(),
         };
-        Ok(Self { source, framing })
+        Ok(Self {
+            source,
+            framing,
+            lookup: None,
+        })
     }
 
     /// Returns the next row with the line on which it begins.
     pub(crate) fn next(&mut self) -> Result<Option<(u64, ParsedRow)>, ReadError> {
-        match &mut self.framing {
-            Framing::Lines(lines) => lines.next(&mut self.source),
-            Framing::Document(document) => document.next(&mut self.source),
+        loop {
+            if let Some(page) = self.source.missing_page() {
+                return Ok(Some(page));
+            }
+            if let Some(lookup) = &mut self.lookup {
+                if let Some(row) = self.source.next_of(lookup) {
+                    return Ok(Some(row));
+                }
+                self.lookup = None;
+            }
+            let next = match &mut self.framing {
+                Framing::Lines(lines) => lines.next(&mut self.source)?,
+                Framing::Document(document) => document.next(&mut self.source)?,
+            };
+            let Some((line, row)) = next else {
+                self.source.pages.end_list();
+                return Ok(self.source.missing_page());
+            };
+            let Some(users) = self.source.parser.take_users() else {
+                return Ok(Some((line, row)));
+            };
+            let token_line = users.token_feeds.map(|feeds| line + feeds);
+            self.source.pages.begin(&row.link.identity_id);
+            self.source.pages.end(token_line);
+            self.lookup = Some(Lookup { row, line, users });
         }
     }
 

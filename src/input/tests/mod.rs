@@ -2,7 +2,9 @@
 
 mod at_rest;
 mod csv;
+mod documents;
 mod json;
+mod lists;
 mod open;
 mod properties;
 mod rejects;
