@@ -18,9 +18,10 @@ pub mod cli {
 /// The Cognito Identity API on loopback.
 pub mod emulator {
     pub use crate::emulator::{
-        AccessKey, Call, Canned, Counters, Emulator, FaultKind, FaultShare, Link, Model,
-        NotLinkedAnswer, ProductionCounts, Quota, QuotaSettings, QuotaShape, Rule, Settings, Then,
-        Undocumented, When, serve_connection,
+        AccessKey, Call, Canned, Counters, DisabledLinkAnswer, DisabledLookupAnswer, Emulator,
+        FaultKind, FaultShare, Guest, Link, Model, NotLinkedAnswer, ProductionCounts, Quota,
+        QuotaSettings, QuotaShape, Rule, Settings, Then, Undocumented, UnknownUserAnswer, When,
+        serve_connection,
     };
 }
 

@@ -8,8 +8,8 @@ use clap::Args;
 
 use super::values::{account, any_time, positive, traffic};
 use crate::emulator::{
-    AccessKey, ErrorStatus, FaultShare, InvalidParameterAnswer, NotLinkedAnswer,
-    OtherProviderAnswer,
+    AccessKey, DisabledLinkAnswer, DisabledLookupAnswer, ErrorStatus, FaultShare, Guest,
+    InvalidParameterAnswer, NotLinkedAnswer, OtherProviderAnswer, UnknownUserAnswer,
 };
 
 /// Arguments of `emulator`.
@@ -24,6 +24,9 @@ pub struct EmulatorArgs {
     /// Hold the links in this file, in the input format of `run` [default: every well-formed link, until it is unlinked]
     #[arg(long, value_name = "FILE")]
     pub links: Option<OsString>,
+    /// Hold this guest identity, which never had a login; repeatable
+    #[arg(long = "guest", value_name = "POOL=IDENTITY")]
+    pub guests: Vec<Guest>,
     /// Give every pool this developer provider name [default: any]
     #[arg(long, value_name = "NAME")]
     pub provider: Option<String>,
@@ -55,6 +58,15 @@ pub struct EmulatorArgs {
     /// Answer an unlink of what is not linked with: resource-not-found, not-authorized or ok
     #[arg(long, value_name = "ANSWER", default_value = "resource-not-found")]
     pub when_not_linked: NotLinkedAnswer,
+    /// Answer a look-up of a user that is linked nowhere with: not-authorized (as seen), resource-not-found or empty
+    #[arg(long, value_name = "ANSWER", default_value = "not-authorized")]
+    pub when_unknown_user: UnknownUserAnswer,
+    /// Answer a look-up of a disabled identity's users with: not-authorized (as other operations do) or empty
+    #[arg(long, value_name = "ANSWER", default_value = "not-authorized")]
+    pub when_disabled_lookup: DisabledLookupAnswer,
+    /// Answer a link to a disabled identity with: refused (as AWS suggests) or revived (linked, and enabled again)
+    #[arg(long, value_name = "ANSWER", default_value = "refused")]
+    pub when_disabled: DisabledLinkAnswer,
     /// Answer another developer provider than the pool's with: invalid-parameter, not-authorized or resource-not-found
     #[arg(long, value_name = "ANSWER", default_value = "invalid-parameter")]
     pub when_other_provider: OtherProviderAnswer,

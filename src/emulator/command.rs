@@ -35,6 +35,7 @@ pub fn start(args: EmulatorArgs) -> Result<Emulator, Error> {
         listen,
         hosts: args.hosts,
         links: args.links.map(read_links).transpose()?,
+        guests: args.guests,
         provider: args.provider,
         quota,
         latency: args.latency,
@@ -42,6 +43,9 @@ pub fn start(args: EmulatorArgs) -> Result<Emulator, Error> {
         faults: args.faults,
         undocumented: Undocumented {
             when_not_linked: args.when_not_linked,
+            when_unknown_user: args.when_unknown_user,
+            when_disabled_lookup: args.when_disabled_lookup,
+            when_disabled: args.when_disabled,
             when_other_provider: args.when_other_provider,
             when_invalid: args.when_invalid,
             error_status: args.error_status,

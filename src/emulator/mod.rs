@@ -31,8 +31,8 @@ pub use fault::{FaultKind, FaultShare};
 pub use handle::Emulator;
 pub use journal::{Call, Counters};
 pub use model::{
-    ErrorStatus, InvalidParameterAnswer, Link, Model, NotLinkedAnswer, OtherProviderAnswer,
-    Undocumented,
+    DisabledLinkAnswer, DisabledLookupAnswer, ErrorStatus, Guest, InvalidParameterAnswer, Link,
+    Model, NotLinkedAnswer, OtherProviderAnswer, Undocumented, UnknownUserAnswer,
 };
 pub use quota::{ProductionCounts, Quota, QuotaSettings, QuotaShape};
 pub use rule::{Canned, Rule, Then, When};

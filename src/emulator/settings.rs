@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::fault::FaultShare;
-use super::model::{Link, Undocumented};
+use super::model::{Guest, Link, Undocumented};
 use super::quota::QuotaSettings;
 use super::sigv4::AccessKey;
 
@@ -17,6 +17,8 @@ pub struct Settings {
     pub hosts: Vec<String>,
     /// The links that exist; without, every well-formed link exists until it is unlinked.
     pub links: Option<Vec<Link>>,
+    /// Identities that exist and never had a login.
+    pub guests: Vec<Guest>,
     /// Developer provider name of every pool; without, that of the pool's links, or any.
     pub provider: Option<String>,
     /// Quota of each operation in each Region.
@@ -45,6 +47,7 @@ impl Default for Settings {
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
             hosts: Vec::new(),
             links: None,
+            guests: Vec::new(),
             provider: None,
             quota: None,
             latency: Duration::ZERO,

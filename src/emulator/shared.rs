@@ -60,7 +60,10 @@ impl State {
 
 impl Shared {
     pub(super) fn new(settings: Settings, address: Option<SocketAddr>) -> Self {
-        let model = Model::new(settings.links, settings.provider, settings.undocumented);
+        let mut model = Model::new(settings.links, settings.provider, settings.undocumented);
+        for guest in &settings.guests {
+            model.add_guest(guest);
+        }
         Self {
             state: Mutex::new(State {
                 model,

@@ -14,7 +14,7 @@ fn run_without_credentials(sandbox: &Sandbox, args: &[&str]) -> Output {
 fn usage_errors_name_the_argument() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(1));
-    let cases: [(&[&str], &str); 9] = [
+    let cases: [(&[&str], &str); 11] = [
         (&["run"], "INPUT"),
         (&["run", "people.csv", "--bogus"], "--bogus"),
         (&["run", "people.csv", "--rate", "fast"], "--rate"),
@@ -33,6 +33,8 @@ fn usage_errors_name_the_argument() {
         (&["purge"], "purge"),
         (&["emulator", "--account", "12"], "--account"),
         (&["emulator", "--access-key", "AKID"], "ID:SECRET"),
+        (&["emulator", "--guest", "us-east-1:1"], "POOL=IDENTITY"),
+        (&["emulator", "--when-disabled", "x"], "refused or revived"),
     ];
     for (args, names) in cases {
         let ran = run_without_credentials(&sandbox, args).expect_exit(2);

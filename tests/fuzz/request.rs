@@ -265,8 +265,8 @@ impl Reply {
             ),
             "GetOpenIdTokenForDeveloperIdentity" => (&["IdentityId", "Token"], &[]),
             "DescribeIdentity" => (
-                &["IdentityId", "Logins", "CreationDate", "LastModifiedDate"],
-                &[],
+                &["IdentityId", "CreationDate", "LastModifiedDate"],
+                &["Logins"],
             ),
             "CreateIdentityPool" | "DescribeIdentityPool" => (
                 &[

@@ -119,7 +119,7 @@ async function judge() {
   expect("an unlink returns an empty output", await call("UnlinkDeveloperIdentity", linkOf("user-1")), {});
   await refused("a second unlink finds no link", missing, "UnlinkDeveloperIdentity", linkOf("user-1"));
   const pair = { IdentityPoolId: pool, DeveloperUserIdentifier: "user-1" };
-  await refused("an unlinked user is not found", missing, "LookupDeveloperIdentity", pair);
+  await refused("an unlinked user is not found", "NotAuthorizedException", "LookupDeveloperIdentity", pair);
   await refused("the user is not linked to the identity", "ResourceConflictException", "LookupDeveloperIdentity", { ...pair, IdentityId: first });
   await refused("another provider than the pool's", invalid, "UnlinkDeveloperIdentity", linkOf("user-2", { DeveloperProviderName: "q" }));
   await refused("a value that breaks the service model", invalid, "UnlinkDeveloperIdentity", linkOf("user-2", { IdentityId: "x" }));
@@ -131,7 +131,8 @@ async function judge() {
     IdentityPoolId: pool,
   });
   expect("a merge keeps the destination's identity", merged, { IdentityId: first });
-  await refused("a merge deletes the source's identity", missing, "DescribeIdentity", { IdentityId: other });
+  const disabled = await call("DescribeIdentity", { IdentityId: other });
+  expect("a merge disables the source's identity", disabled.Logins, ["DISABLED"]);
   const foreign = "eu-west-1:00000000-0000-4000-8000-000000000000";
   const deleted = await call("DeleteIdentities", { IdentityIdsToDelete: [first, foreign] });
   expect("identities that cannot be deleted are returned", deleted, {

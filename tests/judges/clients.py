@@ -22,6 +22,8 @@ from judge import ACCOUNT, KEY, REGION, SECRET, Emulator, Tally, environment
 
 PROVIDER = "login.example.com"
 HOUR = timedelta(hours=1)
+GUESTS = f"{REGION}:00000000-0000-4000-8000-0000000000bb"
+GUEST = f"{REGION}:00000000-0000-4000-8000-000000000009"
 
 
 class Refused(Exception):
@@ -170,7 +172,8 @@ def judge(call):
     expect("an unlink returns an empty output", call("UnlinkDeveloperIdentity", **link_of("user-1")), {})
     missing = "ResourceNotFoundException"
     refused("a second unlink finds no link", missing, "UnlinkDeveloperIdentity", **link_of("user-1"))
-    refused("an unlinked user is not found", missing, "LookupDeveloperIdentity", IdentityPoolId=pool, DeveloperUserIdentifier="user-1")
+    denied = "NotAuthorizedException"
+    refused("an unlinked user is not found", denied, "LookupDeveloperIdentity", IdentityPoolId=pool, DeveloperUserIdentifier="user-1")
     refused(
         "the user is not linked to the identity",
         "ResourceConflictException",
@@ -194,7 +197,12 @@ def judge(call):
         IdentityPoolId=pool,
     )
     expect("a merge keeps the destination's identity", merged, {"IdentityId": first})
-    refused("a merge deletes the source's identity", missing, "DescribeIdentity", IdentityId=other)
+    expect("a merge disables the source's identity", call("DescribeIdentity", IdentityId=other)["Logins"], ["DISABLED"])
+    refused("a disabled identity is not looked up", denied, "LookupDeveloperIdentity", IdentityPoolId=pool, IdentityId=other)
+    disabled = {"IdentityPoolId": pool, "IdentityId": other, "Logins": {PROVIDER: "user-1"}}
+    refused("a disabled identity is not linked", denied, "GetOpenIdTokenForDeveloperIdentity", **disabled)
+    guest = next(each for each in call("ListIdentities", IdentityPoolId=GUESTS, MaxResults=60)["Identities"])
+    expect("a guest has no logins", (guest["IdentityId"], "Logins" in guest), (GUEST, False))
     found = call("LookupDeveloperIdentity", IdentityPoolId=pool, DeveloperUserIdentifier="other")
     expect("a merge moves the source's user", found["IdentityId"], first)
 
@@ -224,7 +232,7 @@ def judge(call):
 
 def main():
     total = Tally("clients")
-    with Emulator(sys.argv[1]) as emulator:
+    with Emulator(sys.argv[1], "--guest", f"{GUESTS}={GUEST}") as emulator:
         for client in [Boto, Aws]:
             tally = judge(client(emulator.url))
             total.passed += tally.passed

@@ -283,7 +283,8 @@ def judge_replies(tally, program):
         check(emulator, "LookupDeveloperIdentity", {"IdentityPoolId": POOL}, invalid, "without identity and user")
         check(emulator, "MergeDeveloperIdentities", valid["MergeDeveloperIdentities"], None)
         check(emulator, "MergeDeveloperIdentities", valid["MergeDeveloperIdentities"], invalid, "again")
-        check(emulator, "DescribeIdentity", {"IdentityId": fresh}, missing, "of a merged identity")
+        disabled = check(emulator, "DescribeIdentity", {"IdentityId": fresh}, None, "of a merged identity")
+        tally.expect("a merged identity is disabled", disabled["Logins"], ["DISABLED"])
         linked = {**valid["UnlinkDeveloperIdentity"], "DeveloperUserIdentifier": "user"}
         check(emulator, "UnlinkDeveloperIdentity", linked, None)
         check(emulator, "UnlinkDeveloperIdentity", linked, missing, "again")
@@ -321,6 +322,7 @@ def judge_replies(tally, program):
     with Emulator(program, "--when-not-linked", "not-authorized") as emulator:
         check(emulator, "UnlinkDeveloperIdentity", linked, None)
         check(emulator, "UnlinkDeveloperIdentity", linked, "NotAuthorizedException", "again")
+    judge_undocumented(tally, program, check)
     for kind, code in [
         ("internal-error", "InternalErrorException"),
         ("access-denied", "AccessDeniedException"),
@@ -330,6 +332,38 @@ def judge_replies(tally, program):
     ]:
         with Emulator(program, "--fault", f"{kind}=100%") as emulator:
             check(emulator, "UnlinkDeveloperIdentity", linked, code, f"with {kind}")
+
+
+def judge_undocumented(tally, program, check):
+    """Checks the answers that depend on options: to an unknown user, and about a disabled identity."""
+    pool = {"IdentityPoolId": POOL}
+    linked = {**pool, "IdentityId": IDENTITY, "Logins": {PROVIDER: "user"}}
+    unlink = {**VALID["UnlinkDeveloperIdentity"], "DeveloperUserIdentifier": "user"}
+    denied, missing = "NotAuthorizedException", "ResourceNotFoundException"
+    for options, unknown, looked_up, relinked in [
+        ([], denied, denied, denied),
+        (["--when-unknown-user", "resource-not-found", "--when-disabled-lookup", "empty"], missing, None, denied),
+        (["--when-unknown-user", "empty", "--when-disabled", "revived"], None, denied, None),
+    ]:
+        with Emulator(program, "--guest", f"{POOL}={IDENTITY}", *options) as emulator:
+            what = " ".join(options) or "by default"
+            check(emulator, "GetOpenIdTokenForDeveloperIdentity", linked, None, what)
+            check(emulator, "UnlinkDeveloperIdentity", unlink, None, what)
+            of_user = {**pool, "DeveloperUserIdentifier": "user"}
+            check(emulator, "LookupDeveloperIdentity", of_user, unknown, f"of an unknown user {what}")
+            of_identity = {**pool, "IdentityId": IDENTITY}
+            check(emulator, "LookupDeveloperIdentity", of_identity, looked_up, f"of a disabled identity {what}")
+            check(emulator, "GetOpenIdTokenForDeveloperIdentity", linked, relinked, f"of a disabled identity {what}")
+            described = check(emulator, "DescribeIdentity", {"IdentityId": IDENTITY}, None, what)
+            tally.expect(f"logins {what}", described["Logins"], ["DISABLED"] if relinked else [PROVIDER])
+    public = {PROVIDER: "user", "www.example.com": "token"}
+    with Emulator(program, "--guest", f"{POOL}={IDENTITY}") as emulator:
+        guest = check(emulator, "ListIdentities", VALID["ListIdentities"], None, "of guests")["Identities"][0]
+        tally.expect("a guest has no logins", (guest["IdentityId"], "Logins" in guest), (IDENTITY, False))
+        check(emulator, "GetOpenIdTokenForDeveloperIdentity", {**linked, "Logins": public}, None)
+        check(emulator, "UnlinkDeveloperIdentity", unlink, None)
+        check(emulator, "GetOpenIdTokenForDeveloperIdentity", linked, denied, "without a public login")
+        check(emulator, "GetOpenIdTokenForDeveloperIdentity", {**linked, "Logins": public}, None, "with a public login")
 
 
 def main():

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::api_error::ApiError;
+use super::guest::Guest;
 use super::link::Link;
 use super::operation::Operation;
 use super::page::Paginator;
@@ -58,6 +59,12 @@ impl Model {
     /// Sets the time, in seconds since 1970, that dates what is created or changed from now on.
     pub(in crate::emulator) fn set_time(&mut self, seconds: f64) {
         self.state.store.now = seconds;
+    }
+
+    /// Adds an identity that never had a login.
+    pub(in crate::emulator) fn add_guest(&mut self, guest: &Guest) {
+        let store = &mut self.state.store;
+        store.add_guest(&guest.identity_pool_id, &guest.identity_id);
     }
 
     /// Returns true if the link exists.

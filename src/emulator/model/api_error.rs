@@ -30,6 +30,15 @@ impl ApiError {
         Self::not_found(format!("Identity '{id}' not found."))
     }
 
+    /// Returns the refusal of an identity that is disabled.
+    pub(super) fn forbidden_identity(id: &str) -> Self {
+        Self::not_authorized(format!("Access to Identity '{id}' is forbidden."))
+    }
+
+    pub(super) fn not_authorized(message: impl Into<String>) -> Self {
+        Self::new("NotAuthorizedException", message)
+    }
+
     pub(super) fn invalid(message: impl Into<String>) -> Self {
         Self::new("InvalidParameterException", message)
     }

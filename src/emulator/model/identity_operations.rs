@@ -10,6 +10,9 @@ use super::pool::Identity;
 use super::service_state::ServiceState;
 use super::store::{STARTED, region_of};
 
+/// The only login of a disabled identity, as users see it.
+const DISABLED: &str = "DISABLED";
+
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct DescribeIdentity {
@@ -35,17 +38,17 @@ pub(super) fn describe(state: &ServiceState, input: &DescribeIdentity) -> Result
     let id = &input.identity_id;
     if let Some((pool, identity)) = state.store.find(id) {
         let provider = pool.settings.developer_provider_name.as_deref();
-        return Ok(description(id, provider, identity));
+        return Ok(description(state, id, provider, identity));
     }
     if !state.store.has_implicit_identity(id) {
         return Err(ApiError::no_identity(id));
     }
-    // An implicit identity has users of the configured provider; without one, their provider is unknown.
-    let logins: Vec<&str> = state.store.provider().into_iter().collect();
-    Ok(json!({
-        "IdentityId": id, "Logins": logins,
-        "CreationDate": STARTED, "LastModifiedDate": STARTED,
-    }))
+    let implicit = Identity {
+        created: STARTED,
+        modified: STARTED,
+        ..Identity::default()
+    };
+    Ok(description(state, id, state.store.provider(), &implicit))
 }
 
 pub(super) fn list(state: &ServiceState, input: &ListIdentities) -> Result<Value, ApiError> {
@@ -58,7 +61,7 @@ pub(super) fn list(state: &ServiceState, input: &ListIdentities) -> Result<Value
     let identities = pool
         .into_iter()
         .flat_map(|pool| pool.identities().range::<str, _>((start, Bound::Unbounded)))
-        .filter(|(_, identity)| !(hide && identity.is_disabled()));
+        .filter(|(id, _)| !(hide && state.store.is_disabled(pool_id, id)));
     let page = state
         .paginator
         .page(&list, input.max_results, identities, |(id, _)| id);
@@ -66,7 +69,7 @@ pub(super) fn list(state: &ServiceState, input: &ListIdentities) -> Result<Value
     let identities: Vec<Value> = page
         .items
         .into_iter()
-        .map(|(id, identity)| description(id, provider, identity))
+        .map(|(id, identity)| description(state, id, provider, identity))
         .collect();
     let mut body = json!({"IdentityPoolId": pool_id, "Identities": identities});
     if let Some(next) = page.next_token {
@@ -88,13 +91,29 @@ pub(super) fn delete(state: &mut ServiceState, input: &DeleteIdentities, region:
     json!({"UnprocessedIdentityIds": unprocessed})
 }
 
-/// Returns the description of an identity. Logins are named by their providers, without users or tokens.
-fn description(id: &str, provider: Option<&str>, identity: &Identity) -> Value {
-    let developer = provider.filter(|_| !identity.users.is_empty());
+/// Returns the description of an identity. Logins are named by their providers, without users or tokens. A guest has none;
+/// nor has an implicit identity whose provider is unknown.
+fn description(
+    state: &ServiceState,
+    id: &str,
+    provider: Option<&str>,
+    identity: &Identity,
+) -> Value {
+    let is_implicit = state.store.has_implicit_identity(id);
+    let developer = provider.filter(|_| is_implicit || !identity.users.is_empty());
+    let disabled = (identity.is_disabled && !is_implicit).then_some(DISABLED);
     let public = identity.logins.keys().map(String::as_str);
-    let logins: Vec<&str> = developer.into_iter().chain(public).collect();
-    json!({
-        "IdentityId": id, "Logins": logins,
+    let logins: Vec<&str> = developer
+        .into_iter()
+        .chain(disabled)
+        .chain(public)
+        .collect();
+    let mut body = json!({
+        "IdentityId": id,
         "CreationDate": identity.created, "LastModifiedDate": identity.modified,
-    })
+    });
+    if !logins.is_empty() {
+        body["Logins"] = logins.into();
+    }
+    body
 }

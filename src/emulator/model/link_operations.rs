@@ -13,7 +13,9 @@ use super::link::Link;
 use super::pool::Identity;
 use super::service_state::ServiceState;
 use super::store::region_of;
-use super::undocumented::NotLinkedAnswer;
+use super::undocumented::{
+    DisabledLinkAnswer, DisabledLookupAnswer, NotLinkedAnswer, UnknownUserAnswer,
+};
 
 // Limits of the service.
 
@@ -21,8 +23,8 @@ use super::undocumented::NotLinkedAnswer;
 const MAX_LOGINS: usize = 20;
 /// Length of a developer user identifier, in characters. As a value of `Logins` its shape allows more.
 const MAX_USER_CHARS: usize = 1024;
-/// Users on a page without `MaxResults`.
-const DEFAULT_PAGE_SIZE: usize = 60;
+/// Users on a page without `MaxResults`, as a user reports it.
+const DEFAULT_PAGE_SIZE: usize = 10;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -66,10 +68,7 @@ pub(super) fn unlink(state: &mut ServiceState, link: &Link) -> Result<bool, ApiE
             "Developer user identifier not found for identity '{}'.",
             link.identity_id
         ))),
-        NotLinkedAnswer::NotAuthorized => Err(ApiError::new(
-            "NotAuthorizedException",
-            format!("Access to Identity '{}' is forbidden.", link.identity_id),
-        )),
+        NotLinkedAnswer::NotAuthorized => Err(ApiError::forbidden_identity(&link.identity_id)),
     }
 }
 
@@ -82,11 +81,20 @@ pub(super) fn lookup(state: &ServiceState, input: &Lookup) -> Result<Value, ApiE
                 "Either IdentityId or DeveloperUserIdentifier must be given",
             ));
         }
-        (None, Some(user)) => find_identity(state, pool_id, user)?,
+        (None, Some(user)) => match store.find_identity_of(pool_id, user) {
+            Some(identity) => identity,
+            None => return unknown_user(state.undocumented.when_unknown_user),
+        },
         (Some(asked), _) if !store.has_identity(pool_id, asked) => {
             return Err(ApiError::no_identity(asked));
         }
-        (Some(asked), None) => asked.clone(),
+        (Some(asked), None) => {
+            let answer = state.undocumented.when_disabled_lookup;
+            if answer == DisabledLookupAnswer::NotAuthorized && store.is_disabled(pool_id, asked) {
+                return Err(ApiError::forbidden_identity(asked));
+            }
+            asked.clone()
+        }
         (Some(asked), Some(user)) => {
             if !store.are_paired(pool_id, asked, user) {
                 return Err(ApiError::conflict(
@@ -112,6 +120,17 @@ pub(super) fn lookup(state: &ServiceState, input: &Lookup) -> Result<Value, ApiE
         body["NextToken"] = next.into();
     }
     Ok(body)
+}
+
+/// Returns the answer to a look-up of a user that is linked nowhere.
+fn unknown_user(answer: UnknownUserAnswer) -> Result<Value, ApiError> {
+    match answer {
+        UnknownUserAnswer::NotAuthorized => Err(ApiError::not_authorized(
+            "Access to this identity pool is forbidden.",
+        )),
+        UnknownUserAnswer::ResourceNotFound => Err(no_user()),
+        UnknownUserAnswer::Empty => Ok(json!({"DeveloperUserIdentifierList": []})),
+    }
 }
 
 /// Executes `GetOpenIdTokenForDeveloperIdentity`, the operation that links users.
@@ -145,7 +164,12 @@ pub(super) fn get_token(state: &mut ServiceState, mut input: GetToken) -> Result
                 "The developer user identifier is linked to another identity",
             ));
         }
-        (_, Some(asked)) => asked,
+        (_, Some(asked)) => {
+            if !state.store.are_paired(pool_id, &asked, &user) {
+                check_linkable(state, pool_id, &asked, &input.logins)?;
+            }
+            asked
+        }
         (_, None) => match state.store.find_identity_of(pool_id, &user) {
             Some(identity) => identity,
             None => state.store.new_identity_id(region_of(pool_id)),
@@ -156,6 +180,33 @@ pub(super) fn get_token(state: &mut ServiceState, mut input: GetToken) -> Result
     }
     state.store.add_logins(pool_id, &identity, input.logins);
     Ok(json!({"IdentityId": identity, "Token": "emulated.token.of-no-use"}))
+}
+
+/// Checks that a user may be linked to an identity that it is not linked to yet, with these public logins besides.
+///
+/// # Errors
+/// The identity is disabled, or has public logins and none of them is given.
+fn check_linkable(
+    state: &ServiceState,
+    pool_id: &str,
+    identity_id: &str,
+    given: &BTreeMap<String, String>,
+) -> Result<(), ApiError> {
+    let refuses = state.undocumented.when_disabled == DisabledLinkAnswer::Refused;
+    if refuses && state.store.is_disabled(pool_id, identity_id) {
+        return Err(ApiError::forbidden_identity(identity_id));
+    }
+    let public = match state.store.find(identity_id) {
+        Some((_, identity)) if !identity.logins.is_empty() => &identity.logins,
+        _ => return Ok(()),
+    };
+    let is_own = |(name, token)| public.get(name) == Some(token);
+    if given.iter().any(is_own) {
+        return Ok(());
+    }
+    Err(ApiError::not_authorized(
+        "Logins don't match. Please include at least one valid login for this identity or identity pool.",
+    ))
 }
 
 pub(super) fn merge(state: &mut ServiceState, input: &Merge) -> Result<Value, ApiError> {
@@ -190,7 +241,7 @@ pub(super) fn merge(state: &mut ServiceState, input: &Merge) -> Result<Value, Ap
             "An identity has at most {MAX_LOGINS} logins"
         )));
     }
-    state.store.delete(&source);
+    state.store.disable(pool_id, &source);
     for user in kept.users.iter().chain(&moved.users) {
         state.store.link(pool_id, provider, &destination, user);
     }
@@ -202,7 +253,11 @@ fn find_identity(state: &ServiceState, pool_id: &str, user: &str) -> Result<Stri
     state
         .store
         .find_identity_of(pool_id, user)
-        .ok_or_else(|| ApiError::not_found("Developer user identifier not found."))
+        .ok_or_else(no_user)
+}
+
+fn no_user() -> ApiError {
+    ApiError::not_found("Developer user identifier not found.")
 }
 
 /// Returns the users after `after`, or all.

@@ -9,6 +9,7 @@
 
 mod api;
 mod api_error;
+mod guest;
 mod identity_operations;
 mod implicit_links;
 mod keyed_hash;
@@ -26,9 +27,11 @@ mod undocumented;
 
 pub use api::Model;
 pub use api_error::ApiError;
+pub use guest::Guest;
 pub use link::Link;
 pub use undocumented::{
-    ErrorStatus, InvalidParameterAnswer, NotLinkedAnswer, OtherProviderAnswer, Undocumented,
+    DisabledLinkAnswer, DisabledLookupAnswer, ErrorStatus, InvalidParameterAnswer, NotLinkedAnswer,
+    OtherProviderAnswer, Undocumented, UnknownUserAnswer,
 };
 
 pub(super) use api::Output;

@@ -53,17 +53,12 @@ pub(super) struct Identity {
     pub(super) users: BTreeSet<String>,
     /// Public logins: token by provider.
     pub(super) logins: BTreeMap<String, String>,
+    /// True once its last login was unlinked, or it was merged into another. A guest, who never had one, is not disabled.
+    pub(super) is_disabled: bool,
     /// Seconds since 1970.
     pub(super) created: f64,
     /// Seconds since 1970.
     pub(super) modified: f64,
-}
-
-impl Identity {
-    /// Returns true if no login is left.
-    pub(super) fn is_disabled(&self) -> bool {
-        self.users.is_empty() && self.logins.is_empty()
-    }
 }
 
 impl IdentityPool {
@@ -90,13 +85,21 @@ impl IdentityPool {
         identity.is_some_and(|identity| identity.users.contains(user))
     }
 
-    pub(super) fn link(&mut self, identity_id: &str, user: &str, now: f64) {
+    /// Returns the identity as one that is modified now, created if it is not stored.
+    pub(super) fn touch(&mut self, identity_id: &str, now: f64) -> &mut Identity {
         let identity = self.identities.entry(identity_id.to_owned());
         let identity = identity.or_insert_with(|| Identity {
             created: now,
             ..Identity::default()
         });
         identity.modified = now;
+        identity
+    }
+
+    /// Links a user, which enables the identity.
+    pub(super) fn link(&mut self, identity_id: &str, user: &str, now: f64) {
+        let identity = self.touch(identity_id, now);
+        identity.is_disabled = false;
         if !identity.users.insert(user.to_owned()) {
             return;
         }
@@ -109,7 +112,17 @@ impl IdentityPool {
         }
     }
 
-    /// Removes a link. Returns false if there was none.
+    /// Takes all logins from an identity, and disables it.
+    pub(super) fn disable(&mut self, identity_id: &str, now: f64) {
+        let identity = self.touch(identity_id, now);
+        identity.is_disabled = true;
+        identity.logins.clear();
+        for user in std::mem::take(&mut identity.users) {
+            self.forget_identity_of(identity_id, &user);
+        }
+    }
+
+    /// Removes a link, and with the last login disables the identity. Returns false if there was none.
     pub(super) fn unlink(&mut self, identity_id: &str, user: &str, now: f64) -> bool {
         let Some(identity) = self.identities.get_mut(identity_id) else {
             return false;
@@ -117,6 +130,7 @@ impl IdentityPool {
         let was_linked = identity.users.remove(user);
         if was_linked {
             identity.modified = now;
+            identity.is_disabled = identity.users.is_empty() && identity.logins.is_empty();
             self.forget_identity_of(identity_id, user);
         }
         was_linked

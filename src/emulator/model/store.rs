@@ -112,6 +112,14 @@ impl Store {
         implicit.is_some_and(|implicit| implicit.has_identity(id))
     }
 
+    /// Returns true if an identity of the pool is disabled. One that has implicit links is not.
+    pub(super) fn is_disabled(&self, pool_id: &str, identity_id: &str) -> bool {
+        let pool = self.pools.get(pool_id);
+        let identity = pool.and_then(|pool| pool.identities().get(identity_id));
+        identity.is_some_and(|identity| identity.is_disabled)
+            && !self.has_implicit_identity(identity_id)
+    }
+
     pub(super) fn is_linked(&self, link: &Link) -> bool {
         let (pool_id, provider) = (&link.identity_pool_id, &link.developer_provider_name);
         let accepts_provider = self.accepts_provider(pool_id, provider);
@@ -205,6 +213,20 @@ impl Store {
         self.stored_pool(pool_id).add_logins(identity_id, logins);
     }
 
+    /// Takes all logins from an identity, and disables it.
+    pub(super) fn disable(&mut self, pool_id: &str, identity_id: &str) {
+        let now = self.now;
+        self.explicit_pool(pool_id, identity_id)
+            .disable(identity_id, now);
+    }
+
+    /// Adds an identity that never had a login.
+    pub(super) fn add_guest(&mut self, pool_id: &str, identity_id: &str) {
+        let now = self.now;
+        self.explicit_pool(pool_id, identity_id)
+            .touch(identity_id, now);
+    }
+
     /// Deletes an identity with its logins.
     pub(super) fn delete(&mut self, identity_id: &str) {
         if let Some(implicit) = &mut self.implicit {
@@ -252,12 +274,20 @@ impl Store {
         }
     }
 
-    /// Returns the pool, which is stored now if it was implicit.
+    /// Returns the pool of an identity whose implicit links end now.
+    fn explicit_pool(&mut self, pool_id: &str, identity_id: &str) -> &mut IdentityPool {
+        if let Some(implicit) = &mut self.implicit {
+            implicit.make_identity_explicit(identity_id);
+        }
+        self.stored_pool(pool_id)
+    }
+
+    /// Returns the pool, which is stored now if it was not.
     fn stored_pool(&mut self, pool_id: &str) -> &mut IdentityPool {
-        let provider = &self.provider;
+        let (provider, is_implicit) = (&self.provider, self.implicit.is_some());
         self.pools
             .entry(pool_id.to_owned())
-            .or_insert_with(|| IdentityPool::new(default_settings(provider.clone()), true))
+            .or_insert_with(|| IdentityPool::new(default_settings(provider.clone()), is_implicit))
     }
 }
 

@@ -74,7 +74,16 @@ fn get_token(
     identity: Option<&str>,
     user: &str,
 ) -> Result<String, &'static str> {
-    let input = json!({"IdentityPoolId": POOL, "IdentityId": identity, "Logins": {"p": user}});
+    sign_in(model, identity, &json!({"p": user}))
+}
+
+/// Links these logins. Returns the identity.
+fn sign_in(
+    model: &mut Model,
+    identity: Option<&str>,
+    logins: &Value,
+) -> Result<String, &'static str> {
+    let input = json!({"IdentityPoolId": POOL, "IdentityId": identity, "Logins": logins});
     let answer = execute(model, Operation::GetOpenIdTokenForDeveloperIdentity, &input)?;
     Ok(answer["IdentityId"].as_str().expect("an id").to_owned())
 }
@@ -99,7 +108,21 @@ fn describe(model: &mut Model, identity: &str) -> Result<Value, &'static str> {
     execute(model, Operation::DescribeIdentity, &input)
 }
 
+/// Returns the logins that an identity is described with; `null` for none.
+fn logins(model: &mut Model, identity: &str) -> Value {
+    describe(model, identity).expect("described")["Logins"].clone()
+}
+
+/// Returns the answers of a service that does this with a link to a disabled identity.
+fn when_disabled(when_disabled: DisabledLinkAnswer) -> Undocumented {
+    Undocumented {
+        when_disabled,
+        ..Undocumented::default()
+    }
+}
+
 const NOT_FOUND: &str = "ResourceNotFoundException";
+const DENIED: &str = "NotAuthorizedException";
 const CONFLICT: &str = "ResourceConflictException";
 const INVALID: &str = "InvalidParameterException";
 
@@ -110,7 +133,7 @@ fn a_link_is_removed_once() {
         assert_eq!(unlink(&mut model, &link("u")), Ok(Value::Null));
         assert!(!model.is_linked(&link("u")) && model.is_linked(&link("v")));
         assert_eq!(unlink(&mut model, &link("u")), Err(NOT_FOUND));
-        assert_eq!(identity_of(&mut model, "u"), Err(NOT_FOUND));
+        assert_eq!(identity_of(&mut model, "u"), Err(DENIED));
         assert_eq!(look_up_pair(&mut model, "us-east-1:1", "u"), Err(CONFLICT));
         assert_eq!(look_up_pair(&mut model, "us-east-1:1", "v"), Ok(()));
     }
@@ -137,7 +160,7 @@ fn all_given_links_exist() {
     assert_eq!(delete(&mut model, &["us-east-1:1"]), json!([]));
     assert_eq!(identity_of(&mut model, "u"), Ok("us-east-1:a".into()));
     assert_eq!(unlink(&mut model, &both[1]), Ok(Value::Null));
-    assert_eq!(identity_of(&mut model, "u"), Err(NOT_FOUND));
+    assert_eq!(identity_of(&mut model, "u"), Err(DENIED));
 }
 
 #[test]
@@ -270,6 +293,126 @@ fn an_unlinked_user_can_be_linked_again() {
 }
 
 #[test]
+fn a_disabled_identity_is_refused_or_revived() {
+    for (answer, linked) in [
+        (DisabledLinkAnswer::Refused, Err(DENIED)),
+        (DisabledLinkAnswer::Revived, Ok("us-east-1:1".into())),
+    ] {
+        let ways: [fn(&mut Model) -> bool; 2] = [
+            |model| unlink(model, &link("u")).is_ok(),
+            |model| merge(model, "u", "v").is_ok(),
+        ];
+        for disable in ways {
+            let links = vec![link("u"), link_of("us-east-1:a", "v")];
+            let mut model = Model::new(Some(links), None, when_disabled(answer));
+            assert!(disable(&mut model));
+            assert_eq!(users_of(&mut model, "us-east-1:1"), Err(DENIED));
+            assert_eq!(look_up_pair(&mut model, "us-east-1:1", "u"), Err(CONFLICT));
+            let relinked = get_token(&mut model, Some("us-east-1:1"), "fresh");
+            assert_eq!(relinked, linked);
+            let login = if linked.is_ok() { "p" } else { "DISABLED" };
+            assert_eq!(logins(&mut model, "us-east-1:1"), json!([login]));
+            assert_eq!(identity_of(&mut model, "fresh"), linked);
+        }
+    }
+}
+
+#[test]
+fn look_ups_that_find_nothing_are_answered_by_the_settings() {
+    let look_ups = |when_unknown_user, when_disabled_lookup| {
+        let undocumented = Undocumented {
+            when_unknown_user,
+            when_disabled_lookup,
+            ..Undocumented::default()
+        };
+        let mut model = Model::new(Some(vec![link("u")]), None, undocumented);
+        assert_eq!(unlink(&mut model, &link("u")), Ok(Value::Null));
+        let user = json!({"IdentityPoolId": POOL, "DeveloperUserIdentifier": "u"});
+        let identity = json!({"IdentityPoolId": POOL, "IdentityId": "us-east-1:1"});
+        [user, identity]
+            .map(|input| execute(&mut model, Operation::LookupDeveloperIdentity, &input))
+    };
+    let of_user = |answer| look_ups(answer, DisabledLookupAnswer::Empty)[0].clone();
+    assert_eq!(of_user(UnknownUserAnswer::NotAuthorized), Err(DENIED));
+    assert_eq!(of_user(UnknownUserAnswer::ResourceNotFound), Err(NOT_FOUND));
+    let nothing = json!({"DeveloperUserIdentifierList": []});
+    assert_eq!(of_user(UnknownUserAnswer::Empty), Ok(nothing));
+    let of_identity = |answer| look_ups(UnknownUserAnswer::Empty, answer)[1].clone();
+    assert_eq!(
+        of_identity(DisabledLookupAnswer::NotAuthorized),
+        Err(DENIED)
+    );
+    let nobody = json!({"IdentityId": "us-east-1:1", "DeveloperUserIdentifierList": []});
+    assert_eq!(of_identity(DisabledLookupAnswer::Empty), Ok(nobody));
+}
+
+#[test]
+fn an_identity_with_public_logins_is_linked_by_one_of_them() {
+    // An implicit pool accepts every public provider.
+    let mut model = implicit_model();
+    let with_public = |user: &str, token: &str| json!({"p": user, "www.example.com": token});
+    let identity = "us-east-1:9".to_owned();
+    let named = Some(&*identity);
+    model.add_guest(&"us-east-1:2=us-east-1:9".parse().expect("a guest"));
+    let linked = sign_in(&mut model, named, &with_public("u", "t"));
+    assert_eq!(linked.as_ref(), Ok(&identity));
+    assert_eq!(
+        sign_in(&mut model, named, &json!({"p": "u"})).as_ref(),
+        Ok(&identity)
+    );
+    let link = link_of(&identity, "u");
+    assert_eq!(unlink(&mut model, &link), Ok(Value::Null));
+    assert_eq!(logins(&mut model, &identity), json!(["www.example.com"]));
+    for refused in [
+        json!({"p": "u"}),
+        with_public("u", "another"),
+        json!({"p": "v"}),
+    ] {
+        assert_eq!(
+            sign_in(&mut model, named, &refused),
+            Err(DENIED),
+            "{refused}"
+        );
+    }
+    assert!(!model.is_linked(&link));
+    let linked = sign_in(&mut model, named, &with_public("u", "t"));
+    assert_eq!(linked.as_ref(), Ok(&identity));
+    assert!(model.is_linked(&link));
+    assert_eq!(
+        logins(&mut model, &identity),
+        json!(["p", "www.example.com"])
+    );
+}
+
+#[test]
+fn guests_are_described_without_logins() {
+    for mut model in [implicit_model(), model_with(vec![link("u")])] {
+        let guest = "us-east-1:2=us-east-1:9".parse().expect("a guest");
+        model.add_guest(&guest);
+        let listed = json!({"IdentityPoolId": POOL, "MaxResults": 60, "HideDisabled": true});
+        let listed = execute(&mut model, Operation::ListIdentities, &listed).expect("a list");
+        let described = describe(&mut model, "us-east-1:9").expect("described");
+        assert_eq!(described.get("Logins"), None);
+        let identities = listed["Identities"].as_array().expect("a list");
+        assert!(identities.contains(&described), "{identities:?}");
+        assert_eq!(users_of(&mut model, "us-east-1:9"), Ok(json!([])));
+        assert_eq!(
+            get_token(&mut model, Some("us-east-1:9"), "v"),
+            Ok("us-east-1:9".into())
+        );
+        assert_eq!(logins(&mut model, "us-east-1:9"), json!(["p"]));
+    }
+    for wrong in [
+        "us-east-1:2",
+        "us-east-1:2=",
+        "=us-east-1:9",
+        "us-east-1:2=x",
+    ] {
+        assert!(wrong.parse::<Guest>().is_err(), "{wrong}");
+    }
+}
+
+#[test]
 fn a_user_linked_elsewhere_is_already_registered() {
     let mut model = model_with(vec![link("u"), link_of("us-east-1:a", "v")]);
     assert_eq!(
@@ -294,6 +437,9 @@ fn pages_end_and_tokens_are_for_one_list() {
     assert_eq!(second["DeveloperUserIdentifierList"], json!(["w"]));
     assert_eq!(second.get("NextToken"), None);
     assert_eq!(page(json!({})).expect("a page").get("NextToken"), None);
+    let found = page(json!({"DeveloperUserIdentifier": "w"})).expect("found");
+    assert_eq!(found["DeveloperUserIdentifierList"], json!(["w"]));
+    assert_eq!(found.get("NextToken"), None);
     for wrong in [json!({"NextToken": "page-1"}), json!({"MaxResults": 61})] {
         assert_eq!(page(wrong), Err(INVALID));
     }
@@ -303,6 +449,48 @@ fn pages_end_and_tokens_are_for_one_list() {
     });
     let other = execute(&mut model, Operation::ListIdentities, &input);
     assert_eq!(other, Err(INVALID));
+}
+
+#[test]
+fn look_ups_and_lists_page_to_the_end() {
+    let users: Vec<String> = (0..125).map(|n| format!("u{n:03}")).collect();
+    let mut links: Vec<Link> = users.iter().map(|user| link(user)).collect();
+    links.extend((10..135).map(|n| link_of(&format!("us-east-1:{n}"), &n.to_string())));
+    let mut model = model_with(links);
+    let mut page_lengths = |operation, items: &str, mut input: Value| {
+        let (mut lengths, mut all) = (Vec::new(), Vec::new());
+        loop {
+            let page = execute(&mut model, operation, &input).expect("a page");
+            let page_items = page[items].as_array().expect("a list");
+            lengths.push(page_items.len());
+            all.extend_from_slice(page_items);
+            match page.get("NextToken") {
+                Some(next) => input["NextToken"] = next.clone(),
+                None => return (lengths, all),
+            }
+        }
+    };
+    let by_identity = json!({"IdentityPoolId": POOL, "IdentityId": "us-east-1:1"});
+    let (operation, list) = (
+        Operation::LookupDeveloperIdentity,
+        "DeveloperUserIdentifierList",
+    );
+    let mut sixty = by_identity.clone();
+    sixty["MaxResults"] = 60.into();
+    let (lengths, found) = page_lengths(operation, list, sixty);
+    assert_eq!(
+        (lengths, found),
+        (
+            vec![60, 60, 5],
+            users.into_iter().map(Value::from).collect()
+        )
+    );
+    // Without a number, a page has ten.
+    let (lengths, _) = page_lengths(operation, list, by_identity);
+    assert_eq!(lengths, [[10; 12].as_slice(), &[5]].concat());
+    let input = json!({"IdentityPoolId": POOL, "MaxResults": 60});
+    let (lengths, _) = page_lengths(Operation::ListIdentities, "Identities", input);
+    assert_eq!(lengths, [60, 60, 6]);
 }
 
 #[test]
@@ -322,9 +510,10 @@ fn identities_are_listed_described_and_deleted() {
     model.set_time(1.8e9);
     assert_eq!(unlink(&mut model, &link("u")), Ok(Value::Null));
     let described = describe(&mut model, "us-east-1:1").expect("described");
-    assert_eq!(described["Logins"], json!([]));
+    assert_eq!(described["Logins"], json!(["DISABLED"]));
     let dates = [&described["CreationDate"], &described["LastModifiedDate"]];
     assert_eq!(dates, [&json!(1.7e9), &json!(1.8e9)]);
+    assert_eq!(listed(&mut model, false), ["us-east-1:1", "us-east-1:a"]);
     assert_eq!(listed(&mut model, true), ["us-east-1:a"]);
 
     let unprocessed = delete(&mut model, &["us-east-1:a", "eu-west-1:1", "us-east-1:f"]);
@@ -334,7 +523,7 @@ fn identities_are_listed_described_and_deleted() {
     );
     assert_eq!(listed(&mut model, false), ["us-east-1:1"]);
     assert_eq!(describe(&mut model, "us-east-1:a"), Err(NOT_FOUND));
-    assert_eq!(identity_of(&mut model, "v"), Err(NOT_FOUND));
+    assert_eq!(identity_of(&mut model, "v"), Err(DENIED));
 }
 
 #[test]
@@ -347,7 +536,7 @@ fn implicit_identities_do_not_exist_once_deleted() {
     assert_eq!(delete(&mut model, &[&identity]), json!([]));
     assert!(!model.is_linked(&link_of(&identity, "u")));
     assert_eq!(describe(&mut model, &identity), Err(NOT_FOUND));
-    assert_eq!(identity_of(&mut model, "u"), Err(NOT_FOUND));
+    assert_eq!(identity_of(&mut model, "u"), Err(DENIED));
     assert_eq!(unlink(&mut model, &link_of(&identity, "u")), Err(NOT_FOUND));
     assert_eq!(get_token(&mut model, Some(&identity), "u"), Err(NOT_FOUND));
     let fresh = get_token(&mut model, None, "u").expect("a new one");
@@ -362,7 +551,7 @@ fn merged_users_share_the_destination() {
     for user in ["u", "u2", "v"] {
         assert_eq!(identity_of(&mut model, user), Ok("us-east-1:a".into()));
     }
-    assert_eq!(describe(&mut model, "us-east-1:1"), Err(NOT_FOUND));
+    assert_eq!(logins(&mut model, "us-east-1:1"), json!(["DISABLED"]));
     assert_eq!(merge(&mut model, "u", "v"), Err(INVALID));
     assert_eq!(merge(&mut model, "u", "unlinked"), Err(NOT_FOUND));
 
@@ -371,6 +560,7 @@ fn merged_users_share_the_destination() {
     let (source, kept) = (source.expect("an identity"), kept.expect("an identity"));
     assert_eq!(merge(&mut model, "u", "v").as_ref(), Ok(&kept));
     assert_eq!(users_of(&mut model, &kept), Ok(json!(["u", "v"])));
+    assert_eq!(logins(&mut model, &source), json!(["DISABLED"]));
     assert!(!model.is_linked(&link_of(&source, "u")) && model.is_linked(&link_of(&kept, "u")));
 }
 
@@ -520,7 +710,7 @@ fn check_step(
             prop_assert_eq!(unlink(model, &link).is_ok(), was_linked);
             prop_assert!(!model.is_linked(&link));
             if was_linked {
-                prop_assert_eq!(identity_of(model, USERS[user]), Err(NOT_FOUND));
+                prop_assert_eq!(identity_of(model, USERS[user]), Err(DENIED));
             }
         }
         Step::Token(identity, user) => {
@@ -540,7 +730,10 @@ fn check_step(
             if let Ok(id) = merge(model, USERS[source], USERS[destination]) {
                 prop_assert_eq!(kept.clone(), Ok(id.clone()));
                 prop_assert_eq!(identity_of(model, USERS[source]), Ok(id.clone()));
-                prop_assert_eq!(describe(model, &before.expect("was found")), Err(NOT_FOUND));
+                prop_assert_eq!(
+                    logins(model, &before.expect("was found")),
+                    json!(["DISABLED"])
+                );
             }
         }
         Step::Delete(identity) => {
@@ -565,7 +758,9 @@ fn check_look_ups(model: &mut Model, identities: &[String]) -> Result<(), TestCa
     }
     for id in identities {
         let listed = users_of(model, id);
-        prop_assert_eq!(listed.is_ok(), describe(model, id).is_ok());
+        let is_accessible =
+            describe(model, id).is_ok_and(|described| described["Logins"] != json!(["DISABLED"]));
+        prop_assert_eq!(listed.is_ok(), is_accessible);
         for user in listed.unwrap_or_default().as_array().into_iter().flatten() {
             let user = user.as_str().expect("a user");
             prop_assert_eq!(identity_of(model, user), Ok(id.clone()));
@@ -576,14 +771,12 @@ fn check_look_ups(model: &mut Model, identities: &[String]) -> Result<(), TestCa
 
 proptest! {
     #[test]
-    fn look_ups_agree_after_any_steps(steps in steps(), is_implicit: bool) {
+    fn look_ups_agree_after_any_steps(steps in steps(), is_implicit: bool, is_revived: bool) {
         let mut identities: Vec<String> =
             ["us-east-1:0", "us-east-1:1", "us-east-1:2"].map(str::to_owned).into();
-        let mut model = if is_implicit {
-            implicit_model()
-        } else {
-            model_with(vec![link_of(&identities[0], "t"), link_of(&identities[1], "u")])
-        };
+        let links = vec![link_of(&identities[0], "t"), link_of(&identities[1], "u")];
+        let answer = if is_revived { DisabledLinkAnswer::Revived } else { DisabledLinkAnswer::Refused };
+        let mut model = Model::new((!is_implicit).then_some(links), None, when_disabled(answer));
         for step in steps {
             check_step(&mut model, &mut identities, &step)?;
             check_look_ups(&mut model, &identities)?;

@@ -7,6 +7,12 @@ use std::str::FromStr;
 pub struct Undocumented {
     /// Answer to an unlink of a link that does not exist.
     pub when_not_linked: NotLinkedAnswer,
+    /// Answer to a look-up of a user that is linked nowhere.
+    pub when_unknown_user: UnknownUserAnswer,
+    /// Answer to a look-up of a disabled identity's users.
+    pub when_disabled_lookup: DisabledLookupAnswer,
+    /// Answer to a user that is to be linked to a disabled identity.
+    pub when_disabled: DisabledLinkAnswer,
     /// Answer to a developer provider name that is not the pool's.
     pub when_other_provider: OtherProviderAnswer,
     /// Answer to a parameter that breaks a constraint.
@@ -39,6 +45,82 @@ impl FromStr for NotLinkedAnswer {
                 ("not-authorized", Self::NotAuthorized),
                 ("ok", Self::Ok),
             ],
+        )
+    }
+}
+
+/// The answer to a look-up of a user that is linked nowhere. AWS documents none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum UnknownUserAnswer {
+    /// `NotAuthorizedException`, as a user reports it.
+    #[default]
+    NotAuthorized,
+    /// `ResourceNotFoundException`
+    ResourceNotFound,
+    /// Success without an identity and without users.
+    Empty,
+}
+
+impl FromStr for UnknownUserAnswer {
+    type Err = String;
+
+    /// Parses `not-authorized`, `resource-not-found` or `empty`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        one_of(
+            text,
+            &[
+                ("not-authorized", Self::NotAuthorized),
+                ("resource-not-found", Self::ResourceNotFound),
+                ("empty", Self::Empty),
+            ],
+        )
+    }
+}
+
+/// The answer to a look-up of a disabled identity's users. AWS documents none; other operations refuse such an identity.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum DisabledLookupAnswer {
+    /// `NotAuthorizedException`
+    #[default]
+    NotAuthorized,
+    /// Success without users.
+    Empty,
+}
+
+impl FromStr for DisabledLookupAnswer {
+    type Err = String;
+
+    /// Parses `not-authorized` or `empty`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        one_of(
+            text,
+            &[
+                ("not-authorized", Self::NotAuthorized),
+                ("empty", Self::Empty),
+            ],
+        )
+    }
+}
+
+/// The answer to a user that is to be linked to a disabled identity. AWS documents that the identity becomes inaccessible, but
+/// not whether a new login revives it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum DisabledLinkAnswer {
+    /// `NotAuthorizedException`: the identity stays disabled.
+    #[default]
+    Refused,
+    /// The user is linked, and the identity enabled.
+    Revived,
+}
+
+impl FromStr for DisabledLinkAnswer {
+    type Err = String;
+
+    /// Parses `refused` or `revived`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        one_of(
+            text,
+            &[("refused", Self::Refused), ("revived", Self::Revived)],
         )
     }
 }
