@@ -1,6 +1,6 @@
 //! The object around an array of rows.
 
-use super::aws_key::{self, AwsKey};
+use super::document_key::{self, DocumentKey};
 use super::object_parser::ObjectParser;
 use crate::input::parsed_row::ParsedRow;
 use crate::row::{Field, Required, RowError, RowErrorCode, fold_name};
@@ -40,7 +40,7 @@ impl Envelope {
     /// Takes in the array under this key, unless it is no array of rows. Returns whether it is one, if it holds objects.
     pub(super) fn add_array(&mut self, key: &str) -> bool {
         let folded = fold_name(key);
-        let holds_rows = !self.is_row && (!self.is_shared || aws_key::holds_rows(&folded));
+        let holds_rows = !self.is_row && (!self.is_shared || document_key::holds_rows(&folded));
         if holds_rows {
             self.array.get_or_insert(folded);
         }
@@ -53,14 +53,14 @@ impl Envelope {
         let shared = SHARED.into_iter().position(|shared| Some(shared) == field);
         if let Some(shared) = shared {
             self.values[shared] = serde_json::from_slice(value).unwrap_or_default();
-        } else if AwsKey::named(&fold_name(key)).is_some_and(|key| key.announces_page(value)) {
+        } else if DocumentKey::named(&fold_name(key)).is_some_and(|key| key.announces_page(value)) {
             self.token_line = Some(line);
         }
     }
 
     /// Returns whether its array is named as the lists of AWS are.
     pub(super) fn is_list(&self) -> bool {
-        self.array.as_deref().is_some_and(aws_key::holds_rows)
+        self.array.as_deref().is_some_and(document_key::holds_rows)
     }
 
     /// Returns whether it has an array that may hold rows.

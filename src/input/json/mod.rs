@@ -4,8 +4,8 @@
 //! work on one `JsonSource`: the window, the parser and the text of the last record.
 
 mod attribute_value;
-mod aws_key;
 mod document;
+mod document_key;
 mod envelope;
 mod lines;
 mod lookup;

@@ -8,7 +8,7 @@ use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::attribute_value::AttributeValue;
-use super::aws_key::AwsKey;
+use super::document_key::DocumentKey;
 use super::lookup::{ListedUser, UserList};
 use crate::input::parsed_row::ParsedRow;
 use crate::input::read_options::ReadOptions;
@@ -20,7 +20,7 @@ pub(super) struct ObjectParser {
     /// The requested keys: first the fields in the order of [`Field::ALL`], then the carried ones.
     requested: Vec<ColumnMatcher>,
     keys: KeyCache,
-    /// The value of each requested key in the current object, then that of each [`AwsKey`].
+    /// The value of each requested key in the current object, then that of each [`DocumentKey`].
     values: Vec<FoundValue>,
     /// The users that the last object lists.
     users: Option<UserList>,
@@ -132,21 +132,21 @@ impl ObjectParser {
 
     /// Returns the item that holds the row, unless the current object is a row itself.
     fn item(&self, text: &str) -> Option<Range<usize>> {
-        let item = self.aws_value(AwsKey::Item)?;
+        let item = self.document_value(DocumentKey::Item)?;
         let is_row = self.values[..Field::ALL.len()].iter().any(Option::is_some);
         (!is_row && text[item.clone()].starts_with('{')).then(|| item.clone())
     }
 
     /// Returns the users that the current object lists, unless it names one itself.
     fn user_list(&self, text: &str) -> Option<UserList> {
-        let list = self.aws_value(AwsKey::Users)?;
+        let list = self.document_value(DocumentKey::Users)?;
         if self.values[Field::DeveloperUserIdentifier as usize].is_some()
             || !text[list.clone()].starts_with('[')
         {
             return None;
         }
-        let mut tokens = AwsKey::ALL.into_iter().filter_map(|key| {
-            let value = self.aws_value(key)?;
+        let mut tokens = DocumentKey::ALL.into_iter().filter_map(|key| {
+            let value = self.document_value(key)?;
             key.announces_page(text[value.clone()].as_bytes())
                 .then_some(value.start)
         });
@@ -159,7 +159,7 @@ impl ObjectParser {
     }
 
     /// Returns the span of the value of this key in the current object.
-    fn aws_value(&self, key: AwsKey) -> Option<&Range<usize>> {
+    fn document_value(&self, key: DocumentKey) -> Option<&Range<usize>> {
         let (_, span) = self.values[self.requested.len() + key as usize].as_ref()?;
         Some(span)
     }
@@ -168,7 +168,7 @@ impl ObjectParser {
     fn find_values(&mut self, text: &str) -> Result<(), RowError> {
         self.values.clear();
         self.values
-            .resize(self.requested.len() + AwsKey::ALL.len(), None);
+            .resize(self.requested.len() + DocumentKey::ALL.len(), None);
         let mut duplicate = None;
         let mut json = serde_json::Deserializer::from_str(text);
         let finder = ValueFinder {
@@ -186,7 +186,7 @@ impl ObjectParser {
             Some(matcher) => Some(matcher.requested.name()),
             // Beside a user of its own, such a key means nothing.
             None if self.values[Field::DeveloperUserIdentifier as usize].is_some() => None,
-            None => Some(AwsKey::ALL[index - self.requested.len()].name()),
+            None => Some(DocumentKey::ALL[index - self.requested.len()].name()),
         };
         match duplicate.and_then(name) {
             None => Ok(()),
@@ -319,9 +319,10 @@ impl KeyCache {
             key.matches.clear();
             key.matches
                 .extend(requested.iter().enumerate().filter_map(compare));
-            let aws_key = AwsKey::named(&folded).map(|key| requested.len() + key as usize);
+            let document_key =
+                DocumentKey::named(&folded).map(|key| requested.len() + key as usize);
             key.matches
-                .extend(aws_key.map(|index| (index, MatchQuality::Folded)));
+                .extend(document_key.map(|index| (index, MatchQuality::Folded)));
         }
         nth
     }

@@ -2,7 +2,7 @@
 
 /// A key that has a meaning in a document as AWS prints it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum AwsKey {
+pub(super) enum DocumentKey {
     /// Holds the row, in a line of a DynamoDB export and in the answer to `get-item`.
     Item,
     /// Lists the users of an identity, in the answer to `lookup-developer-identity`.
@@ -13,7 +13,7 @@ pub(super) enum AwsKey {
     LastEvaluatedKey,
 }
 
-impl AwsKey {
+impl DocumentKey {
     /// All keys.
     pub(super) const ALL: [Self; 4] = [
         Self::Item,
@@ -62,9 +62,9 @@ mod tests {
 
     #[test]
     fn keys_are_found_by_their_names() {
-        for key in AwsKey::ALL {
-            assert_eq!(AwsKey::named(&fold_name(key.name())), Some(key));
+        for key in DocumentKey::ALL {
+            assert_eq!(DocumentKey::named(&fold_name(key.name())), Some(key));
         }
-        assert_eq!(AwsKey::named("identityid"), None);
+        assert_eq!(DocumentKey::named("identityid"), None);
     }
 }
