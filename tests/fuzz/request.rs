@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use cognito_unlink::testing::emulator::{
-    FaultKind, FaultShare, Link, NotLinkedAnswer, Settings, Undocumented, serve_connection,
+    FaultKind, FaultShare, Link, NotLinkedAnswer, QuotaSettings, Settings, Undocumented, serve_connection,
 };
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
@@ -71,7 +71,7 @@ fuzz_target!(|data: &[u8]| {
         settings.seed = u64::from(choice >> 6);
         settings.latency = Duration::from_millis(30);
         settings.jitter = Duration::from_millis(15);
-        settings.quota = Some((10.0, 1));
+        settings.quota = Some(QuotaSettings::bucket(10.0, 1));
     }
     if on(0) {
         let replies = exchange(data, settings);
