@@ -6,7 +6,8 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use cognito_unlink::testing::emulator::{
-    FaultKind, FaultShare, Link, NotLinkedAnswer, QuotaSettings, Settings, Undocumented, serve_connection,
+    FaultKind, FaultShare, Link, NotLinkedAnswer, QuotaSettings, Settings, Undocumented,
+    serve_connection,
 };
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
