@@ -10,8 +10,8 @@
 //!           └── calls are throttled in the lower parts of ramps all the same: by chance
 //! ```
 //!
-//! - **Search** is slow start: the pace grows exponentially, from one that small quotas bear to 1,000 calls per second in four
-//!   seconds. The first throttled call stops it for a round trip: the answers to the calls in flight tell an empty bucket
+//! - **Search** is slow start: the pace grows exponentially, from one that few quotas are below to about 1,000 calls per
+//!   second in four seconds. The first throttled call stops it for a round trip: the answers to the calls in flight tell an empty bucket
 //!   from chance.
 //! - **Back off**: no call starts until those in flight are answered, so that each is charged to the pace at which it started. After
 //!   a search the quota is estimated from these answers; after a ramp the pace falls by a constant share. If the first call
@@ -426,7 +426,7 @@ impl Pacer {
         }
         self.elapsed += seconds;
         if self.state == State::Rest && self.elapsed > REST.as_secs_f64() {
-            self.begin(State::Ramp, now);
+            self.begin((State::Ramp, 0.0), now);
         }
         let before = self.pace;
         self.set_pace();
@@ -443,77 +443,76 @@ impl Pacer {
             return;
         };
         let upper = self.is_in_upper_part();
-        let seconds = began.saturating_duration_since(self.ended).as_secs_f64();
-        let Sample { calls, throttled } = self.since_suspected;
-        let accepted = calls - throttled;
-        let mut next = State::Ramp;
+        let is_chance = self.state != State::Search
+            && !upper
+            && self.lower.share() < CHANCE_MAX
+            && self.lower.throttled >= CHANCE_THROTTLED;
+        let mut next = (State::Ramp, 0.0);
         match self.state {
-            State::Search => {
-                let guess = GUESS_CALLS * GUESSED_SHARE;
-                self.top = self.pace * (accepted + guess) / (calls + GUESS_CALLS);
-                self.accepted_rate = None;
-                self.lower = Sample::default();
-            }
+            State::Search => self.estimate_quota(),
             State::Ramp => {
-                let accepted_rate = self.ramp_calls / seconds.max(0.001);
-                let share = (accepted + SHARE_CALLS) / (calls + SHARE_CALLS);
-                let lowest = if self.accepted_rate.is_none() {
-                    FIRST_CORRECTION
-                } else {
-                    CORRECTION
-                };
-                let measured = accepted_rate / (1.0 - BACK_OFF / 2.0) / self.pace;
-                self.top = self.pace
-                    * if upper {
-                        measured.clamp(lowest, 1.0).min(share / (1.0 - BACK_OFF))
-                    } else {
-                        share
-                    };
-                let agrees = |before: f64| {
-                    let differ = ((accepted_rate - before) * seconds).abs();
-                    upper && differ < AGREEMENT_CALLS + AGREEMENT_SHARE * self.ramp_calls
-                };
-                self.agreed = if self.accepted_rate.is_some_and(agrees) {
-                    self.agreed + 1
-                } else {
-                    0
-                };
-                self.accepted_rate = Some(accepted_rate);
+                self.measure_ramp(began, upper);
                 if self.used < 1.0 && upper {
                     self.top *= 1.0 - BACK_OFF / 2.0;
-                    next = State::Rest;
+                    next = (State::Rest, 0.0);
                 }
             }
             State::Rest => {
                 self.top *= 1.0 - REST_BACK_OFF;
-                next = State::Rest;
+                next = (State::Rest, self.elapsed);
             }
         }
-        let is_chance = self.lower.share() < CHANCE_MAX && self.lower.throttled >= CHANCE_THROTTLED;
-        let rested = if self.state == State::Rest {
-            self.elapsed
-        } else {
-            0.0
-        };
         self.chance = 0.0;
-        self.ended = began;
-        if self.state != State::Search && !upper && is_chance {
+        if is_chance {
             self.chance = self.lower.share();
-            let pace = self.pace;
-            self.begin(State::Search, now);
-            self.elapsed = (pace / self.search_start).ln() / SEARCH_GROWTH;
-        } else {
-            self.begin(next, now);
-            self.elapsed = rested;
+            let elapsed = (self.pace / self.search_start).ln() / SEARCH_GROWTH;
+            next = (State::Search, elapsed);
         }
-        self.set_pace();
+        self.ended = began;
+        self.begin(next, now);
         self.still_throttled = 1;
         self.next_start = now.max(began + self.pause().max(self.calls(1.0)));
     }
 
-    fn begin(&mut self, state: State, now: Instant) {
+    /// Estimates the quota from the answers since the call that ended a search, and from a guess.
+    fn estimate_quota(&mut self) {
+        let Sample { calls, throttled } = self.since_suspected;
+        let accepted = calls - throttled + GUESS_CALLS * GUESSED_SHARE;
+        self.top = self.pace * accepted / (calls + GUESS_CALLS);
+        self.accepted_rate = None;
+        self.lower = Sample::default();
+    }
+
+    /// Measures the quota by a ramp that a back-off, begun at `began`, has ended.
+    fn measure_ramp(&mut self, began: Instant, upper: bool) {
+        let seconds = began.saturating_duration_since(self.ended).as_secs_f64();
+        let accepted_rate = self.ramp_calls / seconds.max(0.001);
+        let Sample { calls, throttled } = self.since_suspected;
+        let share = (calls - throttled + SHARE_CALLS) / (calls + SHARE_CALLS);
+        let lowest = match self.accepted_rate {
+            None => FIRST_CORRECTION,
+            Some(_) => CORRECTION,
+        };
+        let measured = accepted_rate / (1.0 - BACK_OFF / 2.0) / self.pace;
+        let part = if upper {
+            measured.clamp(lowest, 1.0).min(share / (1.0 - BACK_OFF))
+        } else {
+            share
+        };
+        self.top = self.pace * part;
+        let agrees = upper
+            && self.accepted_rate.is_some_and(|before| {
+                let differ = ((accepted_rate - before) * seconds).abs();
+                differ < AGREEMENT_CALLS + AGREEMENT_SHARE * self.ramp_calls
+            });
+        self.agreed = if agrees { self.agreed + 1 } else { 0 };
+        self.accepted_rate = Some(accepted_rate);
+    }
+
+    /// Begins a state that has lasted for so many seconds.
+    fn begin(&mut self, (state, elapsed): (State, f64), now: Instant) {
         self.state = state;
-        self.elapsed = 0.0;
+        self.elapsed = elapsed;
         self.last_answer = now;
         self.ramp_began = now;
         self.ramp_calls = 0.0;
