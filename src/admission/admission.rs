@@ -110,14 +110,12 @@ impl Admission {
     }
 
     /// Returns what `of` finds in the queues of the job's operation, with their Regions.
-    fn in_jobs_queues<T>(
-        &self,
-        of: impl Fn(&Queue) -> Option<T>,
-    ) -> impl Iterator<Item = (T, String)> {
-        let found = self.in_queues(of).into_iter();
-        found.filter_map(|((region, operation), found)| {
-            (operation == self.operation).then_some((found, region))
-        })
+    fn in_jobs_queues<T>(&self, of: impl Fn(&Queue) -> Option<T>) -> Vec<(T, String)> {
+        let found = |(name, region): (&String, &Queues)| {
+            let queue = region.queues.get(&self.operation)?;
+            Some((of(queue)?, name.clone()))
+        };
+        self.regions().iter().filter_map(found).collect()
     }
 
     /// Returns the lowest pace, in calls per second, that throttling holds the job's calls to a Region to, if any is below the
@@ -125,7 +123,10 @@ impl Admission {
     #[must_use]
     pub fn throttled_to(&self) -> Option<f64> {
         let limits = self.in_jobs_queues(|queue| queue.state().pacer.limit());
-        limits.map(|(pace, _)| pace).min_by(f64::total_cmp)
+        limits
+            .into_iter()
+            .map(|(pace, _)| pace)
+            .min_by(f64::total_cmp)
     }
 
     /// Returns the measured quotas. An operation that a Region may throttle at random has none.
@@ -149,7 +150,7 @@ impl Admission {
     #[must_use]
     pub fn target_in_flight(&self) -> f64 {
         let targets = self.in_jobs_queues(|queue| queue.state().pacer.target_in_flight());
-        targets.map(|(calls, _)| calls).sum()
+        targets.into_iter().map(|(calls, _)| calls).sum()
     }
 
     /// Returns why no call can succeed at present. Of several reasons the one that concerns the most calls comes first.
@@ -168,6 +169,7 @@ impl Admission {
         drop(regions);
         let waits = self.in_jobs_queues(|queue| queue.state().retry_after.open_until());
         waits
+            .into_iter()
             .max()
             .map(|(until, name)| Blocked::RetryAfter(name, until))
     }
