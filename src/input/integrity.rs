@@ -10,6 +10,7 @@ use super::format::Compression;
 use super::open::open;
 use super::read_options::ReadOptions;
 use super::source::Input;
+use crate::input::bytes::window::count_feeds;
 
 /// Bytes that are decompressed at a time: 64 KiB.
 const CHUNK: usize = 64 * 1024;
@@ -62,7 +63,7 @@ fn decompress_all(path: &Path, line: &mut u64, compression: &mut Compression) ->
     loop {
         match text.read(&mut chunk) {
             Ok(0) => return Ok(()),
-            Ok(n) => *line += memchr::memchr_iter(b'\n', &chunk[..n]).count() as u64,
+            Ok(n) => *line += count_feeds(&chunk[..n]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }

@@ -220,7 +220,7 @@ impl Window {
 
     /// Consumes `n` bytes of the view, and counts the line feeds in them.
     pub(crate) fn consume_counting(&mut self, n: usize) {
-        let feeds = memchr::memchr_iter(b'\n', &self.view()[..n]).count() as u64;
+        let feeds = count_feeds(&self.view()[..n]);
         self.consume(n, feeds);
     }
 
@@ -255,6 +255,11 @@ impl Window {
     pub(crate) fn has_failed(&self) -> bool {
         matches!(self.tail, Tail::Failure(_) | Tail::Failed)
     }
+}
+
+/// Returns the number of line feeds in a text.
+pub(crate) fn count_feeds(text: &[u8]) -> u64 {
+    memchr::memchr_iter(b'\n', text).count() as u64
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! The lines before the first row of a CSV file.
 
-use memchr::{memchr, memchr_iter};
+use memchr::memchr;
 
 use super::frame::{Frame, InvalidFrame, frame, is_blank};
 use super::splitter::Splitter;
-use crate::input::bytes::window::Window;
+use crate::input::bytes::window::{Window, count_feeds};
 use crate::input::header_error::HeaderError;
 use crate::input::not_an_input::{HEAD, NotAnInput};
 use crate::input::read_error::{ReadError, StartError};
@@ -56,7 +56,7 @@ pub(super) fn read_header(
                 refuse_own_file(window, line)?;
                 let record = &window.view()[..end];
                 let names = column_names(record, splitter);
-                let feeds = memchr_iter(b'\n', record).count() as u64;
+                let feeds = count_feeds(record);
                 window.consume(next, feeds + 1);
                 if let Some(results) = NotAnInput::of_columns(names.iter().map(String::as_str)) {
                     return Err(StartError::Read(line, results.into()));

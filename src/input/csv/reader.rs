@@ -2,14 +2,12 @@
 
 use std::mem;
 
-use memchr::memchr_iter;
-
 use super::fast_path::FastPath;
 use super::frame::{Frame, InvalidFrame, frame, is_blank, line_end};
 use super::header::{read_header, take_separator_line};
 use super::record_parser::RecordParser;
 use super::splitter::Splitter;
-use crate::input::bytes::window::Window;
+use crate::input::bytes::window::{Window, count_feeds};
 use crate::input::columns::ColumnLayout;
 use crate::input::parsed_row::ParsedRow;
 use crate::input::raw_record::RawRecord;
@@ -168,7 +166,7 @@ impl CsvReader {
             }
         };
         self.raw.keep(record, torn.is_none());
-        let feeds = memchr_iter(b'\n', &record[first_end..]).count() as u64;
+        let feeds = count_feeds(&record[first_end..]);
         self.window.consume(next, feeds + 1);
         (line, row)
     }
@@ -185,7 +183,7 @@ impl CsvReader {
         {
             blamed = 0;
         }
-        let feeds = memchr_iter(b'\n', &view[..blamed]).count() as u64;
+        let feeds = count_feeds(&view[..blamed]);
         let line = self.window.line() + feeds;
         let text = &view[..line_end(view, blamed)];
         let row = self.parser.reject(text, error);

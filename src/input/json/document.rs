@@ -6,13 +6,13 @@
 
 use std::io;
 
-use memchr::{memchr, memchr_iter, memrchr};
+use memchr::{memchr, memrchr};
 
 use super::envelope::Envelope;
 use super::object_parser::ObjectParser;
 use super::source::JsonSource;
 use super::value_scanner::{ValueScanner, begins_value};
-use crate::input::bytes::window::Window;
+use crate::input::bytes::window::{Window, count_feeds};
 use crate::input::fill::Fill;
 use crate::input::parsed_row::ParsedRow;
 use crate::input::read_error::ReadError;
@@ -455,7 +455,7 @@ fn beginning(text: &[u8], line: u64, parser: &ObjectParser) -> Beginning {
         let Some(end) = value_end(at) else {
             return Beginning::Incomplete;
         };
-        let feeds = memchr_iter(b'\n', &text[..at]).count() as u64;
+        let feeds = count_feeds(&text[..at]);
         envelope.add_value(&key, &text[at..end], line + feeds, parser);
         at = end;
     }

@@ -1,8 +1,7 @@
 //! The answer to `lookup-developer-identity`: an identity and its users, each of which makes a row.
 
-use memchr::memchr_iter;
-
 use super::value_scanner::ValueScanner;
+use crate::input::bytes::window::count_feeds;
 use crate::input::parsed_row::ParsedRow;
 
 /// The users of one identity. They are parsed one at a time, so that a long list takes no more memory than its text.
@@ -70,8 +69,4 @@ impl UserList {
             feeds,
         })
     }
-}
-
-fn count_feeds(text: &[u8]) -> u64 {
-    memchr_iter(b'\n', text).count() as u64
 }
