@@ -13,8 +13,13 @@ fn sandbox_with_quota() -> Sandbox {
         ..Settings::default()
     });
     sandbox.write("people.csv", people(2000));
-    std::fs::create_dir_all(sandbox.path(SAVED_QUOTAS).parent().expect("a folder")).expect("made");
     sandbox
+}
+
+/// Writes the file of saved quotas.
+fn save(sandbox: &Sandbox, quotas: &str) {
+    std::fs::create_dir_all(sandbox.path(SAVED_QUOTAS).parent().expect("a folder")).expect("made");
+    sandbox.write(SAVED_QUOTAS, quotas);
 }
 
 fn parse(json: &str) -> serde_json::Value {
@@ -24,7 +29,7 @@ fn parse(json: &str) -> serde_json::Value {
 #[test]
 fn the_next_run_starts_near_the_quota_that_this_one_found() {
     let sandbox = sandbox_with_quota();
-    sandbox.write(SAVED_QUOTAS, "not JSON");
+    save(&sandbox, "not JSON");
     // Long enough for several ramps to agree on the quota.
     let first = sandbox
         .run(&["people.csv", "--limit", "1800", "--json"])
@@ -65,8 +70,7 @@ fn a_quota_of_an_earlier_run_is_reported_as_such() {
         "endpoint": sandbox.emulator.url(), "account": "unknown", "region": "us-east-1",
         "calls_per_second": 1501.01, "measured_at": "2026-11-23T09:30:00Z",
     }]});
-    std::fs::create_dir_all(sandbox.path(SAVED_QUOTAS).parent().expect("a folder")).expect("made");
-    sandbox.write(SAVED_QUOTAS, known.to_string());
+    save(&sandbox, &known.to_string());
     let ran = sandbox.run(&["people.csv", "--limit", "1"]).expect_exit(4);
     let expected = "\nus-east-1: quota is about 1,501/s, as an earlier run has measured.\n";
     assert!(ran.stdout.contains(expected), "{}", ran.stdout);
@@ -87,8 +91,7 @@ fn a_quota_of_look_ups_is_used_and_reported_as_such() {
         "endpoint": sandbox.emulator.url(), "account": "unknown", "region": "us-east-1",
         "operation": "DescribeIdentityPool", "calls_per_second": 4.5, "measured_at": "2026-11-23T09:30:00Z",
     }]});
-    std::fs::create_dir_all(sandbox.path(SAVED_QUOTAS).parent().expect("a folder")).expect("made");
-    sandbox.write(SAVED_QUOTAS, known.to_string());
+    save(&sandbox, &known.to_string());
     let ran = sandbox
         .run(&["people.csv", "--limit", "1", "--progress", "plain"])
         .expect_exit(4);
@@ -111,7 +114,7 @@ fn a_quota_of_look_ups_is_used_and_reported_as_such() {
 #[test]
 fn no_state_neither_reads_nor_saves_a_quota() {
     let sandbox = sandbox_with_quota();
-    sandbox.write(SAVED_QUOTAS, "not JSON");
+    save(&sandbox, "not JSON");
     let ran = sandbox
         .run(&["people.csv", "--limit", "150", "--no-state", "--json"])
         .expect_exit(4);

@@ -342,8 +342,8 @@ fn look_ups_that_find_nothing_are_answered_by_the_settings() {
         of_identity(DisabledLookupAnswer::NotAuthorized),
         Err(DENIED)
     );
-    let nobody = json!({"IdentityId": "us-east-1:1", "DeveloperUserIdentifierList": []});
-    assert_eq!(of_identity(DisabledLookupAnswer::Empty), Ok(nobody));
+    let no_users = json!({"IdentityId": "us-east-1:1", "DeveloperUserIdentifierList": []});
+    assert_eq!(of_identity(DisabledLookupAnswer::Empty), Ok(no_users));
 }
 
 #[test]
