@@ -10,6 +10,12 @@ pub enum Operation {
     UnlinkDeveloperIdentity,
     /// Describes an identity pool.
     DescribeIdentityPool,
+    /// Returns the identity of a user, or the users of an identity.
+    LookupDeveloperIdentity,
+    /// Describes an identity.
+    DescribeIdentity,
+    /// Lists the identities of a pool.
+    ListIdentities,
 }
 
 /// Quotas in calls per second, by Region and operation.
@@ -17,7 +23,13 @@ pub type OperationQuotas = BTreeMap<(String, Operation), f64>;
 
 impl Operation {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::UnlinkDeveloperIdentity, Self::DescribeIdentityPool];
+    pub const ALL: [Self; 5] = [
+        Self::UnlinkDeveloperIdentity,
+        Self::DescribeIdentityPool,
+        Self::LookupDeveloperIdentity,
+        Self::DescribeIdentity,
+        Self::ListIdentities,
+    ];
 
     /// Returns the name that AWS gives the operation.
     #[must_use]
@@ -25,6 +37,9 @@ impl Operation {
         match self {
             Self::UnlinkDeveloperIdentity => "UnlinkDeveloperIdentity",
             Self::DescribeIdentityPool => "DescribeIdentityPool",
+            Self::LookupDeveloperIdentity => "LookupDeveloperIdentity",
+            Self::DescribeIdentity => "DescribeIdentity",
+            Self::ListIdentities => "ListIdentities",
         }
     }
 

@@ -256,7 +256,7 @@ mod tests {
     fn an_unknown_operation_is_kept_and_not_used() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("quotas.json");
-        let newer = quota("ListIdentities", 5.0);
+        let newer = quota("DeleteIdentities", 10.0);
         let quotas = Quotas {
             version: VERSION,
             quotas: vec![newer.clone()],
