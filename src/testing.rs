@@ -5,8 +5,17 @@ pub mod admission {
     pub use crate::admission::{Admission, Feedback, Limits, Rate};
 }
 
+/// Calls through the AWS SDK.
+pub mod aws {
+    pub use crate::aws::{AwsCalls, ClientSettings};
+}
+
 /// The clients' traits.
 pub mod call {
+    pub use crate::call::identity_lookup::{
+        Identities, Identity, IdentityLookup, Page, Users, UsersQuery,
+    };
+    pub use crate::call::lookup::{LookupError, LookupErrorKind};
     pub use crate::call::{LastCheck, Unlink, released};
 }
 

@@ -26,6 +26,7 @@ mod credentials_unavailable;
 mod describe;
 mod endpoint;
 mod http_client;
+mod identity_lookup;
 mod lookup;
 mod profile;
 mod region;

@@ -14,8 +14,9 @@ use aws_smithy_types::body::SdkBody;
 use http_body_util::Limited;
 use serde_json::{Map, Value};
 
-/// Longest body that is read, in bytes. A reply to an unlink has some hundred at most.
-const MAX_BODY: usize = 64 * 1024;
+/// Longest body that is read, in bytes. A reply to an unlink has some hundred at most; a page of 60 users of 1024 characters
+/// each, all escaped, has 740,000.
+const MAX_BODY: usize = 1024 * 1024;
 
 /// The operation whose success has an empty body.
 const UNLINK: &str = "UnlinkDeveloperIdentity";

@@ -58,6 +58,12 @@ pub struct LookupError {
 pub enum LookupErrorKind {
     /// The pool does not exist in this Region and account.
     Missing,
+    /// The identity or the user does not exist in the pool.
+    NothingThere,
+    /// The service refuses access to the identity or the pool. It is not IAM that denies: the identity may be disabled.
+    Forbidden,
+    /// The identity and the user are not linked to each other.
+    Mismatch,
     /// IAM denies the look-up.
     NotPermitted,
     /// The look-up was throttled.
@@ -107,6 +113,28 @@ impl From<Reply> for LookupError {
     }
 }
 
+impl LookupError {
+    /// Judges a reply that is not a success, to a look-up that names an identity or a user. The service may say that these do
+    /// not exist, that they are not linked, or that they are out of reach.
+    #[must_use]
+    pub fn of_identity(reply: Reply) -> Self {
+        let kind = match classify(&reply) {
+            Verdict::NothingThere => Some(LookupErrorKind::NothingThere),
+            Verdict::Refused => match reply.details.code.as_deref() {
+                Some("NotAuthorizedException") => Some(LookupErrorKind::Forbidden),
+                Some("ResourceConflictException") => Some(LookupErrorKind::Mismatch),
+                _ => None,
+            },
+            _ => None,
+        };
+        let error = Self::from(reply);
+        Self {
+            kind: kind.unwrap_or(error.kind),
+            ..error
+        }
+    }
+}
+
 /// Shows code and message on one line, masked; without a code, the HTTP status.
 impl fmt::Display for LookupError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -140,15 +168,57 @@ mod tests {
     use crate::verdict::ReplyKind;
 
     fn error_of(reply: ReplyKind, code: Option<&str>, message: &str) -> LookupError {
-        LookupError::from(Reply {
-            kind: reply,
+        LookupError::from(reply_of(reply, code, message))
+    }
+
+    fn reply_of(kind: ReplyKind, code: Option<&str>, message: &str) -> Reply {
+        Reply {
+            kind,
             details: ReplyDetails {
                 code: code.map(str::to_owned),
                 message: Some(message.to_owned()),
                 http_status: Some(400),
                 ..ReplyDetails::default()
             },
-        })
+        }
+    }
+
+    #[test]
+    fn an_identity_that_is_missing_is_told_from_a_missing_pool() {
+        let not_found = "ResourceNotFoundException";
+        let not_authorized = "NotAuthorizedException";
+        for (code, message, kind) in [
+            (
+                not_found,
+                "IdentityPool 'r:1' not found.",
+                LookupErrorKind::Missing,
+            ),
+            (
+                not_found,
+                "Identity 'r:1' not found.",
+                LookupErrorKind::NothingThere,
+            ),
+            (
+                not_authorized,
+                "Access to Identity 'r:1' is forbidden.",
+                LookupErrorKind::Forbidden,
+            ),
+            ("ResourceConflictException", "m", LookupErrorKind::Mismatch),
+            ("AccessDeniedException", "m", LookupErrorKind::NotPermitted),
+            ("TooManyRequestsException", "m", LookupErrorKind::Throttled),
+            ("InternalErrorException", "m", LookupErrorKind::Busy),
+            ("InvalidParameterException", "m", LookupErrorKind::Other),
+            (
+                "ExpiredTokenException",
+                "m",
+                LookupErrorKind::Credentials(Cause::Expired),
+            ),
+        ] {
+            let reply = reply_of(ReplyKind::Error { html: false }, Some(code), message);
+            let error = LookupError::of_identity(reply);
+            assert_eq!(error.kind, kind, "{code} {message}");
+            assert_eq!(error.details.message.as_deref(), Some(message));
+        }
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! The clients' interface to the rest of the program: traits, without the AWS SDK.
 //!
 //! An attempt ([`Unlink`]) sends one link and returns a [`Reply`](crate::verdict::Reply), which is judged elsewhere. Its bytes wait
-//! for a [`LastCheck`]. A [`Lookup`](lookup::Lookup) changes nothing. `aws` implements both; simulations implement them without a
-//! network.
+//! for a [`LastCheck`]. A [`Lookup`](lookup::Lookup) of a pool or an [`IdentityLookup`](identity_lookup::IdentityLookup) changes
+//! nothing. `aws` implements all of them; simulations implement them without a network.
 
+pub mod identity_lookup;
 mod last_check;
 pub mod lookup;
 mod unlink;

@@ -313,7 +313,12 @@ impl<'a> Tries<'a> {
         ));
         let notice = match kind {
             LookupErrorKind::Missing => return halt(Cause::PoolMissing, error),
-            LookupErrorKind::NotPermitted | LookupErrorKind::Other => {
+            LookupErrorKind::NotPermitted
+            | LookupErrorKind::Other
+            // Errors of look-ups that name an identity.
+            | LookupErrorKind::NothingThere
+            | LookupErrorKind::Forbidden
+            | LookupErrorKind::Mismatch => {
                 return self.unchecked(&error);
             }
             LookupErrorKind::Foreign if self.answered >= FOREIGN_TRIES => {
