@@ -20,6 +20,7 @@
 //! | [`aws`] | requests and replies; the only room that uses the AWS crates |
 //! | [`verdict`] | pure: reply → verdict → end or delay |
 //! | [`pipeline`] | reader, dispatcher, workers, counts; generic over the job |
+//! | [`runner`] | begins and ends a run of any job |
 //! | [`jobs`] | each job's call, verdicts, outcomes and lines |
 //! | [`results`] | the results file: append, resume, in-flight marks |
 //! | [`plan`] | a run's forecast, saved for review and enforced |
@@ -100,6 +101,7 @@ mod program;
 mod report;
 mod results;
 mod row;
+mod runner;
 mod saved_quotas;
 mod scan;
 mod settings;

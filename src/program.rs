@@ -10,12 +10,13 @@ use crate::cli::{
 };
 use crate::emulator::command as emulator_command;
 use crate::error::{Error, Exit};
-use crate::jobs::unlink::{self, Opened};
+use crate::jobs::unlink::{self, Opened, UnlinkOutcome};
 use crate::os_limits;
 use crate::report::{Report, complaint, log, notice, refusal};
 use crate::settings::Settings;
 use crate::stderr::{self, Kind};
 use crate::supervisor::{Supervisor, end_unsupervised, write_out};
+use crate::verdict::Outcome;
 use crate::{aws_cli, plan};
 use tokio::runtime::Builder;
 
@@ -118,8 +119,11 @@ fn plan_rows(
     args: PlanArgs,
     options: Vec<Argument>,
 ) -> Result<Exit, Error> {
-    let json = args.run.json;
-    log::start(args.run.verbose, args.run.log_format == LogFormat::Json);
+    let json = args.run.job.json;
+    log::start(
+        args.run.job.verbose,
+        args.run.job.log_format == LogFormat::Json,
+    );
     let plan =
         supervisor.prepare(move || async move { plan::plan(args, &options, command_line()).await });
     // A plan may be stopped at any point.
@@ -138,9 +142,19 @@ fn run_rows(
     args: RunArgs,
     options: Vec<Argument>,
 ) -> Result<Exit, Error> {
-    let json = args.json;
-    log::start(args.verbose, args.log_format == LogFormat::Json);
-    let report = match report_of(supervisor, args, options) {
+    let json = args.job.json;
+    log::start(args.job.verbose, args.job.log_format == LogFormat::Json);
+    let report = report_of(supervisor, args, options);
+    finish(supervisor, report, json)
+}
+
+/// Prints the report on a job, or the reason why it could not begin.
+fn finish<O: Outcome>(
+    supervisor: &mut Supervisor,
+    report: Result<Report<O>, Error>,
+    json: bool,
+) -> Result<Exit, Error> {
+    let report = match report {
         Ok(report) => report,
         Err(error) => {
             let error = os_limits::blame(error);
@@ -168,7 +182,7 @@ fn report_of(
     supervisor: &mut Supervisor,
     args: RunArgs,
     options: Vec<Argument>,
-) -> Result<Report, Error> {
+) -> Result<Report<UnlinkOutcome>, Error> {
     let prepared = supervisor.prepare(move || async move {
         let command = command_line();
         let settings = match args.plan {

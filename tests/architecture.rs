@@ -13,7 +13,7 @@ use quote::ToTokens;
 #[rustfmt::skip]
 const LAWS: &[(&str, &str, &str)] = &[
     ("clock exit files operation row stderr terminal url", "only", "all others stand on them"),
-    ("verdict", "only row", "it is pure"),
+    ("verdict", "only operation row", "it is pure"),
     ("aws call", "only call row url verdict", "requests and answers are the same for every command"),
     ("admission", "only operation", "it admits calls of any kind"),
     ("input", "only files row", "a reader never calls"),
@@ -25,6 +25,7 @@ const LAWS: &[(&str, &str, &str)] = &[
     ("scan", "never admission aws call jobs plan", "it judges a row before any call"),
     ("guard", "never cli jobs plan", "run, dry run and plan share it"),
     ("pipeline", "never aws cli jobs plan settings", "it serves any job"),
+    ("runner", "never cli jobs plan", "it serves any job"),
     ("report", "never aws call jobs/unlink/job jobs/unlink/run results", "it can neither call nor touch the results"),
     ("plan", "never jobs/unlink/dry_run jobs/unlink/job jobs/unlink/run", "plan and run share only what is below both"),
     ("jobs/unlink", "never cli jobs plan", "no job needs another, or what is above it"),

@@ -39,6 +39,7 @@ enum LookupOutcome {
 
 impl Outcome for LookupOutcome {
     const ALL: &'static [Self] = &[Self::Found, Self::Unknown, Self::Failed];
+    const LEFT_ALONE: Option<Self> = Some(Self::Failed);
 
     fn of(end: End, _in_doubt: bool) -> Self {
         match end {
@@ -90,6 +91,7 @@ impl Job for Directory {
     type Line = NameLine;
     /// The directory has no quota at AWS: any operation's pace is as good as another's.
     const OPERATION: Operation = Operation::DescribeIdentityPool;
+    const MARKS: bool = false;
 
     async fn call(
         &self,

@@ -2,6 +2,7 @@
 
 mod argument;
 mod emulator;
+mod job;
 mod man_page;
 mod pages;
 mod plan;
@@ -12,9 +13,10 @@ mod values;
 
 pub use argument::Argument;
 pub use emulator::EmulatorArgs;
+pub use job::{InputArgs, JobArgs, LogFormat, OnExpiry, ProgressStyle};
 pub use man_page::man_page;
 pub use plan::PlanArgs;
 pub use program::{Cli, Command, completions};
-pub use run::{InputArgs, LogFormat, NotLinked, OnExpiry, ProgressStyle, RunArgs};
+pub use run::{NotLinked, RunArgs};
 pub use single::{SingleArgs, Skeleton};
 pub use values::AtMost;

@@ -113,17 +113,17 @@ mod tests {
         let run = run(&[]).expect("valid");
         assert_eq!(
             (
-                run.burst.get(),
-                run.concurrency.get(),
-                run.max_attempts.get()
+                run.job.burst.get(),
+                run.job.concurrency.get(),
+                run.job.max_attempts.get()
             ),
             (1, 16, 8)
         );
-        assert_eq!(run.timeout, Duration::from_secs(10));
-        assert_eq!(run.connect_timeout, Duration::from_secs(3));
-        assert_eq!(run.give_up_after, Duration::from_mins(15));
-        assert_eq!(run.max_failures, AtMost::Percent(50.0));
-        assert_eq!((run.max_not_linked, run.max_invalid), (None, None));
+        assert_eq!(run.job.timeout, Duration::from_secs(10));
+        assert_eq!(run.job.connect_timeout, Duration::from_secs(3));
+        assert_eq!(run.job.give_up_after, Duration::from_mins(15));
+        assert_eq!(run.job.max_failures, AtMost::Percent(50.0));
+        assert_eq!((run.max_not_linked, run.job.max_invalid), (None, None));
         assert_eq!(run.not_linked, NotLinked::Ok);
     }
 
@@ -173,9 +173,9 @@ mod tests {
             "DeveloperUserIdentifier=user=id",
         ])
         .expect("valid");
-        assert_eq!(given.timeout, Duration::from_millis(2500));
-        assert_eq!(given.take_for, Some(Duration::from_mins(90)));
-        assert_eq!(given.max_failures, AtMost::Rows(7));
+        assert_eq!(given.job.timeout, Duration::from_millis(2500));
+        assert_eq!(given.job.take_for, Some(Duration::from_mins(90)));
+        assert_eq!(given.job.max_failures, AtMost::Rows(7));
         assert_eq!(given.input.delimiter, Some(b'\t'));
         assert_eq!(
             given.input.map,

@@ -9,4 +9,4 @@ mod pool_checks;
 
 pub use admitted_lookups::AdmittedLookups;
 pub use allowed::Allowed;
-pub use pool_checks::{PoolChecked, PoolChecks, provider_mismatch};
+pub use pool_checks::{PoolChecked, PoolChecks, settle_provider};

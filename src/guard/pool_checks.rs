@@ -151,19 +151,32 @@ impl fmt::Debug for PoolChecks {
     }
 }
 
-/// Returns why the row must not be called in this pool, if it must not. A pool without a provider name may be an emulator's: the
-/// unlink shows whether the name is right, since the service accepts none for such a pool.
-#[must_use]
-pub fn provider_mismatch(pool: &IdentityPool, row: &Row) -> Option<String> {
-    let (link, position) = (&row.link, &row.position);
-    let theirs = pool.developer_provider_name.as_ref()?;
-    (*theirs != link.developer_provider_name).then(|| {
-        format!(
+/// Compares the provider name of a row with that of its pool, if that was looked up; a row without one takes the pool's. A pool
+/// without a provider name may be an emulator's: the unlink shows whether the name is right, since the service accepts none for such
+/// a pool.
+///
+/// # Errors
+/// The row must not be called: the names differ, or neither is known.
+pub fn settle_provider(pool: Option<&IdentityPool>, row: &mut Row) -> Result<(), String> {
+    let (link, position) = (&mut row.link, &row.position);
+    let theirs = pool.and_then(|pool| pool.developer_provider_name.as_ref());
+    match theirs.zip(pool) {
+        Some((theirs, _)) if link.developer_provider_name.is_empty() => {
+            link.developer_provider_name.clone_from(theirs);
+            Ok(())
+        }
+        Some((theirs, pool)) if *theirs != link.developer_provider_name => Err(format!(
             "identity pool {} ({}) has the developer provider name {theirs}, and not {} (at {position}). \
              Correct developer_provider_name or the pool id in the input",
             link.identity_pool_id, pool.name, link.developer_provider_name
-        )
-    })
+        )),
+        None if link.developer_provider_name.is_empty() => Err(format!(
+            "the developer provider name of pool {} is not known (at {position}), as the pool was not described. \
+             Name it with --developer-provider-name",
+            link.identity_pool_id
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Records for progress whether the look-up of a pool is answered.

@@ -12,14 +12,14 @@ use super::channels::Channels;
 use super::context::{Context, Counters};
 use super::drive::drive;
 use super::job::Job;
-use super::reader::{ReadEvent, RowReader};
+use super::reader::{ReadEvent, RowReader, RowSource};
 use super::snapshot::{Reading, Snapshot};
 use super::summary::Summary;
 use crate::admission::Admission;
 use crate::call::lookup::IdentityPool;
 use crate::guard::hold::{HoldFiles, HoldWatch, Holds};
 use crate::guard::{Allowed, PoolChecks};
-use crate::input::{self, Input};
+use crate::input;
 use crate::results::{Recording, Results};
 use crate::row::{LARGE_ROW_BUDGET, MemoryBudget, RowKey};
 use crate::scan::Scan;
@@ -37,10 +37,8 @@ pub struct Setup<J: Job> {
     pub policy: Policy,
     /// Bounds the run.
     pub bounds: Bounds<J::Outcome>,
-    /// The inputs, in their order.
-    pub inputs: Vec<Input>,
-    /// Options for reading them.
-    pub read_options: input::ReadOptions,
+    /// Its rows.
+    pub rows: RowSource,
     /// The open results, with what earlier runs have settled.
     pub results: Results,
     /// The hold lists, and the files from which they are reread.
@@ -98,11 +96,10 @@ impl<J: Job> Pipeline<J> {
         let (recording, recorder) = writer.start(setup.bounds.open_rows)?;
         let (holds, files) = setup.holds.unzip();
         let reading = Arc::<Reading>::default();
-        let wait = setup.read_options.wait.clone();
-        let input_ends = !setup.inputs.contains(&Input::Stdin);
+        let wait = setup.rows.wait_token();
+        let input_ends = setup.rows.ends();
         let rows = RowReader {
-            inputs: setup.inputs,
-            options: setup.read_options,
+            rows: setup.rows,
             scan: Scan::new(completed, keyer, holds.clone(), setup.allowed),
             reading: Arc::clone(&reading),
             memory: MemoryBudget::new(LARGE_ROW_BUDGET),

@@ -85,7 +85,10 @@ struct RowInWork<'a, F> {
 
 /// The attempts of a row so far.
 struct AttemptLog {
+    /// The attempts of the present call.
     history: History,
+    /// Attempts of the calls before it.
+    earlier_attempts: u32,
     started_at: Option<SystemTime>,
     latency: Option<Duration>,
     details: ReplyDetails,
@@ -99,6 +102,7 @@ impl AttemptLog {
     fn new(in_doubt: bool) -> Self {
         Self {
             history: History::new(in_doubt),
+            earlier_attempts: 0,
             started_at: None,
             latency: None,
             details: ReplyDetails::default(),
@@ -109,6 +113,7 @@ impl AttemptLog {
     }
 
     fn settled<F>(self, open: OpenRow, end: End, found: F) -> SettledRow<F> {
+        let attempts = self.attempts();
         SettledRow {
             open,
             end,
@@ -116,11 +121,24 @@ impl AttemptLog {
             details: self.details,
             found,
             request_ids: self.request_ids,
-            attempts: self.history.attempts(),
+            attempts,
             started_at: self.started_at,
             finished_at: SystemTime::now(),
             latency: self.latency,
         }
+    }
+
+    /// Returns the attempts of all calls.
+    fn attempts(&self) -> u32 {
+        self.earlier_attempts + self.history.attempts()
+    }
+
+    /// Begins another call of the row, with attempts and a life of its own.
+    fn begin_another_call(&mut self) -> AfterAttempt {
+        self.earlier_attempts = self.attempts();
+        self.history = History::new(self.history.is_in_doubt());
+        drop(self.permit.take());
+        AfterAttempt::Again(Duration::ZERO)
     }
 
     fn note_reply(&mut self, details: ReplyDetails) {
@@ -165,7 +183,7 @@ impl AttemptLog {
 
     /// Returns the order to stop at which the row starts no more calls: a row without an attempt obeys the mildest.
     fn stops_at(&self) -> Stop {
-        match self.history.attempts() {
+        match self.attempts() {
             0 => Stop::Finish,
             _ => Stop::Drain,
         }
@@ -173,7 +191,7 @@ impl AttemptLog {
 
     /// Returns the end of a row that the run stops early: `None`, unless an attempt may have taken effect.
     fn when_stopped(&self) -> Option<End> {
-        (self.history.attempts() > 0 && self.history.is_in_doubt()).then_some(End::Aborted)
+        (self.attempts() > 0 && self.history.is_in_doubt()).then_some(End::Aborted)
     }
 
     fn stopped(&self, halt: Option<Halt>) -> AfterAttempt {
@@ -183,7 +201,7 @@ impl AttemptLog {
     /// Releases the permit, since a row in back-off is not a call in flight, and returns the next step.
     fn again(&mut self, open: &OpenRow, delay: Duration) -> AfterAttempt {
         tracing::info!(
-            row = %open.row.position, attempt = self.history.attempts(),
+            row = %open.row.position, attempt = self.attempts(),
             code = self.details.shown().code, wait_ms = millis(delay),
             "trying again"
         );
@@ -273,7 +291,7 @@ async fn prepare<J: Job>(
         return Err(HeldBack::Held(hold));
     }
     context.job.ready().await;
-    if let (Some(in_flight), None) = (&context.in_flight, row.mark) {
+    if let (true, Some(in_flight), None) = (J::MARKS, &context.in_flight, row.mark) {
         let mark = Mark {
             slot: row.slot,
             key: row.open.key,
@@ -453,18 +471,23 @@ fn decide<J: Job>(
         context.random(),
     );
     tracing::debug!(
-        row = %open.row.position, attempt = log.history.attempts(), class = ?verdict,
+        row = %open.row.position, attempt = log.attempts(), class = ?verdict,
         code = log.details.shown().code, status = log.details.http_status,
         request_id = log.details.shown().request_id,
         latency_ms = log.latency.map(millis), "called"
     );
     match step {
+        Step::Settle {
+            end: End::Succeeded,
+            ..
+        } if context.job.needs_another_call(&open.row, &row.found) => log.begin_another_call(),
         Step::Settle { end, .. } => AfterAttempt::Over(Some(end), None),
         Step::Halt(cause) => {
             // A proxy's page may hide a call that took effect.
             log.is_doubtful = verdict == Verdict::Foreign;
             let reply = HaltingReply {
                 cause,
+                operation: J::OPERATION,
                 position: open.row.position.clone(),
                 identity_pool_id: open.row.link.identity_pool_id.clone(),
                 details: log.details.shown(),

@@ -43,6 +43,41 @@ pub struct OutcomeLimit<O> {
     pub outcome: O,
     /// The run halts when more rows than this have the outcome.
     pub max: FailureLimit,
+    /// The option that sets it.
+    pub name: LimitName,
+}
+
+/// The option that sets an [`OutcomeLimit`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LimitName {
+    /// `--max-failures`
+    MaxFailures,
+    /// `--max-not-linked`
+    MaxNotLinked,
+    /// `--max-invalid`
+    MaxInvalid,
+}
+
+impl LimitName {
+    /// Returns the option.
+    #[must_use]
+    pub fn option(self) -> &'static str {
+        match self {
+            Self::MaxFailures => "--max-failures",
+            Self::MaxNotLinked => "--max-not-linked",
+            Self::MaxInvalid => "--max-invalid",
+        }
+    }
+
+    /// Returns the reason of a run that the limit has halted, as a word for scripts.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::MaxFailures => "max_failures",
+            Self::MaxNotLinked => "max_not_linked",
+            Self::MaxInvalid => "max_invalid",
+        }
+    }
 }
 
 /// Returns the number of rows that a percentage of this outcome refers to: for invalid rows all rows read, for others the rows
@@ -109,6 +144,7 @@ mod tests {
         let limit = |outcome| OutcomeLimit {
             outcome,
             max: FailureLimit::Percent(50.0),
+            name: LimitName::MaxFailures,
         };
         let mut bounds = Bounds {
             open_rows: 1,

@@ -17,7 +17,7 @@ use super::reader::{ReadEvent, SkippedRows};
 use super::summary::{Reason, Summary};
 use super::tally::Tally;
 use crate::call::lookup::IdentityPool;
-use crate::guard::provider_mismatch;
+use crate::guard::settle_provider;
 use crate::results::{Line, RowLease, Settled};
 use crate::row::{InvalidRow, MemoryReservation, RowKey, region_of};
 use crate::signal::{Signal, Stop};
@@ -296,17 +296,16 @@ impl<L: Line> Dispatcher<L> {
     }
 
     /// Starts a row if its pool is known to be right, and keeps it until then.
-    fn check_pool(&mut self, row: Box<OpenRow>) {
+    fn check_pool(&mut self, mut row: Box<OpenRow>) {
         let id = &row.row.link.identity_pool_id;
         match self.pools.get_mut(id) {
             Some(PoolState::Checking(waiting)) => waiting.push_back(row),
-            Some(PoolState::Unchecked) => self.start_in_turn(row),
-            Some(PoolState::Checked(pool)) => match provider_mismatch(pool, &row.row) {
-                Some(why) => {
+            Some(state) => match settle_provider(state.pool(), &mut row.row) {
+                Err(why) => {
                     self.leave(1);
                     self.halt(Reason::Refused(why));
                 }
-                None => self.start_in_turn(row),
+                Ok(()) => self.start_in_turn(row),
             },
             None if self.checks_pools => {
                 let id = id.clone();
@@ -316,7 +315,7 @@ impl<L: Line> Dispatcher<L> {
             }
             None => {
                 self.pools.insert(id.clone(), PoolState::Unchecked);
-                self.start_in_turn(row);
+                self.check_pool(row);
             }
         }
     }
@@ -325,11 +324,9 @@ impl<L: Line> Dispatcher<L> {
         let Some(PoolState::Checking(waiting)) = self.pools.get_mut(&id) else {
             return;
         };
-        let mismatch = pool.as_ref().and_then(|pool| {
-            let mut rows = waiting.iter();
-            rows.find_map(|row| provider_mismatch(pool, &row.row))
-        });
-        if let Some(why) = mismatch {
+        let mut rows = waiting.iter_mut();
+        let settled = rows.try_for_each(|row| settle_provider(pool.as_ref(), &mut row.row));
+        if let Err(why) = settled {
             return self.halt(Reason::Refused(why));
         }
         self.ready.append(waiting);
@@ -541,6 +538,14 @@ impl<L: Line> Dispatcher<L> {
 }
 
 impl PoolState {
+    /// Returns the pool, if it was looked up.
+    fn pool(&self) -> Option<&IdentityPool> {
+        match self {
+            Self::Checked(pool) => Some(pool),
+            Self::Checking(_) | Self::Unchecked => None,
+        }
+    }
+
     /// Drops the rows that wait, and returns their number.
     fn drain(&mut self) -> usize {
         match self {

@@ -4,7 +4,8 @@ use std::num::NonZeroU64;
 
 use super::*;
 use crate::jobs::unlink::UnlinkOutcome;
-use crate::pipeline::bounds::{FailureLimit, OutcomeLimit};
+use crate::operation::Operation;
+use crate::pipeline::bounds::{FailureLimit, LimitName, OutcomeLimit};
 use crate::results::Entry;
 use crate::row::{Link, Position, Row, RowError, RowErrorCode};
 use crate::verdict::{Cause, ReplyDetails};
@@ -24,6 +25,7 @@ fn bounds() -> Bounds<UnlinkOutcome> {
         failure_limits: vec![OutcomeLimit {
             outcome: UnlinkOutcome::Failed,
             max: FailureLimit::Rows(1),
+            name: LimitName::MaxFailures,
         }],
     }
 }
@@ -327,6 +329,7 @@ fn a_silent_region_is_given_up_and_the_others_go_on() {
     does(&mut run, elsewhere(1), &["check eu-west-1:p"]);
     let reply = HaltingReply {
         cause: Cause::Unreachable,
+        operation: Operation::UnlinkDeveloperIdentity,
         position: position(),
         identity_pool_id: OTHER_POOL.to_owned(),
         details: ReplyDetails::default(),

@@ -292,6 +292,7 @@ impl<'a, J: Job> Drive<'a, J> {
                 let first = self.dispatcher.first_waiting(&id);
                 let reply = first.map(|row| HaltingReply {
                     cause,
+                    operation: J::OPERATION,
                     position: row.row.position.clone(),
                     identity_pool_id: id,
                     details: error.details.shown(),

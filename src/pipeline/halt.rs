@@ -3,6 +3,7 @@
 use std::io;
 
 use crate::guard::hold::HoldError;
+use crate::operation::Operation;
 use crate::row::Position;
 use crate::verdict::{Cause, ReplyDetails};
 
@@ -26,6 +27,8 @@ pub enum Halt {
 pub struct HaltingReply {
     /// Its meaning.
     pub cause: Cause,
+    /// The operation that was called.
+    pub operation: Operation,
     /// The row that was called.
     pub position: Position,
     /// The pool of the row.

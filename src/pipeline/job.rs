@@ -23,9 +23,11 @@ pub trait Job: Send + Sync + 'static {
     type Line: Line<Outcome = Self::Outcome>;
     /// The operation that its calls go by, in whose quota they count.
     const OPERATION: Operation;
+    /// Its calls change something: rows are marked before they are called, so that the run after a crash knows which are in doubt.
+    const MARKS: bool;
 
     /// Makes one call for `row`, in the Region of its pool. Its bytes leave only when `last_check` releases them. Dropping the
-    /// future aborts the call.
+    /// future aborts the call. A row whose [`Job::needs_another_call`] is called again, with the findings so far.
     fn call(
         &self,
         row: &Row,
@@ -36,6 +38,11 @@ pub trait Job: Send + Sync + 'static {
     /// Returns the verdict on a reply.
     fn judge(&self, reply: &Reply) -> Verdict {
         classify(reply)
+    }
+
+    /// Returns whether a row whose call has succeeded needs another call, such as the next page of what it asks for.
+    fn needs_another_call(&self, _row: &Row, _found: &Self::Found) -> bool {
+        false
     }
 
     /// Makes the line of a settled row.

@@ -30,14 +30,14 @@ mod worker;
 mod workers;
 
 pub use assembly::{Driven, Pipeline, Setup};
-pub use bounds::{Bounds, FailureLimit, OutcomeLimit, rows_judged};
+pub use bounds::{Bounds, FailureLimit, LimitName, OutcomeLimit, rows_judged};
 pub use channels::Channels;
 pub use context::{Context, Counters};
 pub use drive::drive;
 pub use halt::{Halt, HaltingReply};
 pub use job::{Job, SettledRow};
 pub use open_row::OpenRow;
-pub use reader::ReadEvent;
+pub use reader::{ReadEvent, RowSource};
 pub use snapshot::{NoReply, Reading, Snapshot};
 pub use summary::{Reason, Summary};
 pub use tally::Tally;

@@ -1,6 +1,7 @@
 //! The thread that reads the inputs, ahead of the calls by a bounded number of rows, and of bytes where rows are large.
 
 use std::collections::hash_map::DefaultHasher;
+use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::io;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::open_row::OpenRow;
 use super::snapshot::Reading;
-use crate::input::{self, Input, InputError, InputRow};
+use crate::input::{self, Input, InputError, InputRow, WaitToken};
 use crate::row::{Field, InvalidRow, MemoryBudget, MemoryReservation, Row};
 use crate::scan::{Scan, Scanned};
 
@@ -57,13 +58,46 @@ impl SkippedRows {
     }
 }
 
-/// Reads the inputs of a run.
+/// The rows of a run.
+pub enum RowSource {
+    /// Those of these inputs, in their order.
+    Inputs(Vec<Input>, input::ReadOptions),
+    /// Those that an iterator yields.
+    Listed(Box<dyn Iterator<Item = Result<InputRow, InputError>> + Send>),
+}
+
+impl RowSource {
+    /// Returns the token that cancels the wait for inputs that are still being written.
+    pub(super) fn wait_token(&self) -> WaitToken {
+        match self {
+            Self::Inputs(_, options) => options.wait.clone(),
+            Self::Listed(_) => WaitToken::default(),
+        }
+    }
+
+    /// Returns whether the rows end by themselves: standard input may not.
+    pub(super) fn ends(&self) -> bool {
+        match self {
+            Self::Inputs(inputs, _) => !inputs.contains(&Input::Stdin),
+            Self::Listed(_) => true,
+        }
+    }
+}
+
+impl fmt::Debug for RowSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inputs(inputs, _) => f.debug_tuple("Inputs").field(inputs).finish(),
+            Self::Listed(_) => f.write_str("Listed"),
+        }
+    }
+}
+
+/// Reads the rows of a run.
 #[derive(Debug)]
 pub struct RowReader {
-    /// The inputs, in their order.
-    pub inputs: Vec<Input>,
-    /// Options for reading them.
-    pub options: input::ReadOptions,
+    /// The rows.
+    pub rows: RowSource,
     /// Scans every row.
     pub scan: Scan,
     /// The amount that was read, for progress.
@@ -86,11 +120,27 @@ impl RowReader {
     }
 
     /// Reads until the inputs or the receiver end.
-    fn read_all(&self, events: &mpsc::Sender<ReadEvent>) {
+    fn read_all(mut self, events: &mpsc::Sender<ReadEvent>) {
         let mut skipped = SkippedRows::default();
-        for input in &self.inputs {
-            if !self.read(input, events, &mut skipped) {
-                return;
+        let none = RowSource::Inputs(Vec::new(), input::ReadOptions::default());
+        match std::mem::replace(&mut self.rows, none) {
+            RowSource::Inputs(inputs, options) => {
+                for input in &inputs {
+                    if !self.read(input, &options, events, &mut skipped) {
+                        return;
+                    }
+                }
+            }
+            RowSource::Listed(rows) => {
+                for read in rows {
+                    self.reading.rows.fetch_add(1, Ordering::Relaxed);
+                    let Some(event) = self.event(read, &mut skipped) else {
+                        continue;
+                    };
+                    if !send(event, events, &mut skipped) {
+                        return;
+                    }
+                }
             }
         }
         let _ = events.blocking_send(ReadEvent::Skipped(skipped));
@@ -100,10 +150,11 @@ impl RowReader {
     fn read(
         &self,
         input: &Input,
+        options: &input::ReadOptions,
         events: &mpsc::Sender<ReadEvent>,
         skipped: &mut SkippedRows,
     ) -> bool {
-        let mut reader = match input::open(input, &self.options) {
+        let mut reader = match input::open(input, options) {
             Ok(reader) => reader,
             Err(error) => {
                 let _ = events.blocking_send(ReadEvent::Unreadable(error));
@@ -127,16 +178,7 @@ impl RowReader {
             };
             let bytes = before + reader.bytes_consumed();
             self.reading.bytes.store(bytes, Ordering::Relaxed);
-            let is_last = matches!(event, ReadEvent::Unreadable(_));
-            // Rows are counted in the order of the input.
-            let before_it =
-                (skipped.rows() > 0).then(|| ReadEvent::Skipped(std::mem::take(skipped)));
-            for event in before_it.into_iter().chain([event]) {
-                if events.blocking_send(event).is_err() {
-                    return false;
-                }
-            }
-            if is_last {
+            if !send(event, events, skipped) {
                 return false;
             }
         }
@@ -206,7 +248,11 @@ impl RowReader {
     fn open_row(&self, row: Row, is_held: bool) -> OpenRow {
         let key = self.scan.key(Field::ALL.map(|field| row.link.get(field)));
         OpenRow {
-            identity: hash(&row.link.identity_id),
+            // Without an identity, the rows of a user take turns.
+            identity: match &*row.link.identity_id {
+                "" => hash(&row.link.developer_user_identifier),
+                id => hash(id),
+            },
             in_doubt: self.scan.completed().is_in_doubt(key),
             key,
             is_held,
@@ -214,6 +260,14 @@ impl RowReader {
             row,
         }
     }
+}
+
+/// Sends an event, behind the rows skipped before it: rows are counted in the order of the input. Returns whether to go on.
+fn send(event: ReadEvent, events: &mpsc::Sender<ReadEvent>, skipped: &mut SkippedRows) -> bool {
+    let is_last = matches!(event, ReadEvent::Unreadable(_));
+    let before_it = (skipped.rows() > 0).then(|| ReadEvent::Skipped(std::mem::take(skipped)));
+    let mut all = before_it.into_iter().chain([event]);
+    all.all(|event| events.blocking_send(event).is_ok()) && !is_last
 }
 
 /// Returns a hash that is stable within one process.

@@ -60,9 +60,10 @@ impl<O: Outcome> Tally<O> {
     /// Returns the number of rows with this outcome, including those that an earlier run left so.
     #[must_use]
     pub fn total(&self, outcome: O) -> u64 {
-        match outcome.standing() {
-            Standing::Failed => self.of(outcome) + self.failed_earlier,
-            _ => self.of(outcome),
+        if O::LEFT_ALONE == Some(outcome) {
+            self.of(outcome) + self.failed_earlier
+        } else {
+            self.of(outcome)
         }
     }
 

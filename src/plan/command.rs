@@ -40,7 +40,7 @@ pub async fn plan(
         online,
         run,
     } = args;
-    let quotas = Quotas::path().filter(|_| !run.no_state);
+    let quotas = Quotas::path().filter(|_| !run.job.no_state);
     let mut settings = settings_of_run(run, command)?;
     if let Some(warning) = settings.passed_over_warning() {
         notice(&warning);

@@ -13,23 +13,26 @@ use super::human::{counted, paced, quota_name, spoken};
 use super::log;
 use super::messages::write_safely;
 use crate::error::{Error, Exit};
-use crate::jobs::unlink::UnlinkOutcome;
 use crate::operation::Operation;
 use crate::pipeline::Tally;
 use crate::terminal::{is_one_screen, printable, printable_json};
-use crate::verdict::Outcome as _;
+use crate::verdict::{Outcome, Standing};
 
 /// Everything that the summary shows.
 #[derive(Debug, Clone)]
-pub struct Report {
-    /// `run`, `rehearsal` or `dry_run`.
+pub struct Report<O> {
+    /// `run`, `rehearsal`, `dry_run`, or the command of another job.
     pub mode: &'static str,
     /// Identifies the run in every line of the results.
     pub run_id: String,
     /// The results file, if one was written.
     pub results: Option<PathBuf>,
+    /// The file of the rows without a result, if the job writes one.
+    pub rest: Option<PathBuf>,
     /// Rows by outcome.
-    pub tally: Tally<UnlinkOutcome>,
+    pub tally: Tally<O>,
+    /// The operation of the job's calls.
+    pub operation: Operation,
     /// Attempts started.
     pub calls: u64,
     /// Attempts that were throttled.
@@ -87,9 +90,6 @@ impl Unread {
     }
 }
 
-/// The operation of the job's calls.
-const JOB: Operation = Operation::UnlinkDeveloperIdentity;
-
 /// The measured quota of an operation in a Region.
 #[derive(Debug, Clone)]
 pub struct LearnedQuota {
@@ -104,8 +104,8 @@ pub struct LearnedQuota {
 }
 
 impl LearnedQuota {
-    fn text(&self) -> String {
-        let name = quota_name(&self.region, self.operation, JOB);
+    fn text(&self, job: Operation) -> String {
+        let name = quota_name(&self.region, self.operation, job);
         let quota = paced(self.calls_per_second);
         if self.is_earlier {
             format!("{name}: quota is about {quota}, as an earlier run has measured.")
@@ -147,7 +147,7 @@ impl<'a> JsonQuota<'a> {
     }
 }
 
-impl Serialize for Report {
+impl<O: Outcome> Serialize for Report<O> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let tally = &self.tally;
         let mut map = serializer.serialize_map(None)?;
@@ -155,10 +155,16 @@ impl Serialize for Report {
         map.serialize_entry("run_id", &self.run_id)?;
         let results = self.results.as_ref().map(|path| path.to_string_lossy());
         map.serialize_entry("results", &results)?;
+        if let Some(rest) = &self.rest {
+            map.serialize_entry("unresolved", &rest.to_string_lossy())?;
+        }
         map.serialize_entry("rows", &tally.read)?;
         map.serialize_entry("skipped", &tally.skipped)?;
-        for outcome in UnlinkOutcome::ALL {
+        for outcome in O::ALL {
             map.serialize_entry(outcome.as_str(), &tally.total(*outcome))?;
+        }
+        if O::LEFT_ALONE.is_none() {
+            map.serialize_entry("unresolved_earlier", &tally.failed_earlier)?;
         }
         map.serialize_entry("left", &tally.left)?;
         map.serialize_entry("near_holds", &tally.near_holds)?;
@@ -180,7 +186,7 @@ impl Serialize for Report {
     }
 }
 
-impl Report {
+impl<O: Outcome> Report<O> {
     /// Returns the summary as one JSON object, on one line.
     #[must_use]
     pub fn json(&self) -> String {
@@ -249,10 +255,10 @@ impl Report {
             );
         }
         for quota in &self.quotas {
-            let _ = writeln!(text, "{}", quota.text());
+            let _ = writeln!(text, "{}", quota.text(self.operation));
         }
         for (region, operation) in &self.random {
-            let name = quota_name(region, *operation, JOB);
+            let name = quota_name(region, *operation, self.operation);
             let _ = writeln!(
                 text,
                 "{name}: calls were throttled at every pace; the quota is not known."
@@ -260,6 +266,9 @@ impl Report {
         }
         if let Some(results) = &self.results {
             let _ = writeln!(text, "Results: {}", printable(&results.to_string_lossy()));
+        }
+        if let Some(rest) = &self.rest {
+            let _ = writeln!(text, "Unresolved: {}", printable(&rest.to_string_lossy()));
         }
         if let Some(message) = &self.message {
             let _ = writeln!(text, "\n{}", printable_lines(message));
@@ -279,39 +288,23 @@ impl Report {
         } else {
             "done in an earlier run"
         };
-        for (rows, name, note) in [
-            (tally.skipped, "skipped", skipped),
-            (tally.of(UnlinkOutcome::Unlinked), "unlinked", ""),
-            (
-                tally.of(UnlinkOutcome::NotLinked),
-                "not linked",
-                "there was nothing to unlink",
-            ),
-            (
-                tally.of(UnlinkOutcome::UnlinkedReplyLost),
-                "unlinked, reply lost",
-                "an attempt got no reply, and a later one found nothing to unlink",
-            ),
-            (
-                tally.of(UnlinkOutcome::Failed),
-                "failed",
-                "error_code and error_message in the results tell why",
-            ),
-            (
-                tally.failed_earlier,
-                "failed",
-                "in an earlier run; --skip-failed leaves them alone",
-            ),
-            (
-                tally.of(UnlinkOutcome::InDoubt),
-                "in doubt",
-                "may or may not be unlinked; the next run tells",
-            ),
-            (tally.of(UnlinkOutcome::Invalid), "invalid", "never sent"),
-        ] {
-            if rows > 0 {
-                line(text, rows, name, note);
+        if tally.skipped > 0 {
+            line(text, tally.skipped, "skipped", skipped);
+        }
+        for outcome in O::ALL {
+            let (name, note) = outcome.describe();
+            let standing = outcome.standing();
+            if tally.of(*outcome) > 0 && standing != Standing::Held {
+                line(text, tally.of(*outcome), name, note);
             }
+            if tally.failed_earlier > 0 && O::LEFT_ALONE == Some(*outcome) {
+                let note = "in an earlier run; --skip-failed leaves them alone";
+                line(text, tally.failed_earlier, name, note);
+            }
+        }
+        if tally.failed_earlier > 0 && O::LEFT_ALONE.is_none() {
+            let note = "in an earlier run, for the reasons recorded then";
+            line(text, tally.failed_earlier, "unresolved", note);
         }
         self.held(text);
         self.left(text);
@@ -319,7 +312,7 @@ impl Report {
 
     fn held(&self, text: &mut String) {
         let tally = &self.tally;
-        match tally.of(UnlinkOutcome::Held) - tally.near_holds {
+        match tally.standing(|standing| standing == Standing::Held) - tally.near_holds {
             0 if self.holds && tally.near_holds == 0 => {
                 line(
                     text,

@@ -1,6 +1,6 @@
 //! Checks of arguments against each other and against the rules of rows.
 
-use crate::cli::{InputArgs, RunArgs};
+use crate::cli::InputArgs;
 use crate::error::Error;
 use crate::input::{Format, Input};
 use crate::results;
@@ -11,12 +11,12 @@ use crate::url::{CREDENTIALS_IN_URL, has_credentials};
 ///
 /// # Errors
 /// They contradict each other, or a rule.
-pub(super) fn check_arguments(args: &RunArgs, inputs: &[Input]) -> Result<(), Error> {
+pub(super) fn check_arguments(args: &InputArgs, inputs: &[Input]) -> Result<(), Error> {
     check_inputs(inputs)?;
-    check_columns(&args.input, inputs)?;
-    check_carried(&args.input.carry)?;
-    check_fill(&args.input)?;
-    check_map(&args.input.map)
+    check_columns(args, inputs)?;
+    check_carried(&args.carry)?;
+    check_fill(args)?;
+    check_map(&args.map)
 }
 
 fn check_inputs(inputs: &[Input]) -> Result<(), Error> {

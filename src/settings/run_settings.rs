@@ -1,5 +1,6 @@
 //! The arguments of a run, resolved: defaults filled in, names derived, conflicts refused.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -12,7 +13,9 @@ use super::results_path::results_path;
 use super::source::{DEFAULT_RATE, Origin, Sourced, passed_over, take_defaults};
 use crate::admission::Limits;
 use crate::aws::{self, ClientSettings};
-use crate::cli::{AtMost, InputArgs, LogFormat, NotLinked, OnExpiry, ProgressStyle, RunArgs};
+use crate::cli::{
+    AtMost, InputArgs, JobArgs, LogFormat, NotLinked, OnExpiry, ProgressStyle, RunArgs,
+};
 use crate::clock;
 use crate::error::{Error, Exit};
 use crate::exit_policy;
@@ -77,52 +80,102 @@ pub struct Settings {
     pub sources: Vec<Sourced>,
 }
 
+/// The arguments that the settings of every job are made of.
+pub(super) struct Arguments {
+    pub(super) inputs: Vec<OsString>,
+    /// A saved plan: a configuration beside it counts like one beside the inputs.
+    pub(super) beside: Option<PathBuf>,
+    pub(super) input: InputArgs,
+    pub(super) hold: Vec<PathBuf>,
+    pub(super) job: JobArgs,
+    pub(super) record: RecordArgs,
+}
+
+/// Arguments about the file in which a job records its rows.
+#[derive(Default)]
+pub(super) struct RecordArgs {
+    pub(super) path: Option<PathBuf>,
+    pub(super) skip_failed: bool,
+    pub(super) durable: bool,
+    pub(super) spreadsheet_safe: bool,
+}
+
 impl Settings {
     /// Resolves the arguments of `run`.
     ///
     /// # Errors
     /// They contradict each other, or what they name.
-    pub fn new(mut args: RunArgs, command: Vec<String>) -> Result<Self, Error> {
-        check_endpoint(args.endpoint_url.as_deref())?;
-        let config = if args.no_config {
-            Config::default()
-        } else {
-            Config::find(args.config.as_deref())?
-        };
-        let passed_over = passed_over(&args, &config)?;
-        let sources = take_defaults(&mut args, &config);
+    pub fn new(args: RunArgs, command: Vec<String>) -> Result<Self, Error> {
         let mode = match (args.dry_run, args.rehearse) {
             (true, _) => Mode::DryRun,
             (_, true) => Mode::Rehearsal,
             _ => Mode::Real,
         };
+        let arguments = Arguments {
+            inputs: args.inputs,
+            beside: args.beside,
+            input: args.input,
+            hold: args.hold,
+            job: args.job,
+            record: RecordArgs {
+                path: args.results,
+                skip_failed: args.skip_failed,
+                durable: args.durable,
+                spreadsheet_safe: args.spreadsheet_safe,
+            },
+        };
+        let mut settings = Self::resolve(arguments, mode, command, |path, inputs| {
+            results_path(path, inputs, mode)
+        })?;
+        settings.stop_rules.max_not_linked = args.max_not_linked.map(failure_limit);
+        settings.confirmed = args.yes;
+        settings.not_linked_fails = args.not_linked == NotLinked::Fail;
+        Ok(settings)
+    }
+
+    /// Resolves the arguments that all jobs have. `name_record` names the file in which rows are recorded, from the path that was
+    /// given and the inputs.
+    pub(super) fn resolve(
+        mut args: Arguments,
+        mode: Mode,
+        command: Vec<String>,
+        name_record: impl FnOnce(Option<PathBuf>, &[Input]) -> Result<Option<PathBuf>, Error>,
+    ) -> Result<Self, Error> {
+        check_endpoint(args.job.endpoint_url.as_deref())?;
+        let config = if args.job.no_config {
+            Config::default()
+        } else {
+            Config::find(args.job.config.as_deref())?
+        };
+        let passed_over = passed_over(&args, &config)?;
+        let sources = take_defaults(&mut args, &config);
         let inputs: Vec<Input> = args.inputs.iter().cloned().map(Input::from).collect();
-        check_arguments(&args, &inputs)?;
+        check_arguments(&args.input, &inputs)?;
         let started = SystemTime::now();
         let run_id = new_run_id(started)?;
-        let open_rows = open_rows(&args);
-        let results = results_path(args.results.clone(), &inputs, mode)?;
+        let results = name_record(args.record.path.take(), &inputs)?;
         let results = results.map(|path| results_options(&args, path, &run_id, started, mode));
         if let Some(named) = &results {
             named
                 .format()
                 .map_err(|error| Error::from_source(Exit::Usage, error))?;
         }
+        let job = &args.job;
         Ok(Self {
             mode,
             inputs,
             results,
             run_id,
-            limits: limits(&args),
-            policy: policy(&args),
-            open_rows,
-            stop_rules: stop_rules(&args),
-            calls: client_settings(&args),
+            limits: limits(job),
+            policy: policy(job),
+            open_rows: open_rows(job),
+            stop_rules: stop_rules(job),
+            calls: client_settings(job),
             guards: guards(&args, config.allowed),
-            confirmed: args.yes,
-            not_linked_fails: args.not_linked == NotLinked::Fail,
-            progress: style(args.progress, args.log_format),
-            quotas: Quotas::path().filter(|_| mode == Mode::Real && !args.no_state),
+            confirmed: false,
+            not_linked_fails: false,
+            progress: style(job.progress, job.log_format),
+            quotas: Quotas::path().filter(|_| mode == Mode::Real && !job.no_state),
             rows: None,
             command,
             config: config.path,
@@ -214,12 +267,12 @@ impl Settings {
 }
 
 /// Returns the maximum number of open rows.
-fn open_rows(args: &RunArgs) -> usize {
+fn open_rows(args: &JobArgs) -> usize {
     (args.concurrency.get() * 2 + OPEN_BEYOND_FLIGHT) as usize
 }
 
 fn results_options(
-    args: &RunArgs,
+    args: &Arguments,
     path: PathBuf,
     run_id: &str,
     started: SystemTime,
@@ -230,15 +283,15 @@ fn results_options(
         carry: args.input.carry.clone(),
         run_id: run_id.to_owned(),
         started,
-        open_rows: open_rows(args),
-        skip_failed: args.skip_failed,
-        durable: args.durable,
-        spreadsheet_safe: args.spreadsheet_safe,
+        open_rows: open_rows(&args.job),
+        skip_failed: args.record.skip_failed,
+        durable: args.record.durable,
+        spreadsheet_safe: args.record.spreadsheet_safe,
         calls_aws: mode != Mode::Rehearsal,
     }
 }
 
-fn limits(args: &RunArgs) -> Limits {
+fn limits(args: &JobArgs) -> Limits {
     Limits {
         rate: args.rate.unwrap_or(DEFAULT_RATE),
         burst: args.burst,
@@ -247,7 +300,7 @@ fn limits(args: &RunArgs) -> Limits {
     }
 }
 
-fn policy(args: &RunArgs) -> Policy {
+fn policy(args: &JobArgs) -> Policy {
     Policy {
         max_attempts: args.max_attempts.get(),
         give_up_after: args.give_up_after,
@@ -256,17 +309,17 @@ fn policy(args: &RunArgs) -> Policy {
     }
 }
 
-fn stop_rules(args: &RunArgs) -> StopRules {
+fn stop_rules(args: &JobArgs) -> StopRules {
     StopRules {
         limit: args.limit.map(std::num::NonZeroU64::get),
         take_for: args.take_for,
         max_failures: failure_limit(args.max_failures),
-        max_not_linked: args.max_not_linked.map(failure_limit),
+        max_not_linked: None,
         max_invalid: args.max_invalid.map(failure_limit),
     }
 }
 
-fn client_settings(args: &RunArgs) -> ClientSettings {
+fn client_settings(args: &JobArgs) -> ClientSettings {
     let ca_bundle = args.ca_bundle.clone();
     ClientSettings {
         profile: args.profile.clone(),
@@ -283,13 +336,13 @@ fn client_settings(args: &RunArgs) -> ClientSettings {
     }
 }
 
-fn guards(args: &RunArgs, allowed: Allowed) -> Guards {
+fn guards(args: &Arguments, allowed: Allowed) -> Guards {
     Guards {
         holds: args.hold.clone(),
         planned_holds: Vec::new(),
-        expected_account: args.expect_account.clone(),
+        expected_account: args.job.expect_account.clone(),
         allowed,
-        preflight: !args.no_preflight,
+        preflight: !args.job.no_preflight,
     }
 }
 

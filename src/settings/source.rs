@@ -4,8 +4,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::config::Config;
+use super::run_settings::Arguments;
 use crate::admission::Rate;
-use crate::cli::RunArgs;
 use crate::command_line::quoted;
 use crate::error::Error;
 
@@ -46,7 +46,7 @@ impl fmt::Display for Origin {
 
 /// Fills settings that the command line leaves open from the configuration, and returns the source of every setting. Hold lists add
 /// up: an operator who names one more must not lose the team's.
-pub(super) fn take_defaults(args: &mut RunArgs, config: &Config) -> Vec<Sourced> {
+pub(super) fn take_defaults(args: &mut Arguments, config: &Config) -> Vec<Sourced> {
     let mut sources = Vec::new();
     let mut note = |name, value: String, from| sources.push(Sourced { name, value, from });
     let file = || Origin::Config(config.path.clone().unwrap_or_default());
@@ -60,12 +60,12 @@ pub(super) fn take_defaults(args: &mut RunArgs, config: &Config) -> Vec<Sourced>
             note(name, values.join(", "), file());
         }
     }
-    let (rate, from) = match (args.rate, config.rate) {
+    let (rate, from) = match (args.job.rate, config.rate) {
         (Some(rate), _) => (rate, Origin::Option),
         (None, Some(rate)) => (rate, file()),
         (None, None) => (DEFAULT_RATE, Origin::Default),
     };
-    args.rate = Some(rate);
+    args.job.rate = Some(rate);
     note("rate", rate.to_string(), from);
     for (paths, from) in [(&args.hold, Origin::Option), (&config.hold, file())] {
         if !paths.is_empty() {
@@ -93,15 +93,15 @@ pub(super) fn take_defaults(args: &mut RunArgs, config: &Config) -> Vec<Sourced>
 ///
 /// # Errors
 /// The operator has not chosen: the working directory alone would turn its guards off.
-pub(super) fn passed_over(args: &RunArgs, config: &Config) -> Result<Option<PathBuf>, Error> {
-    if args.no_config {
+pub(super) fn passed_over(args: &Arguments, config: &Config) -> Result<Option<PathBuf>, Error> {
+    if args.job.no_config {
         return Ok(None);
     }
     let inputs = args.inputs.iter().filter(|input| *input != "-");
     let files = inputs.map(Path::new).chain(args.beside.as_deref());
     let found = config.passed_over(files);
     match found {
-        Some(path) if args.config.is_none() => {
+        Some(path) if args.job.config.is_none() => {
             let name = path.display();
             let in_effect = config.path.as_ref().map_or_else(
                 || "none is, in the working directory".to_owned(),

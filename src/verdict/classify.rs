@@ -1,6 +1,9 @@
 //! The verdict on a reply. Pure: no clock, no I/O.
 
+use std::borrow::Cow;
+
 use super::reply::{Reply, ReplyDetails, ReplyKind};
+use crate::operation::Operation;
 
 /// The meaning of a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -57,15 +60,17 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// Returns the fault, as one clause.
+    /// Returns the fault of this operation, as one clause.
     #[must_use]
-    pub fn what(self) -> &'static str {
-        match self {
+    pub fn what(self, operation: Operation) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
             Self::NoCredentials => "no AWS credentials were found",
             Self::OtherAccount => "the AWS credentials have become another account's",
             Self::Expired => "the AWS credentials have expired",
             Self::BadCredentials => "the service does not accept the AWS credentials",
-            Self::AccessDenied => "the caller may not unlink identities in this pool",
+            Self::AccessDenied => {
+                return format!("the caller may not call {operation} on this pool").into();
+            }
             Self::PoolMissing => "the identity pool does not exist in this Region and account",
             Self::ProviderNotSupported => "the identity pool has another developer provider name",
             Self::NotCognito => "the endpoint does not answer as Amazon Cognito does",
@@ -75,13 +80,13 @@ impl Cause {
             Self::LookUpsThrottled => {
                 "the identity pool cannot be looked up, as look-ups are throttled"
             }
-        }
+        })
     }
 
-    /// Returns the remedy, as one sentence for the operator.
+    /// Returns the remedy for a fault of this operation, as one sentence for the operator.
     #[must_use]
-    pub fn remedy(self) -> &'static str {
-        match self {
+    pub fn remedy(self, operation: Operation) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
             Self::NoCredentials => {
                 "Name a profile with --profile or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
             }
@@ -93,7 +98,10 @@ impl Cause {
                 "Check the profile or the AWS_* variables, and this machine's clock."
             }
             Self::AccessDenied => {
-                "Allow cognito-identity:UnlinkDeveloperIdentity on the pool for this caller; `aws sts get-caller-identity` names it."
+                return format!(
+                    "Allow cognito-identity:{operation} on the pool for this caller; `aws sts get-caller-identity` names it."
+                )
+                .into();
             }
             Self::PoolMissing => "Check the pool ids in the input, the account and the profile.",
             Self::ProviderNotSupported => {
@@ -108,7 +116,7 @@ impl Cause {
             Self::LookUpsThrottled => {
                 "Find out what else calls DescribeIdentityPool, or leave the check out with --no-preflight."
             }
-        }
+        })
     }
 }
 

@@ -56,6 +56,9 @@ pub trait Outcome: fmt::Debug + Copy + Eq + Send + Sync + 'static {
     /// All outcomes, in the order in which summaries name them.
     const ALL: &'static [Self];
 
+    /// The outcome that rows have which an earlier run left undone and this one leaves alone. `None`: they have several.
+    const LEFT_ALONE: Option<Self>;
+
     /// Returns the outcome of a row that ended this way; `in_doubt` says that an attempt may have taken effect.
     fn of(end: End, in_doubt: bool) -> Self;
 
@@ -64,6 +67,11 @@ pub trait Outcome: fmt::Debug + Copy + Eq + Send + Sync + 'static {
 
     /// Returns the consequences for exit codes and for the next run.
     fn standing(self) -> Standing;
+
+    /// Returns the words for people: the outcome, and a note on it, which may be empty.
+    fn describe(self) -> (&'static str, &'static str) {
+        (self.as_str(), "")
+    }
 
     /// Returns the outcome of this name in results.
     #[must_use]

@@ -23,7 +23,10 @@ const SHOWN: u64 = 20;
 ///
 /// # Errors
 /// An input or the results cannot be read, or the pool of a row is not allowed.
-pub(super) fn run(settings: &Settings, holds: Option<Arc<Holds>>) -> Result<Report, Error> {
+pub(super) fn run(
+    settings: &Settings,
+    holds: Option<Arc<Holds>>,
+) -> Result<Report<UnlinkOutcome>, Error> {
     let began = Instant::now();
     let scan = settings.scan::<UnlinkOutcome>(holds)?;
     let mut tally = Tally::default();

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use super::outcome::UnlinkOutcome;
 use crate::call::{LastCheck, Unlink};
 use crate::operation::Operation;
-use crate::pipeline::{Bounds, Job, OutcomeLimit, SettledRow};
+use crate::pipeline::{Bounds, Job, LimitName, OutcomeLimit, SettledRow};
 use crate::results::Entry;
 use crate::row::{InvalidRow, MemoryReservation, Row};
 use crate::settings::Settings;
@@ -22,6 +22,7 @@ impl<C: Unlink> Job for UnlinkJob<C> {
     type Found = ();
     type Line = Entry<UnlinkOutcome>;
     const OPERATION: Operation = Operation::UnlinkDeveloperIdentity;
+    const MARKS: bool = true;
 
     fn call(
         &self,
@@ -75,9 +76,21 @@ impl<C: Unlink> Job for UnlinkJob<C> {
 pub fn bounds(settings: &Settings) -> Bounds<UnlinkOutcome> {
     let stop = &settings.stop_rules;
     let limits = [
-        (UnlinkOutcome::Failed, Some(stop.max_failures)),
-        (UnlinkOutcome::NotLinked, stop.max_not_linked),
-        (UnlinkOutcome::Invalid, stop.max_invalid),
+        (
+            UnlinkOutcome::Failed,
+            LimitName::MaxFailures,
+            Some(stop.max_failures),
+        ),
+        (
+            UnlinkOutcome::NotLinked,
+            LimitName::MaxNotLinked,
+            stop.max_not_linked,
+        ),
+        (
+            UnlinkOutcome::Invalid,
+            LimitName::MaxInvalid,
+            stop.max_invalid,
+        ),
     ];
     let limits = limits.into_iter();
     Bounds {
@@ -86,7 +99,13 @@ pub fn bounds(settings: &Settings) -> Bounds<UnlinkOutcome> {
         limit: stop.limit,
         take_for: stop.take_for,
         failure_limits: limits
-            .filter_map(|(outcome, max)| Some(OutcomeLimit { outcome, max: max? }))
+            .filter_map(|(outcome, name, max)| {
+                Some(OutcomeLimit {
+                    outcome,
+                    max: max?,
+                    name,
+                })
+            })
             .collect(),
     }
 }

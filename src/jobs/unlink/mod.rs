@@ -2,11 +2,9 @@
 //!
 //! [`run`] opens a run, drives it and closes it; [`dry_run`] reads and scans everything and calls nothing.
 
-mod backend;
 mod dry_run;
 mod early_warnings;
 mod job;
-mod learned_quotas;
 mod outcome;
 mod run;
 mod summary;

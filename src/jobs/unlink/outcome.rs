@@ -33,6 +33,7 @@ impl Outcome for UnlinkOutcome {
         Self::Invalid,
         Self::Held,
     ];
+    const LEFT_ALONE: Option<Self> = Some(Self::Failed);
 
     fn of(end: End, in_doubt: bool) -> Self {
         match (end, in_doubt) {
@@ -55,6 +56,24 @@ impl Outcome for UnlinkOutcome {
             Self::InDoubt => "in_doubt",
             Self::Invalid => "invalid",
             Self::Held => "held",
+        }
+    }
+
+    fn describe(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Unlinked => ("unlinked", ""),
+            Self::NotLinked => ("not linked", "there was nothing to unlink"),
+            Self::UnlinkedReplyLost => (
+                "unlinked, reply lost",
+                "an attempt got no reply, and a later one found nothing to unlink",
+            ),
+            Self::Failed => (
+                "failed",
+                "error_code and error_message in the results tell why",
+            ),
+            Self::InDoubt => ("in doubt", "may or may not be unlinked; the next run tells"),
+            Self::Invalid => ("invalid", "never sent"),
+            Self::Held => ("held", "on the hold list, never sent"),
         }
     }
 

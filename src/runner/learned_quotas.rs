@@ -10,7 +10,7 @@ use crate::settings::Settings;
 
 /// The quotas of one endpoint and account.
 #[derive(Debug)]
-pub(super) struct LearnedQuotas {
+pub struct LearnedQuotas {
     /// The file of saved quotas, unless they are neither read nor saved.
     path: Option<PathBuf>,
     endpoint: String,
@@ -21,7 +21,7 @@ pub(super) struct LearnedQuotas {
 
 impl LearnedQuotas {
     /// Reads the quotas that earlier runs have saved. If the file cannot be read, the run continues without them.
-    pub(super) async fn read(settings: &Settings, client: &AwsCalls) -> Self {
+    pub async fn read(settings: &Settings, client: &AwsCalls) -> Self {
         let endpoint = client.endpoint_url().unwrap_or("AWS").to_owned();
         let mut quotas = Self {
             path: settings.quotas.clone(),
@@ -45,28 +45,30 @@ impl LearnedQuotas {
     }
 
     /// Prints the quotas that earlier runs have saved.
-    pub(super) fn report(&self) {
+    pub fn report(&self, job: Operation) {
         for ((region, operation), calls) in self.saved.iter().filter(|_| !self.is_quiet) {
             notice(&format!(
                 "{}: an earlier run found a quota of about {}; this run starts near it.",
-                quota_name(region, *operation, Operation::UnlinkDeveloperIdentity),
+                quota_name(region, *operation, job),
                 paced(*calls)
             ));
         }
     }
 
     /// Returns the quotas that earlier runs have saved.
-    pub(super) fn saved(&self) -> OperationQuotas {
+    #[must_use]
+    pub fn saved(&self) -> OperationQuotas {
         self.saved.clone()
     }
 
     /// Returns whether an earlier run has saved exactly this quota: a run that was throttled learns a quota of its own.
-    pub(super) fn is_saved(&self, key: &(String, Operation), calls_per_second: f64) -> bool {
+    #[must_use]
+    pub fn is_saved(&self, key: &(String, Operation), calls_per_second: f64) -> bool {
         self.saved.get(key) == Some(&calls_per_second)
     }
 
     /// Saves the quotas that this run has learned.
-    pub(super) async fn save(&self, client: &AwsCalls, learned: &OperationQuotas) {
+    pub async fn save(&self, client: &AwsCalls, learned: &OperationQuotas) {
         let Some(path) = &self.path else { return };
         let mut changed = learned.clone();
         changed.retain(|key, calls| !self.is_saved(key, *calls));

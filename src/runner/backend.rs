@@ -19,10 +19,11 @@ const FIRST_ROWS: usize = 1000;
 
 /// The service that a run calls.
 #[derive(Debug)]
-pub(super) struct Backend {
-    pub(super) client: Arc<AwsCalls>,
-    /// Serves until it is dropped.
-    pub(super) emulator: Option<Emulator>,
+pub struct Backend {
+    /// Its client.
+    pub client: Arc<AwsCalls>,
+    /// The emulator of a rehearsal, which serves until it is dropped.
+    pub emulator: Option<Emulator>,
 }
 
 impl Backend {
@@ -30,7 +31,7 @@ impl Backend {
     ///
     /// # Errors
     /// The configuration of AWS is wrong, or the emulator cannot start.
-    pub(super) async fn new(settings: &Settings) -> Result<Self, Error> {
+    pub async fn new(settings: &Settings) -> Result<Self, Error> {
         let unusable = |error: &dyn std::fmt::Display| Error::usage(error.to_string());
         let calls = aws::ClientSettings {
             run_id: Some(settings.run_id.clone()),
@@ -50,7 +51,7 @@ impl Backend {
         } else {
             let calls = aws::ClientSettings {
                 accounts: settings.guards.accounts(),
-                pool_region: first_region(settings),
+                pool_region: first_region(settings).or(calls.pool_region.clone()),
                 ..calls
             };
             let client = AwsCalls::new(&calls).await.map_err(|e| unusable(&e))?;
@@ -63,7 +64,8 @@ impl Backend {
     }
 
     /// Returns whether the calls stay on this machine.
-    pub(super) fn is_local(&self) -> bool {
+    #[must_use]
+    pub fn is_local(&self) -> bool {
         self.client.endpoint_url().is_some_and(is_loopback)
     }
 }

@@ -1,0 +1,15 @@
+//! Begins and ends a run of any job: the service that it calls, quotas, inputs, results, and the report on its end.
+//!
+//! A job's command checks its inputs ([`check_inputs`]), connects to the service ([`Service`]), opens its results
+//! ([`open_results`]), and drives a [`Run`] to its end, which is a report ([`ending`]).
+
+mod backend;
+pub mod ending;
+mod learned_quotas;
+mod open;
+mod run;
+mod service;
+
+pub use open::{check_inputs, open_results, read_holds};
+pub use run::{Finished, Run};
+pub use service::Service;

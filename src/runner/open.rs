@@ -1,0 +1,108 @@
+//! Opens what a run reads and writes: hold lists, inputs, results.
+
+use std::sync::Arc;
+
+use crate::error::Error;
+use crate::exit_policy;
+use crate::files::Identity;
+use crate::guard::hold::{HoldFiles, Holds};
+use crate::input::{self, Input, WaitToken};
+use crate::report::{counted, notice};
+use crate::results::Results;
+use crate::settings::Settings;
+use crate::verdict::Outcome;
+
+/// Reads the hold lists and prints the warnings about them.
+///
+/// # Errors
+/// A list cannot be read, or is not as planned.
+pub fn read_holds(settings: &Settings) -> Result<Option<(Arc<Holds>, HoldFiles)>, Error> {
+    let paths = &settings.guards.holds;
+    if paths.is_empty() {
+        return Ok(None);
+    }
+    let planned = &settings.guards.planned_holds;
+    let (holds, files) =
+        Holds::read_as_planned(paths, planned).map_err(|error| Error::usage(error.to_string()))?;
+    for warning in holds.take_notices() {
+        notice(&warning);
+    }
+    Ok(Some((Arc::new(holds), files)))
+}
+
+/// Opens every input, reads its header and checks it for damage, so that a faulty input fails before the first call and not hours
+/// later. Reading from a pipe would consume it, so only its name is checked.
+///
+/// # Errors
+/// An input cannot be read, or is the results file as well.
+pub fn check_inputs(settings: &Settings) -> Result<(), Error> {
+    let results = settings
+        .results
+        .as_ref()
+        .and_then(|named| Identity::at(&named.path).ok());
+    let reading = input::ReadOptions {
+        wait: WaitToken::cancelled(),
+        ..settings.input.clone()
+    };
+    for input in &settings.inputs {
+        if let Input::File(path) = input
+            && results.is_some()
+            && Identity::at(path).ok() == results
+        {
+            // Every line that is recorded would be read as one more row.
+            return Err(Error::usage(format!(
+                "{} is an input, and the results file too",
+                path.display()
+            ))
+            .hint("Name another results file with --results."));
+        }
+        let checked = if input.can_be_read_again() {
+            input::open(input, &reading).and_then(|_| input::check_integrity(input, &reading))
+        } else {
+            input::format_of(input, &reading).map(|_| ())
+        };
+        checked.map_err(exit_policy::unreadable)?;
+    }
+    Ok(())
+}
+
+/// Opens the results, and prints notices on what was found there.
+///
+/// # Errors
+/// The results have no name, or cannot be opened.
+pub fn open_results<O: Outcome>(settings: &Settings) -> Result<Results, Error> {
+    let named = settings
+        .results
+        .as_ref()
+        .ok_or_else(|| Error::usage("a run needs a results file; name one with --results"))?;
+    let results = Results::open::<O>(named).map_err(exit_policy::not_opened)?;
+    let name = named.path.display();
+    if results.cut > 0 {
+        notice(&format!(
+            "{name}: cut off a torn last line of {}; its row is tried again.",
+            counted(results.cut, "byte")
+        ));
+    }
+    if let Some(mode) = results.mode_before {
+        notice(&format!(
+            "{name}: made private to you (mode 0600); it names people, and its mode was {mode:04o}."
+        ));
+    }
+    if let Some(why) = results.completed.doubt() {
+        notice(&format!(
+            "{name}.inflight: {why}. The rows in flight when a run ended are not known, so each row that is not done \
+             counts as in doubt: \"nothing to unlink\" is recorded as unlinked_reply_lost, and a refusal as in_doubt."
+        ));
+    }
+    let interrupted = results.completed.interrupted().count();
+    if interrupted > 0 {
+        notice(&format!(
+            "{name}: {} in flight when the last run ended; each is tried again, knowing that.",
+            match interrupted {
+                1 => "1 row was".to_owned(),
+                _ => format!("{interrupted} rows were"),
+            }
+        ));
+    }
+    Ok(results)
+}
