@@ -16,7 +16,7 @@ pub mod call {
         Identities, Identity, IdentityLookup, Page, Users, UsersQuery,
     };
     pub use crate::call::lookup::{LookupError, LookupErrorKind};
-    pub use crate::call::{LastCheck, Unlink, released};
+    pub use crate::call::{Client, LastCheck, Unlink, released};
 }
 
 /// Argument definitions.

@@ -1,33 +1,67 @@
 //! Look-ups of identities through the AWS SDK.
 
+use std::sync::Arc;
+
 use aws_sdk_cognitoidentity::Client;
+use aws_sdk_cognitoidentity::operation::RequestId;
+use aws_sdk_cognitoidentity::operation::lookup_developer_identity::LookupDeveloperIdentityOutput;
+use aws_sdk_cognitoidentity::operation::lookup_developer_identity::builders::LookupDeveloperIdentityFluentBuilder;
 
 use super::client::AwsCalls;
-use crate::call::identity_lookup::{Identities, Identity, IdentityLookup, Page, Users, UsersQuery};
+use super::released::success;
+use crate::call::LastCheck;
+use crate::call::identity_lookup::{
+    Identities, Identity, IdentityLookup, Page, UserLookup, Users, UsersQuery,
+};
 use crate::call::lookup::LookupError;
 use crate::row::region_of;
+use crate::verdict::Reply;
+
+/// Returns the request for a page of users.
+fn users_request(
+    client: &Client,
+    query: &UsersQuery<'_>,
+    page: Page<'_>,
+) -> LookupDeveloperIdentityFluentBuilder {
+    let owned = |text: Option<&str>| text.map(str::to_owned);
+    client
+        .lookup_developer_identity()
+        .identity_pool_id(query.identity_pool_id)
+        .set_identity_id(owned(query.identity_id))
+        .set_developer_user_identifier(owned(query.developer_user_identifier))
+        .max_results(page.max_results.into())
+        .set_next_token(owned(page.token))
+}
+
+fn users_of(found: LookupDeveloperIdentityOutput) -> Users {
+    Users {
+        identity_id: found.identity_id,
+        users: found.developer_user_identifier_list.unwrap_or_default(),
+        next: found.next_token,
+    }
+}
+
+impl UserLookup for AwsCalls {
+    async fn look_up_users(
+        &self,
+        query: &UsersQuery<'_>,
+        page: Page<'_>,
+        last_check: Arc<dyn LastCheck>,
+    ) -> (Reply, Users) {
+        let client = self.client(region_of(query.identity_pool_id));
+        let request = users_request(&client, query, page);
+        match self.released(last_check, request.send()).await {
+            Ok(found) => (success(found.request_id()), users_of(found)),
+            Err(reply) => (reply, Users::default()),
+        }
+    }
+}
 
 impl IdentityLookup for AwsCalls {
     async fn users(&self, query: &UsersQuery<'_>, page: Page<'_>) -> Result<Users, LookupError> {
-        let owned = |text: Option<&str>| text.map(str::to_owned);
-        let pool_id = query.identity_pool_id;
-        let call = |client: &Client| {
-            client
-                .lookup_developer_identity()
-                .identity_pool_id(pool_id)
-                .set_identity_id(owned(query.identity_id))
-                .set_developer_user_identifier(owned(query.developer_user_identifier))
-                .max_results(page.max_results.into())
-                .set_next_token(owned(page.token))
-                .send()
-        };
-        let found = self.look_up(region_of(pool_id), call).await;
-        let found = found.map_err(LookupError::of_identity)?;
-        Ok(Users {
-            identity_id: found.identity_id,
-            users: found.developer_user_identifier_list.unwrap_or_default(),
-            next: found.next_token,
-        })
+        let call = |client: &Client| users_request(client, query, page).send();
+        let found = self.look_up(region_of(query.identity_pool_id), call).await;
+        found.map(users_of).map_err(LookupError::of_identity)
     }
 
     async fn identity(&self, id: &str) -> Result<Identity, LookupError> {

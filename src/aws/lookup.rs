@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::client::AwsCalls;
 use super::reply::answer_of;
 use super::sts::get_caller_identity;
-use crate::call::Unlink as _;
+use crate::call::Client as _;
 use crate::call::lookup::{Caller, IdentityPool, Lookup, LookupError};
 use crate::row::region_of;
 use crate::verdict::Reply;

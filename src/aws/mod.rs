@@ -30,6 +30,7 @@ mod identity_lookup;
 mod lookup;
 mod profile;
 mod region;
+mod released;
 mod reply;
 mod sdk_config;
 mod settings;

@@ -1,8 +1,36 @@
 //! Look-ups of identities and of the users linked to them, one page per call.
 
 use std::future::Future;
+use std::sync::Arc;
 
+use super::client::Client;
+use super::last_check::LastCheck;
 use super::lookup::LookupError;
+use crate::verdict::Reply;
+
+/// A client of a job that looks up users.
+pub trait UserLookup: Client {
+    /// Looks up the identity of a user, or a page of the users of an identity (`LookupDeveloperIdentity`), in the Region of the
+    /// pool. The bytes leave only when `last_check` releases them, and the time-out counts from there. Users come with a success
+    /// only.
+    fn look_up_users(
+        &self,
+        query: &UsersQuery<'_>,
+        page: Page<'_>,
+        last_check: Arc<dyn LastCheck>,
+    ) -> impl Future<Output = (Reply, Users)> + Send;
+}
+
+impl<T: UserLookup> UserLookup for Arc<T> {
+    fn look_up_users(
+        &self,
+        query: &UsersQuery<'_>,
+        page: Page<'_>,
+        last_check: Arc<dyn LastCheck>,
+    ) -> impl Future<Output = (Reply, Users)> + Send {
+        T::look_up_users(self, query, page, last_check)
+    }
+}
 
 /// A client that looks up identities.
 pub trait IdentityLookup: Send + Sync + 'static {

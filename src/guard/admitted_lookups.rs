@@ -7,7 +7,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::admission::{Admission, Feedback, Permit};
-use crate::call::Unlink;
+use crate::call::Client;
 use crate::call::lookup::{IdentityPool, Lookup, LookupError, LookupErrorKind};
 use crate::operation::Operation;
 use crate::row::region_of;
@@ -23,7 +23,7 @@ pub struct AdmittedLookups<C> {
     renewed: Mutex<Option<Instant>>,
 }
 
-impl<C: Lookup + Unlink> AdmittedLookups<C> {
+impl<C: Lookup + Client> AdmittedLookups<C> {
     /// Makes look-ups through `client` that `admission` admits.
     #[must_use]
     pub fn new(client: Arc<C>, admission: Arc<Admission>) -> Self {

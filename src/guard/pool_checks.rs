@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use super::admitted_lookups::AdmittedLookups;
-use crate::call::Unlink;
+use crate::call::Client;
 use crate::call::lookup::{IdentityPool, Lookup, LookupError, LookupErrorKind};
 use crate::os_limits;
 use crate::row::{Row, region_of};
@@ -83,7 +83,7 @@ impl PoolChecks {
 
     /// Checks pools through `lookups`, for as long as `policy` lets a row live.
     #[must_use]
-    pub fn new<C: Lookup + Unlink>(lookups: Arc<AdmittedLookups<C>>, policy: Policy) -> Self {
+    pub fn new<C: Lookup + Client>(lookups: Arc<AdmittedLookups<C>>, policy: Policy) -> Self {
         let checks = Self::none();
         let (notices, silent) = (Arc::clone(&checks.notices), Arc::clone(&checks.silent));
         Self {
@@ -207,7 +207,7 @@ impl Silence<'_> {
 }
 
 /// Checks a pool, with retries for as long as they make sense.
-async fn check<C: Lookup + Unlink>(
+async fn check<C: Lookup + Client>(
     lookups: &AdmittedLookups<C>,
     id: &str,
     policy: Policy,
@@ -238,7 +238,7 @@ async fn check<C: Lookup + Unlink>(
 }
 
 /// Looks a pool up once, and shows a call that takes long as unanswered.
-async fn look_up<C: Lookup + Unlink>(
+async fn look_up<C: Lookup + Client>(
     lookups: &AdmittedLookups<C>,
     id: &str,
     silence: &Silence<'_>,

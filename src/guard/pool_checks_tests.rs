@@ -6,11 +6,9 @@ use std::sync::Mutex;
 
 use super::*;
 use crate::admission::{Admission, CREDENTIALS_PAUSE, Feedback, Limits, Rate};
-use crate::call::LastCheck;
 use crate::call::lookup::Caller;
 use crate::operation::{Operation, OperationQuotas};
-use crate::row::Link;
-use crate::verdict::{Reply, ReplyDetails, ReplyKind};
+use crate::verdict::ReplyDetails;
 
 /// Replies with each of these in turn, and with the last one for ever.
 struct Script {
@@ -52,14 +50,7 @@ impl Lookup for Script {
     }
 }
 
-impl Unlink for Script {
-    async fn unlink(&self, _: &Link, _: Arc<dyn LastCheck>) -> Reply {
-        Reply {
-            kind: ReplyKind::NotSent,
-            details: ReplyDetails::default(),
-        }
-    }
-
+impl Client for Script {
     async fn renew(&self) {
         *self.renewed.lock().expect("no panic") += 1;
     }

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use super::input_summary::InputSummary;
 use crate::admission::Admission;
-use crate::call::Unlink;
+use crate::call::Client;
 use crate::call::lookup::{Caller, IdentityPool, Lookup, LookupError, LookupErrorKind};
 use crate::guard::AdmittedLookups;
 use crate::operation::{Operation, OperationQuotas};
@@ -43,7 +43,7 @@ pub enum PoolFinding {
 
 /// Looks up the caller and the pools of the rows, and adds to `problems` the reasons for which a run would be halted. `learned`
 /// returns the quotas that earlier runs have measured with an account.
-pub(super) async fn look<C: Lookup + Unlink>(
+pub(super) async fn look<C: Lookup + Client>(
     calls: &Arc<C>,
     settings: &Settings,
     input: &InputSummary,
@@ -106,7 +106,7 @@ fn wrong_account(caller: &Caller, guards: &Guards) -> Vec<String> {
         .collect()
 }
 
-async fn pool<C: Lookup + Unlink>(
+async fn pool<C: Lookup + Client>(
     look_ups: &AdmittedLookups<C>,
     id: &str,
 ) -> Result<IdentityPool, LookupError> {

@@ -5,7 +5,7 @@ use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use cognito_unlink::testing::call::{LastCheck, Unlink, released};
+use cognito_unlink::testing::call::{Client, LastCheck, Unlink, released};
 use cognito_unlink::testing::emulator::{
     self, FaultKind, Model, ProductionCounts, Quota, Undocumented,
 };
@@ -269,6 +269,8 @@ fn reply_of(fault: FaultKind) -> SimulatedReply {
         | FaultKind::HangAfter => SimulatedReply::no_reply(),
     }
 }
+
+impl Client for SimulatedService {}
 
 impl Unlink for SimulatedService {
     async fn unlink(&self, link: &Link, last: Arc<dyn LastCheck>) -> Reply {
