@@ -78,6 +78,19 @@ pub enum InputError {
         /// The error in the columns.
         error: HeaderError,
     },
+    /// Rows of several inputs go to one file, and this one has other columns than the first.
+    #[error(
+        "{}: it has different columns than {}, or another format, and rows of both would go to one file with one header; name them in \
+         commands of their own",
+        display_name(input),
+        display_name(first)
+    )]
+    OtherColumns {
+        /// The input as the user named it.
+        input: Arc<str>,
+        /// The first input.
+        first: Arc<str>,
+    },
     /// Lines end with a carriage return alone: the whole file would be one line.
     #[error(
         "{}: line {line} holds carriage returns that end no line, as in an old Macintosh file; turn them into line feeds, for instance \
@@ -161,6 +174,7 @@ impl InputError {
                 | Self::Delimiter { .. }
                 | Self::List { .. }
                 | Self::ListWithoutColumn { .. }
+                | Self::OtherColumns { .. }
                 | Self::Header { line: None, .. }
         ) || matches!(self, Self::NotAnInput { what, .. } if what.is_own_file())
     }

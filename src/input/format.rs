@@ -50,6 +50,16 @@ impl Format {
         }
     }
 
+    /// Returns the ending of a file with some rows of such files: those of a document are JSON Lines there, those of a list CSV.
+    #[must_use]
+    pub fn rest_ending(self) -> &'static str {
+        match self {
+            Self::Csv | Self::Lines => "csv",
+            Self::Tsv => "tsv",
+            Self::Jsonl | Self::Json => "jsonl",
+        }
+    }
+
     /// Returns the delimiter between two fields, unless an option overrides it.
     pub(crate) fn delimiter(self) -> u8 {
         match self {

@@ -4,10 +4,12 @@ use super::bytes::window::Window;
 use super::csv::CsvReader;
 use super::format::Format;
 use super::json::JsonReader;
+use super::keep_text::TextForm;
 use super::list::ListReader;
 use super::parsed_row::ParsedRow;
 use super::read_error::{ReadError, StartError};
 use super::read_options::ReadOptions;
+use crate::row::SourceText;
 
 /// The reader of one format.
 pub(crate) enum FormatReader {
@@ -44,6 +46,24 @@ impl FormatReader {
             Self::Csv(reader) => reader.next(),
             Self::Json(reader) => reader.next(),
             Self::List(reader) => reader.next(),
+        }
+    }
+
+    /// Returns the form of a file that takes its rows, with these columns in front: CSV for a list.
+    pub(crate) fn text_form(&self, columns: &[&str]) -> TextForm {
+        match self {
+            Self::Csv(reader) => reader.text_form(columns),
+            Self::Json(_) => TextForm::Jsonl,
+            Self::List(reader) => reader.text_form(columns),
+        }
+    }
+
+    /// Returns the text of the last row, once, if texts are kept. Of one that is too long it holds the first `most` bytes.
+    pub(crate) fn take_text(&mut self, most: usize) -> Option<SourceText> {
+        match self {
+            Self::Csv(reader) => reader.take_text(most),
+            Self::Json(reader) => reader.take_text(most),
+            Self::List(reader) => reader.take_text(most),
         }
     }
 

@@ -6,20 +6,24 @@ use memchr::memchr;
 
 use super::bytes::window::Window;
 use super::columns::ColumnLayout;
+use super::keep_text::TextForm;
 use super::parsed_row::ParsedRow;
 use super::raw_record::RawRecord;
 use super::read_error::{ReadError, StartError};
 use super::read_options::ReadOptions;
-use crate::row::{RowError, RowErrorCode};
+use crate::row::{RowError, RowErrorCode, SourceText};
+
+/// The delimiter of the CSV file as which rows of a list are written.
+const CSV_DELIMITER: u8 = b',';
 
 /// The reader of a list.
 pub(crate) struct ListReader {
     window: Window,
     layout: ColumnLayout,
     /// The name of the one column.
-    pub(crate) column: String,
+    column: String,
     /// The text of the last line.
-    pub(crate) raw: RawRecord,
+    raw: RawRecord,
     /// No line has been read yet.
     is_start: bool,
 }
@@ -34,13 +38,30 @@ impl ListReader {
             window,
             layout,
             column,
-            raw: RawRecord::default(),
+            raw: RawRecord::new(options),
             is_start: true,
         })
     }
 
     pub(crate) fn window(&self) -> &Window {
         &self.window
+    }
+
+    /// See [`FormatReader::text_form`](super::format_reader::FormatReader::text_form).
+    pub(crate) fn text_form(&self, columns: &[&str]) -> TextForm {
+        TextForm::csv(
+            columns,
+            CSV_DELIMITER,
+            std::slice::from_ref(&self.column),
+            false,
+        )
+    }
+
+    /// See [`FormatReader::take_text`](super::format_reader::FormatReader::take_text).
+    pub(crate) fn take_text(&mut self, most: usize) -> Option<SourceText> {
+        let mut text = self.raw.take()?.text;
+        text.truncate(most);
+        Some(SourceText::one_field(text, CSV_DELIMITER))
     }
 
     /// Returns the next row with its line.

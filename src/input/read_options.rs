@@ -4,6 +4,7 @@ use super::bytes::wait_token::WaitToken;
 use super::fill::Fill;
 use super::fingerprints::Fingerprints;
 use super::format::Format;
+use super::keep_text::KeepText;
 use crate::row::{Field, Required, UnusualKinds};
 
 /// Default for the longest record: 1 MiB. Four fields as long as the service allows take less than 10 KiB. Doubled, a reader holds up to
@@ -31,6 +32,8 @@ pub struct ReadOptions {
     pub required: Required,
     /// `--as-is`: kinds of unusual values that are sent as they stand.
     pub as_is: UnusualKinds,
+    /// Keeps the text of each row.
+    pub keep_text: Option<KeepText>,
     /// The longest record, in bytes without its line end. A reader holds about twice as much at most.
     pub max_record: usize,
     /// Files that are pinned to a content, or whose content is recorded as it is read.
@@ -51,6 +54,7 @@ impl Default for ReadOptions {
             fill: Fill::default(),
             required: Required::default(),
             as_is: UnusualKinds::default(),
+            keep_text: None,
             max_record: MAX_RECORD,
             fingerprints: Fingerprints::default(),
             wait: WaitToken::default(),

@@ -20,13 +20,18 @@ use super::opened::Opened;
 use super::parsed_row::ParsedRow;
 use super::read_error::{ReadError, StartError, wraps};
 use super::read_options::ReadOptions;
-use crate::row::{InvalidRow, Keyer, Position, Required, Row, RowKey, UnusualPolicy};
+use crate::row::{
+    InvalidRow, Keyer, Position, Required, Row, RowError, RowErrorCode, RowKey, UnusualPolicy,
+};
+
+/// Bytes that are kept of a record that is too long: 16 KiB. Four fields as long as the service allows take less.
+const SHORTENED: usize = 16 * 1024;
 
 /// An iterator over the rows of one input, in its order. It ends after an [`InputError`].
 pub struct Reader {
     input: Arc<str>,
     compression: Compression,
-    pub(super) rows: FormatReader,
+    rows: FormatReader,
     fill: Fill,
     required: Required,
     policy: UnusualPolicy,
@@ -64,6 +69,11 @@ impl Reader {
                 FormatReader::start(window, format, delimiter, options)
             })
             .map_err(|error| start_error(&input, compression, error))?;
+        if let Some(keep) = &options.keep_text
+            && let Some(first) = keep.differs_from(&input, &rows.text_form(keep.columns()))
+        {
+            return Err(InputError::OtherColumns { input, first });
+        }
         let policy = match &rows {
             FormatReader::Csv(reader) => reader.policy(),
             FormatReader::Json(_) | FormatReader::List(_) => UnusualPolicy {
@@ -158,17 +168,25 @@ impl Reader {
                 .complete(&mut link)
                 .and_then(|()| link.check(self.required, self.policy)),
         };
+        let is_too_long = |error: &RowError| error.code == RowErrorCode::RecordTooLong;
+        let most = match &checked {
+            Err(error) if is_too_long(error) => SHORTENED,
+            _ => usize::MAX,
+        };
+        let text = self.rows.take_text(most);
         match checked {
             Ok(()) => InputRow::Valid(Row {
                 position,
                 link,
                 carried,
+                text,
             }),
             Err(error) => InputRow::Invalid(InvalidRow {
                 position,
                 link,
                 carried,
                 error,
+                text,
             }),
         }
     }

@@ -13,6 +13,18 @@ pub enum Carried {
     Json(Box<RawValue>),
 }
 
+impl Carried {
+    /// Returns the text of the value in a cell of CSV.
+    #[must_use]
+    pub fn as_cell(&self) -> &str {
+        match self {
+            Self::Absent => "",
+            Self::Text(text) => text,
+            Self::Json(json) => json.get(),
+        }
+    }
+}
+
 impl PartialEq for Carried {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {

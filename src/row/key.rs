@@ -31,6 +31,13 @@ impl Keyer {
         self.key_of(Field::ALL.map(|field| link.get(field).as_bytes()))
     }
 
+    /// Returns the key under which the results of a look-up are kept, from the fields of a row in the order of [`Field::ALL`]. An
+    /// identity and a user are looked up without the provider, so it makes no difference.
+    #[must_use]
+    pub fn lookup_key(&self, [identity_id, pool, _, user]: [&[u8]; 4]) -> RowKey {
+        self.key_of([identity_id, pool, b"", user])
+    }
+
     /// Returns the key of a row with these fields, in the order of [`Field::ALL`].
     #[must_use]
     pub fn key_of(&self, fields: [&[u8]; 4]) -> RowKey {

@@ -5,6 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use super::carried::Carried;
 use super::field::Field;
 use super::link::Link;
+use super::source_text::SourceText;
 
 /// Bytes of large rows in memory at once, from reading to their result: 64 MiB. Doubled, a run whose rows carry megabytes takes twice
 /// the memory; halved, fewer of them are in flight. A single row that is larger passes alone.
@@ -44,8 +45,13 @@ impl MemoryBudget {
 
     /// Reserves the bytes of a row, and blocks until they are free. An ordinary row reserves nothing and never waits.
     #[must_use]
-    pub fn reserve(&self, link: &Link, carried: &[Carried]) -> Option<MemoryReservation> {
-        let bytes = size(link, carried);
+    pub fn reserve(
+        &self,
+        link: &Link,
+        carried: &[Carried],
+        text: Option<&SourceText>,
+    ) -> Option<MemoryReservation> {
+        let bytes = size(link, carried) + text.map_or(0, SourceText::size);
         if bytes <= LARGE {
             return None;
         }
@@ -98,22 +104,24 @@ mod tests {
     fn ordinary_rows_reserve_nothing() {
         let budget = MemoryBudget::new(0);
         let mut link = Link::default();
-        assert!(budget.reserve(&link, &carried(LARGE)).is_none());
+        assert!(budget.reserve(&link, &carried(LARGE), None).is_none());
         link.identity_id.push('x');
-        assert!(budget.reserve(&link, &carried(LARGE)).is_some());
+        assert!(budget.reserve(&link, &carried(LARGE), None).is_some());
+        let text = SourceText::fields(vec![b'x'; LARGE], b',');
+        assert!(budget.reserve(&link, &[], Some(&text)).is_some());
     }
 
     #[test]
     fn a_row_waits_for_free_memory_and_one_beyond_the_budget_passes_alone() {
         let budget = MemoryBudget::new(5 * LARGE);
         let link = Link::default();
-        let first = budget.reserve(&link, &carried(3 * LARGE));
-        let second = budget.reserve(&link, &carried(2 * LARGE));
+        let first = budget.reserve(&link, &carried(3 * LARGE), None);
+        let second = budget.reserve(&link, &carried(2 * LARGE), None);
         let (sender, passed) = sync_channel(1);
         let waiting = {
             let budget = budget.clone();
             thread::spawn(move || {
-                let beyond = budget.reserve(&Link::default(), &carried(9 * LARGE));
+                let beyond = budget.reserve(&Link::default(), &carried(9 * LARGE), None);
                 sender.send(()).expect("the receiver is open");
                 beyond
             })

@@ -15,6 +15,7 @@ mod link;
 mod memory_budget;
 mod position;
 mod rows;
+mod source_text;
 mod unusual;
 
 pub use self::carried::Carried;
@@ -27,4 +28,5 @@ pub use self::link::{Link, Required, check};
 pub use self::memory_budget::{LARGE_ROW_BUDGET, MemoryBudget, MemoryReservation};
 pub use self::position::Position;
 pub use self::rows::{InvalidRow, Row};
+pub use self::source_text::{MemberNames, SourceText, csv_line, first_member, free_name};
 pub use self::unusual::{UnusualKind, UnusualKinds, UnusualPolicy};

@@ -4,6 +4,7 @@ use super::carried::Carried;
 use super::error::{RowError, RowErrorCode};
 use super::link::Link;
 use super::position::Position;
+use super::source_text::SourceText;
 
 /// A valid row.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,6 +15,8 @@ pub struct Row {
     pub link: Link,
     /// The carried columns, in the order of `--carry`.
     pub carried: Vec<Carried>,
+    /// Its text, if the reader keeps it.
+    pub text: Option<SourceText>,
 }
 
 /// A row that is never sent, with the reason.
@@ -27,6 +30,8 @@ pub struct InvalidRow {
     pub carried: Vec<Carried>,
     /// The reason.
     pub error: RowError,
+    /// Its text, if the reader keeps it.
+    pub text: Option<SourceText>,
 }
 
 impl InvalidRow {

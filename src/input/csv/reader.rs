@@ -9,25 +9,26 @@ use super::record_parser::RecordParser;
 use super::splitter::Splitter;
 use crate::input::bytes::window::{Window, count_feeds};
 use crate::input::columns::ColumnLayout;
+use crate::input::keep_text::TextForm;
 use crate::input::parsed_row::ParsedRow;
-use crate::input::raw_record::RawRecord;
+use crate::input::raw_record::{RawRecord, TakenRecord};
 use crate::input::read_error::{ReadError, StartError};
 use crate::input::read_options::{Header, ReadOptions};
-use crate::row::{Keyer, RowError, RowErrorCode, RowKey, UnusualPolicy};
+use crate::row::{Keyer, RowError, RowErrorCode, RowKey, SourceText, UnusualPolicy};
 
 /// The reader of a CSV file.
 pub(crate) struct CsvReader {
     window: Window,
-    pub(crate) parser: RecordParser,
+    parser: RecordParser,
     fast_path: FastPath,
     /// No record has been read yet, and options name the columns.
     is_headerless_start: bool,
     /// The names of the columns, as the header or the options give them.
-    pub(crate) names: Vec<String>,
+    names: Vec<String>,
     /// The file begins with a line `sep=C`, as spreadsheets write it.
-    pub(crate) has_separator_line: bool,
+    has_separator_line: bool,
     /// The text of the last record.
-    pub(crate) raw: RawRecord,
+    raw: RawRecord,
 }
 
 impl CsvReader {
@@ -69,7 +70,7 @@ impl CsvReader {
             is_headerless_start: line.is_none(),
             names,
             has_separator_line: separator.is_some(),
-            raw: RawRecord::default(),
+            raw: RawRecord::new(options),
         })
     }
 
@@ -81,8 +82,38 @@ impl CsvReader {
         self.parser.policy
     }
 
-    pub(crate) fn delimiter(&self) -> u8 {
-        self.parser.delimiter
+    /// See [`FormatReader::text_form`](crate::input::format_reader::FormatReader::text_form).
+    pub(crate) fn text_form(&self, columns: &[&str]) -> TextForm {
+        TextForm::csv(
+            columns,
+            self.parser.delimiter,
+            &self.names,
+            self.has_separator_line,
+        )
+    }
+
+    /// See [`FormatReader::take_text`](crate::input::format_reader::FormatReader::take_text).
+    pub(crate) fn take_text(&mut self, most: usize) -> Option<SourceText> {
+        let TakenRecord {
+            columns,
+            mut text,
+            is_parsable,
+        } = self.raw.take()?;
+        let delimiter = self.parser.delimiter;
+        // With columns in front, a line of the record has more fields.
+        Some(if self.parser.holds_further_row(&text, columns.len()) {
+            // On one line, no part of it can be taken for a row of its own.
+            for byte in text.iter_mut().filter(|byte| **byte == b'\n') {
+                *byte = b' ';
+            }
+            SourceText::one_field(text, delimiter)
+        } else if is_parsable {
+            SourceText::fields(text, delimiter)
+        } else {
+            text.truncate(most);
+            text.pop_if(|last| *last == b'\r');
+            SourceText::one_field(text, delimiter)
+        })
     }
 
     /// See [`Reader::skip_known`](crate::input::Reader::skip_known).

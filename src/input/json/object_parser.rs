@@ -39,11 +39,6 @@ impl ObjectParser {
         }
     }
 
-    /// Returns whether a key of this name would be taken for a field or a carried one.
-    pub(super) fn requests(&self, name: &str) -> bool {
-        matches_any(&self.requested, name)
-    }
-
     /// Returns the field for which a key of this name would be taken.
     pub(super) fn field_named(&self, name: &str) -> Option<Field> {
         let folded = fold_name(name);
@@ -196,12 +191,6 @@ impl ObjectParser {
             )),
         }
     }
-}
-
-fn matches_any(requested: &[ColumnMatcher], name: &str) -> bool {
-    let folded = fold_name(name);
-    let mut matchers = requested.iter();
-    matchers.any(|matcher| matcher.compare(name, &folded).is_some())
 }
 
 /// Parses the JSON of a value, typed as DynamoDB writes it or not, which begins at byte `start` of its line.

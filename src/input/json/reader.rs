@@ -1,5 +1,7 @@
 //! The reader of a JSON file.
 
+use std::sync::Arc;
+
 use super::document::{Document, is_document};
 use super::lines::Lines;
 use super::lookup::Lookup;
@@ -10,9 +12,10 @@ use crate::input::bytes::window::Window;
 use crate::input::format::Format;
 use crate::input::not_an_input::{HEAD, NotAnInput};
 use crate::input::parsed_row::ParsedRow;
-use crate::input::raw_record::RawRecord;
+use crate::input::raw_record::{RawRecord, TakenRecord};
 use crate::input::read_error::ReadError;
 use crate::input::read_options::ReadOptions;
+use crate::row::{MemberNames, SourceText, fold_name};
 
 /// The reader of a JSON file: of lines or of a document.
 pub(crate) struct JsonReader {
@@ -20,6 +23,8 @@ pub(crate) struct JsonReader {
     framing: Framing,
     /// The lookup whose users are the next rows.
     lookup: Option<Lookup>,
+    /// The names of members in front of its objects, once they are needed.
+    member_names: Option<Arc<MemberNames>>,
 }
 
 enum Framing {
@@ -46,13 +51,14 @@ impl JsonReader {
         let source = JsonSource {
             window,
             parser,
-            raw: RawRecord::default(),
+            raw: RawRecord::new(options),
             pages: Pages::default(),
         };
         Ok(Self {
             source,
             framing,
             lookup: None,
+            member_names: None,
         })
     }
 
@@ -94,17 +100,18 @@ impl JsonReader {
         &self.source.window
     }
 
-    /// See [`ObjectParser::requests`].
-    pub(crate) fn requests(&self, name: &str) -> bool {
-        self.source.parser.requests(name)
-    }
-
-    /// Returns the text of the last record.
-    pub(crate) fn raw(&self) -> &RawRecord {
-        &self.source.raw
-    }
-
-    pub(crate) fn raw_mut(&mut self) -> &mut RawRecord {
-        &mut self.source.raw
+    /// See [`FormatReader::take_text`](crate::input::format_reader::FormatReader::take_text).
+    pub(crate) fn take_text(&mut self, most: usize) -> Option<SourceText> {
+        let TakenRecord { columns, text, .. } = self.source.raw.take()?;
+        let parser = &self.source.parser;
+        let names = self.member_names.get_or_insert_with(|| {
+            Arc::new(MemberNames {
+                leading: columns,
+                taken: parser.keys().map(fold_name).collect(),
+            })
+        });
+        let is_shortened = most < usize::MAX;
+        let text = &text[..text.len().min(most)];
+        Some(SourceText::json(text, is_shortened, Arc::clone(names)))
     }
 }

@@ -41,7 +41,7 @@ impl JsonSource {
 
     /// Adds fields to the kept record, which is an object that lacks them.
     pub(super) fn add_to_raw<'a>(&mut self, fields: impl Iterator<Item = (Field, &'a str)>) {
-        if self.raw.text().is_none() {
+        if !self.raw.is_enabled() {
             return;
         }
         let keys: Vec<&str> = self.parser.keys().take(Field::ALL.len()).collect();
@@ -53,7 +53,7 @@ impl JsonSource {
     pub(super) fn next_of(&mut self, lookup: &mut Lookup) -> Option<(u64, ParsedRow)> {
         let user = lookup.users.next()?;
         let mut row = lookup.row.clone();
-        if self.raw.text().is_some() {
+        if self.raw.is_enabled() {
             let object = self.object_of(&row, &user);
             self.raw.keep(object.as_bytes(), true);
         }

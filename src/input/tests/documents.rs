@@ -370,12 +370,12 @@ fn an_export_of_dynamodb_is_read() {
 /// Writes the invalid rows of `text`, reads them again and returns both readings.
 fn read_rejects(text: &str, options: &ReadOptions) -> (String, Vec<String>) {
     let bytes = Cursor::new(text.to_owned());
-    let mut first = reader(Format::Json, bytes, options).expect("it can be read");
-    first.keep_raw_records();
+    let (_, keeping) = keeping_text(options);
+    let first = reader(Format::Json, bytes, &keeping).expect("it can be read");
     let mut rejects = Vec::new();
-    while let Some(read) = first.next() {
+    for read in first {
         if let InputRow::Invalid(row) = read.expect("no error in memory") {
-            first.write_reject(&row, &mut rejects);
+            write_reject(&row, &mut rejects);
         }
     }
     let rejects = String::from_utf8(rejects).expect("text");

@@ -130,12 +130,12 @@ fn rejects_of_a_list_are_csv() {
         ..list_of(Field::DeveloperUserIdentifier)
     };
     let text = Cursor::new("a\nNULL\n \"b\"\n");
-    let mut first = reader(Format::Lines, text, &options).expect("it can be read");
-    first.keep_raw_records();
-    let mut rejects = first.rejects_header();
-    while let Some(read) = first.next() {
+    let (keep, keeping) = keeping_text(&options);
+    let first = reader(Format::Lines, text, &keeping).expect("it can be read");
+    let mut rejects = header_of(&keep);
+    for read in first {
         if let InputRow::Invalid(row) = read.expect("no error in memory") {
-            first.write_reject(&row, &mut rejects);
+            write_reject(&row, &mut rejects);
         }
     }
     assert_eq!(

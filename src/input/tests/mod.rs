@@ -13,8 +13,8 @@ mod unusual_files;
 use std::io::{self, Cursor, Write};
 
 use super::opened::Opened;
-use super::{Compression, Format, InputError, InputRow, ReadOptions, Reader};
-use crate::row::{Carried, Link, UnusualKinds};
+use super::{Compression, Format, InputError, InputRow, KeepText, ReadOptions, Reader, TextForm};
+use crate::row::{Carried, InvalidRow, Link, UnusualKinds};
 
 /// Returns options under which a row needs two columns, `identity_id` and `developer_user_identifier`, and no user is unusual.
 fn filled() -> ReadOptions {
@@ -93,6 +93,28 @@ fn summaries(format: Format, text: impl AsRef<[u8]>, options: &ReadOptions) -> V
     };
     let reads = read_all(format, text.as_ref(), options);
     reads.into_iter().enumerate().map(short).collect()
+}
+
+/// Returns the options, and the texts of rows that are read with them, for a file with a reason in front.
+fn keeping_text(options: &ReadOptions) -> (KeepText, ReadOptions) {
+    let keep = KeepText::new(&["reason"]);
+    let options = ReadOptions {
+        keep_text: Some(keep.clone()),
+        ..options.clone()
+    };
+    (keep, options)
+}
+
+fn header_of(keep: &KeepText) -> Vec<u8> {
+    keep.form()
+        .map(TextForm::header)
+        .expect("an input was opened")
+}
+
+/// Appends an invalid row and its reason.
+fn write_reject(row: &InvalidRow, into: &mut Vec<u8>) {
+    let text = row.text.as_ref().expect("texts are kept");
+    text.write(&[&format!("{}: {}", row.position, row.error.message)], into);
 }
 
 /// Reads the only row of `text`: its values, and its error, which is empty if it is valid.

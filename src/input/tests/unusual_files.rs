@@ -152,17 +152,17 @@ fn a_first_line_that_names_the_delimiter_is_obeyed() {
         ["3 a"]
     );
     // Rejects can be read again.
-    let mut bad = reader(
+    let (keep, keeping) = keeping_text(&filled());
+    let bad = reader(
         Format::Csv,
         Cursor::new(format!("sep=;\n{text}r:0;a;b\n")),
-        &filled(),
+        &keeping,
     )
     .expect("a CSV");
-    bad.keep_raw_records();
-    let mut back = bad.rejects_header();
-    while let Some(read) = bad.next() {
+    let mut back = header_of(&keep);
+    for read in bad {
         if let Ok(InputRow::Invalid(row)) = read {
-            bad.write_reject(&row, &mut back);
+            write_reject(&row, &mut back);
         }
     }
     let back = String::from_utf8(back).expect("text");
