@@ -1,4 +1,4 @@
-//! Syncs the results on a thread of its own.
+//! Syncs files on a thread of its own.
 
 use std::fs::File;
 use std::io;
@@ -14,8 +14,7 @@ pub(super) struct BackgroundSync {
 }
 
 impl BackgroundSync {
-    pub(super) fn start(file: &File) -> io::Result<Self> {
-        let file = file.try_clone()?;
+    pub(super) fn start(files: Vec<File>) -> io::Result<Self> {
         // One request may wait while a sync is in progress: its own sync covers everything written before that begins.
         let (requests, requested) = sync_channel(1);
         let failure: Arc<Mutex<Option<io::Error>>> = Arc::default();
@@ -24,7 +23,7 @@ impl BackgroundSync {
             .name("sync".to_owned())
             .spawn(move || {
                 while requested.recv().is_ok() {
-                    if let Err(error) = file.sync_data() {
+                    if let Err(error) = files.iter().try_for_each(File::sync_data) {
                         *found.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                         return;
                     }

@@ -9,8 +9,11 @@ use super::error::OpenError;
 use super::format::{Edition, Format};
 use super::jsonl_lines::read_jsonl;
 use super::key_set::{KeySet, KeySetBuilder};
+use super::link_lines::LinkReader;
 use super::options::ResultsOptions;
-use super::recorded_line::{LineReader, ReadError, RecordedLine, WholeLines};
+use super::outcome_lines::{OutcomeReader, RecordedLine};
+use super::recorded_line::{LineReader, ReadError, WholeLines};
+use super::row_groups::RowGroups;
 use super::side_file::{InterruptedRun, Mark, Origin};
 use crate::row::RowKey;
 use crate::verdict::Standing;
@@ -107,31 +110,76 @@ impl CompletedRows {
         mut file: &File,
         format: Format,
         options: &ResultsOptions,
-        lines: LineReader<'_>,
+        lines: OutcomeReader<'_>,
         interrupted: InterruptedRun,
     ) -> Result<Self, OpenError> {
         let failed = |error| OpenError::Io(options.path.clone(), error);
-        let foreign = |why| OpenError::Foreign(options.path.clone(), why);
         let most = file.metadata().map_err(failed)?.len() / MIN_LINE_BYTES;
         let done = KeySetBuilder::with_capacity(usize::try_from(most).unwrap_or(0));
         file.rewind().map_err(failed)?;
-        let completed =
-            Self::collect(done, file, format, options, lines, interrupted).map_err(|error| {
-                match error {
-                    ReadError::Io(error) => failed(error),
-                    ReadError::Foreign(why) | ReadError::OnlyHeader(why) => foreign(why),
-                }
-            })?;
-        let columns = completed.edition.columns().len() + options.carry.len();
-        if format != Format::Jsonl
-            && cuts_off_lines(file, completed.length, columns, lines).map_err(failed)?
-        {
-            return Err(foreign(format!(
-                "behind its byte {} a quote is never closed, and whole lines stand after it; correct it, or name another --results",
-                completed.length
-            )));
-        }
+        let completed = Self::collect(done, file, format, options, lines, interrupted)
+            .map_err(|error| error.at(&options.path))?;
+        completed.check_end(file, format, options, &lines)?;
         Ok(completed)
+    }
+
+    /// Reads the results of a resolve to the last row that has all its lines. Returns the groups of lines that they hold; those
+    /// hold the keys of the rows that are done.
+    pub(super) fn read_links(
+        mut file: &File,
+        format: Format,
+        options: &ResultsOptions,
+        lines: LinkReader<'_>,
+    ) -> Result<(Self, RowGroups), OpenError> {
+        file.rewind()
+            .map_err(|error| OpenError::Io(options.path.clone(), error))?;
+        let mut groups = RowGroups::default();
+        let whole = read_lines(file, format, &options.carry, &lines, &mut |line| {
+            groups.add(&line);
+        });
+        let mut completed = Self::default();
+        let whole = match whole {
+            Err(ReadError::OnlyHeader(_)) => {
+                completed.other_header = true;
+                WholeLines::none::<LinkReader<'_>>()
+            }
+            whole => whole.map_err(|error| error.at(&options.path))?,
+        };
+        completed.length = whole.length;
+        completed.edition = whole.edition;
+        completed.check_end(file, format, options, &lines)?;
+        // A row that lacks lines at the end was being written: it is asked for again.
+        completed.length = groups.end().unwrap_or(whole.length);
+        Ok((completed, groups))
+    }
+
+    /// Adds the keys of rows that are done, and of rows that have failed and are skipped.
+    pub(super) fn add(&mut self, done: KeySetBuilder, failed: HashSet<RowKey>) {
+        self.done = done.build();
+        self.failed = failed;
+    }
+
+    /// Checks that nothing but a torn line stands behind the whole lines.
+    fn check_end<R: LineReader>(
+        &self,
+        file: &File,
+        format: Format,
+        options: &ResultsOptions,
+        lines: &R,
+    ) -> Result<(), OpenError> {
+        let columns = self.edition.columns().len() + options.carry.len();
+        let cuts_off = format != Format::Jsonl
+            && cuts_off_lines(file, self.length, format, columns, lines)
+                .map_err(|error| OpenError::Io(options.path.clone(), error))?;
+        if !cuts_off {
+            return Ok(());
+        }
+        let why = format!(
+            "behind its byte {} a quote is never closed, and whole lines stand after it; correct it, or name another {}",
+            self.length,
+            R::OPTION
+        );
+        Err(OpenError::Foreign(options.path.clone(), why))
     }
 
     fn collect(
@@ -139,7 +187,7 @@ impl CompletedRows {
         bytes: impl Read,
         format: Format,
         options: &ResultsOptions,
-        lines: LineReader<'_>,
+        lines: OutcomeReader<'_>,
         mut interrupted: InterruptedRun,
     ) -> Result<Self, ReadError> {
         let mut completed = Self::default();
@@ -158,17 +206,11 @@ impl CompletedRows {
             }
             completed.learn(&line, options.skip_failed);
         };
-        let whole = match format {
-            Format::Csv | Format::SpreadsheetCsv => {
-                read_csv(bytes, format, &options.carry, lines, &mut learn)
-            }
-            Format::Jsonl => read_jsonl(bytes, lines, &mut learn),
-        };
-        let whole = match whole {
+        let whole = match read_lines(bytes, format, &options.carry, &lines, &mut learn) {
             // Without a line there is nothing to lose. With marks there is: they point at offsets after the old header.
             Err(ReadError::OnlyHeader(_)) if marks.is_empty() => {
                 completed.other_header = true;
-                WholeLines::default()
+                WholeLines::none::<OutcomeReader<'_>>()
             }
             Err(ReadError::OnlyHeader(why)) => return Err(ReadError::Foreign(why)),
             whole => whole?,
@@ -207,6 +249,20 @@ impl CompletedRows {
             }
             _ => {}
         }
+    }
+}
+
+/// Passes every whole line to `learn`.
+fn read_lines<R: LineReader>(
+    bytes: impl Read,
+    format: Format,
+    carry: &[String],
+    lines: &R,
+    learn: &mut impl FnMut(R::Line<'_>),
+) -> Result<WholeLines, ReadError> {
+    match format {
+        Format::Csv | Format::SpreadsheetCsv => read_csv(bytes, format, carry, lines, learn),
+        Format::Jsonl => read_jsonl(bytes, lines, learn),
     }
 }
 

@@ -102,7 +102,7 @@ fn read_interrupted(
         bytes,
         format,
         &options,
-        LineReader::new::<UnlinkOutcome>(&Keyer::new(KEYER)),
+        OutcomeReader::new::<UnlinkOutcome>(&Keyer::new(KEYER)),
         run,
     )
     .map_err(|error| match error {
@@ -138,7 +138,7 @@ proptest! {
         rows in proptest::collection::vec((any_text(), any_outcome()), 0..6),
         cut in 0.0..=1.0_f64,
         format in any_format(),
-        edition in prop::sample::select(Edition::ALL.to_vec()),
+        edition in prop::sample::select(Edition::OF_RUN.to_vec()),
     ) {
         let file_of = |entries: &[_]| file_of_edition(edition, format, entries, &[]);
         let entries: Vec<_> = rows.iter().map(|(user, outcome)| entry(user, *outcome, vec![])).collect();
@@ -402,7 +402,7 @@ fn a_header_that_was_cut_off_is_begun_anew() {
     let keyer = Keyer::new(KEYER);
     for format in [Format::Csv, Format::SpreadsheetCsv] {
         let options = options_for(format, &["the \"ticket\", or\nnone"], false);
-        let headers = Edition::ALL.map(|edition| format.header_of(edition, &options.carry));
+        let headers = Edition::OF_RUN.map(|edition| format.header_of(edition, &options.carry));
         let cuts = headers
             .iter()
             .flat_map(|header| (0..header.len()).map(move |cut| &header[..cut]));
@@ -412,7 +412,7 @@ fn a_header_that_was_cut_off_is_begun_anew() {
                 cut,
                 format,
                 &options,
-                LineReader::new::<UnlinkOutcome>(&keyer),
+                OutcomeReader::new::<UnlinkOutcome>(&keyer),
                 InterruptedRun::default(),
             );
             assert_eq!(
@@ -496,7 +496,7 @@ fn no_column_name_is_a_formula_to_a_spreadsheet() {
     assert!(read_guarded(&guarded, &names).skips(key("u")).is_some());
     // A file that an earlier version began.
     let carry = names.map(str::to_owned);
-    let old = Format::SpreadsheetCsv.unguarded_header(&carry);
+    let old = Format::SpreadsheetCsv.unguarded_header(Edition::RunId, &carry);
     let file = file_of_edition(Edition::RunId, Format::SpreadsheetCsv, &rows, &names);
     let header = Format::SpreadsheetCsv.header_of(Edition::RunId, &carry);
     let lines = &file[header.len()..];
@@ -513,7 +513,7 @@ fn no_column_name_is_a_formula_to_a_spreadsheet() {
         &guarded[..],
         Format::SpreadsheetCsv,
         &options,
-        LineReader::new::<UnlinkOutcome>(&keyer),
+        OutcomeReader::new::<UnlinkOutcome>(&keyer),
         InterruptedRun::default(),
     );
     match read {
@@ -535,7 +535,7 @@ fn read_guarded(bytes: &[u8], carry: &[&str]) -> CompletedRows {
         bytes,
         Format::SpreadsheetCsv,
         &options,
-        LineReader::new::<UnlinkOutcome>(&keyer),
+        OutcomeReader::new::<UnlinkOutcome>(&keyer),
         InterruptedRun::default(),
     )
     .unwrap_or_else(|_| panic!("a results file"))
@@ -550,7 +550,7 @@ fn read(format: Format, bytes: &[u8]) -> Result<CompletedRows, OpenError> {
         &file,
         format,
         &options,
-        LineReader::new::<UnlinkOutcome>(&Keyer::new(KEYER)),
+        OutcomeReader::new::<UnlinkOutcome>(&Keyer::new(KEYER)),
         InterruptedRun::default(),
     )
 }
@@ -603,7 +603,7 @@ fn a_line_with_more_or_fewer_fields_is_no_result() {
 #[test]
 fn a_file_of_an_earlier_version_keeps_its_columns() {
     for format in [Format::Csv, Format::SpreadsheetCsv, Format::Jsonl] {
-        for edition in Edition::ALL {
+        for edition in Edition::OF_RUN {
             let rows = [entry("u", UnlinkOutcome::Unlinked, vec![])];
             let file = file_of_edition(edition, format, &rows, &[]);
             let completed = read(format, &file).expect("a results file");
@@ -629,7 +629,7 @@ fn a_file_of_an_earlier_version_keeps_its_columns() {
 
 #[test]
 fn other_carried_columns_are_named_in_each_edition() {
-    for edition in Edition::ALL {
+    for edition in Edition::OF_RUN {
         let carried = vec![Carried::Absent];
         let rows = [entry("u", UnlinkOutcome::Failed, carried)];
         let file = file_of_edition(edition, Format::Csv, &rows, &["ticket"]);

@@ -3,19 +3,11 @@
 //! A last line that was torn may end inside quotes and still parse. So a quoted record of random text is put after the last
 //! byte of the file. After a whole line it is read as a record of its own; a torn line swallows it.
 
-use std::borrow::Cow;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 
-use super::format::{COLUMNS, Edition, Format};
+use super::format::Format;
 use super::random::random_key;
-use super::recorded_line::{LineReader, ReadError, RecordedLine, WholeLines};
-
-/// Columns of the four fields that make the key of a row.
-const KEY_COLUMNS: [usize; 4] = [3, 4, 5, 6];
-const OUTCOME_COLUMN: usize = 7;
-const RUN_ID_COLUMN: usize = 16;
-/// Number of columns that the files of every edition have.
-const COMMON_COLUMNS: usize = RUN_ID_COLUMN + 1;
+use super::recorded_line::{LineReader, ReadError, WholeLines, newest, oldest};
 
 /// The record after the last byte of the file. Its random text cannot stand in any row.
 struct Sentinel {
@@ -45,22 +37,23 @@ impl Sentinel {
 }
 
 /// Passes every whole line to `learn`.
-pub(super) fn read_csv(
+pub(super) fn read_csv<R: LineReader>(
     mut bytes: impl Read,
     format: Format,
     carry: &[String],
-    lines: LineReader<'_>,
-    learn: &mut impl FnMut(RecordedLine<'_>),
+    lines: &R,
+    learn: &mut impl FnMut(R::Line<'_>),
 ) -> Result<WholeLines, ReadError> {
-    let headers = Edition::ALL.map(|edition| (edition, format.header_of(edition, carry)));
-    let newest = &headers[0].1;
+    let header_of = |edition: &_| (*edition, format.header_of(*edition, carry));
+    let headers: Vec<_> = R::EDITIONS.iter().map(header_of).collect();
+    let newest = format.header_of(newest::<R>(), carry);
     let mut head = Vec::new();
     let most = newest.len() as u64;
     bytes.by_ref().take(most).read_to_end(&mut head)?;
     // The header itself may be torn; then no line follows it.
     let is_torn = |header: &[u8]| head.len() < header.len() && header.starts_with(&head);
     if headers.iter().any(|(_, header)| is_torn(header)) {
-        return Ok(WholeLines::default());
+        return Ok(WholeLines::none::<R>());
     }
     let prefix = format.prefix().len();
     // The CSV reader skips a byte order mark that an editor has put first, but counts its bytes.
@@ -74,17 +67,18 @@ pub(super) fn read_csv(
     let mut record = csv::ByteRecord::new();
     read_record(&mut reader, &mut record)?;
     if sentinel.is(&record) {
-        return Ok(WholeLines::default());
+        return Ok(WholeLines::none::<R>());
     }
     // A file of an earlier version is continued as it is, with carried names that are not guarded.
-    let unguarded = (Edition::RunId, format.unguarded_header(carry));
+    let oldest = oldest::<R>();
+    let unguarded = (oldest, format.unguarded_header(oldest, carry));
     let mut known = headers.iter().chain([&unguarded]);
     let known = known.find(|(_, header)| record == names_in(&header[prefix..]));
     let Some(&(edition, _)) = known else {
         let expected = names_in(&newest[prefix..]);
-        let why = describe_other_columns(&record, &expected, format);
-        let common = expected.iter().take(COMMON_COLUMNS);
-        let is_ours = record.iter().take(COMMON_COLUMNS).eq(common);
+        let why = describe_other_columns::<R>(&record, &expected, format);
+        let common = oldest.columns().len();
+        let is_ours = record.iter().take(common).eq(expected.iter().take(common));
         read_record(&mut reader, &mut record)?;
         return Err(if is_ours && sentinel.is(&record) {
             ReadError::OnlyHeader(why)
@@ -93,19 +87,20 @@ pub(super) fn read_csv(
         });
     };
     let (prefix, columns) = (prefix as u64, edition.columns().len() + carry.len());
-    let length = read_lines(&mut reader, &sentinel, prefix, learn, |record, offset| {
-        parse(record, format, columns, offset, lines)
+    let length = read_lines(&mut reader, &sentinel, prefix, |record, offset| {
+        let line = parse(record, format, columns, offset, lines);
+        line.map(&mut *learn).is_some()
     })?;
     Ok(WholeLines { length, edition })
 }
 
-/// Reads records up to the sentinel, and returns the length of the header and the whole lines in bytes. `prefix` is the number of bytes before those that the reader has seen.
+/// Passes records to `learn` up to the sentinel, and returns the length of the header and the whole lines in bytes. `learn` returns
+/// whether a record is a result. `prefix` is the number of bytes before those that the reader has seen.
 fn read_lines(
     reader: &mut csv::Reader<impl Read>,
     sentinel: &Sentinel,
     prefix: u64,
-    learn: &mut impl FnMut(RecordedLine<'_>),
-    parse: impl for<'r> Fn(&'r csv::ByteRecord, u64) -> Option<RecordedLine<'r>>,
+    mut learn: impl FnMut(&csv::ByteRecord, u64) -> bool,
 ) -> Result<u64, ReadError> {
     let mut record = csv::ByteRecord::new();
     let mut broken: Option<String> = None;
@@ -124,11 +119,8 @@ fn read_lines(
             };
             return broken.map_or(Ok(length), |why| Err(ReadError::Foreign(why)));
         }
-        match parse(&record, offset) {
-            Some(line) => learn(line),
-            None => {
-                broken.get_or_insert_with(|| format!("line {line} is no result"));
-            }
+        if !learn(&record, offset) {
+            broken.get_or_insert_with(|| format!("line {line} is no result"));
         }
     }
 }
@@ -152,30 +144,25 @@ fn names_in(header: &[u8]) -> csv::ByteRecord {
     reader.byte_headers().cloned().unwrap_or_default()
 }
 
-fn parse<'r>(
+fn parse<'r, R: LineReader>(
     record: &'r csv::ByteRecord,
     format: Format,
     columns: usize,
     offset: u64,
-    lines: LineReader<'_>,
-) -> Option<RecordedLine<'r>> {
-    let fields = KEY_COLUMNS.map(|column| format.plain(record.get(column).unwrap_or_default()));
-    let standing = (lines.standing_of)(record.get(OUTCOME_COLUMN)?)?;
-    (record.len() == columns).then(|| RecordedLine {
-        key: lines.keyer.key_of(fields),
-        run_id: Cow::Borrowed(record.get(RUN_ID_COLUMN).unwrap_or_default()),
-        standing,
-        offset,
-    })
+    lines: &R,
+) -> Option<R::Line<'r>> {
+    let has_all = record.len() == columns;
+    has_all.then(|| lines.of_record(record, format, offset))?
 }
 
-fn describe_other_columns(
+fn describe_other_columns<R: LineReader>(
     found: &csv::ByteRecord,
     expected: &csv::ByteRecord,
     format: Format,
 ) -> String {
+    let common = oldest::<R>().columns().len();
     let has = |name: &[u8]| found.iter().any(|column| column == name);
-    if !expected.iter().take(COMMON_COLUMNS).all(has) {
+    if !expected.iter().take(common).all(has) {
         let missing: Vec<_> = expected
             .iter()
             .filter(|name| !has(name))
@@ -183,8 +170,8 @@ fn describe_other_columns(
             .collect();
         return format!("its header lacks {}", missing.join(", "));
     }
-    let later = found.iter().skip(COMMON_COLUMNS);
-    let own = COLUMNS[COMMON_COLUMNS..].iter().zip(later.clone());
+    let later = found.iter().skip(common);
+    let own = newest::<R>().columns()[common..].iter().zip(later.clone());
     let own = own.take_while(|(name, column)| name.as_bytes() == *column);
     let carried: Vec<_> = later
         .skip(own.count())
@@ -195,11 +182,13 @@ fn describe_other_columns(
         })
         .map(|name| String::from_utf8_lossy(format.plain(name)))
         .collect();
+    let option = R::OPTION;
     match carried.as_slice() {
-        [] => "it carries no columns; leave --carry out, or name another file with --results"
-            .to_owned(),
+        [] => {
+            format!("it carries no columns; leave --carry out, or name another file with {option}")
+        }
         names => format!(
-            "it carries the columns {}; give the same --carry, in the same order, or another --results",
+            "it carries the columns {}; give the same --carry, in the same order, or another {option}",
             names.join(", ")
         ),
     }
@@ -210,11 +199,12 @@ const MAX_TORN_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Returns whether whole lines stand in the bytes from `length` on, which would be cut off as a torn last line. Then they were
 /// not torn but damaged.
-pub(super) fn cuts_off_lines(
+pub(super) fn cuts_off_lines<R: LineReader>(
     mut file: &std::fs::File,
     length: u64,
+    format: Format,
     columns: usize,
-    line_reader: LineReader<'_>,
+    line_reader: &R,
 ) -> io::Result<bool> {
     // No torn line is this long, and bytes that are not searched might be lines.
     if file.metadata()?.len().saturating_sub(length) > MAX_TORN_BYTES {
@@ -233,11 +223,7 @@ pub(super) fn cuts_off_lines(
         let read = reader.read_byte_record(&mut record);
         if line.ends_with(b"\n")
             && read.is_ok_and(|read| read)
-            && record.len() == columns
-            && record
-                .get(OUTCOME_COLUMN)
-                .and_then(line_reader.standing_of)
-                .is_some()
+            && parse(&record, format, columns, 0, line_reader).is_some()
         {
             return Ok(true);
         }

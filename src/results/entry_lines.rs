@@ -112,12 +112,7 @@ impl Layout {
             text_cell(writer, &entry.request_ids)?;
         }
         for carried in &entry.carried {
-            let value = match carried {
-                Carried::Absent => "",
-                Carried::Text(text) => text,
-                Carried::Json(json) => json.get(),
-            };
-            text_cell(writer, value)?;
+            text_cell(writer, carried.as_cell())?;
         }
         writer.write_record(None::<&[u8]>)
     }
@@ -164,17 +159,26 @@ impl<O: Outcome> Serialize for JsonLine<'_, O> {
             map.serialize_entry("request_ids", &present(&entry.request_ids))?;
         }
         for (name, carried) in layout.carry.iter().zip(&entry.carried) {
-            match carried {
-                Carried::Absent => map.serialize_entry(name, &None::<&str>)?,
-                Carried::Text(text) => map.serialize_entry(name, &present(text))?,
-                Carried::Json(json) => map.serialize_entry(name, json)?,
-            }
+            map.serialize_entry(name, &CarriedValue(carried))?;
         }
         map.end()
     }
 }
 
+/// A carried value in JSON.
+pub(super) struct CarriedValue<'a>(pub(super) &'a Carried);
+
+impl Serialize for CarriedValue<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Carried::Absent => serializer.serialize_none(),
+            Carried::Text(text) => present(text).serialize(serializer),
+            Carried::Json(json) => json.serialize(serializer),
+        }
+    }
+}
+
 /// Returns a text that is not empty.
-fn present(text: &str) -> Option<&str> {
+pub(super) fn present(text: &str) -> Option<&str> {
     Some(text).filter(|text| !text.is_empty())
 }

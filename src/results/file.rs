@@ -1,22 +1,28 @@
 //! Opens the results: locks and repairs the file, and reads what earlier runs left in it.
 
+use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use super::appended_file::AppendedFile;
 use super::completed_rows::CompletedRows;
 use super::error::OpenError;
 use super::format::Format;
 use super::in_flight::InFlight;
+use super::line::Layout;
+use super::link_lines::LinkReader;
 use super::options::ResultsOptions;
+use super::outcome_lines::OutcomeReader;
 use super::paths::{check_same_file, folder_of, side_file_path, sync_folder};
 use super::random::random_key;
 use super::recorded_line::LineReader;
 use super::side_file::{Header, InterruptedRun};
+use super::unresolved_file::{UnresolvedFile, UnresolvedOptions};
 use super::writer::Writer;
 use crate::files;
-use crate::row::Keyer;
+use crate::row::{Field, Keyer, RowKey};
 use crate::verdict::Outcome;
 
 /// An open, locked and repaired results file, with the rows that it holds.
@@ -43,48 +49,59 @@ impl Results {
     /// Another run has locked the file; it is no results file, or has other columns; it cannot be read or written.
     pub fn open<O: Outcome>(options: &ResultsOptions) -> Result<Self, OpenError> {
         let format = options.format()?;
-        let (mut file, target) = open_or_create(&options.path)?;
-        // A link to the results shares their side file, so the side file stands beside their real path.
-        let options = &ResultsOptions {
-            path: target,
-            ..options.clone()
-        };
+        let (file, options) = &open_locked::<OutcomeReader<'_>>(options)?;
         let path = &options.path;
-        let failed = |error| OpenError::Io(path.clone(), error);
-
-        lock(&file, path)?;
-        check_same_file(path, &file).map_err(failed)?;
-        let format = existing_format(options, &file, format)?;
+        let format = existing_format(options, file, format)?;
         let side_file = side_file_path(path);
-        let (interrupted, renamed_side_file) = find_interrupted_run(&side_file, &file)?;
+        let (interrupted, renamed_side_file) = find_interrupted_run(&side_file, file)?;
         let key = interrupted
             .key
             .map_or_else(random_key, Ok)
-            .map_err(failed)?;
+            .map_err(|error| OpenError::Io(path.clone(), error))?;
         let keyer = Keyer::new(key);
-        let mut completed = CompletedRows::read(
-            &file,
-            format,
-            options,
-            LineReader::new::<O>(&keyer),
-            interrupted,
-        )?;
-        // Now the file is known to be a results file, so it may be changed.
-        let (cut, mode_before) = repair(&mut file, options, format, &mut completed)?;
-        let in_flight = InFlight::create(options, key, &completed, &file)
-            .map_err(|error| OpenError::Io(side_file, error))?;
-        sync_folder(path).map_err(failed)?;
+        let lines = OutcomeReader::new::<O>(&keyer);
+        let completed = CompletedRows::read(file, format, options, lines, interrupted)?;
+        let results = Self::begin::<OutcomeReader<'_>>(file, format, options, completed, key)?;
         if let Some(renamed) = &renamed_side_file {
             // Its marks stand in the new side file. If it cannot be removed, the next run has more doubts than necessary.
             let _ = fs::remove_file(renamed);
         }
-        let own_side_file = in_flight.side_file().clone();
-        let writer = Writer::new(file, format, options, &completed, own_side_file);
+        Ok(results)
+    }
+
+    /// Repairs a locked file that is known to be a results file, so that it may be changed, and creates its side file.
+    fn begin<R: LineReader>(
+        file: &File,
+        format: Format,
+        options: &ResultsOptions,
+        mut completed: CompletedRows,
+        key: [u8; 16],
+    ) -> Result<Self, OpenError> {
+        let path = &options.path;
+        let failed = |error| OpenError::Io(path.clone(), error);
+        let (cut, mode_before) = repair::<R>(file, options, format, &mut completed)?;
+        let in_flight = InFlight::create(options, key, &completed, file)
+            .map_err(|error| OpenError::Io(side_file_path(path), error))?;
+        sync_folder(path).map_err(failed)?;
+        let file = file.try_clone().map_err(failed)?;
+        let writer = Writer {
+            file: AppendedFile::new(file, path.clone(), completed.length),
+            unresolved: None,
+            layout: Layout {
+                format,
+                edition: completed.edition,
+                run_id: options.run_id.clone(),
+                carry: options.carry.clone(),
+            },
+            durable: options.durable,
+            unsynced: false,
+            side_file: Some(in_flight.side_file().clone()),
+        };
         Ok(Self {
             cut: if completed.other_header { 0 } else { cut },
             mode_before,
             completed,
-            keyer,
+            keyer: Keyer::new(key),
             in_flight,
             writer,
         })
@@ -115,7 +132,7 @@ impl Results {
                     &file,
                     format,
                     options,
-                    LineReader::new::<O>(&keyer),
+                    OutcomeReader::new::<O>(&keyer),
                     absent,
                 )?;
                 Ok((completed, keyer))
@@ -126,6 +143,69 @@ impl Results {
             Err(error) => Err(failed(error)),
         }
     }
+}
+
+/// The open results of a resolve, with the file of the rows without links beside them.
+#[derive(Debug)]
+pub struct OpenResolved {
+    /// The results. Rows in the other file with a definite answer are done as well; those that have failed are skipped if they are kept.
+    pub results: Results,
+    /// Keys of the links in the results: all four fields, under the keyer of the results.
+    pub links: HashSet<RowKey>,
+    /// Rows without links that are asked for again.
+    pub left_out: u64,
+}
+
+impl OpenResolved {
+    /// Locks, repairs and reads the results of a resolve and the file of the rows without links, and creates them if they are absent.
+    /// The content of a file that turns out to be another one stays as it is.
+    ///
+    /// Rows are known by [`Keyer::lookup_key`]. The side file marks no rows: it tells who holds the lock.
+    ///
+    /// # Errors
+    /// Another run has locked the results; a file is another one, or has other columns; one cannot be read or written.
+    pub fn open(
+        options: &ResultsOptions,
+        unresolved: &UnresolvedOptions,
+    ) -> Result<Self, OpenError> {
+        let path = &options.path;
+        let format = Format::of_name(path).ok_or_else(|| OpenError::Format(path.clone()))?;
+        let (file, options) = &open_locked::<LinkReader<'_>>(options)?;
+        let key = random_key().map_err(|error| OpenError::Io(options.path.clone(), error))?;
+        let keyer = Keyer::new(key);
+        let lines = LinkReader { keyer: &keyer };
+        let (mut completed, groups) = CompletedRows::read_links(file, format, options, lines)?;
+        // Rows that are kept there are not asked for again, and are not done.
+        let mut unresolved_rows = HashSet::new();
+        let (unresolved, left_out) =
+            UnresolvedFile::open(unresolved, options.skip_failed, |link, _| {
+                let fields = Field::ALL.map(|field| link.get(field).as_bytes());
+                unresolved_rows.insert(keyer.lookup_key(fields));
+            })?;
+        completed.add(groups.done, unresolved_rows);
+        let mut results = Results::begin::<LinkReader<'_>>(file, format, options, completed, key)?;
+        results.writer.unresolved = Some(unresolved);
+        Ok(Self {
+            results,
+            links: groups.links,
+            left_out,
+        })
+    }
+}
+
+/// Opens or creates the results and locks them. Returns the options with their real path: a link to the results shares their side
+/// file, so the side file stands beside that.
+fn open_locked<R: LineReader>(
+    options: &ResultsOptions,
+) -> Result<(File, ResultsOptions), OpenError> {
+    let (file, path) = open_or_create::<R>(&options.path)?;
+    lock(&file, &path)?;
+    check_same_file(&path, &file).map_err(|error| OpenError::Io(path.clone(), error))?;
+    let options = ResultsOptions {
+        path,
+        ..options.clone()
+    };
+    Ok((file, options))
 }
 
 fn lock(file: &File, path: &Path) -> Result<(), OpenError> {
@@ -181,8 +261,8 @@ fn find_interrupted_run(
 
 /// Makes the file private, cuts off a torn last line, and writes the header of a new file. Returns the bytes that were cut off,
 /// and the mode before, if others could read the rows.
-fn repair(
-    file: &mut File,
+fn repair<R: LineReader>(
+    mut file: &File,
     options: &ResultsOptions,
     format: Format,
     completed: &mut CompletedRows,
@@ -190,7 +270,8 @@ fn repair(
     let failed = |error| OpenError::Io(options.path.clone(), error);
     let made_private = files::make_private(file).map_err(|error| {
         let why = format!(
-            "it names people and cannot be made private: {error}. Name a place that keeps permissions with --results"
+            "it names people and cannot be made private: {error}. Name a place that keeps permissions with {}",
+            R::OPTION
         );
         OpenError::Refused(options.path.clone(), why)
     })?;
@@ -202,7 +283,7 @@ fn repair(
     }
     file.seek(SeekFrom::End(0)).map_err(failed)?;
     if completed.length == 0 {
-        let header = format.header(&options.carry);
+        let header = format.header_of(completed.edition, &options.carry);
         file.write_all(&header).map_err(failed)?;
         completed.length = header.len() as u64;
     }
@@ -212,50 +293,52 @@ fn repair(
 
 /// Creates the results, or opens existing ones, for reading and appending. The file names people, so it is private to the user.
 /// Returns the file with its real path, which leads through no link.
-fn open_or_create(path: &Path) -> Result<(File, PathBuf), OpenError> {
+fn open_or_create<R: LineReader>(path: &Path) -> Result<(File, PathBuf), OpenError> {
     let failed = |error| OpenError::Io(path.to_owned(), error);
     let (file, target) = match files::create(path) {
         Ok(file) => (file, fs::canonicalize(path).map_err(failed)?),
         // Another run may have created it just now.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => open_existing(path)?,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => open_existing::<R>(path)?,
         Err(error) => return Err(failed(error)),
     };
     let metadata = file.metadata().map_err(failed)?;
     if !files::is_mine(&metadata) {
         let why = format!(
-            "it belongs to another user (uid {}). Run as that user, or name another file with --results",
-            metadata.uid()
+            "it belongs to another user (uid {}). Run as that user, or name another file with {}",
+            metadata.uid(),
+            R::OPTION
         );
         return Err(OpenError::Refused(path.to_owned(), why));
     }
     Ok((file, target))
 }
 
-fn open_existing(path: &Path) -> Result<(File, PathBuf), OpenError> {
+fn open_existing<R: LineReader>(path: &Path) -> Result<(File, PathBuf), OpenError> {
     let failed = |error| OpenError::Io(path.to_owned(), error);
     let refused = |why: String| OpenError::Refused(path.to_owned(), why);
     let metadata = fs::symlink_metadata(path).map_err(failed)?;
     let target = match fs::canonicalize(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(refused(
-                "it is a symbolic link to a file that does not exist. Name that file itself with --results".to_owned(),
-            ));
+            return Err(refused(format!(
+                "it is a symbolic link to a file that does not exist. Name that file itself with {}",
+                R::OPTION
+            )));
         }
         target => target.map_err(failed)?,
     };
     let mut options = OpenOptions::new();
     let file = match files::open(&target, options.read(true).append(true)) {
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
-            return Err(refused(format!("{error}. Name another with --results")));
+            return Err(refused(format!("{error}. Name another with {}", R::OPTION)));
         }
         file => file.map_err(failed)?,
     };
     let is_empty = file.metadata().map_err(failed)?.len() == 0;
     if metadata.is_symlink() && is_empty && !may_begin_behind(path, &metadata).map_err(failed)? {
-        return Err(refused(
-            "it is a symbolic link to an empty file, in a folder where others may have put it. Name that file itself with --results"
-                .to_owned(),
-        ));
+        return Err(refused(format!(
+            "it is a symbolic link to an empty file, in a folder where others may have put it. Name that file itself with {}",
+            R::OPTION
+        )));
     }
     Ok((file, target))
 }
@@ -266,3 +349,7 @@ fn may_begin_behind(path: &Path, link: &fs::Metadata) -> io::Result<bool> {
     let folder = fs::metadata(folder_of(path))?;
     Ok(files::is_mine(link) && files::is_mine_alone(&folder))
 }
+
+#[cfg(test)]
+#[path = "resolved_tests.rs"]
+mod resolved_tests;

@@ -25,25 +25,39 @@ pub const COLUMNS: [&str; 18] = [
     "request_ids",
 ];
 
+/// The columns of a resolve's results, before the carried ones.
+pub const RESOLVED_COLUMNS: [&str; 7] = [
+    "identity_id",
+    "identity_pool_id",
+    "developer_provider_name",
+    "developer_user_identifier",
+    "asked_by",
+    "links",
+    "held",
+];
+
 /// The columns of a results file, by the version that began it. Later versions continue a file with the columns that it has.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Edition {
     /// Ends with `run_id`.
     RunId,
-    /// Ends with `request_ids`. New files are of this edition.
+    /// Ends with `request_ids`. New files of a run are of this edition.
     #[default]
     RequestIds,
+    /// The links that a resolve has found.
+    Resolved,
 }
 
 impl Edition {
-    /// All editions, the newest first.
-    pub(super) const ALL: [Self; 2] = [Self::RequestIds, Self::RunId];
+    /// The editions of a run's results, the newest first.
+    pub(super) const OF_RUN: [Self; 2] = [Self::RequestIds, Self::RunId];
 
     /// Returns the columns before the carried ones.
     pub(super) fn columns(self) -> &'static [&'static str] {
         match self {
             Self::RunId => &COLUMNS[..17],
             Self::RequestIds => &COLUMNS,
+            Self::Resolved => &RESOLVED_COLUMNS,
         }
     }
 }
@@ -123,18 +137,19 @@ impl Format {
     }
 
     /// Returns the header of a file that was begun before the names of carried columns were guarded.
-    pub(super) fn unguarded_header(self, carry: &[String]) -> Vec<u8> {
+    pub(super) fn unguarded_header(self, edition: Edition, carry: &[String]) -> Vec<u8> {
         let carry: Vec<_> = carry.iter().map(Cow::from).collect();
-        self.header_with(Edition::RunId, &carry)
+        self.header_with(edition, &carry)
     }
 
     fn header_with(self, edition: Edition, carry: &[Cow<'_, str>]) -> Vec<u8> {
         let mut header = self.prefix().to_vec();
         if self != Self::Jsonl {
             // A prefix already holds the first name.
-            let first = if header.is_empty() { COLUMNS[0] } else { "" };
+            let columns = edition.columns();
+            let first = if header.is_empty() { columns[0] } else { "" };
             let names = std::iter::once(first)
-                .chain(edition.columns()[1..].iter().copied())
+                .chain(columns[1..].iter().copied())
                 .chain(carry.iter().map(AsRef::as_ref));
             csv_writer(&mut header)
                 .write_record(names)

@@ -25,6 +25,14 @@ pub trait Line: Send + 'static {
     fn write<'a>(lines: impl Iterator<Item = &'a Self>, layout: &Layout, into: &mut Vec<u8>)
     where
         Self: Sized;
+
+    /// Appends the rows without results among `lines` to `into`, for the file that takes those. Most jobs have no such file.
+    fn write_unresolved<'a>(lines: impl Iterator<Item = &'a Self>, into: &mut Vec<u8>)
+    where
+        Self: Sized,
+    {
+        let _ = (lines, into);
+    }
 }
 
 /// The layout that all lines of a results file share.

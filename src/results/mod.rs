@@ -4,9 +4,12 @@
 //! ([`CompletedRows`]). A writer thread appends to it from one thread. Beside it stands the side file (`….inflight`): a mark for
 //! every row whose call may have left ([`InFlight`]), so that the run after a crash knows which rows are in doubt.
 //!
+//! A resolve has results of its own ([`OpenResolved`]): the links that it found, and beside them the rows without links.
+//!
 //! Invariants: a line is whole, or the next start cuts it off; a row counts as settled only after its line was handed to the
 //! operating system; no two runs write to one file.
 
+mod appended_file;
 mod background_sync;
 mod completed_rows;
 mod csv_lines;
@@ -19,20 +22,28 @@ mod in_flight;
 mod jsonl_lines;
 mod key_set;
 mod line;
+mod link_lines;
 mod options;
+mod outcome_lines;
 mod paths;
 mod random;
 mod recorded_line;
+mod row_groups;
 mod side_file;
+mod unresolved;
+mod unresolved_file;
 mod writer;
 
 pub use completed_rows::{CompletedRows, SkipReason};
 pub use entry::Entry;
 pub use error::OpenError;
-pub use file::Results;
-pub use format::{COLUMNS, Edition, Format};
+pub use file::{OpenResolved, Results};
+pub use format::{COLUMNS, Edition, Format, RESOLVED_COLUMNS};
 pub use in_flight::InFlight;
 pub use line::{Layout, Line};
+pub use link_lines::{AskedBy, FoundLink, RowLinks};
 pub use options::ResultsOptions;
 pub use recorded_line::LOCAL_RUN_SUFFIX;
+pub use unresolved::{UNRESOLVED_COLUMNS, Unresolved};
+pub use unresolved_file::UnresolvedOptions;
 pub use writer::{Recorded, Recording, RowLease, Settled, ToRecord};

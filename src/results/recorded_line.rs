@@ -1,62 +1,63 @@
-//! The part of a line of results that the next run needs.
+//! The parts of a line of results that the next run needs, and the readers that find them.
 
-use std::borrow::Cow;
 use std::io;
+use std::path::Path;
 
-use super::format::Edition;
-use crate::row::{Keyer, RowKey};
-use crate::verdict::{Outcome, Standing};
+use super::error::OpenError;
+use super::format::{Edition, Format};
 
 /// End of the id of a run that called this machine and not AWS. Outcomes of such a run unlinked no identity.
 pub const LOCAL_RUN_SUFFIX: &str = "-local";
 
-/// Makes rows of lines: by the keys of this run, and the outcomes of its job.
-#[derive(Clone, Copy)]
-pub(super) struct LineReader<'a> {
-    pub(super) keyer: &'a Keyer,
-    /// Returns the standing of the outcome of this name.
-    pub(super) standing_of: fn(&[u8]) -> Option<Standing>,
+/// Reads the lines of one kind of results.
+pub(super) trait LineReader {
+    /// The columns that such a file may have, the newest first.
+    const EDITIONS: &'static [Edition];
+
+    /// The option that names such a file.
+    const OPTION: &'static str;
+
+    /// The part of a line that the next run needs.
+    type Line<'l>;
+
+    /// Reads a record of CSV that has as many fields as there are columns and begins at `offset`; `None` if it is no result.
+    fn of_record<'l>(
+        &self,
+        record: &'l csv::ByteRecord,
+        format: Format,
+        offset: u64,
+    ) -> Option<Self::Line<'l>>;
+
+    /// Reads a line of JSON that begins at `offset`; `None` if it is no result.
+    fn of_json<'l>(&self, line: &'l [u8], offset: u64) -> Option<Self::Line<'l>>;
 }
 
-impl<'a> LineReader<'a> {
-    /// Reads lines with the outcomes of a job.
-    pub(super) fn new<O: Outcome>(keyer: &'a Keyer) -> Self {
-        Self {
-            keyer,
-            standing_of: |name| O::named(name).map(O::standing),
-        }
-    }
+/// Returns the edition of a file that this version begins.
+pub(super) fn newest<R: LineReader>() -> Edition {
+    R::EDITIONS.first().copied().unwrap_or_default()
 }
 
-/// The part of a line that the next run needs.
-pub(super) struct RecordedLine<'a> {
-    pub(super) key: RowKey,
-    pub(super) run_id: Cow<'a, [u8]>,
-    pub(super) standing: Standing,
-    /// Offset of the line in the file, in bytes.
-    pub(super) offset: u64,
-}
-
-impl RecordedLine<'_> {
-    /// Returns whether the line was appended when the file had this length or more. After a carriage return the CSV reader
-    /// counts a line from the line feed before it.
-    pub(super) fn follows(&self, length: u64) -> bool {
-        self.offset + 1 >= length
-    }
-
-    /// Returns whether the line is of a run that called this machine, as a rehearsal does.
-    pub(super) fn is_local(&self) -> bool {
-        self.run_id.ends_with(LOCAL_RUN_SUFFIX.as_bytes())
-    }
+/// Returns the edition whose columns the files of all editions have.
+pub(super) fn oldest<R: LineReader>() -> Edition {
+    R::EDITIONS.last().copied().unwrap_or_default()
 }
 
 /// The header and the whole lines of a file.
-#[derive(Default)]
 pub(super) struct WholeLines {
     /// Length in bytes.
     pub(super) length: u64,
     /// The columns; those of a new file, if there is neither a header nor a line.
     pub(super) edition: Edition,
+}
+
+impl WholeLines {
+    /// Describes a file that is begun anew.
+    pub(super) fn none<R: LineReader>() -> Self {
+        Self {
+            length: 0,
+            edition: newest::<R>(),
+        }
+    }
 }
 
 /// The reason why the lines of a file cannot be read.
@@ -66,6 +67,16 @@ pub(super) enum ReadError {
     Foreign(String),
     /// The file holds a whole header with other carried columns, and no line.
     OnlyHeader(String),
+}
+
+impl ReadError {
+    /// Adds the path of the file.
+    pub(super) fn at(self, path: &Path) -> OpenError {
+        match self {
+            Self::Io(error) => OpenError::Io(path.to_owned(), error),
+            Self::Foreign(why) | Self::OnlyHeader(why) => OpenError::Foreign(path.to_owned(), why),
+        }
+    }
 }
 
 impl From<io::Error> for ReadError {

@@ -1,20 +1,17 @@
 //! The recording thread. It alone appends to the results.
 
-use std::fs::File;
-use std::io::{self, Write};
-use std::path::PathBuf;
+use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::thread::JoinHandle;
 
 use tokio::sync::mpsc;
 
+use super::appended_file::AppendedFile;
 use super::background_sync::BackgroundSync;
-use super::completed_rows::CompletedRows;
-use super::format::Format;
 use super::line::{Layout, Line};
-use super::options::ResultsOptions;
-use super::paths::{OwnFile, check_same_file};
+use super::paths::OwnFile;
+use super::unresolved_file::UnresolvedFile;
 
 /// Commands that are carried out together, at most.
 const MAX_BATCH: usize = 64;
@@ -55,17 +52,16 @@ pub enum Recorded<L> {
     Failed(io::Error),
 }
 
-/// Appends entries to an open results file.
+/// Appends entries to an open results file, and rows without results to the file beside it, if there is one.
 #[derive(Debug)]
 pub struct Writer {
-    file: File,
-    path: PathBuf,
-    layout: Layout,
-    length: Arc<AtomicU64>,
-    durable: bool,
-    unsynced: bool,
+    pub(super) file: AppendedFile,
+    pub(super) unresolved: Option<UnresolvedFile>,
+    pub(super) layout: Layout,
+    pub(super) durable: bool,
+    pub(super) unsynced: bool,
     /// Checked on every sync, until it was found lost and reported.
-    side_file: Option<OwnFile>,
+    pub(super) side_file: Option<OwnFile>,
 }
 
 /// The channels of a running recording thread.
@@ -80,29 +76,6 @@ pub struct Recording<L> {
 }
 
 impl Writer {
-    pub(super) fn new(
-        file: File,
-        format: Format,
-        options: &ResultsOptions,
-        completed: &CompletedRows,
-        side_file: OwnFile,
-    ) -> Self {
-        Self {
-            file,
-            path: options.path.clone(),
-            layout: Layout {
-                format,
-                edition: completed.edition,
-                run_id: options.run_id.clone(),
-                carry: options.carry.clone(),
-            },
-            length: Arc::new(AtomicU64::new(completed.length)),
-            durable: options.durable,
-            unsynced: false,
-            side_file: Some(side_file),
-        }
-    }
-
     /// Starts the recording thread, for at most `open_rows` rows that are not recorded yet.
     ///
     /// # Errors
@@ -111,7 +84,7 @@ impl Writer {
         let bound = open_rows + 16;
         let (orders, commands) = mpsc::channel(bound);
         let (reports, done) = mpsc::channel(bound);
-        let length = Arc::clone(&self.length);
+        let length = Arc::clone(self.file.length());
         let thread = std::thread::Builder::new()
             .name("record".to_owned())
             .spawn(move || {
@@ -133,7 +106,11 @@ impl Writer {
         mut commands: mpsc::Receiver<ToRecord<L>>,
         reports: &mpsc::Sender<Recorded<L>>,
     ) -> io::Result<()> {
-        let mut background = BackgroundSync::start(&self.file)?;
+        let mut files = vec![self.file.try_clone()?];
+        if let Some(unresolved) = &self.unresolved {
+            files.push(unresolved.file.try_clone()?);
+        }
+        let mut background = BackgroundSync::start(files)?;
         let mut batch = Vec::with_capacity(MAX_BATCH);
         while commands.blocking_recv_many(&mut batch, MAX_BATCH) > 0 {
             let mut sync = false;
@@ -175,45 +152,55 @@ impl Writer {
     /// Appends the lines of `entries`. A file that is no longer at its path is not a record, so that is checked first.
     fn append<L: Line>(&mut self, entries: &[Settled<L>]) -> io::Result<()> {
         self.check_unchanged()?;
-        let length = self.length.load(Ordering::Acquire);
-        let written = self.write(entries).inspect_err(|_| {
-            // Half a line would break programs that read the file meanwhile. If this fails, the next start cuts it off.
-            let _ = self.file.set_len(length);
-        })?;
-        self.length.store(length + written, Ordering::Release);
+        let written = self.write(entries);
+        for file in self.files() {
+            match &written {
+                Ok(()) => file.commit(),
+                Err(_) => file.roll_back(),
+            }
+        }
+        written?;
         self.unsynced = true;
         if self.durable { self.sync() } else { Ok(()) }
     }
 
+    fn files(&mut self) -> impl Iterator<Item = &mut AppendedFile> {
+        let unresolved = self.unresolved.as_mut().map(|other| &mut other.file);
+        std::iter::once(&mut self.file).chain(unresolved)
+    }
+
     /// Writes ordinary rows in one piece, and each large row by itself: the lines of all large rows together would take as much
     /// memory as the rows.
-    fn write<L: Line>(&mut self, entries: &[Settled<L>]) -> io::Result<u64> {
-        let mut written = 0;
+    fn write<L: Line>(&mut self, entries: &[Settled<L>]) -> io::Result<()> {
         for entries in entries.chunk_by(|(a, _), (b, _)| !a.is_large() && !b.is_large()) {
             let mut lines = Vec::with_capacity(entries.len() * LINE_BYTES);
-            let entries = entries.iter().map(|(entry, _)| &**entry);
-            L::write(entries, &self.layout, &mut lines);
-            self.file.write_all(&lines)?;
-            written += lines.len() as u64;
+            let entries = || entries.iter().map(|(entry, _)| &**entry);
+            L::write(entries(), &self.layout, &mut lines);
+            self.file.write(&lines)?;
+            if let Some(unresolved) = &mut self.unresolved {
+                lines.clear();
+                L::write_unresolved(entries(), &mut lines);
+                unresolved.write(&lines)?;
+            }
         }
-        Ok(written)
+        Ok(())
     }
 
     fn sync(&mut self) -> io::Result<()> {
         if std::mem::take(&mut self.unsynced) {
-            self.file.sync_data()?;
+            self.file.sync()?;
+            self.unresolved
+                .as_ref()
+                .map_or(Ok(()), UnresolvedFile::sync)?;
         }
         self.check_unchanged()
     }
 
-    /// Checks that the file is still at its path and that no other process has written to it.
+    /// Checks that the files are still at their paths and that no other process has written to them.
     fn check_unchanged(&self) -> io::Result<()> {
-        let metadata = check_same_file(&self.path, &self.file)?;
-        if metadata.len() == self.length.load(Ordering::Acquire) {
-            Ok(())
-        } else {
-            Err(io::Error::other("another process has written to it"))
-        }
+        self.file.check_unchanged()?;
+        let unresolved = self.unresolved.as_ref();
+        unresolved.map_or(Ok(()), UnresolvedFile::check_unchanged)
     }
 
     /// Returns the reason why the side file is lost, the first time that it is.
@@ -226,12 +213,13 @@ impl Writer {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::os::fd::{AsRawFd, OwnedFd};
     use std::time::SystemTime;
 
     use super::*;
     use crate::jobs::unlink::UnlinkOutcome;
-    use crate::results::{Edition, Entry};
+    use crate::results::{Edition, Entry, Format};
     use crate::row::{InvalidRow, Link, Position, RowError, RowErrorCode};
 
     /// Returns a file that takes every line and cannot be synced, and its other end, which has to stay open.
@@ -241,16 +229,16 @@ mod tests {
     }
 
     fn writer(file: File, durable: bool) -> Writer {
+        let path = format!("/dev/fd/{}", file.as_raw_fd());
         Writer {
-            path: format!("/dev/fd/{}", file.as_raw_fd()).into(),
-            file,
+            file: AppendedFile::new(file, path.into(), 0),
+            unresolved: None,
             layout: Layout {
                 format: Format::Jsonl,
                 edition: Edition::default(),
                 run_id: "run-1".to_owned(),
                 carry: Vec::new(),
             },
-            length: Arc::default(),
             durable,
             unsynced: false,
             side_file: None,
@@ -272,6 +260,7 @@ mod tests {
             link: Link::default(),
             carried: Vec::new(),
             error: RowError::new(RowErrorCode::FieldCount, "it is short"),
+            text: None,
         };
         let entry = Entry::invalid(row, None, SystemTime::UNIX_EPOCH);
         vec![(Box::new(entry), None)]
@@ -280,7 +269,7 @@ mod tests {
     #[test]
     fn a_failed_background_sync_is_reported() {
         let (_reader, file) = pipe();
-        let mut background = BackgroundSync::start(&file).expect("a thread");
+        let mut background = BackgroundSync::start(vec![file]).expect("a thread");
         assert!(background.request());
         let error = background.finish().expect_err("reported");
         assert!(is_os_error(&error), "{error}");
