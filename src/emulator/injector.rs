@@ -1,4 +1,4 @@
-//! Fault injection: by rule for certain calls, at random for a share of the unlinks.
+//! Fault injection: by rule for certain calls, at random for a share of the unlinks and the look-ups of users.
 
 use super::fault::FaultShare;
 use super::rule::{CallDetails, Rule, Then};
@@ -20,14 +20,14 @@ impl FaultInjector {
         }
     }
 
-    /// Returns the action for a call, if there is one. Rules go before random faults, which only unlinks get.
+    /// Returns the action for a call, if there is one. Rules go before random faults.
     pub(super) fn next_action(&mut self, call: &CallDetails<'_>) -> Option<Then> {
         let applies = |rule: &&mut Rule| rule.times != Some(0) && rule.when.matches(call);
         if let Some(rule) = self.rules.iter_mut().find(applies) {
             rule.times = rule.times.map(|times| times - 1);
-            return Some(rule.then.clone());
+            return Some(rule.then.clone()).filter(|then| *then != Then::Serve);
         }
-        if self.shares.is_empty() || call.unlink.is_none() {
+        if self.shares.is_empty() || !call.gets_faults() {
             return None;
         }
         // One random number for all kinds, so that a call gets at most one fault and the shares add up.

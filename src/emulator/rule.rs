@@ -20,6 +20,8 @@ pub enum When {
 /// Action of a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Then {
+    /// Serves the call, without a random fault.
+    Serve,
     /// Injects this fault.
     Fault(FaultKind),
     /// Holds the call, before any effect, until the rule is removed.
@@ -58,6 +60,13 @@ pub(super) struct CallDetails<'a> {
     pub(super) unlink: Option<u64>,
     pub(super) user: &'a str,
     pub(super) access_key: &'a str,
+}
+
+impl CallDetails<'_> {
+    /// Returns whether random faults apply to the call: to what is called for each row.
+    pub(super) fn gets_faults(&self) -> bool {
+        self.unlink.is_some() || self.operation == "LookupDeveloperIdentity"
+    }
 }
 
 impl When {

@@ -122,11 +122,11 @@ async fn call(
             call.hold(&details).await;
             None
         }
+        Some(Then::Serve) | None => None,
         Some(Then::Fault(kind)) => {
             shared.state().journal.count_fault(kind);
             Some(kind)
         }
-        None => None,
     };
     // The quota counts a call on arrival, as a front end of AWS does, so before the latency.
     if fault == Some(FaultKind::Throttle) || !call.take_quota() {

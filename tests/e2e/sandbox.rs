@@ -239,8 +239,13 @@ impl Sandbox {
 
     /// Returns a `run` command against the emulator, without a rate limit unless `args` set one.
     pub(crate) fn run_command(&self, args: &[&str]) -> Command {
+        self.job_command("run", args)
+    }
+
+    /// Returns a command of a job against the emulator, without a rate limit unless `args` set one.
+    pub(crate) fn job_command(&self, job: &str, args: &[&str]) -> Command {
         let mut command = self.command();
-        command.arg("run").args(args);
+        command.arg(job).args(args);
         command.args(["--endpoint-url", &self.emulator.url()]);
         if !args.contains(&"--rate") {
             command.args(["--rate", "unlimited"]);
@@ -251,6 +256,20 @@ impl Sandbox {
     /// Runs `run` to its end.
     pub(crate) fn run(&self, args: &[&str]) -> Output {
         start(&mut self.run_command(args)).wait()
+    }
+
+    /// Runs a job to its end.
+    pub(crate) fn job(&self, job: &str, args: &[&str]) -> Output {
+        start(&mut self.job_command(job, args)).wait()
+    }
+
+    /// Counts the look-ups of users and identities that reached the emulator.
+    pub(crate) fn user_lookups(&self) -> u64 {
+        let operations = self.emulator.counters().operations;
+        operations
+            .get("LookupDeveloperIdentity")
+            .copied()
+            .unwrap_or(0)
     }
 
     /// Runs `run` to its end, with `input` on standard input.
