@@ -2,12 +2,14 @@
 //!
 //! The reader of a run, the dry run, the plan and the confirmation all scan rows here, so that they cannot differ.
 
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::guard::Allowed;
 use crate::guard::hold::{Hold, Holds, UserHashes};
 use crate::results::{CompletedRows, SkipReason};
-use crate::row::{Field, InvalidRow, Keyer, Link, RowKey};
+use crate::row::{Field, InvalidRow, Keyer, Link, Required, RowKey};
 
 /// Scans rows: against the results of earlier runs, the hold lists and the allowed pools.
 #[derive(Debug)]
@@ -18,6 +20,10 @@ pub struct Scan {
     allowed: Allowed,
     /// An earlier run has settled rows, so that keys are worth computing.
     has_completed: bool,
+    /// The fields that identify a row.
+    identified_by: Required,
+    /// Rows that were to do: a look-up that is asked for twice is made once.
+    to_do: RefCell<HashSet<RowKey>>,
 }
 
 /// The result of scanning a valid row.
@@ -36,13 +42,14 @@ pub enum Scanned {
 }
 
 impl Scan {
-    /// Scans rows against these results, hold lists and allowed pools.
+    /// Scans rows against these results, hold lists and allowed pools. Rows are identified by the fields that they must have.
     #[must_use]
     pub fn new(
         completed: CompletedRows,
         keyer: Keyer,
         holds: Option<Arc<Holds>>,
         allowed: Allowed,
+        identified_by: Required,
     ) -> Self {
         let has_completed = completed.done() > 0 || completed.skips_failed();
         Self {
@@ -51,6 +58,8 @@ impl Scan {
             holds,
             allowed,
             has_completed,
+            identified_by,
+            to_do: RefCell::default(),
         }
     }
 
@@ -71,8 +80,15 @@ impl Scan {
             // Held or not: its pool must not even be looked up.
             (None, hold) if !self.allowed.allows_pool(pool) => Scanned::Forbidden(hold),
             (None, Some(hold)) => Scanned::Held(hold),
+            (None, None) if self.is_repeat(values) => Scanned::Done,
             (None, None) => Scanned::ToDo,
         }
+    }
+
+    /// Returns whether an earlier row asks for the same look-up. Calls that change something are made again for each row.
+    fn is_repeat(&self, values: [&str; 4]) -> bool {
+        self.identified_by == Required::LookupKey
+            && !self.to_do.borrow_mut().insert(self.key(values))
     }
 
     /// Scans a valid row.
@@ -91,7 +107,11 @@ impl Scan {
     /// Returns the key of a row with these values, in the order of [`Field::ALL`].
     #[must_use]
     pub fn key(&self, values: [&str; 4]) -> RowKey {
-        self.keyer.key_of(values.map(str::as_bytes))
+        let values = values.map(str::as_bytes);
+        match self.identified_by {
+            Required::Link => self.keyer.key_of(values),
+            Required::LookupKey => self.keyer.lookup_key(values),
+        }
     }
 
     /// Returns why the pool of a forbidden row must not be touched.

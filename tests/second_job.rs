@@ -242,6 +242,7 @@ fn row(nth: u64, name: &str) -> OpenRow {
             position,
             link,
             carried: Vec::new(),
+            text: None,
         },
         identity: nth,
         in_doubt: false,

@@ -1,17 +1,22 @@
-//! Look-ups of pools, admitted as calls are: beside the calls of the run, in a queue of their own.
+//! Look-ups of pools and users, admitted as calls are: beside the calls of the run, in a queue of their own.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Mutex;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use crate::admission::{Admission, Feedback, Permit};
 use crate::call::Client;
+use crate::call::identity_lookup::{IdentityLookup, Page, Users, UsersQuery};
 use crate::call::lookup::{IdentityPool, Lookup, LookupError, LookupErrorKind};
 use crate::operation::Operation;
 use crate::row::region_of;
 
+/// Attempts of a look-up that the service is too busy to answer.
+const TRIES: u32 = 4;
+/// Pause before the second attempt; doubled before each further one.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// Minimum time between two reloads of credentials: many look-ups may find at the same moment that the cached ones have expired.
 const BETWEEN_RENEWALS: Duration = Duration::from_secs(5);
 
@@ -43,12 +48,34 @@ impl<C: Lookup + Client> AdmittedLookups<C> {
         self.admitted_pool(id, permit).await
     }
 
+    /// Looks up the identity of a user, once, when it is admitted.
+    ///
+    /// # Errors
+    /// The reply names no identity and no users.
+    pub async fn users(&self, query: &UsersQuery<'_>) -> Result<Users, LookupError>
+    where
+        C: IdentityLookup,
+    {
+        let operation = Operation::LookupDeveloperIdentity;
+        let permit = self.admit_to(query.identity_pool_id, operation).await;
+        let page = Page {
+            max_results: 1,
+            token: None,
+        };
+        let found = self.client.users(query, page).await;
+        let feedback = feedback(&found, permit.is_credentials_trial());
+        permit.answered(feedback);
+        found
+    }
+
     /// Waits until the look-up of a pool may start.
     pub(super) async fn admit(&self, id: &str) -> Permit {
+        self.admit_to(id, Operation::DescribeIdentityPool).await
+    }
+
+    async fn admit_to(&self, id: &str, operation: Operation) -> Permit {
         self.client.ready().await;
-        let queue = self
-            .admission
-            .queue(region_of(id), Operation::DescribeIdentityPool);
+        let queue = self.admission.queue(region_of(id), operation);
         let Some(permit) = queue.admit().await else {
             // The run has given the Region up, and ends without this look-up.
             return std::future::pending().await;
@@ -84,8 +111,35 @@ impl<C: Lookup + Client> AdmittedLookups<C> {
     }
 }
 
+/// Makes a look-up, again while the service is too busy to answer it.
+///
+/// # Errors
+/// Those of the last attempt.
+pub async fn retried<T, F>(look_up: impl Fn() -> F) -> Result<T, LookupError>
+where
+    F: Future<Output = Result<T, LookupError>>,
+{
+    let mut pause = FIRST_PAUSE;
+    for _ in 1..TRIES {
+        match look_up().await {
+            // After clock skew the next signature is corrected.
+            Err(error)
+                if matches!(
+                    error.kind,
+                    LookupErrorKind::Busy | LookupErrorKind::Throttled | LookupErrorKind::Signature
+                ) =>
+            {
+                sleep(pause).await;
+                pause *= 2;
+            }
+            result => return result,
+        }
+    }
+    look_up().await
+}
+
 /// Returns the feedback to admission. A look-up that fails backs off by itself, so it opens no circuit breaker.
-fn feedback(found: &Result<IdentityPool, LookupError>, is_credentials_trial: bool) -> Feedback {
+fn feedback<T>(found: &Result<T, LookupError>, is_credentials_trial: bool) -> Feedback {
     match found.as_ref().map_err(|error| error.kind) {
         Err(LookupErrorKind::Throttled) => Feedback::Throttled,
         Err(LookupErrorKind::Credentials(_)) if is_credentials_trial => {

@@ -4,9 +4,11 @@ pub mod account;
 mod admitted_lookups;
 pub mod allowed;
 pub mod confirm;
+mod controls;
 pub mod hold;
 mod pool_checks;
 
-pub use admitted_lookups::AdmittedLookups;
+pub use admitted_lookups::{AdmittedLookups, retried};
 pub use allowed::Allowed;
+pub use controls::{Controls, Meaning};
 pub use pool_checks::{PoolChecked, PoolChecks, settle_provider};

@@ -100,7 +100,13 @@ impl<J: Job> Pipeline<J> {
         let input_ends = setup.rows.ends();
         let rows = RowReader {
             rows: setup.rows,
-            scan: Scan::new(completed, keyer, holds.clone(), setup.allowed),
+            scan: Scan::new(
+                completed,
+                keyer,
+                holds.clone(),
+                setup.allowed,
+                J::IDENTIFIED_BY,
+            ),
             reading: Arc::clone(&reading),
             memory: MemoryBudget::new(LARGE_ROW_BUDGET),
         }

@@ -62,6 +62,8 @@ pub(super) async fn settle<J: Job>(
     let (end, halt) = attempt_until_over(context, &mut row).await;
     let RowInWork { found, mut log, .. } = row;
     let (permit, is_doubtful) = (log.permit.take(), log.is_doubtful);
+    // A call that changes nothing leaves nothing in doubt: the next run makes it again.
+    let end = end.filter(|end| J::MARKS || *end != End::Aborted);
     let line = end.map(|end| context.job.line(log.settled(*open, end, found)));
     Ended {
         lease,

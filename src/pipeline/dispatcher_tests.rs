@@ -52,6 +52,7 @@ fn row_of(pool: &str, identity: u64) -> Box<OpenRow> {
                 ..Link::default()
             },
             carried: Vec::new(),
+            text: None,
         },
         key: RowKey(identity.into()),
         identity,
@@ -370,6 +371,7 @@ fn rows_without_a_record_are_left() {
         link: Link::default(),
         carried: Vec::new(),
         error,
+        text: None,
     };
     let invalid = Event::Read(ReadEvent::Invalid(Box::new(row), None));
     does(&mut run, invalid, &[]);

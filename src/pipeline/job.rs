@@ -8,7 +8,7 @@ use super::open_row::OpenRow;
 use crate::call::LastCheck;
 use crate::operation::Operation;
 use crate::results::Line;
-use crate::row::{InvalidRow, MemoryReservation, Row};
+use crate::row::{InvalidRow, MemoryReservation, Required, Row};
 use crate::verdict::{End, Outcome, Reply, ReplyDetails, Verdict, classify};
 
 /// A job of the pipeline: its call, its verdicts, its outcomes and its lines.
@@ -25,6 +25,8 @@ pub trait Job: Send + Sync + 'static {
     const OPERATION: Operation;
     /// Its calls change something: rows are marked before they are called, so that the run after a crash knows which are in doubt.
     const MARKS: bool;
+    /// The fields that identify a row.
+    const IDENTIFIED_BY: Required = Required::Link;
 
     /// Makes one call for `row`, in the Region of its pool. Its bytes leave only when `last_check` releases them. Dropping the
     /// future aborts the call. A row whose [`Job::needs_another_call`] is called again, with the findings so far.

@@ -238,7 +238,9 @@ impl RowReader {
                     skipped.done += 1;
                     return None;
                 }
-                let memory = self.memory.reserve(&row.link, &row.carried);
+                let memory = self
+                    .memory
+                    .reserve(&row.link, &row.carried, row.text.as_ref());
                 Some(ReadEvent::Invalid(Box::new(row), memory))
             }
             Err(error) => Some(ReadEvent::Unreadable(error)),
@@ -256,7 +258,9 @@ impl RowReader {
             in_doubt: self.scan.completed().is_in_doubt(key),
             key,
             is_held,
-            memory: self.memory.reserve(&row.link, &row.carried),
+            memory: self
+                .memory
+                .reserve(&row.link, &row.carried, row.text.as_ref()),
             row,
         }
     }

@@ -4,12 +4,14 @@
 //! ([`open_results`]), and drives a [`Run`] to its end, which is a report ([`ending`]).
 
 mod backend;
+mod bounds;
 pub mod ending;
 mod learned_quotas;
 mod open;
 mod run;
 mod service;
 
-pub use open::{check_inputs, open_results, read_holds};
-pub use run::{Finished, Run};
+pub use bounds::bounds;
+pub use open::{check_inputs, open_record, open_results, read_holds, report_record};
+pub use run::Run;
 pub use service::Service;

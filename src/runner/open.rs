@@ -8,7 +8,7 @@ use crate::files::Identity;
 use crate::guard::hold::{HoldFiles, Holds};
 use crate::input::{self, Input, WaitToken};
 use crate::report::{counted, notice};
-use crate::results::Results;
+use crate::results::{OpenError, Results, ResultsOptions};
 use crate::settings::Settings;
 use crate::verdict::Outcome;
 
@@ -71,11 +71,31 @@ pub fn check_inputs(settings: &Settings) -> Result<(), Error> {
 /// # Errors
 /// The results have no name, or cannot be opened.
 pub fn open_results<O: Outcome>(settings: &Settings) -> Result<Results, Error> {
+    let results = open_record(settings, Results::open::<O>)?;
+    report_record(settings, &results);
+    Ok(results)
+}
+
+/// Opens the file in which a job records its rows.
+///
+/// # Errors
+/// It has no name, or cannot be opened.
+pub fn open_record<T>(
+    settings: &Settings,
+    open: impl FnOnce(&ResultsOptions) -> Result<T, OpenError>,
+) -> Result<T, Error> {
     let named = settings
         .results
         .as_ref()
         .ok_or_else(|| Error::usage("a run needs a results file; name one with --results"))?;
-    let results = Results::open::<O>(named).map_err(exit_policy::not_opened)?;
+    open(named).map_err(exit_policy::not_opened)
+}
+
+/// Prints notices on what was found in the file in which a job records its rows.
+pub fn report_record(settings: &Settings, results: &Results) {
+    let Some(named) = &settings.results else {
+        return;
+    };
     let name = named.path.display();
     if results.cut > 0 {
         notice(&format!(
@@ -104,5 +124,4 @@ pub fn open_results<O: Outcome>(settings: &Settings) -> Result<Results, Error> {
             }
         ));
     }
-    Ok(results)
 }

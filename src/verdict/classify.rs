@@ -57,6 +57,10 @@ pub enum Cause {
     RetryAfterTooLong,
     /// Look-ups of a pool have been throttled for as long as a row may live.
     LookUpsThrottled,
+    /// The service goes round in circles through the pages of an answer.
+    PageRepeated,
+    /// The service finds an identity for a user that cannot exist.
+    ControlFailed,
 }
 
 impl Cause {
@@ -68,9 +72,12 @@ impl Cause {
             Self::OtherAccount => "the AWS credentials have become another account's",
             Self::Expired => "the AWS credentials have expired",
             Self::BadCredentials => "the service does not accept the AWS credentials",
-            Self::AccessDenied => {
-                return format!("the caller may not call {operation} on this pool").into();
-            }
+            Self::AccessDenied => match operation {
+                Operation::UnlinkDeveloperIdentity => {
+                    "the caller may not unlink identities in this pool"
+                }
+                _ => return format!("the caller may not call {operation} on this pool").into(),
+            },
             Self::PoolMissing => "the identity pool does not exist in this Region and account",
             Self::ProviderNotSupported => "the identity pool has another developer provider name",
             Self::NotCognito => "the endpoint does not answer as Amazon Cognito does",
@@ -79,6 +86,10 @@ impl Cause {
             Self::RetryAfterTooLong => "the service asks to be left alone for more than an hour",
             Self::LookUpsThrottled => {
                 "the identity pool cannot be looked up, as look-ups are throttled"
+            }
+            Self::PageRepeated => "the service gives the same page of an identity's users again",
+            Self::ControlFailed => {
+                "the control failed: the service finds an identity for a user that cannot exist"
             }
         })
     }
@@ -115,6 +126,12 @@ impl Cause {
             }
             Self::LookUpsThrottled => {
                 "Find out what else calls DescribeIdentityPool, or leave the check out with --no-preflight."
+            }
+            Self::PageRepeated => {
+                "Run the same command again later; if it happens again, report the request id to AWS."
+            }
+            Self::ControlFailed => {
+                "Its look-ups prove nothing. Check --endpoint-url, AWS_ENDPOINT_URL and the proxy settings."
             }
         })
     }

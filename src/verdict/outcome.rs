@@ -24,6 +24,8 @@ pub enum End {
 pub enum Standing {
     /// The row needs no other run.
     Done,
+    /// The row has a definite answer, which is not the one that was wanted. No later run asks again.
+    Settled,
     /// The row was refused, or its attempts are used up.
     Failed,
     /// The row's last call may have taken effect.
@@ -44,7 +46,10 @@ impl Standing {
     /// Returns whether the row needs attention or another run.
     #[must_use]
     pub fn is_undone(self) -> bool {
-        matches!(self, Self::Failed | Self::InDoubt | Self::Invalid)
+        matches!(
+            self,
+            Self::Settled | Self::Failed | Self::InDoubt | Self::Invalid
+        )
     }
 }
 
