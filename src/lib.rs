@@ -74,8 +74,10 @@
 //! | settled | having an outcome |
 //! | side file | the file beside the results that holds the marks (`people.results.csv.inflight`) |
 //! | snapshot | a run at one moment, for progress |
+//! | source text | the text of a row as its input has it, to be written to another file |
 //! | tally | the counts of a run |
 //! | token | the right to start one call now, under the rate |
+//! | unresolved | without links: a row of a resolve, with the reason |
 //! | verdict | the meaning of a reply |
 
 mod admission;

@@ -6,14 +6,16 @@ use std::panic;
 use std::process::ExitCode;
 
 use crate::cli::{
-    self, Argument, Cli, Command, EmulatorArgs, LogFormat, PlanArgs, RunArgs, SingleArgs,
+    self, Argument, Cli, Command, EmulatorArgs, LogFormat, PlanArgs, ResolveArgs, RunArgs,
+    SingleArgs,
 };
 use crate::emulator::command as emulator_command;
 use crate::error::{Error, Exit};
+use crate::jobs::resolve;
 use crate::jobs::unlink::{self, Opened, UnlinkOutcome};
 use crate::os_limits;
 use crate::report::{Report, complaint, log, notice, refusal};
-use crate::settings::Settings;
+use crate::settings::{ResolveSettings, Settings};
 use crate::stderr::{self, Kind};
 use crate::supervisor::{Supervisor, end_unsupervised, write_out};
 use crate::verdict::Outcome;
@@ -28,6 +30,8 @@ pub(crate) fn main() -> ExitCode {
     let (cli, options) = Cli::parse_with_options();
     let exit = match cli.command {
         Command::Run(args) => supervised(|supervisor| run_rows(supervisor, *args, options)),
+        Command::Resolve(args) => supervised(|supervisor| resolve_rows(supervisor, *args)),
+        Command::Verify(_) => unsupervised(|| Err(Error::usage("not yet"))),
         Command::Plan(args) => supervised(|supervisor| plan_rows(supervisor, *args, options)),
         Command::Emulator(args) => supervised(|supervisor| emulate(supervisor, *args)),
         Command::UnlinkDeveloperIdentity(args) => unsupervised(|| unlink_one(*args)),
@@ -175,6 +179,16 @@ fn finish<O: Outcome>(
     report.write_reason(json);
     supervisor.print(text)?;
     Ok(report.exit)
+}
+
+fn resolve_rows(supervisor: &mut Supervisor, args: ResolveArgs) -> Result<Exit, Error> {
+    let json = args.job.json;
+    log::start(args.job.verbose, args.job.log_format == LogFormat::Json);
+    let opened = supervisor.prepare(move || async move {
+        resolve::open(ResolveSettings::new(args, command_line())?).await
+    });
+    let report = opened.and_then(|run| supervisor.run(|signals| run.drive(signals)));
+    finish(supervisor, report, json)
 }
 
 /// Carries out `run`, and returns its report.

@@ -42,8 +42,8 @@ pub mod guard {
 /// Readers.
 pub mod input {
     pub use crate::input::{
-        Fill, Format, Header, Input, InputError, InputRow, MAX_RECORD, ReadOptions, open,
-        open_bytes,
+        Fill, Format, Header, Input, InputError, InputRow, KeepText, MAX_RECORD, ReadOptions,
+        TextForm, open, open_bytes,
     };
 }
 
@@ -71,8 +71,9 @@ pub mod pipeline {
 /// The results file.
 pub mod results {
     pub use crate::results::{
-        Edition, Entry, Format, Layout, Line, OpenError, Recorded, Recording, Results,
-        ResultsOptions, SkipReason, ToRecord,
+        AskedBy, Edition, Entry, Format, FoundLink, Layout, Line, OpenError, OpenResolved,
+        RESOLVED_COLUMNS, Recorded, Recording, Results, ResultsOptions, RowLinks, SkipReason,
+        ToRecord, UNRESOLVED_COLUMNS, Unresolved, UnresolvedOptions,
     };
 }
 
@@ -80,7 +81,7 @@ pub mod results {
 pub mod row {
     pub use crate::row::{
         Carried, Field, InvalidRow, Keyer, Link, MemoryReservation, Position, Required, Row,
-        RowErrorCode, RowKey, UnusualPolicy,
+        RowErrorCode, RowKey, SourceText, UnusualPolicy,
     };
 }
 

@@ -17,6 +17,7 @@ const LAWS: &[(&str, &str, &str)] = &[
     ("aws call", "only call row url verdict", "requests and answers are the same for every command"),
     ("admission", "only operation", "it admits calls of any kind"),
     ("input", "only files row", "a reader never calls"),
+    ("results/unresolved_file", "only files input results row", "rows of an input are read back as an input"),
     ("results saved_quotas", "only clock files operation row verdict", "a record depends neither on AWS nor on a pipeline"),
     ("emulator/command", "only cli emulator error exit exit_policy input report row", "a command as others are"),
     ("emulator", "only", "an oracle must not share the client's bugs"),

@@ -14,7 +14,7 @@ use crate::input::Format;
 use crate::row::{Field, UnusualKinds};
 
 /// Format and columns of the inputs.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Input")]
 pub struct InputArgs {
     /// Read the inputs in this format, whatever their names: csv, tsv, jsonl, json or lines

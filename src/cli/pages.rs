@@ -11,6 +11,10 @@ pub(super) const PROGRAM: &str = include_str!("manual/program.md");
 pub(super) const RUN: &str = include_str!("manual/run.md");
 /// The page of `plan`.
 pub(super) const PLAN: &str = include_str!("manual/plan.md");
+/// The page of `resolve`.
+pub(super) const RESOLVE: &str = include_str!("manual/resolve.md");
+/// The page of `verify`.
+pub(super) const VERIFY: &str = include_str!("manual/verify.md");
 /// The page of `unlink-developer-identity`.
 pub(super) const SINGLE: &str = include_str!("manual/unlink-developer-identity.md");
 /// The page of `emulator`.
@@ -54,10 +58,12 @@ pub(super) fn help(page: &str, command: &str) -> String {
 mod tests {
     use super::*;
 
-    const PAGES: [(&str, &str); 5] = [
+    const PAGES: [(&str, &str); 7] = [
         ("", PROGRAM),
         ("run", RUN),
         ("plan", PLAN),
+        ("resolve", RESOLVE),
+        ("verify", VERIFY),
         ("unlink-developer-identity", SINGLE),
         ("emulator", EMULATOR),
     ];

@@ -5,8 +5,10 @@ use clap::{Parser, Subcommand};
 use super::emulator::EmulatorArgs;
 use super::pages::{self, help};
 use super::plan::PlanArgs;
+use super::resolve::ResolveArgs;
 use super::run::RunArgs;
 use super::single::SingleArgs;
+use super::verify::VerifyArgs;
 
 /// Unlinks developer user identifiers from Amazon Cognito identities, in bulk.
 ///
@@ -41,6 +43,14 @@ pub enum Command {
         after_long_help = help(pages::RUN, "run")
     )]
     Run(Box<RunArgs>),
+    /// Find the identity of each user, or the users of each identity, as rows for `run`
+    ///
+    /// It looks users and identities up, page by page, and changes nothing. Links go to one file, which is an input of `plan` and
+    /// `run`; rows without a link go to another, with the reason. The same command, run again, goes on where it stopped.
+    #[command(
+        after_long_help = help(pages::RESOLVE, "resolve")
+    )]
+    Resolve(Box<ResolveArgs>),
     /// Check every row and forecast the run, without calling AWS
     ///
     /// It takes the options of `run`, and tells which rows are invalid, duplicate, done or held, and how long the others take.
@@ -48,6 +58,14 @@ pub enum Command {
         after_long_help = help(pages::PLAN, "plan")
     )]
     Plan(Box<PlanArgs>),
+    /// Look up afterwards whether the links of a results file are really gone
+    ///
+    /// It looks up every row in doubt, and a sample of those that are done or all of them, and changes nothing. It ends with a
+    /// statement of what was looked at and what was found.
+    #[command(
+        after_long_help = help(pages::VERIFY, "verify")
+    )]
+    Verify(Box<VerifyArgs>),
     /// Unlink one user, as `aws cognito-identity unlink-developer-identity` does
     UnlinkDeveloperIdentity(Box<SingleArgs>),
     /// Serve a part of the Cognito Identity API on this machine, for rehearsals and tests

@@ -139,10 +139,7 @@ fn read_inputs(
     let mut rejects = invalid
         .map(|path| RejectsFile::create(path, settings))
         .transpose()?;
-    let input = InputSummary::of(settings, holds, |reader, row| match &mut rejects {
-        Some(rejects) => rejects.take(reader, row),
-        None => Ok(()),
-    })?;
+    let input = InputSummary::of(settings, holds, rejects.as_mut())?;
     rejects.map(RejectsFile::finish).transpose()?;
     Ok(input)
 }

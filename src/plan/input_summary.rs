@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::rejects_file::RejectsFile;
 use super::repeats::{MAX_SHOWN, PackedPosition, ProviderHash, Repeats, SeenRows};
 use crate::error::Error;
 use crate::exit_policy::unreadable;
 use crate::guard::hold::{Hold, Holds, UserHashes};
-use crate::input::{self, InputRow, Reader};
+use crate::input::{self, InputRow, ReadOptions};
 use crate::jobs::unlink::UnlinkOutcome;
 use crate::row::{Field, InvalidRow, Position, RowErrorCode, UnusualKind, region_of};
 use crate::scan::{Scan, Scanned};
@@ -84,14 +85,14 @@ impl PoolRows {
 }
 
 impl InputSummary {
-    /// Reads every row once. Calls `reject` for each input when it is opened, without a row, and for each invalid row.
+    /// Reads every row once, and writes the invalid ones to `rejects`.
     ///
     /// # Errors
-    /// An input or the results cannot be read, or `reject` fails.
-    pub fn of(
+    /// An input or the results cannot be read, or the rejects cannot be written.
+    pub(super) fn of(
         settings: &Settings,
         holds: Option<Arc<Holds>>,
-        mut reject: impl FnMut(&mut Reader, Option<&InvalidRow>) -> Result<(), Error>,
+        mut rejects: Option<&mut RejectsFile>,
     ) -> Result<Self, Error> {
         if settings.inputs.len() > PackedPosition::INPUTS {
             return Err(Error::usage(format!(
@@ -101,10 +102,16 @@ impl InputSummary {
         }
         let scan = settings.scan::<UnlinkOutcome>(holds)?;
         let mut count = Counter::new(settings, scan)?;
+        let options = ReadOptions {
+            keep_text: rejects.as_ref().map(|rejects| rejects.keep_text()),
+            ..settings.input.clone()
+        };
         for (number, input) in settings.inputs.iter().enumerate() {
-            let mut reader = input::open(input, &settings.input).map_err(unreadable)?;
+            let mut reader = input::open(input, &options).map_err(unreadable)?;
             count.summary.sources.push(input.name());
-            reject(&mut reader, None)?;
+            if let Some(rejects) = &mut rejects {
+                rejects.begin_input()?;
+            }
             loop {
                 reader.take_valid(|line, values| {
                     count.valid(PackedPosition::new(number, line), values);
@@ -120,7 +127,9 @@ impl InputSummary {
                         count.valid(PackedPosition::new(number, row.position.line), values);
                     }
                     Some(InputRow::Invalid(row)) => {
-                        reject(&mut reader, Some(&row))?;
+                        if let Some(rejects) = &mut rejects {
+                            rejects.take(&row)?;
+                        }
                         count.invalid(row);
                     }
                 }

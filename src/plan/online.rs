@@ -2,22 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
-
-use tokio::time::sleep;
 
 use super::input_summary::InputSummary;
 use crate::admission::Admission;
 use crate::call::Client;
-use crate::call::lookup::{Caller, IdentityPool, Lookup, LookupError, LookupErrorKind};
-use crate::guard::AdmittedLookups;
+use crate::call::lookup::{Caller, IdentityPool, Lookup, LookupErrorKind};
+use crate::guard::{AdmittedLookups, retried};
 use crate::operation::{Operation, OperationQuotas};
 use crate::settings::{Guards, Settings};
-
-/// Attempts of a look-up that the service is too busy to answer.
-const TRIES: u32 = 4;
-/// Pause before the second attempt; doubled before each further one.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
 /// The answers of AWS.
 #[derive(Debug, Clone, Default)]
@@ -65,7 +57,7 @@ pub(super) async fn look<C: Lookup + Client>(
     let admission = Admission::new(settings.limits, job, learned(account));
     let look_ups = AdmittedLookups::new(Arc::clone(calls), Arc::new(admission));
     for (id, rows) in &input.pools {
-        let finding = match pool(&look_ups, id).await {
+        let finding = match retried(|| look_ups.pool(id)).await {
             Ok(pool) => {
                 let names = rows.developer_provider_names.iter();
                 if let Some(own) = &pool.developer_provider_name {
@@ -104,27 +96,4 @@ fn wrong_account(caller: &Caller, guards: &Guards) -> Vec<String> {
         .into_iter()
         .chain(guards.allowed.refuses_account(account))
         .collect()
-}
-
-async fn pool<C: Lookup + Client>(
-    look_ups: &AdmittedLookups<C>,
-    id: &str,
-) -> Result<IdentityPool, LookupError> {
-    let mut pause = FIRST_PAUSE;
-    for _ in 1..TRIES {
-        match look_ups.pool(id).await {
-            // After clock skew the next signature is corrected.
-            Err(error)
-                if matches!(
-                    error.kind,
-                    LookupErrorKind::Busy | LookupErrorKind::Throttled | LookupErrorKind::Signature
-                ) =>
-            {
-                sleep(pause).await;
-                pause *= 2;
-            }
-            result => return result,
-        }
-    }
-    look_ups.pool(id).await
 }

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::error::{Error, Exit};
 use crate::exit_policy::unreadable;
 use crate::files::{self, Draft};
-use crate::input::{self, Compression, Format, Reader};
+use crate::input::{self, Compression, Format, KeepText, TextForm};
 use crate::row::InvalidRow;
 use crate::settings::Settings;
 
@@ -33,9 +33,9 @@ pub fn remove_unfinished() {
 pub(super) struct RejectsFile {
     path: PathBuf,
     file: BufWriter<Draft>,
-    /// The header of the first input.
-    header: Option<Vec<u8>>,
-    text: Vec<u8>,
+    /// Keeps the text of rows, for this file.
+    keep_text: KeepText,
+    has_header: bool,
 }
 
 impl RejectsFile {
@@ -73,39 +73,38 @@ impl RejectsFile {
         Ok(Self {
             path: path.to_owned(),
             file: BufWriter::new(file),
-            header: None,
-            text: Vec::new(),
+            keep_text: KeepText::new(&["reason"]),
+            has_header: false,
         })
     }
 
-    /// Begins an input (without a row), or writes an invalid row of it.
-    pub(super) fn take(
-        &mut self,
-        reader: &mut Reader,
-        row: Option<&InvalidRow>,
-    ) -> Result<(), Error> {
-        self.text.clear();
-        if let Some(row) = row {
-            reader.write_reject(row, &mut self.text);
-        } else {
-            reader.keep_raw_records();
-            let header = reader.rejects_header();
-            match &self.header {
-                None => {
-                    self.text.extend_from_slice(&header);
-                    self.header = Some(header);
-                }
-                Some(first) if *first == header => {}
-                Some(_) => {
-                    return Err(Error::usage(
-                        "--invalid: the inputs have different columns, and one file has one header",
-                    )
-                    .hint("Plan them one by one, each with an --invalid FILE of its own."));
-                }
-            }
+    /// Returns the option with which the inputs are read.
+    pub(super) fn keep_text(&self) -> KeepText {
+        self.keep_text.clone()
+    }
+
+    /// Writes the header, after the first input was opened.
+    pub(super) fn begin_input(&mut self) -> Result<(), Error> {
+        if std::mem::replace(&mut self.has_header, true) {
+            return Ok(());
         }
+        let header = self.keep_text.form().map(TextForm::header);
+        self.write(&header.unwrap_or_default())
+    }
+
+    /// Writes an invalid row.
+    pub(super) fn take(&mut self, row: &InvalidRow) -> Result<(), Error> {
+        let reason = format!("{}: {}", row.position, row.error.message);
+        let mut line = Vec::new();
+        if let Some(text) = &row.text {
+            text.write(&[&reason], &mut line);
+        }
+        self.write(&line)
+    }
+
+    fn write(&mut self, text: &[u8]) -> Result<(), Error> {
         self.file
-            .write_all(&self.text)
+            .write_all(text)
             .map_err(|error| not_written(&self.path, &error))
     }
 

@@ -241,7 +241,7 @@ fn check_inputs(saved: &SavedPlan, path: &Path, settings: &mut Settings) -> Resu
         return Ok(());
     }
     // That an input has changed is reported even if it can no longer be read.
-    if let Ok(input) = InputSummary::of(settings, None, |_, _| Ok(())) {
+    if let Ok(input) = InputSummary::of(settings, None, None) {
         differences.push_str(&content_differences(saved, &input));
     }
     Err(Error::usage(format!(

@@ -3,18 +3,21 @@
 use crate::cli::InputArgs;
 use crate::error::Error;
 use crate::input::{Format, Input};
-use crate::results;
 use crate::row::{Field, UnusualPolicy};
 use crate::url::{CREDENTIALS_IN_URL, has_credentials};
 
-/// Checks arguments before anything is opened.
+/// Checks arguments before anything is opened. `columns` are those of the record, which a carried one may not repeat.
 ///
 /// # Errors
 /// They contradict each other, or a rule.
-pub(super) fn check_arguments(args: &InputArgs, inputs: &[Input]) -> Result<(), Error> {
+pub(super) fn check_arguments(
+    args: &InputArgs,
+    inputs: &[Input],
+    columns: &[&str],
+) -> Result<(), Error> {
     check_inputs(inputs)?;
     check_columns(args, inputs)?;
-    check_carried(&args.carry)?;
+    check_carried(&args.carry, columns)?;
     check_fill(args)?;
     check_map(&args.map)
 }
@@ -36,9 +39,9 @@ pub(super) fn check_endpoint(url: Option<&str>) -> Result<(), Error> {
     Ok(())
 }
 
-fn check_carried(carry: &[String]) -> Result<(), Error> {
+fn check_carried(carry: &[String], columns: &[&str]) -> Result<(), Error> {
     for (at, name) in carry.iter().enumerate() {
-        if results::COLUMNS.contains(&name.as_str()) {
+        if columns.contains(&name.as_str()) {
             return Err(Error::usage(format!(
                 "--carry {name}: the results have a column of that name already"
             )));

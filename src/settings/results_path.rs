@@ -1,4 +1,4 @@
-//! The name of the results file.
+//! The names of the files in which jobs record their rows.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ pub(super) fn results_path(
 ) -> Result<Option<PathBuf>, Error> {
     let derived = || match inputs.first() {
         // A descriptor, as of `<(zcat people.csv.gz)`, has no folder for results.
-        Some(Input::File(path)) if !is_descriptor(path) => Some(default_results(path)),
+        Some(Input::File(path)) if !is_descriptor(path) => Some(default_record(path, "results")),
         _ => None,
     };
     let path = match (given.or_else(derived), mode) {
@@ -38,7 +38,30 @@ fn is_descriptor(path: &Path) -> bool {
     path.starts_with("/dev") || path.starts_with("/proc")
 }
 
-fn default_results(input: &Path) -> PathBuf {
+/// Returns the file for the links that `resolve` finds: `people.csv.gz` → `people.resolved.csv`.
+pub(super) fn resolved_path(given: Option<PathBuf>, inputs: &[Input]) -> Result<PathBuf, Error> {
+    let derived = || match inputs.first() {
+        Some(Input::File(path)) if !is_descriptor(path) => Some(default_record(path, "resolved")),
+        _ => None,
+    };
+    given.or_else(derived).ok_or_else(|| {
+        Error::usage("standard input and pipes have no name to derive the file of links from")
+            .hint("Name one with --out FILE, ending in .csv or .jsonl.")
+    })
+}
+
+/// Returns the file for the rows without a link, beside that of the links: `people.resolved.csv` → `people.unresolved.csv`.
+pub(super) fn unresolved_path(resolved: &Path, ending: &str) -> PathBuf {
+    another_record(resolved, ".resolved", "unresolved", ending)
+}
+
+/// Returns the file in which `verify` records what it finds: `people.results.csv` → `people.verified.csv`.
+pub(super) fn verified_path(results: &Path) -> PathBuf {
+    let ending = results.extension().unwrap_or_default().to_string_lossy();
+    another_record(results, ".results", "verified", &ending)
+}
+
+fn default_record(input: &Path, what: &str) -> PathBuf {
     let name = input.file_name().unwrap_or_default().to_string_lossy();
     let mut stem = &*name;
     let mut ending = "csv";
@@ -59,6 +82,7 @@ fn default_results(input: &Path) -> PathBuf {
         (".jsonl", "jsonl"),
         (".ndjson", "jsonl"),
         (".json", "jsonl"),
+        (".txt", "csv"),
     ] {
         if let Some(at) = cut(stem, format) {
             stem = &stem[..at];
@@ -66,15 +90,20 @@ fn default_results(input: &Path) -> PathBuf {
             break;
         }
     }
-    input.with_file_name(format!("{stem}.results.{ending}"))
+    input.with_file_name(format!("{stem}.{what}.{ending}"))
 }
 
 /// Returns the results of a rehearsal, beside those of the real run, which it never touches.
 fn rehearsal_results(results: &Path) -> PathBuf {
-    let stem = results.file_stem().unwrap_or_default().to_string_lossy();
-    let stem = stem.strip_suffix(".results").unwrap_or(&stem);
     let ending = results.extension().unwrap_or_default().to_string_lossy();
-    results.with_file_name(format!("{stem}.rehearsal.{ending}"))
+    another_record(results, ".results", "rehearsal", &ending)
+}
+
+/// Returns the name of a file beside `record`, with `what` in place of `old` at the end of its stem.
+fn another_record(record: &Path, old: &str, what: &str, ending: &str) -> PathBuf {
+    let stem = record.file_stem().unwrap_or_default().to_string_lossy();
+    let stem = stem.strip_suffix(old).unwrap_or(&stem);
+    record.with_file_name(format!("{stem}.{what}.{ending}"))
 }
 
 #[cfg(test)]
@@ -96,7 +125,7 @@ mod tests {
             (".csv", ".csv.results.csv"),
         ] {
             assert_eq!(
-                default_results(Path::new(input)),
+                default_record(Path::new(input), "results"),
                 Path::new(results),
                 "{input}"
             );
@@ -110,6 +139,29 @@ mod tests {
             ("out/done.jsonl", "out/done.rehearsal.jsonl"),
         ] {
             assert_eq!(rehearsal_results(Path::new(results)), Path::new(rehearsal));
+        }
+    }
+
+    #[test]
+    fn links_and_verifications_have_files_of_their_own() {
+        let resolved = |input: &str| resolved_path(None, &[Input::File(input.into())]);
+        let path = resolved("in/people.txt.gz").expect("a name");
+        assert_eq!(path, Path::new("in/people.resolved.csv"));
+        assert_eq!(
+            unresolved_path(&path, "tsv"),
+            Path::new("in/people.unresolved.tsv")
+        );
+        let given = Path::new("links.jsonl");
+        assert_eq!(
+            unresolved_path(given, "jsonl"),
+            Path::new("links.unresolved.jsonl")
+        );
+        assert!(resolved_path(None, &[Input::Stdin]).is_err());
+        for (results, verified) in [
+            ("people.results.csv", "people.verified.csv"),
+            ("out/done.jsonl", "out/done.verified.jsonl"),
+        ] {
+            assert_eq!(verified_path(Path::new(results)), Path::new(verified));
         }
     }
 

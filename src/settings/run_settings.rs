@@ -92,8 +92,9 @@ pub(super) struct Arguments {
 }
 
 /// Arguments about the file in which a job records its rows.
-#[derive(Default)]
 pub(super) struct RecordArgs {
+    /// Its columns before the carried ones.
+    pub(super) columns: &'static [&'static str],
     pub(super) path: Option<PathBuf>,
     pub(super) skip_failed: bool,
     pub(super) durable: bool,
@@ -118,6 +119,7 @@ impl Settings {
             hold: args.hold,
             job: args.job,
             record: RecordArgs {
+                columns: &results::COLUMNS,
                 path: args.results,
                 skip_failed: args.skip_failed,
                 durable: args.durable,
@@ -150,7 +152,7 @@ impl Settings {
         let passed_over = passed_over(&args, &config)?;
         let sources = take_defaults(&mut args, &config);
         let inputs: Vec<Input> = args.inputs.iter().cloned().map(Input::from).collect();
-        check_arguments(&args.input, &inputs)?;
+        check_arguments(&args.input, &inputs, args.record.columns)?;
         let started = SystemTime::now();
         let run_id = new_run_id(started)?;
         let results = name_record(args.record.path.take(), &inputs)?;
@@ -249,6 +251,7 @@ impl Settings {
             keyer,
             holds,
             self.guards.allowed.clone(),
+            Required::Link,
         ))
     }
 
@@ -366,6 +369,7 @@ fn read_options(args: InputArgs) -> input::ReadOptions {
         },
         required: Required::Link,
         as_is: args.as_is.into_iter().collect(),
+        keep_text: None,
         max_record: input::MAX_RECORD,
         fingerprints: input::Fingerprints::default(),
         wait: input::WaitToken::default(),

@@ -27,6 +27,7 @@ mod redaction;
 mod rehearsal;
 mod replies;
 mod request_ids;
+mod resolve;
 mod results_as_input;
 mod resume;
 mod row_limit;

@@ -242,6 +242,7 @@ fn read(links: Vec<(u64, Link)>, fed: Arc<AtomicUsize>) -> mpsc::Receiver<ReadEv
                     },
                     link,
                     carried: Vec::new(),
+                    text: None,
                 },
             };
             if dispatcher

@@ -1,5 +1,5 @@
 //! Tortures the real executable: kills it at random moments, dozens of times over thousands of rows, while calls fail,
-//! results lose their tails and inputs change. In the end the emulator's log of calls and the results must agree, row by row.
+//! results lose their tails and inputs change; then kills runs of `resolve`, whose links must stand there once. In the end the emulator's log of calls and the results must agree, row by row.
 //!
 //! ```text
 //! cargo test --test torture                    two rounds, one with each results format
@@ -17,6 +17,7 @@
 mod arguments;
 mod checks;
 mod counts;
+mod lookups;
 mod program;
 mod results_file;
 mod round;
@@ -27,6 +28,7 @@ use std::time::Duration;
 
 use arguments::{Action, Arguments};
 use counts::Counts;
+use lookups::LookupCounts;
 use results_file::Format;
 use tokio::time::Instant;
 
@@ -60,12 +62,18 @@ fn run(arguments: &Arguments) -> ExitCode {
         .unwrap_or_else(|| u64::from(fastrand::u32(..)));
     let formats = [Format::Csv, Format::Jsonl];
     let mut sums = [Counts::default(), Counts::default()];
+    let mut looked_up = LookupCounts::default();
     loop {
         for (format, sum) in formats.into_iter().zip(&mut sums) {
             // Printed first, so that a round that hangs can be repeated too.
             println!("seed {seed}, {format}");
-            match round::run(seed, format) {
-                Ok(counts) => sum.add(&counts),
+            let played = round::run(seed, format)
+                .and_then(|counts| Ok((counts, lookups::run(seed, format)?)));
+            match played {
+                Ok((counts, lookups)) => {
+                    sum.add(&counts);
+                    looked_up.add(&lookups);
+                }
                 Err(disagreement) => {
                     println!("test {NAME} ... FAILED\n\nseed {seed}, {format}: {disagreement}");
                     println!("\nTo repeat: cargo test --test {NAME} -- --seed {seed}");
@@ -80,6 +88,7 @@ fn run(arguments: &Arguments) -> ExitCode {
         seed += 1;
     }
     println!("{}", counts::table(formats.map(Format::name), &sums));
+    println!("{looked_up}\n");
     println!("test {NAME} ... ok");
     conclude(1, 0, 0, began.elapsed());
     ExitCode::SUCCESS

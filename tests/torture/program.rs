@@ -33,8 +33,14 @@ pub(crate) enum Hardship {
 }
 
 impl Program {
-    /// Starts `cognito-unlink run` with `args` in `directory`, in an empty environment.
-    pub(crate) fn start(directory: &Path, name: &str, args: &[String], hardship: Hardship) -> Self {
+    /// Starts a command of `cognito-unlink` with `args` in `directory`, in an empty environment. Its output goes to files of this name.
+    pub(crate) fn start(
+        directory: &Path,
+        job: &str,
+        name: &str,
+        args: &[String],
+        hardship: Hardship,
+    ) -> Self {
         let file = |stream: &str| {
             let path = directory.join(format!("{name}.{stream}"));
             Stdio::from(File::create(path).expect("a file"))
@@ -51,7 +57,7 @@ impl Program {
             .env_clear()
             .env("HOME", directory)
             .env("AWS_EC2_METADATA_DISABLED", "true")
-            .arg("run")
+            .arg(job)
             .args(args)
             .stdin(Stdio::null())
             .stdout(file("stdout"))

@@ -279,7 +279,7 @@ impl Round {
             .chain(more.iter().copied())
             .map(str::to_owned)
             .collect::<Vec<_>>();
-        Program::start(&self.directory, &self.name(), &args, self.hardship)
+        Program::start(&self.directory, "run", &self.name(), &args, self.hardship)
     }
 
     /// Returns the last run's name, which begins the names of its output files.

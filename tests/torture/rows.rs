@@ -7,8 +7,8 @@ use std::path::Path;
 use cognito_unlink::testing::emulator::Link;
 use fastrand::Rng;
 
-const POOL: &str = "us-east-1:3f6c2a10-9b5e-4d7a-8c21-5e0f7d9a4b63";
-const PROVIDER: &str = "login.example.com";
+pub(crate) const POOL: &str = "us-east-1:3f6c2a10-9b5e-4d7a-8c21-5e0f7d9a4b63";
+pub(crate) const PROVIDER: &str = "login.example.com";
 
 /// Rows of the input in the end.
 const ROWS: usize = 2800;

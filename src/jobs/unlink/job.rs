@@ -6,9 +6,10 @@ use std::time::SystemTime;
 use super::outcome::UnlinkOutcome;
 use crate::call::{LastCheck, Unlink};
 use crate::operation::Operation;
-use crate::pipeline::{Bounds, Job, LimitName, OutcomeLimit, SettledRow};
+use crate::pipeline::{Bounds, Job, LimitName, SettledRow};
 use crate::results::Entry;
 use crate::row::{InvalidRow, MemoryReservation, Row};
+use crate::runner;
 use crate::settings::Settings;
 use crate::verdict::{Outcome as _, Reply};
 
@@ -75,37 +76,24 @@ impl<C: Unlink> Job for UnlinkJob<C> {
 #[must_use]
 pub fn bounds(settings: &Settings) -> Bounds<UnlinkOutcome> {
     let stop = &settings.stop_rules;
-    let limits = [
-        (
-            UnlinkOutcome::Failed,
-            LimitName::MaxFailures,
-            Some(stop.max_failures),
-        ),
-        (
-            UnlinkOutcome::NotLinked,
-            LimitName::MaxNotLinked,
-            stop.max_not_linked,
-        ),
-        (
-            UnlinkOutcome::Invalid,
-            LimitName::MaxInvalid,
-            stop.max_invalid,
-        ),
-    ];
-    let limits = limits.into_iter();
-    Bounds {
-        open_rows: settings.open_rows,
-        queued: settings.limits.concurrency.get() as usize,
-        limit: stop.limit,
-        take_for: stop.take_for,
-        failure_limits: limits
-            .filter_map(|(outcome, name, max)| {
-                Some(OutcomeLimit {
-                    outcome,
-                    max: max?,
-                    name,
-                })
-            })
-            .collect(),
-    }
+    runner::bounds(
+        settings,
+        &[
+            (
+                UnlinkOutcome::Failed,
+                LimitName::MaxFailures,
+                Some(stop.max_failures),
+            ),
+            (
+                UnlinkOutcome::NotLinked,
+                LimitName::MaxNotLinked,
+                stop.max_not_linked,
+            ),
+            (
+                UnlinkOutcome::Invalid,
+                LimitName::MaxInvalid,
+                stop.max_invalid,
+            ),
+        ],
+    )
 }

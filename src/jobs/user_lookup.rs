@@ -1,0 +1,251 @@
+//! Look-ups of users and identities (`LookupDeveloperIdentity`), as the jobs that make them for each row share them.
+//!
+//! A row takes one call, or one for each page of an identity's users. The first row of a pool asks the control question before
+//! that ([`Controls`]); a row whose answer has no link asks it after, if its answer is not known by then.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use crate::call::LastCheck;
+use crate::call::identity_lookup::{Page, UserLookup, Users, UsersQuery};
+use crate::guard::Controls;
+use crate::row::{Field, region_of};
+use crate::verdict::{Cause, Reply, ReplyDetails, ReplyKind, Verdict, classify};
+
+/// Most users on a page, by the service model.
+const PAGE_SIZE: u8 = 60;
+/// Pages without a user after which the service is thought to go round in circles.
+const EMPTY_PAGES: u32 = 3;
+
+/// Code of a page token that was given before. Ours.
+const REPEATED_TOKEN: &str = "RepeatedPageToken";
+/// Code of a control question that was answered with an identity. Ours.
+const CONTROL_FAILED: &str = "ControlFailed";
+/// Code of an answer about something else than the question. Ours.
+const UNEXPECTED: &str = "UnexpectedAnswer";
+
+/// The answer to the question of a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// The identity, and users that are linked to it: those of the question, or all of the identity's.
+    Linked {
+        /// The identity.
+        identity_id: String,
+        /// Users of it.
+        users: Vec<String>,
+        /// It has more users than were asked for.
+        has_more: bool,
+    },
+    /// An answer without a link.
+    Absent(ReplyDetails),
+}
+
+/// The calls of one row so far.
+#[derive(Debug, Default)]
+pub struct Asked {
+    stage: Stage,
+    users: Vec<String>,
+    /// Tokens of the pages so far. The last one is that of the next page.
+    tokens: Vec<String>,
+    empty_pages: u32,
+    answer: Option<Answer>,
+}
+
+/// The next call of a row.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Stage {
+    /// None was made.
+    #[default]
+    Begin,
+    /// The control question.
+    Control,
+    /// A page of the answer.
+    Page,
+    /// No further call.
+    Over,
+}
+
+impl Asked {
+    /// Returns whether a further call is needed.
+    pub fn needs_another_call(&self) -> bool {
+        self.stage != Stage::Over
+    }
+
+    /// Returns the answer, once there is one.
+    pub fn answer(self) -> Option<Answer> {
+        self.answer
+    }
+
+    /// Takes the answer, and ends, or goes on to the control question if nothing else tells what it means.
+    fn settle(&mut self, answer: Answer, is_control_known: bool) {
+        let needs_control = matches!(answer, Answer::Absent(_)) && !is_control_known;
+        self.answer = Some(answer);
+        self.stage = if needs_control {
+            Stage::Control
+        } else {
+            Stage::Over
+        };
+    }
+}
+
+/// Returns the verdict on the reply to a look-up. That there is no link is an answer, and so is a refusal to say so.
+pub fn judge(reply: &Reply) -> Verdict {
+    let code = reply.details.code.as_deref();
+    match classify(reply) {
+        Verdict::NothingThere => Verdict::Succeeded,
+        Verdict::Refused => match code {
+            Some("NotAuthorizedException" | "ResourceConflictException") => Verdict::Succeeded,
+            Some(REPEATED_TOKEN) => Verdict::Fatal(Cause::PageRepeated),
+            Some(CONTROL_FAILED) => Verdict::Fatal(Cause::ControlFailed),
+            _ => Verdict::Refused,
+        },
+        verdict => verdict,
+    }
+}
+
+/// Makes the next call of a row: the control question, or a page of the answer to `query`. An identity's users are read until there
+/// are more than `max_users`.
+pub async fn call<C: UserLookup>(
+    client: &C,
+    controls: &Controls,
+    query: UsersQuery<'_>,
+    max_users: usize,
+    asked: &mut Asked,
+    last_check: Arc<dyn LastCheck>,
+) -> Reply {
+    let pool_id = query.identity_pool_id;
+    if asked.stage == Stage::Begin {
+        asked.stage = if controls.claim(pool_id) {
+            Stage::Control
+        } else {
+            Stage::Page
+        };
+    }
+    if asked.stage == Stage::Control {
+        let reply = ask_control(client, controls, pool_id, last_check).await;
+        if judge(&reply) == Verdict::Succeeded {
+            asked.stage = match asked.answer {
+                Some(_) => Stage::Over,
+                None => Stage::Page,
+            };
+        }
+        return reply;
+    }
+    let page = Page {
+        max_results: PAGE_SIZE,
+        token: asked.tokens.last().map(String::as_str),
+    };
+    let (reply, users) = client.look_up_users(&query, page, last_check).await;
+    if judge(&reply) != Verdict::Succeeded {
+        return reply;
+    }
+    if reply.kind != ReplyKind::Success {
+        let answer = Answer::Absent(reply.details.clone());
+        asked.settle(answer, controls.is_answered(pool_id));
+        return reply;
+    }
+    let is_control_known = controls.is_answered(pool_id);
+    match take_page(query, users, max_users, asked) {
+        Ok(Some(None)) => asked.settle(Answer::Absent(reply.details.clone()), is_control_known),
+        Ok(Some(Some(linked))) => asked.settle(linked, is_control_known),
+        Ok(None) => {}
+        Err(code) => return unexpected(code, reply.details),
+    }
+    reply
+}
+
+/// Asks a pool for the user that cannot exist, and records its answer.
+async fn ask_control<C: UserLookup>(
+    client: &C,
+    controls: &Controls,
+    pool_id: &str,
+    last_check: Arc<dyn LastCheck>,
+) -> Reply {
+    let query = UsersQuery {
+        identity_pool_id: pool_id,
+        identity_id: None,
+        developer_user_identifier: Some(controls.user()),
+    };
+    let page = Page {
+        max_results: PAGE_SIZE,
+        token: None,
+    };
+    let (reply, users) = client.look_up_users(&query, page, last_check).await;
+    if judge(&reply) == Verdict::Succeeded {
+        if users.identity_id.is_some_and(|id| !id.is_empty()) {
+            return unexpected(CONTROL_FAILED, reply.details);
+        }
+        controls.answered(pool_id, &reply.details);
+    }
+    reply
+}
+
+/// Takes a page. Returns the answer once it is complete: its link, if it has one.
+///
+/// # Errors
+/// The page is no answer to the question; the error is a code.
+fn take_page(
+    query: UsersQuery<'_>,
+    page: Users,
+    max_users: usize,
+    asked: &mut Asked,
+) -> Result<Option<Option<Answer>>, &'static str> {
+    let Some(identity_id) = page.identity_id.filter(|id| !id.is_empty()) else {
+        return Ok(Some(None));
+    };
+    let is_id = Field::IdentityId.check(&identity_id).is_ok()
+        && region_of(&identity_id) == region_of(query.identity_pool_id);
+    if !is_id || query.identity_id.is_some_and(|id| *id != identity_id) {
+        return Err(UNEXPECTED);
+    }
+    if let Some(user) = query.developer_user_identifier {
+        return Ok(Some(Some(Answer::Linked {
+            identity_id,
+            users: vec![user.to_owned()],
+            has_more: false,
+        })));
+    }
+    asked.empty_pages = match page.users[..] {
+        [] => asked.empty_pages + 1,
+        _ => 0,
+    };
+    asked.users.extend(page.users);
+    let next = page.next.filter(|token| !token.is_empty());
+    let has_more = asked.users.len() > max_users;
+    match next {
+        Some(token) if !has_more => {
+            if asked.tokens.contains(&token) || asked.empty_pages >= EMPTY_PAGES {
+                return Err(REPEATED_TOKEN);
+            }
+            asked.tokens.push(token);
+            Ok(None)
+        }
+        _ => {
+            let mut seen = HashSet::new();
+            let mut users = std::mem::take(&mut asked.users);
+            users.retain(|user| !user.is_empty() && seen.insert(user.clone()));
+            Ok(Some(Some(Answer::Linked {
+                identity_id,
+                has_more: users.len() > max_users,
+                users,
+            })))
+        }
+    }
+}
+
+/// Returns the reply in place of a success that is no answer to the question.
+fn unexpected(code: &'static str, details: ReplyDetails) -> Reply {
+    let message = match code {
+        REPEATED_TOKEN => "the service gave the same page token twice",
+        CONTROL_FAILED => "the service found an identity for a user that cannot exist",
+        _ => "the answer is about another identity than the question",
+    };
+    Reply {
+        kind: ReplyKind::Error { html: false },
+        details: ReplyDetails {
+            code: Some(code.to_owned()),
+            message: Some(message.to_owned()),
+            ..details
+        },
+    }
+}

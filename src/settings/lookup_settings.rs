@@ -1,0 +1,123 @@
+//! The arguments of `resolve` and `verify`, resolved.
+
+use std::path::PathBuf;
+
+use super::mode::Mode;
+use super::results_path::{resolved_path, unresolved_path, verified_path};
+use super::run_settings::{Arguments, RecordArgs, Settings};
+use crate::cli::{InputArgs, ResolveArgs, VerifyArgs};
+use crate::error::Error;
+use crate::exit_policy;
+use crate::input::{self, Format};
+use crate::results;
+use crate::row::{Field, Required};
+
+/// The settings of `resolve`.
+#[derive(Debug, Clone)]
+pub struct ResolveSettings {
+    /// Those that every job has. The results are the file of links.
+    pub job: Settings,
+    /// The file of the rows without a link.
+    pub unresolved: PathBuf,
+    /// Format of the first input.
+    pub format: Format,
+    /// Maximum number of users that an identity may have.
+    pub max_users: usize,
+}
+
+impl ResolveSettings {
+    /// Resolves the arguments of `resolve`.
+    ///
+    /// # Errors
+    /// They contradict each other, or what they name.
+    pub fn new(args: ResolveArgs, command: Vec<String>) -> Result<Self, Error> {
+        let arguments = Arguments {
+            inputs: args.inputs,
+            beside: None,
+            input: args.input,
+            hold: args.hold,
+            job: args.job,
+            record: RecordArgs {
+                columns: &results::RESOLVED_COLUMNS,
+                path: args.out,
+                skip_failed: args.skip_failed,
+                durable: false,
+                spreadsheet_safe: false,
+            },
+        };
+        let mut job = Settings::resolve(arguments, Mode::Real, command, |path, inputs| {
+            resolved_path(path, inputs).map(Some)
+        })?;
+        job.input.required = Required::LookupKey;
+        let first = job.inputs.first();
+        let first = first.ok_or_else(|| Error::usage("there is no input"))?;
+        let format = input::format_of(first, &job.input).map_err(exit_policy::unreadable)?;
+        let resolved = job.results.as_ref().map(|results| &results.path);
+        let unresolved =
+            unresolved_path(&resolved.cloned().unwrap_or_default(), format.rest_ending());
+        Ok(Self {
+            job,
+            unresolved,
+            format,
+            max_users: usize::try_from(args.max_users.get()).unwrap_or(usize::MAX),
+        })
+    }
+}
+
+/// The settings of `verify`.
+#[derive(Debug, Clone)]
+pub struct VerifySettings {
+    /// Those that every job has. The results are the record of what is found.
+    pub job: Settings,
+    /// The results file that is verified.
+    pub verified: PathBuf,
+    /// Number of done rows to look at; `None` looks at all.
+    pub sample: Option<u64>,
+    /// The number that the sample is drawn by, if it is given.
+    pub seed: Option<u64>,
+    /// The file of users who must still be linked.
+    pub still_linked: Option<PathBuf>,
+}
+
+impl VerifySettings {
+    /// Resolves the arguments of `verify`.
+    ///
+    /// # Errors
+    /// They contradict each other, or what they name.
+    pub fn new(args: VerifyArgs, command: Vec<String>) -> Result<Self, Error> {
+        let arguments = Arguments {
+            inputs: Vec::new(),
+            beside: Some(args.results.clone()),
+            input: InputArgs::default(),
+            hold: Vec::new(),
+            job: args.job,
+            record: RecordArgs {
+                columns: &results::COLUMNS,
+                path: args.out,
+                skip_failed: false,
+                durable: false,
+                spreadsheet_safe: false,
+            },
+        };
+        let job = Settings::resolve(arguments, Mode::Real, command, |path, _| {
+            Ok(Some(path.unwrap_or_else(|| verified_path(&args.results))))
+        })?;
+        Ok(Self {
+            job,
+            verified: args.results,
+            sample: (!args.all).then(|| args.sample.get()),
+            seed: args.seed,
+            still_linked: args.still_linked,
+        })
+    }
+
+    /// Returns the options for reading the users who must still be linked.
+    #[must_use]
+    pub fn still_linked_options(&self) -> input::ReadOptions {
+        input::ReadOptions {
+            required: Required::LookupKey,
+            list_column: Some(Field::DeveloperUserIdentifier.name().to_owned()),
+            ..self.job.input.clone()
+        }
+    }
+}
