@@ -7,15 +7,15 @@ use std::process::ExitCode;
 
 use crate::cli::{
     self, Argument, Cli, Command, EmulatorArgs, LogFormat, PlanArgs, ResolveArgs, RunArgs,
-    SingleArgs,
+    SingleArgs, VerifyArgs,
 };
 use crate::emulator::command as emulator_command;
 use crate::error::{Error, Exit};
-use crate::jobs::resolve;
 use crate::jobs::unlink::{self, Opened, UnlinkOutcome};
+use crate::jobs::{resolve, verify};
 use crate::os_limits;
 use crate::report::{Report, complaint, log, notice, refusal};
-use crate::settings::{ResolveSettings, Settings};
+use crate::settings::{ResolveSettings, Settings, VerifySettings};
 use crate::stderr::{self, Kind};
 use crate::supervisor::{Supervisor, end_unsupervised, write_out};
 use crate::verdict::Outcome;
@@ -31,7 +31,7 @@ pub(crate) fn main() -> ExitCode {
     let exit = match cli.command {
         Command::Run(args) => supervised(|supervisor| run_rows(supervisor, *args, options)),
         Command::Resolve(args) => supervised(|supervisor| resolve_rows(supervisor, *args)),
-        Command::Verify(_) => unsupervised(|| Err(Error::usage("not yet"))),
+        Command::Verify(args) => supervised(|supervisor| verify_rows(supervisor, *args)),
         Command::Plan(args) => supervised(|supervisor| plan_rows(supervisor, *args, options)),
         Command::Emulator(args) => supervised(|supervisor| emulate(supervisor, *args)),
         Command::UnlinkDeveloperIdentity(args) => unsupervised(|| unlink_one(*args)),
@@ -186,6 +186,16 @@ fn resolve_rows(supervisor: &mut Supervisor, args: ResolveArgs) -> Result<Exit, 
     log::start(args.job.verbose, args.job.log_format == LogFormat::Json);
     let opened = supervisor.prepare(move || async move {
         resolve::open(ResolveSettings::new(args, command_line())?).await
+    });
+    let report = opened.and_then(|run| supervisor.run(|signals| run.drive(signals)));
+    finish(supervisor, report, json)
+}
+
+fn verify_rows(supervisor: &mut Supervisor, args: VerifyArgs) -> Result<Exit, Error> {
+    let json = args.job.json;
+    log::start(args.job.verbose, args.job.log_format == LogFormat::Json);
+    let opened = supervisor.prepare(move || async move {
+        verify::open(VerifySettings::new(args, command_line())?).await
     });
     let report = opened.and_then(|run| supervisor.run(|signals| run.drive(signals)));
     finish(supervisor, report, json)

@@ -49,6 +49,10 @@ pub struct InputArgs {
 
 /// Pace, retries, limits, guards, AWS and output of a job.
 #[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of its own on the command line"
+)]
 pub struct JobArgs {
     /// Start at most this many calls a second of each operation in each Region, retries included: N, N/s, N/m, N/h or unlimited [default: 10]
     #[arg(

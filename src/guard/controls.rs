@@ -57,9 +57,8 @@ impl Controls {
     pub fn new() -> Result<Self, getrandom::Error> {
         let mut random = [0; RANDOM_BYTES];
         getrandom::fill(&mut random)?;
-        let random: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(Self {
-            user: format!("cognito-unlink-control-{random}"),
+            user: format!("cognito-unlink-control-{}", hex::encode(random)),
             pools: Mutex::default(),
         })
     }

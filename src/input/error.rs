@@ -11,6 +11,9 @@ use super::not_an_input::NotAnInput;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InputError {
+    /// Results that are read for their rows cannot be read on: the reason.
+    #[error("{0}")]
+    Results(String),
     /// Neither an option nor the name determines the format.
     #[error("{}: {}", display_name(input), describe_unknown_format(*what))]
     UnknownFormat {

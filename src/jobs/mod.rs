@@ -3,3 +3,4 @@
 pub mod resolve;
 pub mod unlink;
 mod user_lookup;
+pub mod verify;

@@ -146,9 +146,11 @@ pub async fn call<C: UserLookup>(
     }
     let is_control_known = controls.is_answered(pool_id);
     match take_page(query, users, max_users, asked) {
-        Ok(Some(None)) => asked.settle(Answer::Absent(reply.details.clone()), is_control_known),
-        Ok(Some(Some(linked))) => asked.settle(linked, is_control_known),
-        Ok(None) => {}
+        Ok(Taken::More) => {}
+        Ok(Taken::Complete(answer)) => asked.settle(answer, is_control_known),
+        Ok(Taken::Absent) => {
+            asked.settle(Answer::Absent(reply.details.clone()), is_control_known);
+        }
         Err(code) => return unexpected(code, reply.details),
     }
     reply
@@ -180,7 +182,17 @@ async fn ask_control<C: UserLookup>(
     reply
 }
 
-/// Takes a page. Returns the answer once it is complete: its link, if it has one.
+/// A page of an answer, once it is taken.
+enum Taken {
+    /// More pages follow.
+    More,
+    /// The answer is complete.
+    Complete(Answer),
+    /// It names no identity.
+    Absent,
+}
+
+/// Takes a page of an answer.
 ///
 /// # Errors
 /// The page is no answer to the question; the error is a code.
@@ -189,9 +201,9 @@ fn take_page(
     page: Users,
     max_users: usize,
     asked: &mut Asked,
-) -> Result<Option<Option<Answer>>, &'static str> {
+) -> Result<Taken, &'static str> {
     let Some(identity_id) = page.identity_id.filter(|id| !id.is_empty()) else {
-        return Ok(Some(None));
+        return Ok(Taken::Absent);
     };
     let is_id = Field::IdentityId.check(&identity_id).is_ok()
         && region_of(&identity_id) == region_of(query.identity_pool_id);
@@ -199,11 +211,11 @@ fn take_page(
         return Err(UNEXPECTED);
     }
     if let Some(user) = query.developer_user_identifier {
-        return Ok(Some(Some(Answer::Linked {
+        return Ok(Taken::Complete(Answer::Linked {
             identity_id,
             users: vec![user.to_owned()],
             has_more: false,
-        })));
+        }));
     }
     asked.empty_pages = match page.users[..] {
         [] => asked.empty_pages + 1,
@@ -218,17 +230,17 @@ fn take_page(
                 return Err(REPEATED_TOKEN);
             }
             asked.tokens.push(token);
-            Ok(None)
+            Ok(Taken::More)
         }
         _ => {
             let mut seen = HashSet::new();
             let mut users = std::mem::take(&mut asked.users);
             users.retain(|user| !user.is_empty() && seen.insert(user.clone()));
-            Ok(Some(Some(Answer::Linked {
+            Ok(Taken::Complete(Answer::Linked {
                 identity_id,
                 has_more: users.len() > max_users,
                 users,
-            })))
+            }))
         }
     }
 }

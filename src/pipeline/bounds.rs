@@ -51,11 +51,11 @@ pub struct OutcomeLimit<O> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LimitName {
     /// `--max-failures`
-    MaxFailures,
+    Failures,
     /// `--max-not-linked`
-    MaxNotLinked,
+    NotLinked,
     /// `--max-invalid`
-    MaxInvalid,
+    Invalid,
 }
 
 impl LimitName {
@@ -63,9 +63,9 @@ impl LimitName {
     #[must_use]
     pub fn option(self) -> &'static str {
         match self {
-            Self::MaxFailures => "--max-failures",
-            Self::MaxNotLinked => "--max-not-linked",
-            Self::MaxInvalid => "--max-invalid",
+            Self::Failures => "--max-failures",
+            Self::NotLinked => "--max-not-linked",
+            Self::Invalid => "--max-invalid",
         }
     }
 
@@ -73,9 +73,9 @@ impl LimitName {
     #[must_use]
     pub fn reason(self) -> &'static str {
         match self {
-            Self::MaxFailures => "max_failures",
-            Self::MaxNotLinked => "max_not_linked",
-            Self::MaxInvalid => "max_invalid",
+            Self::Failures => "max_failures",
+            Self::NotLinked => "max_not_linked",
+            Self::Invalid => "max_invalid",
         }
     }
 }
@@ -144,7 +144,7 @@ mod tests {
         let limit = |outcome| OutcomeLimit {
             outcome,
             max: FailureLimit::Percent(50.0),
-            name: LimitName::MaxFailures,
+            name: LimitName::Failures,
         };
         let mut bounds = Bounds {
             open_rows: 1,

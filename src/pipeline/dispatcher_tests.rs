@@ -25,7 +25,7 @@ fn bounds() -> Bounds<UnlinkOutcome> {
         failure_limits: vec![OutcomeLimit {
             outcome: UnlinkOutcome::Failed,
             max: FailureLimit::Rows(1),
-            name: LimitName::MaxFailures,
+            name: LimitName::Failures,
         }],
     }
 }

@@ -58,12 +58,15 @@ impl SkippedRows {
     }
 }
 
+/// Passes rows to another function, one after the other.
+pub type PushRows = Box<dyn FnOnce(&mut dyn FnMut(Result<InputRow, InputError>)) + Send>;
+
 /// The rows of a run.
 pub enum RowSource {
     /// Those of these inputs, in their order.
-    Inputs(Vec<Input>, input::ReadOptions),
-    /// Those that an iterator yields.
-    Listed(Box<dyn Iterator<Item = Result<InputRow, InputError>> + Send>),
+    Inputs(Vec<Input>, Box<input::ReadOptions>),
+    /// Those that a function passes on.
+    Pushed(PushRows),
 }
 
 impl RowSource {
@@ -71,7 +74,7 @@ impl RowSource {
     pub(super) fn wait_token(&self) -> WaitToken {
         match self {
             Self::Inputs(_, options) => options.wait.clone(),
-            Self::Listed(_) => WaitToken::default(),
+            Self::Pushed(_) => WaitToken::default(),
         }
     }
 
@@ -79,7 +82,7 @@ impl RowSource {
     pub(super) fn ends(&self) -> bool {
         match self {
             Self::Inputs(inputs, _) => !inputs.contains(&Input::Stdin),
-            Self::Listed(_) => true,
+            Self::Pushed(_) => true,
         }
     }
 }
@@ -88,7 +91,7 @@ impl fmt::Debug for RowSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Inputs(inputs, _) => f.debug_tuple("Inputs").field(inputs).finish(),
-            Self::Listed(_) => f.write_str("Listed"),
+            Self::Pushed(_) => f.write_str("Pushed"),
         }
     }
 }
@@ -122,7 +125,7 @@ impl RowReader {
     /// Reads until the inputs or the receiver end.
     fn read_all(mut self, events: &mpsc::Sender<ReadEvent>) {
         let mut skipped = SkippedRows::default();
-        let none = RowSource::Inputs(Vec::new(), input::ReadOptions::default());
+        let none = RowSource::Inputs(Vec::new(), Box::default());
         match std::mem::replace(&mut self.rows, none) {
             RowSource::Inputs(inputs, options) => {
                 for input in &inputs {
@@ -131,15 +134,17 @@ impl RowReader {
                     }
                 }
             }
-            RowSource::Listed(rows) => {
-                for read in rows {
+            RowSource::Pushed(push) => {
+                let mut goes_on = true;
+                push(&mut |read| {
                     self.reading.rows.fetch_add(1, Ordering::Relaxed);
-                    let Some(event) = self.event(read, &mut skipped) else {
-                        continue;
-                    };
-                    if !send(event, events, &mut skipped) {
-                        return;
+                    let event = self.event(read, &mut skipped).filter(|_| goes_on);
+                    if let Some(event) = event {
+                        goes_on = send(event, events, &mut skipped);
                     }
+                });
+                if !goes_on {
+                    return;
                 }
             }
         }

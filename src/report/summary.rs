@@ -59,6 +59,8 @@ pub struct Report<O> {
     pub reason: &'static str,
     /// Explanation of the end and advice, unless all went well.
     pub message: Option<String>,
+    /// What the job states, for scripts, in place of the counts of this run.
+    pub statement: Option<serde_json::Map<String, serde_json::Value>>,
     /// The next command and what it does, if one is due.
     pub next: Option<(String, String)>,
 }
@@ -190,6 +192,14 @@ impl<O: Outcome> Report<O> {
     /// Returns the summary as one JSON object, on one line.
     #[must_use]
     pub fn json(&self) -> String {
+        if let Some(statement) = &self.statement {
+            let report = serde_json::to_value(self);
+            let mut report = report.expect("every key is a string");
+            for (name, value) in statement {
+                report[name] = value.clone();
+            }
+            return printable_json(&report.to_string());
+        }
         let mut text = Vec::new();
         let mut serializer = serde_json::Serializer::new(&mut text);
         self.serialize(&mut serializer)

@@ -159,6 +159,15 @@ impl CompletedRows {
         self.failed = failed;
     }
 
+    /// Takes these rows, and no others, for done: an earlier outcome may be out of date.
+    pub fn replace_done(&mut self, keys: impl IntoIterator<Item = RowKey>) {
+        let mut done = KeySetBuilder::default();
+        for key in keys {
+            done.push(key);
+        }
+        self.done = done.build();
+    }
+
     /// Checks that nothing but a torn line stands behind the whole lines.
     fn check_end<R: LineReader>(
         &self,

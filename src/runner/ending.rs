@@ -46,6 +46,7 @@ pub fn blank<O: Outcome>(
         exit: Exit::Done,
         reason: "finished",
         message: None,
+        statement: None,
         next: None,
     }
 }

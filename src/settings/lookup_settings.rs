@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
+use super::arguments::{Arguments, RecordArgs};
 use super::mode::Mode;
 use super::results_path::{resolved_path, unresolved_path, verified_path};
-use super::run_settings::{Arguments, RecordArgs, Settings};
+use super::run_settings::Settings;
 use crate::cli::{InputArgs, ResolveArgs, VerifyArgs};
 use crate::error::Error;
 use crate::exit_policy;

@@ -1,5 +1,6 @@
 //! The settings of a run: the arguments resolved, and the configuration file.
 
+mod arguments;
 mod checks;
 mod config;
 mod guards;

@@ -1,10 +1,10 @@
 //! The arguments of a run, resolved: defaults filled in, names derived, conflicts refused.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use super::arguments::{Arguments, RecordArgs};
 use super::checks::{check_arguments, check_endpoint};
 use super::config::Config;
 use super::guards::{Guards, StopRules};
@@ -78,27 +78,6 @@ pub struct Settings {
     pub passed_over: Option<PathBuf>,
     /// The settings that a configuration file may hold, each with its source.
     pub sources: Vec<Sourced>,
-}
-
-/// The arguments that the settings of every job are made of.
-pub(super) struct Arguments {
-    pub(super) inputs: Vec<OsString>,
-    /// A saved plan: a configuration beside it counts like one beside the inputs.
-    pub(super) beside: Option<PathBuf>,
-    pub(super) input: InputArgs,
-    pub(super) hold: Vec<PathBuf>,
-    pub(super) job: JobArgs,
-    pub(super) record: RecordArgs,
-}
-
-/// Arguments about the file in which a job records its rows.
-pub(super) struct RecordArgs {
-    /// Its columns before the carried ones.
-    pub(super) columns: &'static [&'static str],
-    pub(super) path: Option<PathBuf>,
-    pub(super) skip_failed: bool,
-    pub(super) durable: bool,
-    pub(super) spreadsheet_safe: bool,
 }
 
 impl Settings {

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::arguments::Arguments;
 use super::config::Config;
-use super::run_settings::Arguments;
 use crate::admission::Rate;
 use crate::command_line::quoted;
 use crate::error::Error;

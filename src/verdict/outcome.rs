@@ -24,7 +24,7 @@ pub enum End {
 pub enum Standing {
     /// The row needs no other run.
     Done,
-    /// The row has a definite answer, which is not the one that was wanted. No later run asks again.
+    /// The row has a definite answer, which is not the one that was wanted.
     Settled,
     /// The row was refused, or its attempts are used up.
     Failed,

@@ -41,3 +41,4 @@ mod system_limits;
 mod torn_rows;
 mod user_agent;
 mod verdicts;
+mod verify;

@@ -44,10 +44,10 @@ impl Line for ResolvedLine {
 
     fn write<'a>(lines: impl Iterator<Item = &'a Self>, layout: &Layout, into: &mut Vec<u8>) {
         let rows = lines.filter_map(|line| {
-            let (asked_by, links) = line.links.as_ref()?;
+            let (asked_by, found) = line.links.as_ref()?;
             Some(RowLinks {
                 asked_by: *asked_by,
-                links,
+                links: found,
                 carried: &line.carried,
             })
         });

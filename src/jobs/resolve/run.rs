@@ -61,12 +61,12 @@ pub async fn open(mut settings: ResolveSettings) -> Result<Resolves, Error> {
         &[
             (
                 ResolveOutcome::Unresolved(Unresolved::Failed),
-                LimitName::MaxFailures,
+                LimitName::Failures,
                 Some(stop.max_failures),
             ),
             (
                 ResolveOutcome::Unresolved(Unresolved::Invalid),
-                LimitName::MaxInvalid,
+                LimitName::Invalid,
                 stop.max_invalid,
             ),
         ],
@@ -83,7 +83,10 @@ pub async fn open(mut settings: ResolveSettings) -> Result<Resolves, Error> {
         run: Run {
             job,
             bounds,
-            rows: RowSource::Inputs(settings.job.inputs.clone(), settings.job.input.clone()),
+            rows: RowSource::Inputs(
+                settings.job.inputs.clone(),
+                Box::new(settings.job.input.clone()),
+            ),
             settings: settings.job.clone(),
             service,
             results: opened.results,

@@ -81,19 +81,15 @@ pub fn bounds(settings: &Settings) -> Bounds<UnlinkOutcome> {
         &[
             (
                 UnlinkOutcome::Failed,
-                LimitName::MaxFailures,
+                LimitName::Failures,
                 Some(stop.max_failures),
             ),
             (
                 UnlinkOutcome::NotLinked,
-                LimitName::MaxNotLinked,
+                LimitName::NotLinked,
                 stop.max_not_linked,
             ),
-            (
-                UnlinkOutcome::Invalid,
-                LimitName::MaxInvalid,
-                stop.max_invalid,
-            ),
+            (UnlinkOutcome::Invalid, LimitName::Invalid, stop.max_invalid),
         ],
     )
 }

@@ -66,7 +66,7 @@ pub async fn open(mut settings: Settings) -> Result<Opened, Error> {
     Ok(Opened::Run(Box::new(Unlinks(Run {
         job: UnlinkJob(service.client()),
         bounds: bounds(&settings),
-        rows: RowSource::Inputs(settings.inputs.clone(), settings.input.clone()),
+        rows: RowSource::Inputs(settings.inputs.clone(), Box::new(settings.input.clone())),
         settings,
         service,
         results,

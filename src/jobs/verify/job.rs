@@ -1,9 +1,11 @@
 //! The call of `verify` for each row, and its line.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use super::outcome::VerifyOutcome;
+use super::selection::Strata;
+use super::statement::Findings;
 use crate::call::LastCheck;
 use crate::call::identity_lookup::{UserLookup, UsersQuery};
 use crate::guard::{Controls, Meaning};
@@ -19,6 +21,9 @@ use crate::verdict::{End, Outcome as _, Reply, ReplyDetails, Verdict};
 pub(super) struct VerifyJob<C> {
     pub(super) client: C,
     pub(super) controls: Controls,
+    /// The part of the results that each row is in.
+    pub(super) strata: Strata,
+    pub(super) findings: Mutex<Findings>,
 }
 
 impl<C: UserLookup> Job for VerifyJob<C> {
@@ -57,6 +62,11 @@ impl<C: UserLookup> Job for VerifyJob<C> {
             (End::Succeeded, Some(answer)) => self.result(link, answer, row.details),
             (end, _) => (VerifyOutcome::of(end, false), row.details),
         };
+        let mut findings = self.findings.lock().unwrap_or_else(PoisonError::into_inner);
+        findings.add(self.strata.of(link), outcome);
+        let from = row.started_at.unwrap_or(row.finished_at);
+        findings.looked(from, row.finished_at);
+        drop(findings);
         Entry {
             position: row.open.row.position,
             link: row.open.row.link,

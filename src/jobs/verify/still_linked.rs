@@ -53,7 +53,9 @@ impl StillLinked {
         }
         if users.is_empty() {
             let path = path.display();
-            return Err(Error::usage(format!("--still-linked {path}: it names no user")));
+            return Err(Error::usage(format!(
+                "--still-linked {path}: it names no user"
+            )));
         }
         Ok(Self(users))
     }

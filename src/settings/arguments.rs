@@ -1,0 +1,27 @@
+//! The arguments that all jobs have.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use crate::cli::{InputArgs, JobArgs};
+
+/// The arguments that the settings of every job are made of.
+pub(super) struct Arguments {
+    pub(super) inputs: Vec<OsString>,
+    /// A saved plan: a configuration beside it counts like one beside the inputs.
+    pub(super) beside: Option<PathBuf>,
+    pub(super) input: InputArgs,
+    pub(super) hold: Vec<PathBuf>,
+    pub(super) job: JobArgs,
+    pub(super) record: RecordArgs,
+}
+
+/// Arguments about the file in which a job records its rows.
+pub(super) struct RecordArgs {
+    /// Its columns before the carried ones.
+    pub(super) columns: &'static [&'static str],
+    pub(super) path: Option<PathBuf>,
+    pub(super) skip_failed: bool,
+    pub(super) durable: bool,
+    pub(super) spreadsheet_safe: bool,
+}
