@@ -32,8 +32,8 @@ pub enum InputError {
     },
     /// A list: each line is one field, not a row.
     #[error(
-        "{}: a list has one field of a row on each line, and a run needs identity_id and developer_user_identifier together; name a file \
-         that has both, or add --format csv if it is one",
+        "{}: a list has one field of a row on each line, and a run needs identity_id and developer_user_identifier together; \
+         `cognito-unlink resolve` finds the other one. If it is CSV, add --format csv",
         display_name(input)
     )]
     List {

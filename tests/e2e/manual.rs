@@ -9,7 +9,7 @@ use std::path::Path;
 use crate::sandbox::{Sandbox, start};
 
 /// Each file in `tests/e2e/manual/`, and the arguments that print it.
-const SNAPSHOTS: [(&str, &[&str]); 14] = [
+const SNAPSHOTS: [(&str, &[&str]); 18] = [
     ("help.txt", &["--help"]),
     ("help.short.txt", &["-h"]),
     ("run.help.txt", &["run", "--help"]),
@@ -19,12 +19,16 @@ const SNAPSHOTS: [(&str, &[&str]); 14] = [
         "unlink-developer-identity.help.txt",
         &["unlink-developer-identity", "--help"],
     ),
+    ("resolve.help.txt", &["resolve", "--help"]),
+    ("verify.help.txt", &["verify", "--help"]),
     ("emulator.help.txt", &["emulator", "--help"]),
     ("completions.help.txt", &["completions", "--help"]),
     ("man.help.txt", &["man", "--help"]),
     ("cognito-unlink.1", &["man"]),
     ("cognito-unlink-run.1", &["man", "run"]),
     ("cognito-unlink-plan.1", &["man", "plan"]),
+    ("cognito-unlink-resolve.1", &["man", "resolve"]),
+    ("cognito-unlink-verify.1", &["man", "verify"]),
     (
         "cognito-unlink-unlink-developer-identity.1",
         &["man", "unlink-developer-identity"],

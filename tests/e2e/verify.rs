@@ -108,7 +108,7 @@ fn links_that_are_gone_are_found_gone() {
     let summary = verified.summary();
     let message = summary["message"].as_str().expect("a statement");
     assert!(
-        message.starts_with("All 3 rows were looked at, from "),
+        message.starts_with("All 3 rows of people.results.csv (SHA-256 "),
         "{message}"
     );
     assert!(
@@ -182,9 +182,9 @@ fn a_sample_is_drawn_again_by_its_seed() {
     assert_ne!(first, drawn("8", "other.csv"));
     // The order of the lines does not matter.
     let text = sandbox.read("people.results.csv");
-    let mut lines: Vec<_> = text.lines().collect();
-    lines[1..].reverse();
-    sandbox.write("people.results.csv", lines.join("\n") + "\n");
+    let mut sorted: Vec<_> = text.lines().collect();
+    sorted[1..].reverse();
+    sandbox.write("people.results.csv", sorted.join("\n") + "\n");
     assert_eq!(first, drawn("7", "sorted.csv"));
 }
 

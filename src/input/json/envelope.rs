@@ -10,7 +10,7 @@ const SHARED: [Field; 2] = [Field::IdentityPoolId, Field::DeveloperProviderName]
 
 /// The reason for which an identity of a list is no row of an unlink, and the remedy.
 const NO_USER: &str = "developer_user_identifier is missing: a list of identities names no users; ask for each identity's with: \
-                       aws cognito-identity lookup-developer-identity";
+                       cognito-unlink resolve";
 
 /// An object around an array: what it says of the rows in its array.
 #[derive(Debug, Default)]

@@ -10,8 +10,9 @@ use super::outcome::ResolveOutcome;
 use super::summary;
 use crate::aws::AwsCalls;
 use crate::error::Error;
+use crate::files::Identity;
 use crate::guard::Controls;
-use crate::input::KeepText;
+use crate::input::{Input, KeepText};
 use crate::pipeline::{Job as _, LimitName, RowSource};
 use crate::report::{Report, notice};
 use crate::results::{OpenResolved, UNRESOLVED_COLUMNS, Unresolved, UnresolvedOptions};
@@ -39,6 +40,7 @@ pub async fn open(mut settings: ResolveSettings) -> Result<Resolves, Error> {
     }
     settings.job.input.keep_text = Some(KeepText::new(&UNRESOLVED_COLUMNS));
     runner::check_inputs(&settings.job)?;
+    check_unresolved(&settings)?;
     let holds = runner::read_holds(&settings.job)?;
     let service = Service::connect(&mut settings.job, Lookups::OPERATION).await?;
     let controls = Controls::new().map_err(|error| {
@@ -95,6 +97,25 @@ pub async fn open(mut settings: ResolveSettings) -> Result<Resolves, Error> {
         },
         settings,
     })
+}
+
+/// Checks that the file of the rows without links is none of the inputs: it is written anew at the start.
+fn check_unresolved(settings: &ResolveSettings) -> Result<(), Error> {
+    let Ok(unresolved) = Identity::at(&settings.unresolved) else {
+        return Ok(());
+    };
+    let is_it = |input: &&Input| match input {
+        Input::File(path) => Identity::at(path).is_ok_and(|input| input == unresolved),
+        Input::Stdin => false,
+    };
+    match settings.job.inputs.iter().find(is_it) {
+        Some(input) => Err(Error::usage(format!(
+            "{} is an input, and the file of the rows without links too",
+            input.name()
+        ))
+        .hint("Name another file of links with --out.")),
+        None => Ok(()),
+    }
 }
 
 impl Resolves {

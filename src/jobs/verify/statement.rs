@@ -152,10 +152,17 @@ impl Statement {
         let found = self.found();
         let (looked_at, of) = (found.all(), self.of());
         let mut text = match (of, looked_at) {
-            (0, _) => "No row of the results is done or in doubt: there was nothing to look at.\n"
-                .to_owned(),
-            _ if looked_at == of => format!("All {} were looked at", rows(of)),
-            _ => format!("{} of {} were looked at", HumanCount(looked_at), rows(of)),
+            (0, _) => format!(
+                "No row of {} is done or in doubt: there was nothing to look at.",
+                self.file()
+            ),
+            _ if looked_at == of => format!("All {} of {} were looked at", rows(of), self.file()),
+            _ => format!(
+                "{} of the {} of {} were looked at",
+                HumanCount(looked_at),
+                rows(of),
+                self.file()
+            ),
         };
         if of > 0 {
             if let Some((from, to)) = self.findings.times {
@@ -167,12 +174,12 @@ impl Statement {
             self.tell_found(&mut text);
             self.tell_controls(&mut text);
         }
-        let _ = write!(
-            text,
-            "They are those of {}, SHA-256 {}.",
-            self.results, self.sha256
-        );
         text
+    }
+
+    /// Returns the results file with its hash.
+    fn file(&self) -> String {
+        format!("{} (SHA-256 {})", self.results, self.sha256)
     }
 
     fn tell_drawing(&self, text: &mut String) {
@@ -189,7 +196,7 @@ impl Statement {
         if self.in_doubt > 0 {
             let _ = writeln!(
                 text,
-                "All {} in doubt were looked at; those that are gone are settled by the next run.",
+                "Those in doubt ({}) were all looked at; the next run settles the ones that are gone.",
                 HumanCount(self.in_doubt)
             );
         }
@@ -261,7 +268,7 @@ impl Statement {
                 self.ambiguous.join(", ")
             );
         }
-        text.push_str("A person may sign in again at any time, and is linked again then.\n");
+        text.push_str("A person may sign in again at any time, and is linked again then.");
     }
 }
 
@@ -317,22 +324,21 @@ mod tests {
         let all = statement(5, 1, &[(Done, Gone, 5), (InDoubt, Gone, 1)]);
         assert_eq!(
             all.text(),
-            "All 6 rows were looked at, from 1970-01-01T00:01:00Z to 1970-01-01T00:02:00Z.\n\
-             All 1 in doubt were looked at; those that are gone are settled by the next run.\n\
+            "All 6 rows of people.results.csv (SHA-256 ab12) were looked at, from 1970-01-01T00:01:00Z to 1970-01-01T00:02:00Z.\n\
+             Those in doubt (1) were all looked at; the next run settles the ones that are gone.\n\
              None of them is still linked to its identity.\n\
-             A person may sign in again at any time, and is linked again then.\n\
-             They are those of people.results.csv, SHA-256 ab12."
+             A person may sign in again at any time, and is linked again then."
         );
         assert_eq!(all.json()["at_most"], 0);
         let sample = statement(1_000_000, 0, &[(Done, Gone, 3000)]);
         assert_eq!(
             sample.text(),
-            "3,000 of 1,000,000 rows were looked at, from 1970-01-01T00:01:00Z to 1970-01-01T00:02:00Z.\n\
+            "3,000 of the 1,000,000 rows of people.results.csv (SHA-256 ab12) were looked at, from 1970-01-01T00:01:00Z to \
+             1970-01-01T00:02:00Z.\n\
              3,000 were drawn from the 1,000,000 that are done, by seed 7.\n\
              Of these, none was found still linked to its identity.\n\
              With 95 % confidence, at most 996 of the 1,000,000 rows are still linked.\n\
-             A person may sign in again at any time, and is linked again then.\n\
-             They are those of people.results.csv, SHA-256 ab12."
+             A person may sign in again at any time, and is linked again then."
         );
         assert_eq!(sample.json()["looked_at"], 3000);
         assert_eq!(sample.json()["of"], 1_000_000);
@@ -351,7 +357,7 @@ mod tests {
         let sample = statement(1000, 4, &found);
         let text = sample.text();
         for sentence in [
-            "104 of 1,004 rows were looked at",
+            "104 of the 1,004 rows of people.results.csv (SHA-256 ab12) were looked at",
             "Of these, 3 were still linked to the identity.",
             "1 was linked to another identity now, as after a new sign-in.",
             "1 was not answered.",
@@ -373,7 +379,10 @@ mod tests {
     #[test]
     fn a_file_without_rows_proves_nothing() {
         let none = statement(0, 0, &[]);
-        assert!(none.text().starts_with("No row of the results is done"));
+        assert!(
+            none.text()
+                .starts_with("No row of people.results.csv (SHA-256 ab12) is done")
+        );
         assert_eq!(
             (&none.json()["of"], &none.json()["at_most"]),
             (&json!(0), &json!(0))
