@@ -120,6 +120,10 @@ fn remedies(requested: &[RequestedColumn]) -> Vec<String> {
     {
         remedies.push("name another with --carry COLUMN".to_owned());
     }
+    let lacks = |field| requested.contains(&RequestedColumn::Field(field));
+    if lacks(Field::IdentityId) != lacks(Field::DeveloperUserIdentifier) {
+        remedies.push("find it with `cognito-unlink resolve`".to_owned());
+    }
     for (field, option) in [
         (Field::IdentityPoolId, "--identity-pool-id ID"),
         (
@@ -127,7 +131,7 @@ fn remedies(requested: &[RequestedColumn]) -> Vec<String> {
             "--developer-provider-name NAME",
         ),
     ] {
-        if requested.contains(&RequestedColumn::Field(field)) {
+        if lacks(field) {
             remedies.push(format!("fill it with {option}"));
         }
     }

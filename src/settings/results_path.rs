@@ -14,7 +14,9 @@ pub(super) fn results_path(
 ) -> Result<Option<PathBuf>, Error> {
     let derived = || match inputs.first() {
         // A descriptor, as of `<(zcat people.csv.gz)`, has no folder for results.
-        Some(Input::File(path)) if !is_descriptor(path) => Some(default_record(path, "results")),
+        Some(Input::File(path)) if !is_descriptor(path) => {
+            Some(default_record(path, "results", &[]))
+        }
         _ => None,
     };
     let path = match (given.or_else(derived), mode) {
@@ -41,7 +43,9 @@ fn is_descriptor(path: &Path) -> bool {
 /// Returns the file for the links that `resolve` finds: `people.csv.gz` → `people.resolved.csv`.
 pub(super) fn resolved_path(given: Option<PathBuf>, inputs: &[Input]) -> Result<PathBuf, Error> {
     let derived = || match inputs.first() {
-        Some(Input::File(path)) if !is_descriptor(path) => Some(default_record(path, "resolved")),
+        Some(Input::File(path)) if !is_descriptor(path) => {
+            Some(default_record(path, "resolved", &[".txt"]))
+        }
         _ => None,
     };
     given.or_else(derived).ok_or_else(|| {
@@ -61,7 +65,8 @@ pub(super) fn verified_path(results: &Path) -> PathBuf {
     another_record(results, ".results", "verified", &ending)
 }
 
-fn default_record(input: &Path, what: &str) -> PathBuf {
+/// Returns the record beside an input. `lists`: endings of lists, which are no inputs of every job.
+fn default_record(input: &Path, what: &str, lists: &[&str]) -> PathBuf {
     let name = input.file_name().unwrap_or_default().to_string_lossy();
     let mut stem = &*name;
     let mut ending = "csv";
@@ -76,14 +81,17 @@ fn default_record(input: &Path, what: &str) -> PathBuf {
             break;
         }
     }
-    for (format, results) in [
+    let formats = [
         (".csv", "csv"),
         (".tsv", "csv"),
         (".jsonl", "jsonl"),
         (".ndjson", "jsonl"),
         (".json", "jsonl"),
-        (".txt", "csv"),
-    ] {
+    ];
+    for (format, results) in formats
+        .into_iter()
+        .chain(lists.iter().map(|list| (*list, "csv")))
+    {
         if let Some(at) = cut(stem, format) {
             stem = &stem[..at];
             ending = results;
@@ -125,7 +133,7 @@ mod tests {
             (".csv", ".csv.results.csv"),
         ] {
             assert_eq!(
-                default_record(Path::new(input), "results"),
+                default_record(Path::new(input), "results", &[]),
                 Path::new(results),
                 "{input}"
             );

@@ -52,7 +52,7 @@ fn main() {
     println!("{:>10} {:>10} {:>8}", "run", "bare loop", "ratio");
     let mut ratios = Vec::new();
     for turn in 0..TURNS {
-        let emulator = Emulator::start();
+        let emulator = Emulator::start(&[]);
         let results = directory.path().join(format!("{turn}.csv"));
         let ours = seconds(|| {
             let ran = Command::new(PROGRAM)
@@ -70,7 +70,7 @@ fn main() {
             assert!(ran.status.success(), "{ran:?}");
         });
         drop(emulator);
-        let emulator = Emulator::start();
+        let emulator = Emulator::start(&[]);
         let bare = seconds(|| {
             let ran = Command::new(std::env::current_exe().expect("this program"))
                 .args([BARE, &emulator.url, "--rows", &rows.to_string()])

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// The time and memory of a process.
+#[derive(Clone, Copy)]
 pub(crate) struct Cost {
     pub(crate) seconds: f64,
     /// Peak memory in bytes.

@@ -60,7 +60,7 @@ fn memory_of_a_run(directory: &Path, rows: u64) {
     println!("{:>10} {:>10} {:>10}", "rows", "seconds", "peak MiB");
     for rows in [FEW, rows] {
         let job = Job::new(directory, rows);
-        let emulator = Emulator::start();
+        let emulator = Emulator::start(&[]);
         let cost = Cost::of(&mut job.run(&emulator.url));
         println!(
             "{rows:>10} {:>10.1} {:>10.1}",

@@ -306,14 +306,14 @@ fn header_errors_name_the_remedy() {
     for (text, expected) in [
         ("", "in: there is no header; begin the file with the names of its columns, or name them with --no-header --columns".to_owned()),
         ("\u{feff}\r\n\n", "in: there is no header; begin the file with the names of its columns, or name them with --no-header --columns".to_owned()),
-        ("identity_id,user\nr:0,a\n", format!("{lacks}identity_id, user); name it with --map developer_user_identifier=COLUMN")),
+        ("identity_id,user\nr:0,a\n", format!("{lacks}identity_id, user); name it with --map developer_user_identifier=COLUMN, or find it with `cognito-unlink resolve`")),
         ("identity_id;developer_user_identifier\n", "in: the header has no column for identity_id, developer_user_identifier (it has 1 column, \
             none of a known name); set --delimiter ';', or if that line is a row, name the columns with --no-header --columns".to_owned()),
         ("alice,bob\n", "in: the header has no column for identity_id, developer_user_identifier (it has 2 columns, none of a known name); name \
             it with --map identity_id=COLUMN --map developer_user_identifier=COLUMN, or if that line is a row, name the columns with --no-header \
             --columns".to_owned()),
         ("\u{feff}\u{feff}identity_id,developer\u{200b}_user_identifier\n", format!("{lacks}identity_id, developer\\u{{200b}}_user_identifier); name it \
-            with --map developer_user_identifier=COLUMN")),
+            with --map developer_user_identifier=COLUMN, or find it with `cognito-unlink resolve`")),
         ("identity_id,developer_user_identifier,IdentityId\n", "in: the header has more than one column for identity_id; name the right one with --map identity_id=COLUMN".to_owned()),
         ("\nidentity_id,\"user\nr:0,a\n", "in: the header in line 2 cannot be read: the quote opened here is never closed; correct it by the rules of RFC 4180".to_owned()),
         ("r:00000000,alice\n", "in: line 1 is a row and not a header; put a header before it, or name the columns with --no-header --columns \
