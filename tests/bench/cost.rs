@@ -54,13 +54,6 @@ fn peak_in(status: &Path) -> Option<u64> {
     Some(kibi * 1024)
 }
 
-/// Reads a CSV file with the csv crate alone, as the baseline.
-pub(crate) fn read(path: &Path) {
-    let mut reader = csv::Reader::from_path(path).expect("opened");
-    let mut record = csv::ByteRecord::new();
-    while reader.read_byte_record(&mut record).expect("read") {}
-}
-
 /// Converts bytes to MiB.
 pub(crate) fn mebi(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1 << 20)

@@ -6,6 +6,7 @@
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
+mod bare_csv;
 mod cost;
 
 use std::fs::File;
@@ -13,7 +14,8 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use cost::{Cost, mebi, read};
+use bare_csv::read;
+use cost::{Cost, mebi};
 
 /// Rows of the small job that the memory is compared with.
 const FEW: u64 = 20_000;

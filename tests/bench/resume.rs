@@ -6,6 +6,7 @@
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
+mod bare_csv;
 mod cost;
 mod emulator;
 
@@ -15,11 +16,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
+use bare_csv::read;
 use cognito_unlink::testing::jobs::unlink::UnlinkOutcome;
 use cognito_unlink::testing::results::{Edition, Entry, Format, Layout};
 use cognito_unlink::testing::row::{Link, Position};
 use cognito_unlink::testing::verdict::ReplyDetails;
-use cost::{Cost, mebi, read};
+use cost::{Cost, mebi};
 use emulator::Emulator;
 
 /// Rows of the small job that the memory is compared with.

@@ -133,8 +133,7 @@ fn a_list_of_identities_names_their_pool() {
     options.required = Required::Link;
     assert_eq!(
         rows(&text, &options)[0],
-        "4 MissingField: developer_user_identifier is missing: a list of identities names no users; ask for each identity's with: aws \
-         cognito-identity lookup-developer-identity"
+        "4 MissingField: developer_user_identifier is missing: a list of identities names no users; ask for each identity's with: cognito-unlink resolve"
     );
     // An option or a row that names another pool than the list.
     let row = rows(&text, &keys()).remove(0);
