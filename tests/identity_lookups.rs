@@ -6,7 +6,9 @@ use cognito_unlink::testing::aws::{AwsCalls, ClientSettings};
 use cognito_unlink::testing::call::{
     Identity, IdentityLookup, LookupError, LookupErrorKind, Page, Users, UsersQuery,
 };
-use cognito_unlink::testing::emulator::{Canned, Emulator, Link, Rule, Settings, Then, When};
+use cognito_unlink::testing::emulator::{
+    Canned, Emulator, Link, Rule, Settings, Then, Undocumented, UnknownUserAnswer, When,
+};
 
 const POOL: &str = "us-east-1:3f6c2a10-9b5e-4d7a-8c21-5e0f7d9a4b63";
 const OTHER_POOL: &str = "us-east-1:99999999-9b5e-4d7a-8c21-5e0f7d9a4b63";
@@ -29,6 +31,10 @@ fn link(n: usize, user: &str) -> Link {
 fn start(links: Vec<Link>) -> (Emulator, AwsCalls) {
     let emulator = Emulator::spawn(Settings {
         links: Some(links),
+        undocumented: Undocumented {
+            when_unknown_user: UnknownUserAnswer::ResourceNotFound,
+            ..Undocumented::default()
+        },
         ..Settings::default()
     });
     let emulator = emulator.expect("an emulator");

@@ -228,6 +228,7 @@ async fn look_up(
 fn row(nth: u64, name: &str) -> OpenRow {
     let link = Link {
         identity_pool_id: "here:1".to_owned(),
+        developer_provider_name: "directory".to_owned(),
         developer_user_identifier: name.to_owned(),
         ..Link::default()
     };
