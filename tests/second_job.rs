@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 
 use cognito_unlink::testing::admission::{Admission, Limits, Rate};
-use cognito_unlink::testing::call::{LastCheck, released};
+use cognito_unlink::testing::call::{Client, LastCheck, released};
 use cognito_unlink::testing::guard::PoolChecks;
 use cognito_unlink::testing::operation::Operation;
 use cognito_unlink::testing::pipeline::{
@@ -85,13 +85,23 @@ impl Line for NameLine {
     }
 }
 
+/// The directory is in memory, and needs no credentials.
+struct NoClient;
+
+impl Client for NoClient {}
+
 impl Job for Directory {
     type Outcome = LookupOutcome;
     type Found = Option<u32>;
+    type Client = NoClient;
     type Line = NameLine;
     /// The directory has no quota at AWS: any operation's pace is as good as another's.
     const OPERATION: Operation = Operation::DescribeIdentityPool;
     const MARKS: bool = false;
+
+    fn client(&self) -> &NoClient {
+        &NoClient
+    }
 
     async fn call(
         &self,

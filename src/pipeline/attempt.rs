@@ -28,7 +28,7 @@ use super::job::{Job, SettledRow};
 use super::last_check::{Check, HeldBack, Mark, Sending, SentAt};
 use super::open_row::OpenRow;
 use crate::admission::{Admission, Feedback, InFlightPermit, Permit, Queue};
-use crate::call::LastCheck;
+use crate::call::{Client as _, LastCheck};
 use crate::guard::hold::{Hold, Holds, UserHashes};
 use crate::os_limits;
 use crate::row::RowKey;
@@ -292,7 +292,7 @@ async fn prepare<J: Job>(
     if let Some(hold) = holds.and_then(|(holds, user)| holds.hold(&user)) {
         return Err(HeldBack::Held(hold));
     }
-    context.job.ready().await;
+    context.job.client().ready().await;
     if let (true, Some(in_flight), None) = (J::MARKS, &context.in_flight, row.mark) {
         let mark = Mark {
             slot: row.slot,
@@ -311,10 +311,10 @@ async fn prepare<J: Job>(
 /// Refreshes, after admission, the credentials and hold lists that were prepared before it.
 async fn refresh<J: Job>(context: &Context<J>, permit: &Permit) -> Result<(), HeldBack> {
     if permit.is_credentials_trial() {
-        context.job.renew().await;
+        context.job.client().renew().await;
     }
-    if !context.job.is_ready() {
-        context.job.ready().await;
+    if !context.job.client().is_ready() {
+        context.job.client().ready().await;
     }
     refresh_holds(context.holds.as_deref()).await
 }

@@ -21,6 +21,7 @@ use super::snapshot::{NoReply, Snapshot};
 use super::summary::{Reason, Summary};
 use super::workers::Workers;
 use crate::admission::Blocked;
+use crate::call::Client as _;
 use crate::guard::{PoolChecked, PoolChecks};
 use crate::results::{Recorded, Recording, Settled, ToRecord};
 use crate::row::region_of;
@@ -399,7 +400,7 @@ impl<'a, J: Job> Drive<'a, J> {
         let give_up_after = self.context.policy.give_up_after;
         let left = since.map(|since| give_up_after.saturating_sub(since.elapsed()));
         let no_reply = NoReply {
-            host: self.context.job.host(&region),
+            host: self.context.job.client().host(&region),
             fault,
             until: left.and_then(|left| SystemTime::now().checked_add(left)),
         };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::open_row::OpenRow;
-use crate::call::LastCheck;
+use crate::call::{Client, LastCheck};
 use crate::operation::Operation;
 use crate::results::Line;
 use crate::row::{InvalidRow, MemoryReservation, Required, Row};
@@ -19,6 +19,8 @@ pub trait Job: Send + Sync + 'static {
     type Outcome: Outcome;
     /// The findings of the calls of one row, kept until its line is made.
     type Found: Default + Send;
+    /// The client that makes its calls.
+    type Client: Client;
     /// The record of a settled row.
     type Line: Line<Outcome = Self::Outcome>;
     /// The operation that its calls go by, in whose quota they count.
@@ -27,6 +29,9 @@ pub trait Job: Send + Sync + 'static {
     const MARKS: bool;
     /// The fields that identify a row.
     const IDENTIFIED_BY: Required = Required::Link;
+
+    /// Returns the client that makes its calls.
+    fn client(&self) -> &Self::Client;
 
     /// Makes one call for `row`, in the Region of its pool. Its bytes leave only when `last_check` releases them. Dropping the
     /// future aborts the call. A row whose [`Job::needs_another_call`] is called again, with the findings so far.
@@ -52,26 +57,6 @@ pub trait Job: Send + Sync + 'static {
 
     /// Makes the line of a row that breaks a rule and was never sent.
     fn invalid_line(&self, row: InvalidRow, memory: Option<MemoryReservation>) -> Self::Line;
-
-    /// Loads credentials, unless the cached ones are still good: a call must not wait for them after its last check.
-    fn ready(&self) -> impl Future<Output = ()> + Send {
-        std::future::ready(())
-    }
-
-    /// Returns whether a call can be signed, or fail for lack of credentials, without waiting.
-    fn is_ready(&self) -> bool {
-        true
-    }
-
-    /// Reloads credentials: the cached ones are no longer accepted.
-    fn renew(&self) -> impl Future<Output = ()> + Send {
-        std::future::ready(())
-    }
-
-    /// Returns the host that is called for a Region, with its port unless that is the default; `None` if it is not known.
-    fn host(&self, _region: &str) -> Option<String> {
-        None
-    }
 }
 
 /// A settled row.

@@ -38,10 +38,15 @@ pub(super) struct ResolveJob<C> {
 impl<C: UserLookup> Job for ResolveJob<C> {
     type Outcome = ResolveOutcome;
     type Found = Asked;
+    type Client = C;
     type Line = ResolvedLine;
     const OPERATION: Operation = Operation::LookupDeveloperIdentity;
     const MARKS: bool = false;
     const IDENTIFIED_BY: Required = Required::LookupKey;
+
+    fn client(&self) -> &C {
+        &self.client
+    }
 
     fn call(
         &self,
@@ -98,22 +103,6 @@ impl<C: UserLookup> Job for ResolveJob<C> {
             detail: format!("{}: {}", row.position, row.error.message),
             memory,
         }
-    }
-
-    fn ready(&self) -> impl Future<Output = ()> + Send {
-        self.client.ready()
-    }
-
-    fn is_ready(&self) -> bool {
-        self.client.is_ready()
-    }
-
-    fn renew(&self) -> impl Future<Output = ()> + Send {
-        self.client.renew()
-    }
-
-    fn host(&self, region: &str) -> Option<String> {
-        self.client.host(region)
     }
 }
 

@@ -21,9 +21,14 @@ impl<C: Unlink> Job for UnlinkJob<C> {
     type Outcome = UnlinkOutcome;
     /// An unlink finds nothing beyond its reply.
     type Found = ();
+    type Client = C;
     type Line = Entry<UnlinkOutcome>;
     const OPERATION: Operation = Operation::UnlinkDeveloperIdentity;
     const MARKS: bool = true;
+
+    fn client(&self) -> &C {
+        &self.0
+    }
 
     fn call(
         &self,
@@ -53,22 +58,6 @@ impl<C: Unlink> Job for UnlinkJob<C> {
 
     fn invalid_line(&self, row: InvalidRow, memory: Option<MemoryReservation>) -> Self::Line {
         Entry::invalid(row, memory, SystemTime::now())
-    }
-
-    fn ready(&self) -> impl Future<Output = ()> + Send {
-        self.0.ready()
-    }
-
-    fn is_ready(&self) -> bool {
-        self.0.is_ready()
-    }
-
-    fn renew(&self) -> impl Future<Output = ()> + Send {
-        self.0.renew()
-    }
-
-    fn host(&self, region: &str) -> Option<String> {
-        self.0.host(region)
     }
 }
 

@@ -29,9 +29,14 @@ pub(super) struct VerifyJob<C> {
 impl<C: UserLookup> Job for VerifyJob<C> {
     type Outcome = VerifyOutcome;
     type Found = Asked;
+    type Client = C;
     type Line = Entry<VerifyOutcome>;
     const OPERATION: Operation = Operation::LookupDeveloperIdentity;
     const MARKS: bool = false;
+
+    fn client(&self) -> &C {
+        &self.client
+    }
 
     fn call(
         &self,
@@ -85,22 +90,6 @@ impl<C: UserLookup> Job for VerifyJob<C> {
 
     fn invalid_line(&self, row: InvalidRow, memory: Option<MemoryReservation>) -> Self::Line {
         Entry::invalid(row, memory, SystemTime::now())
-    }
-
-    fn ready(&self) -> impl Future<Output = ()> + Send {
-        self.client.ready()
-    }
-
-    fn is_ready(&self) -> bool {
-        self.client.is_ready()
-    }
-
-    fn renew(&self) -> impl Future<Output = ()> + Send {
-        self.client.renew()
-    }
-
-    fn host(&self, region: &str) -> Option<String> {
-        self.client.host(region)
     }
 }
 
