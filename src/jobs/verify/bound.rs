@@ -1,146 +1,239 @@
-//! The bound on a population that a sample gives.
+//! The upper bound on the rows that are still linked, from a sample of them.
 
-/// Probability of a sample that has as few findings as this one, at and below which a number in the population is ruled out.
+/// Probability below which a number of linked rows is ruled out: 1 minus the confidence of 95 %. Doubled, the statement would
+/// claim 95 % and keep 90; `the_bound_is_exact_for_all_small_populations` would fail.
 const LEVEL: f64 = 0.05;
-/// Relative error of a probability here, with room to spare. A probability that is this near to [`LEVEL`] is taken for equal to it,
-/// and rules out.
-const PRECISION: f64 = 1e-9;
-/// Terms are scaled down beyond this.
-const LARGE: f64 = 1e200;
 
-/// Returns the exact one-sided 95 % upper bound on the number of rows of a population that have a property, if `found` of `sampled`
-/// rows have it, which were drawn without replacement: the largest number for which so few findings have a probability of more
-/// than 5 % (hypergeometric distribution).
+/// Relative distance from [`LEVEL`] within which a probability counts as equal to it: well above the rounding errors where
+/// exact ties occur, among few terms.
+const TIE: f64 = 1e-12;
+
+/// Share of the largest term below which terms are not added: all of them together change no digit of a sum.
+const NEGLIGIBLE: f64 = 1e-20;
+
+/// Returns the exact one-sided upper confidence bound of 95 % on the linked rows of a population, of which `sampled` rows were
+/// drawn at random without replacement and `found` of these were linked: the largest number with which so few are found with a
+/// probability above 5 %. A number with which it is 5 % exactly is ruled out.
 #[must_use]
-pub(super) fn at_most(population: u64, sampled: u64, found: u64) -> u64 {
-    // In the sample are `found`, and outside of it there is no more than all of the rest.
-    let (mut low, mut high) = (found, population - sampled + found);
-    while low < high {
-        let middle = high - (high - low) / 2;
-        if probability(population, sampled, middle, found) > LEVEL * (1.0 + PRECISION) {
-            low = middle;
+pub fn upper_bound(population: u64, sampled: u64, found: u64) -> u64 {
+    assert!(
+        found <= sampled && sampled <= population,
+        "what is found was drawn, and what is drawn is there"
+    );
+    // The rows that were drawn and are not linked rule out every larger number.
+    let (mut possible, mut excluded) = (found, population - sampled + found + 1);
+    while excluded - possible > 1 {
+        let middle = possible.midpoint(excluded);
+        if at_most(found, population, middle, sampled) > LEVEL * (1.0 + TIE) {
+            possible = middle;
         } else {
-            high = middle - 1;
+            excluded = middle;
         }
     }
-    low
+    possible
 }
 
-/// Returns the probability of at most `found` rows with a property in a sample from a population in which `all` have it.
-fn probability(population: u64, sampled: u64, all: u64, found: u64) -> f64 {
-    let others = population - all;
-    // At least these are in the sample: there are not enough others to fill it.
-    let fewest = sampled.saturating_sub(others);
-    let (mut term, mut sum) = (1.0_f64, 1.0_f64);
-    let mut scale = ln_first(population, sampled, all);
-    for n in fewest..found {
-        term *= (all - n) as f64 * (sampled - n) as f64;
-        term /= (n + 1) as f64 * (others + n + 1 - sampled) as f64;
-        sum += term;
-        if sum > LARGE {
-            (term, sum) = (term / LARGE, sum / LARGE);
-            scale += LARGE.ln();
-        }
-    }
-    (scale + sum.ln()).exp().min(1.0)
-}
-
-/// Returns the logarithm of the probability of the smallest number of rows with the property that a sample can have.
-fn ln_first(population: u64, sampled: u64, all: u64) -> f64 {
-    let (others, outside) = (population - all, population - sampled);
-    let ln_share = |of: u64, rows: u64| -> f64 {
-        let ln = |n| ((of - n) as f64 / (population - n) as f64).ln();
-        (0..rows).map(ln).sum()
+/// Returns the probability that at most `found` of the rows drawn are linked, if `linked` of the population are: the cumulative
+/// hypergeometric distribution.
+///
+/// Terms are added outwards from the largest, which is set to 1, and divided by their sum. So no term overflows, one that
+/// underflows does not count, and there is no difference of large logarithms that would lose digits.
+fn at_most(found: u64, population: u64, linked: u64, sampled: u64) -> f64 {
+    let fewest = (sampled + linked).saturating_sub(population);
+    let most = sampled.min(linked);
+    let likeliest = (u128::from(sampled) + 1) * (u128::from(linked) + 1);
+    let likeliest = likeliest / (u128::from(population) + 2);
+    let likeliest = u64::try_from(likeliest).map_or(most, |term| term.clamp(fewest, most));
+    // The quotient of the terms of `n` and `n - 1` linked rows.
+    let step = |n: u64| {
+        let unlinked = population - linked + n - sampled;
+        (linked - n + 1) as f64 * (sampled - n + 1) as f64 / (n as f64 * unlinked as f64)
     };
-    if sampled <= others {
-        // None: every sampled row is one of the others, or every row with the property is outside of the sample.
-        if sampled <= all {
-            ln_share(others, sampled)
-        } else {
-            ln_share(outside, all)
+    let (mut sum, mut total) = (0.0, 0.0);
+    let mut add = |n: u64, term: f64| {
+        total += term;
+        if n <= found {
+            sum += term;
         }
-    } else if outside <= others {
-        // All others are in the sample, so every row outside of it has the property.
-        ln_share(all, outside)
-    } else {
-        ln_share(sampled, others)
+        term > NEGLIGIBLE
+    };
+    let (mut n, mut term) = (likeliest, 1.0);
+    while add(n, term) && n > fewest {
+        term /= step(n);
+        n -= 1;
     }
+    let (mut n, mut term) = (likeliest, 1.0);
+    while n < most {
+        n += 1;
+        term *= step(n);
+        if !add(n, term) {
+            break;
+        }
+    }
+    sum / total
 }
 
 #[cfg(test)]
 mod tests {
+    use statrs::distribution::{DiscreteCDF, Hypergeometric};
+
     use super::*;
 
-    /// Largest population of the exhaustive test.
-    const LARGEST: usize = 200;
+    /// An integer below 2^256, its lowest digit first.
+    type Wide = [u64; 4];
 
-    /// Binomial coefficients, by Pascal's triangle.
-    fn binomials() -> Vec<Vec<f64>> {
-        let mut rows = vec![vec![1.0]];
-        for n in 1..=LARGEST {
-            let above: &Vec<f64> = &rows[n - 1];
-            let inner = above.windows(2).map(|pair| pair[0] + pair[1]);
-            rows.push([1.0].into_iter().chain(inner).chain([1.0]).collect());
+    fn sum(a: &Wide, b: &Wide) -> Wide {
+        let mut carry = false;
+        std::array::from_fn(|i| {
+            let (digit, over) = a[i].overflowing_add(b[i]);
+            let (digit, again) = digit.overflowing_add(u64::from(carry));
+            carry = over || again;
+            digit
+        })
+    }
+
+    fn difference(a: &Wide, b: &Wide) -> Wide {
+        let mut borrow = false;
+        std::array::from_fn(|i| {
+            let (digit, under) = a[i].overflowing_sub(b[i]);
+            let (digit, again) = digit.overflowing_sub(u64::from(borrow));
+            borrow = under || again;
+            digit
+        })
+    }
+
+    fn product(a: &Wide, b: &Wide) -> Wide {
+        let mut product = [0; 4];
+        for i in (0..4).filter(|i| a[*i] != 0) {
+            let mut carry = 0;
+            for j in 0..4 - i {
+                let digit =
+                    u128::from(a[i]) * u128::from(b[j]) + u128::from(product[i + j]) + carry;
+                product[i + j] = u64::try_from(digit & u128::from(u64::MAX)).expect("64 bits");
+                carry = digit >> 64;
+            }
+        }
+        product
+    }
+
+    fn is_less(a: &Wide, b: &Wide) -> bool {
+        a.iter().rev().lt(b.iter().rev())
+    }
+
+    /// Returns the rows of Pascal's triangle up to this one.
+    fn binomials(last: usize) -> Vec<Vec<Wide>> {
+        let mut rows = vec![vec![[1, 0, 0, 0]]];
+        for n in 1..=last {
+            let above = &rows[n - 1];
+            let inner = above.windows(2).map(|pair| sum(&pair[0], &pair[1]));
+            let one = [[1, 0, 0, 0]];
+            rows.push(one.into_iter().chain(inner).chain(one).collect());
         }
         rows
     }
 
+    /// Compares with integers: of the C(N, n) samples, those with at most k linked rows are counted while k and D grow.
     #[test]
-    fn bounds_are_those_of_an_independent_computation() {
-        let binomials = binomials();
-        let choose = |n: usize, k: usize| binomials[n].get(k).copied().unwrap_or(0.0);
+    fn the_bound_is_exact_for_all_small_populations() {
+        const LARGEST: usize = 200;
+        let binomials = binomials(LARGEST);
+        let twenty = [20, 0, 0, 0];
+        let mut ties = 0;
         for population in 0..=LARGEST {
             for sampled in 0..=population {
-                // Sums of the distribution for each number in the population, one finding further each time.
-                let mut sums = vec![0.0; population + 1];
-                let ways = choose(population, sampled);
+                let all = binomials[population][sampled];
+                let (mut linked, mut fitting) = (0, all);
                 for found in 0..=sampled {
-                    for (all, sum) in sums.iter_mut().enumerate() {
-                        *sum += choose(all, found) * choose(population - all, sampled - found);
+                    while linked < population {
+                        // With one more linked row, the samples that have it and `found` others no longer fit.
+                        let mut fewer = fitting;
+                        let others = population - linked - 1;
+                        if found <= linked && found < sampled && sampled - found - 1 <= others {
+                            let lost = product(
+                                &binomials[linked][found],
+                                &binomials[others][sampled - found - 1],
+                            );
+                            fewer = difference(&fitting, &lost);
+                        }
+                        let scaled = product(&twenty, &fewer);
+                        ties += usize::from(scaled == all);
+                        if !is_less(&all, &scaled) {
+                            break;
+                        }
+                        (linked, fitting) = (linked + 1, fewer);
                     }
-                    let is_plausible = |all: &usize| {
-                        let probability: f64 = sums[*all] / ways;
-                        let distance = (probability - LEVEL).abs();
-                        // Nothing lies between equal and different.
-                        assert!(!(1e-12..1e-9).contains(&distance), "{distance}");
-                        distance > 1e-9 && probability > LEVEL
-                    };
-                    let plausible = (found..=population - sampled + found).rev();
-                    let expected = plausible.into_iter().find(is_plausible);
-                    let bound = at_most(population as u64, sampled as u64, found as u64);
-                    assert_eq!(
-                        Some(bound),
-                        expected.map(|all| all as u64),
-                        "{found} of {sampled} of {population}"
-                    );
+                    let bound = upper_bound(population as u64, sampled as u64, found as u64);
+                    assert_eq!(bound, linked as u64, "{population} {sampled} {found}");
+                    // The samples with one more linked row.
+                    let unlinked = population - linked;
+                    if found < linked && found < sampled && sampled - found - 1 <= unlinked {
+                        let more = product(
+                            &binomials[linked][found + 1],
+                            &binomials[unlinked][sampled - found - 1],
+                        );
+                        fitting = sum(&fitting, &more);
+                    }
                 }
             }
         }
+        assert!(ties > 10, "{ties} probabilities are 5 % exactly");
     }
 
     #[test]
-    fn a_probability_of_exactly_the_level_rules_out() {
-        // One of 20 rows is missed by a sample of 19 with a probability of exactly 5 %.
-        assert_eq!(at_most(20, 19, 0), 0);
-        assert_eq!(at_most(19, 18, 0), 1);
+    fn a_number_with_a_probability_of_exactly_5_percent_is_ruled_out() {
+        assert_eq!(upper_bound(20, 19, 0), 0);
+        assert_eq!(upper_bound(19, 18, 0), 1);
+        assert_eq!(upper_bound(100_000_000, 99_999_999, 4_999_999), 4_999_999);
+        assert_eq!(upper_bound(100_000_000, 99_999_999, 5_000_000), 5_000_001);
     }
 
     #[test]
-    fn large_populations_are_quick_and_neither_overflow_nor_underflow() {
-        // Of a very large population, a share of 1 - 0.05^(1/n) is missed with a probability of 5 %.
-        let share = 1.0 - LEVEL.powf(1.0 / 3000.0);
-        let expected = (share * 1e8).floor();
-        let bound = at_most(100_000_000, 3000, 0) as f64;
-        assert!(
-            (bound - expected).abs() / expected < 1e-4,
-            "{bound} {expected}"
-        );
-        assert_eq!(at_most(1_000_000, 3000, 3000), 1_000_000);
-        assert_eq!(at_most(1_000_000, 1_000_000, 7), 7);
-        assert_eq!(at_most(1_000_000, 0, 0), 1_000_000);
-        let half = at_most(1_000_000, 100_000, 50_000);
-        // The normal approximation, to a few rows: mean 50,000 and variance 100,000 / 4 * 0.9.
-        let expected = 500_000.0 + 10.0 * 1.645 * (25_000.0_f64 * 0.9).sqrt();
-        assert!((half as f64 - expected).abs() < 50.0, "{half} {expected}");
+    fn large_bounds_agree_with_another_implementation() {
+        for (population, sampled, found) in [
+            (1_000_000, 3000, 0),
+            (1_000_000, 3000, 2),
+            (1_000_000, 3000, 2999),
+            (1_000_000, 500_000, 1000),
+            (10_000_000, 3000, 1),
+            (10_000_000, 9_999_000, 100),
+            (100_000_000, 3000, 0),
+            (100_000_000, 3000, 1500),
+            (100_000_000, 1_000_000, 20),
+        ] {
+            let bound = upper_bound(population, sampled, found);
+            let probability = |linked| {
+                Hypergeometric::new(population, linked, sampled)
+                    .expect("no more is drawn than is there")
+                    .cdf(found)
+            };
+            let [at, beyond] = [bound, bound + 1].map(probability);
+            assert!(
+                at > LEVEL && beyond <= LEVEL,
+                "{population} {sampled} {found}: {bound}, {at} {beyond}"
+            );
+        }
+        assert_eq!(upper_bound(1_000_000, 3000, 0), 996);
+    }
+
+    #[test]
+    fn a_bound_is_exact_at_the_edges() {
+        const LARGEST: u64 = 100_000_000;
+        for population in [0, 1, 2, 19, 3000, LARGEST] {
+            // Nothing is known of what was not drawn, everything of what was.
+            assert_eq!(upper_bound(population, 0, 0), population);
+            assert_eq!(upper_bound(population, population, 0), 0);
+            assert_eq!(
+                upper_bound(population, population, population / 2),
+                population / 2
+            );
+            for sampled in [population, population / 2] {
+                assert_eq!(upper_bound(population, sampled, sampled), population);
+            }
+        }
+        // The widest distribution, whose standard deviation is a quarter of the root, for half the rows.
+        let half = LARGEST / 2;
+        let bound = upper_bound(LARGEST, half, half / 2);
+        let roots = (bound - half) as f64 / (LARGEST as f64).sqrt();
+        assert!((roots - 1.645 / 2.0).abs() < 0.001, "{roots}");
     }
 }

@@ -40,15 +40,31 @@ pub(super) struct Selection {
     pub(super) has_local_run: bool,
 }
 
-/// A row that is looked at. The same fields are kept of every line while the file is read: 48 bytes.
+/// A row that is looked at. The same fields are kept of every line while the file is read: 32 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Chosen {
     key: RowKey,
-    /// Offset of its last line.
-    offset: u64,
+    /// Offset of its last line, and in the lowest bits its stratum.
+    place: u64,
     /// Milliseconds since 1970 at which it was settled.
     settled: u64,
-    stratum: Stratum,
+}
+
+/// Bits of [`Chosen::place`] that hold the stratum.
+const STRATUM_BITS: u32 = 2;
+
+impl Chosen {
+    fn offset(self) -> u64 {
+        self.place >> STRATUM_BITS
+    }
+
+    fn stratum(self) -> Stratum {
+        match self.place & 3 {
+            0 => Stratum::Done,
+            1 => Stratum::InDoubt,
+            _ => Stratum::Other,
+        }
+    }
 }
 
 /// The part of the results that a row is in.
@@ -91,9 +107,8 @@ impl Selection {
                 }
                 lines.push(Chosen {
                     key: line.key(&keyer),
-                    offset: line.offset,
+                    place: line.offset << STRATUM_BITS | stratum as u64,
                     settled: millis(line.finished_at),
-                    stratum,
                 });
             })
             .map_err(not_opened)?;
@@ -106,11 +121,11 @@ impl Selection {
             }
             is_same
         });
-        let count = |stratum| lines.iter().filter(|row| row.stratum == stratum).count() as u64;
+        let count = |stratum| lines.iter().filter(|row| row.stratum() == stratum).count() as u64;
         let (done, in_doubt) = (count(Stratum::Done), count(Stratum::InDoubt));
         let mut drawn = 0;
         let most = sample.unwrap_or(u64::MAX);
-        lines.retain(|row| match row.stratum {
+        lines.retain(|row| match row.stratum() {
             Stratum::Done => {
                 drawn += 1;
                 drawn <= most
@@ -144,7 +159,7 @@ impl Selection {
     /// Returns the strata of the rows, by their keys.
     pub(super) fn strata(&self) -> Strata {
         let in_doubt = self.chosen.iter();
-        let in_doubt = in_doubt.filter(|row| row.stratum == Stratum::InDoubt);
+        let in_doubt = in_doubt.filter(|row| row.stratum() == Stratum::InDoubt);
         Strata {
             keyer: self.keyer,
             in_doubt: in_doubt.map(|row| row.key).collect(),
@@ -168,7 +183,7 @@ impl Selection {
             let is_fresh = millis(line.started_at) >= row.settled;
             if line.outcome == VerifyOutcome::Gone && is_fresh && found.keys.insert(line.key(keyer))
             {
-                match row.stratum {
+                match row.stratum() {
                     Stratum::InDoubt => found.in_doubt += 1,
                     Stratum::Done | Stratum::Other => found.done += 1,
                 }
@@ -183,7 +198,7 @@ impl Selection {
 
     /// Passes the rows to `each`, in the order of the file.
     pub(super) fn rows(self, each: &mut dyn FnMut(Result<InputRow, InputError>)) {
-        let mut offsets: Vec<u64> = self.chosen.iter().map(|row| row.offset).collect();
+        let mut offsets: Vec<u64> = self.chosen.iter().map(|row| row.offset()).collect();
         offsets.sort_unstable();
         let mut offsets = offsets.into_iter().peekable();
         let read = self

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use indicatif::HumanCount;
 use serde_json::{Map, Value, json};
 
-use super::bound::at_most;
+use super::bound::upper_bound;
 use super::outcome::VerifyOutcome;
 use super::selection::Stratum;
 use crate::clock;
@@ -116,7 +116,7 @@ impl Statement {
     /// Returns the largest number of rows that may still be linked: with 95 % confidence for a sample, for certain otherwise.
     fn at_most(&self) -> u64 {
         let Findings { done, in_doubt, .. } = self.findings;
-        at_most(self.done, done.all(), done.may_be_linked()) + in_doubt.may_be_linked()
+        upper_bound(self.done, done.all(), done.may_be_linked()) + in_doubt.may_be_linked()
     }
 
     /// Returns the statement for scripts.
@@ -365,7 +365,7 @@ mod tests {
         ] {
             assert!(text.contains(sentence), "{sentence}: {text}");
         }
-        let bound = at_most(1000, 100, 3) + 1;
+        let bound = upper_bound(1000, 100, 3) + 1;
         assert_eq!(sample.json()["at_most"], bound);
         assert!(text.contains(&format!(
             "at most {bound} of the 1,004 rows are still linked"
