@@ -44,6 +44,7 @@
 //! | carried column | an input column that is copied into the results (`--carry`) |
 //! | circuit breaker | stops the calls of a Region that does not reply, or all calls while the credentials are not accepted |
 //! | classify | to decide the verdict on a reply |
+//! | control question | the look-up of a user that cannot exist, with whose answer other answers are compared |
 //! | drain | to start no more calls and wait for those in flight |
 //! | end | the end of a row in the pipeline's terms; the job maps it to an outcome |
 //! | failure limit | the number of rows of one outcome beyond which a run halts (`--max-failures`) |
@@ -53,7 +54,7 @@
 //! | in doubt | may have taken effect: an attempt got no conclusive reply |
 //! | in flight | sent, without a reply so far |
 //! | invalid | breaks a rule, and is never sent |
-//! | job | the work that the pipeline does for each row: an unlink |
+//! | job | the work that the pipeline does for each row: an unlink, a look-up |
 //! | key | a hash of a row's four fields; rows are identified by content, never by number |
 //! | last check | the check between the connection and the first byte of a request |
 //! | lease | the slot of the side file and the worker that an open row has |

@@ -2,7 +2,7 @@
 //!
 //! AWS does not document its answer to a look-up of a user that is linked nowhere. So each pool is asked once for a user that cannot
 //! exist, and answers to other look-ups are compared with that one. The answer may be the same as for a caller without
-//! permission; then nobody can say that a user does not exist.
+//! permission; then it does not tell that a user does not exist.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,8 @@ use crate::verdict::ReplyDetails;
 
 /// The code that Cognito gives to callers without access as well.
 const NO_ACCESS: &str = "NotAuthorizedException";
-/// Random bytes in the name of the user that cannot exist: two runs never make the same one.
+/// Random bytes in the name of the user that cannot exist. Half as many are still more than anybody guesses; two runs never make the
+/// same one.
 const RANDOM_BYTES: usize = 16;
 
 /// The control questions of a run.

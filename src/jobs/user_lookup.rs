@@ -12,9 +12,11 @@ use crate::guard::Controls;
 use crate::row::{Field, region_of};
 use crate::verdict::{Cause, Reply, ReplyDetails, ReplyKind, Verdict, classify};
 
-/// Most users on a page, by the service model.
+/// Users on a page: the most that the service model allows. Half of it takes twice the calls, which
+/// `all_pages_of_an_identity_are_read` counts.
 const PAGE_SIZE: u8 = 60;
-/// Pages without a user after which the service is thought to go round in circles.
+/// Pages without a user, one after the other, that are taken for a circle. Doubled, a service that gives empty pages for ever costs
+/// three calls more before the run halts.
 const EMPTY_PAGES: u32 = 3;
 
 /// Code of a page token that was given before. Ours.

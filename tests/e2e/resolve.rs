@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use cognito_unlink::testing::emulator::{
-    Canned, Link, Rule, Settings, Then, Undocumented, UnknownUserAnswer, When,
+    Canned, DisabledLookupAnswer, Link, Rule, Settings, Then, Undocumented, UnknownUserAnswer, When,
 };
 use rustix::process::Signal;
 
@@ -187,6 +187,28 @@ fn identities_without_a_list_of_users_have_a_reason() {
     let mut found = reasons(&sandbox, "ids.unresolved.csv");
     found.sort();
     assert_eq!(found, ["disabled", "identity_not_found", "too_many_users"]);
+}
+
+#[test]
+fn an_identity_whose_list_is_empty_has_no_user() {
+    let sandbox = Sandbox::with_settings(Settings {
+        links: Some(vec![link_of(1, "last")]),
+        undocumented: Undocumented {
+            when_disabled_lookup: DisabledLookupAnswer::Empty,
+            ..Undocumented::default()
+        },
+        ..Settings::default()
+    });
+    sandbox.write("last.csv", crate::sandbox::csv(&[link_of(1, "last")]));
+    sandbox.run(&["last.csv"]).expect_exit(0);
+    let id = link_of(1, "").identity_id;
+    sandbox.write("ids.csv", format!("identity_id\n{id}\n"));
+    let resolved = resolve(&sandbox, &["ids.csv"]).expect_exit(1);
+    assert_eq!(resolved.counts(&["identity_has_no_user"]), [1]);
+    assert_eq!(
+        reasons(&sandbox, "ids.unresolved.csv"),
+        ["identity_has_no_user"]
+    );
 }
 
 #[test]

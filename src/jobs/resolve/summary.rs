@@ -3,7 +3,7 @@
 use super::outcome::ResolveOutcome;
 use crate::command_line::{self, quoted};
 use crate::exit::Exit;
-use crate::report::Report;
+use crate::report::{Report, counted};
 use crate::results::Unresolved;
 use crate::runner::ending;
 use crate::settings::ResolveSettings;
@@ -37,7 +37,8 @@ fn explanation(report: &Report<ResolveOutcome>, ambiguous: &[String]) -> Option<
     let found = report.tally.of(ResolveOutcome::Resolved);
     let hint = if found > 0 {
         format!(
-            " Other look-ups of this run were answered ({found} rows), so permission is probably there."
+            " Other look-ups of this run were answered ({}), so permission is probably there.",
+            counted(found, "row")
         )
     } else {
         String::new()
