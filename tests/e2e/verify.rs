@@ -7,7 +7,7 @@ use cognito_unlink::testing::emulator::{
 };
 use rustix::process::Signal;
 
-use crate::sandbox::{Output, POOL, Sandbox, TIMEOUT, csv, link_of, rule, start};
+use crate::sandbox::{self, Output, POOL, Sandbox, TIMEOUT, link_of, rule, start};
 
 const LOOKUP: &str = "LookupDeveloperIdentity";
 const UNLINK: &str = "UnlinkDeveloperIdentity";
@@ -33,7 +33,7 @@ fn users(n: usize) -> Vec<Link> {
 
 /// Unlinks these, for real.
 fn run(sandbox: &Sandbox, links: &[Link]) {
-    sandbox.write("people.csv", csv(links));
+    sandbox.write("people.csv", sandbox::csv(links));
     sandbox.run(&["people.csv"]).expect_exit(0);
 }
 
@@ -198,7 +198,7 @@ fn rows_in_doubt_are_all_looked_at_and_settled_by_the_next_run() {
         When::Operation(UNLINK),
         Then::Fault(FaultKind::ResetAfter),
     ));
-    sandbox.write("people.csv", csv(&links));
+    sandbox.write("people.csv", sandbox::csv(&links));
     sandbox
         .run(&[
             "people.csv",
@@ -361,8 +361,60 @@ fn results_in_json_are_verified_with_what_they_carry() {
 #[test]
 fn what_is_no_results_file_is_refused() {
     let sandbox = sandbox(users(1));
-    sandbox.write("people.results.csv", csv(&users(1)));
+    sandbox.write("people.results.csv", sandbox::csv(&users(1)));
     let refused = verify(&sandbox, &[]).expect_exit(2);
     refused.assert_contains("people.results.csv is not a results file");
     assert_eq!(sandbox.user_lookups(), 0);
+}
+
+#[test]
+fn the_readme_shows_the_way_from_users_to_a_statement() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let sample = |name: &str| std::fs::read_to_string(root.join(name)).expect("a file");
+    let links = sample("samples/purge.csv");
+    let links = csv::Reader::from_reader(links.as_bytes())
+        .deserialize::<BTreeMap<String, String>>()
+        .map(|row| {
+            let row = row.expect("a row");
+            Link {
+                identity_id: row["identity_id"].clone(),
+                identity_pool_id: row["identity_pool_id"].clone(),
+                developer_provider_name: row["developer_provider_name"].clone(),
+                developer_user_identifier: row["developer_user_identifier"].clone(),
+            }
+        })
+        .collect();
+    let sandbox = sandbox(links);
+    std::fs::create_dir(sandbox.path("samples")).expect("a folder");
+    sandbox.write("samples/users.txt", sample("samples/users.txt"));
+    let users = "--columns developer_user_identifier --identity-pool-id";
+    let readme = sample("README.md");
+    for (job, args, shown, exit) in [
+        (
+            "resolve",
+            format!("samples/users.txt {users} {POOL}"),
+            "$ cognito-unlink resolve samples/users.txt",
+            1,
+        ),
+        ("run", "samples/users.resolved.csv".to_owned(), "", 0),
+        (
+            "verify",
+            "samples/users.resolved.results.csv --all".to_owned(),
+            "$ cognito-unlink verify samples/users.resolved.results.csv --all",
+            0,
+        ),
+    ] {
+        let args: Vec<&str> = args.split(' ').collect();
+        let ran = sandbox.job(job, &args).expect_exit(exit);
+        let Some((_, shown)) = readme.split_once(shown).filter(|_| !shown.is_empty()) else {
+            assert_eq!(job, "run");
+            continue;
+        };
+        let lines = shown.lines().skip(1);
+        for line in lines.take_while(|line| !line.starts_with('$') && *line != "```") {
+            // The hash and the times differ.
+            let beginning = line.split(" (SHA-256").next().unwrap_or_default();
+            assert!(ran.stdout.contains(beginning), "{line}: {}", ran.stdout);
+        }
+    }
 }
