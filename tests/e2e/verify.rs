@@ -410,8 +410,8 @@ fn the_readme_shows_the_way_from_users_to_a_statement() {
             assert_eq!(job, "run");
             continue;
         };
-        let lines = shown.lines().skip(1);
-        for line in lines.take_while(|line| !line.starts_with('$') && *line != "```") {
+        let session = shown.lines().skip(1);
+        for line in session.take_while(|line| !line.starts_with('$') && *line != "```") {
             // The hash and the times differ.
             let beginning = line.split(" (SHA-256").next().unwrap_or_default();
             assert!(ran.stdout.contains(beginning), "{line}: {}", ran.stdout);
