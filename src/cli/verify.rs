@@ -16,7 +16,7 @@ pub struct VerifyArgs {
     pub results: PathBuf,
 
     /// Look at every row that is done, and not at a sample
-    #[arg(long, conflicts_with_all = ["sample", "seed"], help_heading = "Rows")]
+    #[arg(long, conflicts_with = "sample", help_heading = "Rows")]
     pub all: bool,
     /// Look at this many of the rows that are done, drawn by the seed. Rows in doubt are all looked at
     #[arg(long, value_name = "N", value_parser = limit, default_value = "3000", allow_negative_numbers = true, help_heading = "Rows")]
