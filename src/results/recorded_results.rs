@@ -9,14 +9,14 @@ use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor};
+use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use super::csv_lines::read_csv;
 use super::error::OpenError;
-use super::format::{Edition, Format};
+use super::format::{COLUMNS, Edition, Format};
 use super::jsonl_lines::read_jsonl;
 use super::recorded_line::{LOCAL_RUN_SUFFIX, LineReader, ReadError};
 use crate::row::{Carried, Keyer, Link, Position, Row, RowKey};
@@ -31,54 +31,122 @@ pub struct RecordedResults {
     carry: Vec<String>,
 }
 
-/// A line of results.
+/// A line of results. Its cells are read when they are asked for: most lines are only counted.
 #[derive(Debug)]
 pub struct RecordedRow<'l, O> {
     /// Offset of the line in the file, in bytes.
     pub offset: u64,
     /// Its outcome.
     pub outcome: O,
-    /// Start of the first attempt.
-    pub started_at: Option<SystemTime>,
-    /// Time at which the row was settled.
-    pub finished_at: Option<SystemTime>,
-    /// It is of a run that called this machine, as a rehearsal does.
-    pub is_local: bool,
-    /// The four fields, in the order of [`Field::ALL`](crate::row::Field::ALL).
-    fields: [Cow<'l, str>; 4],
-    source: Cow<'l, str>,
-    row: u64,
-    line: u64,
-    carried: Vec<Carried>,
+    cells: Cells<'l>,
+}
+
+/// The cells of a line.
+#[derive(Debug)]
+enum Cells<'l> {
+    Csv(&'l csv::ByteRecord, Format),
+    Json(HashMap<Cow<'l, str>, &'l RawValue>),
+}
+
+/// Columns of results, by their places.
+const ROW: usize = 0;
+const SOURCE: usize = 1;
+const LINE: usize = 2;
+/// The four fields, in the order of [`Field::ALL`](crate::row::Field::ALL).
+const FIELDS: [usize; 4] = [3, 4, 5, 6];
+const POOL: usize = FIELDS[1];
+const OUTCOME: usize = 7;
+const STARTED_AT: usize = 13;
+const FINISHED_AT: usize = 14;
+const RUN_ID: usize = 16;
+
+impl Cells<'_> {
+    /// Returns the text of a column; an absent or unreadable one is empty.
+    fn text(&self, column: usize) -> Cow<'_, str> {
+        match self {
+            Self::Csv(record, format) => {
+                let cell = record.get(column).unwrap_or_default();
+                String::from_utf8_lossy(format.plain(cell))
+            }
+            Self::Json(values) => match values.get(COLUMNS[column]).map(|value| value.get()) {
+                None | Some("null") => Cow::Borrowed(""),
+                // Numbers stand there as such.
+                Some(json) => serde_json::from_str(json)
+                    .map_or(Cow::Borrowed(json), |text: String| text.into()),
+            },
+        }
+    }
+
+    /// Returns the values of the carried columns.
+    fn carried(&self, names: &[String]) -> Vec<Carried> {
+        match self {
+            Self::Csv(record, _) => {
+                let columns = record.len() - names.len()..record.len();
+                columns
+                    .map(|column| Carried::Text(self.text(column).into_owned()))
+                    .collect()
+            }
+            Self::Json(values) => {
+                let carried = |name: &String| match values.get(name.as_str()) {
+                    None => Carried::Absent,
+                    Some(value) if value.get() == "null" => Carried::Absent,
+                    Some(value) => serde_json::from_str(value.get())
+                        .map_or_else(|_| Carried::Json((*value).to_owned()), Carried::Text),
+                };
+                names.iter().map(carried).collect()
+            }
+        }
+    }
 }
 
 impl<O> RecordedRow<'_, O> {
     /// Returns the key of the row.
     #[must_use]
     pub fn key(&self, keyer: &Keyer) -> RowKey {
-        keyer.key_of(self.fields.each_ref().map(|field| field.as_bytes()))
+        let fields = FIELDS.map(|column| self.cells.text(column));
+        keyer.key_of(fields.each_ref().map(|field| field.as_bytes()))
     }
 
     /// Returns the pool of the row.
     #[must_use]
-    pub fn identity_pool_id(&self) -> &str {
-        &self.fields[1]
+    pub fn identity_pool_id(&self) -> Cow<'_, str> {
+        self.cells.text(POOL)
     }
 
-    /// Returns the row, at its position in the input.
+    /// Returns the start of the first attempt.
     #[must_use]
-    pub fn into_row(self) -> Row {
+    pub fn started_at(&self) -> Option<SystemTime> {
+        humantime::parse_rfc3339(&self.cells.text(STARTED_AT)).ok()
+    }
+
+    /// Returns the time at which the row was settled.
+    #[must_use]
+    pub fn finished_at(&self) -> Option<SystemTime> {
+        humantime::parse_rfc3339(&self.cells.text(FINISHED_AT)).ok()
+    }
+
+    /// Returns whether the line is of a run that called this machine, as a rehearsal does.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.cells.text(RUN_ID).ends_with(LOCAL_RUN_SUFFIX)
+    }
+
+    /// Returns the row, at its position in the input, with the columns that its file [carries](RecordedResults::carry).
+    #[must_use]
+    pub fn to_row(&self, carry: &[String]) -> Row {
+        let text = |column| self.cells.text(column);
+        let number = |column| text(column).parse().unwrap_or_default();
         let [
             identity_id,
             identity_pool_id,
             developer_provider_name,
             developer_user_identifier,
-        ] = self.fields.map(Cow::into_owned);
+        ] = FIELDS.map(|column| text(column).into_owned());
         Row {
             position: Position {
-                source: self.source.as_ref().into(),
-                row: self.row,
-                line: self.line,
+                source: text(SOURCE).as_ref().into(),
+                row: number(ROW),
+                line: number(LINE),
             },
             link: Link {
                 identity_id,
@@ -86,7 +154,7 @@ impl<O> RecordedRow<'_, O> {
                 developer_provider_name,
                 developer_user_identifier,
             },
-            carried: self.carried,
+            carried: self.cells.carried(carry),
             text: None,
         }
     }
@@ -141,10 +209,7 @@ impl RecordedResults {
         let mut file = &self.file;
         file.rewind().map_err(failed)?;
         let bytes = file.take(length.unwrap_or(u64::MAX));
-        let lines = RowReader {
-            carry: &self.carry,
-            outcome: PhantomData,
-        };
+        let lines = RowReader::<O>(PhantomData);
         let mut learn = |line: RecordedRow<'_, O>| each(line);
         let whole = match self.format {
             Format::Csv | Format::SpreadsheetCsv => {
@@ -234,12 +299,21 @@ impl<'de> Deserialize<'de> for Keys {
 }
 
 /// Reads whole lines of results.
-struct RowReader<'a, O> {
-    carry: &'a [String],
-    outcome: PhantomData<O>,
+struct RowReader<O>(PhantomData<O>);
+
+impl<O: Outcome> RowReader<O> {
+    /// Returns the line of these cells; `None` if it is no result.
+    fn row(cells: Cells<'_>, offset: u64) -> Option<RecordedRow<'_, O>> {
+        let outcome = O::named(cells.text(OUTCOME).as_bytes())?;
+        Some(RecordedRow {
+            offset,
+            outcome,
+            cells,
+        })
+    }
 }
 
-impl<O: Outcome> LineReader for RowReader<'_, O> {
+impl<O: Outcome> LineReader for RowReader<O> {
     const EDITIONS: &'static [Edition] = &Edition::OF_RUN;
     const OPTION: &'static str = "RESULTS";
     type Line<'l> = RecordedRow<'l, O>;
@@ -250,66 +324,10 @@ impl<O: Outcome> LineReader for RowReader<'_, O> {
         format: Format,
         offset: u64,
     ) -> Option<RecordedRow<'l, O>> {
-        let column = |name: &str| Edition::RunId.columns().iter().position(|own| *own == name);
-        let cell = |at: usize| str::from_utf8(format.plain(record.get(at)?)).ok();
-        let text =
-            |name: &str| -> Option<Cow<'l, str>> { Some(Cow::Borrowed(cell(column(name)?)?)) };
-        let carried = (record.len() - self.carry.len()..record.len())
-            .map(|at| Some(Carried::Text(cell(at)?.to_owned())));
-        RecordedRow::of(offset, text, carried.collect())
+        Self::row(Cells::Csv(record, format), offset)
     }
 
     fn of_json<'l>(&self, line: &'l [u8], offset: u64) -> Option<RecordedRow<'l, O>> {
-        let values: HashMap<Cow<'_, str>, &RawValue> = serde_json::from_slice(line).ok()?;
-        let text = |name: &str| -> Option<Cow<'l, str>> {
-            let value = values.get(name)?;
-            // Numbers stand there as such.
-            let text: Option<String> =
-                parsed(value).or_else(|| Some(parsed::<u64>(value)?.to_string()));
-            text.or_else(|| (value.get() == "null").then(String::new))
-                .map(Cow::Owned)
-        };
-        let carried = self.carry.iter().map(|name| {
-            let value = *values.get(name.as_str())?;
-            Some(match (value.get(), parsed(value)) {
-                ("null", _) => Carried::Absent,
-                (_, Some(text)) => Carried::Text(text),
-                (_, None) => Carried::Json(value.to_owned()),
-            })
-        });
-        RecordedRow::of(offset, text, carried.collect())
-    }
-}
-
-fn parsed<T: DeserializeOwned>(value: &RawValue) -> Option<T> {
-    serde_json::from_str(value.get()).ok()
-}
-
-impl<'l, O: Outcome> RecordedRow<'l, O> {
-    /// Makes a row of the values of its columns.
-    fn of(
-        offset: u64,
-        text: impl Fn(&str) -> Option<Cow<'l, str>>,
-        carried: Option<Vec<Carried>>,
-    ) -> Option<Self> {
-        let number = |name| text(name)?.parse().ok();
-        let time = |name| humantime::parse_rfc3339(&text(name)?).ok();
-        Some(Self {
-            offset,
-            outcome: O::named(text("outcome")?.as_bytes())?,
-            started_at: time("started_at"),
-            finished_at: time("finished_at"),
-            is_local: text("run_id")?.ends_with(LOCAL_RUN_SUFFIX),
-            fields: [
-                text("identity_id")?,
-                text("identity_pool_id")?,
-                text("developer_provider_name")?,
-                text("developer_user_identifier")?,
-            ],
-            source: text("source")?,
-            row: number("row")?,
-            line: number("line")?,
-            carried: carried?,
-        })
+        Self::row(Cells::Json(serde_json::from_slice(line).ok()?), offset)
     }
 }

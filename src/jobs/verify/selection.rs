@@ -100,15 +100,16 @@ impl Selection {
         let (mut pools, mut has_local_run) = (BTreeSet::new(), false);
         let length = results
             .read::<UnlinkOutcome>(None, &mut |line| {
-                has_local_run |= line.is_local;
+                has_local_run |= line.is_local();
                 let stratum = Stratum::of(line.outcome);
-                if stratum != Stratum::Other && !pools.contains(line.identity_pool_id()) {
-                    pools.insert(line.identity_pool_id().to_owned());
+                let pool_id = line.identity_pool_id();
+                if stratum != Stratum::Other && !pools.contains(&*pool_id) {
+                    pools.insert(pool_id.into_owned());
                 }
                 lines.push(Chosen {
                     key: line.key(&keyer),
                     place: line.offset << STRATUM_BITS | stratum as u64,
-                    settled: millis(line.finished_at),
+                    settled: millis(line.finished_at()),
                 });
             })
             .map_err(not_opened)?;
@@ -180,7 +181,7 @@ impl Selection {
                 return;
             };
             let row = self.chosen[at];
-            let is_fresh = millis(line.started_at) >= row.settled;
+            let is_fresh = millis(line.started_at()) >= row.settled;
             if line.outcome == VerifyOutcome::Gone && is_fresh && found.keys.insert(line.key(keyer))
             {
                 match row.stratum() {
@@ -189,7 +190,7 @@ impl Selection {
                 }
                 let first = found.first.get_or_insert(SystemTime::now());
                 *first = line
-                    .started_at
+                    .started_at()
                     .map_or(*first, |started| started.min(*first));
             }
         })?;
@@ -205,7 +206,8 @@ impl Selection {
             .results
             .read::<UnlinkOutcome>(Some(self.length), &mut |line| {
                 if offsets.next_if_eq(&line.offset).is_some() {
-                    each(Ok(InputRow::Valid(line.into_row())));
+                    let row = line.to_row(self.results.carry());
+                    each(Ok(InputRow::Valid(row)));
                 }
             });
         if let Err(error) = read {
