@@ -418,3 +418,30 @@ fn the_readme_shows_the_way_from_users_to_a_statement() {
         }
     }
 }
+
+#[test]
+fn results_of_an_earlier_version_or_for_a_spreadsheet_are_verified() {
+    let sandbox = sandbox(users(2));
+    sandbox.write("people.csv", sandbox::csv(&users(2)));
+    sandbox
+        .run(&["people.csv", "--spreadsheet-safe"])
+        .expect_exit(0);
+    let spreadsheet = verify(&sandbox, &["--out", "spreadsheet.csv"]).expect_exit(0);
+    assert_eq!(spreadsheet.counts(&["gone"]), [2]);
+    // Without the column `request_ids`, and with a torn last line.
+    let text = sandbox.read("people.results.csv");
+    let lines = text.trim_start_matches('\u{feff}').lines();
+    let older = lines.map(|line| {
+        line.rsplit_once(',')
+            .expect("columns")
+            .0
+            .replace("\"row\"", "row")
+    });
+    let older: Vec<_> = older.collect();
+    sandbox.write(
+        "people.results.csv",
+        older.join("\n") + "\n" + &older[1][..older[1].len() / 2],
+    );
+    let verified = verify(&sandbox, &["--out", "older.csv"]).expect_exit(0);
+    assert_eq!(verified.counts(&["of", "gone"]), [2, 2]);
+}
