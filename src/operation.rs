@@ -16,6 +16,8 @@ pub enum Operation {
     DescribeIdentity,
     /// Lists the identities of a pool.
     ListIdentities,
+    /// Links a developer user identifier to an identity, and returns a token that opens the identity.
+    GetOpenIdTokenForDeveloperIdentity,
 }
 
 /// Quotas in calls per second, by Region and operation.
@@ -23,12 +25,13 @@ pub type OperationQuotas = BTreeMap<(String, Operation), f64>;
 
 impl Operation {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::UnlinkDeveloperIdentity,
         Self::DescribeIdentityPool,
         Self::LookupDeveloperIdentity,
         Self::DescribeIdentity,
         Self::ListIdentities,
+        Self::GetOpenIdTokenForDeveloperIdentity,
     ];
 
     /// Returns the name that AWS gives the operation.
@@ -40,7 +43,14 @@ impl Operation {
             Self::LookupDeveloperIdentity => "LookupDeveloperIdentity",
             Self::DescribeIdentity => "DescribeIdentity",
             Self::ListIdentities => "ListIdentities",
+            Self::GetOpenIdTokenForDeveloperIdentity => "GetOpenIdTokenForDeveloperIdentity",
         }
+    }
+
+    /// Returns whether rows call the operation, and not only the program beside them.
+    #[must_use]
+    pub const fn is_of_rows(self) -> bool {
+        !matches!(self, Self::DescribeIdentityPool | Self::ListIdentities)
     }
 
     /// Returns the operation of this name, if this program calls it.

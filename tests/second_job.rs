@@ -105,6 +105,7 @@ impl Job for Directory {
 
     async fn call(
         &self,
+        _operation: Operation,
         row: &Row,
         found: &mut Option<u32>,
         last_check: Arc<dyn LastCheck>,
@@ -132,7 +133,7 @@ impl Job for Directory {
         }
     }
 
-    fn judge(&self, reply: &Reply) -> Verdict {
+    fn judge(&self, _operation: Operation, reply: &Reply) -> Verdict {
         match reply.details.code.as_deref() {
             Some("NoSuchName") => Verdict::NothingThere,
             _ => classify(reply),

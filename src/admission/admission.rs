@@ -84,7 +84,7 @@ impl Admission {
             Arc::clone(&self.in_flight[&operation]),
             Arc::clone(&self.credentials),
             Arc::clone(&region.region),
-            operation == self.operation,
+            operation == self.operation || operation.is_of_rows(),
         ));
         region.queues.insert(operation, Arc::clone(&queue));
         queue

@@ -21,6 +21,7 @@
 //! | `pacer` | what the service accepts |
 //! | `circuit_breaker`, `outage_detector`, `credentials_breaker` | whether calls can succeed at all |
 //! | `queue`, `region`, `permit` | all of it together, for one attempt |
+//! | `turns` | how many rows may prepare for a call of the queue |
 
 #[expect(
     clippy::module_inception,
@@ -37,6 +38,7 @@ mod permit;
 mod queue;
 mod rate_limit;
 mod region;
+mod turns;
 
 pub use admission::{Admission, Blocked};
 pub use credentials_breaker::CREDENTIALS_PAUSE;
@@ -45,6 +47,7 @@ pub use limits::Limits;
 pub use permit::{InFlightPermit, Permit};
 pub use queue::Queue;
 pub use rate_limit::Rate;
+pub use turns::Turn;
 
 #[cfg(test)]
 mod tests;

@@ -263,6 +263,11 @@ impl Pacer {
         (self.state != State::Search && !self.is_at_ceiling()).then_some(self.pace)
     }
 
+    /// Returns the present pace in calls per second.
+    pub(super) fn pace(&self) -> f64 {
+        self.pace
+    }
+
     /// Returns the quota in calls per second, if several ramps have agreed on it. A run that shares a quota measures
     /// its share, which changes from ramp to ramp.
     pub(super) fn quota(&self) -> Option<f64> {

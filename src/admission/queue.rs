@@ -13,6 +13,7 @@ use super::limits::Limits;
 use super::pacer::Pacer;
 use super::rate_limit::RateLimit;
 use super::region::Region;
+use super::turns::{Turn, Turns};
 
 /// Time between two checks whether admitted calls still wait for a token. Doubled, a token may be unused for longer.
 const TOKEN_WAIT_CHECK: Duration = Duration::from_millis(10);
@@ -27,11 +28,12 @@ pub struct Queue {
     pub(super) credentials: Arc<CredentialsBreaker>,
     /// Shared by all operations. Locked after the credentials and before the state.
     pub(super) region: Arc<Region>,
-    /// True for the operation of the job: its calls alone show whether the Region answers. Of other calls there may be few, and
-    /// the caller reports their silence.
+    /// True for operations that rows call: these calls show whether the Region answers. Of other calls there may be few, and the
+    /// caller reports their silence.
     pub(super) finds_outages: bool,
     /// Admitted calls that wait for another token: they come before those that are not admitted yet.
     token_waiters: AtomicU32,
+    turns: Arc<Turns>,
     pub(super) rate_limit: Option<RateLimit>,
     state: Mutex<State>,
 }
@@ -85,6 +87,7 @@ impl Queue {
             region,
             finds_outages,
             token_waiters: AtomicU32::new(0),
+            turns: Arc::default(),
             rate_limit: rate.map(|rate| RateLimit::new(rate, limits.burst, now)),
             state: Mutex::new(State {
                 pacer: Pacer::new(rate, limits.leave, quota, now),
@@ -181,6 +184,12 @@ impl Queue {
             }
             _ => Ok(taken),
         }
+    }
+
+    /// Waits for a turn to prepare for a call. `most` returns how many rows may have one at this pace, in calls per second.
+    pub async fn take_turn(&self, most: impl Fn(f64) -> usize) -> Turn {
+        let at_present = || most(self.state().pacer.pace());
+        self.turns.take(at_present).await
     }
 
     /// Records that an admitted call waits for another token.

@@ -1,17 +1,21 @@
 //! Settles one row: attempt after attempt, with a back-off in between.
 //!
+//! An attempt is one of the job's own call, or of a look before it (see [`Job`]). A look has retries of its own, counts no attempt
+//! of the row, and changes nothing: if it fails, so does the row, without a call.
+//!
 //! The steps of an attempt have a fixed order ([`attempt`]): every step that can take long comes before the last check.
 //!
 //! | step | why there |
 //! |---|---|
 //! | turn of the identity | taken by the dispatcher: the next row of an identity starts when the one before is recorded |
 //! | back-off | holds neither permit nor token |
+//! | turn before a look | what a look shows must not get old before the call |
 //! | credentials loaded | may take half a minute; the SDK must not load them after the checks |
 //! | mark *reserved* | may wait for the disk |
 //! | hold lists fresh | may wait for a file system; a held row takes no token |
 //! | admission | waits for the circuit breakers, a permit, the pace and a token |
 //! | connection | bounded by `--connect-timeout`; the last check comes after it |
-//! | last check | order to stop, age of the token, hold lists, mark *sent*: none of these waits ([`last_check`](super::last_check)) |
+//! | last check | order to stop, age of the looks, age of the token, hold lists, mark *sent*: none of these waits ([`last_check`](super::last_check)) |
 //! | the bytes | from here on the attempt may have taken effect, and its latency counts |
 
 use std::sync::Arc;
@@ -24,17 +28,18 @@ use tokio::time::{Instant, sleep};
 use super::assignment::{Assignment, Ended};
 use super::context::Context;
 use super::halt::{Halt, HaltingReply};
-use super::job::{Job, SettledRow};
-use super::last_check::{Check, HeldBack, Mark, Sending, SentAt};
+use super::job::{Job, NextCall, SettledRow};
+use super::last_check::{Check, HeldBack, Mark, Sending, Sends, SentAt};
 use super::open_row::OpenRow;
-use crate::admission::{Admission, Feedback, InFlightPermit, Permit, Queue};
+use crate::admission::{Admission, Feedback, InFlightPermit, Permit, Queue, Turn};
 use crate::call::{Client as _, LastCheck};
 use crate::guard::hold::{Hold, Holds, UserHashes};
+use crate::operation::Operation;
 use crate::os_limits;
 use crate::row::RowKey;
 use crate::signal::Stop;
 use crate::verdict::{
-    Cause, End, History, NEAR_HOLD, Reply, ReplyDetails, RunEvidence, Step, Verdict,
+    Cause, End, History, NEAR_HOLD, Policy, Reply, ReplyDetails, RunEvidence, Step, Verdict,
 };
 
 /// Message of a row that is held although it equals no line of a hold list exactly.
@@ -56,6 +61,7 @@ pub(super) async fn settle<J: Job>(
         slot: lease.slot,
         queue_permit,
         mark: None,
+        turn: None,
         found: J::Found::default(),
         log: AttemptLog::new(open.in_doubt),
     };
@@ -65,6 +71,8 @@ pub(super) async fn settle<J: Job>(
     // A call that changes nothing leaves nothing in doubt: the next run makes it again.
     let end = end.filter(|end| J::MARKS || *end != End::Aborted);
     let line = end.map(|end| context.job.line(log.settled(*open, end, found)));
+    let halts = || context.job.halts_after(line.as_ref()?);
+    let halt = halt.or_else(|| halts().map(Halt::Job));
     Ended {
         lease,
         line: line.map(Box::new),
@@ -81,16 +89,21 @@ struct RowInWork<'a, F> {
     queue_permit: Option<OwnedSemaphorePermit>,
     /// Its mark in the side file, once that is reserved.
     mark: Option<Mark>,
+    /// Its turn, from before its first look.
+    turn: Option<Turn>,
     found: F,
     log: AttemptLog,
 }
 
 /// The attempts of a row so far.
 struct AttemptLog {
-    /// The attempts of the present call.
+    /// The attempts of the present own call.
     history: History,
-    /// Attempts of the calls before it.
+    /// Attempts of the own calls before it.
     earlier_attempts: u32,
+    /// The attempts of the present look, and its last reply.
+    look: History,
+    look_reply: ReplyDetails,
     started_at: Option<SystemTime>,
     latency: Option<Duration>,
     details: ReplyDetails,
@@ -105,6 +118,8 @@ impl AttemptLog {
         Self {
             history: History::new(in_doubt),
             earlier_attempts: 0,
+            look: History::new(false),
+            look_reply: ReplyDetails::default(),
             started_at: None,
             latency: None,
             details: ReplyDetails::default(),
@@ -135,12 +150,47 @@ impl AttemptLog {
         self.earlier_attempts + self.history.attempts()
     }
 
-    /// Begins another call of the row, with attempts and a life of its own.
-    fn begin_another_call(&mut self) -> AfterAttempt {
-        self.earlier_attempts = self.attempts();
-        self.history = History::new(self.history.is_in_doubt());
+    /// Returns the attempts of the present call.
+    fn history(&mut self, is_look: bool) -> &mut History {
+        if is_look {
+            &mut self.look
+        } else {
+            &mut self.history
+        }
+    }
+
+    /// Returns the end of the life of the row, or of its present look if that is earlier.
+    fn ends_at(&self, is_look: bool, policy: &Policy) -> Option<Instant> {
+        let of_look = self.look.ends_at(policy).filter(|_| is_look);
+        let of_row = self.history.ends_at(policy);
+        of_look.into_iter().chain(of_row).min()
+    }
+
+    /// Begins another call of the row after one that has succeeded, with attempts and a life of its own. After a look, the own
+    /// call keeps the attempts that it has had.
+    fn begin_another_call(&mut self, is_look: bool) -> AfterAttempt {
+        if is_look {
+            self.look = History::new(false);
+        } else {
+            self.earlier_attempts = self.attempts();
+            self.history = History::new(self.history.is_in_doubt());
+        }
         drop(self.permit.take());
         AfterAttempt::Again(Duration::ZERO)
+    }
+
+    /// Ends a row whose call was refused, or has used up its attempts or its time. After a failed look the row's own call is not
+    /// made, or not again.
+    fn when_failed(&mut self, operation: Operation, is_look: bool) -> AfterAttempt {
+        if is_look {
+            let reply = std::mem::take(&mut self.look_reply);
+            let message = reply.message.as_deref().unwrap_or("no answer");
+            self.details = ReplyDetails {
+                message: Some(format!("{operation} before the call: {message}")),
+                ..reply
+            };
+        }
+        AfterAttempt::Over(Some(End::Failed), None)
     }
 
     fn note_reply(&mut self, details: ReplyDetails) {
@@ -199,17 +249,31 @@ impl AttemptLog {
     fn stopped(&self, halt: Option<Halt>) -> AfterAttempt {
         AfterAttempt::Over(self.when_stopped(), halt)
     }
+}
 
-    /// Releases the permit, since a row in back-off is not a call in flight, and returns the next step.
-    fn again(&mut self, open: &OpenRow, delay: Duration) -> AfterAttempt {
+impl<F> RowInWork<'_, F> {
+    /// Releases the permit, since a row in back-off is not a call in flight, and its turn, and returns the next step.
+    fn again(&mut self, call: &Replied, keeps_turn: bool, delay: Duration) -> AfterAttempt {
+        let attempts = self.log.history(call.is_look).attempts();
         tracing::info!(
-            row = %open.row.position, attempt = self.attempts(),
-            code = self.details.shown().code, wait_ms = millis(delay),
+            row = %self.open.row.position, operation = call.operation.as_str(), attempt = attempts,
+            code = call.details.shown().code, wait_ms = millis(delay),
             "trying again"
         );
-        drop(self.permit.take());
+        drop(self.log.permit.take());
+        if !keeps_turn {
+            self.turn = None;
+        }
         AfterAttempt::Again(delay)
     }
+}
+
+/// A call with its reply.
+struct Replied {
+    operation: Operation,
+    is_look: bool,
+    details: ReplyDetails,
+    latency: Duration,
 }
 
 /// The step that follows an attempt.
@@ -248,13 +312,30 @@ async fn attempt<J: Job>(
     stop: &mut watch::Receiver<Stop>,
 ) -> AfterAttempt {
     let link = &row.open.row.link;
-    let queue = context.admission.queue(link.region(), J::OPERATION);
+    let in_doubt = row.log.history.is_in_doubt();
+    let next = context
+        .job
+        .next_call(&row.open.row, &mut row.found, in_doubt);
+    let operation = match next {
+        NextCall::Call(operation) => operation,
+        NextCall::Settle(end) => return AfterAttempt::Over(Some(end), None),
+    };
+    let is_look = operation != J::OPERATION;
+    let queue = context.admission.queue(link.region(), operation);
     let user = context.hashes(link);
     let stops_at = row.log.stops_at();
-    let ends_at = row.log.history.ends_at(&context.policy);
+    let ends_at = row.log.ends_at(is_look, &context.policy);
 
+    if is_look && row.turn.is_none() {
+        let turn = turn(context, link.region());
+        match unless_stopped(&queue, stop, stops_at, None, turn).await {
+            Waited::Done(turn) => row.turn = turn,
+            Waited::Stopped | Waited::TooLong => return row.log.stopped(None),
+        }
+    }
     // A wait that all rows share must not end a row's life.
-    match unless_stopped(&queue, stop, stops_at, None, prepare(context, row, user)).await {
+    let prepared = prepare(context, row, user, is_look);
+    match unless_stopped(&queue, stop, stops_at, None, prepared).await {
         Waited::Done(Ok(())) => {}
         Waited::Done(Err(why)) => return row.log.when_held_back(why),
         Waited::Stopped | Waited::TooLong => return row.log.stopped(None),
@@ -269,7 +350,7 @@ async fn attempt<J: Job>(
         Waited::Done(Some(permit)) => permit,
         // The Region is given up.
         Waited::Done(None) | Waited::Stopped => return row.log.stopped(None),
-        Waited::TooLong => return AfterAttempt::Over(Some(End::Failed), None),
+        Waited::TooLong => return row.log.when_failed(operation, is_look),
     };
     drop(row.queue_permit.take());
     // Admission may have taken hours. If this takes long, the last check takes a newer token.
@@ -278,8 +359,22 @@ async fn attempt<J: Job>(
         Waited::Done(Err(why)) => return row.log.when_held_back(why),
         Waited::Stopped | Waited::TooLong => return row.log.stopped(None),
     }
-    let check = Check::new(context, &queue, permit.token(), user, stops_at, row.mark);
-    call(context, row, stop, permit, Arc::new(check)).await
+    let count_until = context.job.count_until(&row.found).filter(|_| !is_look);
+    let sends = Sends {
+        is_look,
+        mark: row.mark.filter(|_| !is_look),
+        count_until,
+    };
+    let check = Check::new(context, &queue, permit.token(), user, stops_at, sends);
+    call(context, row, operation, stop, permit, Arc::new(check)).await
+}
+
+/// Waits for a turn before the first look, if the job's rows need one.
+async fn turn<J: Job>(context: &Context<J>, region: &str) -> Option<Turn> {
+    context.job.rows_at_once(f64::MAX)?;
+    let queue = context.admission.queue(region, J::OPERATION);
+    let most = |pace| context.job.rows_at_once(pace).unwrap_or(usize::MAX);
+    Some(queue.take_turn(most).await)
 }
 
 /// Does everything slow before admission: credentials, the mark on the disk, the hold lists.
@@ -287,13 +382,15 @@ async fn prepare<J: Job>(
     context: &Arc<Context<J>>,
     row: &mut RowInWork<'_, J::Found>,
     user: Option<UserHashes>,
+    is_look: bool,
 ) -> Result<(), HeldBack> {
     let holds = context.holds.as_ref().zip(user);
     if let Some(hold) = holds.and_then(|(holds, user)| holds.hold(&user)) {
         return Err(HeldBack::Held(hold));
     }
     context.job.client().ready().await;
-    if let (true, Some(in_flight), None) = (J::MARKS, &context.in_flight, row.mark) {
+    let marks = J::MARKS && !is_look;
+    if let (true, Some(in_flight), None) = (marks, &context.in_flight, row.mark) {
         let mark = Mark {
             slot: row.slot,
             key: row.open.key,
@@ -355,30 +452,38 @@ async fn admitted(
 async fn call<J: Job>(
     context: &Arc<Context<J>>,
     row: &mut RowInWork<'_, J::Found>,
+    operation: Operation,
     stop: &mut watch::Receiver<Stop>,
     mut permit: Permit,
     check: Arc<Check<J>>,
 ) -> AfterAttempt {
     let region = row.open.row.link.region();
-    let queue = context.admission.queue(region, J::OPERATION);
-    let before = row.log.history;
-    row.log.history.start(queue.clock());
+    let queue = context.admission.queue(region, operation);
+    let is_look = operation != J::OPERATION;
+    let before = *row.log.history(is_look);
+    row.log.history(is_look).start(queue.clock());
     let begun = (Instant::now(), SystemTime::now());
 
-    let reply = reply_unless_stopped(context, row, stop, &check).await;
-    if let Some(mark) = &mut row.mark {
+    let reply = reply_unless_stopped(context, row, operation, stop, &check).await;
+    if let Some(mark) = row.mark.as_mut().filter(|_| !is_look) {
         mark.is_sent = check.is_marked();
     }
     let sent = match check.sending() {
         Sending::HeldBack(token, why) => {
-            row.log.history = before;
+            *row.log.history(is_look) = before;
             permit.cancel(token);
             return row.log.when_held_back(why);
         }
         Sending::NotSent => None,
         Sending::Sent(sent) => Some(sent),
     };
+    if !is_look && !J::KEEPS_TURN {
+        row.turn = None;
+    }
     let Some(reply) = reply else {
+        if is_look {
+            return row.log.stopped(None);
+        }
         row.log.details = ReplyDetails {
             code: Some("Aborted".to_owned()),
             message: Some(
@@ -390,30 +495,43 @@ async fn call<J: Job>(
     };
     let (started, time) = sent.map_or(begun, |SentAt { at, time }| (at, time));
     permit.sent_at(started);
-    row.log.started_at.get_or_insert(time);
-    let verdict = verdict(&context.job, &reply, sent.is_some());
+    let verdict = verdict(&context.job, operation, &reply, sent.is_some());
     let now = Instant::now();
     // The age of a signature counts from the request, not from its first byte.
     let (counters, is_sent) = (&context.counters, sent.is_some());
     let evidence = counters.count(verdict, is_sent, begun.0, now);
+    counters.count_throttled(verdict, is_look);
     let waits = context.policy.waits_for_credentials(verdict, evidence);
     let feedback = feedback(verdict, row.open.key, waits, is_sent);
     row.log.permit = Some(permit.answered(feedback));
-    row.log.latency = Some(now - started);
     counters.note_fault(region, verdict, &reply.details);
-    row.log.note_reply(reply.details);
-    decide(context, row, &queue, verdict, evidence)
+    let replied = Replied {
+        operation,
+        is_look,
+        details: reply.details,
+        latency: now - started,
+    };
+    if is_look {
+        row.log.look_reply = replied.details.clone();
+    } else {
+        row.log.started_at.get_or_insert(time);
+        row.log.latency = Some(replied.latency);
+        row.log.note_reply(replied.details.clone());
+    }
+    decide(context, row, &queue, &replied, verdict, evidence)
 }
 
 /// Waits for the reply; returns `None` if an order to stop holds the call back before its first byte, or aborts it.
 async fn reply_unless_stopped<J: Job>(
     context: &Arc<Context<J>>,
     row: &mut RowInWork<'_, J::Found>,
+    operation: Operation,
     stop: &mut watch::Receiver<Stop>,
     check: &Arc<Check<J>>,
 ) -> Option<Reply> {
     let last_check: Arc<dyn LastCheck> = check.clone();
-    let call = context.job.call(&row.open.row, &mut row.found, last_check);
+    let (open, found) = (&row.open.row, &mut row.found);
+    let call = context.job.call(operation, open, found, last_check);
     tokio::pin!(call);
     tokio::select! {
         biased;
@@ -431,8 +549,8 @@ async fn reply_unless_stopped<J: Job>(
 }
 
 /// Returns the verdict on a reply, given whether the whole request has left.
-fn verdict<J: Job>(job: &J, reply: &Reply, is_sent: bool) -> Verdict {
-    let verdict = match job.judge(reply) {
+fn verdict<J: Job>(job: &J, operation: Operation, reply: &Reply, is_sent: bool) -> Verdict {
+    let verdict = match job.judge(operation, reply) {
         verdict @ (Verdict::Refused | Verdict::Fatal(_)) => verdict,
         // A reply to an incomplete request says nothing about the row.
         _ if !is_sent => Verdict::NotSent,
@@ -453,18 +571,21 @@ fn decide<J: Job>(
     context: &Context<J>,
     row: &mut RowInWork<'_, J::Found>,
     queue: &Queue,
+    replied: &Replied,
     verdict: Verdict,
     evidence: RunEvidence,
 ) -> AfterAttempt {
     let open = row.open;
     let log = &mut row.log;
+    let is_look = replied.is_look;
     let evidence = RunEvidence {
         silent_for: queue.unanswered_for(),
         ..evidence
     };
-    let retry_after = log.details.retry_after;
+    let details = &replied.details;
+    let retry_after = details.retry_after;
     let (policy, clock) = (&context.policy, queue.clock());
-    let step = log.history.step(
+    let step = log.history(is_look).step(
         verdict,
         retry_after,
         evidence,
@@ -473,36 +594,39 @@ fn decide<J: Job>(
         context.random(),
     );
     tracing::debug!(
-        row = %open.row.position, attempt = log.attempts(), class = ?verdict,
-        code = log.details.shown().code, status = log.details.http_status,
-        request_id = log.details.shown().request_id,
-        latency_ms = log.latency.map(millis), "called"
+        row = %open.row.position, operation = replied.operation.as_str(),
+        attempt = log.history(is_look).attempts(), class = ?verdict,
+        code = details.shown().code, status = details.http_status,
+        request_id = details.shown().request_id,
+        latency_ms = millis(replied.latency), "called"
     );
+    let needs_another_call = || is_look || context.job.needs_another_call(&open.row, &row.found);
     match step {
         Step::Settle {
             end: End::Succeeded,
             ..
-        } if context.job.needs_another_call(&open.row, &row.found) => log.begin_another_call(),
+        } if needs_another_call() => log.begin_another_call(is_look),
+        Step::Settle { .. } if is_look => log.when_failed(replied.operation, is_look),
         Step::Settle { end, .. } => AfterAttempt::Over(Some(end), None),
         Step::Halt(cause) => {
             // A proxy's page may hide a call that took effect.
-            log.is_doubtful = verdict == Verdict::Foreign;
+            log.is_doubtful = verdict == Verdict::Foreign && !is_look;
             let reply = HaltingReply {
                 cause,
-                operation: J::OPERATION,
+                operation: replied.operation,
                 position: open.row.position.clone(),
                 identity_pool_id: open.row.link.identity_pool_id.clone(),
-                details: log.details.shown(),
+                details: details.shown(),
             };
             log.stopped(Some(Halt::Reply(Box::new(reply))))
         }
-        Step::Retry(delay) => log.again(open, delay),
+        Step::Retry(delay) => row.again(replied, J::KEEPS_TURN, delay),
         Step::RegionWaits {
             retry_after,
             backoff,
         } => {
             queue.set_retry_after(retry_after);
-            log.again(open, backoff)
+            row.again(replied, J::KEEPS_TURN, backoff)
         }
     }
 }

@@ -58,9 +58,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Counts of calls and replies, kept as they happen.
 #[derive(Debug, Default)]
 pub struct Counters {
-    /// Attempts whose bytes have left.
+    /// Attempts of the job's own call whose bytes have left.
     pub calls: AtomicU64,
-    /// Attempts throttled.
+    /// Attempts of looks before it whose bytes have left.
+    pub looks: AtomicU64,
+    /// Attempts of the job's own call that were throttled.
     pub throttled: AtomicU64,
     /// Cognito itself has replied.
     pub cognito_replied: AtomicBool,
@@ -115,10 +117,14 @@ impl Counters {
         } else {
             *refused = None;
         }
-        if verdict == Verdict::Throttled {
-            self.throttled.fetch_add(1, Ordering::Relaxed);
-        }
         self.cognito_replied.store(true, Ordering::Relaxed);
         evidence
+    }
+
+    /// Counts an attempt of the job's own call that was throttled.
+    pub(super) fn count_throttled(&self, verdict: Verdict, is_look: bool) {
+        if verdict == Verdict::Throttled && !is_look {
+            self.throttled.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }

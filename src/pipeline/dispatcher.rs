@@ -376,8 +376,9 @@ impl<L: Line> Dispatcher<L> {
 
     /// Counts rows that need no call.
     fn skip(&mut self, rows: SkippedRows) {
-        self.tally.read += rows.done + rows.failed;
-        self.tally.skipped += rows.done;
+        self.tally.read += rows.rows();
+        self.tally.skipped += rows.done + rows.undone;
+        self.tally.undone_earlier += rows.undone;
         self.tally.failed_earlier += rows.failed;
     }
 

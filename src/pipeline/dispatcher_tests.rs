@@ -91,6 +91,7 @@ fn line(outcome: UnlinkOutcome, key: u128) -> Box<Line> {
         outcome,
         details: ReplyDetails::default(),
         request_ids: String::new(),
+        logins_left: None,
         attempts: 1,
         started_at: None,
         finished_at: std::time::SystemTime::UNIX_EPOCH,
@@ -290,7 +291,11 @@ fn the_limit_counts_rows_to_be_called_alone() {
     let mut run = dispatcher(limited);
     let mut held = row_of(POOL, 9);
     held.is_held = true;
-    let done = SkippedRows { done: 3, failed: 1 };
+    let done = SkippedRows {
+        done: 3,
+        failed: 1,
+        undone: 0,
+    };
     does(&mut run, Event::Read(ReadEvent::Skipped(done)), &[]);
     does(&mut run, Event::Read(ReadEvent::Row(held)), &["start 9"]);
     does(&mut run, read(1), &["start 1"]);

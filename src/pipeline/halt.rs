@@ -18,6 +18,8 @@ pub enum Halt {
     SideFile(io::Error),
     /// The hold lists can no longer be read.
     Hold(HoldError),
+    /// The job, after a row: the fault and the remedy, as sentences.
+    Job(String),
     /// A Region did not reply while others did: its rows are left, and the rows of other Regions were finished.
     Region(Box<HaltingReply>),
 }

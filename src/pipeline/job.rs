@@ -4,16 +4,19 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use tokio::time::Instant;
+
 use super::open_row::OpenRow;
 use crate::call::{Client, LastCheck};
 use crate::operation::Operation;
-use crate::results::Line;
+use crate::results::{Entry, Line};
 use crate::row::{InvalidRow, MemoryReservation, Required, Row};
 use crate::verdict::{End, Outcome, Reply, ReplyDetails, Verdict, classify};
 
-/// A job of the pipeline: its call, its verdicts, its outcomes and its lines.
+/// A job of the pipeline: its calls, its verdicts, its outcomes and its lines.
 ///
-/// The pipeline does the rest: admission, retries, in-flight marks, halts, signals, counts.
+/// The pipeline does the rest: admission, retries, in-flight marks, halts, signals, counts. It counts and records the attempts of
+/// the job's own operation. Calls by another operation are looks: they change nothing, and the job's call depends on what they show.
 pub trait Job: Send + Sync + 'static {
     /// The outcomes of its rows.
     type Outcome: Outcome;
@@ -23,33 +26,65 @@ pub trait Job: Send + Sync + 'static {
     type Client: Client;
     /// The record of a settled row.
     type Line: Line<Outcome = Self::Outcome>;
-    /// The operation that its calls go by, in whose quota they count.
+    /// The operation of its own calls, in whose quota they count.
     const OPERATION: Operation;
-    /// Its calls change something: rows are marked before they are called, so that the run after a crash knows which are in doubt.
+    /// Its own calls change something: rows are marked before they are called, so that the run after a crash knows which are in
+    /// doubt.
     const MARKS: bool;
+    /// A row keeps its [turn](Job::rows_at_once) until it is settled. Otherwise it ends when the call is sent.
+    const KEEPS_TURN: bool = false;
     /// The fields that identify a row.
     const IDENTIFIED_BY: Required = Required::Link;
 
     /// Returns the client that makes its calls.
     fn client(&self) -> &Self::Client;
 
-    /// Makes one call for `row`, in the Region of its pool. Its bytes leave only when `last_check` releases them. Dropping the
-    /// future aborts the call. A row whose [`Job::needs_another_call`] is called again, with the findings so far.
+    /// Returns the next call of a row, given its findings so far, before each attempt. `in_doubt`: an attempt may have taken effect.
+    fn next_call(&self, row: &Row, found: &mut Self::Found, in_doubt: bool) -> NextCall {
+        let _ = (row, found, in_doubt);
+        NextCall::Call(Self::OPERATION)
+    }
+
+    /// Makes a call for `row` by this operation, in the Region of its pool. Its bytes leave only when `last_check` releases them.
+    /// Dropping the future aborts the call.
     fn call(
         &self,
+        operation: Operation,
         row: &Row,
         found: &mut Self::Found,
         last_check: Arc<dyn LastCheck>,
     ) -> impl Future<Output = Reply> + Send;
 
-    /// Returns the verdict on a reply.
-    fn judge(&self, reply: &Reply) -> Verdict {
+    /// Returns the verdict on a reply to a call by this operation.
+    fn judge(&self, operation: Operation, reply: &Reply) -> Verdict {
+        let _ = operation;
         classify(reply)
     }
 
-    /// Returns whether a row whose call has succeeded needs another call, such as the next page of what it asks for.
-    fn needs_another_call(&self, _row: &Row, _found: &Self::Found) -> bool {
+    /// Returns whether a row whose own call has succeeded needs another call, such as the next page of what it asks for. After a
+    /// look there is always another step.
+    fn needs_another_call(&self, row: &Row, found: &Self::Found) -> bool {
+        let _ = (row, found);
         false
+    }
+
+    /// Returns the time until which the findings count: no own call may be sent later. `None`: for ever.
+    fn count_until(&self, found: &Self::Found) -> Option<Instant> {
+        let _ = found;
+        None
+    }
+
+    /// Returns how many rows of a Region may have a turn at once at this pace of its own calls, in calls per second. A row takes
+    /// its turn before its first look. `None`: rows need no turns.
+    fn rows_at_once(&self, pace: f64) -> Option<usize> {
+        let _ = pace;
+        None
+    }
+
+    /// Returns why the run must halt after this line, if it must: the fault and the remedy, as sentences.
+    fn halts_after(&self, line: &Self::Line) -> Option<String> {
+        let _ = line;
+        None
     }
 
     /// Makes the line of a settled row.
@@ -57,6 +92,15 @@ pub trait Job: Send + Sync + 'static {
 
     /// Makes the line of a row that breaks a rule and was never sent.
     fn invalid_line(&self, row: InvalidRow, memory: Option<MemoryReservation>) -> Self::Line;
+}
+
+/// The next call of a row, or its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NextCall {
+    /// A call by this operation.
+    Call(Operation),
+    /// No call: the row ends this way.
+    Settle(End),
 }
 
 /// A settled row.
@@ -68,18 +112,47 @@ pub struct SettledRow<F> {
     pub end: End,
     /// An attempt, of this run or of an earlier one, may have taken effect.
     pub in_doubt: bool,
-    /// The last reply, or the reason for which no call was made.
+    /// The last reply to an own call, or the reason for which no call was made.
     pub details: ReplyDetails,
     /// The findings of its calls.
     pub found: F,
-    /// Request ids of all attempts in this run, separated by spaces.
+    /// Request ids of all own attempts in this run, separated by spaces.
     pub request_ids: String,
-    /// Attempts made in this run.
+    /// Own attempts made in this run.
     pub attempts: u32,
-    /// Start of the first attempt.
+    /// Start of the first own attempt.
     pub started_at: Option<SystemTime>,
     /// Time at which it was settled.
     pub finished_at: SystemTime,
-    /// Duration of the last attempt, without waiting.
+    /// Duration of the last own attempt, without waiting.
     pub latency: Option<Duration>,
+}
+
+impl<F> SettledRow<F> {
+    /// Makes the entry of the row, and returns it with the findings of its calls.
+    #[must_use]
+    pub fn entry<O>(self, outcome: O) -> (Entry<O>, F) {
+        let Row {
+            position,
+            link,
+            carried,
+            ..
+        } = self.open.row;
+        let entry = Entry {
+            position,
+            link,
+            carried,
+            key: Some(self.open.key),
+            outcome,
+            details: self.details,
+            request_ids: self.request_ids,
+            logins_left: None,
+            attempts: self.attempts,
+            started_at: self.started_at,
+            finished_at: self.finished_at,
+            latency: self.latency,
+            memory: self.open.memory,
+        };
+        (entry, self.found)
+    }
 }

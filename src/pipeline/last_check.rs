@@ -32,6 +32,17 @@ pub(crate) struct Mark {
     pub(crate) is_sent: bool,
 }
 
+/// What an attempt sends.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sends {
+    /// A look, and not the job's own call.
+    pub(crate) is_look: bool,
+    /// The row's mark. A look needs none.
+    pub(crate) mark: Option<Mark>,
+    /// The time until which the looks before the call count.
+    pub(crate) count_until: Option<Instant>,
+}
+
 /// Checks one attempt.
 pub(crate) struct Check<J> {
     context: Arc<Context<J>>,
@@ -39,7 +50,7 @@ pub(crate) struct Check<J> {
     user: Option<UserHashes>,
     /// The order to stop that the row obeys.
     stops_at: Stop,
-    mark: Option<Mark>,
+    sends: Sends,
     state: Mutex<SendState>,
     /// The attempt waits for a token, ahead of attempts that are not admitted yet.
     is_waiting: AtomicBool,
@@ -95,17 +106,17 @@ impl<J: Job> Check<J> {
         token: Instant,
         user: Option<UserHashes>,
         stops_at: Stop,
-        mark: Option<Mark>,
+        sends: Sends,
     ) -> Self {
         Self {
             context: Arc::clone(context),
             queue: Arc::clone(queue),
             user,
             stops_at,
-            mark,
+            sends,
             state: Mutex::new(SendState::Waiting(token)),
             is_waiting: AtomicBool::new(false),
-            is_marked: AtomicBool::new(mark.is_some_and(|mark| mark.is_sent)),
+            is_marked: AtomicBool::new(sends.mark.is_some_and(|mark| mark.is_sent)),
         }
     }
 
@@ -151,8 +162,9 @@ impl<J: Job> Check<J> {
     ///
     /// 1. the order to stop, which costs nothing;
     /// 2. the token of the rate, the only check that may need a wait;
-    /// 3. the hold lists, so that a user who is on one by now is not called;
-    /// 4. the mark, so that a run killed from here on leaves the row in doubt instead of a false record. The mark is written but
+    /// 3. the age of what the looks have shown: if it is too old, the attempt starts over with another look;
+    /// 4. the hold lists, so that a user who is on one by now is not called;
+    /// 5. the mark, so that a run killed from here on leaves the row in doubt instead of a false record. The mark is written but
     ///    not synced; if even that takes long, the attempt starts over.
     fn may_leave(&self, token: &mut Instant) -> Result<SentAt, NotNow> {
         let context = &self.context;
@@ -160,6 +172,10 @@ impl<J: Job> Check<J> {
             return Err(HeldBack::Stopped.into());
         }
         *token = self.queue.renew_token(*token).map_err(NotNow::Until)?;
+        let count_until = self.sends.count_until;
+        if count_until.is_some_and(|until| Instant::now() > until) {
+            return Err(HeldBack::TooLate.into());
+        }
         if let Some((holds, user)) = context.holds.as_ref().zip(self.user) {
             match holds.check(&user) {
                 Some(Ok(None)) => {}
@@ -170,7 +186,7 @@ impl<J: Job> Check<J> {
             }
         }
         let checked = Instant::now();
-        if let Some((in_flight, mark)) = context.in_flight.as_ref().zip(self.mark)
+        if let Some((in_flight, mark)) = context.in_flight.as_ref().zip(self.sends.mark)
             && !mark.is_sent
         {
             self.is_marked.store(true, Ordering::Relaxed);
@@ -215,7 +231,13 @@ impl<J: Job> LastCheck for Check<J> {
         *state = SendState::Waiting(token);
         match may_leave {
             Ok(sent) => {
-                self.context.counters.calls.fetch_add(1, Ordering::Relaxed);
+                let counters = &self.context.counters;
+                let count = if self.sends.is_look {
+                    &counters.looks
+                } else {
+                    &counters.calls
+                };
+                count.fetch_add(1, Ordering::Relaxed);
                 *state = SendState::Sent(sent);
                 Release::Now
             }

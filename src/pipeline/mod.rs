@@ -35,7 +35,7 @@ pub use channels::Channels;
 pub use context::{Context, Counters};
 pub use drive::drive;
 pub use halt::{Halt, HaltingReply};
-pub use job::{Job, SettledRow};
+pub use job::{Job, NextCall, SettledRow};
 pub use open_row::OpenRow;
 pub use reader::{ReadEvent, RowSource};
 pub use snapshot::{NoReply, Reading, Snapshot};

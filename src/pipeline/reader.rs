@@ -50,11 +50,14 @@ pub struct SkippedRows {
     pub done: u64,
     /// Failed, and skipped (`--skip-failed`).
     pub failed: u64,
+    /// Done, and undone since.
+    pub undone: u64,
 }
 
 impl SkippedRows {
-    fn rows(self) -> u64 {
-        self.done + self.failed
+    /// Returns the number of all of them.
+    pub(super) fn rows(self) -> u64 {
+        self.done + self.failed + self.undone
     }
 }
 
@@ -223,6 +226,10 @@ impl RowReader {
                     }
                     Scanned::FailedEarlier => {
                         skipped.failed += 1;
+                        return None;
+                    }
+                    Scanned::Undone => {
+                        skipped.undone += 1;
                         return None;
                     }
                     Scanned::Forbidden(hold) => {

@@ -16,6 +16,8 @@ pub struct Tally<O> {
     pub skipped: u64,
     /// Rows that failed in an earlier run and are skipped. Summaries count them as failed; the limits of this run do not.
     pub failed_earlier: u64,
+    /// Rows that were done and have been undone since; they count as skipped too.
+    pub undone_earlier: u64,
     /// Rows that are held only by a near match; they count as held too.
     pub near_holds: u64,
     /// Rows read and not settled.
@@ -30,6 +32,7 @@ impl<O> Default for Tally<O> {
             read: 0,
             skipped: 0,
             failed_earlier: 0,
+            undone_earlier: 0,
             near_holds: 0,
             left: 0,
             outcomes: [0; MOST_OUTCOMES],
@@ -60,11 +63,14 @@ impl<O: Outcome> Tally<O> {
     /// Returns the number of rows with this outcome, including those that an earlier run left so.
     #[must_use]
     pub fn total(&self, outcome: O) -> u64 {
-        if O::LEFT_ALONE == Some(outcome) {
-            self.of(outcome) + self.failed_earlier
+        let earlier = if O::LEFT_ALONE == Some(outcome) {
+            self.failed_earlier
+        } else if outcome.standing() == Standing::Undone {
+            self.undone_earlier
         } else {
-            self.of(outcome)
-        }
+            0
+        };
+        self.of(outcome) + earlier
     }
 
     /// Returns the number of rows of this run whose standing matches.
@@ -114,7 +120,7 @@ mod tests {
     #[test]
     fn every_row_is_counted_once() {
         let mut tally = Tally {
-            read: 10,
+            read: 12,
             skipped: 1,
             failed_earlier: 1,
             left: 1,
@@ -125,10 +131,10 @@ mod tests {
             tally.settle(*outcome);
         }
         assert!(tally.adds_up());
-        assert_eq!(tally.settled(), 7);
+        assert_eq!(tally.settled(), 9);
         assert!(tally.has_undone());
         assert_eq!(tally.total(UnlinkOutcome::Failed), 2);
-        assert_eq!(tally.unsent(), 2);
+        assert_eq!(tally.unsent(), 3);
     }
 
     #[test]

@@ -34,6 +34,7 @@ pub fn blank<O: Outcome>(
         tally,
         operation,
         calls: 0,
+        looks: 0,
         throttled: 0,
         quotas: Vec::new(),
         random: Vec::new(),
@@ -69,6 +70,7 @@ pub fn of_run<O: Outcome>(
         .as_ref()
         .map(|results| results.path.clone());
     report.calls = counters.calls.load(Ordering::Relaxed);
+    report.looks = counters.looks.load(Ordering::Relaxed);
     report.throttled = counters.throttled.load(Ordering::Relaxed);
     report.counted_to_end = summary.counted_to_end;
     report.unrecorded = matches!(summary.reason, Reason::NotRecorded(_));
@@ -160,6 +162,7 @@ fn halted(halt: &Halt) -> String {
         Halt::SideFile(error) => format!(
             "Halted: the side file of the results is not as this run left it ({error}). What was in flight is recorded. Find out who did that before the next run."
         ),
+        Halt::Job(why) => format!("Halted: {why}"),
         Halt::Hold(error) => {
             format!("Halted: {error}. No row is called while it is not known which users are held.")
         }

@@ -50,6 +50,7 @@ impl<C: UserLookup> Job for ResolveJob<C> {
 
     fn call(
         &self,
+        _operation: Operation,
         row: &Row,
         found: &mut Asked,
         last_check: Arc<dyn LastCheck>,
@@ -65,7 +66,7 @@ impl<C: UserLookup> Job for ResolveJob<C> {
         )
     }
 
-    fn judge(&self, reply: &Reply) -> Verdict {
+    fn judge(&self, _operation: Operation, reply: &Reply) -> Verdict {
         user_lookup::judge(reply)
     }
 

@@ -40,6 +40,7 @@ impl<C: UserLookup> Job for VerifyJob<C> {
 
     fn call(
         &self,
+        _operation: Operation,
         row: &Row,
         found: &mut Asked,
         last_check: Arc<dyn LastCheck>,
@@ -53,7 +54,7 @@ impl<C: UserLookup> Job for VerifyJob<C> {
         user_lookup::call(&self.client, &self.controls, query, 1, found, last_check)
     }
 
-    fn judge(&self, reply: &Reply) -> Verdict {
+    fn judge(&self, _operation: Operation, reply: &Reply) -> Verdict {
         user_lookup::judge(reply)
     }
 
@@ -61,31 +62,20 @@ impl<C: UserLookup> Job for VerifyJob<C> {
         found.needs_another_call()
     }
 
-    fn line(&self, row: SettledRow<Asked>) -> Self::Line {
+    fn line(&self, mut row: SettledRow<Asked>) -> Self::Line {
         let link = &row.open.row.link;
-        let (outcome, details) = match (row.end, row.found.answer()) {
-            (End::Succeeded, Some(answer)) => self.result(link, answer, row.details),
-            (end, _) => (VerifyOutcome::of(end, false), row.details),
+        let last = std::mem::take(&mut row.details);
+        let (outcome, details) = match (row.end, std::mem::take(&mut row.found).answer()) {
+            (End::Succeeded, Some(answer)) => self.result(link, answer, last),
+            (end, _) => (VerifyOutcome::of(end, false), last),
         };
+        row.details = details;
         let mut findings = self.findings.lock().unwrap_or_else(PoisonError::into_inner);
         findings.add(self.strata.of(link), outcome);
         let from = row.started_at.unwrap_or(row.finished_at);
         findings.looked(from, row.finished_at);
         drop(findings);
-        Entry {
-            position: row.open.row.position,
-            link: row.open.row.link,
-            carried: row.open.row.carried,
-            key: Some(row.open.key),
-            outcome,
-            details,
-            request_ids: row.request_ids,
-            attempts: row.attempts,
-            started_at: row.started_at,
-            finished_at: row.finished_at,
-            latency: row.latency,
-            memory: row.open.memory,
-        }
+        row.entry(outcome).0
     }
 
     fn invalid_line(&self, row: InvalidRow, memory: Option<MemoryReservation>) -> Self::Line {
