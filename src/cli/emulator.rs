@@ -64,8 +64,8 @@ pub struct EmulatorArgs {
     /// Answer a look-up of a disabled identity's users with: not-authorized (as other operations do) or empty
     #[arg(long, value_name = "ANSWER", default_value = "not-authorized")]
     pub when_disabled_lookup: DisabledLookupAnswer,
-    /// Answer a link to a disabled identity with: refused (as AWS suggests) or revived (linked, and enabled again)
-    #[arg(long, value_name = "ANSWER", default_value = "refused")]
+    /// Answer a link to a disabled identity with: revived (linked, and enabled again) or refused (as AWS suggests)
+    #[arg(long, value_name = "ANSWER", default_value = "revived")]
     pub when_disabled: DisabledLinkAnswer,
     /// Answer another developer provider than the pool's with: invalid-parameter, not-authorized or resource-not-found
     #[arg(long, value_name = "ANSWER", default_value = "invalid-parameter")]

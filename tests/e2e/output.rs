@@ -34,7 +34,7 @@ fn usage_errors_name_the_argument() {
         (&["emulator", "--account", "12"], "--account"),
         (&["emulator", "--access-key", "AKID"], "ID:SECRET"),
         (&["emulator", "--guest", "us-east-1:1"], "POOL=IDENTITY"),
-        (&["emulator", "--when-disabled", "x"], "refused or revived"),
+        (&["emulator", "--when-disabled", "x"], "revived or refused"),
     ];
     for (args, names) in cases {
         let ran = run_without_credentials(&sandbox, args).expect_exit(2);

@@ -341,9 +341,9 @@ def judge_undocumented(tally, program, check):
     unlink = {**VALID["UnlinkDeveloperIdentity"], "DeveloperUserIdentifier": "user"}
     denied, missing = "NotAuthorizedException", "ResourceNotFoundException"
     for options, unknown, looked_up, relinked in [
-        ([], denied, denied, denied),
-        (["--when-unknown-user", "resource-not-found", "--when-disabled-lookup", "empty"], missing, None, denied),
-        (["--when-unknown-user", "empty", "--when-disabled", "revived"], None, denied, None),
+        ([], denied, denied, None),
+        (["--when-unknown-user", "resource-not-found", "--when-disabled-lookup", "empty"], missing, None, None),
+        (["--when-unknown-user", "empty", "--when-disabled", "refused"], None, denied, denied),
     ]:
         with Emulator(program, "--guest", f"{POOL}={IDENTITY}", *options) as emulator:
             what = " ".join(options) or "by default"

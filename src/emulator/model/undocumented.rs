@@ -106,21 +106,21 @@ impl FromStr for DisabledLookupAnswer {
 /// not whether a new login revives it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum DisabledLinkAnswer {
-    /// `NotAuthorizedException`: the identity stays disabled.
-    #[default]
-    Refused,
     /// The user is linked, and the identity enabled.
+    #[default]
     Revived,
+    /// `NotAuthorizedException`: the identity stays disabled.
+    Refused,
 }
 
 impl FromStr for DisabledLinkAnswer {
     type Err = String;
 
-    /// Parses `refused` or `revived`.
+    /// Parses `revived` or `refused`.
     fn from_str(text: &str) -> Result<Self, String> {
         one_of(
             text,
-            &[("refused", Self::Refused), ("revived", Self::Revived)],
+            &[("revived", Self::Revived), ("refused", Self::Refused)],
         )
     }
 }
