@@ -33,6 +33,8 @@ pub enum Scanned {
     Done,
     /// It failed in an earlier run and is skipped (`--skip-failed`).
     FailedEarlier,
+    /// It was done, was undone since, and is skipped.
+    Undone,
     /// Its user is on a hold list.
     Held(Hold),
     /// Its pool is not allowed; its user may be held as well.
@@ -51,7 +53,7 @@ impl Scan {
         allowed: Allowed,
         identified_by: Required,
     ) -> Self {
-        let has_completed = completed.done() > 0 || completed.skips_failed();
+        let has_completed = completed.skips_any();
         Self {
             completed,
             keyer,
@@ -77,6 +79,7 @@ impl Scan {
         match (skipped, hold) {
             (Some(SkipReason::Done), _) => Scanned::Done,
             (Some(SkipReason::Failed), _) => Scanned::FailedEarlier,
+            (Some(SkipReason::Undone), _) => Scanned::Undone,
             // Held or not: its pool must not even be looked up.
             (None, hold) if !self.allowed.allows_pool(pool) => Scanned::Forbidden(hold),
             (None, Some(hold)) => Scanned::Held(hold),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use aws_sdk_cognitoidentity::Client;
 use aws_sdk_cognitoidentity::operation::RequestId;
+use aws_sdk_cognitoidentity::operation::describe_identity::DescribeIdentityOutput;
 use aws_sdk_cognitoidentity::operation::lookup_developer_identity::LookupDeveloperIdentityOutput;
 use aws_sdk_cognitoidentity::operation::lookup_developer_identity::builders::LookupDeveloperIdentityFluentBuilder;
 
@@ -11,7 +12,7 @@ use super::client::AwsCalls;
 use super::released::success;
 use crate::call::LastCheck;
 use crate::call::identity_lookup::{
-    Identities, Identity, IdentityLookup, Page, UserLookup, Users, UsersQuery,
+    Identities, Identity, IdentityDescription, IdentityLookup, Page, UserLookup, Users, UsersQuery,
 };
 use crate::call::lookup::LookupError;
 use crate::row::region_of;
@@ -57,6 +58,28 @@ impl UserLookup for AwsCalls {
     }
 }
 
+fn identity_of(found: DescribeIdentityOutput, id: &str) -> Identity {
+    Identity {
+        id: found.identity_id.unwrap_or_else(|| id.to_owned()),
+        logins: found.logins.unwrap_or_default(),
+    }
+}
+
+impl IdentityDescription for AwsCalls {
+    async fn describe_identity(
+        &self,
+        id: &str,
+        last_check: Arc<dyn LastCheck>,
+    ) -> (Reply, Identity) {
+        let client = self.client(region_of(id));
+        let request = client.describe_identity().identity_id(id);
+        match self.released(last_check, request.send()).await {
+            Ok(found) => (success(found.request_id()), identity_of(found, id)),
+            Err(reply) => (reply, Identity::default()),
+        }
+    }
+}
+
 impl IdentityLookup for AwsCalls {
     async fn users(&self, query: &UsersQuery<'_>, page: Page<'_>) -> Result<Users, LookupError> {
         let call = |client: &Client| users_request(client, query, page).send();
@@ -68,10 +91,7 @@ impl IdentityLookup for AwsCalls {
         let call = |client: &Client| client.describe_identity().identity_id(id).send();
         let found = self.look_up(region_of(id), call).await;
         let found = found.map_err(LookupError::of_identity)?;
-        Ok(Identity {
-            id: found.identity_id.unwrap_or_else(|| id.to_owned()),
-            logins: found.logins.unwrap_or_default(),
-        })
+        Ok(identity_of(found, id))
     }
 
     async fn identities(&self, pool_id: &str, page: Page<'_>) -> Result<Identities, LookupError> {

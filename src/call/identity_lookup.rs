@@ -32,6 +32,27 @@ impl<T: UserLookup> UserLookup for Arc<T> {
     }
 }
 
+/// A client of a job that looks at identities before it calls.
+pub trait IdentityDescription: Client {
+    /// Describes an identity, in the Region of its id (`DescribeIdentity`). The bytes leave only when `last_check` releases them,
+    /// and the time-out counts from there. The identity comes with a success only.
+    fn describe_identity(
+        &self,
+        id: &str,
+        last_check: Arc<dyn LastCheck>,
+    ) -> impl Future<Output = (Reply, Identity)> + Send;
+}
+
+impl<T: IdentityDescription> IdentityDescription for Arc<T> {
+    fn describe_identity(
+        &self,
+        id: &str,
+        last_check: Arc<dyn LastCheck>,
+    ) -> impl Future<Output = (Reply, Identity)> + Send {
+        T::describe_identity(self, id, last_check)
+    }
+}
+
 /// A client that looks up identities.
 pub trait IdentityLookup: Send + Sync + 'static {
     /// Looks up the identity of a user, or the users of an identity (`LookupDeveloperIdentity`).

@@ -20,7 +20,7 @@ pub use man_page::man_page;
 pub use plan::PlanArgs;
 pub use program::{Cli, Command, completions};
 pub use resolve::ResolveArgs;
-pub use run::{NotLinked, RunArgs};
+pub use run::{LastLogin, NotLinked, RunArgs};
 pub use single::{SingleArgs, Skeleton};
 pub use values::AtMost;
 pub use verify::VerifyArgs;

@@ -46,6 +46,12 @@ pub struct RunArgs {
     /// Begin CSV results that are safe to open in a spreadsheet: no cell is taken for a formula
     #[arg(long, help_heading = "Results")]
     pub spreadsheet_safe: bool,
+    /// Do this with a row that is the last login of its identity, which becomes inaccessible for good without it [default: unlink]
+    #[arg(long, value_name = "WHAT", value_enum, help_heading = "Results")]
+    pub last_login: Option<LastLogin>,
+    /// Unlink rows again that were relinked since they were unlinked
+    #[arg(long, help_heading = "Results")]
+    pub again: bool,
     /// Count rows that were not linked as done (ok) or as failed for the exit code
     #[arg(
         long,
@@ -78,6 +84,15 @@ pub struct RunArgs {
     /// Run the whole job against an emulator on this machine, without an AWS account; writes people.rehearsal.csv
     #[arg(long, help_heading = "Trying it out")]
     pub rehearse: bool,
+}
+
+/// The treatment of the last login of an identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LastLogin {
+    /// Unlink it like any other
+    Unlink,
+    /// Look at the identity just before each unlink, and keep its last login
+    Keep,
 }
 
 /// Weight of `not_linked` for the exit code.

@@ -198,6 +198,7 @@ struct Preview {
     taken: BTreeMap<String, u64>,
     done: u64,
     failed: u64,
+    relinked: u64,
     invalid: u64,
     held: u64,
     /// Inputs were not read to their end.
@@ -236,6 +237,7 @@ impl Preview {
             InputRow::Valid(row) => match scan.link(&row.link) {
                 Scanned::Done => self.done += 1,
                 Scanned::FailedEarlier => self.failed += 1,
+                Scanned::Undone => self.relinked += 1,
                 Scanned::Held(_) => self.held += 1,
                 Scanned::Forbidden(_) => {
                     let why = scan.why_forbidden(&row.link);
@@ -302,6 +304,7 @@ impl Preview {
                 self.failed,
                 "failed in an earlier run, left alone (--skip-failed)",
             ),
+            (self.relinked, "relinked since (--again unlinks them again)"),
             (self.held, "on the hold list"),
             (self.invalid, "invalid"),
         ] {

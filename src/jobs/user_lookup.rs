@@ -133,29 +133,39 @@ pub async fn call<C: UserLookup>(
         }
         return reply;
     }
+    let (reply, answer) = call_page(client, query, max_users, asked, last_check).await;
+    if let Some(answer) = answer {
+        asked.settle(answer, controls.is_answered(pool_id));
+    }
+    reply
+}
+
+/// Asks for the next page of the answer to `query`, and returns the answer once it is complete.
+pub async fn call_page<C: UserLookup>(
+    client: &C,
+    query: UsersQuery<'_>,
+    max_users: usize,
+    asked: &mut Asked,
+    last_check: Arc<dyn LastCheck>,
+) -> (Reply, Option<Answer>) {
     let page = Page {
         max_results: PAGE_SIZE,
         token: asked.tokens.last().map(String::as_str),
     };
     let (reply, users) = client.look_up_users(&query, page, last_check).await;
     if judge(&reply) != Verdict::Succeeded {
-        return reply;
+        return (reply, None);
     }
+    let absent = Answer::Absent(reply.details.clone());
     if reply.kind != ReplyKind::Success {
-        let answer = Answer::Absent(reply.details.clone());
-        asked.settle(answer, controls.is_answered(pool_id));
-        return reply;
+        return (reply, Some(absent));
     }
-    let is_control_known = controls.is_answered(pool_id);
     match take_page(query, users, max_users, asked) {
-        Ok(Taken::More) => {}
-        Ok(Taken::Complete(answer)) => asked.settle(answer, is_control_known),
-        Ok(Taken::Absent) => {
-            asked.settle(Answer::Absent(reply.details.clone()), is_control_known);
-        }
-        Err(code) => return unexpected(code, reply.details),
+        Ok(Taken::More) => (reply, None),
+        Ok(Taken::Complete(answer)) => (reply, Some(answer)),
+        Ok(Taken::Absent) => (reply, Some(absent)),
+        Err(code) => (unexpected(code, reply.details), None),
     }
-    reply
 }
 
 /// Asks a pool for the user that cannot exist, and records its answer.

@@ -16,7 +16,7 @@ use crate::settings::Settings;
 
 /// The rows of the inputs, and what is left to do.
 ///
-/// `rows = valid + invalid`, and `valid = already_done + failed_earlier + held + left`. A row that repeats an earlier one is valid, and counted
+/// `rows = valid + invalid`, and `valid = already_done + failed_earlier + relinked + held + left`. A row that repeats an earlier one is valid, and counted
 /// like any other: a run calls it again.
 #[derive(Debug, Clone, Default)]
 pub struct InputSummary {
@@ -36,6 +36,8 @@ pub struct InputSummary {
     pub already_done: u64,
     /// Rows that failed in an earlier run, and that this run skips.
     pub failed_earlier: u64,
+    /// Rows that were unlinked and then relinked, and that this run skips.
+    pub relinked: u64,
     /// Rows whose users are on a hold list: they are not called.
     pub held: u64,
     /// Those of them that are near matches.
@@ -218,6 +220,7 @@ impl Counter {
         match scanned {
             Scanned::Done => self.summary.already_done += 1,
             Scanned::FailedEarlier => self.summary.failed_earlier += 1,
+            Scanned::Undone => self.summary.relinked += 1,
             // Pools that are not allowed are problems of the plan, each named once.
             Scanned::Held(hold) | Scanned::Forbidden(Some(hold)) => {
                 self.summary.held += 1;
@@ -293,7 +296,11 @@ impl Counter {
     fn into_summary(self) -> InputSummary {
         let mut summary = self.summary;
         summary.valid = summary.rows - summary.invalid;
-        summary.left = summary.valid - summary.already_done - summary.failed_earlier - summary.held;
+        summary.left = summary.valid
+            - summary.already_done
+            - summary.failed_earlier
+            - summary.relinked
+            - summary.held;
         summary.unmatched_holds = self.scan.holds().map(Holds::unmatched);
         for group in self.groups {
             summary.pools.entry(group.pool).or_default().add(PoolRows {

@@ -38,6 +38,7 @@ struct Json<'a> {
     seconds_at_learned_rate: Option<f64>,
     finish_at: Option<String>,
     failed_earlier: u64,
+    relinked: u64,
     held: u64,
     near_holds: u64,
     hold_lines_without_a_row: Option<u64>,
@@ -137,6 +138,7 @@ impl<'a> Json<'a> {
                 .finish()
                 .map(|time| clock::rfc3339_seconds(time).to_string()),
             failed_earlier: input.failed_earlier,
+            relinked: input.relinked,
             held: input.held,
             near_holds: input.near_holds,
             hold_lines_without_a_row: input.unmatched_holds,

@@ -70,6 +70,10 @@ impl Plan {
             let what = "failed  in an earlier run; --skip-failed leaves them alone";
             count(text, input.failed_earlier, what);
         }
+        if input.relinked > 0 {
+            let what = "relinked  since they were unlinked; --again unlinks them again";
+            count(text, input.relinked, what);
+        }
         self.held(text);
         count(text, input.left, "left");
     }

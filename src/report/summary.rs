@@ -35,6 +35,8 @@ pub struct Report<O> {
     pub operation: Operation,
     /// Attempts started.
     pub calls: u64,
+    /// Attempts of look-ups before the calls.
+    pub looks: u64,
     /// Attempts that were throttled.
     pub throttled: u64,
     /// Quotas that were measured.
@@ -175,6 +177,7 @@ impl<O: Outcome> Serialize for Report<O> {
         let unread = self.unread.map(Unread::rows);
         map.serialize_entry("not_read_about", &unread)?;
         map.serialize_entry("calls", &self.calls)?;
+        map.serialize_entry("looks", &self.looks)?;
         map.serialize_entry("throttled", &self.throttled)?;
         let quotas: Vec<_> = self.quotas.iter().map(JsonQuota::of).collect();
         map.serialize_entry("quotas", &quotas)?;
@@ -264,6 +267,10 @@ impl<O: Outcome> Report<O> {
                 self.calls as f64 / seconds
             );
         }
+        if self.looks > 0 {
+            let looks = counted(self.looks, "look-up");
+            let _ = writeln!(text, "{looks} just before the calls.");
+        }
         for quota in &self.quotas {
             let _ = writeln!(text, "{}", quota.text(self.operation));
         }
@@ -298,14 +305,22 @@ impl<O: Outcome> Report<O> {
         } else {
             "done in an earlier run"
         };
-        if tally.skipped > 0 {
-            line(text, tally.skipped, "skipped", skipped);
+        if tally.skipped > tally.undone_earlier {
+            line(
+                text,
+                tally.skipped - tally.undone_earlier,
+                "skipped",
+                skipped,
+            );
         }
         for outcome in O::ALL {
             let (name, note) = outcome.describe();
             let standing = outcome.standing();
             if tally.of(*outcome) > 0 && standing != Standing::Held {
                 line(text, tally.of(*outcome), name, note);
+            }
+            if tally.undone_earlier > 0 && standing == Standing::Undone {
+                line(text, tally.undone_earlier, name, note);
             }
             if tally.failed_earlier > 0 && O::LEFT_ALONE == Some(*outcome) {
                 let note = "in an earlier run; --skip-failed leaves them alone";

@@ -1,6 +1,6 @@
 //! The rows that earlier runs have settled, and the end of the last whole line in their results.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{Read, Seek};
 
@@ -28,6 +28,8 @@ pub enum SkipReason {
     Done,
     /// The row failed, and the run skips failed rows. It is still not done.
     Failed,
+    /// The row was done and has been undone since, as by a relink. It is not done, and not called again unasked.
+    Undone,
 }
 
 /// The rows that earlier runs have settled.
@@ -35,6 +37,11 @@ pub enum SkipReason {
 pub struct CompletedRows {
     /// Keys of rows with a done outcome.
     done: KeySet,
+    /// Keys of rows that were undone after they were done: their lines before that do not count. True: it is their last outcome, and
+    /// this run skips them.
+    undone: HashMap<RowKey, bool>,
+    /// Keys of rows whose last outcome is `kept`.
+    kept: HashSet<RowKey>,
     /// Keys of rows whose last outcome is `failed`, if the run skips those.
     failed: HashSet<RowKey>,
     /// Keys of rows whose call may have taken effect in an earlier run.
@@ -55,25 +62,24 @@ impl CompletedRows {
     /// Returns the reason why this run skips the row, if it does.
     #[must_use]
     pub fn skips(&self, key: RowKey) -> Option<SkipReason> {
-        if self.done.contains(key) {
-            Some(SkipReason::Done)
-        } else {
-            self.failed.contains(&key).then_some(SkipReason::Failed)
+        match self.undone.get(&key) {
+            Some(true) => Some(SkipReason::Undone),
+            None if self.done.contains(key) => Some(SkipReason::Done),
+            _ => self.failed.contains(&key).then_some(SkipReason::Failed),
         }
     }
 
     /// Returns whether the row is done.
     #[must_use]
     pub fn is_done(&self, key: RowKey) -> bool {
-        self.done.contains(key)
+        self.done.contains(key) && !self.undone.contains_key(&key)
     }
 
     /// Returns how many of these rows, from the first on, are done.
     #[must_use]
     pub fn done_first(&self, keys: &[RowKey]) -> usize {
         self.done.prefetch(keys);
-        let is_done = |key: &&RowKey| self.done.contains(**key);
-        keys.iter().take_while(is_done).count()
+        keys.iter().take_while(|key| self.is_done(**key)).count()
     }
 
     /// Returns whether an attempt of an earlier run may have taken effect without a record.
@@ -88,10 +94,16 @@ impl CompletedRows {
         self.doubt.as_deref()
     }
 
-    /// Returns whether this run skips rows that are not done.
+    /// Returns whether this run skips rows that have failed.
     #[must_use]
     pub fn skips_failed(&self) -> bool {
         !self.failed.is_empty()
+    }
+
+    /// Returns whether this run skips any row.
+    #[must_use]
+    pub fn skips_any(&self) -> bool {
+        self.done() > 0 || self.skips_failed() || !self.undone.is_empty()
     }
 
     /// Returns the rows that were in flight when an earlier run was killed and have no record since.
@@ -213,7 +225,7 @@ impl CompletedRows {
             if line.standing == Standing::Done {
                 done.push(line.key);
             }
-            completed.learn(&line, options.skip_failed);
+            completed.learn(&line, options);
         };
         let whole = match read_lines(bytes, format, &options.carry, &lines, &mut learn) {
             // Without a line there is nothing to lose. With marks there is: they point at offsets after the old header.
@@ -233,28 +245,53 @@ impl CompletedRows {
                     .to_owned(),
             ));
         }
+        if !completed.kept.is_empty() && !options.last_login_named {
+            return Err(ReadError::Foreign(format!(
+                "it holds rows that were kept, since each was the last login of its identity ({} of them); say with \
+                 --last-login keep or --last-login unlink what this run does with such rows",
+                completed.kept.len()
+            )));
+        }
         if !origin_check.passes() {
             marks.clear();
             interrupted.distrust();
         }
         completed.doubt = interrupted.doubt;
         completed.done = done.build();
-        marks.retain(|mark| !completed.done.contains(mark.key));
+        marks.retain(|mark| !completed.is_done(mark.key));
         completed.doubts.extend(marks.iter().map(|mark| mark.key));
         completed.marks = marks;
         Ok(completed)
     }
 
-    fn learn(&mut self, line: &RecordedLine<'_>, skip_failed: bool) {
+    fn learn(&mut self, line: &RecordedLine<'_>, options: &ResultsOptions) {
+        let key = line.key;
         if !self.failed.is_empty() {
-            self.failed.remove(&line.key);
+            self.failed.remove(&key);
+        }
+        if !self.kept.is_empty() {
+            self.kept.remove(&key);
+        }
+        if let Some(is_last) = self.undone.get_mut(&key) {
+            *is_last = false;
         }
         match line.standing {
-            Standing::Failed if skip_failed => {
-                self.failed.insert(line.key);
+            Standing::Done => {
+                self.undone.remove(&key);
+            }
+            Standing::Undone => {
+                self.undone.insert(key, !options.again);
+                // It was undone by a call that found out.
+                self.doubts.remove(&key);
+            }
+            Standing::Kept => {
+                self.kept.insert(key);
+            }
+            Standing::Failed if options.skip_failed => {
+                self.failed.insert(key);
             }
             Standing::InDoubt => {
-                self.doubts.insert(line.key);
+                self.doubts.insert(key);
             }
             _ => {}
         }

@@ -24,6 +24,8 @@ fn options_for(format: Format, carry: &[&str], skip_failed: bool) -> ResultsOpti
         started: SystemTime::UNIX_EPOCH,
         open_rows: 4,
         skip_failed,
+        again: false,
+        last_login_named: true,
         durable: false,
         spreadsheet_safe: false,
         calls_aws: false,
@@ -48,6 +50,7 @@ fn entry(user: &str, outcome: UnlinkOutcome, carried: Vec<Carried>) -> Entry<Unl
         outcome,
         details: ReplyDetails::default(),
         request_ids: "r-1 r-2".to_owned(),
+        logins_left: None,
         attempts: 1,
         started_at: Some(SystemTime::UNIX_EPOCH),
         finished_at: SystemTime::UNIX_EPOCH,
@@ -154,8 +157,13 @@ proptest! {
         prop_assert_eq!(completed.length, kept as u64);
         let kept_rows = &rows[..lines.saturating_sub(1)];
         for (user, _) in &rows {
-            let done = kept_rows.iter().any(|(other, outcome)| other == user && outcome.standing() == Standing::Done);
-            prop_assert_eq!(completed.skips(key(user)), done.then_some(SkipReason::Done));
+            let of_user = kept_rows.iter().filter(|(other, _)| other == user);
+            let skipped = of_user.fold(None, |skipped, (_, outcome)| match (outcome.standing(), skipped) {
+                (Standing::Undone, _) => Some(SkipReason::Undone),
+                (Standing::Done, _) | (_, Some(SkipReason::Done)) => Some(SkipReason::Done),
+                _ => None,
+            });
+            prop_assert_eq!(completed.skips(key(user)), skipped);
         }
     }
 
@@ -191,6 +199,80 @@ proptest! {
         if let Ok(completed) = read_lines(format, &file, false, vec![]) {
             prop_assert!(completed.length <= file.len() as u64);
         }
+    }
+}
+
+/// Reads these outcomes of one row, in their order.
+fn read_outcomes(
+    outcomes: &[UnlinkOutcome],
+    change: impl Fn(&mut ResultsOptions),
+) -> Option<CompletedRows> {
+    let entries: Vec<_> = outcomes
+        .iter()
+        .map(|outcome| entry("u", *outcome, vec![]))
+        .collect();
+    let bytes = file_of(Format::Csv, &entries, &[]);
+    let mut options = options_for(Format::Csv, &[], false);
+    change(&mut options);
+    let done = KeySetBuilder::default();
+    let keyer = Keyer::new(KEYER);
+    let lines = OutcomeReader::new::<UnlinkOutcome>(&keyer);
+    CompletedRows::collect(
+        done,
+        &bytes[..],
+        Format::Csv,
+        &options,
+        lines,
+        InterruptedRun::default(),
+    )
+    .ok()
+}
+
+#[test]
+fn a_relinked_row_is_neither_done_nor_called_again_unasked() {
+    use UnlinkOutcome::{Failed, InDoubt, Relinked, Unlinked};
+    for (outcomes, unasked, again) in [
+        (&[Unlinked, Relinked][..], Some(SkipReason::Undone), None),
+        (
+            &[Unlinked, Relinked, Unlinked],
+            Some(SkipReason::Done),
+            Some(SkipReason::Done),
+        ),
+        // It was called again, and failed: the next run tries again.
+        (&[Unlinked, Relinked, Failed], None, None),
+        (
+            &[InDoubt, Unlinked, Relinked],
+            Some(SkipReason::Undone),
+            None,
+        ),
+    ] {
+        for (is_again, expected) in [(false, unasked), (true, again)] {
+            let completed = read_outcomes(outcomes, |options| options.again = is_again);
+            let completed = completed.expect("a results file");
+            let is_done = expected == Some(SkipReason::Done);
+            assert_eq!(
+                completed.skips(key("u")),
+                expected,
+                "{outcomes:?} {is_again}"
+            );
+            assert_eq!(completed.is_done(key("u")), is_done, "{outcomes:?}");
+            assert_eq!(completed.done_first(&[key("u")]), usize::from(is_done));
+            assert!(!completed.is_in_doubt(key("u")), "{outcomes:?}");
+        }
+    }
+}
+
+#[test]
+fn kept_rows_are_refused_until_it_is_said_what_becomes_of_them() {
+    use UnlinkOutcome::{Kept, Unlinked};
+    for (outcomes, is_read) in [
+        (&[Kept][..], false),
+        (&[Unlinked], true),
+        (&[Kept, Unlinked], true),
+    ] {
+        let read = read_outcomes(outcomes, |options| options.last_login_named = false);
+        assert_eq!(read.is_some(), is_read, "{outcomes:?}");
+        assert!(read_outcomes(outcomes, |_| {}).is_some());
     }
 }
 

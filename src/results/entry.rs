@@ -22,6 +22,8 @@ pub struct Entry<O> {
     pub details: ReplyDetails,
     /// Request ids of all attempts in this run, separated by spaces. An attempt without a reply has none.
     pub request_ids: String,
+    /// Logins of the identity beside the row's own, as far as a look just before the call has shown them.
+    pub logins_left: Option<u64>,
     /// Attempts made in this run.
     pub attempts: u32,
     /// Start of the first attempt.
@@ -54,6 +56,7 @@ impl<O: Outcome> Entry<O> {
                 ..ReplyDetails::default()
             },
             request_ids: String::new(),
+            logins_left: None,
             attempts: 0,
             started_at: None,
             finished_at,

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::entry::Entry;
-use super::format::{Edition, Format, csv_writer};
+use super::format::{Format, csv_writer};
 use super::line::{Layout, Line};
 use crate::clock;
 use crate::row::{Carried, Field, RowKey};
@@ -108,8 +108,11 @@ impl Layout {
         let latency = entry.latency.map(|latency| latency.as_millis());
         number(writer, latency.as_ref().map(|latency| latency as _))?;
         writer.write_field(&self.run_id)?;
-        if self.edition == Edition::RequestIds {
+        if self.edition.has("request_ids") {
             text_cell(writer, &entry.request_ids)?;
+        }
+        if self.edition.has("logins_left") {
+            number(writer, entry.logins_left.as_ref().map(|logins| logins as _))?;
         }
         for carried in &entry.carried {
             text_cell(writer, carried.as_cell())?;
@@ -155,8 +158,11 @@ impl<O: Outcome> Serialize for JsonLine<'_, O> {
         let latency = entry.latency.map(|latency| latency.as_millis());
         map.serialize_entry("latency_ms", &latency)?;
         map.serialize_entry("run_id", &layout.run_id)?;
-        if layout.edition == Edition::RequestIds {
+        if layout.edition.has("request_ids") {
             map.serialize_entry("request_ids", &present(&entry.request_ids))?;
+        }
+        if layout.edition.has("logins_left") {
+            map.serialize_entry("logins_left", &entry.logins_left)?;
         }
         for (name, carried) in layout.carry.iter().zip(&entry.carried) {
             map.serialize_entry(name, &CarriedValue(carried))?;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::path::Path;
 
 /// The columns of a results file, before the carried ones, in the order in which versions have added them.
-pub const COLUMNS: [&str; 18] = [
+pub const COLUMNS: [&str; 19] = [
     "row",
     "source",
     "line",
@@ -23,6 +23,7 @@ pub const COLUMNS: [&str; 18] = [
     "latency_ms",
     "run_id",
     "request_ids",
+    "logins_left",
 ];
 
 /// The columns of a resolve's results, before the carried ones.
@@ -41,24 +42,32 @@ pub const RESOLVED_COLUMNS: [&str; 7] = [
 pub enum Edition {
     /// Ends with `run_id`.
     RunId,
-    /// Ends with `request_ids`. New files of a run are of this edition.
-    #[default]
+    /// Ends with `request_ids`.
     RequestIds,
+    /// Ends with `logins_left`. New files of a run are of this edition.
+    #[default]
+    LoginsLeft,
     /// The links that a resolve has found.
     Resolved,
 }
 
 impl Edition {
     /// The editions of a run's results, the newest first.
-    pub(super) const OF_RUN: [Self; 2] = [Self::RequestIds, Self::RunId];
+    pub(super) const OF_RUN: [Self; 3] = [Self::LoginsLeft, Self::RequestIds, Self::RunId];
 
     /// Returns the columns before the carried ones.
     pub(super) fn columns(self) -> &'static [&'static str] {
         match self {
             Self::RunId => &COLUMNS[..17],
-            Self::RequestIds => &COLUMNS,
+            Self::RequestIds => &COLUMNS[..18],
+            Self::LoginsLeft => &COLUMNS,
             Self::Resolved => &RESOLVED_COLUMNS,
         }
+    }
+
+    /// Returns whether a file has this column.
+    pub(super) fn has(self, column: &str) -> bool {
+        self.columns().contains(&column)
     }
 }
 

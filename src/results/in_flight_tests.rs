@@ -16,6 +16,8 @@ fn options_in(directory: &Path) -> ResultsOptions {
         started: SystemTime::UNIX_EPOCH,
         open_rows: 4,
         skip_failed: false,
+        again: false,
+        last_login_named: false,
         durable: false,
         spreadsheet_safe: false,
         calls_aws: false,

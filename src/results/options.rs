@@ -25,6 +25,10 @@ pub struct ResultsOptions {
     pub open_rows: usize,
     /// Skip rows whose last outcome is `failed`.
     pub skip_failed: bool,
+    /// Call rows again that were undone after they were done.
+    pub again: bool,
+    /// It was said what this run does with rows whose outcome is `kept`. Otherwise a file with such rows is refused.
+    pub last_login_named: bool,
     /// Sync the side file before each call, and the results before a row counts as settled.
     pub durable: bool,
     /// Begin a new file in the form that is safe to open in a spreadsheet. An existing file keeps its form.

@@ -71,6 +71,8 @@ impl Sandbox {
             started: SystemTime::UNIX_EPOCH,
             open_rows: 4,
             skip_failed: self.skip_failed,
+            again: false,
+            last_login_named: true,
             durable: false,
             spreadsheet_safe: false,
             calls_aws: false,

@@ -53,6 +53,21 @@ pub struct Finished<J: Job> {
 }
 
 impl<J: Job> Run<J> {
+    /// Returns the run with another job that has the same outcomes.
+    #[must_use]
+    pub fn with_job<K: Job<Outcome = J::Outcome>>(self, job: K) -> Run<K> {
+        Run {
+            settings: self.settings,
+            service: self.service,
+            job,
+            bounds: self.bounds,
+            rows: self.rows,
+            results: self.results,
+            holds: self.holds,
+            pools: self.pools,
+        }
+    }
+
     /// Drives the run to its end, whatever the reason for that. Rows with one of the outcomes in `fails` count as not done; `watch`
     /// sees the counts as they grow.
     ///

@@ -17,11 +17,17 @@ pub(super) struct Arguments {
 }
 
 /// Arguments about the file in which a job records its rows.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a choice of its own on the command line"
+)]
 pub(super) struct RecordArgs {
     /// Its columns before the carried ones.
     pub(super) columns: &'static [&'static str],
     pub(super) path: Option<PathBuf>,
     pub(super) skip_failed: bool,
+    pub(super) again: bool,
+    pub(super) last_login_named: bool,
     pub(super) durable: bool,
     pub(super) spreadsheet_safe: bool,
 }

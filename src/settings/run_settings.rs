@@ -14,7 +14,7 @@ use super::source::{DEFAULT_RATE, Origin, Sourced, passed_over, take_defaults};
 use crate::admission::Limits;
 use crate::aws::{self, ClientSettings};
 use crate::cli::{
-    AtMost, InputArgs, JobArgs, LogFormat, NotLinked, OnExpiry, ProgressStyle, RunArgs,
+    AtMost, InputArgs, JobArgs, LastLogin, LogFormat, NotLinked, OnExpiry, ProgressStyle, RunArgs,
 };
 use crate::clock;
 use crate::error::{Error, Exit};
@@ -64,6 +64,8 @@ pub struct Settings {
     pub confirmed: bool,
     /// `not_linked` counts for the exit code (`--not-linked fail`).
     pub not_linked_fails: bool,
+    /// The last login of an identity is not unlinked (`--last-login keep`).
+    pub keeps_last_logins: bool,
     /// The style of progress.
     pub progress: Style,
     /// The file of saved quotas, unless it is neither read nor written.
@@ -101,6 +103,8 @@ impl Settings {
                 columns: &results::COLUMNS,
                 path: args.results,
                 skip_failed: args.skip_failed,
+                again: args.again,
+                last_login_named: args.last_login.is_some(),
                 durable: args.durable,
                 spreadsheet_safe: args.spreadsheet_safe,
             },
@@ -111,6 +115,7 @@ impl Settings {
         settings.stop_rules.max_not_linked = args.max_not_linked.map(failure_limit);
         settings.confirmed = args.yes;
         settings.not_linked_fails = args.not_linked == NotLinked::Fail;
+        settings.keeps_last_logins = args.last_login == Some(LastLogin::Keep);
         Ok(settings)
     }
 
@@ -155,6 +160,7 @@ impl Settings {
             guards: guards(&args, config.allowed),
             confirmed: false,
             not_linked_fails: false,
+            keeps_last_logins: false,
             progress: style(job.progress, job.log_format),
             quotas: Quotas::path().filter(|_| mode == Mode::Real && !job.no_state),
             rows: None,
@@ -267,6 +273,8 @@ fn results_options(
         started,
         open_rows: open_rows(&args.job),
         skip_failed: args.record.skip_failed,
+        again: args.record.again,
+        last_login_named: args.record.last_login_named,
         durable: args.record.durable,
         spreadsheet_safe: args.record.spreadsheet_safe,
         calls_aws: mode != Mode::Rehearsal,

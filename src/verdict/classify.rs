@@ -76,6 +76,7 @@ impl Cause {
                 Operation::UnlinkDeveloperIdentity => {
                     "the caller may not unlink identities in this pool"
                 }
+                Operation::DescribeIdentity => "the caller may not call DescribeIdentity",
                 _ => return format!("the caller may not call {operation} on this pool").into(),
             },
             Self::PoolMissing => "the identity pool does not exist in this Region and account",
@@ -107,6 +108,9 @@ impl Cause {
             Self::Expired => "Renew them.",
             Self::BadCredentials => {
                 "Check the profile or the AWS_* variables, and this machine's clock."
+            }
+            Self::AccessDenied if operation == Operation::DescribeIdentity => {
+                "Allow cognito-identity:DescribeIdentity on * for this caller, as AWS takes no single pool for it; `aws sts get-caller-identity` names the caller."
             }
             Self::AccessDenied => {
                 return format!(

@@ -13,7 +13,7 @@ pub enum End {
     Failed,
     /// The run stopped while a call of the row was in flight.
     Aborted,
-    /// Never sent: the user is on a hold list.
+    /// Not sent, and nothing is wrong: the user is on a hold list, or an option keeps the row.
     Held,
     /// Never sent: the row breaks a rule.
     Invalid,
@@ -32,15 +32,19 @@ pub enum Standing {
     InDoubt,
     /// The row was never sent: it breaks a rule.
     Invalid,
-    /// The row was never sent, and nothing is wrong.
+    /// The row was not sent, since its user is on a hold list: nothing is wrong.
     Held,
+    /// The row was not sent, since an option keeps it: nothing is wrong.
+    Kept,
+    /// The row was done, and another command has undone it. It is called again only if that is asked for.
+    Undone,
 }
 
 impl Standing {
     /// Returns whether the row was settled without a call.
     #[must_use]
     pub fn is_unsent(self) -> bool {
-        matches!(self, Self::Invalid | Self::Held)
+        matches!(self, Self::Invalid | Self::Held | Self::Kept)
     }
 
     /// Returns whether the row needs attention or another run.

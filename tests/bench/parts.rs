@@ -152,6 +152,7 @@ fn record_write(bencher: Bencher<'_, '_>, format: &str) {
             ..ReplyDetails::default()
         },
         request_ids: request_id,
+        logins_left: None,
         attempts: 1,
         started_at: Some(SystemTime::UNIX_EPOCH),
         finished_at: SystemTime::UNIX_EPOCH,

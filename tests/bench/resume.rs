@@ -220,6 +220,7 @@ fn entry(people: &Path, n: u64) -> Entry<UnlinkOutcome> {
             ..ReplyDetails::default()
         },
         request_ids: request_id,
+        logins_left: None,
         attempts: 1,
         started_at: Some(finished_at - Duration::from_millis(35)),
         finished_at,

@@ -15,6 +15,7 @@ mod hold_list;
 mod hostile_input;
 mod http_server;
 mod invalid_rows;
+mod keep_last_login;
 mod learned_quotas;
 mod manual;
 mod network;

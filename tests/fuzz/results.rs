@@ -413,6 +413,7 @@ fn entries(data: &[u8], carried: usize) -> Vec<Entry<UnlinkOutcome>> {
                     retry_after: None,
                 },
                 request_ids: texts.next().unwrap_or_default(),
+                logins_left: None,
                 attempts: 1,
                 started_at: Some(SystemTime::UNIX_EPOCH),
                 finished_at: SystemTime::UNIX_EPOCH,

@@ -403,9 +403,10 @@ impl RowCheck<'_> {
                 (self.linked == self.was_linked, "failed, and unlinked"),
             ],
             UnlinkOutcome::InDoubt => [(is_lost, "in_doubt without a lost reply"), nothing_more],
-            UnlinkOutcome::Invalid | UnlinkOutcome::Held => {
-                [(false, "a valid row that was not called"), nothing_more]
-            }
+            UnlinkOutcome::Invalid
+            | UnlinkOutcome::Held
+            | UnlinkOutcome::Kept
+            | UnlinkOutcome::Relinked => [(false, "a valid row that was not called"), nothing_more],
         }
     }
 }

@@ -38,6 +38,10 @@ pub(super) fn run(
                 InputRow::Valid(row) => match scan.link(&row.link) {
                     Scanned::Done => tally.skipped += 1,
                     Scanned::FailedEarlier => tally.failed_earlier += 1,
+                    Scanned::Undone => {
+                        tally.skipped += 1;
+                        tally.undone_earlier += 1;
+                    }
                     Scanned::Held(hold) => {
                         tally.settle(UnlinkOutcome::Held);
                         tally.near_holds += u64::from(hold == Hold::Near);

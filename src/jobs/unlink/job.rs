@@ -32,6 +32,7 @@ impl<C: Unlink> Job for UnlinkJob<C> {
 
     fn call(
         &self,
+        _operation: Operation,
         row: &Row,
         _found: &mut (),
         last_check: Arc<dyn LastCheck>,
@@ -40,20 +41,8 @@ impl<C: Unlink> Job for UnlinkJob<C> {
     }
 
     fn line(&self, row: SettledRow<()>) -> Self::Line {
-        Entry {
-            position: row.open.row.position,
-            link: row.open.row.link,
-            carried: row.open.row.carried,
-            key: Some(row.open.key),
-            outcome: UnlinkOutcome::of(row.end, row.in_doubt),
-            details: row.details,
-            request_ids: row.request_ids,
-            attempts: row.attempts,
-            started_at: row.started_at,
-            finished_at: row.finished_at,
-            latency: row.latency,
-            memory: row.open.memory,
-        }
+        let outcome = UnlinkOutcome::of(row.end, row.in_doubt);
+        row.entry(outcome).0
     }
 
     fn invalid_line(&self, row: InvalidRow, memory: Option<MemoryReservation>) -> Self::Line {

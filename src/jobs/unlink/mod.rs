@@ -1,10 +1,11 @@
 //! The main job: `UnlinkDeveloperIdentity` for every row.
 //!
-//! [`run`] opens a run, drives it and closes it; [`dry_run`] reads and scans everything and calls nothing.
+//! [`keep`] looks at each identity before it calls. [`run`] opens a run, drives it and closes it; [`dry_run`] reads and scans everything and calls nothing.
 
 mod dry_run;
 mod early_warnings;
 mod job;
+mod keep;
 mod outcome;
 mod run;
 mod summary;

@@ -21,6 +21,10 @@ pub enum UnlinkOutcome {
     Invalid,
     /// Never sent: the user is on the hold list.
     Held,
+    /// Not sent: it would have taken the identity's last login.
+    Kept,
+    /// Brought back by a relink.
+    Relinked,
 }
 
 impl Outcome for UnlinkOutcome {
@@ -32,6 +36,8 @@ impl Outcome for UnlinkOutcome {
         Self::InDoubt,
         Self::Invalid,
         Self::Held,
+        Self::Kept,
+        Self::Relinked,
     ];
     const LEFT_ALONE: Option<Self> = Some(Self::Failed);
 
@@ -56,6 +62,8 @@ impl Outcome for UnlinkOutcome {
             Self::InDoubt => "in_doubt",
             Self::Invalid => "invalid",
             Self::Held => "held",
+            Self::Kept => "kept",
+            Self::Relinked => "relinked",
         }
     }
 
@@ -74,6 +82,8 @@ impl Outcome for UnlinkOutcome {
             Self::InDoubt => ("in doubt", "may or may not be unlinked; the next run tells"),
             Self::Invalid => ("invalid", "never sent"),
             Self::Held => ("held", "on the hold list, never sent"),
+            Self::Kept => ("kept", "the identity's last login, not sent"),
+            Self::Relinked => ("relinked", "brought back; only --again unlinks them again"),
         }
     }
 
@@ -84,6 +94,8 @@ impl Outcome for UnlinkOutcome {
             Self::InDoubt => Standing::InDoubt,
             Self::Invalid => Standing::Invalid,
             Self::Held => Standing::Held,
+            Self::Kept => Standing::Kept,
+            Self::Relinked => Standing::Undone,
         }
     }
 }
@@ -115,6 +127,8 @@ mod tests {
                 ("in_doubt", false),
                 ("invalid", false),
                 ("held", false),
+                ("kept", false),
+                ("relinked", false),
             ]
         );
     }

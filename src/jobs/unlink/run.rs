@@ -8,11 +8,13 @@ use tokio::sync::mpsc;
 use super::dry_run;
 use super::early_warnings::EarlyWarnings;
 use super::job::{UnlinkJob, bounds};
+use super::keep::KeepJob;
 use super::outcome::UnlinkOutcome;
 use super::summary;
 use crate::aws::AwsCalls;
 use crate::error::Error;
 use crate::guard::confirm::{self, Question};
+use crate::operation::Operation;
 use crate::pipeline::{Job, RowSource};
 use crate::report::{Report, notice};
 use crate::runner::{self, Run, Service};
@@ -48,7 +50,7 @@ pub async fn open(mut settings: Settings) -> Result<Opened, Error> {
         let report = dry_run::run(&settings, holds.map(|(holds, _)| holds))?;
         return Ok(Opened::Report(Box::new(report)));
     }
-    let service = Service::connect(&mut settings, UnlinkJob::<Arc<AwsCalls>>::OPERATION).await?;
+    let service = Service::connect(&mut settings, Operation::UnlinkDeveloperIdentity).await?;
     let pools = if service.is_local || settings.confirmed {
         HashMap::new()
     } else {
@@ -63,8 +65,10 @@ pub async fn open(mut settings: Settings) -> Result<Opened, Error> {
         question.ask::<UnlinkOutcome>().await?
     };
     let results = runner::open_results::<UnlinkOutcome>(&settings)?;
-    Ok(Opened::Run(Box::new(Unlinks(Run {
-        job: UnlinkJob(service.client()),
+    let client = service.client();
+    let keeps_last_logins = settings.keeps_last_logins;
+    let run = Run {
+        job: UnlinkJob(Arc::clone(&client)),
         bounds: bounds(&settings),
         rows: RowSource::Inputs(settings.inputs.clone(), Box::new(settings.input.clone())),
         settings,
@@ -72,12 +76,22 @@ pub async fn open(mut settings: Settings) -> Result<Opened, Error> {
         results,
         holds,
         pools,
-    }))))
+    };
+    Ok(Opened::Run(Box::new(if keeps_last_logins {
+        Unlinks::ButTheLast(run.with_job(KeepJob(client)))
+    } else {
+        Unlinks::All(run)
+    })))
 }
 
 /// A run that is ready to unlink.
 #[derive(Debug)]
-pub struct Unlinks(Run<UnlinkJob<Arc<AwsCalls>>>);
+pub enum Unlinks {
+    /// Every row.
+    All(Run<UnlinkJob<Arc<AwsCalls>>>),
+    /// Every row but the last login of an identity.
+    ButTheLast(Run<KeepJob<Arc<AwsCalls>>>),
+}
 
 impl Unlinks {
     /// Drives the run to its end, whatever the reason for that, and reports it.
@@ -88,10 +102,20 @@ impl Unlinks {
         self,
         signals: mpsc::Receiver<Signal>,
     ) -> Result<Report<UnlinkOutcome>, Error> {
-        let fails = summary::undone_outcomes(&self.0.settings);
-        let mut warnings = EarlyWarnings::default();
-        let finished = self.0.drive(signals, fails, |tally| warnings.judge(tally));
-        let finished = finished.await?;
-        Ok(summary::complete(finished.report, &finished.settings))
+        match self {
+            Self::All(run) => drive(run, signals).await,
+            Self::ButTheLast(run) => drive(run, signals).await,
+        }
     }
+}
+
+async fn drive<J: Job<Outcome = UnlinkOutcome>>(
+    run: Run<J>,
+    signals: mpsc::Receiver<Signal>,
+) -> Result<Report<UnlinkOutcome>, Error> {
+    let fails = summary::undone_outcomes(&run.settings);
+    let mut warnings = EarlyWarnings::default();
+    let finished = run.drive(signals, fails, |tally| warnings.judge(tally));
+    let finished = finished.await?;
+    Ok(summary::complete(finished.report, &finished.settings))
 }
