@@ -57,6 +57,7 @@
 //! | job | the work that the pipeline does for each row: an unlink, a look-up |
 //! | key | a hash of a row's four fields; rows are identified by content, never by number |
 //! | last check | the check between the connection and the first byte of a request |
+//! | last login | the one without which an identity is inaccessible, for good |
 //! | lease | the slot of the side file and the worker that an open row has |
 //! | line | the record of one settled row in the results |
 //! | link | a developer user identifier linked to an identity: the four fields of a row |

@@ -53,6 +53,16 @@ impl Operation {
         !matches!(self, Self::DescribeIdentityPool | Self::ListIdentities)
     }
 
+    /// Returns the quota in calls per second that AWS publishes, if it publishes one.
+    #[must_use]
+    pub const fn published_quota(self) -> Option<f64> {
+        match self {
+            Self::ListIdentities => Some(5.0),
+            Self::GetOpenIdTokenForDeveloperIdentity => Some(50.0),
+            _ => None,
+        }
+    }
+
     /// Returns the operation of this name, if this program calls it.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {

@@ -131,7 +131,10 @@ fn plan_rows(
     let plan =
         supervisor.prepare(move || async move { plan::plan(args, &options, command_line()).await });
     // A plan may be stopped at any point.
-    let plan = plan.inspect_err(|_| plan::remove_unfinished())?;
+    let plan = plan.inspect_err(|_| {
+        stderr::bar(None);
+        plan::remove_unfinished();
+    })?;
     let text = if json {
         plan.json() + "\n"
     } else {

@@ -17,7 +17,7 @@ pub use argument::Argument;
 pub use emulator::EmulatorArgs;
 pub use job::{InputArgs, JobArgs, LogFormat, OnExpiry, ProgressStyle};
 pub use man_page::man_page;
-pub use plan::PlanArgs;
+pub use plan::{LoginsWay, PlanArgs};
 pub use program::{Cli, Command, completions};
 pub use resolve::ResolveArgs;
 pub use run::{LastLogin, NotLinked, RunArgs};

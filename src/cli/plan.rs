@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::run::RunArgs;
 
@@ -23,8 +23,26 @@ pub struct PlanArgs {
     /// Look up the account and each pool, which changes nothing, and compare them with the rows
     #[arg(long, help_heading = "Plan")]
     pub online: bool,
+    /// Look up how many identities of the rows left would lose their last login, which makes them inaccessible for good
+    #[arg(
+        long,
+        value_name = "WAY",
+        value_enum,
+        requires = "online",
+        help_heading = "Plan"
+    )]
+    pub logins: Option<LoginsWay>,
 
     /// Arguments of the run that is planned.
     #[command(flatten)]
     pub run: RunArgs,
+}
+
+/// Way in which last logins are looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LoginsWay {
+    /// Describe every identity, and look up the users of those that have no public login: exact
+    Each,
+    /// List the whole pools, 60 identities a call: an upper bound
+    List,
 }

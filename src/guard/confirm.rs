@@ -6,6 +6,7 @@ use std::io::{self, BufRead};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use indicatif::HumanCount;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
@@ -22,7 +23,7 @@ use crate::input::{self, Input, InputRow, WaitToken};
 use crate::report::{counted, spoken};
 use crate::row::{Link, region_of};
 use crate::scan::{Scan, Scanned};
-use crate::settings::Settings;
+use crate::settings::{PlannedLastLogins, Settings};
 use crate::stderr;
 use crate::terminal::{can_ask, printable};
 use crate::verdict::Outcome;
@@ -61,6 +62,32 @@ pub fn check_terminal() -> Result<(), Error> {
         "a run against AWS cannot ask for confirmation here, since this is not a terminal",
     )
     .hint("Rehearse it with --rehearse, then confirm it with --yes, or run a reviewed plan with --plan."))
+}
+
+/// Returns how many identities lose their last login by the run, if a plan has looked that up, and what to do about it.
+#[must_use]
+pub fn last_logins(settings: &Settings) -> String {
+    let Some(known) = &settings.last_logins else {
+        return "Whether identities lose their last login is not known; `plan --online --logins each` looks, \
+                `--last-login keep` leaves such rows."
+            .to_owned();
+    };
+    let PlannedLastLogins {
+        identities: all,
+        lose,
+        upper_bound,
+    } = *known;
+    let all = HumanCount(all);
+    let most = if upper_bound { "At most " } else { "" };
+    let identities = match lose {
+        0 => return format!("No identity of {all} loses its last login, as the plan has found."),
+        1 => format!("1 identity of {all} loses its"),
+        _ => format!("{} identities of {all} lose their", HumanCount(lose)),
+    };
+    format!(
+        "{most}{identities} last login and become inaccessible for good, which cannot be undone; `--last-login keep` leaves such \
+         rows."
+    )
 }
 
 type PoolsFound = BTreeMap<String, Result<IdentityPool, LookupError>>;
@@ -132,7 +159,8 @@ impl Question<'_> {
 }
 
 /// Returns the version of each input file, to detect changes; `None` for an input that cannot be read twice.
-fn versions(inputs: &[Input]) -> Vec<Option<Version>> {
+#[must_use]
+pub fn versions(inputs: &[Input]) -> Vec<Option<Version>> {
     let version = |input: &Input| match input {
         Input::File(path) if input.can_be_read_again() => {
             let metadata = std::fs::metadata(path).ok()?;
@@ -316,6 +344,7 @@ impl Preview {
             let _ = writeln!(text, "It stops after {} (--limit).", counted(limit, "row"));
         }
         let _ = writeln!(text, "{}", self.forecast(settings));
+        let _ = writeln!(text, "{}", last_logins(settings));
         text.push_str("\nAn unlink cannot simply be undone. ");
         text.push_str(if self.number_to_type().is_some() {
             "Type yes and the number of pools to go on: "

@@ -6,6 +6,8 @@ use std::time::SystemTime;
 
 use super::forecast::{Forecast, RegionForecast, learned_quotas};
 use super::input_summary::InputSummary;
+use super::last_logins::{self, LoginsQuestion};
+use super::logins_cost::LoginCosts;
 use super::online::{self, OnlineFindings};
 use super::plan::Plan;
 use super::rejects_file::RejectsFile;
@@ -14,6 +16,7 @@ use crate::aws::{AwsCalls, ClientSettings};
 use crate::cli::{Argument, PlanArgs, RunArgs};
 use crate::command_line::quoted;
 use crate::error::Error;
+use crate::guard::AdmittedLookups;
 use crate::guard::hold::{Fingerprint, HoldError, Holds};
 use crate::input::Input;
 use crate::operation::{Operation, OperationQuotas};
@@ -38,6 +41,7 @@ pub async fn plan(
         out,
         force,
         online,
+        logins,
         run,
     } = args;
     let quotas = Quotas::path().filter(|_| !run.job.no_state);
@@ -49,13 +53,16 @@ pub async fn plan(
     if endpoint.as_deref().is_some_and(is_loopback) {
         settings.mark_local();
     }
+    if logins.is_some() {
+        last_logins::check_inputs(&settings)?;
+    }
     let (holds, lists) = read_holds(&settings, out.is_some())?;
     // Opened before the inputs are read: a path that cannot be written is found in a second and not after an hour.
     let draft = out
         .as_deref()
         .map(|out| PlanDraft::begin(out, force, &mut settings))
         .transpose()?;
-    let input = read_inputs(&settings, holds, invalid.as_deref())?;
+    let input = read_inputs(&settings, holds.clone(), invalid.as_deref())?;
     let mut problems: Vec<String> = input
         .pools
         .keys()
@@ -63,9 +70,28 @@ pub async fn plan(
         .collect();
     let endpoint_name = endpoint.as_deref().unwrap_or("AWS");
     let quotas = read_quotas(quotas);
+    let learned = |account: Option<&str>| learned_quotas(&quotas, endpoint_name, account);
+    let (mut last_logins, mut login_costs) = (None, None);
     let online = if online {
-        let learned = |account: Option<&str>| learned_quotas(&quotas, endpoint_name, account);
-        Some(look_up(&settings, &input, &learned, &mut problems).await?)
+        let (online, lookups) = look_up(&settings, &input, &learned, &mut problems).await?;
+        let learned = learned(online.account());
+        match logins {
+            // A run that would be stopped takes nobody's login.
+            Some(way) if problems.is_empty() => {
+                let question = LoginsQuestion {
+                    way: way.into(),
+                    settings: &settings,
+                    holds,
+                    input: &input,
+                    online: &online,
+                    learned: &learned,
+                };
+                last_logins = question.answer(lookups, &mut problems).await?;
+            }
+            Some(_) => {}
+            None => login_costs = Some(costs_of_logins(&settings, &input, &learned)),
+        }
+        Some(online)
     } else {
         None
     };
@@ -79,6 +105,8 @@ pub async fn plan(
         take_for: settings.stop_rules.take_for,
         sources: settings.sources.clone(),
         online,
+        last_logins,
+        login_costs,
         problems,
         invalid,
         out,
@@ -144,13 +172,23 @@ fn read_inputs(
     Ok(input)
 }
 
+/// Returns what looking up last logins costs. Rows stand for their identities, which are no more.
+fn costs_of_logins(
+    settings: &Settings,
+    input: &InputSummary,
+    learned: &OperationQuotas,
+) -> LoginCosts {
+    let pools = input.pools.iter().map(|(id, pool)| (&**id, pool.left));
+    LoginCosts::new(pools, &settings.limits, learned)
+}
+
 /// Looks up the caller and the pools of the rows. `learned` returns the learned quotas of an account.
 async fn look_up(
     settings: &Settings,
     input: &InputSummary,
     learned: &dyn Fn(Option<&str>) -> OperationQuotas,
     problems: &mut Vec<String>,
-) -> Result<OnlineFindings, Error> {
+) -> Result<(OnlineFindings, AdmittedLookups<AwsCalls>), Error> {
     let first = input.pools.keys().next();
     let in_region_of_pool = ClientSettings {
         pool_region: first.map(|id| region_of(id).to_owned()),
@@ -181,8 +219,7 @@ fn forecast(
     endpoint: &str,
     online: Option<&OnlineFindings>,
 ) -> Forecast {
-    let caller = online.and_then(|online| online.caller.as_ref());
-    let account = caller.map(|caller| &*caller.account);
+    let account = online.and_then(OnlineFindings::account);
     let learned = learned_quotas(quotas, endpoint, account);
     let regions = input.calls_by_region().into_iter().map(|(name, calls)| {
         let learned = learned.get(&(name.to_owned(), Operation::UnlinkDeveloperIdentity));
@@ -214,12 +251,19 @@ fn next_command(plan: &Plan, settings: &Settings) -> Option<(String, &'static st
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "plan" if words.len() == 1 => words.push("run".to_owned()),
-            "--invalid" | "--out" => _ = arguments.next(),
+            "--invalid" | "--out" | "--logins" => _ = arguments.next(),
             "--online" | "--force" | "--dry-run" | "--rehearse" => {}
-            option if option.starts_with("--invalid=") || option.starts_with("--out=") => {}
+            option if is_of_plan(option) => {}
             argument => words.push(quoted(argument)),
         }
     }
     words.push("--rehearse".to_owned());
     Some((words.join(" "), "Next, rehearse it:"))
+}
+
+/// Returns whether an option with its value is one of the plan alone.
+fn is_of_plan(option: &str) -> bool {
+    ["--invalid=", "--out=", "--logins="]
+        .iter()
+        .any(|name| option.starts_with(name))
 }

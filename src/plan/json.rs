@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::counts::{Counts, PoolCounts};
 use super::forecast::RegionForecast;
 use super::input_summary::{InputSummary, Unusual};
+use super::logins::LastLogins;
 use super::online::{OnlineFindings, PoolFinding};
 use super::plan::Plan;
 use super::repeats::RowPair;
@@ -49,6 +50,7 @@ struct Json<'a> {
     first_users_with_several_identities: Vec<JsonPair<'a>>,
     settings: Vec<JsonSetting<'a>>,
     online: Option<JsonOnline<'a>>,
+    last_logins: Option<&'a LastLogins>,
     problems: &'a [String],
     invalid_file: Option<Cow<'a, str>>,
     plan_file: Option<Cow<'a, str>>,
@@ -149,6 +151,7 @@ impl<'a> Json<'a> {
             first_users_with_several_identities: pairs(&input.repeats.first_users),
             settings: plan.sources.iter().map(JsonSetting::of).collect(),
             online: plan.online.as_ref().map(JsonOnline::of),
+            last_logins: plan.last_logins.as_ref(),
             problems: &plan.problems,
             invalid_file: path(&plan.invalid),
             plan_file: path(&plan.out),

@@ -3,6 +3,8 @@
 //! ```text
 //! settings → input_summary (every row once) → forecast → plan → text, json    saved: a plan in a file
 //!                └→ rejects_file (the invalid rows, to be corrected)            take_over: the run of a saved plan
+//!
+//! --logins: left_rows (the inputs again) → left_links (their hashes) → logins_lookup → logins (the numbers)
 //! ```
 
 mod command;
@@ -10,6 +12,12 @@ mod counts;
 mod forecast;
 mod input_summary;
 mod json;
+mod last_logins;
+mod left_links;
+mod left_rows;
+mod logins;
+mod logins_cost;
+mod logins_lookup;
 mod online;
 #[expect(
     clippy::module_inception,

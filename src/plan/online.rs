@@ -9,6 +9,7 @@ use crate::call::Client;
 use crate::call::lookup::{Caller, IdentityPool, Lookup, LookupErrorKind};
 use crate::guard::{AdmittedLookups, retried};
 use crate::operation::{Operation, OperationQuotas};
+use crate::row::region_of;
 use crate::settings::{Guards, Settings};
 
 /// The answers of AWS.
@@ -18,6 +19,13 @@ pub struct OnlineFindings {
     pub caller: Option<Caller>,
     /// The answer for each pool.
     pub pools: BTreeMap<String, PoolFinding>,
+}
+
+impl OnlineFindings {
+    /// Returns the account of the credentials, if it was looked up.
+    pub(super) fn account(&self) -> Option<&str> {
+        self.caller.as_ref().map(|caller| &*caller.account)
+    }
 }
 
 /// The answer for a pool.
@@ -34,14 +42,14 @@ pub enum PoolFinding {
 }
 
 /// Looks up the caller and the pools of the rows, and adds to `problems` the reasons for which a run would be halted. `learned`
-/// returns the quotas that earlier runs have measured with an account.
+/// returns the quotas that earlier runs have measured with an account. Further look-ups go the way of these.
 pub(super) async fn look<C: Lookup + Client>(
     calls: &Arc<C>,
     settings: &Settings,
     input: &InputSummary,
     learned: &dyn Fn(Option<&str>) -> OperationQuotas,
     problems: &mut Vec<String>,
-) -> OnlineFindings {
+) -> (OnlineFindings, AdmittedLookups<C>) {
     let mut findings = OnlineFindings::default();
     match calls.caller().await {
         Ok(caller) => {
@@ -52,9 +60,9 @@ pub(super) async fn look<C: Lookup + Client>(
             "the account of the AWS credentials cannot be looked up ({error})"
         )),
     }
-    let account = findings.caller.as_ref().map(|caller| &*caller.account);
     let job = Operation::UnlinkDeveloperIdentity;
-    let admission = Admission::new(settings.limits, job, learned(account));
+    let quotas = with_published(learned(findings.account()), input);
+    let admission = Admission::new(settings.limits, job, quotas);
     let look_ups = AdmittedLookups::new(Arc::clone(calls), Arc::new(admission));
     for (id, rows) in &input.pools {
         let finding = match retried(|| look_ups.pool(id)).await {
@@ -83,7 +91,20 @@ pub(super) async fn look<C: Lookup + Client>(
         };
         findings.pools.insert(id.clone(), finding);
     }
-    findings
+    (findings, look_ups)
+}
+
+/// Adds the quotas that AWS publishes of operations without a learned one, in the Regions of the rows.
+fn with_published(mut quotas: OperationQuotas, input: &InputSummary) -> OperationQuotas {
+    for pool in input.pools.keys() {
+        for operation in Operation::ALL {
+            if let Some(published) = operation.published_quota() {
+                let key = (region_of(pool).to_owned(), operation);
+                quotas.entry(key).or_insert(published);
+            }
+        }
+    }
+    quotas
 }
 
 fn wrong_account(caller: &Caller, guards: &Guards) -> Vec<String> {

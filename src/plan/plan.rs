@@ -5,6 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use super::forecast::Forecast;
 use super::input_summary::InputSummary;
+use super::logins::LastLogins;
+use super::logins_cost::LoginCosts;
 use super::online::OnlineFindings;
 use crate::error::Exit;
 use crate::settings::Sourced;
@@ -33,6 +35,10 @@ pub struct Plan {
     pub sources: Vec<Sourced>,
     /// The answers of AWS, with `--online`.
     pub online: Option<OnlineFindings>,
+    /// Last logins, with `--logins`, unless they could not be looked up.
+    pub last_logins: Option<LastLogins>,
+    /// The cost of looking them up, with `--online` and without `--logins`.
+    pub login_costs: Option<LoginCosts>,
     /// Reasons for which a run would be refused or halted.
     pub problems: Vec<String>,
     /// The file of invalid rows, if one was written.
@@ -59,8 +65,7 @@ impl Plan {
 
     /// Returns the account of the credentials, if it was looked up.
     pub(super) fn account(&self) -> Option<&str> {
-        let caller = self.online.as_ref()?.caller.as_ref()?;
-        Some(&caller.account)
+        self.online.as_ref()?.account()
     }
 
     /// Returns when a run that starts now ends, if that is known and within a lifetime.

@@ -12,6 +12,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::counts::{Counts, PoolCounts};
+use super::logins::LastLogins;
 use super::plan::Plan;
 use crate::admission::Rate;
 use crate::cli::Argument;
@@ -51,6 +52,9 @@ pub(super) struct SavedPlan {
     /// Fewest calls.
     pub(super) calls: u64,
     pub(super) pools: Vec<PoolCounts>,
+    /// Earlier versions wrote none, and refuse a plan that has some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) last_logins: Option<LastLogins>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,6 +84,7 @@ const CHECKSUM: &str = "sha256";
 pub(super) const UNPLANNED: &[&str] = &[
     "plan",
     "online",
+    "logins",
     "invalid",
     "out",
     "force",
@@ -189,6 +194,7 @@ impl PlanDraft {
             counts: Counts::of(&plan.input),
             calls: plan.input.calls(),
             pools: PoolCounts::all(&plan.input.pools),
+            last_logins: plan.last_logins.clone(),
         };
         write(&self.path, &saved).map_err(failed)?;
         Ok(self.replaces)

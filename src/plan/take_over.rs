@@ -8,9 +8,11 @@ use super::input_summary::InputSummary;
 use super::saved::{FILES, SavedHoldList, SavedPlan, UNPLANNED, fingerprint, folder_of, read};
 use crate::cli::{Argument, Cli, RunArgs};
 use crate::error::Error;
+use crate::guard::confirm;
 use crate::guard::hold::Fingerprint;
 use crate::input::{ContentHash, Fingerprints, Input};
-use crate::settings::{Mode, Settings};
+use crate::report::notice;
+use crate::settings::{Mode, PlannedLastLogins, Settings};
 
 /// Options that are planned, and may nevertheless be given beside `--plan`: credentials have other names on another machine, and a
 /// run may always be more careful.
@@ -56,6 +58,14 @@ pub async fn take_over(
     check_inputs(&saved, path, &mut settings)?;
     settings.confirmed = true;
     settings.rows = Some(saved.counts.rows);
+    settings.last_logins = saved.last_logins.as_ref().map(|found| PlannedLastLogins {
+        identities: found.identities,
+        lose: found.lose,
+        upper_bound: found.upper_bound,
+    });
+    if settings.last_logins.is_some() && settings.mode == Mode::Real {
+        notice(&confirm::last_logins(&settings));
+    }
     Ok(settings)
 }
 

@@ -7,6 +7,7 @@ use indicatif::HumanCount;
 
 use super::forecast::RegionForecast;
 use super::input_summary::InputSummary;
+use super::logins::LastLogins;
 use super::online::PoolFinding;
 use super::plan::Plan;
 use super::repeats::{MAX_SHOWN, Repeats, RowPair};
@@ -32,6 +33,7 @@ impl Plan {
             self.region(region, &mut text);
         }
         self.length(&mut text);
+        self.last_logins(&mut text);
         self.settings(&mut text);
         self.problems(&mut text);
         if let Some(path) = &self.invalid {
@@ -153,6 +155,34 @@ impl Plan {
         }
     }
 
+    /// Writes how many identities lose their last login, or what it takes to know that.
+    fn last_logins(&self, text: &mut String) {
+        if let Some(costs) = &self.login_costs {
+            if self.input.left > 0 {
+                let _ = writeln!(text, "\nLast logins: not looked at. {}", costs.words());
+            }
+            return;
+        }
+        let Some(found) = &self.last_logins else {
+            return;
+        };
+        let _ = writeln!(text, "\n{}", last_logins(found));
+        for (identities, are) in [
+            (found.keep, "keep a login, or have none that a row names"),
+            (found.disabled, "are disabled already"),
+            (found.guests, "never had a login"),
+            (found.not_found, "do not exist in the pool of their rows"),
+            (
+                found.forbidden,
+                "are out of reach: disabled, or of another pool",
+            ),
+        ] {
+            if identities > 0 {
+                count(text, identities, are);
+            }
+        }
+    }
+
     /// Writes the account, and the settings if a configuration file has set any: the defaults are not shown.
     fn settings(&self, text: &mut String) {
         if let Some(caller) = self
@@ -238,6 +268,21 @@ impl Plan {
 /// Writes a number of rows and what they are.
 fn count(text: &mut String, rows: u64, what: &str) {
     let _ = writeln!(text, "{:>12}  {what}", HumanCount(rows).to_string());
+}
+
+fn last_logins(found: &LastLogins) -> String {
+    let most = if found.upper_bound { "At most " } else { "" };
+    let (lose, all) = (found.lose, HumanCount(found.identities));
+    match lose {
+        0 => format!("No identity of {all} would lose its last login."),
+        1 => format!(
+            "{most}1 identity of {all} would lose its last login, and become inaccessible for good."
+        ),
+        _ => format!(
+            "{most}{} identities of {all} would lose their last login, and become inaccessible for good.",
+            HumanCount(lose)
+        ),
+    }
 }
 
 fn invalid(input: &InputSummary, text: &mut String) {

@@ -5,13 +5,32 @@ use std::io;
 use std::sync::{Mutex, PoisonError};
 
 use console::Term;
-use indicatif::TermLike;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
+
+use crate::stderr;
 
 /// Passes each line to `show`, and none when the bar is removed. The cursor's movements are left out: `show` decides where the
 /// line goes.
 pub(super) struct Drawing<F> {
     line: Mutex<String>,
     show: F,
+}
+
+/// Returns a bar with a line of text on standard error; it stays hidden unless it is to be shown.
+pub(super) fn new_bar(is_shown: bool) -> ProgressBar {
+    let bar = ProgressBar::hidden();
+    if is_shown && !ProgressDrawTarget::stderr().is_hidden() {
+        bar.set_length(0);
+        let drawing = Box::new(Drawing::new(stderr::bar));
+        bar.set_draw_target(ProgressDrawTarget::term_like_with_hz(drawing, 10));
+    }
+    let template = "{bar:8} {wide_msg}";
+    bar.set_style(
+        ProgressStyle::with_template(template)
+            .expect("the template is well formed")
+            .progress_chars("━╸─"),
+    );
+    bar
 }
 
 impl<F: Fn(Option<String>)> Drawing<F> {
@@ -79,8 +98,6 @@ impl<F: Fn(Option<String>) + Send + Sync> TermLike for Drawing<F> {
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
-
-    use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
     use super::*;
 

@@ -7,16 +7,15 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use console::Term;
-use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar};
 use tokio::time::Instant;
 
-use super::drawing::Drawing;
+use super::drawing::new_bar;
 use super::human::{counted, spoken, time_of_day, whole_rate};
 use super::messages::{notice, warning};
 use crate::admission::{Blocked, CREDENTIALS_PAUSE, Rate};
 use crate::pipeline::{NoReply, Reading, Snapshot};
 use crate::signal::Stop;
-use crate::stderr;
 use crate::verdict::Outcome;
 
 /// The style of progress.
@@ -31,7 +30,7 @@ pub enum Style {
 }
 
 /// Time between two plain lines.
-const BETWEEN_LINES: Duration = Duration::from_secs(30);
+pub(super) const BETWEEN_LINES: Duration = Duration::from_secs(30);
 /// Number of calls in [`RECENT`] without a settled row from which retries are shown as the limit.
 const JUDGED_RETRIES: u64 = 3;
 /// Columns of the bar and the space after it.
@@ -90,21 +89,9 @@ impl Progress {
     /// Creates the progress of a run; shows nothing yet.
     #[must_use]
     pub fn new(style: Style, totals: Totals) -> Self {
-        let bar = ProgressBar::hidden();
-        if style == Style::Bar && !ProgressDrawTarget::stderr().is_hidden() {
-            bar.set_length(0);
-            let drawing = Box::new(Drawing::new(stderr::bar));
-            bar.set_draw_target(ProgressDrawTarget::term_like_with_hz(drawing, 10));
-        }
-        let template = "{bar:8} {wide_msg}";
-        bar.set_style(
-            ProgressStyle::with_template(template)
-                .expect("the template is well formed")
-                .progress_chars("━╸─"),
-        );
         Self {
             style,
-            bar,
+            bar: new_bar(style == Style::Bar),
             totals,
             last_line: Duration::ZERO,
             recent: VecDeque::new(),

@@ -37,6 +37,17 @@ pub struct Guards {
     pub preflight: bool,
 }
 
+/// The last logins that a run takes, as its plan has found them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlannedLastLogins {
+    /// Identities of the rows that were left when the plan was made.
+    pub identities: u64,
+    /// Those that lose their last login.
+    pub lose: u64,
+    /// True if some of them may keep one.
+    pub upper_bound: bool,
+}
+
 impl Guards {
     /// Returns whether the account of the credentials matters.
     #[must_use]

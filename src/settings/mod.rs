@@ -10,7 +10,7 @@ mod results_path;
 mod run_settings;
 mod source;
 
-pub use guards::Guards;
+pub use guards::{Guards, PlannedLastLogins};
 pub use lookup_settings::{ResolveSettings, VerifySettings};
 pub use mode::Mode;
 pub use run_settings::Settings;

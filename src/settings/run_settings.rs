@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use super::arguments::{Arguments, RecordArgs};
 use super::checks::{check_arguments, check_endpoint};
 use super::config::Config;
-use super::guards::{Guards, StopRules};
+use super::guards::{Guards, PlannedLastLogins, StopRules};
 use super::mode::Mode;
 use super::results_path::results_path;
 use super::source::{DEFAULT_RATE, Origin, Sourced, passed_over, take_defaults};
@@ -72,6 +72,8 @@ pub struct Settings {
     pub quotas: Option<PathBuf>,
     /// Rows of all inputs, where a plan has counted them.
     pub rows: Option<u64>,
+    /// Last logins that the run takes, where a plan has looked them up.
+    pub last_logins: Option<PlannedLastLogins>,
     /// The command as typed, for messages that name the next command.
     pub command: Vec<String>,
     /// The configuration file in effect, if there is one.
@@ -164,6 +166,7 @@ impl Settings {
             progress: style(job.progress, job.log_format),
             quotas: Quotas::path().filter(|_| mode == Mode::Real && !job.no_state),
             rows: None,
+            last_logins: None,
             command,
             config: config.path,
             passed_over,

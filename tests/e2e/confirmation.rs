@@ -42,6 +42,7 @@ fn the_confirmation_shows_pools_rows_and_duration() {
         "1 row left out: on the hold list",
         "1 row left out: invalid",
         "At 20/s that takes 1 min, until 2",
+        "Whether identities lose their last login is not known; `plan --online --logins each` looks, ",
         "not confirmed; nothing was called",
     ] {
         assert!(

@@ -16,6 +16,7 @@ mod hostile_input;
 mod http_server;
 mod invalid_rows;
 mod keep_last_login;
+mod last_logins;
 mod learned_quotas;
 mod manual;
 mod network;
