@@ -505,7 +505,7 @@ fn spreadsheet_safe_results_have_no_formula_and_resume() {
         .expect_exit(0);
     let text = sandbox.read("people.results.csv");
     assert!(text.starts_with("\u{feff}\"row\",source,"), "{text}");
-    assert!(text.contains("request_ids,'=1+1\n"), "{text}");
+    assert!(text.contains("logins_left,'=1+1\n"), "{text}");
     let mut users_recorded: Vec<_> = sandbox
         .results("people.results.csv")
         .iter()
