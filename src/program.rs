@@ -6,16 +6,16 @@ use std::panic;
 use std::process::ExitCode;
 
 use crate::cli::{
-    self, Argument, Cli, Command, EmulatorArgs, LogFormat, PlanArgs, ResolveArgs, RunArgs,
-    SingleArgs, VerifyArgs,
+    self, Argument, Cli, Command, EmulatorArgs, LogFormat, PlanArgs, RelinkArgs, ResolveArgs,
+    RunArgs, SingleArgs, VerifyArgs,
 };
 use crate::emulator::command as emulator_command;
 use crate::error::{Error, Exit};
 use crate::jobs::unlink::{self, Opened, UnlinkOutcome};
-use crate::jobs::{resolve, verify};
+use crate::jobs::{relink, resolve, verify};
 use crate::os_limits;
 use crate::report::{Report, complaint, log, notice, refusal};
-use crate::settings::{ResolveSettings, Settings, VerifySettings};
+use crate::settings::{RelinkSettings, ResolveSettings, Settings, VerifySettings};
 use crate::stderr::{self, Kind};
 use crate::supervisor::{Supervisor, end_unsupervised, write_out};
 use crate::verdict::Outcome;
@@ -32,6 +32,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Run(args) => supervised(|supervisor| run_rows(supervisor, *args, options)),
         Command::Resolve(args) => supervised(|supervisor| resolve_rows(supervisor, *args)),
         Command::Verify(args) => supervised(|supervisor| verify_rows(supervisor, *args)),
+        Command::Relink(args) => supervised(|supervisor| relink_rows(supervisor, *args)),
         Command::Plan(args) => supervised(|supervisor| plan_rows(supervisor, *args, options)),
         Command::Emulator(args) => supervised(|supervisor| emulate(supervisor, *args)),
         Command::UnlinkDeveloperIdentity(args) => unsupervised(|| unlink_one(*args)),
@@ -199,6 +200,16 @@ fn verify_rows(supervisor: &mut Supervisor, args: VerifyArgs) -> Result<Exit, Er
     log::start(args.job.verbose, args.job.log_format == LogFormat::Json);
     let opened = supervisor.prepare(move || async move {
         verify::open(VerifySettings::new(args, command_line())?).await
+    });
+    let report = opened.and_then(|run| supervisor.run(|signals| run.drive(signals)));
+    finish(supervisor, report, json)
+}
+
+fn relink_rows(supervisor: &mut Supervisor, args: RelinkArgs) -> Result<Exit, Error> {
+    let json = args.job.json;
+    log::start(args.job.verbose, args.job.log_format == LogFormat::Json);
+    let opened = supervisor.prepare(move || async move {
+        relink::open(RelinkSettings::new(args, command_line())?).await
     });
     let report = opened.and_then(|run| supervisor.run(|signals| run.drive(signals)));
     finish(supervisor, report, json)

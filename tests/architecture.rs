@@ -29,6 +29,7 @@ const LAWS: &[(&str, &str, &str)] = &[
     ("runner", "never cli jobs plan", "it serves any job"),
     ("report", "never aws call jobs/unlink/job jobs/unlink/run results", "it can neither call nor touch the results"),
     ("plan", "never jobs/unlink/dry_run jobs/unlink/job jobs/unlink/run", "plan and run share only what is below both"),
+    ("jobs/relink", "never cli jobs/resolve jobs/unlink/job jobs/unlink/keep jobs/unlink/run jobs/verify plan", "it knows the outcomes that it changes"),
     ("jobs/unlink jobs/resolve", "never cli jobs/unlink jobs/resolve jobs/verify plan", "no job needs another, or what is above it"),
     ("jobs/verify", "never cli jobs/resolve jobs/unlink/job jobs/unlink/run plan", "it knows the outcomes that it verifies"),
     ("jobs/user_lookup", "only call guard row verdict", "jobs that look users up share it"),

@@ -11,6 +11,8 @@ use tokio::sync::Notify;
 /// The turns of a queue.
 #[derive(Debug, Default)]
 pub(super) struct Turns {
+    /// Its holder takes the next turn; the others wait in order of arrival (tokio's mutex is fair).
+    head: tokio::sync::Mutex<()>,
     taken: AtomicUsize,
     ended: Notify,
 }
@@ -22,6 +24,7 @@ pub struct Turn(Arc<Turns>);
 impl Turns {
     /// Waits for a turn. `most` returns how many there are; it is asked again whenever one ends.
     pub(super) async fn take(self: &Arc<Self>, most: impl Fn() -> usize) -> Turn {
+        let _head = self.head.lock().await;
         loop {
             let ended = self.ended.notified();
             tokio::pin!(ended);
@@ -42,7 +45,6 @@ impl Turns {
 impl Drop for Turn {
     fn drop(&mut self) {
         self.0.taken.fetch_sub(1, Ordering::AcqRel);
-        // All of them: there may be more turns by now.
         self.0.ended.notify_waiters();
     }
 }

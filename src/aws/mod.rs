@@ -31,6 +31,7 @@ mod lookup;
 mod profile;
 mod region;
 mod released;
+mod relink;
 mod reply;
 mod sdk_config;
 mod settings;

@@ -8,8 +8,10 @@ mod client;
 pub mod identity_lookup;
 mod last_check;
 pub mod lookup;
+mod relink;
 mod unlink;
 
 pub use client::Client;
 pub use last_check::{LastCheck, Release, released};
+pub use relink::Relink;
 pub use unlink::Unlink;

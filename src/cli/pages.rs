@@ -13,6 +13,8 @@ pub(super) const RUN: &str = include_str!("manual/run.md");
 pub(super) const PLAN: &str = include_str!("manual/plan.md");
 /// The page of `resolve`.
 pub(super) const RESOLVE: &str = include_str!("manual/resolve.md");
+/// The page of `relink`.
+pub(super) const RELINK: &str = include_str!("manual/relink.md");
 /// The page of `verify`.
 pub(super) const VERIFY: &str = include_str!("manual/verify.md");
 /// The page of `unlink-developer-identity`.
@@ -58,12 +60,13 @@ pub(super) fn help(page: &str, command: &str) -> String {
 mod tests {
     use super::*;
 
-    const PAGES: [(&str, &str); 7] = [
+    const PAGES: [(&str, &str); 8] = [
         ("", PROGRAM),
         ("run", RUN),
         ("plan", PLAN),
         ("resolve", RESOLVE),
         ("verify", VERIFY),
+        ("relink", RELINK),
         ("unlink-developer-identity", SINGLE),
         ("emulator", EMULATOR),
     ];

@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 use super::emulator::EmulatorArgs;
 use super::pages::{self, help};
 use super::plan::PlanArgs;
+use super::relink::RelinkArgs;
 use super::resolve::ResolveArgs;
 use super::run::RunArgs;
 use super::single::SingleArgs;
@@ -66,6 +67,14 @@ pub enum Command {
         after_long_help = help(pages::VERIFY, "verify")
     )]
     Verify(Box<VerifyArgs>),
+    /// Link users again to the identities that they were unlinked from
+    ///
+    /// It looks each user up, and links those that are linked nowhere to their old identity. The first rows go one by one, until a
+    /// look-up shows that one is linked. It shows what it does and asks, as `run` does.
+    #[command(
+        after_long_help = help(pages::RELINK, "relink")
+    )]
+    Relink(Box<RelinkArgs>),
     /// Unlink one user, as `aws cognito-identity unlink-developer-identity` does
     UnlinkDeveloperIdentity(Box<SingleArgs>),
     /// Serve a part of the Cognito Identity API on this machine, for rehearsals and tests

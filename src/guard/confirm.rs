@@ -141,13 +141,7 @@ impl Question<'_> {
                 (id, found)
             });
         }
-        let account = match &self.caller {
-            Some(caller) => Some(caller.account.clone()),
-            None => match timeout(LOOKUP_TIMEOUT, self.client.caller()).await {
-                Ok(Ok(caller)) => Some(caller.account),
-                _ => Some(self.client.account().await).filter(|account| account != "unknown"),
-            },
-        };
+        let account = account(self.client, self.caller.as_ref()).await;
         let mut pools = BTreeMap::new();
         while let Some(found) = lookups.join_next().await {
             if let Ok((id, Ok(found))) = found {
@@ -155,6 +149,17 @@ impl Question<'_> {
             }
         }
         (account, pools)
+    }
+}
+
+/// Returns the account of the credentials, if it can be looked up within [`LOOKUP_TIMEOUT`] or shows in them.
+pub async fn account(client: &AwsCalls, caller: Option<&Caller>) -> Option<String> {
+    if let Some(caller) = caller {
+        return Some(caller.account.clone());
+    }
+    match timeout(LOOKUP_TIMEOUT, client.caller()).await {
+        Ok(Ok(caller)) => Some(caller.account),
+        _ => Some(client.account().await).filter(|account| account != "unknown"),
     }
 }
 
@@ -172,7 +177,7 @@ pub fn versions(inputs: &[Input]) -> Vec<Option<Version>> {
 }
 
 /// Asks, and returns whether the answer was yes, with the number if one is needed.
-async fn confirmed(question: String, number: Option<usize>) -> bool {
+pub async fn confirmed(question: String, number: Option<usize>) -> bool {
     let (reply, replied) = oneshot::channel();
     // A thread of its own: it may block forever, and the program must be able to end without it.
     std::thread::spawn(move || {

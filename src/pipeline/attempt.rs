@@ -42,9 +42,9 @@ use crate::verdict::{
     Cause, End, History, NEAR_HOLD, Policy, Reply, ReplyDetails, RunEvidence, Step, Verdict,
 };
 
-/// Message of a row that is held although it equals no line of a hold list exactly.
-const NEAR_HOLD_MESSAGE: &str = "a line of the hold list is equal to the user but for case, white space, invisible characters, quotes or the Unicode \
-                                 form; correct the line or the row if they are not the same";
+/// Message of a row that is held although it equals no line of a list exactly, behind "a line of the hold list".
+const NEAR_HOLD_MESSAGE: &str = "is equal to the user but for case, white space, invisible characters, quotes or the Unicode form; \
+                                 correct the line or the row if they are not the same";
 
 /// Settles one row, or leaves it when the run stops.
 pub(super) async fn settle<J: Job>(
@@ -63,7 +63,7 @@ pub(super) async fn settle<J: Job>(
         mark: None,
         turn: None,
         found: J::Found::default(),
-        log: AttemptLog::new(open.in_doubt),
+        log: AttemptLog::new(open.in_doubt, J::HELD_BY),
     };
     let (end, halt) = attempt_until_over(context, &mut row).await;
     let RowInWork { found, mut log, .. } = row;
@@ -111,11 +111,16 @@ struct AttemptLog {
     request_ids: String,
     permit: Option<InFlightPermit>,
     is_doubtful: bool,
+    /// An own call has succeeded and changed something: whatever looks follow, the row is recorded.
+    has_changed: bool,
+    held_by: &'static str,
 }
 
 impl AttemptLog {
-    fn new(in_doubt: bool) -> Self {
+    fn new(in_doubt: bool, held_by: &'static str) -> Self {
         Self {
+            has_changed: false,
+            held_by,
             history: History::new(in_doubt),
             earlier_attempts: 0,
             look: History::new(false),
@@ -168,10 +173,11 @@ impl AttemptLog {
 
     /// Begins another call of the row after one that has succeeded, with attempts and a life of its own. After a look, the own
     /// call keeps the attempts that it has had.
-    fn begin_another_call(&mut self, is_look: bool) -> AfterAttempt {
+    fn begin_another_call(&mut self, is_look: bool, changes: bool) -> AfterAttempt {
         if is_look {
             self.look = History::new(false);
         } else {
+            self.has_changed |= changes;
             self.earlier_attempts = self.attempts();
             self.history = History::new(self.history.is_in_doubt());
         }
@@ -203,9 +209,13 @@ impl AttemptLog {
 
     /// Ends a row that is on the hold list. If an earlier attempt may have taken effect, the record says so.
     fn when_held(&mut self, hold: Hold) -> End {
+        let list = self.held_by;
         let (code, message) = match hold {
-            Hold::Exact => ("Held", "the user is on the hold list"),
-            Hold::Near => (NEAR_HOLD, NEAR_HOLD_MESSAGE),
+            Hold::Exact => ("Held", format!("the user is on the {list}")),
+            Hold::Near => (
+                NEAR_HOLD,
+                format!("a line of the {list} {NEAR_HOLD_MESSAGE}"),
+            ),
         };
         let in_doubt = self.history.is_in_doubt();
         if hold == Hold::Near || in_doubt {
@@ -241,8 +251,11 @@ impl AttemptLog {
         }
     }
 
-    /// Returns the end of a row that the run stops early: `None`, unless an attempt may have taken effect.
+    /// Returns the end of a row that the run stops early: `None`, unless an attempt has taken effect, or may have.
     fn when_stopped(&self) -> Option<End> {
+        if self.has_changed {
+            return Some(End::Succeeded);
+        }
         (self.attempts() > 0 && self.history.is_in_doubt()).then_some(End::Aborted)
     }
 
@@ -605,7 +618,7 @@ fn decide<J: Job>(
         Step::Settle {
             end: End::Succeeded,
             ..
-        } if needs_another_call() => log.begin_another_call(is_look),
+        } if needs_another_call() => log.begin_another_call(is_look, J::MARKS),
         Step::Settle { .. } if is_look => log.when_failed(replied.operation, is_look),
         Step::Settle { end, .. } => AfterAttempt::Over(Some(end), None),
         Step::Halt(cause) => {

@@ -31,6 +31,8 @@ pub trait Job: Send + Sync + 'static {
     /// Its own calls change something: rows are marked before they are called, so that the run after a crash knows which are in
     /// doubt.
     const MARKS: bool;
+    /// The lists by which rows are held, in a word or two.
+    const HELD_BY: &'static str = "hold list";
     /// A row keeps its [turn](Job::rows_at_once) until it is settled. Otherwise it ends when the call is sent.
     const KEEPS_TURN: bool = false;
     /// The fields that identify a row.

@@ -45,6 +45,8 @@ pub struct Report<O> {
     pub random: Vec<(String, Operation)>,
     /// True if hold lists were read: then the number of held rows is shown even if it is zero.
     pub holds: bool,
+    /// The lists by which rows are held, in a word or two.
+    pub held_by: &'static str,
     /// Lines of the hold lists that match no row, if all rows were read.
     pub unmatched_holds: Option<u64>,
     /// Length of the run.
@@ -339,15 +341,14 @@ impl<O: Outcome> Report<O> {
         let tally = &self.tally;
         match tally.standing(|standing| standing == Standing::Held) - tally.near_holds {
             0 if self.holds && tally.near_holds == 0 => {
-                line(
-                    text,
-                    0,
-                    "held",
-                    "no row to be called is of a user on the hold list",
-                );
+                let none = format!("no row to be called is of a user on the {}", self.held_by);
+                line(text, 0, "held", &none);
             }
             0 => {}
-            held => line(text, held, "held", "on the hold list, never sent"),
+            held => {
+                let note = format!("on the {}, never sent", self.held_by);
+                line(text, held, "held", &note);
+            }
         }
         if tally.near_holds > 0 {
             line(text, tally.near_holds, "held", NEAR);

@@ -180,6 +180,11 @@ impl CompletedRows {
         self.done = done.build();
     }
 
+    /// Takes these rows for rows whose call may have taken effect in an earlier run.
+    pub fn add_doubts(&mut self, keys: impl IntoIterator<Item = RowKey>) {
+        self.doubts.extend(keys);
+    }
+
     /// Checks that nothing but a torn line stands behind the whole lines.
     fn check_end<R: LineReader>(
         &self,

@@ -33,6 +33,14 @@ impl<O: Outcome> Line for Entry<O> {
     fn write<'a>(lines: impl Iterator<Item = &'a Self>, layout: &Layout, into: &mut Vec<u8>) {
         layout.write(lines, into);
     }
+
+    fn write_changed<'a>(
+        lines: impl Iterator<Item = &'a Self>,
+        layout: &Layout,
+        into: &mut Vec<u8>,
+    ) {
+        layout.write(lines.filter(|line| line.outcome.changes_results()), into);
+    }
 }
 
 impl Layout {

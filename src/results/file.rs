@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::appended_file::AppendedFile;
+use super::beside::Beside;
 use super::completed_rows::CompletedRows;
 use super::error::OpenError;
 use super::format::Format;
@@ -86,7 +87,7 @@ impl Results {
         let file = file.try_clone().map_err(failed)?;
         let writer = Writer {
             file: AppendedFile::new(file, path.clone(), completed.length),
-            unresolved: None,
+            beside: None,
             layout: Layout {
                 format,
                 edition: completed.edition,
@@ -105,6 +106,24 @@ impl Results {
             in_flight,
             writer,
         })
+    }
+
+    /// Lets the recorder append the lines of changed rows to `changed` too, the results of earlier runs. Returns the lock on them.
+    pub fn append_also_to(&mut self, changed: Self) -> ChangedResults {
+        let is_settled =
+            changed.completed.interrupted().next().is_none() && changed.completed.doubt().is_none();
+        let Writer { file, layout, .. } = changed.writer;
+        self.writer.beside = Some(Beside::Changed(file, layout));
+        ChangedResults {
+            in_flight: changed.in_flight,
+            is_settled,
+        }
+    }
+
+    /// Returns the length of the whole lines, in bytes.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.completed.length
     }
 
     /// Takes the results apart, for the tasks that own the parts.
@@ -141,6 +160,28 @@ impl Results {
                 Ok((CompletedRows::default(), keyer))
             }
             Err(error) => Err(failed(error)),
+        }
+    }
+}
+
+/// The lock on results of earlier runs whose rows a job changes. It lasts until this is dropped.
+#[derive(Debug)]
+pub struct ChangedResults {
+    in_flight: InFlight,
+    /// No row of an earlier run is in doubt.
+    is_settled: bool,
+}
+
+impl ChangedResults {
+    /// Removes the side file of the results, unless it marks rows of earlier runs.
+    ///
+    /// # Errors
+    /// Another file has taken its place, or it cannot be removed.
+    pub fn release(self) -> io::Result<()> {
+        if self.is_settled {
+            self.in_flight.remove()
+        } else {
+            Ok(())
         }
     }
 }
@@ -184,7 +225,7 @@ impl OpenResolved {
             })?;
         completed.add(groups.done, unresolved_rows);
         let mut results = Results::begin::<LinkReader<'_>>(file, format, options, completed, key)?;
-        results.writer.unresolved = Some(unresolved);
+        results.writer.beside = Some(Beside::Unresolved(unresolved));
         Ok(Self {
             results,
             links: groups.links,

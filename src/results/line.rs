@@ -33,6 +33,15 @@ pub trait Line: Send + 'static {
     {
         let _ = (lines, into);
     }
+
+    /// Appends the lines of rows that this run has changed to `into`, in the layout of the results of earlier runs. Most jobs change
+    /// no rows of others.
+    fn write_changed<'a>(lines: impl Iterator<Item = &'a Self>, layout: &Layout, into: &mut Vec<u8>)
+    where
+        Self: Sized,
+    {
+        let _ = (lines, layout, into);
+    }
 }
 
 /// The layout that all lines of a results file share.

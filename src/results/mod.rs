@@ -4,6 +4,8 @@
 //! ([`CompletedRows`]). A writer thread appends to it from one thread. Beside it stands the side file (`….inflight`): a mark for
 //! every row whose call may have left ([`InFlight`]), so that the run after a crash knows which rows are in doubt.
 //!
+//! A relink appends to the results of earlier runs as well ([`ChangedResults`]), whose rows it changes.
+//!
 //! A resolve has results of its own ([`OpenResolved`]): the links that it found, and beside them the rows without links.
 //!
 //! Invariants: a line is whole, or the next start cuts it off; a row counts as settled only after its line was handed to the
@@ -11,6 +13,7 @@
 
 mod appended_file;
 mod background_sync;
+mod beside;
 mod completed_rows;
 mod csv_lines;
 mod entry;
@@ -21,6 +24,7 @@ mod format;
 mod in_flight;
 mod jsonl_lines;
 mod key_set;
+mod last_lines;
 mod line;
 mod link_lines;
 mod options;
@@ -38,9 +42,10 @@ mod writer;
 pub use completed_rows::{CompletedRows, SkipReason};
 pub use entry::Entry;
 pub use error::OpenError;
-pub use file::{OpenResolved, Results};
+pub use file::{ChangedResults, OpenResolved, Results};
 pub use format::{COLUMNS, Edition, Format, RESOLVED_COLUMNS};
 pub use in_flight::InFlight;
+pub use last_lines::{LastLine, LastLines};
 pub use line::{Layout, Line};
 pub use link_lines::{AskedBy, FoundLink, RowLinks};
 pub use options::ResultsOptions;

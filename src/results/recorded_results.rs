@@ -125,10 +125,16 @@ impl<O> RecordedRow<'_, O> {
         humantime::parse_rfc3339(&self.cells.text(FINISHED_AT)).ok()
     }
 
+    /// Returns the id of the run that recorded the line.
+    #[must_use]
+    pub fn run_id(&self) -> Cow<'_, str> {
+        self.cells.text(RUN_ID)
+    }
+
     /// Returns whether the line is of a run that called this machine, as a rehearsal does.
     #[must_use]
     pub fn is_local(&self) -> bool {
-        self.cells.text(RUN_ID).ends_with(LOCAL_RUN_SUFFIX)
+        self.run_id().ends_with(LOCAL_RUN_SUFFIX)
     }
 
     /// Returns the row, at its position in the input, with the columns that its file [carries](RecordedResults::carry).

@@ -603,11 +603,11 @@ fn lines_of_a_batch_whose_rows_without_links_find_no_room_are_taken_back() {
         .write(true)
         .open(&full)
         .expect("a device");
-    opened.results.writer.unresolved = Some(UnresolvedFile {
+    opened.results.writer.beside = Some(Beside::Unresolved(UnresolvedFile {
         file: AppendedFile::new(file, full.clone(), 0),
         path: full,
         keep_text: KeepText::new(&UNRESOLVED_COLUMNS),
-    });
+    }));
     let lines = [
         ResolveLine::of(&rows[0], "u-1"),
         ResolveLine::of(&rows[1], "failed"),

@@ -9,9 +9,9 @@ use tokio::sync::mpsc;
 
 use super::appended_file::AppendedFile;
 use super::background_sync::BackgroundSync;
+use super::beside::Beside;
 use super::line::{Layout, Line};
 use super::paths::OwnFile;
-use super::unresolved_file::UnresolvedFile;
 
 /// Commands that are carried out together, at most.
 const MAX_BATCH: usize = 64;
@@ -52,11 +52,11 @@ pub enum Recorded<L> {
     Failed(io::Error),
 }
 
-/// Appends entries to an open results file, and rows without results to the file beside it, if there is one.
+/// Appends entries to an open results file, and lines to the file beside it, if there is one.
 #[derive(Debug)]
 pub struct Writer {
     pub(super) file: AppendedFile,
-    pub(super) unresolved: Option<UnresolvedFile>,
+    pub(super) beside: Option<Beside>,
     pub(super) layout: Layout,
     pub(super) durable: bool,
     pub(super) unsynced: bool,
@@ -107,8 +107,8 @@ impl Writer {
         reports: &mpsc::Sender<Recorded<L>>,
     ) -> io::Result<()> {
         let mut files = vec![self.file.try_clone()?];
-        if let Some(unresolved) = &self.unresolved {
-            files.push(unresolved.file.try_clone()?);
+        if let Some(beside) = &self.beside {
+            files.push(beside.try_clone()?);
         }
         let mut background = BackgroundSync::start(files)?;
         let mut batch = Vec::with_capacity(MAX_BATCH);
@@ -165,8 +165,8 @@ impl Writer {
     }
 
     fn files(&mut self) -> impl Iterator<Item = &mut AppendedFile> {
-        let unresolved = self.unresolved.as_mut().map(|other| &mut other.file);
-        std::iter::once(&mut self.file).chain(unresolved)
+        let beside = self.beside.as_mut().map(Beside::file);
+        std::iter::once(&mut self.file).chain(beside)
     }
 
     /// Writes ordinary rows in one piece, and each large row by itself: the lines of all large rows together would take as much
@@ -177,10 +177,8 @@ impl Writer {
             let entries = || entries.iter().map(|(entry, _)| &**entry);
             L::write(entries(), &self.layout, &mut lines);
             self.file.write(&lines)?;
-            if let Some(unresolved) = &mut self.unresolved {
-                lines.clear();
-                L::write_unresolved(entries(), &mut lines);
-                unresolved.write(&lines)?;
+            if let Some(beside) = &mut self.beside {
+                beside.write(entries(), &mut lines)?;
             }
         }
         Ok(())
@@ -189,9 +187,7 @@ impl Writer {
     fn sync(&mut self) -> io::Result<()> {
         if std::mem::take(&mut self.unsynced) {
             self.file.sync()?;
-            self.unresolved
-                .as_ref()
-                .map_or(Ok(()), UnresolvedFile::sync)?;
+            self.beside.as_ref().map_or(Ok(()), Beside::sync)?;
         }
         self.check_unchanged()
     }
@@ -199,8 +195,8 @@ impl Writer {
     /// Checks that the files are still at their paths and that no other process has written to them.
     fn check_unchanged(&self) -> io::Result<()> {
         self.file.check_unchanged()?;
-        let unresolved = self.unresolved.as_ref();
-        unresolved.map_or(Ok(()), UnresolvedFile::check_unchanged)
+        let beside = self.beside.as_ref();
+        beside.map_or(Ok(()), Beside::check_unchanged)
     }
 
     /// Returns the reason why the side file is lost, the first time that it is.
@@ -232,7 +228,7 @@ mod tests {
         let path = format!("/dev/fd/{}", file.as_raw_fd());
         Writer {
             file: AppendedFile::new(file, path.into(), 0),
-            unresolved: None,
+            beside: None,
             layout: Layout {
                 format: Format::Jsonl,
                 edition: Edition::default(),

@@ -39,6 +39,7 @@ pub fn blank<O: Outcome>(
         quotas: Vec::new(),
         random: Vec::new(),
         holds: !settings.guards.holds.is_empty(),
+        held_by: "hold list",
         unmatched_holds: None,
         elapsed,
         counted_to_end: true,

@@ -131,6 +131,7 @@ impl<J: Job> Run<J> {
             fails,
         );
         report.unrecorded &= J::MARKS;
+        report.held_by = J::HELD_BY;
         if !summary.counted_to_end {
             report.unread = unread(&summary, &totals);
         }

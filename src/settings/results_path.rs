@@ -65,6 +65,12 @@ pub(super) fn verified_path(results: &Path) -> PathBuf {
     another_record(results, ".results", "verified", &ending)
 }
 
+/// Returns the file in which `relink` records what it does: `people.results.csv` → `people.relinked.csv`.
+pub(super) fn relinked_path(results: &Path) -> PathBuf {
+    let ending = results.extension().unwrap_or_default().to_string_lossy();
+    another_record(results, ".results", "relinked", &ending)
+}
+
 /// Returns the record beside an input. `lists`: endings of lists, which are no inputs of every job.
 fn default_record(input: &Path, what: &str, lists: &[&str]) -> PathBuf {
     let name = input.file_name().unwrap_or_default().to_string_lossy();

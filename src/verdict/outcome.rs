@@ -77,6 +77,11 @@ pub trait Outcome: fmt::Debug + Copy + Eq + Send + Sync + 'static {
     /// Returns the consequences for exit codes and for the next run.
     fn standing(self) -> Standing;
 
+    /// Returns whether the row is changed in the results of earlier runs: then its line goes there too, with this outcome's name.
+    fn changes_results(self) -> bool {
+        false
+    }
+
     /// Returns the words for people: the outcome, and a note on it, which may be empty.
     fn describe(self) -> (&'static str, &'static str) {
         (self.as_str(), "")

@@ -2,8 +2,6 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_cognitoidentity::config::{BehaviorVersion, Credentials, Region};
-use aws_sdk_cognitoidentity::{Client, Config};
 use cognito_unlink::testing::emulator::{
     Canned, FaultKind, FaultShare, Guest, Link, QuotaSettings, Rule, Settings, Then, When,
 };
@@ -166,26 +164,10 @@ fn a_listing_gives_an_upper_bound() {
     assert!(text.contains(line), "{text}");
 }
 
-/// Returns a client that is not ours.
-fn client(sandbox: &Sandbox) -> Client {
-    let config = Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new("us-east-1"))
-        .credentials_provider(Credentials::new(
-            "AKIDEXAMPLE",
-            "secret",
-            None,
-            None,
-            "test",
-        ))
-        .endpoint_url(sandbox.emulator.url());
-    Client::from_conf(config.build())
-}
-
 #[tokio::test]
 async fn an_identity_with_a_public_login_keeps_it() {
     let sandbox = with_links(Vec::new());
-    let client = client(&sandbox);
+    let client = sandbox.client();
     let pool = client
         .create_identity_pool()
         .identity_pool_name("with public logins")

@@ -27,6 +27,7 @@ mod pool_checks;
 mod pool_lookup_proxy;
 mod redaction;
 mod rehearsal;
+mod relink;
 mod replies;
 mod request_ids;
 mod resolve;

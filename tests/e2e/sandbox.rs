@@ -17,6 +17,8 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use aws_sdk_cognitoidentity::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_cognitoidentity::{Client, Config};
 use cognito_unlink::testing::emulator::{Call, Emulator, Link, Rule, Settings, Then, When};
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -313,6 +315,23 @@ impl Sandbox {
                 )
             })
             .collect()
+    }
+
+    /// Returns a client of the emulator that is not ours.
+    pub(crate) fn client(&self) -> Client {
+        let keys = Credentials::new("AKIDEXAMPLE", "secret", None, None, "test");
+        let config = Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("us-east-1"))
+            .credentials_provider(keys)
+            .endpoint_url(self.emulator.url());
+        Client::from_conf(config.build())
+    }
+
+    /// Counts the requests of an operation that reached the emulator.
+    pub(crate) fn requests(&self, operation: &str) -> u64 {
+        let operations = self.emulator.counters().operations;
+        operations.get(operation).copied().unwrap_or(0)
     }
 
     /// Counts the look-ups of pools that reached the emulator.

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
 
@@ -14,21 +14,18 @@ use crate::error::Error;
 use crate::exit_policy::not_opened;
 use crate::input::{InputError, InputRow};
 use crate::jobs::unlink::UnlinkOutcome;
-use crate::results::{OpenError, RecordedResults};
+use crate::results::{LastLine, LastLines, OpenError, RecordedResults};
 use crate::row::{Keyer, RowKey};
 use crate::verdict::{Outcome as _, Standing};
 
 /// The rows that are looked at.
 #[derive(Debug)]
 pub(super) struct Selection {
-    results: RecordedResults,
     /// Makes keys by the seed: the rows with the smallest ones are the sample.
     keyer: Keyer,
-    /// In the order of their keys.
-    chosen: Vec<Chosen>,
-    /// Bytes of the results that were read, up to the end of a line.
-    length: u64,
-    /// SHA-256 of these bytes.
+    /// The last lines of the rows, tagged with their strata.
+    chosen: LastLines,
+    /// SHA-256 of the bytes that were read.
     pub(super) sha256: String,
     /// Rows that are done.
     pub(super) done: u64,
@@ -38,33 +35,6 @@ pub(super) struct Selection {
     pub(super) pools: BTreeSet<String>,
     /// Some outcomes are those of a rehearsal, or of another endpoint on this machine.
     pub(super) has_local_run: bool,
-}
-
-/// A row that is looked at. The same fields are kept of every line while the file is read: 32 bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Chosen {
-    key: RowKey,
-    /// Offset of its last line, and in the lowest bits its stratum.
-    place: u64,
-    /// Milliseconds since 1970 at which it was settled.
-    settled: u64,
-}
-
-/// Bits of [`Chosen::place`] that hold the stratum.
-const STRATUM_BITS: u32 = 2;
-
-impl Chosen {
-    fn offset(self) -> u64 {
-        self.place >> STRATUM_BITS
-    }
-
-    fn stratum(self) -> Stratum {
-        match self.place & 3 {
-            0 => Stratum::Done,
-            1 => Stratum::InDoubt,
-            _ => Stratum::Other,
-        }
-    }
 }
 
 /// The part of the results that a row is in.
@@ -86,6 +56,14 @@ impl Stratum {
             _ => Self::Other,
         }
     }
+
+    fn of_line(line: LastLine) -> Self {
+        match line.tag() {
+            0 => Self::Done,
+            1 => Self::InDoubt,
+            _ => Self::Other,
+        }
+    }
 }
 
 impl Selection {
@@ -96,37 +74,28 @@ impl Selection {
     pub(super) fn draw(path: &Path, sample: Option<u64>, seed: u64) -> Result<Self, Error> {
         let results = RecordedResults::open(path).map_err(not_opened)?;
         let keyer = Keyer::new(key_of(seed));
-        let mut lines = Vec::new();
         let (mut pools, mut has_local_run) = (BTreeSet::new(), false);
-        let length = results
-            .read::<UnlinkOutcome>(None, &mut |line| {
-                has_local_run |= line.is_local();
-                let stratum = Stratum::of(line.outcome);
-                let pool_id = line.identity_pool_id();
-                if stratum != Stratum::Other && !pools.contains(&*pool_id) {
-                    pools.insert(pool_id.into_owned());
-                }
-                lines.push(Chosen {
-                    key: line.key(&keyer),
-                    place: line.offset << STRATUM_BITS | stratum as u64,
-                    settled: millis(line.finished_at()),
-                });
-            })
-            .map_err(not_opened)?;
-        lines.sort_unstable();
-        // Of the lines of a row, the last one stays.
-        lines.dedup_by(|later, earlier| {
-            let is_same = later.key == earlier.key;
-            if is_same {
-                *earlier = *later;
+        let chosen = LastLines::read::<UnlinkOutcome>(results, &keyer, |line, _| {
+            has_local_run |= line.is_local();
+            let stratum = Stratum::of(line.outcome);
+            let pool_id = line.identity_pool_id();
+            if stratum != Stratum::Other && !pools.contains(&*pool_id) {
+                pools.insert(pool_id.into_owned());
             }
-            is_same
+            stratum as u64
         });
-        let count = |stratum| lines.iter().filter(|row| row.stratum() == stratum).count() as u64;
+        let mut chosen = chosen.map_err(not_opened)?;
+        let lines = &mut chosen.lines;
+        let count = |stratum| {
+            let of_it = lines
+                .iter()
+                .filter(|line| Stratum::of_line(**line) == stratum);
+            of_it.count() as u64
+        };
         let (done, in_doubt) = (count(Stratum::Done), count(Stratum::InDoubt));
         let mut drawn = 0;
         let most = sample.unwrap_or(u64::MAX);
-        lines.retain(|row| match row.stratum() {
+        lines.retain(|line| match Stratum::of_line(*line) {
             Stratum::Done => {
                 drawn += 1;
                 drawn <= most
@@ -134,12 +103,11 @@ impl Selection {
             Stratum::InDoubt => true,
             Stratum::Other => false,
         });
+        let sha256 = chosen.results().sha256(chosen.length);
         Ok(Self {
-            sha256: results.sha256(length).map_err(not_opened)?,
-            results,
+            sha256: sha256.map_err(not_opened)?,
             keyer,
-            chosen: lines,
-            length,
+            chosen,
             done,
             in_doubt,
             pools,
@@ -149,21 +117,21 @@ impl Selection {
 
     /// Returns the number of rows that are looked at.
     pub(super) fn len(&self) -> u64 {
-        self.chosen.len() as u64
+        self.chosen.lines.len() as u64
     }
 
     /// Returns the names of the carried columns.
     pub(super) fn carry(&self) -> &[String] {
-        self.results.carry()
+        self.chosen.results().carry()
     }
 
     /// Returns the strata of the rows, by their keys.
     pub(super) fn strata(&self) -> Strata {
-        let in_doubt = self.chosen.iter();
-        let in_doubt = in_doubt.filter(|row| row.stratum() == Stratum::InDoubt);
+        let lines = self.chosen.lines.iter();
+        let in_doubt = lines.filter(|line| Stratum::of_line(**line) == Stratum::InDoubt);
         Strata {
             keyer: self.keyer,
-            in_doubt: in_doubt.map(|row| row.key).collect(),
+            in_doubt: in_doubt.map(|line| line.key).collect(),
         }
     }
 
@@ -176,15 +144,13 @@ impl Selection {
         let mut found = FoundGone::default();
         let record = RecordedResults::open(record)?;
         record.read::<VerifyOutcome>(None, &mut |line| {
-            let key = line.key(&self.keyer);
-            let Ok(at) = self.chosen.binary_search_by_key(&key, |row| row.key) else {
+            let Some(row) = self.chosen.of(line.key(&self.keyer)) else {
                 return;
             };
-            let row = self.chosen[at];
-            let is_fresh = millis(line.started_at()) >= row.settled;
+            let is_fresh = row.was_settled_before(line.started_at());
             if line.outcome == VerifyOutcome::Gone && is_fresh && found.keys.insert(line.key(keyer))
             {
-                match row.stratum() {
+                match Stratum::of_line(row) {
                     Stratum::InDoubt => found.in_doubt += 1,
                     Stratum::Done | Stratum::Other => found.done += 1,
                 }
@@ -199,17 +165,9 @@ impl Selection {
 
     /// Passes the rows to `each`, in the order of the file.
     pub(super) fn rows(self, each: &mut dyn FnMut(Result<InputRow, InputError>)) {
-        let mut offsets: Vec<u64> = self.chosen.iter().map(|row| row.offset()).collect();
-        offsets.sort_unstable();
-        let mut offsets = offsets.into_iter().peekable();
         let read = self
-            .results
-            .read::<UnlinkOutcome>(Some(self.length), &mut |line| {
-                if offsets.next_if_eq(&line.offset).is_some() {
-                    let row = line.to_row(self.results.carry());
-                    each(Ok(InputRow::Valid(row)));
-                }
-            });
+            .chosen
+            .rows::<UnlinkOutcome>(&mut |row| each(Ok(InputRow::Valid(row))));
         if let Err(error) = read {
             each(Err(InputError::Results(error.to_string())));
         }
@@ -247,10 +205,4 @@ pub(super) struct FoundGone {
 fn key_of(seed: u64) -> [u8; 16] {
     let hash: [u8; 32] = Sha256::digest(seed.to_string()).into();
     std::array::from_fn(|at| hash[at])
-}
-
-fn millis(time: Option<SystemTime>) -> u64 {
-    let since = time.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-    let millis = since.unwrap_or(Duration::ZERO).as_millis();
-    u64::try_from(millis).unwrap_or(u64::MAX)
 }

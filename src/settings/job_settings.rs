@@ -1,16 +1,16 @@
-//! The arguments of `resolve` and `verify`, resolved.
+//! The arguments of `resolve`, `verify` and `relink`, resolved.
 
 use std::path::PathBuf;
 
 use super::arguments::{Arguments, RecordArgs};
 use super::mode::Mode;
-use super::results_path::{resolved_path, unresolved_path, verified_path};
+use super::results_path::{relinked_path, resolved_path, unresolved_path, verified_path};
 use super::run_settings::Settings;
-use crate::cli::{InputArgs, ResolveArgs, VerifyArgs};
+use crate::cli::{InputArgs, RelinkArgs, ResolveArgs, VerifyArgs};
 use crate::error::Error;
 use crate::exit_policy;
 use crate::input::{self, Format};
-use crate::results;
+use crate::results::{self, ResultsOptions};
 use crate::row::{Field, Required};
 
 /// The settings of `resolve`.
@@ -124,5 +124,81 @@ impl VerifySettings {
             list_column: Some(Field::DeveloperUserIdentifier.name().to_owned()),
             ..self.job.input.clone()
         }
+    }
+}
+
+/// The settings of `relink`.
+#[derive(Debug, Clone)]
+pub struct RelinkSettings {
+    /// Those that every job has. The results are the record of what is done; the lists that hold rows are those of `--erasure`.
+    pub job: Settings,
+    /// The results file whose rows are relinked.
+    pub results: PathBuf,
+    /// The rows.
+    pub which: Relinked,
+    /// Rows that are `unlinked_reply_lost` are relinked too.
+    pub includes_reply_lost: bool,
+}
+
+/// The rows that `relink` brings back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Relinked {
+    /// Those in this file.
+    Only(PathBuf),
+    /// Those that this run has unlinked.
+    OfRun(String),
+    /// All that are unlinked.
+    All,
+}
+
+impl RelinkSettings {
+    /// Resolves the arguments of `relink`.
+    ///
+    /// # Errors
+    /// They contradict each other, or what they name.
+    pub fn new(args: RelinkArgs, command: Vec<String>) -> Result<Self, Error> {
+        let which = match (args.only, args.run_id) {
+            (Some(file), _) => Relinked::Only(file),
+            (None, Some(id)) => Relinked::OfRun(id),
+            (None, None) => Relinked::All,
+        };
+        let arguments = Arguments {
+            inputs: Vec::new(),
+            beside: Some(args.results.clone()),
+            input: args.input,
+            hold: Vec::new(),
+            job: args.job,
+            record: RecordArgs {
+                columns: &results::COLUMNS,
+                path: args.out,
+                skip_failed: false,
+                again: false,
+                last_login_named: true,
+                durable: false,
+                spreadsheet_safe: false,
+            },
+        };
+        let mut job = Settings::resolve(arguments, Mode::Real, command, |path, _| {
+            Ok(Some(path.unwrap_or_else(|| relinked_path(&args.results))))
+        })?;
+        // Held users may be relinked; a hold list of the configuration does not count.
+        job.guards.holds = args.erasure;
+        job.confirmed = args.yes;
+        Ok(Self {
+            job,
+            results: args.results,
+            which,
+            includes_reply_lost: args.include_reply_lost,
+        })
+    }
+
+    /// Returns the options of the record.
+    ///
+    /// # Panics
+    /// Never: `relink` always names a record.
+    #[must_use]
+    pub fn record_options(&self) -> ResultsOptions {
+        let record = self.job.results.clone();
+        record.expect("a relink has a record")
     }
 }

@@ -1,0 +1,180 @@
+//! A run of `relink`, from start to end.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::job::RelinkJob;
+use super::outcome::RelinkOutcome;
+use super::question;
+use super::selection::Selection;
+use super::trial::Trial;
+use crate::aws::AwsCalls;
+use crate::command_line;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::exit_policy::not_opened;
+use crate::jobs::unlink::UnlinkOutcome;
+use crate::pipeline::{Job as _, LimitName, RowSource};
+use crate::report::{Report, counted, notice};
+use crate::results::{ChangedResults, Results, ResultsOptions};
+use crate::row::region_of;
+use crate::runner::{self, Run, Service, ending};
+use crate::settings::RelinkSettings;
+use crate::signal::Signal;
+
+type Relinking = RelinkJob<Arc<AwsCalls>>;
+
+/// A run that is ready to relink.
+#[derive(Debug)]
+pub struct Relinks {
+    run: Run<Relinking>,
+    /// The lock on the results whose rows are changed.
+    changed: ChangedResults,
+    /// Rows of `--only` that are not unlinked by the results.
+    unmatched: u64,
+}
+
+/// Does everything that comes before the first call: reads the results, asks, and locks the results and the record.
+///
+/// # Errors
+/// The run cannot begin: nothing was called.
+pub async fn open(mut settings: RelinkSettings) -> Result<Relinks, Error> {
+    for line in settings.job.notices() {
+        notice(&line);
+    }
+    let selection = Selection::read(
+        &settings.results,
+        &settings.which,
+        &settings.job.input,
+        settings.includes_reply_lost,
+    )?;
+    let holds = runner::read_holds(&settings.job)?;
+    let first = selection.pools.keys().next();
+    settings.job.calls.pool_region = first.map(|pool| region_of(pool).to_owned());
+    if let Some(named) = &mut settings.job.results {
+        named.carry = selection.carry().to_vec();
+    }
+    let service = Service::connect(&mut settings.job, Relinking::OPERATION).await?;
+    check_endpoint(&settings, &selection, service.is_local)?;
+    question::ask(&settings, &service, &selection).await?;
+    let results = lock_results(&settings, &selection, service.is_local)?;
+    let mut record = runner::open_results::<RelinkOutcome>(&settings.job)?;
+    let path = settings.job.results.as_ref().map(|named| &named.path);
+    let earlier = selection.settled_in(&path.cloned().unwrap_or_default(), &record.keyer);
+    let earlier = earlier.map_err(not_opened)?;
+    record.completed.replace_done(earlier.already_linked);
+    record.completed.add_doubts(earlier.relinked);
+    let changed = record.append_also_to(results);
+    settings.job.rows = Some(selection.len());
+    let limits = [(
+        RelinkOutcome::Failed,
+        LimitName::Failures,
+        Some(settings.job.stop_rules.max_failures),
+    )];
+    Ok(Relinks {
+        unmatched: selection.unmatched,
+        run: Run {
+            job: RelinkJob {
+                client: service.client(),
+                trial: Trial::default(),
+            },
+            bounds: runner::bounds(&settings.job, &limits),
+            rows: RowSource::Pushed(Box::new(|each| selection.rows(each))),
+            settings: settings.job,
+            service,
+            results: record,
+            holds,
+            pools: HashMap::new(),
+        },
+        changed,
+    })
+}
+
+/// Checks that rows go back where they were unlinked: to AWS, or to an endpoint on this machine.
+fn check_endpoint(
+    settings: &RelinkSettings,
+    selection: &Selection,
+    is_local: bool,
+) -> Result<(), Error> {
+    let name = settings.results.display();
+    if selection.has_local_run && !is_local {
+        return Err(Error::usage(format!(
+            "{name} holds outcomes of a rehearsal or an endpoint on this machine, where no identity was unlinked"
+        )));
+    }
+    if selection.has_real_run && is_local {
+        return Err(Error::usage(format!(
+            "{name} holds outcomes of AWS, and an endpoint on this machine brings nobody back"
+        ))
+        .hint("Leave out --endpoint-url and AWS_ENDPOINT_URL, or try it with results of that endpoint."));
+    }
+    Ok(())
+}
+
+/// Locks the results, which no other run may change meanwhile.
+fn lock_results(
+    settings: &RelinkSettings,
+    selection: &Selection,
+    is_local: bool,
+) -> Result<Results, Error> {
+    let options = ResultsOptions {
+        path: settings.results.clone(),
+        carry: selection.carry().to_vec(),
+        run_id: settings.job.run_id.clone(),
+        open_rows: 1,
+        calls_aws: !is_local,
+        ..settings.record_options()
+    };
+    let results = Results::open::<UnlinkOutcome>(&options).map_err(not_opened)?;
+    if results.length() == selection.length() {
+        return Ok(results);
+    }
+    Err(Error::usage(format!(
+        "{} was changed since it was read; nothing was called",
+        settings.results.display()
+    ))
+    .hint("Run the same command again."))
+}
+
+impl Relinks {
+    /// Drives the run to its end, whatever the reason for that, and reports it.
+    ///
+    /// # Errors
+    /// A thread cannot be started: nothing was called.
+    pub async fn drive(
+        self,
+        signals: mpsc::Receiver<Signal>,
+    ) -> Result<Report<RelinkOutcome>, Error> {
+        let finished = self.run.drive(signals, &[], |_| {}).await?;
+        if let Err(error) = self.changed.release() {
+            notice(&format!(
+                "the side file of the changed results cannot be removed: {error}"
+            ));
+        }
+        let mut report = finished.report;
+        report.mode = "relink";
+        ending::check_counts(&mut report);
+        if self.unmatched > 0 && report.exit == Exit::Done {
+            report.exit = Exit::NotAllDone;
+        }
+        if self.unmatched > 0 && report.message.is_none() {
+            report.message = Some(format!(
+                "{} of --only left out: the results do not say that they are unlinked.",
+                counted(self.unmatched, "row")
+            ));
+        }
+        let goes_on = matches!(
+            report.exit,
+            Exit::Halted | Exit::Stopped | Exit::HungUp | Exit::Interrupted | Exit::Terminated
+        );
+        report.next = goes_on.then(|| {
+            (
+                command_line::changed(&finished.settings.command, &[], &[]),
+                "Then the same command goes on where this run stopped:".to_owned(),
+            )
+        });
+        Ok(report)
+    }
+}

@@ -1,0 +1,118 @@
+//! The last line of each row in results: that one counts.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::error::OpenError;
+use super::recorded_results::{RecordedResults, RecordedRow};
+use crate::row::{Keyer, Row, RowKey};
+use crate::verdict::Outcome;
+
+/// Bits of [`LastLine::place`] that hold the tag.
+const TAG_BITS: u32 = 2;
+
+/// The last line of a row. The same fields are kept of every line while the file is read: 32 bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LastLine {
+    /// Key of the row.
+    pub key: RowKey,
+    /// Offset of the line, and in the lowest bits its tag.
+    place: u64,
+    /// Milliseconds since 1970 at which the row was settled.
+    settled: u64,
+}
+
+impl LastLine {
+    /// Returns the tag that the line was given.
+    #[must_use]
+    pub fn tag(self) -> u64 {
+        self.place & ((1 << TAG_BITS) - 1)
+    }
+
+    /// Returns whether something that began at `time` began after the row was settled.
+    #[must_use]
+    pub fn was_settled_before(self, time: Option<SystemTime>) -> bool {
+        millis(time) >= self.settled
+    }
+}
+
+/// The last lines of rows.
+#[derive(Debug)]
+pub struct LastLines {
+    results: RecordedResults,
+    /// Bytes of the results that were read, up to the end of a line.
+    pub length: u64,
+    /// The lines, in the order of their keys.
+    pub lines: Vec<LastLine>,
+}
+
+impl LastLines {
+    /// Reads the last line of each row; rows are known by keys of `keyer`. `tag` returns a number from 0 to 3 for each line.
+    ///
+    /// # Errors
+    /// The file cannot be read, or holds something else.
+    pub fn read<O: Outcome>(
+        results: RecordedResults,
+        keyer: &Keyer,
+        mut tag: impl FnMut(&RecordedRow<'_, O>, RowKey) -> u64,
+    ) -> Result<Self, OpenError> {
+        let mut lines = Vec::new();
+        let length = results.read::<O>(None, &mut |line| {
+            let key = line.key(keyer);
+            lines.push(LastLine {
+                key,
+                place: line.offset << TAG_BITS | tag(&line, key),
+                settled: millis(line.finished_at()),
+            });
+        })?;
+        lines.sort_unstable();
+        // Of the lines of a row, the last one stays.
+        lines.dedup_by(|later, earlier| {
+            let is_same = later.key == earlier.key;
+            if is_same {
+                *earlier = *later;
+            }
+            is_same
+        });
+        Ok(Self {
+            results,
+            length,
+            lines,
+        })
+    }
+
+    /// Returns the results.
+    #[must_use]
+    pub fn results(&self) -> &RecordedResults {
+        &self.results
+    }
+
+    /// Returns the line of a row, if there is one.
+    #[must_use]
+    pub fn of(&self, key: RowKey) -> Option<LastLine> {
+        let at = self.lines.binary_search_by_key(&key, |line| line.key);
+        at.ok().map(|at| self.lines[at])
+    }
+
+    /// Passes the rows of the lines to `each`, in the order of the file.
+    ///
+    /// # Errors
+    /// The file can no longer be read.
+    pub fn rows<O: Outcome>(&self, each: &mut dyn FnMut(Row)) -> Result<(), OpenError> {
+        let offset = |line: &LastLine| line.place >> TAG_BITS;
+        let mut offsets: Vec<u64> = self.lines.iter().map(offset).collect();
+        offsets.sort_unstable();
+        let mut offsets = offsets.into_iter().peekable();
+        self.results.read::<O>(Some(self.length), &mut |line| {
+            if offsets.next_if_eq(&line.offset).is_some() {
+                each(line.to_row(self.results.carry()));
+            }
+        })?;
+        Ok(())
+    }
+}
+
+fn millis(time: Option<SystemTime>) -> u64 {
+    let since = time.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    let millis = since.unwrap_or(Duration::ZERO).as_millis();
+    u64::try_from(millis).unwrap_or(u64::MAX)
+}
