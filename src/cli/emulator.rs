@@ -51,7 +51,7 @@ pub struct EmulatorArgs {
     /// Add a random time of at most this to the latency
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = any_time)]
     pub jitter: Duration,
-    /// Answer this share of unlinks and look-ups of users with a fault, e.g. throttle=5%; repeatable. Kinds: throttle, internal-error, html-500,
+    /// Answer this share of unlinks, links and look-ups of users with a fault, e.g. throttle=5%; repeatable. Kinds: throttle, internal-error, html-500,
     /// reset-before, reset-after, hang, hang-after, truncate, expired-token, access-denied, bad-signature
     #[arg(long = "fault", value_name = "KIND=SHARE")]
     pub faults: Vec<FaultShare>,

@@ -65,7 +65,11 @@ pub(super) struct CallDetails<'a> {
 impl CallDetails<'_> {
     /// Returns whether random faults apply to the call: to what is called for each row.
     pub(super) fn gets_faults(&self) -> bool {
-        self.unlink.is_some() || self.operation == "LookupDeveloperIdentity"
+        const CALLED: [&str; 2] = [
+            "LookupDeveloperIdentity",
+            "GetOpenIdTokenForDeveloperIdentity",
+        ];
+        self.unlink.is_some() || CALLED.contains(&self.operation)
     }
 }
 

@@ -323,7 +323,7 @@ fn check(
 }
 
 /// Returns fields of each line of a file.
-fn fields<const N: usize>(
+pub(crate) fn fields<const N: usize>(
     path: &Path,
     format: Format,
     names: [&str; N],
@@ -351,7 +351,7 @@ fn fields<const N: usize>(
     }
 }
 
-fn failure(directory: &Path, nth: usize, why: &str) -> String {
+pub(crate) fn failure(directory: &Path, nth: usize, why: &str) -> String {
     let name = format!("run-{nth:03}");
     format!("{why}: {}", output(directory, &name, "stderr"))
 }

@@ -1,5 +1,5 @@
 //! Tortures the real executable: kills it at random moments, dozens of times over thousands of rows, while calls fail,
-//! results lose their tails and inputs change; then kills runs of `resolve`, whose links must stand there once. In the end the emulator's log of calls and the results must agree, row by row.
+//! results lose their tails and inputs change; then kills runs of `resolve`, whose links must stand there once, and of `relink`, which must bring everybody back. In the end the emulator's log of calls and the results must agree, row by row.
 //!
 //! ```text
 //! cargo test --test torture                    two rounds, one with each results format
@@ -19,6 +19,7 @@ mod checks;
 mod counts;
 mod lookups;
 mod program;
+mod relinks;
 mod results_file;
 mod round;
 mod rows;
@@ -29,6 +30,7 @@ use std::time::Duration;
 use arguments::{Action, Arguments};
 use counts::Counts;
 use lookups::LookupCounts;
+use relinks::RelinkCounts;
 use results_file::Format;
 use tokio::time::Instant;
 
@@ -63,16 +65,23 @@ fn run(arguments: &Arguments) -> ExitCode {
     let formats = [Format::Csv, Format::Jsonl];
     let mut sums = [Counts::default(), Counts::default()];
     let mut looked_up = LookupCounts::default();
+    let mut relinked = RelinkCounts::default();
     loop {
         for (format, sum) in formats.into_iter().zip(&mut sums) {
             // Printed first, so that a round that hangs can be repeated too.
             println!("seed {seed}, {format}");
-            let played = round::run(seed, format)
-                .and_then(|counts| Ok((counts, lookups::run(seed, format)?)));
+            let played = round::run(seed, format).and_then(|counts| {
+                Ok((
+                    counts,
+                    lookups::run(seed, format)?,
+                    relinks::run(seed, format)?,
+                ))
+            });
             match played {
-                Ok((counts, lookups)) => {
+                Ok((counts, lookups, relinks)) => {
                     sum.add(&counts);
                     looked_up.add(&lookups);
+                    relinked.add(&relinks);
                 }
                 Err(disagreement) => {
                     println!("test {NAME} ... FAILED\n\nseed {seed}, {format}: {disagreement}");
@@ -88,7 +97,7 @@ fn run(arguments: &Arguments) -> ExitCode {
         seed += 1;
     }
     println!("{}", counts::table(formats.map(Format::name), &sums));
-    println!("{looked_up}\n");
+    println!("{looked_up}\n{relinked}\n");
     println!("test {NAME} ... ok");
     conclude(1, 0, 0, began.elapsed());
     ExitCode::SUCCESS
