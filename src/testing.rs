@@ -63,8 +63,8 @@ pub mod operation {
 /// The pipeline of every job.
 pub mod pipeline {
     pub use crate::pipeline::{
-        Bounds, Channels, Context, Counters, Job, OpenRow, ReadEvent, Reason, SettledRow, Summary,
-        drive,
+        Bounds, Channels, Context, Counters, Job, NextCall, OpenRow, ReadEvent, Reason, SettledRow,
+        Summary, drive,
     };
 }
 

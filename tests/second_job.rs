@@ -1,17 +1,18 @@
 //! A second job on the pipeline: it looks up names in a directory of its own, and needs neither the first job, nor AWS, nor a
-//! results file.
+//! results file. A third one looks before each of its calls.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use cognito_unlink::testing::admission::{Admission, Limits, Rate};
 use cognito_unlink::testing::call::{Client, LastCheck, released};
 use cognito_unlink::testing::guard::PoolChecks;
 use cognito_unlink::testing::operation::Operation;
 use cognito_unlink::testing::pipeline::{
-    Bounds, Channels, Context, Counters, Job, OpenRow, ReadEvent, Reason, SettledRow, Summary,
-    drive,
+    Bounds, Channels, Context, Counters, Job, NextCall, OpenRow, ReadEvent, Reason, SettledRow,
+    Summary, drive,
 };
 use cognito_unlink::testing::results::{Layout, Line, Recorded, Recording, ToRecord};
 use cognito_unlink::testing::row::{
@@ -22,6 +23,7 @@ use cognito_unlink::testing::verdict::{
     End, Outcome, Policy, Reply, ReplyDetails, ReplyKind, Standing, Verdict, classify,
 };
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 /// The number of each name; the first call for each name is throttled.
 #[derive(Default)]
@@ -152,10 +154,98 @@ impl Job for Directory {
     }
 }
 
+/// A job with a look before each call, one row of a Region at a time. The Region `lost` cannot be reached.
+#[derive(Default)]
+struct LooksFirst {
+    /// Time of the last answer.
+    answered: Arc<Mutex<Option<Instant>>>,
+}
+
+impl Job for LooksFirst {
+    type Outcome = LookupOutcome;
+    /// The row has been looked at.
+    type Found = bool;
+    type Client = NoClient;
+    type Line = NameLine;
+    const OPERATION: Operation = Operation::UnlinkDeveloperIdentity;
+    const MARKS: bool = false;
+
+    fn client(&self) -> &NoClient {
+        &NoClient
+    }
+
+    fn next_call(&self, _row: &Row, looked: &mut bool, _in_doubt: bool) -> NextCall {
+        NextCall::Call(if *looked {
+            Self::OPERATION
+        } else {
+            Operation::DescribeIdentity
+        })
+    }
+
+    async fn call(
+        &self,
+        operation: Operation,
+        row: &Row,
+        looked: &mut bool,
+        last_check: Arc<dyn LastCheck>,
+    ) -> Reply {
+        let is_answered = row.link.region() != "lost" && released(&*last_check).await;
+        if is_answered {
+            *looked = operation != Self::OPERATION;
+            *self.answered.lock().expect("no panic") = Some(Instant::now());
+        }
+        Reply {
+            kind: if is_answered {
+                ReplyKind::Success
+            } else {
+                ReplyKind::Error { html: false }
+            },
+            details: ReplyDetails::default(),
+        }
+    }
+
+    fn rows_at_once(&self, _pace: f64) -> Option<usize> {
+        Some(1)
+    }
+
+    fn line(&self, row: SettledRow<bool>) -> NameLine {
+        let name = row.open.row.link.developer_user_identifier;
+        let outcome = LookupOutcome::of(row.end, row.in_doubt);
+        NameLine(name, outcome, None, row.attempts)
+    }
+
+    fn invalid_line(&self, row: InvalidRow, _: Option<MemoryReservation>) -> NameLine {
+        let name = row.link.developer_user_identifier;
+        NameLine(name, LookupOutcome::Failed, None, 0)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_that_wait_for_a_turn_in_a_lost_region_stop_no_other() {
+    let job = LooksFirst::default();
+    let answered = Arc::clone(&job.answered);
+    let began = Instant::now();
+    let rows = (0..60).map(|nth| {
+        let region = if nth % 2 == 0 { "here" } else { "lost" };
+        row(nth, region, &format!("{region}-{nth}"))
+    });
+    let (summary, _) = run(job, rows.collect()).await;
+    assert_eq!(summary.tally.of(LookupOutcome::Found), 30);
+    let answered = answered.lock().expect("no panic").expect("answers");
+    let took = answered - began;
+    assert!(took < Duration::from_secs(5), "{took:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_second_job_needs_nothing_from_the_first() {
     let numbers = HashMap::from([("one", 1), ("two", 2)]);
-    let (summary, lines) = look_up(numbers, &["one", "two", "three"]).await;
+    let rows = ["one", "two", "three"].into_iter().zip(0..);
+    let rows = rows.map(|(name, nth)| row(nth, "here", name)).collect();
+    let job = Directory {
+        numbers,
+        ..Directory::default()
+    };
+    let (summary, lines) = run(job, rows).await;
     assert!(matches!(summary.reason, Reason::AllRead));
     assert!(summary.tally.adds_up() && summary.all_recorded);
     assert_eq!(summary.tally.of(LookupOutcome::Found), 2);
@@ -169,10 +259,10 @@ async fn a_second_job_needs_nothing_from_the_first() {
     }
 }
 
-/// Looks up names, one per row, and returns the recorded lines.
-async fn look_up(
-    numbers: HashMap<&'static str, u32>,
-    names: &[&str],
+/// Runs a job on these rows, and returns the recorded lines.
+async fn run<J: Job<Outcome = LookupOutcome, Line = NameLine>>(
+    job: J,
+    open_rows: Vec<OpenRow>,
 ) -> (Summary<LookupOutcome>, Vec<NameLine>) {
     let four = NonZeroU32::new(4).expect("positive");
     let limits = Limits {
@@ -183,15 +273,8 @@ async fn look_up(
     };
     let (stop, ordered) = watch::channel(Stop::Go);
     let context = Context {
-        job: Directory {
-            numbers,
-            ..Directory::default()
-        },
-        admission: Arc::new(Admission::new(
-            limits,
-            Directory::OPERATION,
-            BTreeMap::new(),
-        )),
+        job,
+        admission: Arc::new(Admission::new(limits, J::OPERATION, BTreeMap::new())),
         policy: Policy::DEFAULT,
         holds: None,
         in_flight: None,
@@ -201,15 +284,15 @@ async fn look_up(
         counters: Counters::default(),
     };
     let bounds = Bounds {
-        open_rows: 8,
+        open_rows: 64,
         queued: 4,
         limit: None,
         take_for: None,
         failure_limits: Vec::new(),
     };
-    let (reader, rows) = mpsc::channel(names.len());
-    for (nth, name) in names.iter().enumerate() {
-        let row = ReadEvent::Row(Box::new(row(nth as u64, name)));
+    let (reader, rows) = mpsc::channel(open_rows.len());
+    for row in open_rows {
+        let row = ReadEvent::Row(Box::new(row));
         reader.try_send(row).expect("there is room");
     }
     drop(reader);
@@ -236,9 +319,9 @@ async fn look_up(
     (summary, recorder.await.expect("no panic"))
 }
 
-fn row(nth: u64, name: &str) -> OpenRow {
+fn row(nth: u64, region: &str, name: &str) -> OpenRow {
     let link = Link {
-        identity_pool_id: "here:1".to_owned(),
+        identity_pool_id: format!("{region}:1"),
         developer_provider_name: "directory".to_owned(),
         developer_user_identifier: name.to_owned(),
         ..Link::default()

@@ -18,7 +18,7 @@ pub struct Admission {
     limits: Limits,
     /// The operation of the job's calls; all others are look-ups beside them.
     operation: Operation,
-    /// A permit for each call in flight.
+    /// A permit for each call of an operation in flight.
     in_flight: BTreeMap<Operation, Arc<Semaphore>>,
     credentials: Arc<CredentialsBreaker>,
     /// Quotas that earlier runs have measured.
@@ -50,7 +50,7 @@ impl Admission {
     #[must_use]
     pub fn new(limits: Limits, operation: Operation, quotas: OperationQuotas) -> Self {
         let in_flight = Operation::ALL.map(|called| {
-            let most = limits.in_flight(called == operation);
+            let most = limits.in_flight(called == operation || called.is_of_rows());
             (called, Arc::new(Semaphore::new(most.get() as usize)))
         });
         Self {

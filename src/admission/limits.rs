@@ -4,8 +4,8 @@ use std::num::NonZeroU32;
 
 use super::rate_limit::Rate;
 
-/// Calls of a look-up in flight at most. Doubled, a run of a thousand pools begins sooner and takes more connections from the job's
-/// calls.
+/// Calls of a look-up in flight at most, unless rows make them. Doubled, a run of a thousand pools begins sooner and takes more
+/// connections from the job's calls.
 const LOOK_UPS_IN_FLIGHT: NonZeroU32 = NonZeroU32::new(4).expect("not zero");
 
 /// The limits of a run.
@@ -15,16 +15,16 @@ pub struct Limits {
     pub rate: Rate,
     /// Tokens that may be saved up.
     pub burst: NonZeroU32,
-    /// Most of the job's calls in flight, over all Regions.
+    /// Most calls in flight of each operation that rows call, over all Regions.
     pub concurrency: NonZeroU32,
     /// Share of the quota, from 0 to 1, that is left to others once the quota is known.
     pub leave: f64,
 }
 
 impl Limits {
-    /// Returns the most calls in flight of one operation, over all Regions: the job's, or a look-up beside it.
-    pub(super) fn in_flight(&self, is_jobs: bool) -> NonZeroU32 {
-        if is_jobs {
+    /// Returns the most calls in flight of one operation, over all Regions: one that rows call, or a look-up beside them.
+    pub(super) fn in_flight(&self, is_of_rows: bool) -> NonZeroU32 {
+        if is_of_rows {
             self.concurrency
         } else {
             self.concurrency.min(LOOK_UPS_IN_FLIGHT)

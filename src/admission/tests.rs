@@ -5,7 +5,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::*;
-use crate::operation::Operation::{DescribeIdentityPool, UnlinkDeveloperIdentity};
+use crate::operation::Operation::{
+    DescribeIdentity, DescribeIdentityPool, UnlinkDeveloperIdentity,
+};
 use crate::operation::OperationQuotas;
 
 fn admission(rate: Rate, concurrency: u32) -> Admission {
@@ -282,6 +284,14 @@ async fn each_operation_has_tokens_and_calls_in_flight_of_its_own() {
     assert_eq!(admission.in_flight(), 5);
     drop(looking_up);
     let _look_up = admitted(&look_ups).await;
+    // A look before the call of each row must not be slower than the calls.
+    let looks = admission.queue("us-east-1", DescribeIdentity);
+    let mut looking = Vec::new();
+    for _ in 0..5 {
+        looking.push(admitted(&looks).await);
+    }
+    let sixth = tokio::time::timeout(Duration::from_mins(1), looks.admit()).await;
+    assert!(sixth.is_err(), "a sixth look in flight");
 }
 
 /// Calls for a minute, of which the service accepts one a second.

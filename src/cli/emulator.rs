@@ -33,6 +33,9 @@ pub struct EmulatorArgs {
     /// Accept this many calls a second of each operation in each Region [default: any number]
     #[arg(long, value_name = "RPS", value_parser = positive)]
     pub quota: Option<f64>,
+    /// Accept this many look-ups of users, and of identities, instead, with the same burst [default: as --quota]
+    #[arg(long, value_name = "RPS", requires = "quota", value_parser = positive)]
+    pub look_up_quota: Option<f64>,
     /// Let the quota save up this many calls [default: those of a tenth of a second, at least 1]
     #[arg(long, value_name = "N")]
     pub burst: Option<NonZeroU32>,
@@ -51,7 +54,7 @@ pub struct EmulatorArgs {
     /// Add a random time of at most this to the latency
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = any_time)]
     pub jitter: Duration,
-    /// Answer this share of unlinks, links and look-ups of users with a fault, e.g. throttle=5%; repeatable. Kinds: throttle, internal-error, html-500,
+    /// Answer this share of unlinks, links and look-ups of users and identities with a fault, e.g. throttle=5%; repeatable. Kinds: throttle, internal-error, html-500,
     /// reset-before, reset-after, hang, hang-after, truncate, expired-token, access-denied, bad-signature
     #[arg(long = "fault", value_name = "KIND=SHARE")]
     pub faults: Vec<FaultShare>,

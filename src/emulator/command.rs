@@ -105,6 +105,7 @@ fn quota(args: &EmulatorArgs) -> Option<QuotaSettings> {
     };
     Some(QuotaSettings {
         rate,
+        look_up_rate: args.look_up_quota,
         shape,
         production: args.production.unwrap_or_default(),
     })

@@ -1,4 +1,5 @@
-//! Fault injection: by rule for certain calls, at random for a share of the unlinks and the look-ups of users.
+//! Fault injection: by rule for certain calls, at random for a share of the unlinks and of the look-ups
+//! of users and identities.
 
 use super::fault::FaultShare;
 use super::rule::{CallDetails, Rule, Then};

@@ -45,6 +45,8 @@ pub struct Call {
     pub identity_id: String,
     /// The user.
     pub developer_user_identifier: String,
+    /// Operations by which the identity was looked up and answered for, after the unlink of it before this one.
+    pub looks: Vec<&'static str>,
     /// True if the call removed the link.
     pub effect: bool,
     /// Error code of the response; `None` for a success or no response.
@@ -56,6 +58,8 @@ pub struct Call {
 pub(super) struct Journal {
     counters: Counters,
     in_flight_by_identity: HashMap<String, u64>,
+    /// Operations by which an identity was looked up since its last unlink, if calls are recorded.
+    looks: HashMap<String, Vec<&'static str>>,
     calls: Option<Vec<Call>>,
 }
 
@@ -72,6 +76,7 @@ impl Journal {
         Self {
             counters: Counters::default(),
             in_flight_by_identity: HashMap::new(),
+            looks: HashMap::new(),
             calls: log.then(Vec::new),
         }
     }
@@ -114,6 +119,7 @@ impl Journal {
                 ended: None,
                 identity_id: identity_id.to_owned(),
                 developer_user_identifier: user.to_owned(),
+                looks: self.looks.remove(identity_id).unwrap_or_default(),
                 effect: false,
                 code: None,
             });
@@ -152,6 +158,14 @@ impl Journal {
         if let Some(call) = self.record_of(in_flight) {
             call.ended = Some(now);
             call.code = code.map(str::to_owned);
+        }
+    }
+
+    /// Records that an operation has looked up an identity, and is answered.
+    pub(super) fn record_look(&mut self, identity_id: &str, operation: &'static str) {
+        if self.calls.is_some() {
+            let looks = self.looks.entry(identity_id.to_owned());
+            looks.or_default().push(operation);
         }
     }
 

@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use super::model::Operation;
+use super::model::{LOOKS, Operation};
 
-/// A quota's settings, the same in every Region and for every operation.
+/// A quota's settings, the same in every Region.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct QuotaSettings {
-    /// Calls a second.
+    /// Calls a second of each operation.
     pub rate: f64,
+    /// Calls a second of each operation that looks up users or an identity, if they have another rate.
+    pub look_up_rate: Option<f64>,
     /// The way in which calls are counted.
     pub shape: QuotaShape,
     /// Calls a second of production's own traffic, a Poisson process in each Region from our first call there. It draws on the
@@ -77,11 +79,21 @@ impl QuotaSettings {
     pub const fn bucket(rate: f64, burst: u32) -> Self {
         Self {
             rate,
+            look_up_rate: None,
             shape: QuotaShape::TokenBucket {
                 burst,
                 front_ends: 1,
             },
             production: 0.0,
+        }
+    }
+
+    /// Returns the settings for an operation.
+    fn of(self, operation: &str) -> Self {
+        let look_up_rate = self.look_up_rate.filter(|_| LOOKS.contains(&operation));
+        Self {
+            rate: look_up_rate.unwrap_or(self.rate),
+            ..self
         }
     }
 
@@ -121,7 +133,14 @@ impl Quota {
         let limiter = self
             .limiters
             .entry((region.to_owned(), operation))
-            .or_insert_with(|| Limiter::new(self.settings, operation, self.random.fork(), now));
+            .or_insert_with(|| {
+                Limiter::new(
+                    self.settings.of(operation),
+                    operation,
+                    self.random.fork(),
+                    now,
+                )
+            });
         limiter.advance(now);
         limiter.take(now)
     }
@@ -268,6 +287,25 @@ mod tests {
         assert!(quota.take("b", "op", Duration::ZERO));
         assert!(quota.take("a", "other", Duration::ZERO));
         assert!(!quota.take("a", "op", Duration::ZERO));
+    }
+
+    #[test]
+    fn look_ups_have_their_own_rate() {
+        let settings = QuotaSettings {
+            look_up_rate: Some(2.0),
+            ..QuotaSettings::bucket(1.0, 1)
+        };
+        let mut quota = Quota::new(settings, 1);
+        for (operation, taken) in [
+            (UNLINK, 11),
+            ("DescribeIdentityPool", 11),
+            ("DescribeIdentity", 21),
+            ("LookupDeveloperIdentity", 21),
+        ] {
+            let times = (0..=100).map(|tenth| Duration::from_millis(tenth * 100));
+            let accepted = times.filter(|now| quota.take("r", operation, *now));
+            assert_eq!(accepted.count(), taken, "{operation}");
+        }
     }
 
     #[test]

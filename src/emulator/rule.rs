@@ -1,6 +1,7 @@
 //! Rules that decide the answer to certain calls.
 
 use super::fault::FaultKind;
+use super::model::LOOKS;
 
 /// Condition of a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,11 +66,8 @@ pub(super) struct CallDetails<'a> {
 impl CallDetails<'_> {
     /// Returns whether random faults apply to the call: to what is called for each row.
     pub(super) fn gets_faults(&self) -> bool {
-        const CALLED: [&str; 2] = [
-            "LookupDeveloperIdentity",
-            "GetOpenIdTokenForDeveloperIdentity",
-        ];
-        self.unlink.is_some() || CALLED.contains(&self.operation)
+        let is_link = self.operation == "GetOpenIdTokenForDeveloperIdentity";
+        self.unlink.is_some() || is_link || LOOKS.contains(&self.operation)
     }
 }
 

@@ -11,7 +11,7 @@ use hyper::{Request, StatusCode};
 
 use super::fault::FaultKind;
 use super::journal::InFlightCall;
-use super::model::{ApiError, ApiRequest, Operation, Output};
+use super::model::{ApiError, ApiRequest, LOOKS, Operation, Output};
 use super::response::{HttpResponse, html_500};
 use super::rule::{CallDetails, Then};
 use super::shared::Shared;
@@ -256,6 +256,7 @@ impl<'a> InFlightRequest<'a> {
     }
 
     fn respond(&self, result: Result<Output, ApiError>) -> HttpResponse {
+        self.record_look();
         match result {
             Ok(output) => {
                 self.record_response(None);
@@ -266,6 +267,16 @@ impl<'a> InFlightRequest<'a> {
                     .json(StatusCode::OK, body.unwrap_or_default())
             }
             Err(refusal) => self.error(&refusal),
+        }
+    }
+
+    fn record_look(&self) {
+        let operation = self.request.operation.name();
+        if let (true, Some(identity)) =
+            (LOOKS.contains(&operation), self.request.text("IdentityId"))
+        {
+            let mut state = self.shared.state();
+            state.journal.record_look(identity, operation);
         }
     }
 

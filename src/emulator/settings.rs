@@ -27,7 +27,7 @@ pub struct Settings {
     pub latency: Duration,
     /// Upper bound of a uniformly random time that is added to the latency.
     pub jitter: Duration,
-    /// Shares of unlinks and look-ups of users that are answered with a fault.
+    /// Shares of unlinks and of look-ups of users and identities that are answered with a fault.
     pub faults: Vec<FaultShare>,
     /// Answers to what AWS does not document.
     pub undocumented: Undocumented,

@@ -340,7 +340,7 @@ async fn attempt<J: Job>(
     let ends_at = row.log.ends_at(is_look, &context.policy);
 
     if is_look && row.turn.is_none() {
-        let turn = turn(context, link.region());
+        let turn = turn(context, link.region(), &mut row.queue_permit);
         match unless_stopped(&queue, stop, stops_at, None, turn).await {
             Waited::Done(turn) => row.turn = turn,
             Waited::Stopped | Waited::TooLong => return row.log.stopped(None),
@@ -353,11 +353,12 @@ async fn attempt<J: Job>(
         Waited::Done(Err(why)) => return row.log.when_held_back(why),
         Waited::Stopped | Waited::TooLong => return row.log.stopped(None),
     }
-    let admitted = admitted(
+    let admitted = in_queue(
         &context.admission,
         &queue,
         link.region(),
         &mut row.queue_permit,
+        queue.admit(),
     );
     let permit = match unless_stopped(&queue, stop, stops_at, ends_at, admitted).await {
         Waited::Done(Some(permit)) => permit,
@@ -383,11 +384,19 @@ async fn attempt<J: Job>(
 }
 
 /// Waits for a turn before the first look, if the job's rows need one.
-async fn turn<J: Job>(context: &Context<J>, region: &str) -> Option<Turn> {
+async fn turn<J: Job>(
+    context: &Context<J>,
+    region: &str,
+    queue_permit: &mut Option<OwnedSemaphorePermit>,
+) -> Option<Turn> {
     context.job.rows_at_once(f64::MAX)?;
-    let queue = context.admission.queue(region, J::OPERATION);
+    let (admission, queue) = (
+        &context.admission,
+        context.admission.queue(region, J::OPERATION),
+    );
     let most = |pace| context.job.rows_at_once(pace).unwrap_or(usize::MAX);
-    Some(queue.take_turn(most).await)
+    let turn = queue.take_turn(most);
+    Some(in_queue(admission, &queue, region, queue_permit, turn).await)
 }
 
 /// Does everything slow before admission: credentials, the mark on the disk, the hold lists.
@@ -439,26 +448,25 @@ async fn refresh_holds(holds: Option<&Holds>) -> Result<(), HeldBack> {
     }
 }
 
-/// Waits for admission; returns `None` if the Region is given up. While the Region is blocked and other Regions reply, the row
-/// gives up its place in the queue. If no Region replies it keeps it: each further row in the queue would be one more to call, and
-/// one more in doubt.
-async fn admitted(
+/// Waits for a row's turn or its admission. While the Region is blocked and other Regions reply, the row gives up its place in the
+/// queue. If no Region replies it keeps it: each further row in the queue would be one more to call, and one more in doubt.
+async fn in_queue<T>(
     admission: &Admission,
-    queue: &Arc<Queue>,
+    queue: &Queue,
     region: &str,
     queue_permit: &mut Option<OwnedSemaphorePermit>,
-) -> Option<Permit> {
-    let admitted = queue.admit();
-    tokio::pin!(admitted);
+    future: impl Future<Output = T>,
+) -> T {
+    tokio::pin!(future);
     tokio::select! {
         biased;
-        permit = &mut admitted => return permit,
+        done = &mut future => return done,
         () = queue.blocked() => {}
     }
     if admission.others_answer(region) {
         drop(queue_permit.take());
     }
-    admitted.await
+    future.await
 }
 
 /// Makes the call that `check` releases, and returns what follows.

@@ -91,6 +91,7 @@ impl Arguments {
         };
         QuotaSettings {
             rate: quota.into(),
+            look_up_rate: None,
             shape,
             production: self.production,
         }

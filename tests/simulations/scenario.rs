@@ -213,6 +213,7 @@ impl Service {
         };
         QuotaSettings {
             rate,
+            look_up_rate: None,
             shape,
             production: self.production,
         }

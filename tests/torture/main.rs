@@ -1,5 +1,7 @@
 //! Tortures the real executable: kills it at random moments, dozens of times over thousands of rows, while calls fail,
-//! results lose their tails and inputs change; then kills runs of `resolve`, whose links must stand there once, and of `relink`, which must bring everybody back. In the end the emulator's log of calls and the results must agree, row by row.
+//! results lose their tails and inputs change. Then it kills runs of `resolve`, whose links must stand there once, runs that keep
+//! last logins, of which none may be lost, and runs of `relink`, which must bring everybody back. In the end the emulator's log of
+//! calls and the results must agree, row by row.
 //!
 //! ```text
 //! cargo test --test torture                    two rounds, one with each results format
@@ -17,6 +19,7 @@
 mod arguments;
 mod checks;
 mod counts;
+mod keep;
 mod lookups;
 mod program;
 mod relinks;
@@ -29,6 +32,7 @@ use std::time::Duration;
 
 use arguments::{Action, Arguments};
 use counts::Counts;
+use keep::KeepCounts;
 use lookups::LookupCounts;
 use relinks::RelinkCounts;
 use results_file::Format;
@@ -66,6 +70,7 @@ fn run(arguments: &Arguments) -> ExitCode {
     let mut sums = [Counts::default(), Counts::default()];
     let mut looked_up = LookupCounts::default();
     let mut relinked = RelinkCounts::default();
+    let mut kept = KeepCounts::default();
     loop {
         for (format, sum) in formats.into_iter().zip(&mut sums) {
             // Printed first, so that a round that hangs can be repeated too.
@@ -74,13 +79,15 @@ fn run(arguments: &Arguments) -> ExitCode {
                 Ok((
                     counts,
                     lookups::run(seed, format)?,
+                    keep::run(seed, format)?,
                     relinks::run(seed, format)?,
                 ))
             });
             match played {
-                Ok((counts, lookups, relinks)) => {
+                Ok((counts, lookups, keep, relinks)) => {
                     sum.add(&counts);
                     looked_up.add(&lookups);
+                    kept.add(&keep);
                     relinked.add(&relinks);
                 }
                 Err(disagreement) => {
@@ -97,7 +104,7 @@ fn run(arguments: &Arguments) -> ExitCode {
         seed += 1;
     }
     println!("{}", counts::table(formats.map(Format::name), &sums));
-    println!("{looked_up}\n{relinked}\n");
+    println!("{looked_up}\n{kept}\n{relinked}\n");
     println!("test {NAME} ... ok");
     conclude(1, 0, 0, began.elapsed());
     ExitCode::SUCCESS

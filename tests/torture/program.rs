@@ -1,13 +1,15 @@
-//! Starts the executable, and waits for it.
+//! Starts the executable, and waits for it and for what it has sent.
 
 use std::fs::{self, File};
-use std::io::{self, PipeReader, PipeWriter, Write as _};
+use std::io::{self, PipeReader, PipeWriter, Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 use std::time::Duration;
 
+use cognito_unlink::testing::emulator::Emulator;
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
@@ -134,4 +136,29 @@ fn slow_credentials(directory: &Path) -> PathBuf {
 pub(crate) fn output(directory: &Path, name: &str, stream: &str) -> String {
     let bytes = fs::read(directory.join(format!("{name}.{stream}"))).expect("a file");
     String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Waits until the emulator has read everything that an ended program sent, and has closed its connections. Otherwise its calls could
+/// be taken for those of the next run.
+pub(crate) fn settle(emulator: &Emulator) -> Result<(), String> {
+    let address = emulator.url().replace("http://", "");
+    // The emulator accepts this request after all connections of the program. Its reply may overtake calls that were just
+    // accepted; the reply to a second request does not.
+    for _ in 0..2 {
+        let mut answer = Vec::new();
+        TcpStream::connect(&address)
+            .and_then(|mut stream| {
+                stream.set_read_timeout(Some(PATIENCE))?;
+                write!(
+                    stream,
+                    "GET / HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n"
+                )?;
+                stream.read_to_end(&mut answer)
+            })
+            .map_err(|error| format!("the emulator does not answer: {error}"))?;
+    }
+    let is_settled = emulator.wait_until(PATIENCE, |counters| counters.in_flight == 0);
+    is_settled
+        .then_some(())
+        .ok_or_else(|| "calls go on after the program's end".to_owned())
 }

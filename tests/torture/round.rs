@@ -2,8 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::checks::{Checks, RunEnd};
 use crate::counts::{self, Counts};
-use crate::program::{Hardship, PATIENCE, Program, output};
+use crate::program::{self, Hardship, PATIENCE, Program, output};
 use crate::results_file::{self, Format, Line};
 use crate::rows::Rows;
 
@@ -289,7 +288,7 @@ impl Round {
 
     /// Checks what the last run did against what was known before. `torn` is the length of the torn line that it found.
     fn check_run(&mut self, end: RunEnd, torn: usize) -> Result<(), String> {
-        self.settle_emulator()?;
+        program::settle(&self.emulator)?;
         let calls = self.new_calls();
         let name_run = |why| format!("{why} after {}", self.name());
         let lines = self.lines().map_err(name_run)?;
@@ -335,33 +334,6 @@ impl Round {
         present
             .filter(|row| is(self, &row.link.developer_user_identifier))
             .count() as u64
-    }
-
-    /// Waits until the emulator has read everything that the ended program sent, and has closed its connections. Otherwise its
-    /// calls could be taken for those of the next run.
-    fn settle_emulator(&self) -> Result<(), String> {
-        let address = self.emulator.url().replace("http://", "");
-        // The emulator accepts this request after all connections of the program. Its reply may overtake calls that were just
-        // accepted; the reply to a second request does not.
-        for _ in 0..2 {
-            let mut answer = Vec::new();
-            TcpStream::connect(&address)
-                .and_then(|mut stream| {
-                    stream.set_read_timeout(Some(PATIENCE))?;
-                    write!(
-                        stream,
-                        "GET / HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n"
-                    )?;
-                    stream.read_to_end(&mut answer)
-                })
-                .map_err(|error| format!("the emulator does not answer: {error}"))?;
-        }
-        let is_settled = self
-            .emulator
-            .wait_until(PATIENCE, |counters| counters.in_flight == 0);
-        is_settled
-            .then_some(())
-            .ok_or_else(|| "calls go on after the program's end".to_owned())
     }
 
     /// Puts some of the present users on the hold list, before a run.

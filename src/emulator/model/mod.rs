@@ -35,7 +35,7 @@ pub use undocumented::{
 };
 
 pub(super) use api::Output;
-pub(super) use operation::Operation;
+pub(super) use operation::{LOOKS, Operation};
 pub(super) use request::ApiRequest;
 
 #[cfg(test)]

@@ -16,6 +16,12 @@ pub(in crate::emulator) enum Operation {
     UnlinkDeveloperIdentity,
 }
 
+/// Operations that look up the users of an identity, the identity of a user, or the logins of an identity.
+pub(in crate::emulator) const LOOKS: [&str; 2] = [
+    Operation::LookupDeveloperIdentity.name(),
+    Operation::DescribeIdentity.name(),
+];
+
 impl Operation {
     pub(in crate::emulator) const ALL: [Self; 9] = [
         Self::CreateIdentityPool,
@@ -36,7 +42,7 @@ impl Operation {
             .find(|operation| operation.name() == name)
     }
 
-    pub(in crate::emulator) fn name(self) -> &'static str {
+    pub(in crate::emulator) const fn name(self) -> &'static str {
         match self {
             Self::CreateIdentityPool => "CreateIdentityPool",
             Self::DeleteIdentities => "DeleteIdentities",
