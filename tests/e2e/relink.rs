@@ -73,18 +73,6 @@ fn error(code: &str, message: &str) -> Then {
     )
 }
 
-fn outcomes(sandbox: &Sandbox, name: &str) -> Vec<(String, String)> {
-    let lines = sandbox.results(name).into_iter();
-    lines
-        .map(|line| {
-            (
-                line["developer_user_identifier"].clone(),
-                line["outcome"].clone(),
-            )
-        })
-        .collect()
-}
-
 #[test]
 fn unlinked_users_are_brought_back() {
     let sandbox = unlinked(3);
@@ -506,4 +494,68 @@ fn rows_go_back_to_where_they_were_unlinked() {
     assert_eq!(sandbox.requests(RELINK), 0);
     assert!(!sandbox.exists(RECORD));
     assert_eq!(sandbox.read(RESULTS), real);
+}
+
+/// Asserts that the README shows the end of this command as it is.
+fn assert_shown(readme: &str, command: &str, ran: &Output) {
+    let (_, shown) = readme.split_once(command).expect("a session");
+    let session = shown.lines().skip(1);
+    let lines: Vec<_> = session
+        .take_while(|line| !line.starts_with('$') && *line != "```")
+        .collect();
+    assert!(!lines.is_empty());
+    for line in lines {
+        assert!(ran.stdout.contains(line), "{line}: {}", ran.stdout);
+    }
+}
+
+#[test]
+fn the_readme_shows_the_last_login_and_the_way_back() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |name: &str| fs::read_to_string(root.join(name)).expect(name);
+    let (readme, purge) = (read("README.md"), read("samples/purge.csv"));
+    let links: Vec<Link> = csv::Reader::from_reader(purge.as_bytes())
+        .deserialize::<HashMap<String, String>>()
+        .map(|row| {
+            let row = row.expect("a row");
+            Link {
+                identity_id: row["identity_id"].clone(),
+                identity_pool_id: row["identity_pool_id"].clone(),
+                developer_provider_name: row["developer_provider_name"].clone(),
+                developer_user_identifier: row["developer_user_identifier"].clone(),
+            }
+        })
+        .collect();
+    // The identities of the first 300 rows have another user, whom no row names.
+    let others = links.iter().take(300).map(|link| Link {
+        developer_user_identifier: format!("old-{}", link.developer_user_identifier),
+        ..link.clone()
+    });
+    let all = links.iter().cloned().chain(others).collect();
+    let sandbox = emulating(all, DisabledLinkAnswer::Revived);
+    fs::create_dir(sandbox.path("samples")).expect("a folder");
+    sandbox.write("samples/purge.csv", &purge);
+    let shows = |job: &str, args: &[&str]| {
+        let ran = sandbox
+            .job(job, &[args, &["--rate", "1000"]].concat())
+            .expect_exit(0);
+        let command = format!("$ cognito-unlink {job} {}", args.join(" "));
+        assert_shown(&readme, &command, &ran);
+    };
+    shows(
+        "plan",
+        &["samples/purge.csv", "--online", "--logins", "each"],
+    );
+    shows("run", &["samples/purge.csv", "--last-login", "keep"]);
+    let wrong: Vec<&str> = purge.lines().take(11).collect();
+    sandbox.write("wrong.csv", wrong.join("\n") + "\n");
+    sandbox.write("erasure.txt", &links[2].developer_user_identifier);
+    let args = [
+        "samples/purge.results.csv",
+        "--only",
+        "wrong.csv",
+        "--erasure",
+        "erasure.txt",
+    ];
+    shows("relink", &args);
 }
