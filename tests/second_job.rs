@@ -204,7 +204,7 @@ impl Job for LooksFirst {
         }
     }
 
-    fn rows_at_once(&self, _pace: f64) -> Option<usize> {
+    fn rows_at_once(&self, _pace: f64, _looks_take: Duration) -> Option<usize> {
         Some(1)
     }
 

@@ -279,6 +279,11 @@ impl Pacer {
         self.chance > 0.0
     }
 
+    /// Returns the average latency of the last calls; zero before the first answer.
+    pub(super) fn latency(&self) -> Duration {
+        Duration::from_secs_f64(self.latency)
+    }
+
     /// Returns the calls in flight that the pace needs, by Little's law; none before the first answer has shown the latency.
     pub(super) fn target_in_flight(&self) -> Option<f64> {
         (self.latency > 0.0).then_some(self.pace * self.latency)

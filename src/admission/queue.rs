@@ -186,6 +186,12 @@ impl Queue {
         }
     }
 
+    /// Returns the average latency of the last calls; zero before the first answer.
+    #[must_use]
+    pub fn latency(&self) -> Duration {
+        self.state().pacer.latency()
+    }
+
     /// Waits for a turn to prepare for a call. `most` returns how many rows may have one at this pace, in calls per second.
     pub async fn take_turn(&self, most: impl Fn(f64) -> usize) -> Turn {
         let at_present = || most(self.state().pacer.pace());

@@ -389,12 +389,15 @@ async fn turn<J: Job>(
     region: &str,
     queue_permit: &mut Option<OwnedSemaphorePermit>,
 ) -> Option<Turn> {
-    context.job.rows_at_once(f64::MAX)?;
-    let (admission, queue) = (
-        &context.admission,
-        context.admission.queue(region, J::OPERATION),
-    );
-    let most = |pace| context.job.rows_at_once(pace).unwrap_or(usize::MAX);
+    context.job.rows_at_once(f64::MAX, Duration::ZERO)?;
+    let admission = &context.admission;
+    let queue = admission.queue(region, J::OPERATION);
+    let latency = |look: &Operation| admission.queue(region, *look).latency();
+    let most = |pace| {
+        let looks_take = J::LOOKS.iter().map(latency).sum();
+        let rows = context.job.rows_at_once(pace, looks_take);
+        rows.unwrap_or(usize::MAX)
+    };
     let turn = queue.take_turn(most);
     Some(in_queue(admission, &queue, region, queue_permit, turn).await)
 }

@@ -33,6 +33,8 @@ pub trait Job: Send + Sync + 'static {
     const MARKS: bool;
     /// The lists by which rows are held, in a word or two.
     const HELD_BY: &'static str = "hold list";
+    /// The operations of the looks before an own call.
+    const LOOKS: &[Operation] = &[];
     /// A row keeps its [turn](Job::rows_at_once) until it is settled. Otherwise it ends when the call is sent.
     const KEEPS_TURN: bool = false;
     /// The fields that identify a row.
@@ -76,10 +78,10 @@ pub trait Job: Send + Sync + 'static {
         None
     }
 
-    /// Returns how many rows of a Region may have a turn at once at this pace of its own calls, in calls per second. A row takes
-    /// its turn before its first look. `None`: rows need no turns.
-    fn rows_at_once(&self, pace: f64) -> Option<usize> {
-        let _ = pace;
+    /// Returns how many rows of a Region may have a turn at once at this pace of its own calls, in calls per second, if the
+    /// [looks](Job::LOOKS) of a row take this long. A row takes its turn before its first look. `None`: rows need no turns.
+    fn rows_at_once(&self, pace: f64, looks_take: Duration) -> Option<usize> {
+        let _ = (pace, looks_take);
         None
     }
 

@@ -318,10 +318,10 @@ impl Round {
             ..self.counts
         };
         let side_file = self.directory.join(self.results() + ".inflight");
-        match side_file.exists() {
-            true => Err(self.failure("a side file is left although all rows are settled")),
-            false => Ok(()),
+        if side_file.exists() {
+            return Err(self.failure("a side file is left although all rows are settled"));
         }
+        Ok(())
     }
 
     /// Checks that each identity has lost as many links of the input as it could, has a login left, and is not disabled.

@@ -7,7 +7,7 @@
 //! | nowhere, or the service does not say | call | call |
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::outcome::RelinkOutcome;
 use super::trial::Trial;
@@ -145,7 +145,7 @@ impl<C: Relink + UserLookup> Job for RelinkJob<C> {
         !self.trial.is_passed()
     }
 
-    fn rows_at_once(&self, _pace: f64) -> Option<usize> {
+    fn rows_at_once(&self, _pace: f64, _looks_take: Duration) -> Option<usize> {
         Some(if self.trial.is_passed() {
             usize::MAX
         } else {

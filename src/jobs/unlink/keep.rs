@@ -28,9 +28,9 @@ use crate::verdict::{End, Outcome as _, Reply, ReplyKind, Verdict, classify};
 /// Time for which a look counts: a call that is sent later is preceded by another look. Doubled, a login that was removed up to
 /// four seconds ago may be taken for one that is left.
 const COUNTS_FOR: Duration = Duration::from_secs(2);
-/// Rows that look ahead, in seconds of calls at the present pace. Doubled, a look has nearly expired when its call can start;
-/// halved, a look-up of half a second slows the calls down.
-const AHEAD_SECONDS: f64 = 1.0;
+/// Rows that have looked ahead, in seconds of calls at the present pace; beside them are those whose looks are in flight. Doubled,
+/// a look has nearly expired when its call can start; halved, a pause of half a second in the looks slows the calls down.
+const AHEAD: Duration = Duration::from_secs(1);
 /// The only login of a disabled identity.
 const DISABLED: &str = "DISABLED";
 
@@ -121,6 +121,10 @@ impl<C: Unlink + IdentityDescription + UserLookup> Job for KeepJob<C> {
     type Line = Entry<UnlinkOutcome>;
     const OPERATION: Operation = Operation::UnlinkDeveloperIdentity;
     const MARKS: bool = true;
+    const LOOKS: &[Operation] = &[
+        Operation::DescribeIdentity,
+        Operation::LookupDeveloperIdentity,
+    ];
 
     fn client(&self) -> &C {
         &self.0
@@ -199,13 +203,13 @@ impl<C: Unlink + IdentityDescription + UserLookup> Job for KeepJob<C> {
         found.at.map(|at| at + COUNTS_FOR)
     }
 
-    fn rows_at_once(&self, pace: f64) -> Option<usize> {
+    fn rows_at_once(&self, pace: f64, looks_take: Duration) -> Option<usize> {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "a pace is positive, and the cast saturates"
         )]
-        let rows = (pace * AHEAD_SECONDS) as usize;
+        let rows = (pace * (AHEAD + looks_take).as_secs_f64()) as usize;
         Some(rows.max(1))
     }
 
