@@ -25,6 +25,7 @@
 //! | [`results`] | the results file: append, resume, in-flight marks |
 //! | [`plan`] | a run's forecast, saved for review and enforced |
 //! | [`report`] | progress, log and summary |
+//! | [`overview`] | `report`: what results files say, as text, JSON and a page; depends on no call |
 //! | [`aws_cli`] | the single call, as the AWS CLI makes it |
 //! | [`emulator`] | the Cognito Identity API on loopback; depends on no other room |
 //!
@@ -68,10 +69,12 @@
 //! | outcome | the end of a row in the job's words, as the results name it |
 //! | permit | the right to one call in flight |
 //! | policy | the number of attempts of a row, and the time for them |
+//! | pseudonym | a keyed hash in place of a value that names a person |
 //! | queue | the attempts of one operation in one Region that wait for admission, with the pace and limits that they share |
 //! | quota | the calls per second of an operation that the service accepts in a Region; learned, as AWS does not publish it |
 //! | rate | the operator's ceiling on the calls started per second (`--rate`) |
 //! | reply | the response to a call, before it is judged |
+//! | runs log | the file beside the results with a line when a run begins and one when it ends (`people.runs.jsonl`) |
 //! | scan | to check a row before any call |
 //! | settled | having an outcome |
 //! | side file | the file beside the results that holds the marks (`people.results.csv.inflight`) |
@@ -99,6 +102,7 @@ mod input;
 mod jobs;
 mod operation;
 mod os_limits;
+mod overview;
 mod pipeline;
 mod plan;
 mod program;

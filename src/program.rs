@@ -3,24 +3,29 @@
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, Write};
 use std::panic;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use crate::cli::{
-    self, Argument, Cli, Command, EmulatorArgs, LogFormat, PlanArgs, RelinkArgs, ResolveArgs,
-    RunArgs, SingleArgs, VerifyArgs,
+    self, Argument, Cli, Command, EmulatorArgs, LogFormat, PlanArgs, RelinkArgs, ReportArgs,
+    ResolveArgs, RunArgs, SingleArgs, VerifyArgs,
 };
 use crate::emulator::command as emulator_command;
 use crate::error::{Error, Exit};
 use crate::jobs::unlink::{self, Opened, UnlinkOutcome};
 use crate::jobs::{relink, resolve, verify};
 use crate::os_limits;
-use crate::report::{Report, complaint, log, notice, refusal};
-use crate::settings::{RelinkSettings, ResolveSettings, Settings, VerifySettings};
+use crate::overview::PageFile;
+use crate::report::{Report, Style, complaint, log, notice, refusal};
+use crate::settings::{RelinkSettings, ResolveSettings, Settings, VerifySettings, progress_style};
 use crate::stderr::{self, Kind};
 use crate::supervisor::{Supervisor, end_unsupervised, write_out};
 use crate::verdict::Outcome;
-use crate::{aws_cli, plan};
+use crate::{aws_cli, overview, plan};
 use tokio::runtime::Builder;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 /// Runs the program, and returns its exit code.
 pub(crate) fn main() -> ExitCode {
@@ -32,6 +37,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Run(args) => supervised(|supervisor| run_rows(supervisor, *args, options)),
         Command::Resolve(args) => supervised(|supervisor| resolve_rows(supervisor, *args)),
         Command::Verify(args) => supervised(|supervisor| verify_rows(supervisor, *args)),
+        Command::Report(args) => supervised(|supervisor| report_on(supervisor, *args)),
         Command::Relink(args) => supervised(|supervisor| relink_rows(supervisor, *args)),
         Command::Plan(args) => supervised(|supervisor| plan_rows(supervisor, *args, options)),
         Command::Emulator(args) => supervised(|supervisor| emulate(supervisor, *args)),
@@ -152,8 +158,57 @@ fn run_rows(
 ) -> Result<Exit, Error> {
     let json = args.job.json;
     log::start(args.job.verbose, args.job.log_format == LogFormat::Json);
-    let report = report_of(supervisor, args, options);
+    let style = progress_style(args.job.progress, args.job.log_format);
+    let page = args.report.clone();
+    // Before the first call: a page that cannot be written is found at once.
+    let page = page
+        .map(|path| PageFile::check("report", &path))
+        .transpose();
+    let report = page.and_then(|page| {
+        let mut report = report_of(supervisor, args, options)?;
+        if let (Some(page), Some(results)) = (page, &report.results) {
+            report.page = write_page(supervisor, page, results.clone(), style, report.exit);
+        }
+        Ok(report)
+    });
     finish(supervisor, report, json)
+}
+
+/// Time for the page after a signal: the sender waits for the end of the program.
+const PAGE_AFTER_SIGNAL: Duration = Duration::from_secs(5);
+
+/// Writes the page that reports on the results, and returns its path. A run whose page cannot be written ends as it would without one.
+fn write_page(
+    supervisor: &mut Supervisor,
+    page: PageFile,
+    results: PathBuf,
+    style: Style,
+    exit: Exit,
+) -> Option<PathBuf> {
+    let is_signalled = matches!(exit, Exit::HungUp | Exit::Interrupted | Exit::Terminated);
+    let (path, command) = (page.path().to_owned(), page.command(&results));
+    let written = supervisor.prepare(move || async move {
+        let writing = spawn_blocking(move || overview::write_page(&results, &page, style));
+        let limit = if is_signalled {
+            PAGE_AFTER_SIGNAL
+        } else {
+            Duration::MAX
+        };
+        match timeout(limit, writing).await {
+            Ok(Ok(written)) => written,
+            Ok(Err(panicked)) => Err(Error::new(Exit::Halted, panicked.to_string())),
+            Err(_) => Err(Error::new(exit, "there was no time for the report")),
+        }
+    });
+    match written {
+        Ok(()) => Some(path),
+        Err(error) => {
+            notice(&format!(
+                "Warning: {error}. It can be written with: {command}"
+            ));
+            None
+        }
+    }
 }
 
 /// Prints the report on a job, or the reason why it could not begin.
@@ -203,6 +258,13 @@ fn verify_rows(supervisor: &mut Supervisor, args: VerifyArgs) -> Result<Exit, Er
     });
     let report = opened.and_then(|run| supervisor.run(|signals| run.drive(signals)));
     finish(supervisor, report, json)
+}
+
+fn report_on(supervisor: &mut Supervisor, args: ReportArgs) -> Result<Exit, Error> {
+    let finished = supervisor.prepare(move || async move { overview::report(&args) });
+    let finished = finished.inspect_err(|_| overview::remove_unfinished())?;
+    supervisor.print(finished.text)?;
+    Ok(finished.exit)
 }
 
 fn relink_rows(supervisor: &mut Supervisor, args: RelinkArgs) -> Result<Exit, Error> {

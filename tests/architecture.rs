@@ -28,6 +28,7 @@ const LAWS: &[(&str, &str, &str)] = &[
     ("pipeline", "never aws cli jobs plan settings", "it serves any job"),
     ("runner", "never cli jobs plan", "it serves any job"),
     ("report", "never aws call jobs/unlink/job jobs/unlink/run results", "it can neither call nor touch the results"),
+    ("overview", "only admission/rate_limit cli clock command_line error exit exit_policy files jobs/unlink/outcome jobs/verify/outcome report/human report/messages report/progress report/reading results row settings terminal verdict", "it reads results and never calls"),
     ("plan", "never jobs/unlink/dry_run jobs/unlink/job jobs/unlink/run", "plan and run share only what is below both"),
     ("jobs/relink", "never cli jobs/resolve jobs/unlink/job jobs/unlink/keep jobs/unlink/run jobs/verify plan", "it knows the outcomes that it changes"),
     ("jobs/unlink jobs/resolve", "never cli jobs/unlink jobs/resolve jobs/verify plan", "no job needs another, or what is above it"),

@@ -153,6 +153,12 @@ impl AwsCalls {
         account.unwrap_or_else(|| "unknown".to_owned())
     }
 
+    /// Returns the account that has shown in the credentials so far. Loads none.
+    #[must_use]
+    pub fn account_so_far(&self) -> Option<String> {
+        self.first_account.get().cloned()
+    }
+
     fn clients(&self) -> RwLockReadGuard<'_, Clients> {
         self.clients.read().unwrap_or_else(PoisonError::into_inner)
     }

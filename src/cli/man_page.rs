@@ -5,7 +5,7 @@ use clap::builder::Resettable;
 use clap_mangen::Man;
 use clap_mangen::roff::{Inline, Roff, bold, roman};
 
-use super::pages::{EMULATOR, PLAN, PROGRAM, RESOLVE, RUN, SINGLE, VERIFY, sections};
+use super::pages::{EMULATOR, PLAN, PROGRAM, REPORT, RESOLVE, RUN, SINGLE, VERIFY, sections};
 use super::program::Cli;
 
 /// Returns the man page of the program or of a command, as roff; nothing if there is no such command.
@@ -26,6 +26,7 @@ pub fn man_page(command: Option<&str>) -> Option<String> {
         Some("plan") => PLAN,
         Some("resolve") => RESOLVE,
         Some("verify") => VERIFY,
+        Some("report") => REPORT,
         Some("unlink-developer-identity") => SINGLE,
         Some("emulator") => EMULATOR,
         Some(_) => "",

@@ -17,6 +17,8 @@ pub(super) const RESOLVE: &str = include_str!("manual/resolve.md");
 pub(super) const RELINK: &str = include_str!("manual/relink.md");
 /// The page of `verify`.
 pub(super) const VERIFY: &str = include_str!("manual/verify.md");
+/// The page of `report`.
+pub(super) const REPORT: &str = include_str!("manual/report.md");
 /// The page of `unlink-developer-identity`.
 pub(super) const SINGLE: &str = include_str!("manual/unlink-developer-identity.md");
 /// The page of `emulator`.
@@ -60,12 +62,13 @@ pub(super) fn help(page: &str, command: &str) -> String {
 mod tests {
     use super::*;
 
-    const PAGES: [(&str, &str); 8] = [
+    const PAGES: [(&str, &str); 9] = [
         ("", PROGRAM),
         ("run", RUN),
         ("plan", PLAN),
         ("resolve", RESOLVE),
         ("verify", VERIFY),
+        ("report", REPORT),
         ("relink", RELINK),
         ("unlink-developer-identity", SINGLE),
         ("emulator", EMULATOR),

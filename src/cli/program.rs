@@ -6,6 +6,7 @@ use super::emulator::EmulatorArgs;
 use super::pages::{self, help};
 use super::plan::PlanArgs;
 use super::relink::RelinkArgs;
+use super::report::ReportArgs;
 use super::resolve::ResolveArgs;
 use super::run::RunArgs;
 use super::single::SingleArgs;
@@ -75,6 +76,13 @@ pub enum Command {
         after_long_help = help(pages::RELINK, "relink")
     )]
     Relink(Box<RelinkArgs>),
+    /// Show what results files say: numbers, reasons, runs, and what remains
+    ///
+    /// It reads results, also while a run goes on and after a crash, and calls nothing.
+    #[command(
+        after_long_help = help(pages::REPORT, "report")
+    )]
+    Report(Box<ReportArgs>),
     /// Unlink one user, as `aws cognito-identity unlink-developer-identity` does
     UnlinkDeveloperIdentity(Box<SingleArgs>),
     /// Serve a part of the Cognito Identity API on this machine, for rehearsals and tests

@@ -62,6 +62,10 @@ pub struct RunArgs {
     )]
     pub not_linked: NotLinked,
 
+    /// Write a report on all runs of the results as a page to this file, .html, at the end of the run, whatever ends it
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub report: Option<PathBuf>,
+
     /// Pace, retries, limits, guards, AWS and output.
     #[command(flatten)]
     pub job: JobArgs,

@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 use super::bytes::at_rest::Origin;
+use super::bytes::byte_stream::ByteStream;
 use super::opened::Opened;
 use crate::files::Identity;
 
@@ -36,6 +37,7 @@ pub struct ContentHash {
 pub struct Fingerprints {
     pinned: Vec<Arc<PinnedFile>>,
     recorded: Vec<Arc<RecordedFile>>,
+    observed: Vec<Arc<ObservedFile>>,
 }
 
 impl Fingerprints {
@@ -83,6 +85,37 @@ impl Fingerprints {
             size: content.size,
             sha256: hex::encode(content.sha256.clone().finalize()),
         })
+    }
+
+    /// Hashes the content of one more file whenever it is read, which does not change how it is read.
+    pub fn observe(&mut self, path: &Path) {
+        self.observed.push(Arc::new(ObservedFile {
+            path: path.to_owned(),
+            content: Mutex::default(),
+        }));
+    }
+
+    /// Returns the content of a pinned file, or of an observed one that was read to its end.
+    #[must_use]
+    pub fn known(&self, path: &Path) -> Option<ContentHash> {
+        let mut pinned = self.pinned.iter();
+        if let Some(file) = pinned.find(|file| file.path == path) {
+            return Some(file.content.clone());
+        }
+        let file = self.observed.iter().find(|file| file.path == path)?;
+        file.content().clone()
+    }
+
+    /// Hashes the bytes of a file while they are read, if it is observed.
+    pub(crate) fn observed(&self, path: &Path, opened: Opened) -> Opened {
+        let mut observed = self.observed.iter();
+        match observed.find(|file| file.path == path) {
+            Some(file) if opened.origin.is_file() => Opened {
+                bytes: Box::new(ObservedReader::new(file, opened.bytes)),
+                ..opened
+            },
+            _ => opened,
+        }
     }
 
     /// Opens a file that is pinned or recorded, at its beginning; `None` if it is neither.
@@ -149,6 +182,57 @@ impl Read for RecordedReader {
         content.ended = n == 0 && !into.is_empty();
         content.sha256.update(&into[..n]);
         content.size += n as u64;
+        Ok(n)
+    }
+}
+
+/// A file whose content is hashed when it is read.
+#[derive(Debug)]
+struct ObservedFile {
+    path: PathBuf,
+    /// Known at the end of the last reading.
+    content: Mutex<Option<ContentHash>>,
+}
+
+impl ObservedFile {
+    fn content(&self) -> MutexGuard<'_, Option<ContentHash>> {
+        self.content.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct ObservedReader {
+    file: Arc<ObservedFile>,
+    bytes: ByteStream,
+    sha256: Sha256,
+    size: u64,
+}
+
+impl ObservedReader {
+    fn new(file: &Arc<ObservedFile>, bytes: ByteStream) -> Self {
+        *file.content() = None;
+        Self {
+            file: Arc::clone(file),
+            bytes,
+            sha256: Sha256::new(),
+            size: 0,
+        }
+    }
+}
+
+impl Read for ObservedReader {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let n = self.bytes.read(into)?;
+        if n > 0 {
+            self.sha256.update(&into[..n]);
+            self.size += n as u64;
+            // More may have been appended after an end that was seen.
+            *self.file.content() = None;
+        } else if !into.is_empty() {
+            *self.file.content() = Some(ContentHash {
+                size: self.size,
+                sha256: hex::encode(self.sha256.clone().finalize()),
+            });
+        }
         Ok(n)
     }
 }
@@ -297,7 +381,6 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::input::bytes::byte_stream::ByteStream;
     use crate::input::read_error::wraps;
 
     /// Three chunks, the last one short.
@@ -402,6 +485,32 @@ mod tests {
         // Bytes after the end that was seen have not been read.
         fs::write(&path, [bytes(), bytes()].concat()).expect("written");
         assert_eq!(fingerprints.recorded(&path).expect("read"), pinned);
+    }
+
+    #[test]
+    fn an_observed_file_is_known_once_its_end_was_read() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("people.csv");
+        fs::write(&path, bytes()).expect("written");
+        let pinned = Fingerprints::default().pin(&path).expect("pinned");
+        let mut fingerprints = Fingerprints::default();
+        fingerprints.observe(&path);
+        let open = || {
+            let file = File::open(&path).expect("opened");
+            let opened = Opened {
+                origin: Origin::of(&file).expect("a file"),
+                bytes: Box::new(file),
+            };
+            fingerprints.observed(&path, opened).bytes
+        };
+        open().read_exact(&mut vec![0; CHUNK]).expect("read");
+        assert_eq!(fingerprints.known(&path), None);
+        let mut read = Vec::new();
+        open().read_to_end(&mut read).expect("read");
+        assert_eq!(read, bytes());
+        assert_eq!(fingerprints.known(&path), Some(pinned));
+        drop(open());
+        assert_eq!(fingerprints.known(&path), None);
     }
 
     #[test]

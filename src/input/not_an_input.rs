@@ -22,7 +22,8 @@ pub enum NotAnInput {
     /// A results file: of a run, a rehearsal or a verification.
     #[error(
         "this is a results file of cognito-unlink, not an input: its rows have been tried already; pass the input that it was made from, and \
-         the same command continues with the rows that are not done"
+         the same command continues with the rows that are not done; or have those written to a file with `cognito-unlink report RESULTS \
+         --remaining FILE`"
     )]
     Results,
     /// The side file beside a results file.

@@ -56,10 +56,10 @@ pub fn open(input: &Input, options: &ReadOptions) -> Result<Reader, InputError> 
     let format = format_of(input, options)?;
     let opened = match input {
         Input::Stdin => Ok(standard_input()),
-        Input::File(path) => options
-            .fingerprints
-            .open(path)
-            .unwrap_or_else(|| open_file(path)),
+        Input::File(path) => options.fingerprints.open(path).unwrap_or_else(|| {
+            let opened = open_file(path)?;
+            Ok(options.fingerprints.observed(path, opened))
+        }),
     };
     let opened = opened.map_err(|error| match NotAnInput::of_error(&error) {
         Some(what) => InputError::NotAnInput {

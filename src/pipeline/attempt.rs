@@ -499,7 +499,13 @@ async fn call<J: Job>(
             return row.log.when_held_back(why);
         }
         Sending::NotSent => None,
-        Sending::Sent(sent) => Some(sent),
+        Sending::Sent(sent) => {
+            if !is_look && row.log.started_at.is_none() {
+                let called_rows = &context.counters.called_rows;
+                called_rows.fetch_add(1, Ordering::Relaxed);
+            }
+            Some(sent)
+        }
     };
     if !is_look && !J::KEEPS_TURN {
         row.turn = None;

@@ -60,6 +60,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub struct Counters {
     /// Attempts of the job's own call whose bytes have left.
     pub calls: AtomicU64,
+    /// Rows of which such an attempt has left.
+    pub called_rows: AtomicU64,
     /// Attempts of looks before it whose bytes have left.
     pub looks: AtomicU64,
     /// Attempts of the job's own call that were throttled.

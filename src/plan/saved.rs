@@ -92,6 +92,7 @@ pub(super) const UNPLANNED: &[&str] = &[
     "json",
     "progress",
     "verbose",
+    "report",
     "log-format",
     "no-state",
     "dry-run",

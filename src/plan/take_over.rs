@@ -58,6 +58,7 @@ pub async fn take_over(
     check_inputs(&saved, path, &mut settings)?;
     settings.confirmed = true;
     settings.rows = Some(saved.counts.rows);
+    settings.plan = Some(path.to_owned());
     settings.last_logins = saved.last_logins.as_ref().map(|found| PlannedLastLogins {
         identities: found.identities,
         lose: found.lose,

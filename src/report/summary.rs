@@ -29,6 +29,8 @@ pub struct Report<O> {
     pub results: Option<PathBuf>,
     /// The file of the rows without a result, if the job writes one.
     pub rest: Option<PathBuf>,
+    /// The page that reports on all runs, if one was written.
+    pub page: Option<PathBuf>,
     /// Rows by outcome.
     pub tally: Tally<O>,
     /// The operation of the job's calls.
@@ -39,6 +41,8 @@ pub struct Report<O> {
     pub looks: u64,
     /// Attempts that were throttled.
     pub throttled: u64,
+    /// Attempts that repeated an earlier one of the same row.
+    pub repeated: u64,
     /// Quotas that were measured.
     pub quotas: Vec<LearnedQuota>,
     /// Operations, with their Regions, whose quota is not known because calls were throttled at random.
@@ -79,7 +83,9 @@ pub enum Unread {
 }
 
 impl Unread {
-    fn rows(self) -> u64 {
+    /// Returns the number.
+    #[must_use]
+    pub fn rows(self) -> u64 {
         let (Self::Rows(rows) | Self::About(rows)) = self;
         rows
     }
@@ -163,6 +169,9 @@ impl<O: Outcome> Serialize for Report<O> {
         map.serialize_entry("results", &results)?;
         if let Some(rest) = &self.rest {
             map.serialize_entry("unresolved", &rest.to_string_lossy())?;
+        }
+        if let Some(page) = &self.page {
+            map.serialize_entry("report", &page.to_string_lossy())?;
         }
         map.serialize_entry("rows", &tally.read)?;
         map.serialize_entry("skipped", &tally.skipped)?;
@@ -288,6 +297,9 @@ impl<O: Outcome> Report<O> {
         }
         if let Some(rest) = &self.rest {
             let _ = writeln!(text, "Unresolved: {}", printable(&rest.to_string_lossy()));
+        }
+        if let Some(page) = &self.page {
+            let _ = writeln!(text, "Report: {}", printable(&page.to_string_lossy()));
         }
         if let Some(message) = &self.message {
             let _ = writeln!(text, "\n{}", printable_lines(message));

@@ -156,7 +156,8 @@ impl InFlight {
 }
 
 /// Returns the host name, without characters that JSON would escape.
-fn host_name() -> String {
+#[must_use]
+pub fn host_name() -> String {
     fs::read_to_string("/proc/sys/kernel/hostname")
         .or_else(|_| fs::read_to_string("/etc/hostname"))
         .or_else(|_| std::env::var("HOSTNAME"))

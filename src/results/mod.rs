@@ -34,6 +34,7 @@ mod random;
 mod recorded_line;
 mod recorded_results;
 mod row_groups;
+mod runs_log;
 mod side_file;
 mod unresolved;
 mod unresolved_file;
@@ -44,13 +45,18 @@ pub use entry::Entry;
 pub use error::OpenError;
 pub use file::{ChangedResults, OpenResolved, Results};
 pub use format::{COLUMNS, Edition, Format, RESOLVED_COLUMNS};
-pub use in_flight::InFlight;
+pub use in_flight::{InFlight, host_name};
 pub use last_lines::{LastLine, LastLines};
 pub use line::{Layout, Line};
 pub use link_lines::{AskedBy, FoundLink, RowLinks};
 pub use options::ResultsOptions;
 pub use recorded_line::LOCAL_RUN_SUFFIX;
-pub use recorded_results::RecordedResults;
+pub use recorded_results::{Column, RecordedResults, RecordedRow, Usage};
+pub use runs_log::{
+    LoggedRun, RunBegan, RunEnded, RunEvent, RunInput, append as append_run_event,
+    read as read_runs,
+};
+pub use side_file::LockHolder;
 pub use unresolved::{UNRESOLVED_COLUMNS, Unresolved};
 pub use unresolved_file::UnresolvedOptions;
 pub use writer::{Recorded, Recording, RowLease, Settled, ToRecord};

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{self, BufReader, Read, Seek};
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,10 @@ use super::csv_lines::read_csv;
 use super::error::OpenError;
 use super::format::{COLUMNS, Edition, Format};
 use super::jsonl_lines::read_jsonl;
+use super::paths::side_file_path;
 use super::recorded_line::{LOCAL_RUN_SUFFIX, LineReader, ReadError};
+use super::side_file::{Header, LockHolder};
+use crate::files::Identity;
 use crate::row::{Carried, Keyer, Link, Position, Row, RowKey};
 use crate::verdict::Outcome;
 
@@ -28,6 +31,9 @@ pub struct RecordedResults {
     path: PathBuf,
     file: File,
     format: Format,
+    /// The names of all columns.
+    columns: Vec<String>,
+    /// The names of those that are carried.
     carry: Vec<String>,
 }
 
@@ -48,27 +54,54 @@ enum Cells<'l> {
     Json(HashMap<Cow<'l, str>, &'l RawValue>),
 }
 
-/// Columns of results, by their places.
-const ROW: usize = 0;
-const SOURCE: usize = 1;
-const LINE: usize = 2;
+/// A column of results, by its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Column {
+    Row,
+    Source,
+    Line,
+    IdentityId,
+    IdentityPoolId,
+    DeveloperProviderName,
+    DeveloperUserIdentifier,
+    Outcome,
+    ErrorCode,
+    ErrorMessage,
+    HttpStatus,
+    RequestId,
+    Attempts,
+    StartedAt,
+    FinishedAt,
+    LatencyMs,
+    RunId,
+    /// Only in files that [have](RecordedResults::has) it.
+    RequestIds,
+    /// Only in files that [have](RecordedResults::has) it.
+    LoginsLeft,
+}
+
 /// The four fields, in the order of [`Field::ALL`](crate::row::Field::ALL).
-const FIELDS: [usize; 4] = [3, 4, 5, 6];
-const POOL: usize = FIELDS[1];
-const OUTCOME: usize = 7;
-const STARTED_AT: usize = 13;
-const FINISHED_AT: usize = 14;
-const RUN_ID: usize = 16;
+const FIELDS: [Column; 4] = [
+    Column::IdentityId,
+    Column::IdentityPoolId,
+    Column::DeveloperProviderName,
+    Column::DeveloperUserIdentifier,
+];
 
 impl Cells<'_> {
     /// Returns the text of a column; an absent or unreadable one is empty.
-    fn text(&self, column: usize) -> Cow<'_, str> {
+    fn text(&self, column: Column) -> Cow<'_, str> {
+        self.cell(column as usize, COLUMNS[column as usize])
+    }
+
+    /// Returns the text of the column with this place and name.
+    fn cell(&self, place: usize, name: &str) -> Cow<'_, str> {
         match self {
             Self::Csv(record, format) => {
-                let cell = record.get(column).unwrap_or_default();
+                let cell = record.get(place).unwrap_or_default();
                 String::from_utf8_lossy(format.plain(cell))
             }
-            Self::Json(values) => match values.get(COLUMNS[column]).map(|value| value.get()) {
+            Self::Json(values) => match values.get(name).map(|value| value.get()) {
                 None | Some("null") => Cow::Borrowed(""),
                 // Numbers stand there as such.
                 Some(json) => serde_json::from_str(json)
@@ -83,7 +116,7 @@ impl Cells<'_> {
             Self::Csv(record, _) => {
                 let columns = record.len() - names.len()..record.len();
                 columns
-                    .map(|column| Carried::Text(self.text(column).into_owned()))
+                    .map(|column| Carried::Text(self.cell(column, "").into_owned()))
                     .collect()
             }
             Self::Json(values) => {
@@ -100,9 +133,28 @@ impl Cells<'_> {
 }
 
 impl<O> RecordedRow<'_, O> {
+    /// Returns the text of a column; an absent one is empty.
+    #[must_use]
+    pub fn text(&self, column: Column) -> Cow<'_, str> {
+        self.cells.text(column)
+    }
+
+    /// Returns the values of all columns that the file [has](RecordedResults::columns).
+    pub fn values<'r>(&'r self, columns: &'r [String]) -> impl Iterator<Item = Carried> + 'r {
+        let value = |(place, name): (usize, &String)| match &self.cells {
+            Cells::Csv(..) => Carried::Text(self.cells.cell(place, name).into_owned()),
+            Cells::Json(_) => self.cells.carried(std::slice::from_ref(name)).remove(0),
+        };
+        columns.iter().enumerate().map(value)
+    }
+
     /// Returns the key of the row.
     #[must_use]
     pub fn key(&self, keyer: &Keyer) -> RowKey {
+        if let Cells::Csv(record, format) = &self.cells {
+            let field = |column| record.get(column as usize).unwrap_or_default();
+            return keyer.key_of(FIELDS.map(|column| format.plain(field(column))));
+        }
         let fields = FIELDS.map(|column| self.cells.text(column));
         keyer.key_of(fields.each_ref().map(|field| field.as_bytes()))
     }
@@ -110,25 +162,25 @@ impl<O> RecordedRow<'_, O> {
     /// Returns the pool of the row.
     #[must_use]
     pub fn identity_pool_id(&self) -> Cow<'_, str> {
-        self.cells.text(POOL)
+        self.cells.text(Column::IdentityPoolId)
     }
 
     /// Returns the start of the first attempt.
     #[must_use]
     pub fn started_at(&self) -> Option<SystemTime> {
-        humantime::parse_rfc3339(&self.cells.text(STARTED_AT)).ok()
+        humantime::parse_rfc3339(&self.cells.text(Column::StartedAt)).ok()
     }
 
     /// Returns the time at which the row was settled.
     #[must_use]
     pub fn finished_at(&self) -> Option<SystemTime> {
-        humantime::parse_rfc3339(&self.cells.text(FINISHED_AT)).ok()
+        humantime::parse_rfc3339(&self.cells.text(Column::FinishedAt)).ok()
     }
 
     /// Returns the id of the run that recorded the line.
     #[must_use]
     pub fn run_id(&self) -> Cow<'_, str> {
-        self.cells.text(RUN_ID)
+        self.cells.text(Column::RunId)
     }
 
     /// Returns whether the line is of a run that called this machine, as a rehearsal does.
@@ -150,9 +202,9 @@ impl<O> RecordedRow<'_, O> {
         ] = FIELDS.map(|column| text(column).into_owned());
         Row {
             position: Position {
-                source: text(SOURCE).as_ref().into(),
-                row: number(ROW),
-                line: number(LINE),
+                source: text(Column::Source).as_ref().into(),
+                row: number(Column::Row),
+                line: number(Column::Line),
             },
             link: Link {
                 identity_id,
@@ -186,13 +238,75 @@ impl RecordedResults {
             Format::Csv if !head.is_empty() && safe.prefix() == head => safe,
             format => format,
         };
-        let carry = carried_columns(&mut file, format).map_err(failed)?;
+        let columns = columns_of(&mut file, format).map_err(failed)?;
         Ok(Self {
             path: path.to_owned(),
             file,
             format,
-            carry,
+            carry: carried_columns(&columns).to_vec(),
+            columns,
         })
+    }
+
+    /// Returns the names of all columns.
+    #[must_use]
+    pub fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// Returns whether the file has this column, as one of our own.
+    #[must_use]
+    pub fn has(&self, column: Column) -> bool {
+        let own = self.columns.len() - self.carry.len();
+        (column as usize) < own
+    }
+
+    /// Returns the format.
+    #[must_use]
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Returns the present length in bytes.
+    ///
+    /// # Errors
+    /// The operating system refuses.
+    pub fn length(&self) -> Result<u64, OpenError> {
+        let metadata = self.file.metadata();
+        let metadata = metadata.map_err(|error| OpenError::Io(self.path.clone(), error))?;
+        Ok(metadata.len())
+    }
+
+    /// Returns the identity of the file.
+    ///
+    /// # Errors
+    /// The operating system refuses.
+    pub fn identity(&self) -> Result<Identity, OpenError> {
+        let metadata = self.file.metadata();
+        let metadata = metadata.map_err(|error| OpenError::Io(self.path.clone(), error))?;
+        Ok(Identity::of(&metadata))
+    }
+
+    /// Returns whether a run is writing to the file now, or has ended without taking its side file with it.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        let path = std::fs::canonicalize(&self.path);
+        let path = path.as_deref().unwrap_or(&self.path);
+        // Without a side file there is no run, and a lock taken only to look might keep one from beginning.
+        if !side_file_path(path).exists() {
+            return Usage::AtRest;
+        }
+        let holder = Header::read_holder(path);
+        match self.file.try_lock_shared() {
+            Err(TryLockError::WouldBlock) => Usage::Locked(holder),
+            locked => {
+                if locked.is_ok() {
+                    // The lock ends with the file at the latest.
+                    let _ = self.file.unlock();
+                }
+                Usage::Interrupted(holder)
+            }
+        }
     }
 
     /// Returns the names of the carried columns.
@@ -211,10 +325,47 @@ impl RecordedResults {
         length: Option<u64>,
         each: &mut dyn FnMut(RecordedRow<'_, O>),
     ) -> Result<u64, OpenError> {
+        self.read_bytes(|bytes| bytes.take(length.unwrap_or(u64::MAX)), each)
+            .map(|(length, _)| length)
+    }
+
+    /// Reads as [`RecordedResults::read`] does, up to `length`, and returns the SHA-256 of the whole lines as well, in hexadecimal
+    /// digits.
+    ///
+    /// # Errors
+    /// The file holds something else, or cannot be read.
+    pub fn read_hashed<O: Outcome>(
+        &self,
+        length: u64,
+        each: &mut dyn FnMut(RecordedRow<'_, O>),
+    ) -> Result<(u64, String), OpenError> {
+        let mut sha256 = Sha256::new();
+        let mut read = 0;
+        let (whole, _) = self.read_bytes(
+            |bytes| Hashing {
+                bytes: bytes.take(length),
+                sha256: &mut sha256,
+                read: &mut read,
+            },
+            each,
+        )?;
+        // A torn last line is not one of the whole lines.
+        if read == whole {
+            return Ok((whole, hex::encode(sha256.finalize())));
+        }
+        Ok((whole, self.sha256(whole)?))
+    }
+
+    /// Reads the file through what `wrap` makes of it.
+    fn read_bytes<'f, O: Outcome, R: Read>(
+        &'f self,
+        wrap: impl FnOnce(&'f File) -> R,
+        each: &mut dyn FnMut(RecordedRow<'_, O>),
+    ) -> Result<(u64, Edition), OpenError> {
         let failed = |error| OpenError::Io(self.path.clone(), error);
         let mut file = &self.file;
         file.rewind().map_err(failed)?;
-        let bytes = file.take(length.unwrap_or(u64::MAX));
+        let bytes = wrap(file);
         let lines = RowReader::<O>(PhantomData);
         let mut learn = |line: RecordedRow<'_, O>| each(line);
         let whole = match self.format {
@@ -224,7 +375,7 @@ impl RecordedResults {
             Format::Jsonl => read_jsonl(bytes, &lines, &mut learn),
         };
         match whole {
-            Ok(whole) => Ok(whole.length),
+            Ok(whole) => Ok((whole.length, whole.edition)),
             Err(error @ (ReadError::Io(_) | ReadError::Foreign(_) | ReadError::OnlyHeader(_))) => {
                 Err(error.at(&self.path))
             }
@@ -251,10 +402,37 @@ impl RecordedResults {
     }
 }
 
-/// Returns the names of the columns behind our own.
-fn carried_columns(file: &mut File, format: Format) -> io::Result<Vec<String>> {
+/// The state of a results file, as far as runs are concerned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Usage {
+    /// No run is writing to it, and the last one has ended cleanly.
+    AtRest,
+    /// This run is writing to it.
+    Locked(Option<LockHolder>),
+    /// This run has ended without a clean end; the next one settles what was in flight.
+    Interrupted(Option<LockHolder>),
+}
+
+/// Hashes the bytes that are read.
+struct Hashing<'h, R> {
+    bytes: R,
+    sha256: &'h mut Sha256,
+    read: &'h mut u64,
+}
+
+impl<R: Read> Read for Hashing<'_, R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let n = self.bytes.read(into)?;
+        self.sha256.update(&into[..n]);
+        *self.read += n as u64;
+        Ok(n)
+    }
+}
+
+/// Returns the names of the columns.
+fn columns_of(file: &mut File, format: Format) -> io::Result<Vec<String>> {
     file.rewind()?;
-    let names: Vec<String> = if format == Format::Jsonl {
+    let mut names: Vec<String> = if format == Format::Jsonl {
         let mut first = serde_json::Deserializer::from_reader(BufReader::new(file));
         // Without a whole line there is no row either.
         Keys::deserialize(&mut first).map_or_else(|_| Vec::new(), |keys| keys.0)
@@ -268,15 +446,25 @@ fn carried_columns(file: &mut File, format: Format) -> io::Result<Vec<String>> {
         let name = |name: &[u8]| String::from_utf8_lossy(format.plain(name)).into_owned();
         record.iter().map(name).collect()
     };
+    // A byte order mark that an editor has put first is not part of the name.
+    if let Some(first) = names.first_mut()
+        && let Some(name) = first.strip_prefix('\u{feff}')
+    {
+        *first = name.to_owned();
+    }
+    Ok(names)
+}
+
+/// Returns the names behind our own.
+fn carried_columns(names: &[String]) -> &[String] {
     let is_of = |edition: &&Edition| {
         let columns = edition.columns();
-        // A byte order mark stands in front of the first name.
         let own = names.iter().skip(1).take(columns.len() - 1);
         names.len() >= columns.len() && own.eq(columns.iter().skip(1))
     };
     let edition = Edition::OF_RUN.iter().find(is_of);
     let own = edition.map_or(names.len(), |edition| edition.columns().len());
-    Ok(names.into_iter().skip(own).collect())
+    &names[own..]
 }
 
 /// The keys of a JSON object, in their order.
@@ -310,7 +498,7 @@ struct RowReader<O>(PhantomData<O>);
 impl<O: Outcome> RowReader<O> {
     /// Returns the line of these cells; `None` if it is no result.
     fn row(cells: Cells<'_>, offset: u64) -> Option<RecordedRow<'_, O>> {
-        let outcome = O::named(cells.text(OUTCOME).as_bytes())?;
+        let outcome = O::named(cells.text(Column::Outcome).as_bytes())?;
         Some(RecordedRow {
             offset,
             outcome,

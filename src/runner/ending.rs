@@ -31,11 +31,13 @@ pub fn blank<O: Outcome>(
         run_id: settings.run_id.clone(),
         results: None,
         rest: None,
+        page: None,
         tally,
         operation,
         calls: 0,
         looks: 0,
         throttled: 0,
+        repeated: 0,
         quotas: Vec::new(),
         random: Vec::new(),
         holds: !settings.guards.holds.is_empty(),
@@ -73,6 +75,8 @@ pub fn of_run<O: Outcome>(
     report.calls = counters.calls.load(Ordering::Relaxed);
     report.looks = counters.looks.load(Ordering::Relaxed);
     report.throttled = counters.throttled.load(Ordering::Relaxed);
+    let called_rows = counters.called_rows.load(Ordering::Relaxed);
+    report.repeated = report.calls.saturating_sub(called_rows);
     report.counted_to_end = summary.counted_to_end;
     report.unrecorded = matches!(summary.reason, Reason::NotRecorded(_));
     if let Reason::Unreadable(error) = &summary.reason {

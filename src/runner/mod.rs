@@ -9,9 +9,11 @@ pub mod ending;
 mod learned_quotas;
 mod open;
 mod run;
+mod run_log;
 mod service;
 
 pub use bounds::bounds;
 pub use open::{check_inputs, open_record, open_results, read_holds, report_record};
 pub use run::Run;
+pub use run_log::RunLog;
 pub use service::Service;

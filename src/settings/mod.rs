@@ -13,5 +13,6 @@ mod source;
 pub use guards::{Guards, PlannedLastLogins};
 pub use job_settings::{RelinkSettings, Relinked, ResolveSettings, VerifySettings};
 pub use mode::Mode;
-pub use run_settings::Settings;
+pub use results_path::{remaining_path, runs_path};
+pub use run_settings::{Settings, progress_style};
 pub use source::{Origin, Sourced};

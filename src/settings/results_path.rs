@@ -65,6 +65,22 @@ pub(super) fn verified_path(results: &Path) -> PathBuf {
     another_record(results, ".results", "verified", &ending)
 }
 
+/// Returns the file for the rows that are not done: `people.results.csv` → `people.remaining.csv`.
+#[must_use]
+pub fn remaining_path(results: &Path) -> PathBuf {
+    let ending = results.extension().unwrap_or_default().to_string_lossy();
+    another_record(results, ".results", "remaining", &ending)
+}
+
+/// Returns the log of the runs that have written these results: `people.results.csv` → `people.runs.jsonl`. Results are found under
+/// their own name, whatever links lead to them.
+#[must_use]
+pub fn runs_path(results: &Path) -> PathBuf {
+    let target = std::fs::canonicalize(results);
+    let results = target.as_deref().unwrap_or(results);
+    another_record(results, ".results", "runs", "jsonl")
+}
+
 /// Returns the file in which `relink` records what it does: `people.results.csv` → `people.relinked.csv`.
 pub(super) fn relinked_path(results: &Path) -> PathBuf {
     let ending = results.extension().unwrap_or_default().to_string_lossy();
@@ -176,6 +192,13 @@ mod tests {
             ("out/done.jsonl", "out/done.verified.jsonl"),
         ] {
             assert_eq!(verified_path(Path::new(results)), Path::new(verified));
+        }
+        for (results, runs) in [
+            ("people.results.csv", "people.runs.jsonl"),
+            ("out/done.jsonl", "out/done.runs.jsonl"),
+            ("people.rehearsal.csv", "people.rehearsal.runs.jsonl"),
+        ] {
+            assert_eq!(runs_path(Path::new(results)), Path::new(runs));
         }
     }
 

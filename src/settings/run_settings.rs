@@ -72,6 +72,8 @@ pub struct Settings {
     pub quotas: Option<PathBuf>,
     /// Rows of all inputs, where a plan has counted them.
     pub rows: Option<u64>,
+    /// The saved plan that is run.
+    pub plan: Option<PathBuf>,
     /// Last logins that the run takes, where a plan has looked them up.
     pub last_logins: Option<PlannedLastLogins>,
     /// The command as typed, for messages that name the next command.
@@ -163,9 +165,10 @@ impl Settings {
             confirmed: false,
             not_linked_fails: false,
             keeps_last_logins: false,
-            progress: style(job.progress, job.log_format),
+            progress: progress_style(job.progress, job.log_format),
             quotas: Quotas::path().filter(|_| mode == Mode::Real && !job.no_state),
             rows: None,
+            plan: None,
             last_logins: None,
             command,
             config: config.path,
@@ -374,7 +377,8 @@ fn failure_limit(most: AtMost) -> FailureLimit {
 }
 
 /// Returns the style of progress. A bar is not JSON, so with a JSON log it is shown only on request.
-fn style(requested: ProgressStyle, log: LogFormat) -> Style {
+#[must_use]
+pub fn progress_style(requested: ProgressStyle, log: LogFormat) -> Style {
     match requested {
         ProgressStyle::Auto if terminal::can_redraw() && log == LogFormat::Text => Style::Bar,
         ProgressStyle::Auto | ProgressStyle::Plain => Style::Plain,

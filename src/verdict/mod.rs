@@ -12,5 +12,6 @@ mod retry;
 
 pub use classify::{Cause, Verdict, classify};
 pub use outcome::{End, NEAR_HOLD, Outcome, Standing};
+pub use redact::{MASK, shown_code, shown_message, shown_request_id};
 pub use reply::{CREDENTIALS_FAILED, Reply, ReplyDetails, ReplyKind};
 pub use retry::{History, Policy, RunEvidence, Step};

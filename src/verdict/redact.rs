@@ -5,11 +5,13 @@
 //! becomes `…`. The results file has the original text.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
+use std::sync::LazyLock;
 
 use super::ReplyDetails;
 
 /// Stands for everything that is not shown.
-const MASK: &str = "…";
+pub const MASK: &str = "…";
 
 /// The words of AWS's error sentences, in lower case. A user identifier equal to one of them does not stand out among them.
 const WORDS: &str = "\
@@ -157,7 +159,8 @@ fn shown_word(word: &str) -> Cow<'_, str> {
 }
 
 fn is_known_word(word: &str) -> bool {
-    WORDS.split(' ').any(|known| known == word)
+    static KNOWN: LazyLock<HashSet<&str>> = LazyLock::new(|| WORDS.split(' ').collect());
+    KNOWN.contains(word)
 }
 
 /// Returns an ARN up to its resource type: account and type identify the credentials that were refused, and the name after them may

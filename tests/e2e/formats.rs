@@ -203,7 +203,7 @@ fn columns_are_mapped_and_carried() {
     let header = sandbox.read("export.txt.results.csv");
     assert!(header.starts_with(
         "row,source,line,identity_id,identity_pool_id,developer_provider_name,developer_user_identifier,outcome,\
-         error_code,error_message,http_status,request_id,attempts,started_at,finished_at,latency_ms,run_id,request_ids,Ticket,note\n"
+         error_code,error_message,http_status,request_id,attempts,started_at,finished_at,latency_ms,run_id,request_ids,logins_left,Ticket,note\n"
     ), "{header}");
 }
 

@@ -9,7 +9,7 @@ use std::path::Path;
 use crate::sandbox::{Sandbox, start};
 
 /// Each file in `tests/e2e/manual/`, and the arguments that print it.
-const SNAPSHOTS: [(&str, &[&str]); 18] = [
+const SNAPSHOTS: [(&str, &[&str]); 20] = [
     ("help.txt", &["--help"]),
     ("help.short.txt", &["-h"]),
     ("run.help.txt", &["run", "--help"]),
@@ -21,6 +21,7 @@ const SNAPSHOTS: [(&str, &[&str]); 18] = [
     ),
     ("resolve.help.txt", &["resolve", "--help"]),
     ("verify.help.txt", &["verify", "--help"]),
+    ("report.help.txt", &["report", "--help"]),
     ("emulator.help.txt", &["emulator", "--help"]),
     ("completions.help.txt", &["completions", "--help"]),
     ("man.help.txt", &["man", "--help"]),
@@ -29,6 +30,7 @@ const SNAPSHOTS: [(&str, &[&str]); 18] = [
     ("cognito-unlink-plan.1", &["man", "plan"]),
     ("cognito-unlink-resolve.1", &["man", "resolve"]),
     ("cognito-unlink-verify.1", &["man", "verify"]),
+    ("cognito-unlink-report.1", &["man", "report"]),
     (
         "cognito-unlink-unlink-developer-identity.1",
         &["man", "unlink-developer-identity"],

@@ -17,7 +17,7 @@ use crate::guard::confirm::{self, Question};
 use crate::operation::Operation;
 use crate::pipeline::{Job, RowSource};
 use crate::report::{Report, notice};
-use crate::runner::{self, Run, Service};
+use crate::runner::{self, Run, RunLog, Service};
 use crate::settings::{Mode, Settings};
 use crate::signal::Signal;
 use crate::url::is_loopback;
@@ -65,6 +65,7 @@ pub async fn open(mut settings: Settings) -> Result<Opened, Error> {
         question.ask::<UnlinkOutcome>().await?
     };
     let results = runner::open_results::<UnlinkOutcome>(&settings)?;
+    RunLog::observe_inputs(&mut settings);
     let client = service.client();
     let keeps_last_logins = settings.keeps_last_logins;
     let run = Run {
@@ -115,7 +116,10 @@ async fn drive<J: Job<Outcome = UnlinkOutcome>>(
 ) -> Result<Report<UnlinkOutcome>, Error> {
     let fails = summary::undone_outcomes(&run.settings);
     let mut warnings = EarlyWarnings::default();
+    let log = RunLog::begin(&run.settings, &run.service);
     let finished = run.drive(signals, fails, |tally| warnings.judge(tally));
     let finished = finished.await?;
-    Ok(summary::complete(finished.report, &finished.settings))
+    let report = summary::complete(finished.report, &finished.settings);
+    log.end(&report, &finished.settings);
+    Ok(report)
 }

@@ -22,7 +22,8 @@ pub(super) fn complete(
     if report.reason == "finished" {
         report.message = undone(settings, &report.tally);
     }
-    report.next = next(settings, &report.tally, report.exit);
+    report.next = next(settings, &report.tally, report.exit)
+        .or_else(|| report_on_all_runs(settings, report.exit));
     ending::check_counts(&mut report);
     report
 }
@@ -131,6 +132,19 @@ fn next(settings: &Settings, tally: &Tally<UnlinkOutcome>, exit: Exit) -> Option
         }
     };
     Some((command_line::changed(command, &[], &[]), does.to_owned()))
+}
+
+/// Returns the command that reports on all runs of the results.
+fn report_on_all_runs(settings: &Settings, exit: Exit) -> Option<(String, String)> {
+    let is_finished = matches!(exit, Exit::Done | Exit::NotAllDone);
+    let results = settings.results.as_ref().filter(|_| is_finished)?;
+    let program = settings.command.first()?.clone();
+    let results = results.path.to_string_lossy();
+    Some((
+        command_line::changed(&[program, "report".to_owned()], &[], &[&results]),
+        "Next, what all runs of these results have done, with reasons (--html FILE for a page):"
+            .to_owned(),
+    ))
 }
 
 const SKIP_FAILED: &str = "--skip-failed";

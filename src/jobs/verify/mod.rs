@@ -12,4 +12,5 @@ mod selection;
 mod statement;
 mod still_linked;
 
+pub use outcome::VerifyOutcome;
 pub use run::open;
