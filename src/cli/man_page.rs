@@ -5,7 +5,7 @@ use clap::builder::Resettable;
 use clap_mangen::Man;
 use clap_mangen::roff::{Inline, Roff, bold, roman};
 
-use super::pages::{EMULATOR, PLAN, PROGRAM, REPORT, RESOLVE, RUN, SINGLE, VERIFY, sections};
+use super::pages::{self, sections};
 use super::program::Cli;
 
 /// Returns the man page of the program or of a command, as roff; nothing if there is no such command.
@@ -20,17 +20,7 @@ pub fn man_page(command: Option<&str>) -> Option<String> {
         None => program,
         Some(name) => program.find_subcommand(name)?.clone(),
     };
-    let page = match command {
-        None => PROGRAM,
-        Some("run") => RUN,
-        Some("plan") => PLAN,
-        Some("resolve") => RESOLVE,
-        Some("verify") => VERIFY,
-        Some("report") => REPORT,
-        Some("unlink-developer-identity") => SINGLE,
-        Some("emulator") => EMULATOR,
-        Some(_) => "",
-    };
+    let page = pages::page_of(command).unwrap_or_default();
     let usage = definitions.clone().render_usage().to_string();
     let usage = usage.trim_start_matches("Usage: ").to_owned();
     // The page says itself what clap would put into a section EXTRA; the version stands in its foot.

@@ -24,6 +24,26 @@ pub(super) const SINGLE: &str = include_str!("manual/unlink-developer-identity.m
 /// The page of `emulator`.
 pub(super) const EMULATOR: &str = include_str!("manual/emulator.md");
 
+/// All pages, by the command that each is of; that of the program has none.
+const PAGES: [(&str, &str); 9] = [
+    ("", PROGRAM),
+    ("run", RUN),
+    ("plan", PLAN),
+    ("resolve", RESOLVE),
+    ("verify", VERIFY),
+    ("report", REPORT),
+    ("relink", RELINK),
+    ("unlink-developer-identity", SINGLE),
+    ("emulator", EMULATOR),
+];
+
+/// Returns the page of a command, or of the program.
+pub(super) fn page_of(command: Option<&str>) -> Option<&'static str> {
+    let name = command.unwrap_or_default();
+    let found = PAGES.iter().find(|(of, _)| *of == name);
+    found.map(|(_, page)| *page)
+}
+
 /// Sections that `--help` shows too. The others are long, and wanted less often.
 const IN_HELP: [&str; 3] = ["Outcomes", "Exit status", "Examples"];
 
@@ -61,18 +81,6 @@ pub(super) fn help(page: &str, command: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const PAGES: [(&str, &str); 9] = [
-        ("", PROGRAM),
-        ("run", RUN),
-        ("plan", PLAN),
-        ("resolve", RESOLVE),
-        ("verify", VERIFY),
-        ("report", REPORT),
-        ("relink", RELINK),
-        ("unlink-developer-identity", SINGLE),
-        ("emulator", EMULATOR),
-    ];
 
     #[test]
     fn pages_hold_no_more_markdown_than_is_understood() {

@@ -9,7 +9,7 @@ use std::path::Path;
 use crate::sandbox::{Sandbox, start};
 
 /// Each file in `tests/e2e/manual/`, and the arguments that print it.
-const SNAPSHOTS: [(&str, &[&str]); 20] = [
+const SNAPSHOTS: [(&str, &[&str]); 22] = [
     ("help.txt", &["--help"]),
     ("help.short.txt", &["-h"]),
     ("run.help.txt", &["run", "--help"]),
@@ -22,6 +22,7 @@ const SNAPSHOTS: [(&str, &[&str]); 20] = [
     ("resolve.help.txt", &["resolve", "--help"]),
     ("verify.help.txt", &["verify", "--help"]),
     ("report.help.txt", &["report", "--help"]),
+    ("relink.help.txt", &["relink", "--help"]),
     ("emulator.help.txt", &["emulator", "--help"]),
     ("completions.help.txt", &["completions", "--help"]),
     ("man.help.txt", &["man", "--help"]),
@@ -31,6 +32,7 @@ const SNAPSHOTS: [(&str, &[&str]); 20] = [
     ("cognito-unlink-resolve.1", &["man", "resolve"]),
     ("cognito-unlink-verify.1", &["man", "verify"]),
     ("cognito-unlink-report.1", &["man", "report"]),
+    ("cognito-unlink-relink.1", &["man", "relink"]),
     (
         "cognito-unlink-unlink-developer-identity.1",
         &["man", "unlink-developer-identity"],
@@ -111,5 +113,20 @@ fn first_difference(expected: &str, actual: &str) -> String {
             expected.lines().count(),
             actual.lines().count()
         ),
+    }
+}
+
+#[test]
+fn every_command_has_snapshots() {
+    let commands = <cognito_unlink::testing::cli::Cli as clap::CommandFactory>::command();
+    for command in commands.get_subcommands() {
+        let name = command.get_name();
+        let has = |file: String| SNAPSHOTS.iter().any(|(snapshot, _)| **snapshot == file);
+        assert!(has(format!("{name}.help.txt")), "{name}");
+        let is_manual = ["completions", "man"].contains(&name);
+        assert!(
+            is_manual || has(format!("cognito-unlink-{name}.1")),
+            "{name}"
+        );
     }
 }
