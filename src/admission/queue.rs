@@ -26,6 +26,7 @@ pub struct Queue {
     /// A permit for each call of the operation in flight; shared by all Regions.
     pub(super) in_flight: Arc<Semaphore>,
     pub(super) credentials: Arc<CredentialsBreaker>,
+    most_in_flight: f64,
     /// Shared by all operations. Locked after the credentials and before the state.
     pub(super) region: Arc<Region>,
     /// True for operations that rows call: these calls show whether the Region answers. Of other calls there may be few, and the
@@ -83,6 +84,7 @@ impl Queue {
         Self {
             head: tokio::sync::Mutex::default(),
             in_flight,
+            most_in_flight: limits.concurrency.get().into(),
             credentials,
             region,
             finds_outages,
@@ -192,9 +194,16 @@ impl Queue {
         self.state().pacer.latency()
     }
 
-    /// Waits for a turn to prepare for a call. `most` returns how many rows may have one at this pace, in calls per second.
+    /// Waits for a turn to prepare for a call. `most` returns how many rows may have one if so many calls start per second: those
+    /// of the pace, or as many as can be in flight.
     pub async fn take_turn(&self, most: impl Fn(f64) -> usize) -> Turn {
-        let at_present = || most(self.state().pacer.pace());
+        let at_present = || {
+            let state = self.state();
+            let latency = state.pacer.latency().as_secs_f64();
+            let pace = state.pacer.pace().min(self.most_in_flight / latency);
+            drop(state);
+            most(pace)
+        };
         self.turns.take(at_present).await
     }
 

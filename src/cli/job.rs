@@ -65,7 +65,7 @@ pub struct JobArgs {
     /// Let this many calls start at once after a pause
     #[arg(long, allow_negative_numbers = true, value_name = "N", default_value = "1", value_parser = count::<NonZeroU32>, help_heading = "Pace")]
     pub burst: NonZeroU32,
-    /// Keep at most this many calls in flight, and never two for one identity
+    /// Keep at most this many calls of each operation in flight, and never two for one identity
     #[arg(long, allow_negative_numbers = true, value_name = "N", default_value = "16", value_parser = concurrency, help_heading = "Pace")]
     pub concurrency: NonZeroU32,
 

@@ -109,6 +109,27 @@ mod tests {
     }
 
     #[test]
+    fn unlinks_and_look_ups_of_rows_get_random_faults() {
+        let shares = vec!["hang=1".parse().expect("valid")];
+        let mut injector = FaultInjector::new(shares, 1);
+        for (operation, gets) in [
+            ("UnlinkDeveloperIdentity", true),
+            ("LookupDeveloperIdentity", true),
+            ("DescribeIdentity", true),
+            ("DescribeIdentityPool", false),
+            ("ListIdentities", false),
+        ] {
+            let call = CallDetails {
+                operation,
+                unlink: (operation == "UnlinkDeveloperIdentity").then_some(1),
+                ..call(1, "u")
+            };
+            let action = injector.next_action(&call);
+            assert_eq!(action.is_some(), gets, "{operation}");
+        }
+    }
+
+    #[test]
     fn rules_go_before_random_faults_and_run_out() {
         let mut injector = FaultInjector::new(Vec::new(), 1);
         injector.rules.push(Rule {
