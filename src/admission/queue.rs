@@ -201,6 +201,7 @@ impl Queue {
             let state = self.state();
             let latency = state.pacer.latency().as_secs_f64();
             let pace = state.pacer.pace().min(self.most_in_flight / latency);
+            // `most` may ask other queues, while another task may ask all of them, this one included.
             drop(state);
             most(pace)
         };
