@@ -18,6 +18,7 @@ use super::csv_lines::read_csv;
 use super::error::OpenError;
 use super::format::{COLUMNS, Edition, Format};
 use super::jsonl_lines::read_jsonl;
+use super::options::ResultsOptions;
 use super::paths::side_file_path;
 use super::recorded_line::{LOCAL_RUN_SUFFIX, LineReader, ReadError};
 use super::side_file::{Header, LockHolder};
@@ -307,6 +308,15 @@ impl RecordedResults {
                 Usage::Interrupted(holder)
             }
         }
+    }
+
+    /// Lets a record about these results carry the same columns and, if it is new, have the form that is safe to open in a
+    /// spreadsheet if the results have it.
+    pub fn shape(&self, record: &mut ResultsOptions) {
+        record.carry.clone_from(&self.carry);
+        let is_csv = Format::of_name(&record.path) == Some(Format::Csv);
+        let is_safe = self.format == Format::SpreadsheetCsv;
+        record.spreadsheet_safe = is_safe && is_csv && !record.path.exists();
     }
 
     /// Returns the names of the carried columns.

@@ -496,6 +496,28 @@ fn rows_go_back_to_where_they_were_unlinked() {
     assert_eq!(sandbox.read(RESULTS), real);
 }
 
+#[test]
+fn a_record_is_as_safe_to_open_in_a_spreadsheet_as_the_results() {
+    for job in ["relink", "verify"] {
+        let sandbox = emulating(vec![link_of(1, "=1+1")], DisabledLinkAnswer::Revived);
+        sandbox.write("people.csv", sandbox::csv(&[link_of(1, "=1+1")]));
+        sandbox
+            .run(&["people.csv", "--spreadsheet-safe"])
+            .expect_exit(0);
+        // The second time, the record is there.
+        for _ in 0..2 {
+            sandbox.job(job, &[RESULTS, "--all"]).expect_exit(0);
+        }
+        let record = sandbox.read(if job == "relink" {
+            RECORD
+        } else {
+            "people.verified.csv"
+        });
+        assert!(record.starts_with("\u{feff}\"row\",source,"), "{record}");
+        assert!(record.contains(",'=1+1,"), "{record}");
+    }
+}
+
 /// Asserts that the README shows the end of this command as it is.
 fn assert_shown(readme: &str, command: &str, ran: &Output) {
     let (_, shown) = readme.split_once(command).expect("a session");

@@ -54,7 +54,7 @@ pub async fn open(mut settings: RelinkSettings) -> Result<Relinks, Error> {
     let first = selection.pools.keys().next();
     settings.job.calls.pool_region = first.map(|pool| region_of(pool).to_owned());
     if let Some(named) = &mut settings.job.results {
-        named.carry = selection.carry().to_vec();
+        selection.results().shape(named);
     }
     let service = Service::connect(&mut settings.job, Relinking::OPERATION).await?;
     check_endpoint(&settings, &selection, service.is_local)?;
@@ -121,7 +121,8 @@ fn lock_results(
 ) -> Result<Results, Error> {
     let options = ResultsOptions {
         path: settings.results.clone(),
-        carry: selection.carry().to_vec(),
+        carry: selection.results().carry().to_vec(),
+        spreadsheet_safe: false,
         run_id: settings.job.run_id.clone(),
         open_rows: 1,
         calls_aws: !is_local,

@@ -126,9 +126,9 @@ impl Selection {
         self.chosen.length
     }
 
-    /// Returns the names of the carried columns.
-    pub(super) fn carry(&self) -> &[String] {
-        self.chosen.results().carry()
+    /// Returns the results.
+    pub(super) fn results(&self) -> &RecordedResults {
+        self.chosen.results()
     }
 
     /// Reads the record of an earlier relink, and returns the rows that it has settled after they were unlinked. Keys are made by

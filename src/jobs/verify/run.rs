@@ -56,7 +56,7 @@ pub async fn open(mut settings: VerifySettings) -> Result<Verifies, Error> {
     let first = selection.pools.first();
     settings.job.calls.pool_region = first.map(|pool| region_of(pool).to_owned());
     if let Some(named) = &mut settings.job.results {
-        named.carry = selection.carry().to_vec();
+        selection.results().shape(named);
     }
     let service = Service::connect(&mut settings.job, Lookups::OPERATION).await?;
     if selection.has_local_run && !service.is_local {

@@ -120,9 +120,9 @@ impl Selection {
         self.chosen.lines.len() as u64
     }
 
-    /// Returns the names of the carried columns.
-    pub(super) fn carry(&self) -> &[String] {
-        self.chosen.results().carry()
+    /// Returns the results.
+    pub(super) fn results(&self) -> &RecordedResults {
+        self.chosen.results()
     }
 
     /// Returns the strata of the rows, by their keys.
