@@ -50,23 +50,26 @@ pub struct Question<'a> {
     pub caller: Option<Caller>,
 }
 
-/// Checks that the question can be asked.
+/// Checks that the question can be asked; `hint` says what to do otherwise.
 ///
 /// # Errors
 /// There is no terminal.
-pub fn check_terminal() -> Result<(), Error> {
+pub fn check_terminal(hint: &str) -> Result<(), Error> {
     if can_ask() {
         return Ok(());
     }
     Err(Error::usage(
         "a run against AWS cannot ask for confirmation here, since this is not a terminal",
     )
-    .hint("Rehearse it with --rehearse, then confirm it with --yes, or run a reviewed plan with --plan."))
+    .hint(hint))
 }
 
 /// Returns how many identities lose their last login by the run, if a plan has looked that up, and what to do about it.
 #[must_use]
 pub fn last_logins(settings: &Settings) -> String {
+    if settings.keeps_last_logins {
+        return "The last login of an identity is kept (--last-login keep).".to_owned();
+    }
     let Some(known) = &settings.last_logins else {
         return "Whether identities lose their last login is not known; `plan --online --logins each` looks, \
                 `--last-login keep` leaves such rows."

@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::verdict::ReplyDetails;
 
 /// The code that Cognito gives to callers without access as well.
-const NO_ACCESS: &str = "NotAuthorizedException";
+pub const NO_ACCESS: &str = "NotAuthorizedException";
 /// Random bytes in the name of the user that cannot exist. Half as many are still more than anybody guesses; two runs never make the
 /// same one.
 const RANDOM_BYTES: usize = 16;

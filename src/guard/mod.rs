@@ -10,5 +10,5 @@ mod pool_checks;
 
 pub use admitted_lookups::{AdmittedLookups, retried};
 pub use allowed::Allowed;
-pub use controls::{Controls, Meaning};
+pub use controls::{Controls, Meaning, NO_ACCESS};
 pub use pool_checks::{PoolChecked, PoolChecks, settle_provider};

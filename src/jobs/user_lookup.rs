@@ -24,7 +24,7 @@ const REPEATED_TOKEN: &str = "RepeatedPageToken";
 /// Code of a control question that was answered with an identity. Ours.
 const CONTROL_FAILED: &str = "ControlFailed";
 /// Code of an answer about something else than the question. Ours.
-const UNEXPECTED: &str = "UnexpectedAnswer";
+pub const UNEXPECTED: &str = "UnexpectedAnswer";
 
 /// The answer to the question of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -258,7 +258,7 @@ fn take_page(
 }
 
 /// Returns the reply in place of a success that is no answer to the question.
-fn unexpected(code: &'static str, details: ReplyDetails) -> Reply {
+pub fn unexpected(code: &'static str, details: ReplyDetails) -> Reply {
     let message = match code {
         REPEATED_TOKEN => "the service gave the same page token twice",
         CONTROL_FAILED => "the service found an identity for a user that cannot exist",

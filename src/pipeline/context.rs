@@ -64,6 +64,8 @@ pub struct Counters {
     pub called_rows: AtomicU64,
     /// Attempts of looks before it whose bytes have left.
     pub looks: AtomicU64,
+    /// Attempts of looks that were throttled.
+    pub looks_throttled: AtomicU64,
     /// Attempts of the job's own call that were throttled.
     pub throttled: AtomicU64,
     /// Cognito itself has replied.
@@ -123,10 +125,13 @@ impl Counters {
         evidence
     }
 
-    /// Counts an attempt of the job's own call that was throttled.
+    /// Counts an attempt that was throttled.
     pub(super) fn count_throttled(&self, verdict: Verdict, is_look: bool) {
-        if verdict == Verdict::Throttled && !is_look {
-            self.throttled.fetch_add(1, Ordering::Relaxed);
-        }
+        let count = if is_look {
+            &self.looks_throttled
+        } else {
+            &self.throttled
+        };
+        count.fetch_add(u64::from(verdict == Verdict::Throttled), Ordering::Relaxed);
     }
 }

@@ -21,6 +21,7 @@ use crate::guard::settle_provider;
 use crate::results::{Line, RowLease, Settled};
 use crate::row::{InvalidRow, MemoryReservation, RowKey, region_of};
 use crate::signal::{Signal, Stop};
+use crate::verdict::{Outcome as _, Standing};
 
 /// An event that the dispatcher reacts to.
 #[derive(Debug)]
@@ -207,7 +208,9 @@ impl<L: Line> Dispatcher<L> {
 
     /// Returns whether there is room for one more open row.
     pub(super) fn has_capacity(&self) -> bool {
-        self.open < self.bounds.open_rows
+        // Open rows may turn out not to count against the limit.
+        let is_at_limit = self.bounds.limit.is_some_and(|limit| self.taken >= limit);
+        self.open < self.bounds.open_rows && !(is_at_limit && self.open > 0)
     }
 
     /// Returns whether a row has waited for its pool and may be called.
@@ -424,6 +427,10 @@ impl<L: Line> Dispatcher<L> {
         for (line, lease) in lines {
             self.open -= 1;
             self.tally.settle(line.outcome());
+            if line.outcome().standing() == Standing::Kept {
+                // It is looked at by each run, and would keep the run from getting further.
+                self.taken = self.taken.saturating_sub(1);
+            }
             self.tally.near_holds += u64::from(line.is_near_hold());
             if let Some(key) = line.key() {
                 self.interrupted.remove(&key);

@@ -39,6 +39,8 @@ pub struct Report<O> {
     pub calls: u64,
     /// Attempts of look-ups before the calls.
     pub looks: u64,
+    /// Those of them that were throttled.
+    pub looks_throttled: u64,
     /// Attempts that were throttled.
     pub throttled: u64,
     /// Attempts that repeated an earlier one of the same row.
@@ -189,6 +191,7 @@ impl<O: Outcome> Serialize for Report<O> {
         map.serialize_entry("not_read_about", &unread)?;
         map.serialize_entry("calls", &self.calls)?;
         map.serialize_entry("looks", &self.looks)?;
+        map.serialize_entry("looks_throttled", &self.looks_throttled)?;
         map.serialize_entry("throttled", &self.throttled)?;
         let quotas: Vec<_> = self.quotas.iter().map(JsonQuota::of).collect();
         map.serialize_entry("quotas", &quotas)?;
@@ -280,7 +283,11 @@ impl<O: Outcome> Report<O> {
         }
         if self.looks > 0 {
             let looks = counted(self.looks, "look-up");
-            let _ = writeln!(text, "{looks} just before the calls.");
+            let throttled = match self.looks_throttled {
+                0 => String::new(),
+                looks => format!(", {} of them throttled", HumanCount(looks)),
+            };
+            let _ = writeln!(text, "{looks} just before the calls{throttled}.");
         }
         for quota in &self.quotas {
             let _ = writeln!(text, "{}", quota.text(self.operation));

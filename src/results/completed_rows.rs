@@ -251,7 +251,7 @@ impl CompletedRows {
             ));
         }
         if !completed.kept.is_empty() && !options.last_login_named {
-            return Err(ReadError::Foreign(format!(
+            return Err(ReadError::Refused(format!(
                 "it holds rows that were kept, since each was the last login of its identity ({} of them); say with \
                  --last-login keep or --last-login unlink what this run does with such rows",
                 completed.kept.len()

@@ -110,7 +110,7 @@ fn read_interrupted(
     )
     .map_err(|error| match error {
         ReadError::Io(error) => error.to_string(),
-        ReadError::Foreign(why) | ReadError::OnlyHeader(why) => why,
+        ReadError::Foreign(why) | ReadError::Refused(why) | ReadError::OnlyHeader(why) => why,
     })
 }
 

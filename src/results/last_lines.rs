@@ -1,4 +1,4 @@
-//! The last line of each row in results: that one counts.
+//! The line of each row that counts: the last one, or an earlier one that the later ones leave as it was.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -41,12 +41,15 @@ pub struct LastLines {
     results: RecordedResults,
     /// Bytes of the results that were read, up to the end of a line.
     pub length: u64,
+    /// Bytes of a torn last line, which was not read.
+    pub torn: u64,
     /// The lines, in the order of their keys.
     pub lines: Vec<LastLine>,
 }
 
 impl LastLines {
-    /// Reads the last line of each row; rows are known by keys of `keyer`. `tag` returns a number from 0 to 3 for each line.
+    /// Reads the line of each row that counts; rows are known by keys of `keyer`. `tag` returns a number from 0 to 3 for each line, and
+    /// `stays`, given two tags, whether the earlier line counts although the later one follows.
     ///
     /// # Errors
     /// The file cannot be read, or holds something else.
@@ -54,6 +57,7 @@ impl LastLines {
         results: RecordedResults,
         keyer: &Keyer,
         mut tag: impl FnMut(&RecordedRow<'_, O>, RowKey) -> u64,
+        stays: impl Fn(u64, u64) -> bool,
     ) -> Result<Self, OpenError> {
         let mut lines = Vec::new();
         let length = results.read::<O>(None, &mut |line| {
@@ -65,17 +69,18 @@ impl LastLines {
             });
         })?;
         lines.sort_unstable();
-        // Of the lines of a row, the last one stays.
-        lines.dedup_by(|later, earlier| {
+        lines.dedup_by(|later: &mut LastLine, earlier| {
             let is_same = later.key == earlier.key;
-            if is_same {
+            if is_same && !stays(earlier.tag(), later.tag()) {
                 *earlier = *later;
             }
             is_same
         });
+        let torn = results.length()?.saturating_sub(length);
         Ok(Self {
             results,
             length,
+            torn,
             lines,
         })
     }
@@ -93,13 +98,17 @@ impl LastLines {
         at.ok().map(|at| self.lines[at])
     }
 
-    /// Passes the rows of the lines to `each`, in the order of the file.
+    /// Passes the rows of the lines that `is_wanted` to `each`, in the order of the file.
     ///
     /// # Errors
     /// The file can no longer be read.
-    pub fn rows<O: Outcome>(&self, each: &mut dyn FnMut(Row)) -> Result<(), OpenError> {
-        let offset = |line: &LastLine| line.place >> TAG_BITS;
-        let mut offsets: Vec<u64> = self.lines.iter().map(offset).collect();
+    pub fn rows<O: Outcome>(
+        &self,
+        is_wanted: impl Fn(&LastLine) -> bool,
+        each: &mut dyn FnMut(Row),
+    ) -> Result<(), OpenError> {
+        let wanted = self.lines.iter().filter(|line| is_wanted(line));
+        let mut offsets: Vec<u64> = wanted.map(|line| line.place >> TAG_BITS).collect();
         offsets.sort_unstable();
         let mut offsets = offsets.into_iter().peekable();
         self.results.read::<O>(Some(self.length), &mut |line| {

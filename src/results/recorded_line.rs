@@ -65,6 +65,8 @@ pub(super) enum ReadError {
     Io(io::Error),
     /// The file is no results file, or has other columns.
     Foreign(String),
+    /// The file is one, and must not be used as it is.
+    Refused(String),
     /// The file holds a whole header with other carried columns, and no line.
     OnlyHeader(String),
 }
@@ -74,6 +76,7 @@ impl ReadError {
     pub(super) fn at(self, path: &Path) -> OpenError {
         match self {
             Self::Io(error) => OpenError::Io(path.to_owned(), error),
+            Self::Refused(why) => OpenError::Refused(path.to_owned(), why),
             Self::Foreign(why) | Self::OnlyHeader(why) => OpenError::Foreign(path.to_owned(), why),
         }
     }

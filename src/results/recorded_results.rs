@@ -20,7 +20,7 @@ use super::format::{COLUMNS, Edition, Format};
 use super::jsonl_lines::read_jsonl;
 use super::options::ResultsOptions;
 use super::paths::side_file_path;
-use super::recorded_line::{LOCAL_RUN_SUFFIX, LineReader, ReadError};
+use super::recorded_line::{LOCAL_RUN_SUFFIX, LineReader};
 use super::side_file::{Header, LockHolder};
 use crate::files::Identity;
 use crate::row::{Carried, Keyer, Link, Position, Row, RowKey};
@@ -386,9 +386,7 @@ impl RecordedResults {
         };
         match whole {
             Ok(whole) => Ok((whole.length, whole.edition)),
-            Err(error @ (ReadError::Io(_) | ReadError::Foreign(_) | ReadError::OnlyHeader(_))) => {
-                Err(error.at(&self.path))
-            }
+            Err(error) => Err(error.at(&self.path)),
         }
     }
 

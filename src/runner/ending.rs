@@ -36,6 +36,7 @@ pub fn blank<O: Outcome>(
         operation,
         calls: 0,
         looks: 0,
+        looks_throttled: 0,
         throttled: 0,
         repeated: 0,
         quotas: Vec::new(),
@@ -74,6 +75,7 @@ pub fn of_run<O: Outcome>(
         .map(|results| results.path.clone());
     report.calls = counters.calls.load(Ordering::Relaxed);
     report.looks = counters.looks.load(Ordering::Relaxed);
+    report.looks_throttled = counters.looks_throttled.load(Ordering::Relaxed);
     report.throttled = counters.throttled.load(Ordering::Relaxed);
     let called_rows = counters.called_rows.load(Ordering::Relaxed);
     report.repeated = report.calls.saturating_sub(called_rows);

@@ -1,5 +1,6 @@
 //! Opens what a run reads and writes: hold lists, inputs, results.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::Error;
@@ -122,6 +123,38 @@ pub fn report_record(settings: &Settings, results: &Results) {
                 1 => "1 row was".to_owned(),
                 _ => format!("{interrupted} rows were"),
             }
+        ));
+    }
+}
+
+/// Checks that a job about results does not record its rows in the results themselves.
+///
+/// # Errors
+/// The record is the results file.
+pub fn check_record(results: &Path, settings: &Settings) -> Result<(), Error> {
+    let record = settings.results.as_ref().map(|named| &*named.path);
+    let is_same = |record: &Path| {
+        record == results
+            || Identity::at(record)
+                .is_ok_and(|id| Identity::at(results).is_ok_and(|other| other == id))
+    };
+    match record.filter(|record| is_same(record)) {
+        Some(record) => Err(Error::usage(format!(
+            "--out {}: these are the results themselves",
+            record.display()
+        ))
+        .hint("Name another file, or leave --out out.")),
+        None => Ok(()),
+    }
+}
+
+/// Prints a notice on a torn last line of results that a job reads.
+pub fn report_torn(results: &Path, torn: u64) {
+    if torn > 0 {
+        notice(&format!(
+            "{}: the last line is torn ({}) and was not read; the next run tries its row again.",
+            results.display(),
+            counted(torn, "byte")
         ));
     }
 }

@@ -322,6 +322,40 @@ fn a_look_that_is_older_than_two_seconds_is_made_again() {
 }
 
 #[test]
+fn kept_rows_do_not_use_up_the_limit() {
+    // The first six identities have one login, and the others two.
+    let mut links: Vec<Link> = (1..=10).map(link).collect();
+    links.extend((7..=10).map(|n| link_of(n, "other")));
+    let sandbox = sandbox(links);
+    sandbox.write("people.csv", sandbox::people(10));
+    for exit in [4, 0] {
+        let args = [&["people.csv", "--json", "--limit", "2"], &KEEP[..]].concat();
+        let ran = sandbox.run(&args).expect_exit(exit);
+        assert_eq!(ran.counts(&["unlinked", "kept"]), [2, 6]);
+    }
+}
+
+#[test]
+fn an_answer_about_another_identity_is_no_look() {
+    let sandbox = two_logins();
+    let logins = [sandbox::PROVIDER, "x"];
+    let other = serde_json::json!({ "IdentityId": link(9).identity_id, "Logins": logins });
+    let described = Then::Answer(Canned {
+        status: 200,
+        headers: Vec::new(),
+        body: other.to_string(),
+    });
+    sandbox
+        .emulator
+        .add_rule(rule(When::Operation(DESCRIBE), described));
+    sandbox
+        .run(&[&["people.csv"], &KEEP[..]].concat())
+        .expect_exit(1);
+    assert_eq!(lines(&sandbox), [["failed", "", "0", "UnexpectedAnswer"]]);
+    assert_eq!(calls(&sandbox), [1, 0, 0]);
+}
+
+#[test]
 fn held_rows_are_not_looked_at() {
     let sandbox = two_logins();
     sandbox.write("hold.txt", "a\n");

@@ -166,12 +166,11 @@ fn a_reply_that_was_lost_is_brought_back_only_if_asked_for() {
         times: Some(1),
     });
     sandbox.run(&["people.csv"]).expect_exit(0);
-    assert_eq!(
-        relink(&sandbox, &["--all"])
-            .expect_exit(0)
-            .counts(&["rows"]),
-        [0]
-    );
+    let ran = relink(&sandbox, &["--all"]).expect_exit(0);
+    assert_eq!(ran.counts(&["rows"]), [0]);
+    ran.assert_contains("1 row left out that may have been unlinked by another caller");
+    let ran = relink(&sandbox, &["--only", "people.csv"]).expect_exit(1);
+    ran.assert_contains("--include-reply-lost relinks them too");
     let ran = relink(&sandbox, &["--all", "--include-reply-lost"]).expect_exit(0);
     assert_eq!(ran.counts(&["relinked"]), [1]);
 }
@@ -354,6 +353,8 @@ fn users_on_the_erasure_list_are_not_brought_back() {
     sandbox.write("cognito-unlink.toml", "hold = [\"hold.txt\"]\n");
     let ran = relink(&sandbox, &["--all", "--erasure", "erasure.txt"]).expect_exit(0);
     assert_eq!(ran.counts(&["relinked", "held"]), [2, 1]);
+    ran.assert_contains("2 rows in pool");
+    ran.assert_contains("1 row left out: on the erasure list");
     assert_eq!(linked(&sandbox, 3), [1, 3]);
     let relinked = sandbox.job("relink", &[RESULTS, "--all", "--erasure", "erasure.txt"]);
     relinked
@@ -515,6 +516,75 @@ fn a_record_is_as_safe_to_open_in_a_spreadsheet_as_the_results() {
         });
         assert!(record.starts_with("\u{feff}\"row\",source,"), "{record}");
         assert!(record.contains(",'=1+1,"), "{record}");
+    }
+}
+
+#[test]
+fn a_user_who_stands_in_the_input_twice_is_brought_back() {
+    let sandbox = emulating(links(2), DisabledLinkAnswer::Revived);
+    sandbox.write("people.csv", sandbox::csv(&[link(1), link(1), link(2)]));
+    let ran = sandbox.run(&["people.csv", "--json"]).expect_exit(0);
+    assert_eq!(ran.counts(&["unlinked", "not_linked"]), [2, 1]);
+    sandbox.write("wrong.csv", sandbox::csv(&[link(1)]));
+    relink(&sandbox, &["--only", "wrong.csv"]).expect_exit(0);
+    assert_eq!(linked(&sandbox, 2), [1]);
+    relink(&sandbox, &["--all"]).expect_exit(0);
+    assert_eq!(linked(&sandbox, 2), [1, 2]);
+    let ran = relink(&sandbox, &["--all"]).expect_exit(0);
+    assert_eq!(ran.counts(&["rows"]), [0]);
+}
+
+#[test]
+fn rows_that_were_refused_come_last() {
+    let sandbox = unlinked(5);
+    let refused = error(
+        "NotAuthorizedException",
+        "Access to Identity 'x' is forbidden.",
+    );
+    sandbox.emulator.add_rule(Rule {
+        when: When::Operation(RELINK),
+        then: refused,
+        times: Some(2),
+    });
+    let two = ["--all", "--limit", "2", "--concurrency", "1"];
+    let ran = relink(&sandbox, &two).expect_exit(4);
+    assert_eq!(ran.counts(&["refused", "left"]), [2, 3]);
+    let ran = relink(&sandbox, &two).expect_exit(4);
+    assert_eq!(ran.counts(&["relinked", "left"]), [2, 3]);
+    relink(&sandbox, &["--all"]).expect_exit(0);
+    assert_eq!(linked(&sandbox, 5), [1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn a_success_that_names_no_identity_shows_nothing() {
+    let sandbox = unlinked(1);
+    let nameless = serde_json::json!({ "Token": "secret" });
+    sandbox
+        .emulator
+        .add_rule(rule(When::Operation(RELINK), answer(200, &nameless)));
+    let ran = relink(&sandbox, &["--all", "--max-attempts", "2"]).expect_exit(1);
+    assert_eq!(ran.counts(&["in_doubt", "relinked"]), [1, 0]);
+    assert_eq!(sandbox.results(RESULTS).len(), 1);
+}
+
+#[test]
+fn results_that_cannot_be_a_record_or_hold_nothing_are_refused() {
+    let sandbox = unlinked(1);
+    for job in ["relink", "verify"] {
+        let args = [RESULTS, "--all", "--out", RESULTS];
+        let refused = sandbox.job(job, &args).expect_exit(2);
+        refused.assert_contains("these are the results themselves");
+    }
+    sandbox.write("empty.results.csv", "");
+    let refused = sandbox.job("relink", &["empty.results.csv", "--all"]);
+    refused.expect_exit(2).assert_contains("is empty");
+    assert_eq!(sandbox.read("empty.results.csv"), "");
+    // Without its line end, the last line may be a part of one.
+    let text = sandbox.read(RESULTS);
+    sandbox.write(RESULTS, text.trim_end());
+    for job in ["verify", "relink"] {
+        let ran = sandbox.job(job, &[RESULTS, "--all"]).expect_exit(0);
+        ran.assert_contains("the last line is torn");
     }
 }
 

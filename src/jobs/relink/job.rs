@@ -124,6 +124,7 @@ impl<C: Relink + UserLookup> Job for RelinkJob<C> {
         let (reply, identity_id) = self.client.relink(link, last_check).await;
         match identity_id {
             Some(other) if other != link.identity_id => another_identity(&other, reply.details),
+            None if reply.kind == ReplyKind::Success => no_identity(reply.details),
             _ => {
                 if reply.kind == ReplyKind::Success {
                     found.stage = Stage::Linked;
@@ -162,8 +163,7 @@ impl<C: Relink + UserLookup> Job for RelinkJob<C> {
             ));
         }
         self.trial.has_failed().then(|| {
-            "three users could not be linked again, and none was before them: the service seems to revive no disabled identity. \
-             See error_message in the record; --only FILE may name rows whose identities have other logins."
+            "three users were refused before any was linked again: the service seems to revive no disabled identity. See error_message in the record; --only FILE may name rows whose identities have other logins."
                 .to_owned()
         })
     }
@@ -235,6 +235,18 @@ fn refusal(details: &ReplyDetails) -> RelinkOutcome {
         }
         Some("NotAuthorizedException") => RelinkOutcome::Refused,
         _ => RelinkOutcome::Failed,
+    }
+}
+
+/// Returns the reply in place of a success that names no identity: it does not show what was linked.
+fn no_identity(details: ReplyDetails) -> Reply {
+    Reply {
+        kind: ReplyKind::NoReply,
+        details: ReplyDetails {
+            code: Some("InconclusiveAnswer".to_owned()),
+            message: Some("the answer names no identity".to_owned()),
+            ..details
+        },
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) async fn ask(
         notice(preview.trim_end());
         return Ok(());
     }
-    confirm::check_terminal()?;
+    confirm::check_terminal("Confirm it with --yes.")?;
     if confirm::confirmed(format!("{preview}Type yes to go on: "), None).await {
         Ok(())
     } else {
@@ -70,6 +70,17 @@ fn preview(
             "  {} of --only left out: the results do not say that they are unlinked",
             counted(selection.unmatched, "row")
         );
+    }
+    for (rows, why) in [
+        (selection.held, "left out: on the erasure list"),
+        (
+            selection.reply_lost,
+            "left out: unlinked_reply_lost (--include-reply-lost)",
+        ),
+    ] {
+        if rows > 0 {
+            let _ = writeln!(text, "  {} {why}", counted(rows, "row"));
+        }
     }
     if let Some(limit) = settings.job.stop_rules.limit {
         let _ = writeln!(text, "It stops after {} (--limit).", counted(limit, "row"));

@@ -21,7 +21,7 @@ use crate::report::{Report, counted, notice};
 use crate::results::{ChangedResults, Results, ResultsOptions};
 use crate::row::region_of;
 use crate::runner::{self, Run, Service, ending};
-use crate::settings::RelinkSettings;
+use crate::settings::{RelinkSettings, Relinked};
 use crate::signal::Signal;
 
 type Relinking = RelinkJob<Arc<AwsCalls>>;
@@ -32,8 +32,47 @@ pub struct Relinks {
     run: Run<Relinking>,
     /// The lock on the results whose rows are changed.
     changed: ChangedResults,
+    left_out: LeftOut,
+}
+
+/// Rows that were named and are not relinked.
+#[derive(Debug)]
+struct LeftOut {
     /// Rows of `--only` that are not unlinked by the results.
     unmatched: u64,
+    /// Rows that are `unlinked_reply_lost`.
+    reply_lost: u64,
+    /// They were named one by one.
+    are_named: bool,
+}
+
+impl LeftOut {
+    fn of(selection: &Selection, which: &Relinked) -> Self {
+        Self {
+            unmatched: selection.unmatched,
+            reply_lost: selection.reply_lost,
+            are_named: matches!(which, Relinked::Only(_)),
+        }
+    }
+
+    /// Returns how many rows were left out, and why, if there are any.
+    fn message(&self) -> Option<String> {
+        let unmatched = (self.unmatched > 0).then(|| {
+            format!(
+                "{} of --only left out: the results do not say that they are unlinked.",
+                counted(self.unmatched, "row")
+            )
+        });
+        let reply_lost = (self.reply_lost > 0).then(|| {
+            format!(
+                "{} left out that may have been unlinked by another caller (unlinked_reply_lost); --include-reply-lost relinks \
+                 them too.",
+                counted(self.reply_lost, "row")
+            )
+        });
+        let parts: Vec<_> = unmatched.into_iter().chain(reply_lost).collect();
+        (!parts.is_empty()).then(|| parts.join(" "))
+    }
 }
 
 /// Does everything that comes before the first call: reads the results, asks, and locks the results and the record.
@@ -44,13 +83,16 @@ pub async fn open(mut settings: RelinkSettings) -> Result<Relinks, Error> {
     for line in settings.job.notices() {
         notice(&line);
     }
+    runner::check_record(&settings.results, &settings.job)?;
+    let holds = runner::read_holds(&settings.job)?;
     let selection = Selection::read(
         &settings.results,
         &settings.which,
         &settings.job.input,
         settings.includes_reply_lost,
+        holds.as_ref().map(|(holds, _)| &**holds),
     )?;
-    let holds = runner::read_holds(&settings.job)?;
+    runner::report_torn(&settings.results, selection.torn());
     let first = selection.pools.keys().next();
     settings.job.calls.pool_region = first.map(|pool| region_of(pool).to_owned());
     if let Some(named) = &mut settings.job.results {
@@ -66,6 +108,7 @@ pub async fn open(mut settings: RelinkSettings) -> Result<Relinks, Error> {
     let earlier = earlier.map_err(not_opened)?;
     record.completed.replace_done(earlier.already_linked);
     record.completed.add_doubts(earlier.relinked);
+    let answered = earlier.answered;
     let changed = record.append_also_to(results);
     settings.job.rows = Some(selection.len());
     let limits = [(
@@ -74,14 +117,14 @@ pub async fn open(mut settings: RelinkSettings) -> Result<Relinks, Error> {
         Some(settings.job.stop_rules.max_failures),
     )];
     Ok(Relinks {
-        unmatched: selection.unmatched,
+        left_out: LeftOut::of(&selection, &settings.which),
         run: Run {
             job: RelinkJob {
                 client: service.client(),
                 trial: Trial::default(),
             },
             bounds: runner::bounds(&settings.job, &limits),
-            rows: RowSource::Pushed(Box::new(|each| selection.rows(each))),
+            rows: RowSource::Pushed(Box::new(move |each| selection.rows(&answered, each))),
             settings: settings.job,
             service,
             results: record,
@@ -157,15 +200,11 @@ impl Relinks {
         let mut report = finished.report;
         report.mode = "relink";
         ending::check_counts(&mut report);
-        if self.unmatched > 0 && report.exit == Exit::Done {
+        let left_out = self.left_out.message();
+        if left_out.is_some() && self.left_out.are_named && report.exit == Exit::Done {
             report.exit = Exit::NotAllDone;
         }
-        if self.unmatched > 0 && report.message.is_none() {
-            report.message = Some(format!(
-                "{} of --only left out: the results do not say that they are unlinked.",
-                counted(self.unmatched, "row")
-            ));
-        }
+        report.message = report.message.or(left_out);
         let goes_on = matches!(
             report.exit,
             Exit::Halted | Exit::Stopped | Exit::HungUp | Exit::Interrupted | Exit::Terminated

@@ -1,6 +1,7 @@
 //! The calls of `resolve`, and the line of each row.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::line::ResolvedLine;
@@ -29,6 +30,8 @@ pub(super) struct ResolveJob<C> {
     pub(super) max_users: usize,
     /// Marks users that are held.
     pub(super) holds: Option<Arc<Holds>>,
+    /// Links found whose users are held.
+    pub(super) held: AtomicU64,
     /// Makes the keys of links.
     pub(super) keyer: Keyer,
     /// Keys of all links in the file: each is written once.
@@ -176,6 +179,7 @@ impl<C: UserLookup> ResolveJob<C> {
             holds.is_some_and(|holds| holds.hold(&user).is_some())
         };
         let is_held = is_new && is_held();
+        self.held.fetch_add(u64::from(is_held), Ordering::Relaxed);
         is_new.then_some(FoundLink { link, is_held })
     }
 }

@@ -1,6 +1,7 @@
 //! A run of `resolve`, from start to end.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::mpsc;
@@ -78,6 +79,7 @@ pub async fn open(mut settings: ResolveSettings) -> Result<Resolves, Error> {
         controls,
         max_users: settings.max_users,
         holds: holds.map(|(holds, _)| holds),
+        held: AtomicU64::new(0),
         keyer: opened.results.keyer,
         links: Mutex::new(opened.links),
     };
@@ -128,11 +130,14 @@ impl Resolves {
         signals: mpsc::Receiver<Signal>,
     ) -> Result<Report<ResolveOutcome>, Error> {
         let finished = self.run.drive(signals, &[], |_| {}).await?;
-        let ambiguous = finished.context.job.controls.ambiguous_pools();
+        let job = &finished.context.job;
+        let ambiguous = job.controls.ambiguous_pools();
+        let held = job.held.load(Ordering::Relaxed);
         Ok(summary::complete(
             finished.report,
             &self.settings,
             &ambiguous,
+            held,
         ))
     }
 }

@@ -8,16 +8,28 @@ use crate::results::Unresolved;
 use crate::runner::ending;
 use crate::settings::ResolveSettings;
 
-/// Completes the report on the end of a run. `ambiguous`: pools that answer unknown users as they answer callers without access.
+/// Completes the report on the end of a run. `ambiguous`: pools that answer unknown users as they answer callers without access;
+/// `held`: links found whose users are on the hold list.
 pub(super) fn complete(
     mut report: Report<ResolveOutcome>,
     settings: &ResolveSettings,
     ambiguous: &[String],
+    held: u64,
 ) -> Report<ResolveOutcome> {
     report.mode = "resolve";
+    // Rows are looked up whether their users are held or not.
+    report.holds = false;
     report.rest = Some(settings.unresolved.clone());
     if report.reason == "finished" {
-        report.message = explanation(&report, ambiguous);
+        let held = (held > 0).then(|| {
+            format!(
+                "{} found of users on the hold list (column held). `run` does not read that column: give it the list with --hold.",
+                counted(held, "link")
+            )
+        });
+        let parts = [explanation(&report, ambiguous), held];
+        let parts: Vec<_> = parts.into_iter().flatten().collect();
+        report.message = (!parts.is_empty()).then(|| parts.join("\n"));
     }
     report.next = next(&report, settings);
     ending::check_counts(&mut report);

@@ -160,6 +160,9 @@ impl<C: Unlink + IdentityDescription + UserLookup> Job for KeepJob<C> {
                 let described = self.0.describe_identity(&link.identity_id, last_check);
                 let (reply, identity) = described.await;
                 found.at = Some(Instant::now());
+                if reply.kind == ReplyKind::Success && identity.id != link.identity_id {
+                    return user_lookup::unexpected(user_lookup::UNEXPECTED, reply.details);
+                }
                 match classify(&reply) {
                     Verdict::Succeeded => found.take_logins(link, &identity.logins),
                     Verdict::NothingThere => found.shows(Shown::NotLinked, 0),

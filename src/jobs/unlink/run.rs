@@ -54,7 +54,9 @@ pub async fn open(mut settings: Settings) -> Result<Opened, Error> {
     let pools = if service.is_local || settings.confirmed {
         HashMap::new()
     } else {
-        confirm::check_terminal()?;
+        confirm::check_terminal(
+            "Rehearse it with --rehearse, then confirm it with --yes, or run a reviewed plan with --plan.",
+        )?;
         let question = Question {
             settings: &settings,
             client: &service.client(),

@@ -52,6 +52,8 @@ pub async fn open(mut settings: VerifySettings) -> Result<Verifies, Error> {
         None => u64::from(getrandom::u32().map_err(no_random)?),
     };
     let selection = Selection::draw(&settings.verified, settings.sample, seed)?;
+    runner::check_record(&settings.verified, &settings.job)?;
+    runner::report_torn(&settings.verified, selection.torn());
     let still_linked = read_still_linked(&settings, &selection)?;
     let first = selection.pools.first();
     settings.job.calls.pool_region = first.map(|pool| region_of(pool).to_owned());
@@ -77,9 +79,10 @@ pub async fn open(mut settings: VerifySettings) -> Result<Verifies, Error> {
         .map_err(not_opened)?;
     let mut findings = Findings::default();
     findings.add_gone(gone.done, gone.in_doubt);
-    if let Some(first) = gone.first {
-        findings.looked(first, first);
+    if let Some((first, last)) = gone.times {
+        findings.looked(first, last);
     }
+    let ambiguous = gone.ambiguous.into_iter().collect();
     results.completed.replace_done(gone.keys);
     let statement = Statement {
         findings,
@@ -89,7 +92,7 @@ pub async fn open(mut settings: VerifySettings) -> Result<Verifies, Error> {
         sha256: selection.sha256.clone(),
         seed,
         controls,
-        ambiguous: Vec::new(),
+        ambiguous,
     };
     settings.job.rows = Some(selection.len());
     let stop = &settings.job.stop_rules;
@@ -152,9 +155,13 @@ impl Verifies {
         ending::check_counts(&mut report);
         if report.reason == "finished" {
             let findings = *job.findings.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut ambiguous = job.controls.ambiguous_pools();
+            ambiguous.extend(self.statement.ambiguous);
+            ambiguous.sort_unstable();
+            ambiguous.dedup();
             let statement = Statement {
                 findings,
-                ambiguous: job.controls.ambiguous_pools(),
+                ambiguous,
                 ..self.statement
             };
             report.message = Some(statement.text());

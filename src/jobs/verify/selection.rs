@@ -12,9 +12,10 @@ use sha2::{Digest, Sha256};
 use super::outcome::VerifyOutcome;
 use crate::error::Error;
 use crate::exit_policy::not_opened;
+use crate::guard::NO_ACCESS;
 use crate::input::{InputError, InputRow};
 use crate::jobs::unlink::UnlinkOutcome;
-use crate::results::{LastLine, LastLines, OpenError, RecordedResults};
+use crate::results::{Column, LastLine, LastLines, OpenError, RecordedResults};
 use crate::row::{Keyer, RowKey};
 use crate::verdict::{Outcome as _, Standing};
 
@@ -75,15 +76,20 @@ impl Selection {
         let results = RecordedResults::open(path).map_err(not_opened)?;
         let keyer = Keyer::new(key_of(seed));
         let (mut pools, mut has_local_run) = (BTreeSet::new(), false);
-        let chosen = LastLines::read::<UnlinkOutcome>(results, &keyer, |line, _| {
-            has_local_run |= line.is_local();
-            let stratum = Stratum::of(line.outcome);
-            let pool_id = line.identity_pool_id();
-            if stratum != Stratum::Other && !pools.contains(&*pool_id) {
-                pools.insert(pool_id.into_owned());
-            }
-            stratum as u64
-        });
+        let chosen = LastLines::read::<UnlinkOutcome>(
+            results,
+            &keyer,
+            |line, _| {
+                has_local_run |= line.is_local();
+                let stratum = Stratum::of(line.outcome);
+                let pool_id = line.identity_pool_id();
+                if stratum != Stratum::Other && !pools.contains(&*pool_id) {
+                    pools.insert(pool_id.into_owned());
+                }
+                stratum as u64
+            },
+            |_, _| false,
+        );
         let mut chosen = chosen.map_err(not_opened)?;
         let lines = &mut chosen.lines;
         let count = |stratum| {
@@ -113,6 +119,11 @@ impl Selection {
             pools,
             has_local_run,
         })
+    }
+
+    /// Returns the bytes of a torn last line of the results, which was not read.
+    pub(super) fn torn(&self) -> u64 {
+        self.chosen.torn
     }
 
     /// Returns the number of rows that are looked at.
@@ -154,10 +165,13 @@ impl Selection {
                     Stratum::InDoubt => found.in_doubt += 1,
                     Stratum::Done | Stratum::Other => found.done += 1,
                 }
-                let first = found.first.get_or_insert(SystemTime::now());
-                *first = line
-                    .started_at()
-                    .map_or(*first, |started| started.min(*first));
+                if let (Some(from), Some(to)) = (line.started_at(), line.finished_at()) {
+                    let (first, last) = found.times.get_or_insert((from, to));
+                    (*first, *last) = ((*first).min(from), (*last).max(to));
+                }
+                if line.text(Column::ErrorCode) == NO_ACCESS {
+                    found.ambiguous.insert(line.identity_pool_id().into_owned());
+                }
             }
         })?;
         Ok(found)
@@ -167,7 +181,7 @@ impl Selection {
     pub(super) fn rows(self, each: &mut dyn FnMut(Result<InputRow, InputError>)) {
         let read = self
             .chosen
-            .rows::<UnlinkOutcome>(&mut |row| each(Ok(InputRow::Valid(row))));
+            .rows::<UnlinkOutcome>(|_| true, &mut |row| each(Ok(InputRow::Valid(row))));
         if let Err(error) = read {
             each(Err(InputError::Results(error.to_string())));
         }
@@ -197,8 +211,10 @@ pub(super) struct FoundGone {
     pub(super) keys: HashSet<RowKey>,
     pub(super) done: u64,
     pub(super) in_doubt: u64,
-    /// Time of the first look.
-    pub(super) first: Option<SystemTime>,
+    /// Start of the first look, and end of the last one.
+    pub(super) times: Option<(SystemTime, SystemTime)>,
+    /// Pools that gave the answer which a caller without access may get too.
+    pub(super) ambiguous: BTreeSet<String>,
 }
 
 /// Returns the key of the keyed hash by which a seed draws.
