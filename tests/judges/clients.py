@@ -232,7 +232,7 @@ def judge(call):
 
 def main():
     total = Tally("clients")
-    with Emulator(sys.argv[1], "--guest", f"{GUESTS}={GUEST}") as emulator:
+    with Emulator(sys.argv[1], "--guest", f"{GUESTS}={GUEST}", "--when-disabled", "refused") as emulator:
         for client in [Boto, Aws]:
             tally = judge(client(emulator.url))
             total.passed += tally.passed
