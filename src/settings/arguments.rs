@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::cli::{InputArgs, JobArgs};
+use crate::results;
 
 /// The arguments that the settings of every job are made of.
 pub(super) struct Arguments {
@@ -30,4 +31,19 @@ pub(super) struct RecordArgs {
     pub(super) last_login_named: bool,
     pub(super) durable: bool,
     pub(super) spreadsheet_safe: bool,
+}
+
+impl RecordArgs {
+    /// Returns those of a job about an existing results file, which writes its own rows in the same columns.
+    pub(super) fn about_results(path: Option<PathBuf>) -> Self {
+        Self {
+            columns: &results::COLUMNS,
+            path,
+            skip_failed: false,
+            again: false,
+            last_login_named: true,
+            durable: false,
+            spreadsheet_safe: false,
+        }
+    }
 }

@@ -94,15 +94,7 @@ impl VerifySettings {
             input: InputArgs::default(),
             hold: Vec::new(),
             job: args.job,
-            record: RecordArgs {
-                columns: &results::COLUMNS,
-                path: args.out,
-                skip_failed: false,
-                again: false,
-                last_login_named: true,
-                durable: false,
-                spreadsheet_safe: false,
-            },
+            record: RecordArgs::about_results(args.out),
         };
         let job = Settings::resolve(arguments, Mode::Real, command, |path, _| {
             Ok(Some(path.unwrap_or_else(|| verified_path(&args.results))))
@@ -168,15 +160,7 @@ impl RelinkSettings {
             input: args.input,
             hold: Vec::new(),
             job: args.job,
-            record: RecordArgs {
-                columns: &results::COLUMNS,
-                path: args.out,
-                skip_failed: false,
-                again: false,
-                last_login_named: true,
-                durable: false,
-                spreadsheet_safe: false,
-            },
+            record: RecordArgs::about_results(args.out),
         };
         let mut job = Settings::resolve(arguments, Mode::Real, command, |path, _| {
             Ok(Some(path.unwrap_or_else(|| relinked_path(&args.results))))
