@@ -36,6 +36,10 @@ mod results_as_input;
 mod resume;
 mod row_limit;
 mod runs_log;
+#[path = "../s3/mod.rs"]
+mod s3;
+#[cfg(feature = "s3")]
+mod s3_server;
 mod sandbox;
 mod saved_plan;
 mod signals;
