@@ -28,7 +28,7 @@ use crate::verdict::{Cause, Outcome};
 /// the wrong input.
 #[must_use]
 pub fn unreadable(error: InputError) -> Error {
-    let exit = if error.is_usage() || matches!(error, InputError::Changed { .. }) {
+    let exit = if error.is_usage() || error.is_change() {
         Exit::Usage
     } else {
         Exit::Input
@@ -84,7 +84,7 @@ pub fn of_run<O: Outcome>(summary: &Summary<O>, fails: &[O]) -> Exit {
         Reason::AllRead => conclusion(&summary.tally, fails),
         // Only reading a pipe finds this late; if nothing was called before, it counts as found at the start.
         Reason::Unreadable(error) if error.is_usage() && !summary.has_called() => Exit::Usage,
-        Reason::Unreadable(error) if !matches!(error, InputError::Changed { .. }) => Exit::Input,
+        Reason::Unreadable(error) if !error.is_change() => Exit::Input,
         Reason::Limit | Reason::TimeIsUp => Exit::Stopped,
         Reason::Signal(signal) => signal.exit(),
         Reason::Unreadable(_)

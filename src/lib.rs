@@ -16,6 +16,7 @@
 //! | [`scan`] | a row before any call: done, held, forbidden, invalid, to do |
 //! | [`guard`] | what must be true before a call: account, pools, confirmation, hold lists |
 //! | [`admission`] | rate limit, pace, calls in flight, circuit breaker |
+//! | [`objects`] | objects in a store such as S3: their names, and what a store must do |
 //! | [`call`] | the clients' traits: a call with its last check, a look-up |
 //! | [`aws`] | requests and replies; the only room that uses the AWS crates |
 //! | [`verdict`] | pure: reply → verdict → end or delay |
@@ -100,6 +101,7 @@ mod files;
 mod guard;
 mod input;
 mod jobs;
+mod objects;
 mod operation;
 mod os_limits;
 mod overview;

@@ -279,7 +279,7 @@ async fn check_named_profile(
     }
 }
 
-fn client_of(
+pub(super) fn client_of(
     settings: &ClientSettings,
     proxies: Proxies,
 ) -> Result<SharedHttpClient, SettingsError> {

@@ -27,6 +27,12 @@ const STS: Service = Service {
     section: "sts",
 };
 
+#[cfg(feature = "s3")]
+pub(super) const S3: Service = Service {
+    variable: "AWS_ENDPOINT_URL_S3",
+    section: "s3",
+};
+
 /// The endpoints of a run. `None` is AWS's own.
 #[derive(Debug, Clone)]
 pub(super) struct Endpoints {
@@ -70,6 +76,20 @@ impl Endpoints {
         let sts = configured(&STS).transpose()?.or(local);
         Ok(Self { cognito, sts })
     }
+}
+
+/// Returns the configured endpoint of a service that no option names one for.
+///
+/// # Errors
+/// It is no URL.
+#[cfg(feature = "s3")]
+pub(super) fn configured_endpoint(
+    profiles: &ProfileSet,
+    service: &Service,
+) -> Result<Option<String>, SettingsError> {
+    configured(profiles, variable, service)
+        .map(checked)
+        .transpose()
 }
 
 fn checked(url: String) -> Result<String, SettingsError> {

@@ -8,6 +8,8 @@
 //!
 //! A call goes out after its last check (`checked_body`), over a connector that names the host in its errors (`connection`).
 //! `success_check` rejects replies that are not Cognito's, and `answer` sorts the SDK's errors.
+//!
+//! `Buckets` is S3 as a store of objects, for inputs and results.
 
 mod access_keys;
 mod account_guard;
@@ -33,6 +35,8 @@ mod region;
 mod released;
 mod relink;
 mod reply;
+#[cfg(feature = "s3")]
+mod s3;
 mod sdk_config;
 mod settings;
 pub mod single;
@@ -42,4 +46,6 @@ mod unlink;
 
 pub use client::{AwsCalls, endpoint_url};
 pub use region::is_region;
+#[cfg(feature = "s3")]
+pub use s3::Buckets;
 pub use settings::ClientSettings;

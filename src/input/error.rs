@@ -165,9 +165,27 @@ pub enum InputError {
         /// The first line that was not read, or not to its end.
         line: u64,
     },
+    /// The object was replaced, and the bucket keeps no versions, or this one may not be read. No byte of the new content was handed out.
+    #[error(
+        "{}: the object was replaced while it was read; nothing was taken from it from line {line} on; put it back, or run the same \
+         command again to go on with the object as it is now",
+        display_name(input)
+    )]
+    ObjectChanged {
+        /// The input as the user named it.
+        input: Arc<str>,
+        /// The first line that was not read, or not to its end.
+        line: u64,
+    },
 }
 
 impl InputError {
+    /// Returns whether the input is not what it was at the start.
+    #[must_use]
+    pub fn is_change(&self) -> bool {
+        matches!(self, Self::Changed { .. } | Self::ObjectChanged { .. })
+    }
+
     /// Returns whether the command line is at fault, and not the input.
     #[must_use]
     pub fn is_usage(&self) -> bool {

@@ -17,7 +17,9 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 use super::bytes::at_rest::Origin;
 use super::bytes::byte_stream::ByteStream;
 use super::opened::Opened;
+use super::source::Input;
 use crate::files::Identity;
+use crate::objects::Objects;
 
 /// Bytes of a pinned file that are checked and held at a time: 64 KiB. A hash of 16 bytes is kept for each; doubled, that is half as many
 /// hashes, and a reader holds twice as much.
@@ -32,31 +34,49 @@ pub struct ContentHash {
     pub sha256: String,
 }
 
-/// Files that are pinned to their content, or whose content is recorded as it is read. Other files are read as they are found.
+/// Inputs that are pinned to their content, or whose content is recorded as it is read. Other inputs are read as they are found.
+///
+/// An object is pinned to its version by its reader; here its content is hashed only.
 #[derive(Debug, Clone, Default)]
 pub struct Fingerprints {
     pinned: Vec<Arc<PinnedFile>>,
     recorded: Vec<Arc<RecordedFile>>,
-    observed: Vec<Arc<ObservedFile>>,
+    observed: Vec<Arc<ObservedInput>>,
 }
 
 impl Fingerprints {
-    /// Pins one more file to its present content, and returns that.
+    /// Pins one more input to its present content, and returns that.
     ///
     /// # Errors
-    /// It cannot be read, or is not a regular file.
-    pub fn pin(&mut self, path: &Path) -> io::Result<ContentHash> {
+    /// It cannot be read, or is neither a regular file nor an object.
+    pub fn pin(&mut self, input: &Input, objects: &Objects) -> io::Result<ContentHash> {
+        let path = match input {
+            Input::File(path) => path,
+            Input::Object(_) => {
+                self.observe(input);
+                return self.recorded(input, objects);
+            }
+            Input::Stdin => return Err(not_regular()),
+        };
         let file = PinnedFile::open(path)?;
         let content = file.content.clone();
         self.pinned.push(Arc::new(file));
         Ok(content)
     }
 
-    /// Records the content of one more file while it is read.
+    /// Records the content of one more input while it is read.
     ///
     /// # Errors
-    /// It cannot be opened, or is not a regular file.
-    pub fn record(&mut self, path: &Path) -> io::Result<()> {
+    /// It cannot be opened, or is neither a regular file nor an object.
+    pub fn record(&mut self, input: &Input) -> io::Result<()> {
+        let path = match input {
+            Input::File(path) => path,
+            Input::Object(_) => {
+                self.observe(input);
+                return Ok(());
+            }
+            Input::Stdin => return Err(not_regular()),
+        };
         let progress = RecordedContent {
             file: open_regular(path)?,
             sha256: Sha256::new(),
@@ -70,11 +90,22 @@ impl Fingerprints {
         Ok(())
     }
 
-    /// Returns the content of a recorded file: of what was read, and of the rest unless the end was seen.
+    /// Returns the content of a recorded input: of what was read, and of the rest unless the end was seen.
     ///
     /// # Errors
     /// The rest of it cannot be read.
-    pub fn recorded(&self, path: &Path) -> io::Result<ContentHash> {
+    pub fn recorded(&self, input: &Input, objects: &Objects) -> io::Result<ContentHash> {
+        let path = match input {
+            Input::Object(uri) => {
+                let is_known = self.known(input).is_some();
+                if !is_known {
+                    let opened = Opened::complete(objects.open(uri)?);
+                    io::copy(&mut self.observed(input, opened).bytes, &mut io::sink())?;
+                }
+                return self.known(input).ok_or_else(not_regular);
+            }
+            other => other.path().unwrap_or(Path::new("")),
+        };
         let file = self.recorded.iter().find(|file| file.path == path);
         let mut rest = RecordedReader(Arc::clone(file.expect("it was recorded before")));
         if !rest.0.content().ended {
@@ -87,31 +118,34 @@ impl Fingerprints {
         })
     }
 
-    /// Hashes the content of one more file whenever it is read, which does not change how it is read.
-    pub fn observe(&mut self, path: &Path) {
-        self.observed.push(Arc::new(ObservedFile {
-            path: path.to_owned(),
+    /// Hashes the content of one more input whenever it is read, which does not change how it is read.
+    pub fn observe(&mut self, input: &Input) {
+        self.observed.push(Arc::new(ObservedInput {
+            input: input.clone(),
             content: Mutex::default(),
         }));
     }
 
-    /// Returns the content of a pinned file, or of an observed one that was read to its end.
+    /// Returns the content of a pinned file, or of an observed input that was read to its end.
     #[must_use]
-    pub fn known(&self, path: &Path) -> Option<ContentHash> {
+    pub fn known(&self, input: &Input) -> Option<ContentHash> {
         let mut pinned = self.pinned.iter();
-        if let Some(file) = pinned.find(|file| file.path == path) {
+        if let Input::File(path) = input
+            && let Some(file) = pinned.find(|file| file.path == *path)
+        {
             return Some(file.content.clone());
         }
-        let file = self.observed.iter().find(|file| file.path == path)?;
-        file.content().clone()
+        let mut observed = self.observed.iter();
+        let observed = observed.find(|observed| observed.input == *input)?;
+        observed.content().clone()
     }
 
-    /// Hashes the bytes of a file while they are read, if it is observed.
-    pub(crate) fn observed(&self, path: &Path, opened: Opened) -> Opened {
+    /// Hashes the bytes of an input while they are read, if it is observed.
+    pub(crate) fn observed(&self, input: &Input, opened: Opened) -> Opened {
         let mut observed = self.observed.iter();
-        match observed.find(|file| file.path == path) {
-            Some(file) if opened.origin.is_file() => Opened {
-                bytes: Box::new(ObservedReader::new(file, opened.bytes)),
+        match observed.find(|observed| observed.input == *input) {
+            Some(observed) if opened.origin.is_lasting() => Opened {
+                bytes: Box::new(ObservedReader::new(observed, opened.bytes)),
                 ..opened
             },
             _ => opened,
@@ -186,32 +220,32 @@ impl Read for RecordedReader {
     }
 }
 
-/// A file whose content is hashed when it is read.
+/// An input whose content is hashed when it is read.
 #[derive(Debug)]
-struct ObservedFile {
-    path: PathBuf,
+struct ObservedInput {
+    input: Input,
     /// Known at the end of the last reading.
     content: Mutex<Option<ContentHash>>,
 }
 
-impl ObservedFile {
+impl ObservedInput {
     fn content(&self) -> MutexGuard<'_, Option<ContentHash>> {
         self.content.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 struct ObservedReader {
-    file: Arc<ObservedFile>,
+    input: Arc<ObservedInput>,
     bytes: ByteStream,
     sha256: Sha256,
     size: u64,
 }
 
 impl ObservedReader {
-    fn new(file: &Arc<ObservedFile>, bytes: ByteStream) -> Self {
-        *file.content() = None;
+    fn new(input: &Arc<ObservedInput>, bytes: ByteStream) -> Self {
+        *input.content() = None;
         Self {
-            file: Arc::clone(file),
+            input: Arc::clone(input),
             bytes,
             sha256: Sha256::new(),
             size: 0,
@@ -226,9 +260,9 @@ impl Read for ObservedReader {
             self.sha256.update(&into[..n]);
             self.size += n as u64;
             // More may have been appended after an end that was seen.
-            *self.file.content() = None;
+            *self.input.content() = None;
         } else if !into.is_empty() {
-            *self.file.content() = Some(ContentHash {
+            *self.input.content() = Some(ContentHash {
                 size: self.size,
                 sha256: hex::encode(self.sha256.clone().finalize()),
             });
@@ -242,11 +276,15 @@ fn open_regular(path: &Path) -> io::Result<File> {
     if file.metadata()?.is_file() {
         Ok(file)
     } else {
-        Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "it is not a regular file, so that it cannot be read twice",
-        ))
+        Err(not_regular())
     }
+}
+
+fn not_regular() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidInput,
+        "it is not a regular file, so that it cannot be read twice",
+    )
 }
 
 /// A file that is pinned to its content.
@@ -388,9 +426,19 @@ mod tests {
         (0..=250).cycle().take(2 * CHUNK + 100).collect()
     }
 
+    fn named(path: &Path) -> Input {
+        Input::File(path.to_owned())
+    }
+
+    fn pinned_content(path: &Path) -> ContentHash {
+        let pinned = Fingerprints::default().pin(&named(path), &Objects::default());
+        pinned.expect("pinned")
+    }
+
     fn pinned(path: &Path) -> ByteStream {
         let mut fingerprints = Fingerprints::default();
-        let content = fingerprints.pin(path).expect("pinned");
+        let content = fingerprints.pin(&named(path), &Objects::default());
+        let content = content.expect("pinned");
         assert_eq!(content.size, fs::metadata(path).expect("there").len());
         let opened = fingerprints.open(path).expect("pinned").expect("opened");
         opened.bytes
@@ -407,7 +455,7 @@ mod tests {
             assert!(read == bytes()[..length], "{length}");
         }
         fs::write(&path, b"abc").expect("written");
-        let content = Fingerprints::default().pin(&path).expect("pinned");
+        let content = pinned_content(&path);
         // FIPS 180-2, appendix B.1
         assert_eq!(
             content.sha256,
@@ -471,9 +519,10 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("people.csv");
         fs::write(&path, bytes()).expect("written");
-        let pinned = Fingerprints::default().pin(&path).expect("pinned");
+        let pinned = pinned_content(&path);
         let mut fingerprints = Fingerprints::default();
-        fingerprints.record(&path).expect("recorded");
+        fingerprints.record(&named(&path)).expect("recorded");
+        let recorded = |known: &Fingerprints| known.recorded(&named(&path), &Objects::default());
         // The last reading counts.
         for length in [CHUNK, 0, bytes().len(), 10] {
             let mut opened = fingerprints.open(&path).expect("recorded").expect("opened");
@@ -481,10 +530,10 @@ mod tests {
             opened.bytes.read_exact(&mut read).expect("read");
             assert!(bytes().starts_with(&read));
         }
-        assert_eq!(fingerprints.recorded(&path).expect("read"), pinned);
+        assert_eq!(recorded(&fingerprints).expect("read"), pinned);
         // Bytes after the end that was seen have not been read.
         fs::write(&path, [bytes(), bytes()].concat()).expect("written");
-        assert_eq!(fingerprints.recorded(&path).expect("read"), pinned);
+        assert_eq!(recorded(&fingerprints).expect("read"), pinned);
     }
 
     #[test]
@@ -492,34 +541,36 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("people.csv");
         fs::write(&path, bytes()).expect("written");
-        let pinned = Fingerprints::default().pin(&path).expect("pinned");
+        let pinned = pinned_content(&path);
         let mut fingerprints = Fingerprints::default();
-        fingerprints.observe(&path);
+        fingerprints.observe(&named(&path));
         let open = || {
             let file = File::open(&path).expect("opened");
             let opened = Opened {
                 origin: Origin::of(&file).expect("a file"),
                 bytes: Box::new(file),
             };
-            fingerprints.observed(&path, opened).bytes
+            fingerprints.observed(&named(&path), opened).bytes
         };
         open().read_exact(&mut vec![0; CHUNK]).expect("read");
-        assert_eq!(fingerprints.known(&path), None);
+        assert_eq!(fingerprints.known(&named(&path)), None);
         let mut read = Vec::new();
         open().read_to_end(&mut read).expect("read");
         assert_eq!(read, bytes());
-        assert_eq!(fingerprints.known(&path), Some(pinned));
+        assert_eq!(fingerprints.known(&named(&path)), Some(pinned));
         drop(open());
-        assert_eq!(fingerprints.known(&path), None);
+        assert_eq!(fingerprints.known(&named(&path)), None);
     }
 
     #[test]
     fn a_device_can_be_neither_pinned_nor_recorded() {
         assert!(
             Fingerprints::default()
-                .record(Path::new("/dev/null"))
+                .record(&named(Path::new("/dev/null")))
                 .is_err()
         );
-        assert!(Fingerprints::default().pin(Path::new("/dev/null")).is_err());
+        let mut fingerprints = Fingerprints::default();
+        let null = named(Path::new("/dev/null"));
+        assert!(fingerprints.pin(&null, &Objects::default()).is_err());
     }
 }

@@ -2,8 +2,8 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
 
+use super::bytes::byte_stream::ByteStream;
 use super::bytes::decompress::decompress;
 use super::error::InputError;
 use super::format::Compression;
@@ -21,8 +21,14 @@ const CHUNK: usize = 64 * 1024;
 /// # Errors
 /// The data is damaged, or the file cannot be opened.
 pub fn check_integrity(input: &Input, options: &ReadOptions) -> Result<(), InputError> {
-    let Input::File(path) = input else {
+    let Some(path) = input.path() else {
         return Ok(());
+    };
+    let bytes = || -> io::Result<ByteStream> {
+        Ok(match input {
+            Input::Object(uri) => Box::new(options.objects.open(uri)?),
+            _ => Box::new(File::open(path)?),
+        })
     };
     let damaged = |line, compression, error| InputError::Damaged {
         input: input.name(),
@@ -31,7 +37,8 @@ pub fn check_integrity(input: &Input, options: &ReadOptions) -> Result<(), Input
         error,
     };
     let (mut line, mut compression) = (1, Compression::of_name(path));
-    match decompress_all(path, &mut line, &mut compression) {
+    let checked = bytes().and_then(|bytes| decompress_all(bytes, &mut line, &mut compression));
+    match checked {
         Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
             return Err(damaged(line, compression, error));
         }
@@ -53,8 +60,12 @@ pub fn check_integrity(input: &Input, options: &ReadOptions) -> Result<(), Input
 }
 
 /// Decompresses a file to its end, and keeps `line` at the line that it has reached and `compression` at the one that it has found.
-fn decompress_all(path: &Path, line: &mut u64, compression: &mut Compression) -> io::Result<()> {
-    let (mut text, found) = decompress(Box::new(File::open(path)?), *compression)?;
+fn decompress_all(
+    bytes: ByteStream,
+    line: &mut u64,
+    compression: &mut Compression,
+) -> io::Result<()> {
+    let (mut text, found) = decompress(bytes, *compression)?;
     *compression = found;
     if found == Compression::None {
         return Ok(());

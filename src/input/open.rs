@@ -12,9 +12,11 @@ use super::error::InputError;
 use super::format::{Compression, Format};
 use super::not_an_input::NotAnInput;
 use super::opened::Opened;
+use super::read_error::wraps;
 use super::read_options::ReadOptions;
 use super::reader::Reader;
 use super::source::Input;
+use crate::objects::ObjectChanged;
 use crate::row::Required;
 
 /// Returns the format that the options or the name of `input` determine.
@@ -23,17 +25,15 @@ use crate::row::Required;
 /// Neither determines one, or it is that of a list, which has no whole rows, or none whose field is named. Only if neither does is the file inspected, for a better
 /// message.
 pub fn format_of(input: &Input, options: &ReadOptions) -> Result<Format, InputError> {
-    let of_name = match input {
-        Input::Stdin => None,
-        Input::File(path) => Format::of_name(path).map(|(format, _)| format),
-    };
+    let of_name = input.path().and_then(Format::of_name);
+    let of_name = of_name.map(|(format, _)| format);
     let format = options
         .format
         .or(of_name)
         .ok_or_else(|| InputError::UnknownFormat {
             input: input.name(),
             what: match input {
-                Input::Stdin => None,
+                Input::Stdin | Input::Object(_) => None,
                 Input::File(path) => NotAnInput::of_path(path),
             },
         })?;
@@ -56,15 +56,21 @@ pub fn open(input: &Input, options: &ReadOptions) -> Result<Reader, InputError> 
     let format = format_of(input, options)?;
     let opened = match input {
         Input::Stdin => Ok(standard_input()),
-        Input::File(path) => options.fingerprints.open(path).unwrap_or_else(|| {
-            let opened = open_file(path)?;
-            Ok(options.fingerprints.observed(path, opened))
-        }),
+        Input::File(path) => options
+            .fingerprints
+            .open(path)
+            .unwrap_or_else(|| open_file(path)),
+        Input::Object(uri) => options.objects.open(uri).map(Opened::complete),
     };
+    let opened = opened.map(|opened| options.fingerprints.observed(input, opened));
     let opened = opened.map_err(|error| match NotAnInput::of_error(&error) {
         Some(what) => InputError::NotAnInput {
             input: Arc::clone(&name),
             what,
+        },
+        None if wraps::<ObjectChanged>(&error) => InputError::ObjectChanged {
+            input: Arc::clone(&name),
+            line: 1,
         },
         None => InputError::Open {
             input: Arc::clone(&name),
@@ -84,7 +90,7 @@ pub fn open_bytes(
     options: &ReadOptions,
 ) -> Result<Reader, InputError> {
     let format = format_of(input, options)?;
-    let opened = Opened::in_memory(bytes);
+    let opened = Opened::complete(bytes);
     Reader::new(
         input.name(),
         opened,
@@ -95,10 +101,7 @@ pub fn open_bytes(
 
 /// Returns the compression that the name of `input` determines.
 fn compression_of(input: &Input) -> Compression {
-    match input {
-        Input::Stdin => Compression::None,
-        Input::File(path) => Compression::of_name(path),
-    }
+    input.path().map_or(Compression::None, Compression::of_name)
 }
 
 fn standard_input() -> Opened {

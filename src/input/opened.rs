@@ -12,11 +12,11 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
-    /// Wraps bytes in memory, which are complete.
-    pub(crate) fn in_memory(bytes: impl io::Read + Send + 'static) -> Self {
+    /// Wraps bytes that are complete: in memory, or of one version of an object.
+    pub(crate) fn complete(bytes: impl io::Read + Send + 'static) -> Self {
         Self {
             bytes: Box::new(bytes),
-            origin: Origin::Memory,
+            origin: Origin::Complete,
         }
     }
 }

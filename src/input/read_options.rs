@@ -5,6 +5,8 @@ use super::fill::Fill;
 use super::fingerprints::Fingerprints;
 use super::format::Format;
 use super::keep_text::KeepText;
+use super::source::Input;
+use crate::objects::Objects;
 use crate::row::{Field, Required, UnusualKinds};
 
 /// Default for the longest record: 1 MiB. Four fields as long as the service allows take less than 10 KiB. Doubled, a reader holds up to
@@ -38,8 +40,25 @@ pub struct ReadOptions {
     pub max_record: usize,
     /// Files that are pinned to a content, or whose content is recorded as it is read.
     pub fingerprints: Fingerprints,
+    /// The store that objects are read from.
+    pub objects: Objects,
     /// Cancels the wait for files that are still being written.
     pub wait: WaitToken,
+}
+
+impl ReadOptions {
+    /// Returns the bytes of an input that can be read again, as far as they are known without reading it.
+    #[must_use]
+    pub fn size_of(&self, input: &Input) -> Option<u64> {
+        match input {
+            Input::Stdin => None,
+            Input::File(path) => {
+                let metadata = std::fs::metadata(path).ok()?;
+                metadata.is_file().then_some(metadata.len())
+            }
+            Input::Object(uri) => Some(self.objects.version(uri)?.size),
+        }
+    }
 }
 
 impl Default for ReadOptions {
@@ -57,6 +76,7 @@ impl Default for ReadOptions {
             keep_text: None,
             max_record: MAX_RECORD,
             fingerprints: Fingerprints::default(),
+            objects: Objects::default(),
             wait: WaitToken::default(),
         }
     }

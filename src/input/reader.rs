@@ -20,6 +20,7 @@ use super::opened::Opened;
 use super::parsed_row::ParsedRow;
 use super::read_error::{ReadError, StartError, wraps};
 use super::read_options::ReadOptions;
+use crate::objects::ObjectChanged;
 use crate::row::{
     InvalidRow, Keyer, Position, Required, Row, RowError, RowErrorCode, RowKey, UnusualPolicy,
 };
@@ -250,6 +251,8 @@ fn read_error(
                 InputError::NotAnInput { input, what }
             } else if wraps::<Changed>(&error) {
                 InputError::Changed { input, line }
+            } else if wraps::<ObjectChanged>(&error) {
+                InputError::ObjectChanged { input, line }
             } else if wraps::<Rewritten>(&error) {
                 InputError::Rewritten { input, line }
             } else {

@@ -3,8 +3,10 @@
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::FileTypeExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use crate::objects::{ObjectUri, is_object};
 
 /// An input as the user names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,12 +15,16 @@ pub enum Input {
     Stdin,
     /// A file, by the path that the user typed.
     File(PathBuf),
+    /// An object in S3, named `s3://bucket/key`.
+    Object(ObjectUri),
 }
 
 impl From<OsString> for Input {
     fn from(typed: OsString) -> Self {
         if typed == "-" {
             Self::Stdin
+        } else if is_object(&typed) {
+            Self::Object(ObjectUri::of(&typed))
         } else {
             Self::File(typed.into())
         }
@@ -32,6 +38,17 @@ impl Input {
         match self {
             Self::Stdin => "-".into(),
             Self::File(path) => path.to_string_lossy().into(),
+            Self::Object(uri) => uri.to_string().into(),
+        }
+    }
+
+    /// Returns the path or key whose ending determines the format and the compression; standard input has none.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Stdin => None,
+            Self::File(path) => Some(path),
+            Self::Object(uri) => Some(Path::new(&uri.key)),
         }
     }
 
@@ -40,6 +57,7 @@ impl Input {
     pub fn can_be_read_again(&self) -> bool {
         match self {
             Self::Stdin => false,
+            Self::Object(_) => true,
             Self::File(path) => !fs::metadata(path).is_ok_and(|metadata| {
                 let kind = metadata.file_type();
                 kind.is_fifo() || kind.is_char_device() || kind.is_socket()

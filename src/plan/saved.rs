@@ -22,6 +22,7 @@ use crate::exit_policy::unreadable;
 use crate::files;
 use crate::guard::hold::Fingerprint;
 use crate::input::{ContentHash, Fingerprints, Input, InputError};
+use crate::objects::{Objects, is_object};
 use crate::settings::Settings;
 
 /// Version of the file format. A reader refuses a later one.
@@ -64,6 +65,9 @@ pub(super) struct SavedInput {
     pub(super) path: String,
     pub(super) size: u64,
     pub(super) sha256: String,
+    /// Version id of an object, or its entity tag in a bucket that keeps no versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) version: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,7 +118,7 @@ pub(super) const FILES: &[&str] = &["results", "hold"];
 /// A plan to be saved: its inputs are hashed while they are read.
 pub(super) struct PlanDraft {
     path: PathBuf,
-    inputs: Vec<PathBuf>,
+    inputs: Vec<Input>,
     /// Time of the plan that the file holds, if it holds one.
     replaces: Option<String>,
 }
@@ -147,12 +151,12 @@ impl PlanDraft {
         };
         let mut inputs = Vec::new();
         for input in &settings.inputs {
-            let Input::File(input) = input else {
+            if *input == Input::Stdin {
                 return Err(
                     Error::usage("--out: standard input cannot be read again by the run")
                         .hint("Write the rows to a file first."),
                 );
-            };
+            }
             settings
                 .input
                 .fingerprints
@@ -202,13 +206,22 @@ impl PlanDraft {
     }
 
     fn saved_inputs(&self, folder: &Path, settings: &Settings) -> Result<Vec<SavedInput>, Error> {
-        let input = |path: &PathBuf| {
-            let content = settings.input.fingerprints.recorded(path);
-            let content = content.map_err(|error| not_opened(path, error))?;
+        let reading = &settings.input;
+        let input = |input: &Input| {
+            let content = reading.fingerprints.recorded(input, &reading.objects);
+            let content = content.map_err(|error| not_opened(input, error))?;
+            let (path, version) = match input {
+                Input::Object(uri) => (uri.to_string(), reading.objects.version(uri)),
+                other => {
+                    let path = other.path().unwrap_or(Path::new(""));
+                    (named_from(folder, path)?, None)
+                }
+            };
             Ok(SavedInput {
-                path: named_from(folder, path)?,
+                path,
                 size: content.size,
                 sha256: content.sha256,
+                version: version.map(|version| version.id.unwrap_or(version.tag)),
             })
         };
         self.inputs.iter().map(input).collect()
@@ -344,13 +357,18 @@ fn exactly(rate: Rate) -> String {
 }
 
 /// Hashes an input, and keeps it so that the run reads the same content.
-pub(super) fn fingerprint(pins: &mut Fingerprints, path: &Path) -> Result<ContentHash, Error> {
-    pins.pin(path).map_err(|error| not_opened(path, error))
+pub(super) fn fingerprint(
+    pins: &mut Fingerprints,
+    input: &Input,
+    objects: &Objects,
+) -> Result<ContentHash, Error> {
+    let pinned = pins.pin(input, objects);
+    pinned.map_err(|error| not_opened(input, error))
 }
 
-fn not_opened(path: &Path, error: std::io::Error) -> Error {
+fn not_opened(input: &Input, error: std::io::Error) -> Error {
     unreadable(InputError::Open {
-        input: path.to_string_lossy().into(),
+        input: input.name(),
         error,
     })
 }
@@ -377,6 +395,9 @@ fn not_written(path: &Path, error: &std::io::Error) -> Error {
 
 /// Names a file relative to a folder, which is a canonical path. The file need not exist, but its own folder must.
 fn named_from(folder: &Path, file: &Path) -> Result<String, Error> {
+    if is_object(file.as_os_str()) {
+        return Ok(file.to_string_lossy().into_owned());
+    }
     let failed = |reason: &str| Error::usage(format!("--out: {} {reason}", file.display()));
     let real = fs::canonicalize(real_folder_of(file))
         .map_err(|error| failed(&format!("cannot be found: {error}")))?;

@@ -1,5 +1,6 @@
 //! Runs a saved plan: exactly what was planned, or nothing.
 
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +12,7 @@ use crate::error::Error;
 use crate::guard::confirm;
 use crate::guard::hold::Fingerprint;
 use crate::input::{ContentHash, Fingerprints, Input};
+use crate::objects::is_object;
 use crate::report::notice;
 use crate::settings::{Mode, PlannedLastLogins, Settings};
 
@@ -221,10 +223,10 @@ fn check_inputs(saved: &SavedPlan, path: &Path, settings: &mut Settings) -> Resu
     let mut pins = Fingerprints::default();
     let mut differences = String::new();
     for (input, planned) in settings.inputs.iter().zip(&saved.inputs) {
-        let Input::File(input) = input else {
+        if *input == Input::Stdin {
             return Err(Error::usage("a plan cannot name standard input"));
-        };
-        let found = fingerprint(&mut pins, input)?;
+        }
+        let found = fingerprint(&mut pins, input, &settings.input.objects)?;
         let wanted = ContentHash {
             size: planned.size,
             sha256: planned.sha256.clone(),
@@ -233,7 +235,7 @@ fn check_inputs(saved: &SavedPlan, path: &Path, settings: &mut Settings) -> Resu
             let _ = write!(
                 differences,
                 "\n  {}: {} bytes, planned {}",
-                input.display(),
+                input.name(),
                 found.size,
                 wanted.size
             );
@@ -241,7 +243,7 @@ fn check_inputs(saved: &SavedPlan, path: &Path, settings: &mut Settings) -> Resu
             let _ = write!(
                 differences,
                 "\n  {}: SHA-256 {}, planned {}",
-                input.display(),
+                input.name(),
                 found.sha256,
                 wanted.sha256
             );
@@ -316,6 +318,9 @@ fn content_differences(saved: &SavedPlan, input: &InputSummary) -> String {
 
 /// Returns the path of a file that a plan in `folder` names.
 fn found_from(folder: &Path, file: &str) -> PathBuf {
+    if is_object(OsStr::new(file)) {
+        return file.into();
+    }
     match folder.join(file) {
         // `-` alone would be standard input.
         dash if dash.as_os_str() == "-" => Path::new(".").join(dash),

@@ -111,6 +111,9 @@ pub struct RunInput {
     pub size: Option<u64>,
     /// SHA-256 in hexadecimal digits, unless it was not read to its end.
     pub sha256: Option<String>,
+    /// Version id of an object, or its entity tag in a bucket that keeps no versions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
 }
 
 /// A run, as the log tells of it.

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use crate::exit::Exit;
 use crate::exit_policy;
-use crate::input::InputError;
 use crate::operation::Operation;
 use crate::os_limits::NO_FILES;
 use crate::pipeline::{
@@ -108,7 +107,7 @@ fn ending<O: Outcome>(bounds: &Bounds<O>, summary: &Summary<O>) -> (&'static str
     }
     match &summary.reason {
         Reason::AllRead => ("finished", None),
-        Reason::Unreadable(error @ InputError::Changed { .. }) => {
+        Reason::Unreadable(error) if error.is_change() => {
             ("halted", Some(format!("Halted: {error}.")))
         }
         Reason::Unreadable(error) => ("input", Some(error.to_string())),

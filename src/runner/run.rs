@@ -12,7 +12,6 @@ use crate::call::lookup::IdentityPool;
 use crate::error::Error;
 use crate::guard::PoolChecks;
 use crate::guard::hold::{HoldFiles, Holds};
-use crate::input::Input;
 use crate::os_limits;
 use crate::pipeline::{Bounds, Context, Driven, Job, Pipeline, RowSource, Setup, Summary, Tally};
 use crate::report::{LearnedQuota, Progress, Report, Totals, Unread, notice};
@@ -180,13 +179,8 @@ fn unread<O>(summary: &Summary<O>, totals: &Totals) -> Option<Unread> {
 }
 
 fn totals<J: Job>(settings: &Settings, pipeline: &Pipeline<J>) -> Totals {
-    let sizes = settings.inputs.iter().map(|input| match input {
-        Input::File(path) => std::fs::metadata(path)
-            .ok()
-            .filter(std::fs::Metadata::is_file)
-            .map(|metadata| metadata.len()),
-        Input::Stdin => None,
-    });
+    let inputs = settings.inputs.iter();
+    let sizes = inputs.map(|input| settings.input.size_of(input));
     Totals {
         bytes: sizes.sum(),
         rows: settings.rows,

@@ -33,10 +33,8 @@ impl RunLog {
     pub fn observe_inputs(settings: &mut Settings) {
         let inputs = settings.inputs.iter();
         for input in inputs {
-            if let Input::File(path) = input
-                && settings.input.fingerprints.known(path).is_none()
-            {
-                settings.input.fingerprints.observe(path);
+            if settings.input.fingerprints.known(input).is_none() {
+                settings.input.fingerprints.observe(input);
             }
         }
     }
@@ -124,25 +122,17 @@ fn now() -> String {
 fn inputs_of(settings: &Settings) -> Vec<RunInput> {
     let input = |input: &Input| {
         let name = input.name().to_string();
-        let Input::File(path) = input else {
-            return RunInput {
-                name,
-                ..RunInput::default()
-            };
+        let known = settings.input.fingerprints.known(input);
+        let version = match input {
+            Input::Object(uri) => settings.input.objects.version(uri),
+            _ => None,
         };
-        let known = settings.input.fingerprints.known(path);
-        let found = || {
-            std::fs::metadata(path)
-                .ok()
-                .filter(std::fs::Metadata::is_file)
-        };
+        let size = known.as_ref().map(|content| content.size);
         RunInput {
             name,
-            size: known
-                .as_ref()
-                .map(|content| content.size)
-                .or_else(|| Some(found()?.len())),
+            size: size.or_else(|| settings.input.size_of(input)),
             sha256: known.map(|content| content.sha256),
+            version: version.map(|version| version.id.unwrap_or(version.tag)),
         }
     };
     settings.inputs.iter().map(input).collect()
@@ -157,6 +147,7 @@ fn plan_of(path: &Path) -> RunInput {
         name: path.display().to_string(),
         size,
         sha256: text.map(|text| hex::encode(Sha256::digest(text))),
+        version: None,
     }
 }
 

@@ -27,6 +27,14 @@ fn check_inputs(inputs: &[Input]) -> Result<(), Error> {
     if standard.count() > 1 {
         return Err(Error::usage("standard input (-) can be read only once"));
     }
+    for input in inputs {
+        if let Input::Object(uri) = input
+            && (uri.bucket.is_empty() || uri.key.is_empty() || uri.key.ends_with('/'))
+        {
+            return Err(Error::usage(format!("{uri} names no object"))
+                .hint("Write s3://BUCKET/KEY, one for each object."));
+        }
+    }
     Ok(())
 }
 
@@ -72,10 +80,8 @@ fn check_columns(input: &InputArgs, inputs: &[Input]) -> Result<(), Error> {
         return Ok(());
     }
     let is_list = |named: &Input| {
-        let of_name = match named {
-            Input::Stdin => None,
-            Input::File(path) => Format::of_name(path).map(|(format, _)| format),
-        };
+        let of_name = named.path().and_then(Format::of_name);
+        let of_name = of_name.map(|(format, _)| format);
         input.format.or(of_name) == Some(Format::Lines)
     };
     if inputs.iter().any(is_list) {

@@ -22,6 +22,7 @@ use crate::exit_policy;
 use crate::guard::Allowed;
 use crate::guard::hold::Holds;
 use crate::input::{self, Fill, Header, Input};
+use crate::objects::Objects;
 use crate::pipeline::FailureLimit;
 use crate::report::Style;
 use crate::results::{self, CompletedRows, Results, ResultsOptions};
@@ -151,6 +152,9 @@ impl Settings {
                 .map_err(|error| Error::from_source(Exit::Usage, error))?;
         }
         let job = &args.job;
+        let calls = client_settings(job);
+        let guards = guards(&args, config.allowed);
+        let objects = objects(&calls, &guards);
         Ok(Self {
             mode,
             inputs,
@@ -160,8 +164,8 @@ impl Settings {
             policy: policy(job),
             open_rows: open_rows(job),
             stop_rules: stop_rules(job),
-            calls: client_settings(job),
-            guards: guards(&args, config.allowed),
+            calls,
+            guards,
             confirmed: false,
             not_linked_fails: false,
             keeps_last_logins: false,
@@ -174,7 +178,7 @@ impl Settings {
             config: config.path,
             passed_over,
             sources,
-            input: read_options(args.input),
+            input: read_options(args.input, objects),
         })
     }
 
@@ -342,7 +346,21 @@ fn guards(args: &Arguments, allowed: Allowed) -> Guards {
     }
 }
 
-fn read_options(args: InputArgs) -> input::ReadOptions {
+/// Returns the handle of S3, which connects to it when it is first used.
+#[cfg(feature = "s3")]
+fn objects(calls: &ClientSettings, guards: &Guards) -> Objects {
+    Objects::new(Arc::new(aws::Buckets::new(ClientSettings {
+        accounts: guards.accounts(),
+        ..calls.clone()
+    })))
+}
+
+#[cfg(not(feature = "s3"))]
+fn objects(_: &ClientSettings, _: &Guards) -> Objects {
+    Objects::default()
+}
+
+fn read_options(args: InputArgs, objects: Objects) -> input::ReadOptions {
     input::ReadOptions {
         format: args.format,
         delimiter: args.delimiter,
@@ -365,6 +383,7 @@ fn read_options(args: InputArgs) -> input::ReadOptions {
         keep_text: None,
         max_record: input::MAX_RECORD,
         fingerprints: input::Fingerprints::default(),
+        objects,
         wait: input::WaitToken::default(),
     }
 }

@@ -39,6 +39,8 @@ mod runs_log;
 #[path = "../s3/mod.rs"]
 mod s3;
 #[cfg(feature = "s3")]
+mod s3_inputs;
+#[cfg(feature = "s3")]
 mod s3_server;
 mod sandbox;
 mod saved_plan;

@@ -32,8 +32,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The origin of a text, which decides whether the text is complete.
 pub(crate) enum Origin {
-    /// Memory, which no other process writes to.
-    Memory,
+    /// Memory, or one version of an object: no other process writes to it.
+    Complete,
     /// A pipe or a device, whose end may be that of a producer that has died.
     Stream,
     /// A regular file.
@@ -125,6 +125,11 @@ impl Origin {
         matches!(self, Self::File(_))
     }
 
+    /// Returns whether the text may be read again.
+    pub(crate) fn is_lasting(&self) -> bool {
+        !matches!(self, Self::Stream)
+    }
+
     /// Sets the counter of the bytes that are read.
     pub(crate) fn set_counter(&mut self, read: &Arc<AtomicU64>) {
         if let Self::File(regular) = self {
@@ -135,7 +140,7 @@ impl Origin {
     /// Returns the state of the end that reading has reached, after a moment's wait if the file is young.
     pub(crate) fn end_state(&mut self, wait: &WaitToken) -> EndState {
         match self {
-            Self::Memory => EndState::AtRest,
+            Self::Complete => EndState::AtRest,
             Self::Stream => EndState::Torn(TornReason::Stream),
             Self::File(regular) => regular.end_state(wait),
         }
@@ -144,7 +149,7 @@ impl Origin {
     /// Returns whether the file holds more than was read of it.
     pub(crate) fn has_unread_bytes(&self) -> bool {
         match self {
-            Self::Memory | Self::Stream => false,
+            Self::Complete | Self::Stream => false,
             Self::File(RegularFile {
                 file, start, read, ..
             }) => {

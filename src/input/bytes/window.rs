@@ -50,7 +50,7 @@ impl Window {
             total_read: 0,
             max_record,
             tail: Tail::Unread,
-            origin: Origin::Memory,
+            origin: Origin::Complete,
             wait: WaitToken::default(),
             is_end_examined: false,
             torn: None,

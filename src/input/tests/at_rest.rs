@@ -93,7 +93,7 @@ fn a_last_row_of_a_stream_without_a_line_end_is_torn() {
     let read = |format, text: &str| {
         let opened = Opened {
             origin: Origin::Stream,
-            ..Opened::in_memory(Cursor::new(text.to_owned().into_bytes()))
+            ..Opened::complete(Cursor::new(text.to_owned().into_bytes()))
         };
         let reader = Reader::new("-".into(), opened, (format, Compression::None), &filled());
         users(reader.expect("an input"))
@@ -145,7 +145,7 @@ fn rows_of_two_producers_are_not_joined() {
     let pieces = [first, "234\n".to_owned()].map(|text| Cursor::new(text.into_bytes()));
     let opened = Opened {
         origin: Origin::Stream,
-        ..Opened::in_memory(Twice(pieces))
+        ..Opened::complete(Twice(pieces))
     };
     let format = (Format::Csv, Compression::None);
     let reader = Reader::new("-".into(), opened, format, &filled());
@@ -156,7 +156,7 @@ fn rows_of_two_producers_are_not_joined() {
 fn a_torn_row_keeps_no_half_of_a_value_and_its_reject_is_invalid() {
     let opened = |text: String| Opened {
         origin: Origin::Stream,
-        ..Opened::in_memory(Cursor::new(text.into_bytes()))
+        ..Opened::complete(Cursor::new(text.into_bytes()))
     };
     let format = (Format::Csv, Compression::None);
     let text = format!("{HEADER}r:0,user-1");
@@ -296,13 +296,20 @@ fn the_recorded_content_of_a_growing_file_is_what_was_read() {
         2 * AT_REST,
     );
     drop(file);
-    options.fingerprints.record(&path).expect("recorded");
+    let input = Input::File(path.clone());
+    options.fingerprints.record(&input).expect("recorded");
     assert_eq!(users_in(&path, &options), ["a", "b"]);
-    let recorded = options.fingerprints.recorded(&path).expect("read");
+    let recorded = options
+        .fingerprints
+        .recorded(&input, &options.objects)
+        .expect("read");
     assert_eq!(recorded.size, fs::metadata(&path).expect("there").len());
     append(&path, b"b\n");
     assert_eq!(
-        options.fingerprints.recorded(&path).expect("read"),
+        options
+            .fingerprints
+            .recorded(&input, &options.objects)
+            .expect("read"),
         recorded
     );
 }

@@ -64,7 +64,7 @@ fn a_long_line_costs_no_other() {
 
 #[test]
 fn a_last_line_that_may_be_half_a_value_is_torn() {
-    let mut opened = Opened::in_memory(Cursor::new("a\nb"));
+    let mut opened = Opened::complete(Cursor::new("a\nb"));
     opened.origin = Origin::Stream;
     let options = list_of(Field::DeveloperUserIdentifier);
     let reader = Reader::new(

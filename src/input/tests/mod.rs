@@ -44,7 +44,7 @@ fn reader(
 ) -> Result<Reader, InputError> {
     Reader::new(
         "in".into(),
-        Opened::in_memory(bytes),
+        Opened::complete(bytes),
         (format, Compression::None),
         options,
     )

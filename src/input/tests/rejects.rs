@@ -104,7 +104,7 @@ proptest! {
         } else {
             (Format::Csv, [HEADER, &rows].concat())
         };
-        let mut opened = Opened::in_memory(Cursor::new(text));
+        let mut opened = Opened::complete(Cursor::new(text));
         if is_stream {
             opened.origin = Origin::Stream;
         }

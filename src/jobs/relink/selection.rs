@@ -219,7 +219,7 @@ impl Selection {
 /// Reads the keys of the rows that `--only` names.
 fn read_keys(path: &Path, options: &ReadOptions, keyer: &Keyer) -> Result<HashSet<RowKey>, Error> {
     let mut keys = HashSet::new();
-    let input = Input::File(path.to_owned());
+    let input = Input::from(path.as_os_str().to_owned());
     for row in input::open(&input, options).map_err(unreadable)? {
         match row.map_err(unreadable)? {
             InputRow::Valid(row) => _ = keys.insert(keyer.key(&row.link)),

@@ -108,7 +108,7 @@ fn check_unresolved(settings: &ResolveSettings) -> Result<(), Error> {
     };
     let is_it = |input: &&Input| match input {
         Input::File(path) => Identity::at(path).is_ok_and(|input| input == unresolved),
-        Input::Stdin => false,
+        Input::Stdin | Input::Object(_) => false,
     };
     match settings.job.inputs.iter().find(is_it) {
         Some(input) => Err(Error::usage(format!(

@@ -30,7 +30,7 @@ impl StillLinked {
             options.format = Some(Format::Lines);
         }
         options.fill.identity_pool_id = pool_id.map(str::to_owned);
-        let input = Input::File(path.to_owned());
+        let input = Input::from(path.as_os_str().to_owned());
         let mut users = Vec::new();
         for row in input::open(&input, &options).map_err(unreadable)? {
             let row = match row.map_err(unreadable)? {
