@@ -7,20 +7,21 @@
 //! | an input cannot be read (on) | 3 |
 //! | `--limit`, `--for` | 4 |
 //! | a run must not or cannot go on, or its results have no room on the disk | 5 |
-//! | another run has locked the results | 6 |
+//! | another run has locked the results, or has taken them over | 6 |
 //! | a signal | 129, 130, 143 |
 //!
 //! So a row of a pool that is not allowed is exit 2 if a dry run or the confirmation finds it, and exit 5 if a run does, since it
 //! may have called other rows before. A plan names it as a problem for which a run would be halted, and ends as that run would.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::input::InputError;
+use crate::objects::StoreErrorKind;
 use crate::os_limits::means_out_of_files;
 use crate::pipeline::{Halt, Reason, Summary, Tally};
-use crate::results::OpenError;
+use crate::results::{OpenError, TakenOver};
 use crate::row::Position;
 use crate::verdict::{Cause, Outcome};
 
@@ -49,10 +50,12 @@ pub fn not_opened(error: OpenError) -> Error {
         {
             Exit::Halted
         }
+        OpenError::Store(_, error) if error.kind == StoreErrorKind::Temporary => Exit::Halted,
         OpenError::Format(_)
         | OpenError::NotForSpreadsheets(_)
         | OpenError::Foreign(..)
         | OpenError::Refused(..)
+        | OpenError::Store(..)
         | OpenError::Io(..) => Exit::Usage,
     };
     Error::from_source(exit, error)
@@ -87,6 +90,7 @@ pub fn of_run<O: Outcome>(summary: &Summary<O>, fails: &[O]) -> Exit {
         Reason::Unreadable(error) if !error.is_change() => Exit::Input,
         Reason::Limit | Reason::TimeIsUp => Exit::Stopped,
         Reason::Signal(signal) => signal.exit(),
+        Reason::NotRecorded(error) if taken_over(error).is_some() => Exit::Locked,
         Reason::Unreadable(_)
         | Reason::TooMany(_)
         | Reason::Halted(_)
@@ -94,6 +98,12 @@ pub fn of_run<O: Outcome>(summary: &Summary<O>, fails: &[O]) -> Exit {
         | Reason::NotRecorded(_)
         | Reason::Panicked(_) => Exit::Halted,
     }
+}
+
+/// Returns the run that has taken over the results, if that is why they cannot be written.
+#[must_use]
+pub fn taken_over(error: &io::Error) -> Option<&TakenOver> {
+    error.get_ref()?.downcast_ref()
 }
 
 /// Returns whether the reason is that no more files can be opened. Neither an input nor a row is to blame then.

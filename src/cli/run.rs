@@ -2,11 +2,12 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
 use super::job::{InputArgs, JobArgs};
-use super::values::{AtMost, at_most};
+use super::values::{AtMost, at_most, take_over_after};
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
@@ -15,7 +16,8 @@ use super::values::{AtMost, at_most};
     reason = "each is a flag of its own on the command line"
 )]
 pub struct RunArgs {
-    /// Read these files in turn: .csv, .tsv, .jsonl, .ndjson or .json, each also .gz or .zst; - is standard input
+    /// Read these files in turn: .csv, .tsv, .jsonl, .ndjson or .json, each also .gz or .zst, and also `s3://BUCKET/KEY`; - is standard
+    /// input
     #[arg(
         required_unless_present = "plan",
         conflicts_with = "plan",
@@ -34,7 +36,8 @@ pub struct RunArgs {
     #[command(flatten)]
     pub input: InputArgs,
 
-    /// Record outcomes in this file, .csv or .jsonl [default: people.results.csv beside the first input, people.csv]
+    /// Record outcomes in this file, .csv or .jsonl, or below `s3://BUCKET/PREFIX/` [default: people.results.csv beside the first
+    /// input, people.csv]
     #[arg(long, value_name = "FILE", help_heading = "Results")]
     pub results: Option<PathBuf>,
     /// Do not retry rows whose last outcome is `failed`; they still count as failed
@@ -43,6 +46,9 @@ pub struct RunArgs {
     /// Sync to the disk before each call and before each row counts, so that a power failure loses nothing. Slow
     #[arg(long, help_heading = "Results")]
     pub durable: bool,
+    /// Take over results in S3 from a run that has given no sign for this long
+    #[arg(long, value_name = "TIME", default_value = "45s", value_parser = take_over_after, help_heading = "Results")]
+    pub take_over_after: Duration,
     /// Begin CSV results that are safe to open in a spreadsheet: no cell is taken for a formula
     #[arg(long, help_heading = "Results")]
     pub spreadsheet_safe: bool,

@@ -102,6 +102,16 @@ pub(super) fn time(text: &str) -> Result<Duration, String> {
     })
 }
 
+/// Shorter, and a garbage collection in the store or a busy machine looks like the death of a run.
+const SHORTEST_TAKE_OVER: Duration = Duration::from_secs(3);
+
+pub(super) fn take_over_after(text: &str) -> Result<Duration, String> {
+    let time = any_time(text)?;
+    (time >= SHORTEST_TAKE_OVER)
+        .then_some(time)
+        .ok_or_else(|| "expected a time of 3s at least".to_owned())
+}
+
 pub(super) fn delimiter(text: &str) -> Result<u8, String> {
     match text.as_bytes() {
         b"\\t" => Ok(b'\t'),

@@ -34,13 +34,19 @@ impl ObjectUri {
         }
     }
 
+    /// Returns the object with this key in the same bucket.
+    #[must_use]
+    pub fn with_key(&self, key: &str) -> Self {
+        Self {
+            bucket: self.bucket.clone(),
+            key: key.to_owned(),
+        }
+    }
+
     /// Returns the object with `name` behind this key.
     #[must_use]
     pub fn join(&self, name: &str) -> Self {
-        Self {
-            bucket: self.bucket.clone(),
-            key: format!("{}{name}", self.key),
-        }
+        self.with_key(&format!("{}{name}", self.key))
     }
 }
 

@@ -90,10 +90,10 @@ impl<J: Job> Pipeline<J> {
     /// # Errors
     /// A thread cannot be started: nothing was called.
     pub fn open(setup: Setup<J>) -> io::Result<Self> {
-        let (completed, keyer, in_flight, writer) = setup.results.into_parts();
+        let (completed, keyer, in_flight, recorder) = setup.results.into_parts();
         let interrupted = completed.interrupted().collect();
         let skips_failed = completed.skips_failed();
-        let (recording, recorder) = writer.start(setup.bounds.open_rows)?;
+        let (recording, recorder) = recorder.start(setup.bounds.open_rows)?;
         let (holds, files) = setup.holds.unzip();
         let reading = Arc::<Reading>::default();
         let wait = setup.rows.wait_token();

@@ -11,7 +11,7 @@
 //! | back-off | holds neither permit nor token |
 //! | turn before a look | what a look shows must not get old before the call |
 //! | credentials loaded | may take half a minute; the SDK must not load them after the checks |
-//! | mark *reserved* | may wait for the disk |
+//! | mark *reserved* | may wait for the disk, or for a store |
 //! | hold lists fresh | may wait for a file system; a held row takes no token |
 //! | admission | waits for the circuit breakers, a permit, the pace and a token |
 //! | connection | bounded by `--connect-timeout`; the last check comes after it |
@@ -424,8 +424,13 @@ async fn prepare<J: Job>(
         };
         in_flight
             .reserve(mark.slot, mark.key, mark.recorded)
+            .await
             .map_err(|error| HeldBack::Halting(Halt::Mark(error)))?;
         row.mark = Some(mark);
+    }
+    if let (true, Some(in_flight)) = (marks, &context.in_flight) {
+        let current = in_flight.wait_until_current().await;
+        current.map_err(|error| HeldBack::Halting(Halt::Mark(error)))?;
     }
     refresh_holds(context.holds.as_deref()).await
 }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::admission::Admission;
 use crate::guard::hold::{Holds, UserHashes};
-use crate::results::InFlight;
+use crate::results::Marks;
 use crate::row::Link;
 use crate::signal::Stop;
 use crate::verdict::{Cause, Policy, ReplyDetails, RunEvidence, Verdict};
@@ -27,7 +27,7 @@ pub struct Context<J> {
     /// The hold lists, if there are any.
     pub holds: Option<Arc<Holds>>,
     /// Marks rows before they are called; a simulation has no file to mark them in.
-    pub in_flight: Option<InFlight>,
+    pub in_flight: Option<Box<dyn Marks>>,
     /// Bytes of results handed to the operating system so far.
     pub recorded: Arc<AtomicU64>,
     /// The order to stop.

@@ -243,6 +243,11 @@ impl<L: Line> Dispatcher<L> {
         !self.is_recorder_gone
     }
 
+    /// Adds a notice.
+    pub(super) fn notify(&mut self, text: String) {
+        self.notices.push(text);
+    }
+
     /// Takes the notices since the last call.
     pub(super) fn notices(&mut self) -> Vec<String> {
         std::mem::take(&mut self.notices)

@@ -250,6 +250,7 @@ impl<'a, J: Job> Drive<'a, J> {
             Some(Recorded::SideFileLost(error)) => {
                 self.handle(Event::Halt(Halt::SideFile(error)));
             }
+            Some(Recorded::Notice(text)) => self.dispatcher.notify(text),
             Some(Recorded::Failed(error)) => self.not_recorded(error),
             None => self.not_recorded(io::Error::other("the recording thread is gone")),
         }

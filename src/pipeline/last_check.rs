@@ -12,7 +12,6 @@ use super::job::Job;
 use crate::admission::Queue;
 use crate::call::{LastCheck, Release};
 use crate::guard::hold::{Hold, UserHashes};
-use crate::results::InFlight;
 use crate::row::RowKey;
 use crate::signal::Stop;
 
@@ -186,12 +185,12 @@ impl<J: Job> Check<J> {
             }
         }
         let checked = Instant::now();
-        if let Some((in_flight, mark)) = context.in_flight.as_ref().zip(self.sends.mark)
-            && !mark.is_sent
-        {
+        if let Some((in_flight, mark)) = context.in_flight.as_ref().zip(self.sends.mark) {
             self.is_marked.store(true, Ordering::Relaxed);
-            mark.sent(in_flight)
-                .map_err(|error| HeldBack::Halting(Halt::Mark(error)))?;
+            let may_send = in_flight.may_send(mark.slot, mark.key, mark.recorded, mark.is_sent);
+            if !may_send.map_err(|error| HeldBack::Halting(Halt::Mark(error)))? {
+                return Err(HeldBack::TooLate.into());
+            }
         }
         let at = Instant::now();
         if at - checked > CHECKS_VALID_FOR {
@@ -199,12 +198,6 @@ impl<J: Job> Check<J> {
         }
         let time = SystemTime::now();
         Ok(SentAt { at, time })
-    }
-}
-
-impl Mark {
-    fn sent(self, in_flight: &InFlight) -> std::io::Result<()> {
-        in_flight.sent(self.slot, self.key, self.recorded)
     }
 }
 

@@ -12,7 +12,7 @@ use super::job::Job;
 use super::open_row::OpenRow;
 use super::worker::work;
 use crate::admission::InFlightPermit;
-use crate::results::{InFlight, RowLease};
+use crate::results::RowLease;
 
 /// The owner's handle of a worker.
 struct Worker {
@@ -44,7 +44,8 @@ impl<J: Job> Workers<J> {
         max_rows: usize,
         ended: mpsc::Sender<Ended<J::Line>>,
     ) -> Self {
-        let slots = context.in_flight.as_ref().map_or(max_rows, InFlight::slots);
+        let marks = context.in_flight.as_ref();
+        let slots = marks.map_or(max_rows, |marks| marks.slots());
         Self {
             context,
             tasks: JoinSet::new(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::Instant;
 
 use super::drawing::Drawing;
@@ -23,6 +23,8 @@ pub struct ReadingProgress {
     began: Instant,
     last_line: Instant,
     total: u64,
+    /// Returns an amount as text.
+    amount: fn(u64) -> String,
 }
 
 impl ReadingProgress {
@@ -44,16 +46,40 @@ impl ReadingProgress {
             began: now,
             last_line: now,
             total,
+            amount: |bytes| HumanBytes(bytes).to_string(),
         }
     }
 
-    /// Shows that so many bytes have been read.
-    pub fn at(&mut self, bytes: u64) {
+    /// Creates the progress of reading segments of a log, whose number is found on the way; shows nothing yet.
+    #[must_use]
+    pub fn of_segments(style: Style) -> Self {
+        let progress = Self::new(style, 0);
+        let template = "{bar:8} {human_pos} of {human_len} segments of the results, {per_sec}";
+        progress.bar.set_style(
+            ProgressStyle::with_template(template)
+                .expect("the template is well formed")
+                .progress_chars("━╸─"),
+        );
+        Self {
+            amount: |segments| format!("{} segments", HumanCount(segments)),
+            ..progress
+        }
+    }
+
+    /// Shows that so much of so much has been read.
+    pub fn at_of(&mut self, read: u64, total: u64) {
+        self.total = total;
+        self.bar.set_length(total.max(1));
+        self.at(read);
+    }
+
+    /// Shows that so much has been read.
+    pub fn at(&mut self, read: u64) {
         let now = Instant::now();
         match self.style {
             Style::None => {}
             Style::Bar => {
-                self.bar.set_position(bytes);
+                self.bar.set_position(read);
                 if self.bar.is_hidden() && now > self.began + AT_FIRST {
                     let drawing = Box::new(Drawing::new(stderr::bar));
                     let target = ProgressDrawTarget::term_like_with_hz(drawing, 5);
@@ -63,8 +89,8 @@ impl ReadingProgress {
             Style::Plain => {
                 if now > self.last_line + BETWEEN_LINES {
                     self.last_line = now;
-                    let total = HumanBytes(self.total);
-                    notice(&format!("Read {} of {total}.", HumanBytes(bytes)));
+                    let (read, total) = ((self.amount)(read), (self.amount)(self.total));
+                    notice(&format!("Read {read} of {total}."));
                 }
             }
         }

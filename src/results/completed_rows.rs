@@ -209,64 +209,55 @@ impl CompletedRows {
     }
 
     fn collect(
-        mut done: KeySetBuilder,
+        done: KeySetBuilder,
         bytes: impl Read,
         format: Format,
         options: &ResultsOptions,
         lines: OutcomeReader<'_>,
         mut interrupted: InterruptedRun,
     ) -> Result<Self, ReadError> {
-        let mut completed = Self::default();
+        let mut collector = Collector {
+            done,
+            ..Collector::default()
+        };
         let mut marks = std::mem::take(&mut interrupted.marks);
         let marked: HashSet<RowKey> = marks.iter().map(|mark| mark.key).collect();
         let mut origin_check = OriginCheck::new(interrupted.origin.as_ref());
-        let mut has_local_run = false;
         let mut learn = |line: RecordedLine<'_>| {
-            has_local_run |= line.is_local();
             origin_check.add(&line);
             if marked.contains(&line.key) {
                 marks.retain(|mark| mark.key != line.key || !line.follows(mark.since));
             }
-            if line.standing == Standing::Done {
-                done.push(line.key);
-            }
-            completed.learn(&line, options);
+            collector.add(&line, options);
         };
         let whole = match read_lines(bytes, format, &options.carry, &lines, &mut learn) {
             // Without a line there is nothing to lose. With marks there is: they point at offsets after the old header.
             Err(ReadError::OnlyHeader(_)) if marks.is_empty() => {
-                completed.other_header = true;
+                collector.completed.other_header = true;
                 WholeLines::none::<OutcomeReader<'_>>()
             }
             Err(ReadError::OnlyHeader(why)) => return Err(ReadError::Foreign(why)),
             whole => whole?,
         };
+        let mut completed = collector.finish(options)?;
         completed.length = whole.length;
         completed.edition = whole.edition;
-        if has_local_run && options.calls_aws {
-            return Err(ReadError::Foreign(
-                "it holds outcomes of a rehearsal or an endpoint on this machine, where no identity was unlinked; name another \
-                 with --results"
-                    .to_owned(),
-            ));
-        }
-        if !completed.kept.is_empty() && !options.last_login_named {
-            return Err(ReadError::Refused(format!(
-                "it holds rows that were kept, since each was the last login of its identity ({} of them); say with \
-                 --last-login keep or --last-login unlink what this run does with such rows",
-                completed.kept.len()
-            )));
-        }
         if !origin_check.passes() {
             marks.clear();
             interrupted.distrust();
         }
         completed.doubt = interrupted.doubt;
-        completed.done = done.build();
         marks.retain(|mark| !completed.is_done(mark.key));
         completed.doubts.extend(marks.iter().map(|mark| mark.key));
         completed.marks = marks;
         Ok(completed)
+    }
+
+    /// Adds the rows that may have been called without a record.
+    pub(super) fn add_marks(&mut self, keys: impl IntoIterator<Item = RowKey>) {
+        let marks = keys.into_iter().map(|key| Mark { key, since: 0 });
+        self.marks = marks.filter(|mark| !self.is_done(mark.key)).collect();
+        self.doubts.extend(self.marks.iter().map(|mark| mark.key));
     }
 
     fn learn(&mut self, line: &RecordedLine<'_>, options: &ResultsOptions) {
@@ -300,6 +291,49 @@ impl CompletedRows {
             }
             _ => {}
         }
+    }
+}
+
+/// Collects the rows of results, line by line.
+#[derive(Default)]
+pub(super) struct Collector {
+    completed: CompletedRows,
+    done: KeySetBuilder,
+    has_local_run: bool,
+}
+
+impl Collector {
+    /// Adds the next line.
+    pub(super) fn add(&mut self, line: &RecordedLine<'_>, options: &ResultsOptions) {
+        self.has_local_run |= line.is_local();
+        if line.standing == Standing::Done {
+            self.done.push(line.key);
+        }
+        self.completed.learn(line, options);
+    }
+
+    /// Returns the rows.
+    ///
+    /// # Errors
+    /// This run must not go on with them.
+    pub(super) fn finish(self, options: &ResultsOptions) -> Result<CompletedRows, ReadError> {
+        if self.has_local_run && options.calls_aws {
+            return Err(ReadError::Foreign(
+                "it holds outcomes of a rehearsal or an endpoint on this machine, where no identity was unlinked; name another \
+                 with --results"
+                    .to_owned(),
+            ));
+        }
+        let mut completed = self.completed;
+        if !completed.kept.is_empty() && !options.last_login_named {
+            return Err(ReadError::Refused(format!(
+                "it holds rows that were kept, since each was the last login of its identity ({} of them); say with \
+                 --last-login keep or --last-login unlink what this run does with such rows",
+                completed.kept.len()
+            )));
+        }
+        completed.done = self.done.build();
+        Ok(completed)
     }
 }
 

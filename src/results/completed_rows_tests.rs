@@ -28,6 +28,7 @@ fn options_for(format: Format, carry: &[&str], skip_failed: bool) -> ResultsOpti
         last_login_named: true,
         durable: false,
         spreadsheet_safe: false,
+        log: None,
         calls_aws: false,
     }
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::side_file::LockHolder;
+use crate::objects::StoreError;
 
 /// The reason why results are not opened. No call was made.
 #[derive(Debug, thiserror::Error)]
@@ -16,7 +17,7 @@ pub enum OpenError {
     NotForSpreadsheets(PathBuf),
     /// Another run has locked the file.
     #[error(
-        "another run holds the results file {}{}; wait for its end, or stop it with Ctrl-C there",
+        "another run holds the results {}{}; wait for its end, or stop it with Ctrl-C there",
         .0.display(),
         .1.as_ref().map(|holder| format!(": {holder}")).unwrap_or_default()
     )]
@@ -27,6 +28,9 @@ pub enum OpenError {
     /// The file must not be used as it is: the reason, and the remedy.
     #[error("{} is not used: {}", .0.display(), .1)]
     Refused(PathBuf, String),
+    /// The store of the results cannot be asked, or refuses.
+    #[error("{} cannot be used: {}; check the name, the credentials and their permissions", .0.display(), .1)]
+    Store(PathBuf, StoreError),
     /// The operating system reports an error.
     #[error("{} cannot be used: {}; check the disk and the permissions", .0.display(), .1)]
     Io(PathBuf, #[source] io::Error),

@@ -14,6 +14,8 @@ use super::format::Format;
 use super::in_flight::InFlight;
 use super::line::Layout;
 use super::link_lines::LinkReader;
+use super::log::{self, LogEnd, LogOptions, OnProgress};
+use super::marks::Marks;
 use super::options::ResultsOptions;
 use super::outcome_lines::OutcomeReader;
 use super::paths::{check_same_file, folder_of, side_file_path, sync_folder};
@@ -21,7 +23,7 @@ use super::random::random_key;
 use super::recorded_line::LineReader;
 use super::side_file::{Header, InterruptedRun};
 use super::unresolved_file::{UnresolvedFile, UnresolvedOptions};
-use super::writer::Writer;
+use super::writer::{Recorder, Writer};
 use crate::files;
 use crate::row::{Field, Keyer, RowKey};
 use crate::verdict::Outcome;
@@ -33,13 +35,15 @@ pub struct Results {
     pub completed: CompletedRows,
     /// Makes the keys under which `completed` and the side file know rows.
     pub keyer: Keyer,
-    /// Marks rows in flight.
-    pub in_flight: InFlight,
+    /// Marks rows before they are called.
+    pub marks: Box<dyn Marks>,
+    /// The end of the log that the results are, if they are one.
+    pub log_end: Option<LogEnd>,
     /// Bytes of a torn last line that were cut off.
     pub cut: u64,
     /// The file's mode before it was made private, if others could read its rows.
     pub mode_before: Option<u32>,
-    writer: Writer,
+    recorder: Recorder,
 }
 
 impl Results {
@@ -85,7 +89,7 @@ impl Results {
             .map_err(|error| OpenError::Io(side_file_path(path), error))?;
         sync_folder(path).map_err(failed)?;
         let file = file.try_clone().map_err(failed)?;
-        let writer = Writer {
+        let writer = Box::new(Writer {
             file: AppendedFile::new(file, path.clone(), completed.length),
             beside: None,
             layout: Layout {
@@ -97,14 +101,36 @@ impl Results {
             durable: options.durable,
             unsynced: false,
             side_file: Some(in_flight.side_file().clone()),
-        };
+        });
         Ok(Self {
             cut: if completed.other_header { 0 } else { cut },
             mode_before,
             completed,
             keyer: Keyer::new(key),
-            in_flight,
-            writer,
+            marks: Box::new(in_flight),
+            log_end: None,
+            recorder: Recorder::File(writer),
+        })
+    }
+
+    /// Begins a run in the log of results in a store: reads it, and makes sure that no other run is alive there.
+    ///
+    /// # Errors
+    /// Another run is; it is no log of results; the store cannot be read or written.
+    pub async fn open_log<O: Outcome>(
+        options: &ResultsOptions,
+        log: &LogOptions,
+        on_progress: OnProgress<'_>,
+    ) -> Result<Self, OpenError> {
+        let opened = log::open::<O>(options, log, on_progress).await?;
+        Ok(Self {
+            completed: opened.completed,
+            keyer: Keyer::new(opened.key),
+            log_end: Some(opened.appender.end()),
+            marks: Box::new(opened.marks),
+            cut: 0,
+            mode_before: None,
+            recorder: Recorder::Log(opened.appender),
         })
     }
 
@@ -112,10 +138,13 @@ impl Results {
     pub fn append_also_to(&mut self, changed: Self) -> ChangedResults {
         let is_settled =
             changed.completed.interrupted().next().is_none() && changed.completed.doubt().is_none();
-        let Writer { file, layout, .. } = changed.writer;
-        self.writer.beside = Some(Beside::Changed(file, layout));
+        if let (Recorder::File(own), Recorder::File(changed)) =
+            (&mut self.recorder, changed.recorder)
+        {
+            own.beside = Some(Beside::Changed(changed.file, changed.layout));
+        }
         ChangedResults {
-            in_flight: changed.in_flight,
+            marks: changed.marks,
             is_settled,
         }
     }
@@ -128,8 +157,8 @@ impl Results {
 
     /// Takes the results apart, for the tasks that own the parts.
     #[must_use]
-    pub fn into_parts(self) -> (CompletedRows, Keyer, InFlight, Writer) {
-        (self.completed, self.keyer, self.in_flight, self.writer)
+    pub fn into_parts(self) -> (CompletedRows, Keyer, Box<dyn Marks>, Recorder) {
+        (self.completed, self.keyer, self.marks, self.recorder)
     }
 
     /// Reads the rows that earlier runs have settled without a lock and without changing a file, for a run that records
@@ -138,6 +167,9 @@ impl Results {
     /// # Errors
     /// Those of [`Results::open`], except for the lock.
     pub fn peek<O: Outcome>(options: &ResultsOptions) -> Result<(CompletedRows, Keyer), OpenError> {
+        if let Some(log) = &options.log {
+            return log::peek::<O>(options, log);
+        }
         let path = &options.path;
         let format = options.format()?;
         let failed = |error| OpenError::Io(path.clone(), error);
@@ -167,7 +199,7 @@ impl Results {
 /// The lock on results of earlier runs whose rows a job changes. It lasts until this is dropped.
 #[derive(Debug)]
 pub struct ChangedResults {
-    in_flight: InFlight,
+    marks: Box<dyn Marks>,
     /// No row of an earlier run is in doubt.
     is_settled: bool,
 }
@@ -179,7 +211,7 @@ impl ChangedResults {
     /// Another file has taken its place, or it cannot be removed.
     pub fn release(self) -> io::Result<()> {
         if self.is_settled {
-            self.in_flight.remove()
+            self.marks.remove()
         } else {
             Ok(())
         }
@@ -225,7 +257,9 @@ impl OpenResolved {
             })?;
         completed.add(groups.done, unresolved_rows);
         let mut results = Results::begin::<LinkReader<'_>>(file, format, options, completed, key)?;
-        results.writer.beside = Some(Beside::Unresolved(unresolved));
+        if let Recorder::File(writer) = &mut results.recorder {
+            writer.beside = Some(Beside::Unresolved(unresolved));
+        }
         Ok(Self {
             results,
             links: groups.links,

@@ -10,6 +10,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 
 use super::completed_rows::CompletedRows;
+use super::marks::{Marks, Reserved};
 use super::options::ResultsOptions;
 use super::paths::{OwnFile, side_file_path};
 use super::side_file::{
@@ -91,25 +92,7 @@ impl InFlight {
         &self.side_file
     }
 
-    /// Returns the number of rows that can be marked at once.
-    #[must_use]
-    pub fn slots(&self) -> usize {
-        self.slots
-    }
-
-    /// Returns whether every row that is not done counts as in doubt, until a run has settled all of its input.
-    #[must_use]
-    pub fn is_doubtful(&self) -> bool {
-        self.doubtful
-    }
-
-    /// Marks the row `key`, open in `slot`, before its call, when the results are `recorded` bytes long. With `--durable` this
-    /// waits for the disk. If the process dies now, the row was not called. After a power failure it may have been, since the
-    /// later mark that it was [`sent`](Self::sent) may be lost.
-    ///
-    /// # Errors
-    /// The mark cannot be written; then the call must not be made.
-    pub fn reserve(&self, slot: usize, key: RowKey, recorded: u64) -> io::Result<()> {
+    fn reserve_now(&self, slot: usize, key: RowKey, recorded: u64) -> io::Result<()> {
         self.write(slot, key, recorded, MarkState::Reserved)?;
         if self.durable {
             // A sync may take long, so another thread takes over the other tasks of this one.
@@ -118,38 +101,45 @@ impl InFlight {
         Ok(())
     }
 
-    /// Marks the [reserved](Self::reserve) row as sent, before the first bytes of its call leave. The mark is not synced; only a
-    /// disk that takes long for a write delays the call.
-    ///
-    /// # Errors
-    /// The mark cannot be written; then the call must not be made.
-    pub fn sent(&self, slot: usize, key: RowKey, recorded: u64) -> io::Result<()> {
-        self.write(slot, key, recorded, MarkState::Sent)
-    }
-
     fn write(&self, slot: usize, key: RowKey, since: u64, state: MarkState) -> io::Result<()> {
         let bytes = Mark { key, since }.to_slot(state);
         self.file.write_all_at(&bytes, self.offset(slot))
-    }
-
-    /// Removes the mark in `slot`: no attempt for the row can have taken effect.
-    ///
-    /// # Errors
-    /// The mark cannot be overwritten; then the next run has more doubts than necessary.
-    pub fn clear(&self, slot: usize) -> io::Result<()> {
-        self.file.write_all_at(&[0; SLOT_BYTES], self.offset(slot))
     }
 
     fn offset(&self, slot: usize) -> u64 {
         debug_assert!(slot < self.slots, "the slot is behind the last one");
         (HEADER_BYTES + (self.first_slot + slot) * SLOT_BYTES) as u64
     }
+}
 
-    /// Removes the side file, once every row that was called is recorded, those of earlier runs included.
-    ///
-    /// # Errors
-    /// Another file has taken its place, or it cannot be removed.
-    pub fn remove(&self) -> io::Result<()> {
+impl Marks for InFlight {
+    fn slots(&self) -> usize {
+        self.slots
+    }
+
+    fn is_doubtful(&self) -> bool {
+        self.doubtful
+    }
+
+    /// With `--durable` this waits for the disk. After a power failure the row may have been called, since the later mark that it was
+    /// sent may be lost.
+    fn reserve(&self, slot: usize, key: RowKey, recorded: u64) -> Reserved<'_> {
+        Box::pin(std::future::ready(self.reserve_now(slot, key, recorded)))
+    }
+
+    /// The mark is not synced; only a disk that takes long for a write delays the call.
+    fn may_send(&self, slot: usize, key: RowKey, recorded: u64, is_sent: bool) -> io::Result<bool> {
+        if !is_sent {
+            self.write(slot, key, recorded, MarkState::Sent)?;
+        }
+        Ok(true)
+    }
+
+    fn clear(&self, slot: usize) -> io::Result<()> {
+        self.file.write_all_at(&[0; SLOT_BYTES], self.offset(slot))
+    }
+
+    fn remove(&self) -> io::Result<()> {
         self.side_file.check()?;
         fs::remove_file(self.side_file.path())
     }

@@ -20,6 +20,7 @@ fn options_in(directory: &Path) -> ResultsOptions {
         last_login_named: false,
         durable: false,
         spreadsheet_safe: false,
+        log: None,
         calls_aws: false,
     }
 }
@@ -53,9 +54,9 @@ fn the_next_run_finds_the_marks() {
     let directory = tempfile::tempdir().expect("a directory");
     let options = options_in(directory.path());
     let (in_flight, results) = create(&options, old_mark());
-    in_flight.sent(3, RowKey(2), 20).expect("marked");
-    in_flight.sent(0, RowKey(3), 30).expect("marked");
-    in_flight.sent(0, RowKey(4), 40).expect("marked");
+    in_flight.may_send(3, RowKey(2), 20, false).expect("marked");
+    in_flight.may_send(0, RowKey(3), 30, false).expect("marked");
+    in_flight.may_send(0, RowKey(4), 40, false).expect("marked");
     let metadata = in_flight.file.metadata().expect("metadata");
     assert_eq!(metadata.len(), (HEADER_BYTES + 5 * SLOT_BYTES) as u64);
     assert_eq!(metadata.mode() & 0o777, 0o600);
@@ -80,9 +81,9 @@ fn a_reserved_row_that_was_not_sent_was_not_called() {
     let directory = tempfile::tempdir().expect("a directory");
     let options = options_in(directory.path());
     let (in_flight, results) = create(&options, vec![]);
-    in_flight.reserve(0, RowKey(2), 20).expect("marked");
-    in_flight.reserve(1, RowKey(3), 20).expect("marked");
-    in_flight.sent(1, RowKey(3), 20).expect("marked");
+    in_flight.reserve_now(0, RowKey(2), 20).expect("marked");
+    in_flight.reserve_now(1, RowKey(3), 20).expect("marked");
+    in_flight.may_send(1, RowKey(3), 20, false).expect("marked");
     assert_eq!(keys(&interrupted_run(&options, &results)), [3]);
 }
 
@@ -92,7 +93,9 @@ fn clearing_a_slot_leaves_the_other_marks() {
     let options = options_in(directory.path());
     let (in_flight, results) = create(&options, old_mark());
     for (slot, key) in [(0, 2), (1, 3), (2, 4)] {
-        in_flight.sent(slot, RowKey(key), 20).expect("marked");
+        in_flight
+            .may_send(slot, RowKey(key), 20, false)
+            .expect("marked");
     }
     in_flight.clear(1).expect("cleared");
     assert_eq!(keys(&interrupted_run(&options, &results)), [1, 2, 4]);
@@ -104,8 +107,8 @@ fn a_mark_that_cannot_be_written_is_an_error() {
     let options = options_in(directory.path());
     let (mut in_flight, _results) = create(&options, vec![]);
     in_flight.file = File::open(in_flight.side_file.path()).expect("opened read-only");
-    assert!(in_flight.reserve(0, RowKey(1), 20).is_err());
-    assert!(in_flight.sent(0, RowKey(1), 20).is_err());
+    assert!(in_flight.reserve_now(0, RowKey(1), 20).is_err());
+    assert!(in_flight.may_send(0, RowKey(1), 20, false).is_err());
     assert!(in_flight.clear(0).is_err());
 }
 
@@ -174,7 +177,7 @@ fn a_planted_link_receives_no_part_of_a_side_file() {
     fs::write(path("precious"), "theirs").expect("written");
     symlink("precious", path("people.results.csv.inflight.new")).expect("linked");
     let (in_flight, _results) = create(&options, vec![]);
-    in_flight.sent(0, RowKey(1), 0).expect("marked");
+    in_flight.may_send(0, RowKey(1), 0, false).expect("marked");
     assert_eq!(fs::read(path("precious")).expect("it is there"), b"theirs");
     // The temporary file is gone; its name could not be guessed.
     let names = fs::read_dir(directory.path()).expect("a directory").count();
@@ -189,7 +192,7 @@ fn open_after(harm: impl FnOnce(&Path)) -> Result<Results, OpenError> {
         .expect("opened")
         .into_parts();
     let key = keyer.key_of([b"a", b"b", b"c", b"d"]);
-    in_flight.sent(2, key, 0).expect("marked");
+    in_flight.may_send(2, key, 0, false).expect("marked");
     drop((in_flight, writer));
     harm(&side_file_path(&options.path));
     Results::open::<UnlinkOutcome>(&options)
@@ -225,7 +228,7 @@ fn a_damaged_side_file_puts_all_rows_in_doubt() {
     let mut reasons = Vec::new();
     let mut doubts = |results: Results| {
         assert!(results.completed.is_in_doubt(RowKey(7)));
-        assert!(results.in_flight.is_doubtful());
+        assert!(results.marks.is_doubtful());
         reasons.push(results.completed.doubt().expect("a reason").to_owned());
     };
     let ends = HEADER_BYTES + 4 * SLOT_BYTES;
@@ -394,7 +397,7 @@ fn a_renamed_or_linked_results_file_keeps_its_side_file() {
             .expect("opened")
             .into_parts();
         in_flight
-            .sent(0, RowKey(5), u64::from(u32::MAX))
+            .may_send(0, RowKey(5), u64::from(u32::MAX), false)
             .expect("marked");
         drop((in_flight, writer));
         let other = ResultsOptions {

@@ -27,6 +27,8 @@ mod key_set;
 mod last_lines;
 mod line;
 mod link_lines;
+mod log;
+mod marks;
 mod options;
 mod outcome_lines;
 mod paths;
@@ -45,17 +47,16 @@ pub use entry::Entry;
 pub use error::OpenError;
 pub use file::{ChangedResults, OpenResolved, Results};
 pub use format::{COLUMNS, Edition, Format, RESOLVED_COLUMNS};
-pub use in_flight::{InFlight, host_name};
+pub use in_flight::host_name;
 pub use last_lines::{LastLine, LastLines};
 pub use line::{Layout, Line};
 pub use link_lines::{AskedBy, FoundLink, RowLinks};
+pub use log::{LogEnd, LogEvents, LogOptions, Opening, TakenOver};
+pub use marks::Marks;
 pub use options::ResultsOptions;
 pub use recorded_line::LOCAL_RUN_SUFFIX;
 pub use recorded_results::{Column, RecordedResults, RecordedRow, Usage};
-pub use runs_log::{
-    LoggedRun, RunBegan, RunEnded, RunEvent, RunInput, append as append_run_event,
-    read as read_runs,
-};
+pub use runs_log::{LoggedRun, RunBegan, RunEnded, RunEvent, RunInput, read as read_runs};
 pub use side_file::LockHolder;
 pub use unresolved::{UNRESOLVED_COLUMNS, Unresolved};
 pub use unresolved_file::UnresolvedOptions;

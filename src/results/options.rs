@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use super::error::OpenError;
 use super::format::Format;
+use super::log::LogOptions;
 
 /// Options for opening the results of a run.
 #[derive(Debug, Clone)]
@@ -33,6 +34,8 @@ pub struct ResultsOptions {
     pub durable: bool,
     /// Begin a new file in the form that is safe to open in a spreadsheet. An existing file keeps its form.
     pub spreadsheet_safe: bool,
+    /// The store of the results, if they are not in a file. Then the path is their name.
+    pub log: Option<LogOptions>,
     /// This run calls AWS. Then a file with outcomes of a rehearsal is refused: none of its rows was unlinked.
     pub calls_aws: bool,
 }
@@ -43,6 +46,12 @@ impl ResultsOptions {
     /// # Errors
     /// The extension selects no format, or one that has no spreadsheet-safe form although that was asked for.
     pub fn format(&self) -> Result<Format, OpenError> {
+        if self.log.is_some() {
+            if self.spreadsheet_safe {
+                return Err(OpenError::NotForSpreadsheets(self.path.clone()));
+            }
+            return Ok(Format::Jsonl);
+        }
         let format =
             Format::of_name(&self.path).ok_or_else(|| OpenError::Format(self.path.clone()))?;
         if self.spreadsheet_safe {

@@ -75,6 +75,7 @@ impl Sandbox {
             last_login_named: true,
             durable: false,
             spreadsheet_safe: false,
+            log: None,
             calls_aws: false,
         }
     }
@@ -603,7 +604,10 @@ fn lines_of_a_batch_whose_rows_without_links_find_no_room_are_taken_back() {
         .write(true)
         .open(&full)
         .expect("a device");
-    opened.results.writer.beside = Some(Beside::Unresolved(UnresolvedFile {
+    let Recorder::File(writer) = &mut opened.results.recorder else {
+        panic!("a resolve records in a file");
+    };
+    writer.beside = Some(Beside::Unresolved(UnresolvedFile {
         file: AppendedFile::new(file, full.clone(), 0),
         path: full,
         keep_text: KeepText::new(&UNRESOLVED_COLUMNS),

@@ -11,6 +11,7 @@ use super::appended_file::AppendedFile;
 use super::background_sync::BackgroundSync;
 use super::beside::Beside;
 use super::line::{Layout, Line};
+use super::log::Appender;
 use super::paths::OwnFile;
 
 /// Commands that are carried out together, at most.
@@ -48,6 +49,8 @@ pub enum Recorded<L> {
     Lines(Vec<Settled<L>>),
     /// The side file is gone, or another file has taken its place: marks of later calls may be lost. Recording continues.
     SideFileLost(io::Error),
+    /// A text for the operator.
+    Notice(String),
     /// The thread has ended, since nothing can be recorded. Rows sent since the last `Lines` have no record.
     Failed(io::Error),
 }
@@ -75,16 +78,54 @@ pub struct Recording<L> {
     pub length: Arc<AtomicU64>,
 }
 
+/// The other ends of the channels of a recording thread.
+pub(super) type RecorderEnds<L> = (mpsc::Receiver<ToRecord<L>>, mpsc::Sender<Recorded<L>>);
+
+impl<L> Recording<L> {
+    /// Returns the channels for at most `open_rows` rows that are not recorded yet, and their other ends.
+    pub(super) fn channels(open_rows: usize, length: Arc<AtomicU64>) -> (Self, RecorderEnds<L>) {
+        let bound = open_rows + 16;
+        let (orders, commands) = mpsc::channel(bound);
+        let (reports, done) = mpsc::channel(bound);
+        let recording = Self {
+            orders,
+            done,
+            length,
+        };
+        (recording, (commands, reports))
+    }
+}
+
+/// Records the rows of a run: in a file, or in a log.
+#[derive(Debug)]
+pub enum Recorder {
+    /// In a file.
+    File(Box<Writer>),
+    /// In a log of segments.
+    Log(Appender),
+}
+
+impl Recorder {
+    /// Starts the recording thread, for at most `open_rows` rows that are not recorded yet.
+    ///
+    /// # Errors
+    /// The operating system refuses a thread.
+    pub fn start<L: Line>(self, open_rows: usize) -> io::Result<(Recording<L>, JoinHandle<()>)> {
+        match self {
+            Self::File(writer) => writer.start(open_rows),
+            Self::Log(appender) => appender.start(open_rows),
+        }
+    }
+}
+
 impl Writer {
     /// Starts the recording thread, for at most `open_rows` rows that are not recorded yet.
     ///
     /// # Errors
     /// The operating system refuses a thread.
     pub fn start<L: Line>(self, open_rows: usize) -> io::Result<(Recording<L>, JoinHandle<()>)> {
-        let bound = open_rows + 16;
-        let (orders, commands) = mpsc::channel(bound);
-        let (reports, done) = mpsc::channel(bound);
         let length = Arc::clone(self.file.length());
+        let (recording, (commands, reports)) = Recording::channels(open_rows, length);
         let thread = std::thread::Builder::new()
             .name("record".to_owned())
             .spawn(move || {
@@ -92,11 +133,6 @@ impl Writer {
                     let _ = reports.blocking_send(Recorded::Failed(error));
                 }
             })?;
-        let recording = Recording {
-            orders,
-            done,
-            length,
-        };
         Ok((recording, thread))
     }
 

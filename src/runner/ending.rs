@@ -84,7 +84,7 @@ pub fn of_run<O: Outcome>(
         log::causes(error);
     }
     report.exit = exit_policy::of_run(summary, fails);
-    (report.reason, report.message) = ending(bounds, summary);
+    (report.reason, report.message) = ending(bounds, summary, settings.log().is_some());
     report
 }
 
@@ -101,7 +101,11 @@ pub fn check_counts<O: Outcome>(report: &mut Report<O>) {
 }
 
 /// Returns the reason of an end as a word for scripts, and the message for people; none for a run that read all its rows.
-fn ending<O: Outcome>(bounds: &Bounds<O>, summary: &Summary<O>) -> (&'static str, Option<String>) {
+fn ending<O: Outcome>(
+    bounds: &Bounds<O>,
+    summary: &Summary<O>,
+    is_log: bool,
+) -> (&'static str, Option<String>) {
     if exit_policy::is_out_of_files(&summary.reason) {
         return ("halted", Some(format!("Halted: {NO_FILES}.")));
     }
@@ -126,6 +130,18 @@ fn ending<O: Outcome>(bounds: &Bounds<O>, summary: &Summary<O>) -> (&'static str
         Reason::Signal(signal) => ("signal", Some(interrupted(*signal))),
         Reason::Halted(halt) => ("halted", Some(halted(halt))),
         Reason::Refused(why) => ("halted", Some(format!("Halted: {why}."))),
+        Reason::NotRecorded(error) if exit_policy::taken_over(error).is_some() => (
+            "taken_over",
+            Some(format!(
+                "Stopped: {error}, as this one gave no sign for too long. What it had in flight is known to that run."
+            )),
+        ),
+        Reason::NotRecorded(error) if is_log => (
+            "halted",
+            Some(format!(
+                "Halted: the results cannot be written ({error}). Calls without a record are known to the next run."
+            )),
+        ),
         Reason::NotRecorded(error) => (
             "halted",
             Some(format!(

@@ -8,8 +8,8 @@ use crate::exit_policy;
 use crate::files::Identity;
 use crate::guard::hold::{HoldFiles, Holds};
 use crate::input::{self, Input, WaitToken};
-use crate::report::{counted, notice};
-use crate::results::{OpenError, Results, ResultsOptions};
+use crate::report::{ReadingProgress, counted, notice};
+use crate::results::{LogOptions, OpenError, Opening, Results, ResultsOptions};
 use crate::settings::Settings;
 use crate::verdict::Outcome;
 
@@ -71,10 +71,34 @@ pub fn check_inputs(settings: &Settings) -> Result<(), Error> {
 ///
 /// # Errors
 /// The results have no name, or cannot be opened.
-pub fn open_results<O: Outcome>(settings: &Settings) -> Result<Results, Error> {
-    let results = open_record(settings, Results::open::<O>)?;
+pub async fn open_results<O: Outcome>(settings: &Settings) -> Result<Results, Error> {
+    let options = settings.results.as_ref();
+    let results = match options.and_then(|options| Some((options, options.log.as_ref()?))) {
+        Some((options, log)) => open_log::<O>(settings, options, log).await?,
+        None => open_record(settings, Results::open::<O>)?,
+    };
     report_record(settings, &results);
     Ok(results)
+}
+
+/// Opens results in a store, and shows how far reading them is.
+async fn open_log<O: Outcome>(
+    settings: &Settings,
+    options: &ResultsOptions,
+    log: &LogOptions,
+) -> Result<Results, Error> {
+    let mut progress = ReadingProgress::of_segments(settings.progress);
+    let name = options.path.display();
+    let opened = Results::open_log::<O>(options, log, &mut |opening| match opening {
+        Opening::Read(segments, known) => progress.at_of(segments, known),
+        Opening::Watching(holder, time) => notice(&format!(
+            "{name}: the last run has not ended ({holder}); watching for {} whether it still runs.",
+            humantime::format_duration(time)
+        )),
+    })
+    .await;
+    progress.finish();
+    opened.map_err(exit_policy::not_opened)
 }
 
 /// Opens the file in which a job records its rows.
@@ -117,8 +141,13 @@ pub fn report_record(settings: &Settings, results: &Results) {
     }
     let interrupted = results.completed.interrupted().count();
     if interrupted > 0 {
+        // A log claims rows ahead of their calls.
+        let state = match named.log {
+            None => "in flight",
+            Some(_) => "in flight, or about to be,",
+        };
         notice(&format!(
-            "{name}: {} in flight when the last run ended; each is tried again, knowing that.",
+            "{name}: {} {state} when the last run ended; each is tried again, knowing that.",
             match interrupted {
                 1 => "1 row was".to_owned(),
                 _ => format!("{interrupted} rows were"),

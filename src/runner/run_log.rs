@@ -1,5 +1,6 @@
 //! Tells the log of runs beside the results when a run begins and when it ends.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -13,7 +14,7 @@ use crate::clock;
 use crate::command_line;
 use crate::input::Input;
 use crate::report::{Report, Unread, notice};
-use crate::results::{RunBegan, RunEnded, RunEvent, RunInput, append_run_event, host_name};
+use crate::results::{LogEnd, LogEvents, RunBegan, RunEnded, RunEvent, RunInput, host_name};
 use crate::settings::{Settings, runs_path};
 use crate::verdict::Outcome;
 
@@ -24,7 +25,7 @@ const MAX_PLAN: u64 = 16 * 1024 * 1024;
 #[derive(Debug)]
 pub struct RunLog {
     /// None if the log could not be written.
-    path: Option<PathBuf>,
+    events: Option<LogEvents>,
     client: Arc<AwsCalls>,
 }
 
@@ -42,7 +43,7 @@ impl RunLog {
     /// Records that a run begins, under the lock of its results. A log that cannot be written is reported once and keeps no run from
     /// its work: the results are the record.
     #[must_use]
-    pub fn begin(settings: &Settings, service: &Service) -> Self {
+    pub fn begin(settings: &Settings, service: &Service, log_end: Option<LogEnd>) -> Self {
         let client = service.client();
         let caller = service.caller.as_ref();
         let results = settings.results.as_ref();
@@ -64,14 +65,16 @@ impl RunLog {
             inputs: inputs_of(settings),
             plan: settings.plan.as_deref().map(plan_of),
         };
-        let path = results.map(|named| runs_path(&named.path));
-        let path = path.filter(|path| is_written(path, &RunEvent::Begin(Box::new(began))));
-        Self { path, client }
+        let of_file = || results.map(|named| LogEvents::File(runs_path(&named.path)));
+        let events = log_end.map(LogEvents::Segments).or_else(of_file);
+        let written = |events: &LogEvents| events.begin(RunEvent::Begin(Box::new(began)));
+        let events = events.filter(|events| is_written(events, &written(events)));
+        Self { events, client }
     }
 
     /// Records that the run has ended.
-    pub fn end<O: Outcome>(&self, report: &Report<O>, settings: &Settings) {
-        let Some(path) = &self.path else {
+    pub async fn end<O: Outcome>(&self, report: &Report<O>, settings: &Settings) {
+        let Some(events) = &self.events else {
             return;
         };
         let tally = &report.tally;
@@ -98,17 +101,17 @@ impl RunLog {
             account: self.client.account_so_far(),
             inputs: inputs_of(settings),
         };
-        is_written(path, &RunEvent::End(Box::new(ended)));
+        let written = events.end(RunEvent::End(Box::new(ended))).await;
+        is_written(events, &written);
     }
 }
 
-/// Appends an event, and returns whether it was written.
-fn is_written(path: &Path, event: &RunEvent) -> bool {
-    let written = append_run_event(path, event);
-    if let Err(error) = &written {
+/// Returns whether an event was written, and warns if not.
+fn is_written(events: &LogEvents, written: &io::Result<()>) -> bool {
+    if let Err(error) = written {
         notice(&format!(
             "Warning: {} cannot be written ({error}). The run goes on, and `report` will know less of it.",
-            path.display()
+            events.name()
         ));
     }
     written.is_ok()

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::cli::{InputArgs, JobArgs};
 use crate::results;
@@ -31,6 +32,8 @@ pub(super) struct RecordArgs {
     pub(super) last_login_named: bool,
     pub(super) durable: bool,
     pub(super) spreadsheet_safe: bool,
+    /// Of results in a store; other jobs record in files only.
+    pub(super) take_over_after: Option<Duration>,
 }
 
 impl RecordArgs {
@@ -44,6 +47,7 @@ impl RecordArgs {
             last_login_named: true,
             durable: false,
             spreadsheet_safe: false,
+            take_over_after: None,
         }
     }
 }

@@ -46,6 +46,7 @@ impl ResolveSettings {
                 last_login_named: true,
                 durable: false,
                 spreadsheet_safe: false,
+                take_over_after: None,
             },
         };
         let mut job = Settings::resolve(arguments, Mode::Real, command, |path, inputs| {

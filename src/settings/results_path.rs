@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::mode::Mode;
 use crate::error::Error;
 use crate::input::Input;
+use crate::objects::{ObjectUri, is_object};
 
 /// Returns the results file: `people.csv.gz` → `people.results.csv`, or for a rehearsal `people.rehearsal.csv`.
 pub(super) fn results_path(
@@ -12,6 +13,12 @@ pub(super) fn results_path(
     inputs: &[Input],
     mode: Mode,
 ) -> Result<Option<PathBuf>, Error> {
+    if let Some(given) = given
+        .as_deref()
+        .filter(|given| is_object(given.as_os_str()))
+    {
+        return log_prefix(given, mode).map(Some);
+    }
     let derived = || match inputs.first() {
         // A descriptor, as of `<(zcat people.csv.gz)`, has no folder for results.
         Some(Input::File(path)) if !is_descriptor(path) => {
@@ -19,6 +26,11 @@ pub(super) fn results_path(
         }
         _ => None,
     };
+    if let (None, Some(Input::Object(uri))) = (&given, inputs.first()) {
+        let record = default_record(Path::new(&uri.key), "results", &[]);
+        let beside = uri.with_key(&record.with_extension("").to_string_lossy());
+        return log_prefix(Path::new(&format!("{beside}/")), mode).map(Some);
+    }
     let path = match (given.or_else(derived), mode) {
         (Some(path), _) => path,
         (None, Mode::DryRun) => return Ok(None),
@@ -33,6 +45,22 @@ pub(super) fn results_path(
         Mode::Real | Mode::DryRun => path,
         Mode::Rehearsal => rehearsal_results(&path),
     }))
+}
+
+/// Returns the prefix of results in S3: `s3://bucket/people/`, or for a rehearsal `s3://bucket/people.rehearsal/`.
+fn log_prefix(given: &Path, mode: Mode) -> Result<PathBuf, Error> {
+    let name = given.to_string_lossy();
+    let uri = ObjectUri::of(given.as_os_str());
+    if uri.bucket.is_empty() || uri.key.is_empty() || !uri.key.ends_with('/') {
+        return Err(Error::usage(format!(
+            "--results {name}: results in S3 are many objects, below a prefix"
+        ))
+        .hint("Write s3://BUCKET/PREFIX/, with the last slash."));
+    }
+    Ok(match mode {
+        Mode::Real | Mode::DryRun => given.to_owned(),
+        Mode::Rehearsal => format!("{}.rehearsal/", name.trim_end_matches('/')).into(),
+    })
 }
 
 /// Returns whether the path names an open descriptor of the process.
@@ -138,6 +166,8 @@ fn another_record(record: &Path, old: &str, what: &str, ending: &str) -> PathBuf
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
+
     use super::*;
 
     #[test]
@@ -159,6 +189,29 @@ mod tests {
                 Path::new(results),
                 "{input}"
             );
+        }
+    }
+
+    #[test]
+    fn results_in_s3_are_below_a_prefix() {
+        let path = |given: Option<&str>, input: &str, mode| {
+            let inputs = [Input::from(OsString::from(input))];
+            results_path(given.map(PathBuf::from), &inputs, mode)
+        };
+        let named = |name: &str| Ok(Some(PathBuf::from(name)));
+        let input = "s3://b/in/people.csv.gz";
+        assert_eq!(
+            path(None, input, Mode::Real),
+            named("s3://b/in/people.results/")
+        );
+        let given = Some("s3://b/out/");
+        assert_eq!(path(given, input, Mode::Real), named("s3://b/out/"));
+        assert_eq!(
+            path(given, "people.csv", Mode::Rehearsal),
+            named("s3://b/out.rehearsal/")
+        );
+        for given in ["s3://b/out", "s3://b/", "s3://b", "s3:///out/"] {
+            assert!(path(Some(given), input, Mode::Real).is_err(), "{given}");
         }
     }
 

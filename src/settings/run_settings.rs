@@ -1,6 +1,6 @@
 //! The arguments of a run, resolved: defaults filled in, names derived, conflicts refused.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -22,10 +22,10 @@ use crate::exit_policy;
 use crate::guard::Allowed;
 use crate::guard::hold::Holds;
 use crate::input::{self, Fill, Header, Input};
-use crate::objects::Objects;
+use crate::objects::{ObjectUri, Objects, is_object};
 use crate::pipeline::FailureLimit;
 use crate::report::Style;
-use crate::results::{self, CompletedRows, Results, ResultsOptions};
+use crate::results::{self, CompletedRows, LogOptions, Results, ResultsOptions};
 use crate::row::{Keyer, Required};
 use crate::saved_quotas::Quotas;
 use crate::scan::Scan;
@@ -112,6 +112,7 @@ impl Settings {
                 last_login_named: args.last_login.is_some(),
                 durable: args.durable,
                 spreadsheet_safe: args.spreadsheet_safe,
+                take_over_after: Some(args.take_over_after),
             },
         };
         let mut settings = Self::resolve(arguments, mode, command, |path, inputs| {
@@ -145,16 +146,26 @@ impl Settings {
         let started = SystemTime::now();
         let run_id = new_run_id(started)?;
         let results = name_record(args.record.path.take(), &inputs)?;
-        let results = results.map(|path| results_options(&args, path, &run_id, started, mode));
+        let calls = client_settings(&args.job);
+        let guards = guards(&args, config.allowed);
+        let objects = objects(&calls, &guards);
+        let results = results.map(|path| ResultsOptions {
+            log: log_options(&args, &path, &objects),
+            ..results_options(&args, path, &run_id, started, mode)
+        });
+        if results
+            .as_ref()
+            .is_some_and(|named| named.log.is_none() && is_object(named.path.as_os_str()))
+        {
+            return Err(Error::usage("only `run` records in S3")
+                .hint("Name a file with --out FILE, ending in .csv or .jsonl."));
+        }
         if let Some(named) = &results {
             named
                 .format()
                 .map_err(|error| Error::from_source(Exit::Usage, error))?;
         }
         let job = &args.job;
-        let calls = client_settings(job);
-        let guards = guards(&args, config.allowed);
-        let objects = objects(&calls, &guards);
         Ok(Self {
             mode,
             inputs,
@@ -180,6 +191,12 @@ impl Settings {
             sources,
             input: read_options(args.input, objects),
         })
+    }
+
+    /// Returns the options of the log that the results are, if they are one.
+    #[must_use]
+    pub fn log(&self) -> Option<&LogOptions> {
+        self.results.as_ref()?.log.as_ref()
     }
 
     /// Marks the run as one that calls this machine and not AWS: its lines carry the mark, and no run against AWS resumes from
@@ -287,8 +304,21 @@ fn results_options(
         last_login_named: args.record.last_login_named,
         durable: args.record.durable,
         spreadsheet_safe: args.record.spreadsheet_safe,
+        log: None,
         calls_aws: mode != Mode::Rehearsal,
     }
+}
+
+/// Returns the options of results in a store; `None` for a file.
+fn log_options(args: &Arguments, path: &Path, objects: &Objects) -> Option<LogOptions> {
+    let take_over_after = args.record.take_over_after?;
+    is_object(path.as_os_str()).then(|| LogOptions {
+        objects: objects.clone(),
+        prefix: ObjectUri::of(path.as_os_str()),
+        concurrency: args.job.concurrency.get() as usize,
+        take_over_after,
+        give_up_after: args.job.give_up_after,
+    })
 }
 
 fn limits(args: &JobArgs) -> Limits {

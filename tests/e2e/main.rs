@@ -41,6 +41,8 @@ mod s3;
 #[cfg(feature = "s3")]
 mod s3_inputs;
 #[cfg(feature = "s3")]
+mod s3_results;
+#[cfg(feature = "s3")]
 mod s3_server;
 mod sandbox;
 mod saved_plan;

@@ -52,6 +52,7 @@ fuzz_target!(|data: &[u8]| {
             open_rows: 4,
             skip_failed: options,
             durable: false,
+            log: None,
             calls_aws: false,
             spreadsheet_safe: format == Format::SpreadsheetCsv,
         },

@@ -102,7 +102,7 @@ pub async fn open(mut settings: RelinkSettings) -> Result<Relinks, Error> {
     check_endpoint(&settings, &selection, service.is_local)?;
     question::ask(&settings, &service, &selection).await?;
     let results = lock_results(&settings, &selection, service.is_local)?;
-    let mut record = runner::open_results::<RelinkOutcome>(&settings.job)?;
+    let mut record = runner::open_results::<RelinkOutcome>(&settings.job).await?;
     let path = settings.job.results.as_ref().map(|named| &named.path);
     let earlier = selection.settled_in(&path.cloned().unwrap_or_default(), &record.keyer);
     let earlier = earlier.map_err(not_opened)?;

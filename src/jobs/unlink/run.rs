@@ -66,7 +66,7 @@ pub async fn open(mut settings: Settings) -> Result<Opened, Error> {
         };
         question.ask::<UnlinkOutcome>().await?
     };
-    let results = runner::open_results::<UnlinkOutcome>(&settings)?;
+    let results = runner::open_results::<UnlinkOutcome>(&settings).await?;
     RunLog::observe_inputs(&mut settings);
     let client = service.client();
     let keeps_last_logins = settings.keeps_last_logins;
@@ -118,10 +118,10 @@ async fn drive<J: Job<Outcome = UnlinkOutcome>>(
 ) -> Result<Report<UnlinkOutcome>, Error> {
     let fails = summary::undone_outcomes(&run.settings);
     let mut warnings = EarlyWarnings::default();
-    let log = RunLog::begin(&run.settings, &run.service);
+    let log = RunLog::begin(&run.settings, &run.service, run.results.log_end.clone());
     let finished = run.drive(signals, fails, |tally| warnings.judge(tally));
     let finished = finished.await?;
     let report = summary::complete(finished.report, &finished.settings);
-    log.end(&report, &finished.settings);
+    log.end(&report, &finished.settings).await;
     Ok(report)
 }

@@ -71,7 +71,7 @@ pub async fn open(mut settings: VerifySettings) -> Result<Verifies, Error> {
         Some(users) => users.check(&service.lookups).await?,
         None => 0,
     };
-    let mut results = runner::open_results::<VerifyOutcome>(&settings.job)?;
+    let mut results = runner::open_results::<VerifyOutcome>(&settings.job).await?;
     let record = settings.job.results.as_ref().map(|named| &named.path);
     let record = record.cloned().unwrap_or_default();
     let gone = selection
