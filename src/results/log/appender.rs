@@ -36,6 +36,9 @@ pub struct TakenOver {
     pub run_id: String,
 }
 
+/// Receives a warning about a store in trouble.
+pub(super) type Trouble<'a> = &'a (dyn Fn(String) + Send + Sync);
+
 /// What the parts of a run share of its log.
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -150,11 +153,7 @@ impl Shared {
     ///
     /// # Errors
     /// [`TakenOver`], or the store has refused for too long.
-    pub(super) async fn put(
-        &self,
-        segment: &Segment,
-        trouble: &mut impl AsyncFnMut(String),
-    ) -> io::Result<()> {
+    pub(super) async fn put(&self, segment: &Segment, trouble: Trouble<'_>) -> io::Result<()> {
         let begun = self.clock.now();
         let content = Bytes::from(segment.to_bytes());
         let uri = object_of(&self.prefix, segment.tail.segment);
@@ -179,8 +178,7 @@ impl Shared {
                 trouble(format!(
                     "Warning: {uri} cannot be put ({error}). No call starts until it can; the run halts if that lasts for {}.",
                     humantime::format_duration(self.give_up_after)
-                ))
-                .await;
+                ));
             }
             tracing::info!(segment = segment.tail.segment, error = %error, wait_ms = wait.as_millis(), "putting again");
             sleep(wait).await;
@@ -275,10 +273,11 @@ impl Appender {
                 return;
             }
             let recorded = {
-                let mut trouble = async |text| {
-                    let _ = reports.send(Recorded::Notice(text)).await;
+                let trouble = |text| {
+                    // With more reports waiting than rows can be open, one text less does not matter.
+                    let _ = reports.try_send(Recorded::Notice(text));
                 };
-                let put = self.put(&rows, &mut trouble);
+                let put = self.put(&rows, &trouble);
                 tokio::pin!(put);
                 loop {
                     tokio::select! {
@@ -301,11 +300,7 @@ impl Appender {
     }
 
     /// Puts a segment with the lines of these rows.
-    async fn put<L: Line>(
-        &self,
-        rows: &[Settled<L>],
-        trouble: &mut impl AsyncFnMut(String),
-    ) -> io::Result<()> {
+    async fn put<L: Line>(&self, rows: &[Settled<L>], trouble: Trouble<'_>) -> io::Result<()> {
         let mut lines = Vec::new();
         L::write(rows.iter().map(|(row, _)| &**row), &self.layout, &mut lines);
         let segment = self.shared.make(lines)?;

@@ -62,7 +62,7 @@ impl LogEvents {
         // Nothing is called any more.
         segment.tail.claim.clear();
         segment.tail.end = true;
-        let put = timeout(END_TIMEOUT, shared.put(&segment, &mut async |_| {})).await;
+        let put = timeout(END_TIMEOUT, shared.put(&segment, &|_| {})).await;
         put.unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "no answer in time")))
     }
 

@@ -22,6 +22,8 @@ mod marks;
 mod open;
 mod reading;
 mod segment;
+#[cfg(test)]
+mod tests;
 
 pub(super) use appender::Appender;
 pub use appender::TakenOver;
