@@ -175,7 +175,7 @@ fn run_rows(
 }
 
 /// Time for the page after a signal: the sender waits for the end of the program.
-const PAGE_AFTER_SIGNAL: Duration = Duration::from_secs(5);
+const PAGE_AFTER_SIGNAL: Duration = Duration::from_secs(2);
 
 /// Writes the page that reports on the results, and returns its path. A run whose page cannot be written ends as it would without one.
 fn write_page(

@@ -35,6 +35,7 @@ mod recorded_line;
 mod recorded_results;
 mod row_groups;
 mod runs_log;
+mod shard_files;
 mod side_file;
 mod unresolved;
 mod unresolved_file;
@@ -53,8 +54,11 @@ pub use options::ResultsOptions;
 pub use recorded_line::LOCAL_RUN_SUFFIX;
 pub use recorded_results::{Column, RecordedResults, RecordedRow, Usage};
 pub use runs_log::{
-    LoggedRun, RunBegan, RunEnded, RunEvent, RunInput, append as append_run_event,
-    read as read_runs,
+    LoggedRun, Merge, RunBegan, RunEnded, RunEvent, RunInput, append as append_run_event,
+    last_merge, read as read_runs,
+};
+pub use shard_files::{
+    ResultsFiles, ShardSet, ShardsError, expand, names, other_divisions, shard_of, sharded,
 };
 pub use side_file::LockHolder;
 pub use unresolved::{UNRESOLVED_COLUMNS, Unresolved};

@@ -65,6 +65,7 @@ impl RunLog {
             caller: caller.map(|caller| caller.arn.clone()),
             inputs: inputs_of(settings),
             plan: settings.plan.as_deref().map(plan_of),
+            shard: settings.shard.map(|shard| shard.to_string()),
         };
         let path = results.map(|named| runs_path(&named.path));
         let path = path.filter(|path| is_written(path, &RunEvent::Begin(Box::new(began))));
@@ -172,7 +173,7 @@ fn settings_of(settings: &Settings) -> Map<String, Value> {
             .collect()
     };
     let value = json!({
-        "rate": settings.limits.rate.to_string(),
+        "rate": settings.job_rate.to_string(),
         "burst": settings.limits.burst,
         "concurrency": settings.limits.concurrency,
         "leave": settings.limits.leave,

@@ -38,6 +38,7 @@ mod row_limit;
 mod runs_log;
 mod sandbox;
 mod saved_plan;
+mod shards;
 mod signals;
 mod single_call;
 mod stalled_calls;

@@ -260,11 +260,14 @@ fn read(links: Vec<(u64, Link)>, fed: Arc<AtomicUsize>) -> mpsc::Receiver<ReadEv
 
 fn signals(run: &Run, began: Instant) -> mpsc::Receiver<Signal> {
     let (sender, signals) = mpsc::channel(4);
-    let times: Vec<_> = run.signals.iter().map(|time| began + time.0).collect();
+    let interrupts = run.signals.iter().map(|time| (*time, Signal::Interrupt));
+    let terminates = run.sigterm.iter().map(|time| (*time, Signal::Terminate));
+    let all = interrupts.chain(terminates);
+    let times: Vec<_> = all.map(|(time, signal)| (began + time.0, signal)).collect();
     tokio::spawn(async move {
-        for time in times {
+        for (time, signal) in times {
             sleep_until(time).await;
-            if sender.send(Signal::Interrupt).await.is_err() {
+            if sender.send(signal).await.is_err() {
                 return;
             }
         }

@@ -279,6 +279,9 @@ pub(crate) struct Run {
     /// Times of SIGINT.
     #[serde(default)]
     pub(crate) signals: Vec<Time>,
+    /// Time of a SIGTERM.
+    #[serde(default)]
+    pub(crate) sigterm: Option<Time>,
     /// Calls per second that an earlier run has measured as the quota of each Region.
     #[serde(default)]
     pub(crate) saved_quota: Option<f64>,
