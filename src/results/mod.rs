@@ -27,6 +27,7 @@ mod key_set;
 mod last_lines;
 mod line;
 mod link_lines;
+mod merged_lines;
 mod options;
 mod outcome_lines;
 mod paths;
@@ -50,6 +51,7 @@ pub use in_flight::{InFlight, host_name};
 pub use last_lines::{LastLine, LastLines};
 pub use line::{Layout, Line};
 pub use link_lines::{AskedBy, FoundLink, RowLinks};
+pub use merged_lines::MergedLines;
 pub use options::ResultsOptions;
 pub use recorded_line::LOCAL_RUN_SUFFIX;
 pub use recorded_results::{Column, RecordedResults, RecordedRow, Usage};
@@ -57,9 +59,7 @@ pub use runs_log::{
     LoggedRun, Merge, RunBegan, RunEnded, RunEvent, RunInput, append as append_run_event,
     last_merge, read as read_runs,
 };
-pub use shard_files::{
-    ResultsFiles, ShardSet, ShardsError, expand, names, other_divisions, shard_of, sharded,
-};
+pub use shard_files::{ResultsFiles, ShardSet, expand, names, other_divisions, shard_of, sharded};
 pub use side_file::LockHolder;
 pub use unresolved::{UNRESOLVED_COLUMNS, Unresolved};
 pub use unresolved_file::UnresolvedOptions;

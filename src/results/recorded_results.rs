@@ -149,6 +149,12 @@ impl<O> RecordedRow<'_, O> {
         columns.iter().enumerate().map(value)
     }
 
+    /// Returns the values of the columns that its file [carries](RecordedResults::carry).
+    #[must_use]
+    pub fn carried(&self, names: &[String]) -> Vec<Carried> {
+        self.cells.carried(names)
+    }
+
     /// Returns the key of the row.
     #[must_use]
     pub fn key(&self, keyer: &Keyer) -> RowKey {
@@ -260,6 +266,16 @@ impl RecordedResults {
     pub fn has(&self, column: Column) -> bool {
         let own = self.columns.len() - self.carry.len();
         (column as usize) < own
+    }
+
+    /// Returns the edition.
+    #[must_use]
+    pub(super) fn edition(&self) -> Edition {
+        let own = self.columns.len() - self.carry.len();
+        let edition = Edition::OF_RUN
+            .iter()
+            .find(|edition| edition.columns().len() == own);
+        edition.copied().unwrap_or_default()
     }
 
     /// Returns the format.

@@ -39,8 +39,10 @@ pub struct Merge {
     pub shards: u32,
     /// The results of shards, in their order.
     pub files: Vec<RunInput>,
-    /// Shards without results.
+    /// File names of results that shards lack.
     pub missing: Vec<String>,
+    /// File names of results that have no log of runs.
+    pub without_log: Vec<String>,
     /// Size of the merged results in bytes.
     pub size: u64,
     /// Their SHA-256 in hexadecimal digits.

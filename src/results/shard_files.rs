@@ -68,12 +68,6 @@ impl ShardSet {
     pub fn path_of(&self, shard: Shard) -> PathBuf {
         with_tag(&self.whole, shard)
     }
-
-    /// Returns the names of the results that are missing, the first of many.
-    #[must_use]
-    pub fn missing_names(&self) -> String {
-        names(self.missing.iter().map(|shard| self.path_of(*shard)))
-    }
 }
 
 /// Returns the names of files, the first of many.
@@ -382,11 +376,8 @@ mod tests {
             assert_eq!(found.files, [first, second], "{argument:?}");
             let shards = found.shards.expect("shards");
             assert_eq!((shards.of, shards.missing.clone()), (3, vec![shard("2/3")]));
-            assert!(
-                shards
-                    .missing_names()
-                    .ends_with("p.00002-of-00003.results.csv")
-            );
+            let missing = shards.path_of(shards.missing[0]);
+            assert!(missing.ends_with("p.00002-of-00003.results.csv"));
             assert_eq!(shards.whole, folder.path().join("p.results.csv"));
         }
         let one = folder.path().join("p.results.csv");

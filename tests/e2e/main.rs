@@ -19,6 +19,7 @@ mod keep_last_login;
 mod last_logins;
 mod learned_quotas;
 mod manual;
+mod merge;
 mod network;
 mod outages;
 mod output;

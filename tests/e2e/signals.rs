@@ -67,7 +67,7 @@ fn sigterm_waits_for_calls_for_twelve_seconds() {
     let running = sandbox.start_with_four_calls_held(&args);
     let began = std::time::Instant::now();
     running.signal(Signal::TERM);
-    running.wait_for_stderr("waiting for 4 calls in flight, 12 seconds at most");
+    running.wait_for_stderr("waiting for 4 calls in flight, 12 s at most");
     let ran = running.wait().expect_exit(143);
     let took = began.elapsed().as_secs();
     assert!((11..15).contains(&took), "{took}");
