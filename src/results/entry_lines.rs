@@ -22,6 +22,10 @@ impl<O: Outcome> Line for Entry<O> {
         self.key
     }
 
+    fn identity_id(&self) -> &str {
+        &self.link.identity_id
+    }
+
     fn is_near_hold(&self) -> bool {
         self.outcome.standing() == Standing::Held && self.details.code.as_deref() == Some(NEAR_HOLD)
     }

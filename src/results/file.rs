@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::appended_file::AppendedFile;
-use super::beside::Beside;
+use super::beside::{Beside, ChangedFile};
 use super::completed_rows::CompletedRows;
 use super::error::OpenError;
 use super::format::Format;
@@ -23,7 +23,7 @@ use super::side_file::{Header, InterruptedRun};
 use super::unresolved_file::{UnresolvedFile, UnresolvedOptions};
 use super::writer::Writer;
 use crate::files;
-use crate::row::{Field, Keyer, RowKey};
+use crate::row::{Field, Keyer, RowKey, Shard};
 use crate::verdict::Outcome;
 
 /// An open, locked and repaired results file, with the rows that it holds.
@@ -108,16 +108,26 @@ impl Results {
         })
     }
 
-    /// Lets the recorder append the lines of changed rows to `changed` too, the results of earlier runs. Returns the lock on them.
-    pub fn append_also_to(&mut self, changed: Self) -> ChangedResults {
-        let is_settled =
-            changed.completed.interrupted().next().is_none() && changed.completed.doubt().is_none();
-        let Writer { file, layout, .. } = changed.writer;
-        self.writer.beside = Some(Beside::Changed(file, layout));
-        ChangedResults {
-            in_flight: changed.in_flight,
-            is_settled,
+    /// Lets the recorder append the lines of changed rows to `changed` too, the results of earlier runs: each line to the file of its
+    /// shard, or to that of a whole job. Returns the lock on them.
+    pub fn append_also_to(&mut self, changed: Vec<(Option<Shard>, Self)>) -> ChangedResults {
+        let mut in_flight = Vec::new();
+        let mut files = Vec::new();
+        for (shard, changed) in changed {
+            let Self {
+                completed, writer, ..
+            } = changed;
+            let is_settled =
+                completed.interrupted().next().is_none() && completed.doubt().is_none();
+            in_flight.push((changed.in_flight, is_settled));
+            files.push(ChangedFile {
+                shard,
+                file: writer.file,
+                layout: writer.layout,
+            });
         }
+        self.writer.beside = Some(Beside::Changed(files));
+        ChangedResults(in_flight)
     }
 
     /// Returns the length of the whole lines, in bytes.
@@ -166,23 +176,21 @@ impl Results {
 
 /// The lock on results of earlier runs whose rows a job changes. It lasts until this is dropped.
 #[derive(Debug)]
-pub struct ChangedResults {
-    in_flight: InFlight,
-    /// No row of an earlier run is in doubt.
-    is_settled: bool,
-}
+pub struct ChangedResults(
+    /// The side file of each, and whether no row of an earlier run is in doubt.
+    Vec<(InFlight, bool)>,
+);
 
 impl ChangedResults {
-    /// Removes the side file of the results, unless it marks rows of earlier runs.
+    /// Removes the side files of the results, unless they mark rows of earlier runs.
     ///
     /// # Errors
-    /// Another file has taken its place, or it cannot be removed.
+    /// Another file has taken the place of one, or it cannot be removed.
     pub fn release(self) -> io::Result<()> {
-        if self.is_settled {
-            self.in_flight.remove()
-        } else {
-            Ok(())
-        }
+        let settled = self.0.iter().filter(|(_, is_settled)| *is_settled);
+        let removed = settled.map(|(in_flight, _)| in_flight.remove());
+        // All of them, and then the first error.
+        removed.collect::<Vec<_>>().into_iter().collect()
     }
 }
 

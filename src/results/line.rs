@@ -15,6 +15,11 @@ pub trait Line: Send + 'static {
     /// Returns the key of the row; `None` for an invalid row, which has none.
     fn key(&self) -> Option<RowKey>;
 
+    /// Returns the identity of the row; a job without shards needs none.
+    fn identity_id(&self) -> &str {
+        ""
+    }
+
     /// Returns whether the row is held by a near match alone.
     fn is_near_hold(&self) -> bool;
 

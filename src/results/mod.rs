@@ -48,7 +48,7 @@ pub use error::OpenError;
 pub use file::{ChangedResults, OpenResolved, Results};
 pub use format::{COLUMNS, Edition, Format, RESOLVED_COLUMNS};
 pub use in_flight::{InFlight, host_name};
-pub use last_lines::{LastLine, LastLines};
+pub use last_lines::{LastLine, LastLines, ReadResults};
 pub use line::{Layout, Line};
 pub use link_lines::{AskedBy, FoundLink, RowLinks};
 pub use merged_lines::MergedLines;

@@ -411,15 +411,24 @@ impl RecordedResults {
     /// # Errors
     /// The file cannot be read.
     pub fn sha256(&self, length: u64) -> Result<String, OpenError> {
-        let failed = |error| OpenError::Io(self.path.clone(), error);
         let mut hasher = Sha256::new();
+        self.hash(length, &mut hasher)?;
+        Ok(hex::encode(hasher.finalize()))
+    }
+
+    /// Adds the first `length` bytes to a hash.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn hash(&self, length: u64, hasher: &mut Sha256) -> Result<(), OpenError> {
+        let failed = |error| OpenError::Io(self.path.clone(), error);
         let mut file = &self.file;
         file.rewind().map_err(failed)?;
         let mut bytes = file.take(length);
         let mut buffer = vec![0; 256 * 1024];
         loop {
             match bytes.read(&mut buffer).map_err(failed)? {
-                0 => return Ok(hex::encode(hasher.finalize())),
+                0 => return Ok(()),
                 read => hasher.update(&buffer[..read]),
             }
         }

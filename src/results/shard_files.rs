@@ -6,8 +6,10 @@ use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
+use super::error::OpenError;
 use super::format::Format;
 use super::paths::folder_of;
+use super::recorded_results::RecordedResults;
 use crate::row::Shard;
 
 /// Most names in a message.
@@ -32,6 +34,36 @@ pub struct ResultsFiles {
     pub files: Vec<PathBuf>,
     /// The shards that they are of, unless they are of a whole job.
     pub shards: Option<ShardSet>,
+}
+
+impl ResultsFiles {
+    /// Returns the file, or the path that results of the whole job would have.
+    #[must_use]
+    pub fn whole(&self) -> &Path {
+        let first = self.files.first().map_or(Path::new(""), |file| file);
+        self.shards.as_ref().map_or(first, |shards| &shards.whole)
+    }
+
+    /// Opens the files.
+    ///
+    /// # Errors
+    /// One cannot be read, or they carry different columns.
+    pub fn open(&self) -> Result<Vec<RecordedResults>, OpenError> {
+        let opened = self.files.iter().map(|path| RecordedResults::open(path));
+        let opened: Vec<_> = opened.collect::<Result<_, _>>()?;
+        let mut with_columns = opened
+            .iter()
+            .filter(|results| !results.columns().is_empty());
+        let carry = with_columns.next().map(RecordedResults::carry);
+        if let Some(at) = opened
+            .iter()
+            .position(|other| !other.columns().is_empty() && Some(other.carry()) != carry)
+        {
+            let why = format!("it carries other columns than {}", self.files[0].display());
+            return Err(OpenError::Refused(self.files[at].clone(), why));
+        }
+        Ok(opened)
+    }
 }
 
 /// The shards of a job.
