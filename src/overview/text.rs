@@ -79,6 +79,13 @@ impl Overview {
                 }
             )),
         }
+        if !self.missing.is_empty() {
+            let missing = self.missing.iter().map(PathBuf::from);
+            notes.push(format!(
+                "Results of shards are missing: {}. Their rows do not count.",
+                names(missing)
+            ));
+        }
         notes.extend(self.files.iter().flat_map(ReadFile::notes));
         notes
     }
@@ -108,13 +115,6 @@ impl Overview {
         }
         if let Some(note) = self.left.note() {
             let _ = writeln!(text, "{:>12}  left  {note}", "?");
-        }
-        if !self.missing.is_empty() {
-            let note = format!(
-                "results of shards: {}",
-                printable(&names(self.missing.iter().map(PathBuf::from)))
-            );
-            line(text, self.missing.len() as u64, "missing", &note);
         }
         if self.replaced() > 0 {
             let note = "of rows that were tried again: their last lines count";

@@ -226,7 +226,7 @@ fn a_report_on_shards_is_that_on_the_merged_file() {
     }
     let text = call(&sandbox, &["report", "out"]).expect_exit(1).stdout;
     assert!(
-        text.contains("missing  results of shards: people.00001-of-00004.results.csv"),
+        text.contains("Results of shards are missing: people.00001-of-00004.results.csv."),
         "{text}"
     );
     let remaining = ["report", "out", "--remaining", "rest.csv"];

@@ -3,10 +3,14 @@
 use std::collections::HashMap;
 use std::fs;
 
+use cognito_unlink::testing::emulator::{Settings, Then};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use crate::plan::plan;
-use crate::sandbox::{Output, POOL, PROVIDER, Sandbox, link_of, people, start};
+use crate::sandbox::{
+    Output, POOL, PROVIDER, Sandbox, TIMEOUT, always, link, link_of, people, start,
+};
 
 /// Rows of 40 users, one of them twice, and a row that names no identity.
 fn rows() -> String {
@@ -262,6 +266,107 @@ fn lines_of_a_hold_list_may_match_rows_of_other_shards() {
         assert_eq!(ran.summary()["hold_lines_without_a_row"], Value::Null);
     }
     assert_eq!(held, 12);
+}
+
+/// Returns a sandbox in which two of three shards, or all, have unlinked 30 users who have no other login.
+fn unlinked(shards: u32) -> Sandbox {
+    let sandbox = Sandbox::with_settings(Settings {
+        links: Some((1..=30).map(link).collect()),
+        ..Settings::default()
+    });
+    sandbox.write("people.csv", people(30));
+    for index in 0..shards {
+        run_shard(&sandbox, &format!("{index}/3"), &[]).expect_exit(0);
+    }
+    sandbox
+}
+
+#[test]
+fn a_verification_draws_its_sample_from_all_shards_together() {
+    let sandbox = unlinked(3);
+    let all = sandbox
+        .job("verify", &["people", "--all", "--json"])
+        .expect_exit(0);
+    assert_eq!(all.counts(&["of", "looked_at", "gone"]), [30, 30, 30]);
+    assert_eq!(sandbox.results("people.verified.csv").len(), 30);
+    // As of one file with the same lines.
+    let merge = ["merge", ".", "--out", "all.csv"];
+    start(sandbox.command().args(merge)).wait().expect_exit(0);
+    let sample = |results: &str, record: &str| {
+        let args = [
+            results, "--sample", "9", "--seed", "7", "--json", "--out", record,
+        ];
+        let ran = sandbox.job("verify", &args).expect_exit(0);
+        assert_eq!(ran.counts(&["of", "looked_at"]), [30, 9]);
+        let mut users: Vec<_> = sandbox.outcomes(record).into_keys().collect();
+        users.sort();
+        (users, ran.summary()["sha256"].clone())
+    };
+    let (of_shards, sha256) = sample("./", "a.csv");
+    assert_eq!(of_shards, sample("all.csv", "b.csv").0);
+    let bytes: String = (0..3)
+        .map(|index| sandbox.read(&results(index, 3)))
+        .collect();
+    assert_eq!(sha256, hex::encode(Sha256::digest(bytes)));
+
+    let sandbox = unlinked(2);
+    let part = sandbox
+        .job("verify", &["people", "--all", "--json"])
+        .expect_exit(0);
+    let warning = "results of 1 of 3 shards are missing: people.00002-of-00003.results.csv.";
+    assert!(part.stderr.contains(warning), "{}", part.stderr);
+    assert!(part.counts(&["of"])[0] < 30);
+}
+
+#[test]
+fn a_relinked_row_is_a_line_in_the_results_of_its_shard() {
+    let sandbox = unlinked(3);
+    let before: Vec<_> = (0..3)
+        .map(|index| sandbox.outcomes(&results(index, 3)))
+        .collect();
+    let ran = sandbox
+        .job("relink", &["people", "--all", "--json"])
+        .expect_exit(0);
+    assert_eq!(ran.counts(&["rows", "relinked"]), [30, 30]);
+    assert_eq!(sandbox.results("people.relinked.csv").len(), 30);
+    for index in 0..3 {
+        let name = results(index, 3);
+        let after = sandbox.outcomes(&name);
+        assert!(
+            after.values().all(|outcome| outcome == "relinked"),
+            "{after:?}"
+        );
+        let own = &before[index as usize];
+        assert_eq!(after.len(), own.len());
+        assert!(own.keys().all(|user| after.contains_key(user)));
+        assert_eq!(sandbox.results(&name).len(), own.len() * 2);
+        assert!(!sandbox.exists(&format!("{name}.inflight")));
+        // Each shard knows it.
+        let ran = run_shard(&sandbox, &format!("{index}/3"), &[]).expect_exit(0);
+        assert_eq!(ran.counts(&["relinked", "calls"]), [own.len() as u64, 0]);
+    }
+}
+
+#[test]
+fn a_relink_locks_the_results_of_all_shards() {
+    let sandbox = unlinked(2);
+    let running = {
+        sandbox.emulator.add_rule(always(Then::Hold));
+        let running = sandbox.start(&["people.csv", "--shard", "2/3"]);
+        assert!(sandbox.emulator.wait_until(TIMEOUT, |seen| seen.held > 0));
+        running
+    };
+    let args = ["people", "--all", "--json"];
+    let refused = sandbox.job("relink", &args).expect_exit(6);
+    assert!(
+        refused.stderr.contains(&results(2, 3)),
+        "{}",
+        refused.stderr
+    );
+    sandbox.emulator.clear_rules();
+    running.wait().expect_exit(0);
+    let ran = sandbox.job("relink", &args).expect_exit(0);
+    assert_eq!(ran.counts(&["relinked"]), [30]);
 }
 
 #[test]
