@@ -176,6 +176,8 @@ pub(super) struct Pacer {
     pace: f64,
     /// Pace at which a search starts.
     search_start: f64,
+    /// Other processes are known to use the quota: what they take is not taken for chance.
+    is_shared: bool,
     next_start: Instant,
     last_start: Instant,
     in_flight: u32,
@@ -227,6 +229,7 @@ impl Pacer {
             used: 1.0 - leave,
             pace: search_start,
             search_start,
+            is_shared: false,
             next_start: now,
             last_start: now,
             in_flight: 0,
@@ -269,6 +272,7 @@ impl Pacer {
             Some(_) => SEARCH_START_WITH_RATE,
             None => SEARCH_START_TOGETHER,
         };
+        self.is_shared = true;
         self.search_start = self.search_start.min(together / f64::from(processes.get()));
         if self.state == State::Search {
             self.top = self.search_start;
@@ -473,6 +477,7 @@ impl Pacer {
         };
         let upper = self.is_in_upper_part();
         let is_chance = self.state != State::Search
+            && !self.is_shared
             && !upper
             && self.lower.share() < CHANCE_MAX
             && self.lower.throttled >= CHANCE_THROTTLED;
