@@ -41,29 +41,6 @@ impl Violations {
             violations.range("percent of a run", shared.percent, accepted / all * 100.0);
         }
         let seconds = shared.to.0.saturating_sub(shared.from.0).as_secs_f64();
-        let each = accepted_by_each(run, shared);
-        let jain = all * all / (each.len() as f64 * each.iter().map(|a| a * a).sum::<f64>());
-        let thr = |from: u64, to: u64| {
-            let (f, t) = (Duration::from_secs(from), Duration::from_secs(to));
-            let acc: f64 =
-                run.iter().map(|r| self::accepted(r, f, t)).sum::<f64>() / (to - from) as f64;
-            (
-                acc,
-                throttled_share(run.iter().flat_map(|r| between(r, f, t))) * 100.0,
-            )
-        };
-        eprintln!(
-            "FIG n={} all/s={:.2} thr={:.2}% min%={:.2} max%={:.2} jain={:.4} | 0-10 {:.1?} 10-30 {:.1?} 30-70 {:.1?}",
-            each.len(),
-            all / seconds,
-            thr(shared.from.0.as_secs(), shared.to.0.as_secs()).1,
-            each.iter().copied().fold(f64::MAX, f64::min) / all * 100.0,
-            each.iter().copied().fold(0.0, f64::max) / all * 100.0,
-            jain,
-            thr(0, 10),
-            thr(10, 30),
-            thr(30, 70)
-        );
         violations.range(
             "accepted_per_second by all",
             shared.accepted_per_second,
