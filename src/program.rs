@@ -136,8 +136,8 @@ fn plan_rows(
         args.run.job.verbose,
         args.run.job.log_format == LogFormat::Json,
     );
-    let plan =
-        supervisor.prepare(move || async move { plan::plan(args, &options, command_line()).await });
+    let plan = supervisor
+        .prepare(move || async move { Box::pin(plan::plan(args, &options, command_line())).await });
     // A plan may be stopped at any point.
     let plan = plan.inspect_err(|_| {
         stderr::bar(None);

@@ -27,13 +27,6 @@ pub(super) struct ChangedFile {
     pub(super) layout: Layout,
 }
 
-impl ChangedFile {
-    fn holds<L: Line>(&self, line: &L) -> bool {
-        self.shard
-            .is_none_or(|shard| shard.owns(line.identity_id()))
-    }
-}
-
 impl Beside {
     /// Appends the lines that belong in this file to the current batch. `buffer` is used for them.
     pub(super) fn write<'a, L: Line>(
@@ -50,8 +43,7 @@ impl Beside {
             Self::Changed(files) => {
                 for changed in files {
                     buffer.clear();
-                    let lines = lines.clone().filter(|line| changed.holds(*line));
-                    L::write_changed(lines, &changed.layout, buffer);
+                    L::write_changed(lines.clone(), &changed.layout, changed.shard, buffer);
                     changed.file.write(buffer)?;
                 }
                 Ok(())

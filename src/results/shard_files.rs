@@ -234,7 +234,7 @@ pub fn expand(argument: &Path) -> Result<ResultsFiles, ShardsError> {
     if found.iter().any(|(named, _)| named.stem == exact) {
         found.retain(|(named, _)| named.stem == exact);
     }
-    one_job(argument, found)
+    one_job(argument, &found)
 }
 
 /// Returns whether a path ends as that of results does: it names one file, even if that is not there.
@@ -250,7 +250,7 @@ fn folder_path(argument: &Path, folder: &Path, name: &OsStr) -> PathBuf {
     }
 }
 
-fn one_job(argument: &Path, found: Vec<(Named, PathBuf)>) -> Result<ResultsFiles, ShardsError> {
+fn one_job(argument: &Path, found: &[(Named, PathBuf)]) -> Result<ResultsFiles, ShardsError> {
     let jobs: BTreeSet<_> = found.iter().map(|(named, _)| named.job()).collect();
     if jobs.len() > 1 {
         let stems: BTreeSet<_> = jobs.iter().map(|(stem, _)| PathBuf::from(stem)).collect();
@@ -263,7 +263,7 @@ fn one_job(argument: &Path, found: Vec<(Named, PathBuf)>) -> Result<ResultsFiles
     let whole = path.with_file_name(format!("{}{}", first.stem, ENDS[first.end]));
     let mut by_shard: BTreeMap<Shard, PathBuf> = BTreeMap::new();
     let mut of = BTreeMap::new();
-    for (named, path) in &found {
+    for (named, path) in found {
         let Some(shard) = named.shard else { continue };
         of.entry(shard.of()).or_insert_with(|| path.clone());
         if let Some(other) = by_shard.insert(shard, path.clone()) {

@@ -1,6 +1,7 @@
 //! `merge`: one results file from those of shards, and what other commands make of either.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
@@ -17,7 +18,7 @@ fn rows(users: usize) -> String {
     let header = lines.next().expect("a header");
     let mut text = format!("{header},ticket\n");
     for (nth, line) in lines.enumerate() {
-        text += &format!("{line},\"T-{nth}, urgent\"\n");
+        let _ = writeln!(text, "{line},\"T-{nth}, urgent\"");
     }
     let again = text.lines().nth(1).expect("a row").to_owned();
     format!("{text}{again}\n,{POOL},{PROVIDER},acct-lost,\n")

@@ -256,7 +256,10 @@ fn lines_of_a_hold_list_may_match_rows_of_other_shards() {
     sandbox.write("people.csv", people(12));
     sandbox.write(
         "hold.txt",
-        (1..=12).map(|n| format!("acct-{n}\n")).collect::<String>(),
+        (1..=12)
+            .map(|n| format!("acct-{n}"))
+            .collect::<Vec<_>>()
+            .join("\n"),
     );
     let args = ["--hold", "hold.txt"];
     let mut held = 0;

@@ -65,7 +65,7 @@ fn sigterm_waits_for_calls_for_twelve_seconds() {
     sandbox.write("people.csv", people(40));
     let args = ["people.csv", "--json", "--timeout", "50s"];
     let running = sandbox.start_with_four_calls_held(&args);
-    let began = std::time::Instant::now();
+    let began = tokio::time::Instant::now();
     running.signal(Signal::TERM);
     running.wait_for_stderr("waiting for 4 calls in flight, 12 s at most");
     let ran = running.wait().expect_exit(143);
