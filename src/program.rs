@@ -8,8 +8,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::cli::{
-    self, Argument, Cli, Command, EmulatorArgs, LogFormat, PlanArgs, RelinkArgs, ReportArgs,
-    ResolveArgs, RunArgs, SingleArgs, VerifyArgs,
+    self, Argument, Cli, Command, EmulatorArgs, LogFormat, MergeArgs, PlanArgs, RelinkArgs,
+    ReportArgs, ResolveArgs, RunArgs, SingleArgs, VerifyArgs,
 };
 use crate::emulator::command as emulator_command;
 use crate::error::{Error, Exit};
@@ -38,6 +38,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Resolve(args) => supervised(|supervisor| resolve_rows(supervisor, *args)),
         Command::Verify(args) => supervised(|supervisor| verify_rows(supervisor, *args)),
         Command::Report(args) => supervised(|supervisor| report_on(supervisor, *args)),
+        Command::Merge(args) => supervised(|supervisor| merge_results(supervisor, &args)),
         Command::Relink(args) => supervised(|supervisor| relink_rows(supervisor, *args)),
         Command::Plan(args) => supervised(|supervisor| plan_rows(supervisor, *args, options)),
         Command::Emulator(args) => supervised(|supervisor| emulate(supervisor, *args)),
@@ -175,7 +176,7 @@ fn run_rows(
 }
 
 /// Time for the page after a signal: the sender waits for the end of the program.
-const PAGE_AFTER_SIGNAL: Duration = Duration::from_secs(5);
+const PAGE_AFTER_SIGNAL: Duration = Duration::from_secs(2);
 
 /// Writes the page that reports on the results, and returns its path. A run whose page cannot be written ends as it would without one.
 fn write_page(
@@ -265,6 +266,14 @@ fn report_on(supervisor: &mut Supervisor, args: ReportArgs) -> Result<Exit, Erro
     let finished = finished.inspect_err(|_| overview::remove_unfinished())?;
     supervisor.print(finished.text)?;
     Ok(finished.exit)
+}
+
+fn merge_results(supervisor: &mut Supervisor, args: &MergeArgs) -> Result<Exit, Error> {
+    let (shards, out) = (args.shards.clone(), args.out.clone());
+    let merged = supervisor.prepare(move || async move { overview::merge(&shards, &out) });
+    let merged = merged.inspect_err(|_| overview::remove_unfinished())?;
+    supervisor.print(merged.text)?;
+    Ok(merged.exit)
 }
 
 fn relink_rows(supervisor: &mut Supervisor, args: RelinkArgs) -> Result<Exit, Error> {

@@ -7,6 +7,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::task::Poll;
+use std::time::Duration;
 
 use tokio::signal::unix::{self, SignalKind};
 
@@ -14,6 +15,11 @@ use crate::exit::Exit;
 
 /// Number of SIGXFSZ, on Linux and macOS.
 const SIGXFSZ: i32 = 25;
+
+/// Time after SIGTERM for which calls in flight are waited for: an engine that ends a job sends SIGKILL 30 s later, and Slurm's
+/// default is 30 s, too. With the results written and a page, the program ends within 15 s. Doubled, it would be killed in its drain
+/// where the engine's grace is shorter; halved, calls that `--timeout` gives 10 s are left in doubt.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(12);
 
 /// A signal that ends a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +40,16 @@ impl Signal {
             Self::HangUp => SignalKind::hangup(),
             Self::Interrupt => SignalKind::interrupt(),
             Self::Terminate => SignalKind::terminate(),
+        }
+    }
+
+    /// Returns the time after the signal for which calls in flight are waited for; `None` if it is not limited. At a terminal a person
+    /// decides, and sends another signal.
+    #[must_use]
+    pub fn drain_timeout(self) -> Option<Duration> {
+        match self {
+            Self::Terminate => Some(DRAIN_TIMEOUT),
+            Self::HangUp | Self::Interrupt => None,
         }
     }
 

@@ -25,6 +25,8 @@ use crate::stderr;
 /// Time that a run has after a second signal to record settled rows, which takes milliseconds on a disk that answers. Doubled, a run
 /// on a dead disk takes twice as long to stop.
 const ABORT_TIMEOUT: Duration = Duration::from_secs(3);
+/// The same after the time in which a run waits for calls in flight.
+const DRAINED_TIMEOUT: Duration = Duration::from_millis(2500);
 /// Time without progress after which the last lines for standard error are given up.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
 /// Time without progress after which they are given up after a second signal.
@@ -130,6 +132,8 @@ impl Supervisor {
                         *received += 1;
                         last = signal;
                         let _ = to_run.try_send(signal);
+                        let drains = signal.drain_timeout().map(|time| time + DRAINED_TIMEOUT);
+                        until = until.or(drains.map(|time| Instant::now() + time));
                         if *received == 2 {
                             until = Some(Instant::now() + ABORT_TIMEOUT);
                         }

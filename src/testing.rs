@@ -81,7 +81,7 @@ pub mod results {
 pub mod row {
     pub use crate::row::{
         Carried, Field, InvalidRow, Keyer, Link, MemoryReservation, Position, Required, Row,
-        RowErrorCode, RowKey, SourceText, UnusualPolicy,
+        RowErrorCode, RowKey, Shard, SourceText, UnusualPolicy,
     };
 }
 

@@ -270,6 +270,7 @@ async fn run<J: Job<Outcome = LookupOutcome, Line = NameLine>>(
         burst: NonZeroU32::MIN,
         concurrency: four,
         leave: 0.0,
+        processes: NonZeroU32::MIN,
     };
     let (stop, ordered) = watch::channel(Stop::Go);
     let context = Context {

@@ -29,6 +29,7 @@
 //! |---|---|---|---|
 //! | `SEARCH_START` | calls/s | a small quota throttles more at once; *a large one is found late* | `a_small_quota_is_found`, `a_large_quota_is_found` |
 //! | `SEARCH_START_WITH_RATE` | calls/s | the same, where `--rate` names a pace | `expired_credentials_halt`, `a_rate_far_above_the_quota_is_lowered` |
+//! | `SEARCH_START_TOGETHER` | calls/s | the same, of all processes that share the quota | `eight_shards_share_a_quota_of_50` |
 //! | `SEARCH_GROWTH` | 1/s | a large bucket throttles a fifth of the quota in a second; *a large quota is found late* | `a_middling_quota_is_found`, `a_very_large_quota_is_found` |
 //! | `GUESSED_SHARE`, `GUESS_CALLS` | of the pace; calls | the first ramp begins above the quota; *far below it* | `a_small_quota_is_found`, `a_middling_quota_is_found` |
 //! | `BACK_OFF` | of the pace | a small bucket loses calls below the quota; *production finds no token* | `a_quota_is_shared_with_production` |
@@ -47,6 +48,7 @@
 //! | `MIN_PACE` | calls/s | a run that is only throttled makes more calls | `endless_throttling_fails_rows` |
 //! | `LATE`, `LATE_CALLS`, `MAX_STEP` | calls; calls; s | a pace that calls do not reach grows | `concurrency_limits_an_unlimited_rate` |
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -59,6 +61,8 @@ use super::rate_limit::TIMER_LAG;
 const SEARCH_START: f64 = 12.0;
 /// Highest pace at the start of a search if `--rate` names a ceiling, which the operator expects to fit.
 const SEARCH_START_WITH_RATE: f64 = 50.0;
+/// Pace of all processes together at the start of their searches if they share the quota.
+const SEARCH_START_TOGETHER: f64 = 10.0;
 /// Growth of the logarithm of the pace per second.
 const SEARCH_GROWTH: f64 = 1.15;
 /// The quota after a search, as a share of the last pace: a guess that counts as much as the answers to [`GUESS_CALLS`] calls.
@@ -172,6 +176,8 @@ pub(super) struct Pacer {
     pace: f64,
     /// Pace at which a search starts.
     search_start: f64,
+    /// Other processes are known to use the quota: what they take is not taken for chance.
+    is_shared: bool,
     next_start: Instant,
     last_start: Instant,
     in_flight: u32,
@@ -223,6 +229,7 @@ impl Pacer {
             used: 1.0 - leave,
             pace: search_start,
             search_start,
+            is_shared: false,
             next_start: now,
             last_start: now,
             in_flight: 0,
@@ -256,6 +263,22 @@ impl Pacer {
         }
         pacer.set_pace();
         pacer
+    }
+
+    /// Shares the start of the search with other processes, each of which searches for its share of the quota.
+    pub(super) fn shared_by(mut self, processes: NonZeroU32) -> Self {
+        let together = match self.ceiling {
+            _ if processes == NonZeroU32::MIN => return self,
+            Some(_) => SEARCH_START_WITH_RATE,
+            None => SEARCH_START_TOGETHER,
+        };
+        self.is_shared = true;
+        self.search_start = self.search_start.min(together / f64::from(processes.get()));
+        if self.state == State::Search {
+            self.top = self.search_start;
+            self.set_pace();
+        }
+        self
     }
 
     /// Returns the present pace in calls per second, if throttling holds it below the ceiling.
@@ -454,6 +477,7 @@ impl Pacer {
         };
         let upper = self.is_in_upper_part();
         let is_chance = self.state != State::Search
+            && !self.is_shared
             && !upper
             && self.lower.share() < CHANCE_MAX
             && self.lower.throttled >= CHANCE_THROTTLED;

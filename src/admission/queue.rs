@@ -92,7 +92,7 @@ impl Queue {
             turns: Arc::default(),
             rate_limit: rate.map(|rate| RateLimit::new(rate, limits.burst, now)),
             state: Mutex::new(State {
-                pacer: Pacer::new(rate, limits.leave, quota, now),
+                pacer: Pacer::new(rate, limits.leave, quota, now).shared_by(limits.processes),
                 retry_after: CircuitBreaker::default(),
             }),
         }

@@ -33,6 +33,17 @@ impl Rate {
     }
 }
 
+impl Rate {
+    /// Returns the share of each of so many processes.
+    #[must_use]
+    pub fn shared_by(self, processes: NonZeroU32) -> Self {
+        match self {
+            Self::PerSecond(rate) => Self::PerSecond(rate / f64::from(processes.get())),
+            Self::Unlimited => Self::Unlimited,
+        }
+    }
+}
+
 impl FromStr for Rate {
     type Err = String;
 

@@ -20,6 +20,7 @@ fn admission_with_quotas(rate: Rate, concurrency: u32, quotas: OperationQuotas) 
         burst: NonZeroU32::MIN,
         concurrency: NonZeroU32::new(concurrency).expect("positive"),
         leave: 0.0,
+        processes: NonZeroU32::MIN,
     };
     Admission::new(limits, UnlinkDeveloperIdentity, quotas)
 }

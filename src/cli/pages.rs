@@ -19,19 +19,22 @@ pub(super) const RELINK: &str = include_str!("manual/relink.md");
 pub(super) const VERIFY: &str = include_str!("manual/verify.md");
 /// The page of `report`.
 pub(super) const REPORT: &str = include_str!("manual/report.md");
+/// The page of `merge`.
+pub(super) const MERGE: &str = include_str!("manual/merge.md");
 /// The page of `unlink-developer-identity`.
 pub(super) const SINGLE: &str = include_str!("manual/unlink-developer-identity.md");
 /// The page of `emulator`.
 pub(super) const EMULATOR: &str = include_str!("manual/emulator.md");
 
 /// All pages, by the command that each is of; that of the program has none.
-const PAGES: [(&str, &str); 9] = [
+const PAGES: [(&str, &str); 10] = [
     ("", PROGRAM),
     ("run", RUN),
     ("plan", PLAN),
     ("resolve", RESOLVE),
     ("verify", VERIFY),
     ("report", REPORT),
+    ("merge", MERGE),
     ("relink", RELINK),
     ("unlink-developer-identity", SINGLE),
     ("emulator", EMULATOR),

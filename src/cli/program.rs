@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use super::emulator::EmulatorArgs;
+use super::merge::MergeArgs;
 use super::pages::{self, help};
 use super::plan::PlanArgs;
 use super::relink::RelinkArgs;
@@ -83,6 +84,13 @@ pub enum Command {
         after_long_help = help(pages::REPORT, "report")
     )]
     Report(Box<ReportArgs>),
+    /// Write one results file from those of shards
+    ///
+    /// It checks that they belong together, names shards that are missing or not finished, and calls nothing.
+    #[command(
+        after_long_help = help(pages::MERGE, "merge")
+    )]
+    Merge(Box<MergeArgs>),
     /// Unlink one user, as `aws cognito-identity unlink-developer-identity` does
     UnlinkDeveloperIdentity(Box<SingleArgs>),
     /// Serve a part of the Cognito Identity API on this machine, for rehearsals and tests

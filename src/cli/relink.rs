@@ -13,7 +13,7 @@ use super::job::{InputArgs, JobArgs};
     group = clap::ArgGroup::new("rows").args(["only", "run_id", "all"]).required(true)
 )]
 pub struct RelinkArgs {
-    /// The results file of the run whose users are brought back
+    /// The results of the run whose users are brought back; of shards, their folder, or how their paths begin, as out/people
     #[arg(value_name = "RESULTS")]
     pub results: PathBuf,
 

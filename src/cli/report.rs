@@ -9,7 +9,8 @@ use super::job::ProgressStyle;
 /// Arguments of `report`.
 #[derive(Debug, Args)]
 pub struct ReportArgs {
-    /// Read these results files in turn; of a row that is in several, the last line counts
+    /// Read these results files in turn; of a row that is in several, the last line counts. The results of shards are named by their
+    /// folder, or by how their paths begin, as out/people
     #[arg(required = true, value_name = "RESULTS")]
     pub results: Vec<PathBuf>,
 

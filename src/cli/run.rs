@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::job::{InputArgs, JobArgs};
+use super::shard::ShardChoice;
 use super::values::{AtMost, at_most, take_over_after};
 
 /// Arguments of `run`.
@@ -36,10 +37,15 @@ pub struct RunArgs {
     #[command(flatten)]
     pub input: InputArgs,
 
-    /// Record outcomes in this file, .csv or .jsonl, or below `s3://BUCKET/PREFIX/` [default: people.results.csv beside the first
-    /// input, people.csv]
+    /// Record outcomes in this file, .csv or .jsonl, or in this folder under the default name, or below `s3://BUCKET/PREFIX/`
+    /// [default: people.results.csv beside the first input, people.csv]
     #[arg(long, value_name = "FILE", help_heading = "Results")]
     pub results: Option<PathBuf>,
+    /// Do only the rows of shard K of N, from 0; auto takes both from AWS Batch's `AWS_BATCH_JOB_ARRAY_INDEX` and `_SIZE`. --rate is
+    /// that of all shards together, and each shard has results of its own: people.00003-of-00008.results.csv
+    #[arg(long, value_name = "K/N", help_heading = "Shards")]
+    pub shard: Option<ShardChoice>,
+
     /// Do not retry rows whose last outcome is `failed`; they still count as failed
     #[arg(long, help_heading = "Results")]
     pub skip_failed: bool,

@@ -11,7 +11,7 @@ use super::values::limit;
 /// Arguments of `verify`.
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
-    /// The results file of the run to verify
+    /// The results of the run to verify; of shards, their folder, or how their paths begin, as out/people
     #[arg(value_name = "RESULTS")]
     pub results: PathBuf,
 

@@ -62,6 +62,7 @@ fn admission(quotas: OperationQuotas) -> Arc<Admission> {
         burst: NonZeroU32::MIN,
         concurrency: NonZeroU32::new(16).expect("positive"),
         leave: 0.0,
+        processes: NonZeroU32::MIN,
     };
     let job = Operation::UnlinkDeveloperIdentity;
     Arc::new(Admission::new(limits, job, quotas))

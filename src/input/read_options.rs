@@ -7,7 +7,7 @@ use super::format::Format;
 use super::keep_text::KeepText;
 use super::source::Input;
 use crate::objects::Objects;
-use crate::row::{Field, Required, UnusualKinds};
+use crate::row::{Field, Required, Shard, UnusualKinds};
 
 /// Default for the longest record: 1 MiB. Four fields as long as the service allows take less than 10 KiB. Doubled, a reader holds up to
 /// 4 MiB instead of 2 MiB of a file without line ends.
@@ -34,6 +34,8 @@ pub struct ReadOptions {
     pub required: Required,
     /// `--as-is`: kinds of unusual values that are sent as they stand.
     pub as_is: UnusualKinds,
+    /// `--shard`: the rows of other shards are passed over.
+    pub shard: Option<Shard>,
     /// Keeps the text of each row.
     pub keep_text: Option<KeepText>,
     /// The longest record, in bytes without its line end. A reader holds about twice as much at most.
@@ -73,6 +75,7 @@ impl Default for ReadOptions {
             fill: Fill::default(),
             required: Required::default(),
             as_is: UnusualKinds::default(),
+            shard: None,
             keep_text: None,
             max_record: MAX_RECORD,
             fingerprints: Fingerprints::default(),

@@ -9,6 +9,7 @@ use super::bytes::byte_stream::{ByteStream, CountingReader};
 use super::bytes::decompress::decompress;
 use super::bytes::encoding::utf8;
 use super::bytes::window::Window;
+use super::csv::Passed;
 use super::error::InputError;
 use super::fill::Fill;
 use super::fingerprints::Changed;
@@ -22,13 +23,15 @@ use super::read_error::{ReadError, StartError, wraps};
 use super::read_options::ReadOptions;
 use crate::objects::ObjectChanged;
 use crate::row::{
-    InvalidRow, Keyer, Position, Required, Row, RowError, RowErrorCode, RowKey, UnusualPolicy,
+    InvalidRow, Keyer, Position, Required, Row, RowError, RowErrorCode, RowKey, Shard,
+    UnusualPolicy,
 };
 
 /// Bytes that are kept of a record that is too long: 16 KiB. Four fields as long as the service allows take less.
 const SHORTENED: usize = 16 * 1024;
 
-/// An iterator over the rows of one input, in its order. It ends after an [`InputError`].
+/// An iterator over the rows of one input, in its order. It ends after an [`InputError`]. Rows of other shards than its own are read
+/// and numbered, and never handed out.
 pub struct Reader {
     input: Arc<str>,
     compression: Compression,
@@ -36,6 +39,7 @@ pub struct Reader {
     fill: Fill,
     required: Required,
     policy: UnusualPolicy,
+    shard: Option<Shard>,
     /// Number of the last row, from 1.
     row: u64,
     ended: bool,
@@ -89,6 +93,7 @@ impl Reader {
             fill: options.fill.clone(),
             required: options.required,
             policy,
+            shard: options.shard,
             row: 0,
             ended: false,
             bytes_read,
@@ -105,6 +110,12 @@ impl Reader {
     pub fn bytes_consumed(&self) -> u64 {
         let read = self.bytes_read.load(Ordering::Relaxed);
         (read as f64 * self.rows.window().consumed_share()) as u64
+    }
+
+    /// Returns whether it passes over the rows of other shards.
+    #[must_use]
+    pub fn is_of_shard(&self) -> bool {
+        self.shard.is_some()
     }
 
     /// Returns whether it is a JSON document, which is refused as a whole if it is damaged.
@@ -126,27 +137,42 @@ impl Reader {
         on_user: impl Fn(&[u8]),
         known: impl Fn(&[RowKey]) -> usize,
     ) -> usize {
-        let skipped = match &mut self.rows {
+        let passed = match &mut self.rows {
             FormatReader::Csv(reader) if !self.ended => {
-                reader.skip_known(most, keyer, on_user, known)
+                reader.skip_known(most, self.shard, keyer, on_user, known)
             }
-            _ => 0,
+            _ => Passed::default(),
         };
-        self.row += skipped as u64;
-        skipped
+        self.row += passed.rows;
+        passed.known
     }
 
     /// Passes the next valid rows to `take`, with the line and the fields in the order of [`Field::ALL`](crate::row::Field::ALL), and
-    /// returns their number. The rows are checked but not built, which saves most of the time that reading takes.
+    /// returns the number of records that it has read. The rows are checked but not built, which saves most of the time that reading takes.
     ///
     /// A row that is not taken may still be valid: only plain records are parsed.
-    pub fn take_valid(&mut self, take: impl FnMut(u64, [&str; 4])) -> usize {
+    pub fn take_valid(&mut self, mut take: impl FnMut(u64, [&str; 4])) -> usize {
+        let shard = self.shard;
+        let take_own = |line, values: [&str; 4]| {
+            if shard.is_none_or(|shard| shard.owns(values[0])) {
+                take(line, values);
+            }
+        };
         let taken = match &mut self.rows {
-            FormatReader::Csv(reader) if !self.ended => reader.take_valid(take),
+            FormatReader::Csv(reader) if !self.ended => reader.take_valid(take_own),
             _ => 0,
         };
         self.row += taken as u64;
         taken
+    }
+
+    /// Returns whether a row belongs to the reader's shard.
+    fn is_own(&self, row: &InputRow) -> bool {
+        let link = match row {
+            InputRow::Valid(row) => &row.link,
+            InputRow::Invalid(row) => &row.link,
+        };
+        self.shard.is_none_or(|shard| shard.owns(&link.identity_id))
     }
 
     /// Fills the fields of a parsed row and checks its values.
@@ -200,16 +226,23 @@ impl Iterator for Reader {
         if self.ended {
             return None;
         }
-        match self.rows.next() {
-            Ok(Some((line, parsed))) => Some(Ok(self.check(line, parsed))),
-            Ok(None) => {
-                self.ended = true;
-                None
-            }
-            Err(error) => {
-                self.ended = true;
-                let line = self.rows.window().line();
-                Some(Err(read_error(&self.input, line, self.compression, error)))
+        loop {
+            match self.rows.next() {
+                Ok(Some((line, parsed))) => {
+                    let row = self.check(line, parsed);
+                    if self.is_own(&row) {
+                        return Some(Ok(row));
+                    }
+                }
+                Ok(None) => {
+                    self.ended = true;
+                    return None;
+                }
+                Err(error) => {
+                    self.ended = true;
+                    let line = self.rows.window().line();
+                    return Some(Err(read_error(&self.input, line, self.compression, error)));
+                }
             }
         }
     }

@@ -6,6 +6,7 @@ use super::page_file::PageFile;
 use super::reading::{OpenFiles, Sink};
 use super::redact::RedactedFile;
 use super::remaining::RemainingFile;
+use super::shards::NamedResults;
 use super::verified::Verification;
 use crate::cli::{LogFormat, ReportArgs};
 use crate::error::{Error, Exit};
@@ -26,7 +27,7 @@ pub struct Finished {
 /// # Errors
 /// A file cannot be read or written, or holds something else.
 pub fn report(args: &ReportArgs) -> Result<Finished, Error> {
-    let files = OpenFiles::open(&args.results)?;
+    let files = OpenFiles::open(NamedResults::of(&args.results)?)?;
     let style = progress_style(args.progress, LogFormat::Text);
     let page = args
         .html
@@ -81,7 +82,7 @@ pub fn report(args: &ReportArgs) -> Result<Finished, Error> {
 /// # Errors
 /// The results cannot be read, or the page cannot be written.
 pub fn write_page(results: &Path, page: &PageFile, style: Style) -> Result<(), Error> {
-    let files = OpenFiles::open(&[results.to_owned()])?;
+    let files = OpenFiles::open(NamedResults::of(&[results.to_owned()])?)?;
     let overview = files.read(true, style, &mut [])?;
     page.write(&overview.html(None))?;
     Ok(())

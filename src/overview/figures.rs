@@ -83,6 +83,14 @@ pub(super) struct Overview {
     pub(super) last_logins: LastLogins,
     /// Rows that no run has reached.
     pub(super) left: Left,
+    /// Rows are left, or may be, by the log of one of the files.
+    pub(super) remains: bool,
+    /// File names of results that shards lack.
+    pub(super) missing: Vec<String>,
+    /// The arguments that name the results.
+    pub(super) arguments: Vec<PathBuf>,
+    /// The first results file; of shards, the path that results of the whole job would have.
+    pub(super) first_file: Option<PathBuf>,
     /// The verification, if one was named.
     pub(super) verification: Option<Verification>,
     /// Files that were written.
@@ -107,7 +115,7 @@ impl Overview {
 
     /// Returns whether all is done, as far as it is known.
     pub(super) fn is_done(&self) -> bool {
-        self.undone() == 0 && self.near_holds == 0 && !self.left.remains()
+        self.undone() == 0 && self.near_holds == 0 && !self.remains && self.missing.is_empty()
     }
 
     /// Returns the pools by Region.

@@ -20,6 +20,7 @@ impl Overview {
         let rest = json!({
             "left": self.left.number(),
             "left_is_exact": self.left.number().is_some() && !self.left.has_more(),
+            "missing_shards": self.missing,
             "near_holds": self.near_holds,
             "last_logins": {"looked": self.last_logins.looked, "lost": self.last_logins.lost},
             "lines": self.lines.all(),

@@ -1,5 +1,7 @@
 //! What the log of runs tells of results: how their runs were made and how they ended, and the rows that no run has reached.
 
+use std::collections::BTreeMap;
+
 use crate::results::{LoggedRun, RunBegan, RunEnded};
 
 /// What the log tells of a run.
@@ -25,9 +27,25 @@ pub(super) enum Left {
 }
 
 impl Left {
-    /// Returns the rows left after the last run.
+    /// Returns the rows left after the last run. Of shards each has a last run of its own, unless one of the whole job came later.
     pub(super) fn of(runs: &[LoggedRun], is_locked: bool) -> Self {
-        match runs.last() {
+        let mut shards: BTreeMap<&str, &LoggedRun> = BTreeMap::new();
+        for run in runs {
+            match &run.began.shard {
+                Some(shard) => _ = shards.insert(shard, run),
+                None => shards.clear(),
+            }
+        }
+        let of_shards = shards
+            .into_values()
+            .map(|run| Self::after(Some(run), is_locked));
+        of_shards
+            .reduce(Self::and)
+            .unwrap_or_else(|| Self::after(runs.last(), is_locked))
+    }
+
+    fn after(last: Option<&LoggedRun>, is_locked: bool) -> Self {
+        match last {
             None => Self::NoLog,
             Some(LoggedRun {
                 ended: Some(ended), ..

@@ -23,6 +23,12 @@ pub fn remove_unfinished() {
     }
 }
 
+/// Has an unfinished file removed if the command is stopped.
+pub(super) fn is_unfinished(draft: &Draft) {
+    let mut unfinished = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
+    unfinished.push(draft.path().to_owned());
+}
+
 /// A file that was written.
 #[derive(Debug, Clone)]
 pub(super) struct Written {
@@ -65,8 +71,7 @@ impl NewFile {
         }
         let draft = Draft::create(path, files::PRIVATE)
             .map_err(|error| not_written(option, path, &error).with_exit(Exit::Usage))?;
-        let mut unfinished = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
-        unfinished.push(draft.path().to_owned());
+        is_unfinished(&draft);
         let mut file = Self {
             option,
             path: path.to_owned(),

@@ -6,13 +6,13 @@ use super::collection::{Collection, key_of};
 use super::figures::{Overview, ReadFile};
 use super::logged::Left;
 use super::places::{LinePlaces, MAX_FILES, Place, Replaced};
+use super::shards::{NamedResults, ResultsLog};
 use crate::error::Error;
 use crate::exit_policy::not_opened;
 use crate::jobs::unlink::UnlinkOutcome;
-use crate::report::{ReadingProgress, Style, notice};
-use crate::results::{Column, LoggedRun, RecordedResults, RecordedRow, Usage, read_runs};
+use crate::report::{ReadingProgress, Style};
+use crate::results::{Column, LoggedRun, RecordedResults, RecordedRow};
 use crate::row::Keyer;
-use crate::settings::runs_path;
 
 /// Lines between two looks at the progress.
 const LINES_PER_LOOK: u64 = 1 << 14;
@@ -30,6 +30,7 @@ pub(super) trait Sink {
 #[derive(Debug)]
 pub(super) struct OpenFiles {
     files: Vec<(PathBuf, RecordedResults)>,
+    named: NamedResults,
 }
 
 impl OpenFiles {
@@ -37,7 +38,8 @@ impl OpenFiles {
     ///
     /// # Errors
     /// One cannot be read, or two are the same.
-    pub(super) fn open(paths: &[PathBuf]) -> Result<Self, Error> {
+    pub(super) fn open(named: NamedResults) -> Result<Self, Error> {
+        let paths = &named.files;
         if paths.len() > MAX_FILES {
             return Err(Error::usage(format!(
                 "at most {MAX_FILES} files can be read at once"
@@ -57,7 +59,7 @@ impl OpenFiles {
             seen.push(identity);
             files.push((path.clone(), results));
         }
-        Ok(Self { files })
+        Ok(Self { files, named })
     }
 
     /// Returns the files, each with its path.
@@ -125,7 +127,7 @@ impl OpenFiles {
             self.read_again(&files, &replaced, &mut collection, style, sinks)?;
         }
         progress.finish();
-        Ok(assemble(collection, files))
+        Ok(assemble(collection, files, &self.named))
     }
 
     /// Takes replaced lines out of the counts, and passes all lines to the sinks.
@@ -199,22 +201,21 @@ impl Progress {
 }
 
 /// Puts what was counted together with what the logs of runs tell.
-fn assemble(collection: Collection, files: Vec<ReadFile>) -> Overview {
+fn assemble(collection: Collection, files: Vec<ReadFile>, named: &NamedResults) -> Overview {
     let mut logged: Vec<LoggedRun> = Vec::new();
-    let mut left = None;
+    let (mut left, mut remains, mut missing) = (None, false, named.missing.clone());
     for file in &files {
-        let path = runs_path(&file.path);
-        let runs = read_runs(&path).unwrap_or_else(|error| {
-            notice(&format!("{} cannot be read: {error}", path.display()));
-            Vec::new()
-        });
-        let more = Left::of(&runs, matches!(file.usage, Usage::Locked(_)));
+        let log = ResultsLog::beside(&file.path, &file.usage);
+        remains |= log.left.remains();
         left = Some(match left {
-            None => more,
-            Some(left) => Left::and(left, more),
+            None => log.left,
+            Some(left) => Left::and(left, log.left),
         });
-        logged.extend(runs);
+        missing.extend(log.missing);
+        logged.extend(log.runs);
     }
+    missing.sort_unstable();
+    missing.dedup();
     let Collection {
         rows,
         lines,
@@ -265,6 +266,10 @@ fn assemble(collection: Collection, files: Vec<ReadFile>) -> Overview {
         local_lines,
         last_logins,
         left: left.unwrap_or(Left::NoLog),
+        remains,
+        missing,
+        arguments: named.arguments.clone(),
+        first_file: named.first.clone(),
         verification: None,
         written: Vec::new(),
     }

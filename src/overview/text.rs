@@ -1,6 +1,7 @@
 //! The report for the terminal.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use indicatif::{HumanBytes, HumanCount};
@@ -12,7 +13,7 @@ use super::logged::Left;
 use super::new_file::Written;
 use crate::command_line;
 use crate::report::{counted, paced, spoken};
-use crate::results::{LockHolder, Usage};
+use crate::results::{LockHolder, Usage, names};
 use crate::settings::remaining_path;
 use crate::terminal::printable;
 use crate::verdict::{Outcome as _, Standing};
@@ -77,6 +78,13 @@ impl Overview {
                     _ => format!("{} lines are", HumanCount(local)),
                 }
             )),
+        }
+        if !self.missing.is_empty() {
+            let missing = self.missing.iter().map(PathBuf::from);
+            notes.push(format!(
+                "Results of shards are missing: {}. Their rows do not count.",
+                names(missing)
+            ));
         }
         notes.extend(self.files.iter().flat_map(ReadFile::notes));
         notes
@@ -200,13 +208,16 @@ impl Overview {
             return None;
         }
         let invalid = self.rows.standing(|standing| standing == Standing::Invalid);
-        if self.undone() == invalid && !self.left.remains() {
+        if !self.missing.is_empty() {
+            return None;
+        }
+        if self.undone() == invalid && !self.remains {
             return (invalid > 0).then(|| self.next_remaining()).flatten();
         }
         let latest = self.runs.iter().rev().find_map(|run| run.notes.as_ref());
         let is_running = matches!(self.left, Left::Running(_));
         let command = latest.filter(|_| !is_running)?.began.command.clone();
-        let does = if self.left.remains() {
+        let does = if self.remains {
             "Next, the same command goes on with the rows that are left, and tries what is failed or in doubt again:"
         } else {
             "Next, the same command tries what is failed or in doubt again:"
@@ -218,8 +229,8 @@ impl Overview {
 impl Overview {
     /// Returns the command that writes the rows that remain to a file.
     fn next_remaining(&self) -> Option<(String, String)> {
-        let first = self.files.first()?;
-        let to = remaining_path(&first.path);
+        let first = self.first_file.as_ref()?;
+        let to = remaining_path(first);
         if self
             .written
             .iter()
@@ -229,8 +240,8 @@ impl Overview {
             return None;
         }
         let mut command = vec!["cognito-unlink".to_owned(), "report".to_owned()];
-        let files = self.files.iter().map(|file| &file.path);
-        command.extend(files.map(|path| path.to_string_lossy().into_owned()));
+        let named = self.arguments.iter();
+        command.extend(named.map(|path| path.to_string_lossy().into_owned()));
         let to = to.to_string_lossy();
         Some((
             command_line::changed(&command, &[], &["--remaining", &to]),

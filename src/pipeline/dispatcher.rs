@@ -57,6 +57,8 @@ pub(super) enum Event<L> {
     Halt(Halt),
     /// A signal arrived.
     Signal(Signal),
+    /// The time after a signal for which calls in flight are waited for is up.
+    DrainTimeIsUp,
     /// The time of `--for` is up.
     TimeIsUp,
 }
@@ -190,6 +192,8 @@ impl<L: Line> Dispatcher<L> {
                 self.stop_workers(self.stop.after_signal());
                 self.halt(Reason::Signal(signal));
             }
+            // As if a second signal had come.
+            Event::DrainTimeIsUp => self.stop_workers(Stop::Abort),
             Event::TimeIsUp => {
                 // Rows that were taken but not started are left, however many; rows that were started are finished.
                 self.stop_workers(Stop::Finish);

@@ -250,6 +250,20 @@ fn a_signal_leaves_the_rows_that_no_worker_has() {
 }
 
 #[test]
+fn a_drain_that_takes_too_long_ends_as_by_a_second_signal() {
+    let mut run = dispatcher(bounds());
+    does(&mut run, read(1), &["start 1"]);
+    let signal = Event::Signal(Signal::Terminate);
+    does(&mut run, signal, &["stop Drain", "stop Drain"]);
+    does(&mut run, Event::DrainTimeIsUp, &["stop Abort"]);
+    does(&mut run, left(1), &["unmark 1", "release 1"]);
+    assert!(run.is_over());
+    run.finish(false);
+    let summary = run.into_summary(false, None);
+    assert!(matches!(summary.reason, Reason::Signal(Signal::Terminate)));
+}
+
+#[test]
 fn a_signal_after_the_last_row_is_forgotten() {
     let mut run = dispatcher(bounds());
     does(&mut run, read(1), &["start 1"]);

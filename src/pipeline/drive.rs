@@ -70,6 +70,9 @@ struct Drive<'a, J: Job> {
     unsent: Vec<Settled<J::Line>>,
     began: Instant,
     ends_at: Option<Instant>,
+    drains_until: Option<Instant>,
+    /// The limit on the drain that a signal has set.
+    drain_timeout: Option<Duration>,
 }
 
 impl<'a, J: Job> Drive<'a, J> {
@@ -110,6 +113,8 @@ impl<'a, J: Job> Drive<'a, J> {
             read: Vec::with_capacity(ROWS_AT_ONCE),
             unsent: Vec::new(),
             began,
+            drains_until: None,
+            drain_timeout: None,
         }
     }
 
@@ -127,7 +132,7 @@ impl<'a, J: Job> Drive<'a, J> {
             let is_recording = self.dispatcher.is_recording();
             tokio::select! {
                 biased;
-                Some(signal) = self.signals.recv() => self.handle(Event::Signal(signal)),
+                Some(signal) = self.signals.recv() => self.signalled(signal),
                 recorded = self.recording.done.recv(), if is_recording => self.recorded(recorded),
                 Some(ended) = self.ended.recv() => self.worker_ended(ended),
                 Some(error) = self.workers.panicked() => {
@@ -138,6 +143,10 @@ impl<'a, J: Job> Drive<'a, J> {
                     self.tick(tick);
                 }
                 Some(checked) = self.pool_checks.next() => self.pool_checked(checked),
+                () = at(self.drains_until) => {
+                    self.drains_until = None;
+                    self.handle(Event::DrainTimeIsUp);
+                }
                 () = at(self.ends_at) => {
                     self.ends_at = None;
                     self.handle(Event::TimeIsUp);
@@ -170,6 +179,14 @@ impl<'a, J: Job> Drive<'a, J> {
         while let Ok(ended) = self.ended.try_recv() {
             self.worker_ended(ended);
         }
+    }
+
+    fn signalled(&mut self, signal: Signal) {
+        if let (None, Some(time)) = (self.drain_timeout, signal.drain_timeout()) {
+            self.drain_timeout = Some(time);
+            self.drains_until = Some(Instant::now() + time);
+        }
+        self.handle(Event::Signal(signal));
     }
 
     /// Passes an event to the dispatcher, and carries out its actions.
@@ -382,6 +399,7 @@ impl<'a, J: Job> Drive<'a, J> {
             no_reply,
             all_read: matches!(self.dispatcher.reason(), Some(Reason::AllRead)),
             stop: self.dispatcher.stop(),
+            drain_timeout: self.drain_timeout,
             notices,
         });
     }

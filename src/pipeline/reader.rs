@@ -195,10 +195,10 @@ impl RowReader {
     /// Skips done rows without parsing them.
     fn skip_done(&self, reader: &mut input::Reader, skipped: &mut SkippedRows) {
         let completed = self.scan.completed();
-        let most = if completed.done() > 0 {
+        let most = if completed.done() > 0 || reader.is_of_shard() {
             SKIPPED_AT_ONCE.saturating_sub(skipped.rows())
         } else {
-            // Nothing is done yet, so there is nothing to skip.
+            // Nothing is done yet, and every row is the run's own.
             0
         };
         let done = reader.skip_known(

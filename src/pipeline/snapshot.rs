@@ -32,6 +32,8 @@ pub struct Snapshot<O> {
     pub all_read: bool,
     /// The order to stop that is in effect.
     pub stop: Stop,
+    /// Time for which calls in flight are waited for at most, if a signal limits it.
+    pub drain_timeout: Option<Duration>,
     /// Notices, each to be printed once.
     pub notices: Vec<String>,
 }

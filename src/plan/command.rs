@@ -44,7 +44,8 @@ pub async fn plan(
         logins,
         run,
     } = args;
-    let quotas = Quotas::path().filter(|_| !run.job.no_state);
+    // The quota is that of all shards together.
+    let quotas = Quotas::path().filter(|_| !run.job.no_state && run.shard.is_none());
     let mut settings = settings_of_run(run, command)?;
     if let Some(warning) = settings.passed_over_warning() {
         notice(&warning);
@@ -228,6 +229,7 @@ fn forecast(
     Forecast {
         regions: regions.collect(),
         rate: settings.limits.rate,
+        shared: settings.shard.map(|shard| (shard, settings.job_rate)),
     }
 }
 

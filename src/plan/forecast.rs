@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::admission::{Limits, Rate};
 use crate::operation::OperationQuotas;
+use crate::row::Shard;
 use crate::saved_quotas::Quotas;
 
 /// The calls to a Region, and how long they take.
@@ -49,6 +50,8 @@ pub struct Forecast {
     pub regions: Vec<RegionForecast>,
     /// The ceiling of each Region.
     pub rate: Rate,
+    /// The shard that is planned, and the ceiling of all shards together; `None` for a whole job.
+    pub shared: Option<(Shard, Rate)>,
 }
 
 impl Forecast {
@@ -114,6 +117,7 @@ mod tests {
             burst: NonZeroU32::MIN,
             concurrency: NonZeroU32::MIN,
             leave: 0.2,
+            processes: NonZeroU32::MIN,
         }
     }
 
@@ -122,7 +126,11 @@ mod tests {
             RegionForecast::new(&at.to_string(), calls, &limits(rate), learned)
         };
         let regions = regions.iter().enumerate().map(region).collect();
-        let forecast = Forecast { regions, rate };
+        let forecast = Forecast {
+            regions,
+            rate,
+            shared: None,
+        };
         (
             forecast.seconds_at_rate(),
             forecast.seconds_at_learned_rate(),

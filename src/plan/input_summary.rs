@@ -167,6 +167,8 @@ impl InputSummary {
 /// Counts rows while they are read.
 struct Counter {
     scan: Scan,
+    /// The rows of all shards are read.
+    is_whole: bool,
     summary: InputSummary,
     seen: SeenRows,
     /// Rows to call after which a run stops, and rows called so far.
@@ -199,6 +201,7 @@ impl Counter {
         })?;
         Ok(Self {
             scan,
+            is_whole: settings.shard.is_none(),
             summary: InputSummary::default(),
             seen: SeenRows::new(key),
             limit: settings.stop_rules.limit.unwrap_or(u64::MAX),
@@ -301,7 +304,9 @@ impl Counter {
             - summary.failed_earlier
             - summary.relinked
             - summary.held;
-        summary.unmatched_holds = self.scan.holds().map(Holds::unmatched);
+        // Lines may match rows of other shards.
+        let holds = self.scan.holds().filter(|_| self.is_whole);
+        summary.unmatched_holds = holds.map(Holds::unmatched);
         for group in self.groups {
             summary.pools.entry(group.pool).or_default().add(PoolRows {
                 developer_provider_names: [group.provider].into(),

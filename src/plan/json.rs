@@ -44,6 +44,8 @@ struct Json<'a> {
     near_holds: u64,
     hold_lines_without_a_row: Option<u64>,
     results: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shard: Option<String>,
     first_invalid: Vec<JsonInvalid<'a>>,
     unusual: Vec<JsonUnusual<'a>>,
     first_duplicates: Vec<JsonPair<'a>>,
@@ -145,6 +147,7 @@ impl<'a> Json<'a> {
             near_holds: input.near_holds,
             hold_lines_without_a_row: input.unmatched_holds,
             results: path(&plan.results),
+            shard: plan.forecast.shared.map(|(shard, _)| shard.to_string()),
             first_invalid: input.first_invalid.iter().map(invalid).collect(),
             unusual: input.unusual.iter().map(JsonUnusual::of).collect(),
             first_duplicates: pairs(&input.repeats.first_duplicates),

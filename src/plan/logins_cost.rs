@@ -162,6 +162,7 @@ mod tests {
             burst: NonZeroU32::MIN,
             concurrency: NonZeroU32::MIN,
             leave: 0.2,
+            processes: NonZeroU32::MIN,
         };
         let learned = learned
             .iter()

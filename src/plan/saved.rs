@@ -112,6 +112,9 @@ const MAKE_A_PLAN: &str = "Make one with `plan INPUT... --out FILE`.";
 /// Options that a configuration file may set, too.
 const CONFIGURABLE: &[&str] = &["rate", "carry", "hold"];
 
+/// The option that names a shard.
+const SHARD: &str = "shard";
+
 /// Options that name a file.
 pub(super) const FILES: &[&str] = &["results", "hold"];
 
@@ -268,12 +271,20 @@ fn saved_options(
         if let Some(value) = &mut option.value
             && FILES.contains(&&*option.name)
         {
+            let is_folder = value.ends_with('/');
             *value = named_from(folder, Path::new(value))?;
+            if is_folder {
+                value.push('/');
+            }
+        }
+        if let Some(shard) = settings.shard.filter(|_| option.name == SHARD) {
+            // `auto` names another one elsewhere.
+            option.value = Some(shard.to_string());
         }
         saved.push(option.text());
     }
     let option = |name: &str, value: &str| format!("--{name}={value}");
-    saved.push(option("rate", &exactly(settings.limits.rate)));
+    saved.push(option("rate", &exactly(settings.job_rate)));
     let carried = settings.input.carry.iter();
     saved.extend(carried.map(|name| option("carry", name)));
     saved.extend(hold_lists.iter().map(|list| option("hold", &list.path)));

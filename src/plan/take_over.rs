@@ -21,7 +21,7 @@ use crate::settings::{Mode, PlannedLastLogins, Settings};
 const OVERRIDABLE: &[&str] = &["profile", "region", "durable", HOLD];
 
 /// Options that restrict a run, and may be given beside a plan without them.
-const NARROWING: &[&str] = &["limit", "for", "expect-account"];
+const NARROWING: &[&str] = &["limit", "for", "expect-account", "shard"];
 
 /// Given beside a plan, it adds to the planned hold lists: a user that the plan holds stays held.
 const HOLD: &str = "hold";
@@ -59,7 +59,9 @@ pub async fn take_over(
     settings.guards.planned_holds = planned_holds(&saved, path, folder)?;
     check_inputs(&saved, path, &mut settings)?;
     settings.confirmed = true;
-    settings.rows = Some(saved.counts.rows);
+    // A plan of the whole job does not tell how many rows a shard has.
+    let is_whole = settings.shard.is_none() || is_planned(&saved, "shard");
+    settings.rows = Some(saved.counts.rows).filter(|_| is_whole);
     settings.plan = Some(path.to_owned());
     settings.last_logins = saved.last_logins.as_ref().map(|found| PlannedLastLogins {
         identities: found.identities,
@@ -74,15 +76,10 @@ pub async fn take_over(
 
 /// Refuses an option beside `--plan` that would change what was planned.
 fn check_options(saved: &SavedPlan, options: &[Argument]) -> Result<(), Error> {
-    let is_planned = |name: &str| {
-        let prefix = format!("--{name}=");
-        let mut planned = saved.options.iter();
-        planned.any(|option| option.starts_with(&prefix))
-    };
     let is_allowed = |name: &str| {
         UNPLANNED.contains(&name)
             || OVERRIDABLE.contains(&name)
-            || (NARROWING.contains(&name) && !is_planned(name))
+            || (NARROWING.contains(&name) && !is_planned(saved, name))
     };
     let mut given = options.iter().filter(|option| option.given);
     match given.find(|option| !is_allowed(&option.name)) {
@@ -93,6 +90,13 @@ fn check_options(saved: &SavedPlan, options: &[Argument]) -> Result<(), Error> {
         ))
         .hint("Make another plan with it.")),
     }
+}
+
+/// Returns whether the plan says this option.
+fn is_planned(saved: &SavedPlan, name: &str) -> bool {
+    let prefix = format!("--{name}=");
+    let mut planned = saved.options.iter();
+    planned.any(|option| option.starts_with(&prefix))
 }
 
 async fn check_endpoint(saved: &SavedPlan, path: &Path, settings: &Settings) -> Result<(), Error> {

@@ -28,6 +28,14 @@ impl Plan {
                 String::from("Plan: nothing was changed; account and pools were looked up.\n")
             }
         };
+        if let Some((shard, _)) = &self.forecast.shared {
+            let _ = writeln!(
+                text,
+                "Shard {} of {}, numbered from 0: only its rows are counted.",
+                shard.index(),
+                shard.of()
+            );
+        }
         self.counts(&mut text);
         for region in &self.forecast.regions {
             self.region(region, &mut text);
@@ -111,6 +119,9 @@ impl Plan {
         );
         if let Some(seconds) = region.seconds_at_rate {
             let _ = write!(text, ", {} at {}", long(seconds), self.forecast.rate);
+            if let Some((shard, rate)) = &self.forecast.shared {
+                let _ = write!(text, ", which is {rate} shared by {} shards", shard.of());
+            }
         }
         if let (Some(quota), Some(seconds)) = (region.learned, region.seconds_at_learned_rate) {
             let pace = if region.is_held_back {

@@ -155,7 +155,11 @@ impl Progress {
             (_, calls) => format!(
                 "Stopping: waiting for {} in flight, {} at most. Once more stops at once.",
                 counted(calls as u64, "call"),
-                spoken(self.totals.timeout)
+                spoken(
+                    now.drain_timeout
+                        .unwrap_or(Duration::MAX)
+                        .min(self.totals.timeout)
+                )
             ),
         }
     }
@@ -383,6 +387,7 @@ mod tests {
             no_reply: None,
             all_read: false,
             stop: Stop::Go,
+            drain_timeout: None,
             notices: Vec::new(),
         }
     }

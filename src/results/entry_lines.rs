@@ -8,7 +8,7 @@ use super::entry::Entry;
 use super::format::{Format, csv_writer};
 use super::line::{Layout, Line};
 use crate::clock;
-use crate::row::{Carried, Field, RowKey};
+use crate::row::{Carried, Field, RowKey, Shard};
 use crate::verdict::{NEAR_HOLD, Outcome, Standing};
 
 impl<O: Outcome> Line for Entry<O> {
@@ -37,9 +37,12 @@ impl<O: Outcome> Line for Entry<O> {
     fn write_changed<'a>(
         lines: impl Iterator<Item = &'a Self>,
         layout: &Layout,
+        shard: Option<Shard>,
         into: &mut Vec<u8>,
     ) {
-        layout.write(lines.filter(|line| line.outcome.changes_results()), into);
+        let is_own = |line: &&Self| shard.is_none_or(|shard| shard.owns(&line.link.identity_id));
+        let changed = lines.filter(|line| line.outcome.changes_results());
+        layout.write(changed.filter(is_own), into);
     }
 }
 

@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::appended_file::AppendedFile;
-use super::beside::Beside;
+use super::beside::{Beside, ChangedFile};
 use super::completed_rows::CompletedRows;
 use super::error::OpenError;
 use super::format::Format;
@@ -25,7 +25,7 @@ use super::side_file::{Header, InterruptedRun};
 use super::unresolved_file::{UnresolvedFile, UnresolvedOptions};
 use super::writer::{Recorder, Writer};
 use crate::files;
-use crate::row::{Field, Keyer, RowKey};
+use crate::row::{Field, Keyer, RowKey, Shard};
 use crate::verdict::Outcome;
 
 /// An open, locked and repaired results file, with the rows that it holds.
@@ -134,19 +134,28 @@ impl Results {
         })
     }
 
-    /// Lets the recorder append the lines of changed rows to `changed` too, the results of earlier runs. Returns the lock on them.
-    pub fn append_also_to(&mut self, changed: Self) -> ChangedResults {
-        let is_settled =
-            changed.completed.interrupted().next().is_none() && changed.completed.doubt().is_none();
-        if let (Recorder::File(own), Recorder::File(changed)) =
-            (&mut self.recorder, changed.recorder)
-        {
-            own.beside = Some(Beside::Changed(changed.file, changed.layout));
+    /// Lets the recorder append the lines of changed rows to `changed` too, the results of earlier runs: each line to the file of its
+    /// shard, or to that of a whole job. Returns the lock on them.
+    pub fn append_also_to(&mut self, changed: Vec<(Option<Shard>, Self)>) -> ChangedResults {
+        let mut locks = Vec::new();
+        let mut files = Vec::new();
+        for (shard, changed) in changed {
+            let completed = &changed.completed;
+            let is_settled =
+                completed.interrupted().next().is_none() && completed.doubt().is_none();
+            locks.push((changed.marks, is_settled));
+            if let Recorder::File(writer) = changed.recorder {
+                files.push(ChangedFile {
+                    shard,
+                    file: writer.file,
+                    layout: writer.layout,
+                });
+            }
         }
-        ChangedResults {
-            marks: changed.marks,
-            is_settled,
+        if let Recorder::File(writer) = &mut self.recorder {
+            writer.beside = Some(Beside::Changed(files));
         }
+        ChangedResults(locks)
     }
 
     /// Returns the length of the whole lines, in bytes.
@@ -198,23 +207,21 @@ impl Results {
 
 /// The lock on results of earlier runs whose rows a job changes. It lasts until this is dropped.
 #[derive(Debug)]
-pub struct ChangedResults {
-    marks: Box<dyn Marks>,
-    /// No row of an earlier run is in doubt.
-    is_settled: bool,
-}
+pub struct ChangedResults(
+    /// The marks of each, and whether no row of an earlier run is in doubt.
+    Vec<(Box<dyn Marks>, bool)>,
+);
 
 impl ChangedResults {
-    /// Removes the side file of the results, unless it marks rows of earlier runs.
+    /// Removes the side files of the results, unless they mark rows of earlier runs.
     ///
     /// # Errors
-    /// Another file has taken its place, or it cannot be removed.
+    /// Another file has taken the place of one, or it cannot be removed.
     pub fn release(self) -> io::Result<()> {
-        if self.is_settled {
-            self.marks.remove()
-        } else {
-            Ok(())
-        }
+        let settled = self.0.iter().filter(|(_, is_settled)| *is_settled);
+        let removed = settled.map(|(marks, _)| marks.remove());
+        // All of them, and then the first error.
+        removed.collect::<Vec<_>>().into_iter().collect()
     }
 }
 

@@ -1,7 +1,7 @@
 //! A line of a results file, as the job makes it.
 
 use super::format::{Edition, Format};
-use crate::row::RowKey;
+use crate::row::{RowKey, Shard};
 use crate::verdict::Outcome;
 
 /// The record of a settled row.
@@ -34,13 +34,17 @@ pub trait Line: Send + 'static {
         let _ = (lines, into);
     }
 
-    /// Appends the lines of rows that this run has changed to `into`, in the layout of the results of earlier runs. Most jobs change
-    /// no rows of others.
-    fn write_changed<'a>(lines: impl Iterator<Item = &'a Self>, layout: &Layout, into: &mut Vec<u8>)
-    where
+    /// Appends the lines of rows that this run has changed to `into`, in the layout of the results of earlier runs: of a shard its own
+    /// rows alone. Most jobs change no rows of others.
+    fn write_changed<'a>(
+        lines: impl Iterator<Item = &'a Self>,
+        layout: &Layout,
+        shard: Option<Shard>,
+        into: &mut Vec<u8>,
+    ) where
         Self: Sized,
     {
-        let _ = (lines, layout, into);
+        let _ = (lines, layout, shard, into);
     }
 }
 

@@ -149,6 +149,12 @@ impl<O> RecordedRow<'_, O> {
         columns.iter().enumerate().map(value)
     }
 
+    /// Returns the values of the columns that its file [carries](RecordedResults::carry).
+    #[must_use]
+    pub fn carried(&self, names: &[String]) -> Vec<Carried> {
+        self.cells.carried(names)
+    }
+
     /// Returns the key of the row.
     #[must_use]
     pub fn key(&self, keyer: &Keyer) -> RowKey {
@@ -260,6 +266,16 @@ impl RecordedResults {
     pub fn has(&self, column: Column) -> bool {
         let own = self.columns.len() - self.carry.len();
         (column as usize) < own
+    }
+
+    /// Returns the edition.
+    #[must_use]
+    pub(super) fn edition(&self) -> Edition {
+        let own = self.columns.len() - self.carry.len();
+        let edition = Edition::OF_RUN
+            .iter()
+            .find(|edition| edition.columns().len() == own);
+        edition.copied().unwrap_or_default()
     }
 
     /// Returns the format.
@@ -395,15 +411,24 @@ impl RecordedResults {
     /// # Errors
     /// The file cannot be read.
     pub fn sha256(&self, length: u64) -> Result<String, OpenError> {
-        let failed = |error| OpenError::Io(self.path.clone(), error);
         let mut hasher = Sha256::new();
+        self.hash(length, &mut hasher)?;
+        Ok(hex::encode(hasher.finalize()))
+    }
+
+    /// Adds the first `length` bytes to a hash.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn hash(&self, length: u64, hasher: &mut Sha256) -> Result<(), OpenError> {
+        let failed = |error| OpenError::Io(self.path.clone(), error);
         let mut file = &self.file;
         file.rewind().map_err(failed)?;
         let mut bytes = file.take(length);
         let mut buffer = vec![0; 256 * 1024];
         loop {
             match bytes.read(&mut buffer).map_err(failed)? {
-                0 => return Ok(hex::encode(hasher.finalize())),
+                0 => return Ok(()),
                 read => hasher.update(&buffer[..read]),
             }
         }

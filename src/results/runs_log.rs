@@ -23,6 +23,30 @@ pub enum RunEvent {
     Begin(Box<RunBegan>),
     /// A run has ended.
     End(Box<RunEnded>),
+    /// The results were merged from shards. The runs of the shards stand in front.
+    Merge(Box<Merge>),
+}
+
+/// What is known of a merge.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Merge {
+    /// RFC 3339, UTC.
+    pub at: String,
+    /// Version of the program.
+    pub version: String,
+    /// Number of shards.
+    pub shards: u32,
+    /// The results of shards, in their order.
+    pub files: Vec<RunInput>,
+    /// File names of results that shards lack.
+    pub missing: Vec<String>,
+    /// File names of results that have no log of runs.
+    pub without_log: Vec<String>,
+    /// Size of the merged results in bytes.
+    pub size: u64,
+    /// Their SHA-256 in hexadecimal digits.
+    pub sha256: String,
 }
 
 /// What is known when a run begins.
@@ -57,6 +81,9 @@ pub struct RunBegan {
     pub inputs: Vec<RunInput>,
     /// The saved plan that is run.
     pub plan: Option<RunInput>,
+    /// The shard of the run, as `3/8`; none for a whole job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shard: Option<String>,
 }
 
 /// What is known when a run has ended.
@@ -169,11 +196,8 @@ fn is_torn(file: &File) -> io::Result<bool> {
 /// # Errors
 /// The log cannot be read.
 pub fn read(path: &Path) -> io::Result<Vec<LoggedRun>> {
-    let file = match fs::canonicalize(path)
-        .and_then(|path| files::open(&path, OpenOptions::new().read(true)))
-    {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        file => file?,
+    let Some(file) = open(path)? else {
+        return Ok(Vec::new());
     };
     let mut runs: Vec<LoggedRun> = Vec::new();
     let mut by_id: HashMap<String, usize> = HashMap::new();
@@ -191,10 +215,39 @@ pub fn read(path: &Path) -> io::Result<Vec<LoggedRun>> {
                     runs[*at].ended = Some(*ended);
                 }
             }
-            Err(_) => {}
+            Ok(RunEvent::Merge(_)) | Err(_) => {}
         }
     }
     Ok(runs)
+}
+
+/// Returns the merge that has written the results, unless a run has begun since, or there is no log.
+///
+/// # Errors
+/// The log cannot be read.
+pub fn last_merge(path: &Path) -> io::Result<Option<Merge>> {
+    let Some(file) = open(path)? else {
+        return Ok(None);
+    };
+    let mut last = None;
+    for line in BufReader::new(file).split(b'\n') {
+        match serde_json::from_slice(&line?) {
+            Ok(RunEvent::Merge(merge)) => last = Some(*merge),
+            Ok(_) => last = None,
+            Err(_) => {}
+        }
+    }
+    Ok(last)
+}
+
+/// Opens a log for reading; `None` if there is none.
+fn open(path: &Path) -> io::Result<Option<File>> {
+    let file =
+        fs::canonicalize(path).and_then(|path| files::open(&path, OpenOptions::new().read(true)));
+    match file {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        file => file.map(Some),
+    }
 }
 
 #[cfg(test)]

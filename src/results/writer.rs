@@ -144,7 +144,7 @@ impl Writer {
     ) -> io::Result<()> {
         let mut files = vec![self.file.try_clone()?];
         if let Some(beside) = &self.beside {
-            files.push(beside.try_clone()?);
+            files.extend(beside.try_clone()?);
         }
         let mut background = BackgroundSync::start(files)?;
         let mut batch = Vec::with_capacity(MAX_BATCH);
@@ -201,8 +201,8 @@ impl Writer {
     }
 
     fn files(&mut self) -> impl Iterator<Item = &mut AppendedFile> {
-        let beside = self.beside.as_mut().map(Beside::file);
-        std::iter::once(&mut self.file).chain(beside)
+        let beside = self.beside.as_mut().map(Beside::files);
+        std::iter::once(&mut self.file).chain(beside.unwrap_or_default())
     }
 
     /// Writes ordinary rows in one piece, and each large row by itself: the lines of all large rows together would take as much

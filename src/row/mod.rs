@@ -15,6 +15,7 @@ mod link;
 mod memory_budget;
 mod position;
 mod rows;
+mod shard;
 mod source_text;
 mod unusual;
 
@@ -28,5 +29,6 @@ pub use self::link::{Link, Required, check};
 pub use self::memory_budget::{LARGE_ROW_BUDGET, MemoryBudget, MemoryReservation};
 pub use self::position::Position;
 pub use self::rows::{InvalidRow, Row};
+pub use self::shard::Shard;
 pub use self::source_text::{MemberNames, SourceText, csv_line, first_member, free_name};
 pub use self::unusual::{UnusualKind, UnusualKinds, UnusualPolicy};

@@ -13,9 +13,7 @@ mod run_log;
 mod service;
 
 pub use bounds::bounds;
-pub use open::{
-    check_inputs, check_record, open_record, open_results, read_holds, report_record, report_torn,
-};
+pub use open::{check_inputs, check_read, open_record, open_results, read_holds, report_record};
 pub use run::Run;
 pub use run_log::RunLog;
 pub use service::Service;

@@ -9,7 +9,9 @@ use crate::files::Identity;
 use crate::guard::hold::{HoldFiles, Holds};
 use crate::input::{self, Input, WaitToken};
 use crate::report::{ReadingProgress, counted, notice};
-use crate::results::{LogOptions, OpenError, Opening, Results, ResultsOptions};
+use crate::results::{
+    self, LogOptions, OpenError, Opening, ReadResults, Results, ResultsFiles, ResultsOptions,
+};
 use crate::settings::Settings;
 use crate::verdict::Outcome;
 
@@ -156,11 +158,37 @@ pub fn report_record(settings: &Settings, results: &Results) {
     }
 }
 
+/// Checks what a job about results has read: prints notices on torn last lines and on shards without results, and checks that the job
+/// does not record its rows in the results themselves.
+///
+/// # Errors
+/// The record is one of the results files.
+pub fn check_read(
+    named: &ResultsFiles,
+    read: &[ReadResults],
+    settings: &Settings,
+) -> Result<(), Error> {
+    for (path, file) in named.files.iter().zip(read) {
+        check_record(path, settings)?;
+        report_torn(path, file.torn);
+    }
+    if let Some(shards) = named.shards.as_ref().filter(|set| !set.missing.is_empty()) {
+        let missing = shards.missing.iter().map(|shard| shards.path_of(*shard));
+        notice(&format!(
+            "Warning: results of {} of {} shards are missing: {}. Their rows do not count.",
+            shards.missing.len(),
+            shards.of,
+            results::names(missing)
+        ));
+    }
+    Ok(())
+}
+
 /// Checks that a job about results does not record its rows in the results themselves.
 ///
 /// # Errors
 /// The record is the results file.
-pub fn check_record(results: &Path, settings: &Settings) -> Result<(), Error> {
+fn check_record(results: &Path, settings: &Settings) -> Result<(), Error> {
     let record = settings.results.as_ref().map(|named| &*named.path);
     let is_same = |record: &Path| {
         record == results
@@ -178,7 +206,7 @@ pub fn check_record(results: &Path, settings: &Settings) -> Result<(), Error> {
 }
 
 /// Prints a notice on a torn last line of results that a job reads.
-pub fn report_torn(results: &Path, torn: u64) {
+fn report_torn(results: &Path, torn: u64) {
     if torn > 0 {
         notice(&format!(
             "{}: the last line is torn ({}) and was not read; the next run tries its row again.",

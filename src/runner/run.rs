@@ -135,7 +135,7 @@ impl<J: Job> Run<J> {
             report.unread = unread(&summary, &totals);
         }
         report.unmatched_holds = lists
-            .filter(|_| summary.counted_to_end)
+            .filter(|_| summary.counted_to_end && settings.shard.is_none())
             .map(|holds| holds.unmatched());
         let learned = context.admission.quotas();
         service.quotas.save(&service.backend.client, &learned).await;

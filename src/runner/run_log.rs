@@ -64,6 +64,7 @@ impl RunLog {
             caller: caller.map(|caller| caller.arn.clone()),
             inputs: inputs_of(settings),
             plan: settings.plan.as_deref().map(plan_of),
+            shard: settings.shard.map(|shard| shard.to_string()),
         };
         let of_file = || results.map(|named| LogEvents::File(runs_path(&named.path)));
         let events = log_end.map(LogEvents::Segments).or_else(of_file);
@@ -166,7 +167,7 @@ fn settings_of(settings: &Settings) -> Map<String, Value> {
             .collect()
     };
     let value = json!({
-        "rate": settings.limits.rate.to_string(),
+        "rate": settings.job_rate.to_string(),
         "burst": settings.limits.burst,
         "concurrency": settings.limits.concurrency,
         "leave": settings.limits.leave,

@@ -1,6 +1,6 @@
 //! The arguments of `resolve`, `verify` and `relink`, resolved.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::arguments::{Arguments, RecordArgs};
 use super::mode::Mode;
@@ -10,7 +10,7 @@ use crate::cli::{InputArgs, RelinkArgs, ResolveArgs, VerifyArgs};
 use crate::error::Error;
 use crate::exit_policy;
 use crate::input::{self, Format};
-use crate::results::{self, ResultsOptions};
+use crate::results::{self, ResultsFiles, ResultsOptions};
 use crate::row::{Field, Required};
 
 /// The settings of `resolve`.
@@ -68,13 +68,20 @@ impl ResolveSettings {
     }
 }
 
+/// Finds the results that an argument names.
+fn results_files(argument: &Path) -> Result<ResultsFiles, Error> {
+    results::expand(argument).map_err(|error| Error::usage(error.to_string()))
+}
+
 /// The settings of `verify`.
 #[derive(Debug, Clone)]
 pub struct VerifySettings {
     /// Those that every job has. The results are the record of what is found.
     pub job: Settings,
-    /// The results file that is verified.
+    /// The results that are verified, as they were named.
     pub verified: PathBuf,
+    /// Their files.
+    pub files: ResultsFiles,
     /// Number of done rows to look at; `None` looks at all.
     pub sample: Option<u64>,
     /// The number that the sample is drawn by, if it is given.
@@ -89,20 +96,22 @@ impl VerifySettings {
     /// # Errors
     /// They contradict each other, or what they name.
     pub fn new(args: VerifyArgs, command: Vec<String>) -> Result<Self, Error> {
+        let files = results_files(&args.results)?;
         let arguments = Arguments {
             inputs: Vec::new(),
-            beside: Some(args.results.clone()),
+            beside: Some(files.whole().to_owned()),
             input: InputArgs::default(),
             hold: Vec::new(),
             job: args.job,
             record: RecordArgs::about_results(args.out),
         };
         let job = Settings::resolve(arguments, Mode::Real, command, |path, _| {
-            Ok(Some(path.unwrap_or_else(|| verified_path(&args.results))))
+            Ok(Some(path.unwrap_or_else(|| verified_path(files.whole()))))
         })?;
         Ok(Self {
             job,
             verified: args.results,
+            files,
             sample: (!args.all).then(|| args.sample.get()),
             seed: args.seed,
             still_linked: args.still_linked,
@@ -125,8 +134,10 @@ impl VerifySettings {
 pub struct RelinkSettings {
     /// Those that every job has. The results are the record of what is done; the lists that hold rows are those of `--erasure`.
     pub job: Settings,
-    /// The results file whose rows are relinked.
+    /// The results whose rows are relinked, as they were named.
     pub results: PathBuf,
+    /// Their files.
+    pub files: ResultsFiles,
     /// The rows.
     pub which: Relinked,
     /// Rows that are `unlinked_reply_lost` are relinked too.
@@ -155,16 +166,17 @@ impl RelinkSettings {
             (None, Some(id)) => Relinked::OfRun(id),
             (None, None) => Relinked::All,
         };
+        let files = results_files(&args.results)?;
         let arguments = Arguments {
             inputs: Vec::new(),
-            beside: Some(args.results.clone()),
+            beside: Some(files.whole().to_owned()),
             input: args.input,
             hold: Vec::new(),
             job: args.job,
             record: RecordArgs::about_results(args.out),
         };
         let mut job = Settings::resolve(arguments, Mode::Real, command, |path, _| {
-            Ok(Some(path.unwrap_or_else(|| relinked_path(&args.results))))
+            Ok(Some(path.unwrap_or_else(|| relinked_path(files.whole()))))
         })?;
         // Held users may be relinked; a hold list of the configuration does not count.
         job.guards.holds = args.erasure;
@@ -172,6 +184,7 @@ impl RelinkSettings {
         Ok(Self {
             job,
             results: args.results,
+            files,
             which,
             includes_reply_lost: args.include_reply_lost,
         })

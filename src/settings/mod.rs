@@ -8,6 +8,7 @@ mod job_settings;
 mod mode;
 mod results_path;
 mod run_settings;
+mod shard;
 mod source;
 
 pub use guards::{Guards, PlannedLastLogins};

@@ -6,18 +6,22 @@ use super::mode::Mode;
 use crate::error::Error;
 use crate::input::Input;
 use crate::objects::{ObjectUri, is_object};
+use crate::results;
+use crate::row::Shard;
 
-/// Returns the results file: `people.csv.gz` → `people.results.csv`, or for a rehearsal `people.rehearsal.csv`.
+/// Returns the results file: `people.csv.gz` → `people.results.csv`, or for a rehearsal `people.rehearsal.csv`. A shard has one of its
+/// own, also where a name is given: `people.00003-of-00008.results.csv`. A folder holds results under the name that they have by default.
 pub(super) fn results_path(
     given: Option<PathBuf>,
     inputs: &[Input],
     mode: Mode,
+    shard: Option<Shard>,
 ) -> Result<Option<PathBuf>, Error> {
     if let Some(given) = given
         .as_deref()
         .filter(|given| is_object(given.as_os_str()))
     {
-        return log_prefix(given, mode).map(Some);
+        return log_prefix(given, mode, shard).map(Some);
     }
     let derived = || match inputs.first() {
         // A descriptor, as of `<(zcat people.csv.gz)`, has no folder for results.
@@ -29,10 +33,17 @@ pub(super) fn results_path(
     if let (None, Some(Input::Object(uri))) = (&given, inputs.first()) {
         let record = default_record(Path::new(&uri.key), "results", &[]);
         let beside = uri.with_key(&record.with_extension("").to_string_lossy());
-        return log_prefix(Path::new(&format!("{beside}/")), mode).map(Some);
+        return log_prefix(Path::new(&format!("{beside}/")), mode, shard).map(Some);
     }
+    let given = match given {
+        Some(folder) if is_folder(&folder) => {
+            let name = derived().and_then(|path| Some(folder.join(path.file_name()?)));
+            Some(name.ok_or_else(|| no_name(&folder))?)
+        }
+        given => given,
+    };
     let path = match (given.or_else(derived), mode) {
-        (Some(path), _) => path,
+        (Some(path), _) => of_shard(path, shard)?,
         (None, Mode::DryRun) => return Ok(None),
         (None, _) => {
             return Err(Error::usage(
@@ -47,8 +58,9 @@ pub(super) fn results_path(
     }))
 }
 
-/// Returns the prefix of results in S3: `s3://bucket/people/`, or for a rehearsal `s3://bucket/people.rehearsal/`.
-fn log_prefix(given: &Path, mode: Mode) -> Result<PathBuf, Error> {
+/// Returns the prefix of results in S3: `s3://bucket/people/`, for a rehearsal `s3://bucket/people.rehearsal/`, and for a shard
+/// `s3://bucket/people/00003-of-00008/`.
+fn log_prefix(given: &Path, mode: Mode, shard: Option<Shard>) -> Result<PathBuf, Error> {
     let name = given.to_string_lossy();
     let uri = ObjectUri::of(given.as_os_str());
     if uri.bucket.is_empty() || uri.key.is_empty() || !uri.key.ends_with('/') {
@@ -57,10 +69,80 @@ fn log_prefix(given: &Path, mode: Mode) -> Result<PathBuf, Error> {
         ))
         .hint("Write s3://BUCKET/PREFIX/, with the last slash."));
     }
-    Ok(match mode {
-        Mode::Real | Mode::DryRun => given.to_owned(),
-        Mode::Rehearsal => format!("{}.rehearsal/", name.trim_end_matches('/')).into(),
+    let prefix = match mode {
+        Mode::Real | Mode::DryRun => name.into_owned(),
+        Mode::Rehearsal => format!("{}.rehearsal/", name.trim_end_matches('/')),
+    };
+    Ok(match shard {
+        None => prefix.into(),
+        Some(shard) => format!("{prefix}{}/", shard.tag()).into(),
     })
+}
+
+/// Returns whether `--results` names a folder.
+fn is_folder(path: &Path) -> bool {
+    path.as_os_str().as_encoded_bytes().ends_with(b"/") || path.is_dir()
+}
+
+fn no_name(folder: &Path) -> Error {
+    Error::usage(format!(
+        "--results {}: standard input and pipes have no name for the results in this folder",
+        folder.display()
+    ))
+    .hint("Name a file in it, ending in .csv or .jsonl.")
+}
+
+/// Returns the path of the results of a shard, or of the whole job.
+fn of_shard(path: PathBuf, shard: Option<Shard>) -> Result<PathBuf, Error> {
+    let (Some(named), name) = (results::shard_of(&path), path.display()) else {
+        return Ok(shard.map_or(path.clone(), |shard| results::sharded(&path, shard)));
+    };
+    match shard {
+        Some(shard) if shard == named => Ok(path),
+        Some(shard) => Err(Error::usage(format!(
+            "--results {name} names the results of shard {named}, and this is shard {shard}"
+        ))
+        .hint("Leave the shard out of the name: each shard adds its own.")),
+        None => Err(Error::usage(format!(
+            "--results {name} names the results of shard {named}"
+        ))
+        .hint(format!("Add --shard {named}, or name another file."))),
+    }
+}
+
+/// Checks that no results stand beside these that another division of the same job has made: rows that those have done would be called
+/// again.
+///
+/// # Errors
+/// There are some.
+pub(super) fn check_division(path: &Path, shard: Option<Shard>) -> Result<(), Error> {
+    let others = results::other_divisions(path, shard, is_merged);
+    let others = others.map_err(|error| {
+        Error::usage(format!(
+            "the folder of {} cannot be read: {error}",
+            path.display()
+        ))
+    })?;
+    if others.is_empty() {
+        return Ok(());
+    }
+    let this = match shard {
+        Some(shard) => format!("this is one of {} shards", shard.of()),
+        None => "this run is of the whole job".to_owned(),
+    };
+    Err(Error::usage(format!(
+        "{} stand beside {} and are of the same job, divided in another way: {this}",
+        results::names(others.into_iter()),
+        path.display()
+    ))
+    .hint("Nothing was called. Go on with as many shards as before, or name results in another folder with --results DIR/."))
+}
+
+/// Returns whether results are merged from shards, and nothing was added to them since.
+fn is_merged(path: &Path) -> bool {
+    let merge = results::last_merge(&runs_path(path));
+    let length = std::fs::metadata(path).map(|metadata| metadata.len());
+    merge.is_ok_and(|merge| merge.is_some_and(|merge| length.is_ok_and(|now| now == merge.size)))
 }
 
 /// Returns whether the path names an open descriptor of the process.
@@ -196,7 +278,7 @@ mod tests {
     fn results_in_s3_are_below_a_prefix() {
         let path = |given: Option<&str>, input: &str, mode| {
             let inputs = [Input::from(OsString::from(input))];
-            results_path(given.map(PathBuf::from), &inputs, mode)
+            results_path(given.map(PathBuf::from), &inputs, mode, None)
         };
         let named = |name: &str| Ok(Some(PathBuf::from(name)));
         let input = "s3://b/in/people.csv.gz";
@@ -209,6 +291,11 @@ mod tests {
         assert_eq!(
             path(given, "people.csv", Mode::Rehearsal),
             named("s3://b/out.rehearsal/")
+        );
+        let shard = Shard::new(3, 8);
+        assert_eq!(
+            log_prefix(Path::new("s3://b/out/"), Mode::Real, shard),
+            Ok("s3://b/out/00003-of-00008/".into())
         );
         for given in ["s3://b/out", "s3://b/", "s3://b", "s3:///out/"] {
             assert!(path(Some(given), input, Mode::Real).is_err(), "{given}");
@@ -258,10 +345,69 @@ mod tests {
     #[test]
     fn standard_input_names_no_results() {
         let stdin = [Input::Stdin];
-        assert!(results_path(None, &stdin, Mode::Real).is_err());
-        assert!(results_path(None, &stdin, Mode::Rehearsal).is_err());
-        assert_eq!(results_path(None, &stdin, Mode::DryRun), Ok(None));
+        assert!(results_path(None, &stdin, Mode::Real, None).is_err());
+        assert!(results_path(None, &stdin, Mode::Rehearsal, None).is_err());
+        assert_eq!(results_path(None, &stdin, Mode::DryRun, None), Ok(None));
         let substituted = [Input::File("/dev/fd/63".into())];
-        assert!(results_path(None, &substituted, Mode::Real).is_err());
+        assert!(results_path(None, &substituted, Mode::Real, None).is_err());
+        let folder = Some(PathBuf::from("out/"));
+        assert!(results_path(folder, &stdin, Mode::Real, None).is_err());
+    }
+
+    #[test]
+    fn a_shard_has_results_of_its_own() {
+        let people = [Input::File("in/people.csv.gz".into())];
+        let path = |given: Option<&str>, mode, shard: Option<&str>| {
+            let shard = shard.map(|shard| shard.parse().expect("a shard"));
+            let path = results_path(given.map(PathBuf::from), &people, mode, shard);
+            path.map(|path| path.expect("a name").display().to_string())
+        };
+        for (given, mode, shard, expected) in [
+            (None, Mode::Real, None, "in/people.results.csv"),
+            (Some("out/"), Mode::Real, None, "out/people.results.csv"),
+            (Some("/"), Mode::Real, None, "/people.results.csv"),
+            (
+                None,
+                Mode::Real,
+                Some("3/8"),
+                "in/people.00003-of-00008.results.csv",
+            ),
+            (
+                Some("out/"),
+                Mode::Real,
+                Some("3/8"),
+                "out/people.00003-of-00008.results.csv",
+            ),
+            (
+                Some("done.csv"),
+                Mode::Real,
+                Some("3/8"),
+                "done.00003-of-00008.csv",
+            ),
+            (
+                Some("done.00003-of-00008.csv"),
+                Mode::Real,
+                Some("3/8"),
+                "done.00003-of-00008.csv",
+            ),
+            (
+                None,
+                Mode::Rehearsal,
+                Some("3/8"),
+                "in/people.00003-of-00008.rehearsal.csv",
+            ),
+            (
+                Some("out/"),
+                Mode::Rehearsal,
+                Some("0/1"),
+                "out/people.00000-of-00001.rehearsal.csv",
+            ),
+        ] {
+            assert_eq!(path(given, mode, shard).as_deref(), Ok(expected));
+        }
+        let of_another = Some("done.00003-of-00008.csv");
+        for shard in [None, Some("2/8"), Some("3/9")] {
+            assert!(path(of_another, Mode::Real, shard).is_err(), "{shard:?}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The arguments of a run, resolved: defaults filled in, names derived, conflicts refused.
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -9,9 +10,10 @@ use super::checks::{check_arguments, check_endpoint};
 use super::config::Config;
 use super::guards::{Guards, PlannedLastLogins, StopRules};
 use super::mode::Mode;
-use super::results_path::results_path;
+use super::results_path::{check_division, results_path};
+use super::shard;
 use super::source::{DEFAULT_RATE, Origin, Sourced, passed_over, take_defaults};
-use crate::admission::Limits;
+use crate::admission::{Limits, Rate};
 use crate::aws::{self, ClientSettings};
 use crate::cli::{
     AtMost, InputArgs, JobArgs, LastLogin, LogFormat, NotLinked, OnExpiry, ProgressStyle, RunArgs,
@@ -26,7 +28,7 @@ use crate::objects::{ObjectUri, Objects, is_object};
 use crate::pipeline::FailureLimit;
 use crate::report::Style;
 use crate::results::{self, CompletedRows, LogOptions, Results, ResultsOptions};
-use crate::row::{Keyer, Required};
+use crate::row::{Keyer, Required, Shard};
 use crate::saved_quotas::Quotas;
 use crate::scan::Scan;
 use crate::terminal;
@@ -49,7 +51,11 @@ pub struct Settings {
     pub results: Option<results::ResultsOptions>,
     /// Recorded with every line.
     pub run_id: String,
-    /// Limits on the pace.
+    /// The part of the job that this process does; `None` for the whole job.
+    pub shard: Option<Shard>,
+    /// The rate of the job, that of all shards together.
+    pub job_rate: Rate,
+    /// Limits on the pace of this process.
     pub limits: Limits,
     /// Bounds on the retries.
     pub policy: Policy,
@@ -115,9 +121,17 @@ impl Settings {
                 take_over_after: Some(args.take_over_after),
             },
         };
+        let shard = args.shard.map(shard::resolve).transpose()?;
         let mut settings = Self::resolve(arguments, mode, command, |path, inputs| {
-            results_path(path, inputs, mode)
+            results_path(path, inputs, mode, shard)
         })?;
+        if let Some(shard) = shard {
+            settings.take_shard(shard);
+        }
+        let in_file = settings.results.as_ref();
+        if let Some(named) = in_file.filter(|named| named.log.is_none()) {
+            check_division(&named.path, shard)?;
+        }
         settings.stop_rules.max_not_linked = args.max_not_linked.map(failure_limit);
         settings.confirmed = args.yes;
         settings.not_linked_fails = args.not_linked == NotLinked::Fail;
@@ -171,6 +185,8 @@ impl Settings {
             inputs,
             results,
             run_id,
+            shard: None,
+            job_rate: job.rate.unwrap_or(DEFAULT_RATE),
             limits: limits(job),
             policy: policy(job),
             open_rows: open_rows(job),
@@ -197,6 +213,16 @@ impl Settings {
     #[must_use]
     pub fn log(&self) -> Option<&LogOptions> {
         self.results.as_ref()?.log.as_ref()
+    }
+
+    /// Takes a part of the job: its rows, and its share of the rate. Its share of the quota is no quota that another run could start near,
+    /// so it is not saved.
+    fn take_shard(&mut self, shard: Shard) {
+        self.shard = Some(shard);
+        self.input.shard = Some(shard);
+        let shards = NonZeroU32::new(shard.of()).unwrap_or(NonZeroU32::MIN);
+        self.limits = self.limits.shared_by(shards);
+        self.quotas = None;
     }
 
     /// Marks the run as one that calls this machine and not AWS: its lines carry the mark, and no run against AWS resumes from
@@ -227,7 +253,26 @@ impl Settings {
         self.passed_over_warning()
             .into_iter()
             .chain(taken)
+            .chain(self.shard.map(|shard| self.share(shard)))
             .collect()
+    }
+
+    /// Describes the part of the job that a shard does.
+    fn share(&self, shard: Shard) -> String {
+        let (index, of) = (shard.index(), shard.of());
+        let pace = match self.limits.rate {
+            Rate::PerSecond(_) => {
+                format!("up to {}, its share of {}", self.limits.rate, self.job_rate)
+            }
+            Rate::Unlimited => "and finds its share of the quota".to_owned(),
+        };
+        let results = self.results.as_ref();
+        let results = results.map_or_else(String::new, |named| {
+            format!(" Its results are {}.", named.path.display())
+        });
+        format!(
+            "Shard {index} of {of}, numbered from 0: it calls the rows of its identities, {pace}.{results}"
+        )
     }
 
     /// Returns the warning that --config names another configuration than the one beside the input or the plan.
@@ -270,7 +315,7 @@ impl Settings {
     /// Returns whether the rate is at most the default one.
     #[must_use]
     pub fn has_low_rate(&self) -> bool {
-        let (rate, default) = (self.limits.rate.per_second(), DEFAULT_RATE.per_second());
+        let (rate, default) = (self.job_rate.per_second(), DEFAULT_RATE.per_second());
         rate.is_some() && rate <= default
     }
 
@@ -327,6 +372,7 @@ fn limits(args: &JobArgs) -> Limits {
         burst: args.burst,
         concurrency: args.concurrency,
         leave: args.leave,
+        processes: NonZeroU32::MIN,
     }
 }
 
@@ -410,6 +456,7 @@ fn read_options(args: InputArgs, objects: Objects) -> input::ReadOptions {
         },
         required: Required::Link,
         as_is: args.as_is.into_iter().collect(),
+        shard: None,
         keep_text: None,
         max_record: input::MAX_RECORD,
         fingerprints: input::Fingerprints::default(),

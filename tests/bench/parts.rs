@@ -217,6 +217,7 @@ fn admit_and_answer(bencher: Bencher<'_, '_>, rate: &str) {
         burst: NonZeroU32::MIN,
         concurrency: NonZeroU32::MIN,
         leave: 0.0,
+        processes: NonZeroU32::MIN,
     };
     let operation = Operation::UnlinkDeveloperIdentity;
     let admission = Admission::new(limits, operation, BTreeMap::new());

@@ -83,6 +83,7 @@ async fn run(nth: usize, joins: Instant, began: Instant, service: Arc<Mutex<Serv
         burst: NonZeroU32::MIN,
         concurrency: CONCURRENCY,
         leave: 0.0,
+        processes: NonZeroU32::MIN,
     };
     let operation = Operation::UnlinkDeveloperIdentity;
     let queue = Admission::new(limits, operation, BTreeMap::new()).queue(REGION, operation);

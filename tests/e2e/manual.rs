@@ -9,7 +9,7 @@ use std::path::Path;
 use crate::sandbox::{Sandbox, start};
 
 /// Each file in `tests/e2e/manual/`, and the arguments that print it.
-const SNAPSHOTS: [(&str, &[&str]); 22] = [
+const SNAPSHOTS: [(&str, &[&str]); 24] = [
     ("help.txt", &["--help"]),
     ("help.short.txt", &["-h"]),
     ("run.help.txt", &["run", "--help"]),
@@ -23,6 +23,7 @@ const SNAPSHOTS: [(&str, &[&str]); 22] = [
     ("verify.help.txt", &["verify", "--help"]),
     ("report.help.txt", &["report", "--help"]),
     ("relink.help.txt", &["relink", "--help"]),
+    ("merge.help.txt", &["merge", "--help"]),
     ("emulator.help.txt", &["emulator", "--help"]),
     ("completions.help.txt", &["completions", "--help"]),
     ("man.help.txt", &["man", "--help"]),
@@ -33,6 +34,7 @@ const SNAPSHOTS: [(&str, &[&str]); 22] = [
     ("cognito-unlink-verify.1", &["man", "verify"]),
     ("cognito-unlink-report.1", &["man", "report"]),
     ("cognito-unlink-relink.1", &["man", "relink"]),
+    ("cognito-unlink-merge.1", &["man", "merge"]),
     (
         "cognito-unlink-unlink-developer-identity.1",
         &["man", "unlink-developer-identity"],

@@ -207,7 +207,8 @@ Results: people.results.csv (5 lines, SIZE)
         outcomes(4, 2, 1, 1),
         &serde_json::json!({
             "left": null, "left_is_exact": false, "near_holds": 0, "last_logins": {"looked": 0, "lost": 0},
-            "lines": 5, "lines_replaced": 1, "lines_of_rehearsals": 0, "first_call_at": times.0, "last_row_at": times.1,
+            "lines": 5, "lines_replaced": 1, "missing_shards": [],
+            "missing_shards": [], "lines_of_rehearsals": 0, "first_call_at": times.0, "last_row_at": times.1,
             "calls": 10, "repeated_calls": 5, "most_calls_per_second": 40.0,
             "pools": [with(outcomes(4, 2, 1, 1), &pool)],
             "verification": null, "written": [], "next": null, "exit_code": 1,

@@ -58,6 +58,24 @@ fn the_second_signal_aborts() {
     assert_eq!(ran.counts(&["rows", "skipped", "unlinked"]), [40, 0, 40]);
 }
 
+/// An engine kills what has not ended some time after SIGTERM.
+#[test]
+fn sigterm_waits_for_calls_for_twelve_seconds() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(40));
+    let args = ["people.csv", "--json", "--timeout", "50s"];
+    let running = sandbox.start_with_four_calls_held(&args);
+    let began = tokio::time::Instant::now();
+    running.signal(Signal::TERM);
+    running.wait_for_stderr("waiting for 4 calls in flight, 12 s at most");
+    let ran = running.wait().expect_exit(143);
+    let took = began.elapsed().as_secs();
+    assert!((11..15).contains(&took), "{took}");
+    assert_eq!(ran.counts(&["in_doubt", "left"]), [4, 36]);
+    sandbox.emulator.clear_rules();
+    sandbox.run(&["people.csv"]).expect_exit(0);
+}
+
 #[test]
 fn an_abort_estimates_the_rows_it_has_not_read() {
     let sandbox = Sandbox::new();

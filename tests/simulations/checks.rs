@@ -42,10 +42,16 @@ impl Violations {
         }
         let seconds = shared.to.0.saturating_sub(shared.from.0).as_secs_f64();
         violations.range(
-            "accepted_per_second by both",
+            "accepted_per_second by all",
             shared.accepted_per_second,
             all / seconds,
         );
+        if let Some(range) = shared.throttled_percent {
+            let calls = run
+                .iter()
+                .flat_map(|run| between(run, shared.from.0, shared.to.0));
+            violations.range("percent throttled", range, throttled_share(calls) * 100.0);
+        }
         violations
     }
 

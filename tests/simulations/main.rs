@@ -151,6 +151,9 @@ scenarios! {
     an_unlimited_rate_finds_the_quota,
     back_off_doubles_with_full_jitter,
     concurrency_limits_an_unlimited_rate,
+    eight_shards_share_a_quota_of_50,
+    eight_shards_share_a_rate,
+    eight_shards_slow_down_by_chance,
     each_region_has_its_own_rate,
     endless_throttling_fails_rows,
     expired_credentials_halt,
@@ -167,6 +170,8 @@ scenarios! {
     rows_in_back_off_take_no_concurrency,
     rows_of_an_identity_are_called_one_at_a_time,
     rows_started_before_time_is_up_are_finished,
+    sigterm_waits_twelve_seconds_for_calls,
+    sixteen_shards_share_a_quota_of_50,
     slow_calls_time_out,
     the_first_signal_drains_and_the_second_aborts,
     the_reader_waits_while_too_many_rows_are_open,
@@ -177,6 +182,7 @@ scenarios! {
     two_runs_share_a_quota_of_20,
     two_runs_share_a_quota_of_200,
     two_runs_share_a_quota_of_50,
+    two_shards_share_a_quota_of_50,
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! Simulates the runs of a scenario: reader and results are tasks in memory, everything between them is the real code.
 
 use std::collections::{HashMap, HashSet};
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 use cognito_unlink::testing::admission::Admission;
@@ -14,7 +16,7 @@ use cognito_unlink::testing::pipeline::{
     Channels, Context, Counters, OpenRow, ReadEvent, Summary, drive,
 };
 use cognito_unlink::testing::results::{Entry, Recorded, Recording, ToRecord};
-use cognito_unlink::testing::row::{Keyer, Link, Position, Required, Row, UnusualPolicy};
+use cognito_unlink::testing::row::{Keyer, Link, Position, Required, Row, Shard, UnusualPolicy};
 use cognito_unlink::testing::settings::Settings;
 use cognito_unlink::testing::signal::{Signal, Stop};
 use tokio::sync::{mpsc, watch};
@@ -69,43 +71,82 @@ pub(crate) struct SettledRow {
     pub(crate) at: Duration,
 }
 
-/// Simulates the one or two runs of `scenario` against one of its services on paused time, with all random numbers from `seed`.
+/// Simulates the runs of `scenario` against one of its services on paused time, with all random numbers from `seed`.
 pub(crate) fn simulate(scenario: &Scenario, service: &Service, seed: u64) -> Vec<SimulatedRun> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
         .expect("a runtime");
-    let Scenario {
-        run, second_run, ..
-    } = scenario;
+    let run = &scenario.run;
     let rows = run.rows(service);
+    let starts = starts(scenario, seed);
     runtime.block_on(async {
-        let timeout = run.settings().timeout();
-        let runs = 1 + usize::from(second_run.is_some());
-        let mut services = SimulatedService::new(service.clone(), timeout, seed, runs).into_iter();
-        let mut next = || services.next().expect("one a run");
-        let first = simulate_run(next(), run, rows, seed, 0);
-        let Some(second_run) = second_run else {
-            return vec![first.await];
-        };
-        let second = async {
-            sleep(second_run.starts_at.0).await;
-            simulate_run(next(), run, rows, seed, 1).await
-        };
-        let (first, second) = tokio::join!(first, second);
-        vec![first, second]
+        let timeout = run.settings(None).timeout();
+        let services = SimulatedService::new(service.clone(), timeout, seed, starts.len());
+        let runs = services.into_iter().zip(starts).enumerate();
+        let runs = runs.map(|(nth, (calls, (start, shard)))| {
+            let settings = run.settings(shard);
+            async move {
+                if !start.is_zero() {
+                    sleep(start).await;
+                }
+                simulate_run(calls, run, settings, rows, seed, nth as u64).await
+            }
+        });
+        join_all(runs).await
     })
+}
+
+/// Waits for all of these, and returns their results in order.
+async fn join_all<'a>(
+    runs: impl Iterator<Item = impl Future<Output = SimulatedRun> + 'a>,
+) -> Vec<SimulatedRun> {
+    let mut runs: Vec<_> = runs.map(|run| (Box::pin(run), None)).collect();
+    poll_fn(|context| {
+        for (run, ended) in runs.iter_mut().filter(|(_, ended)| ended.is_none()) {
+            if let Poll::Ready(simulated) = run.as_mut().poll(context) {
+                *ended = Some(simulated);
+            }
+        }
+        if runs.iter().any(|(_, ended)| ended.is_none()) {
+            return Poll::Pending;
+        }
+        Poll::Ready(
+            runs.iter_mut()
+                .filter_map(|(_, ended)| ended.take())
+                .collect(),
+        )
+    })
+    .await
+}
+
+/// Returns when each run starts, and its shard.
+fn starts(scenario: &Scenario, seed: u64) -> Vec<(Duration, Option<Shard>)> {
+    if let Some(shards) = &scenario.shards {
+        let mut random = fastrand::Rng::with_seed(seed ^ 0x57a7);
+        let start = |index| match index {
+            0 => Duration::ZERO,
+            _ => shards.start_within.0.mul_f64(random.f64()),
+        };
+        let starts: Vec<_> = (0..shards.of).map(start).collect();
+        let numbered = starts.into_iter().zip(0..);
+        let shard = |(start, index)| (start, Shard::new(index, shards.of));
+        return numbered.map(shard).collect();
+    }
+    let second = scenario.second_run.as_ref();
+    let second = second.map(|second| (second.starts_at.0, None));
+    [(Duration::ZERO, None)].into_iter().chain(second).collect()
 }
 
 async fn simulate_run(
     calls: SimulatedService,
     run: &Run,
+    settings: Settings,
     rows: usize,
     seed: u64,
     nth: u64,
 ) -> SimulatedRun {
-    let settings = run.settings();
     let began = Instant::now();
     let links = links(run, rows, nth);
     let was_linked = calls.unlink_some(links.iter().map(|(_, link)| link));
@@ -260,11 +301,14 @@ fn read(links: Vec<(u64, Link)>, fed: Arc<AtomicUsize>) -> mpsc::Receiver<ReadEv
 
 fn signals(run: &Run, began: Instant) -> mpsc::Receiver<Signal> {
     let (sender, signals) = mpsc::channel(4);
-    let times: Vec<_> = run.signals.iter().map(|time| began + time.0).collect();
+    let interrupts = run.signals.iter().map(|time| (*time, Signal::Interrupt));
+    let terminates = run.sigterm.iter().map(|time| (*time, Signal::Terminate));
+    let all = interrupts.chain(terminates);
+    let times: Vec<_> = all.map(|(time, signal)| (began + time.0, signal)).collect();
     tokio::spawn(async move {
-        for time in times {
+        for (time, signal) in times {
             sleep_until(time).await;
-            if sender.send(Signal::Interrupt).await.is_err() {
+            if sender.send(signal).await.is_err() {
                 return;
             }
         }

@@ -10,6 +10,7 @@ use cognito_unlink::testing::cli::{Cli, Command};
 use cognito_unlink::testing::emulator::{FaultShare, NotLinkedAnswer, QuotaSettings, QuotaShape};
 use cognito_unlink::testing::jobs::unlink::UnlinkOutcome;
 use cognito_unlink::testing::pipeline::Reason;
+use cognito_unlink::testing::row::Shard;
 use cognito_unlink::testing::settings::Settings;
 use serde::Deserialize;
 
@@ -25,6 +26,7 @@ pub(crate) struct Scenario {
     pub(crate) services: Vec<(String, Service)>,
     pub(crate) run: Run,
     pub(crate) second_run: Option<SecondRun>,
+    pub(crate) shards: Option<Shards>,
     /// Expectations of every seed.
     pub(crate) expect: Option<Expect>,
     /// Expectations of all seeds together.
@@ -45,6 +47,9 @@ struct File {
     /// Another run like the first, of other rows, against the same service, with the same expectations.
     #[serde(default)]
     second_run: Option<SecondRun>,
+    /// The run is that of each of several shards, with the same expectations.
+    #[serde(default)]
+    shards: Option<Shards>,
     /// An [`Expect`], some [`OverSeeds`], or both.
     expect: toml::Table,
 }
@@ -76,6 +81,7 @@ impl Scenario {
             services: services.collect::<Result<_, _>>()?,
             run: file.run,
             second_run: file.second_run,
+            shards: file.shards,
             expect: expect.transpose()?,
             over_seeds,
         })
@@ -103,8 +109,12 @@ impl Scenario {
                 "something is expected of each run, and of each part over all seeds",
             ),
             (
-                self.over_seeds.is_empty() || self.second_run.is_none(),
+                self.over_seeds.is_empty() || self.second_run.is_none() && self.shards.is_none(),
                 "expectations over all seeds are those of a single run",
+            ),
+            (
+                self.second_run.is_none() || self.shards.is_none(),
+                "there is a second run, or there are shards",
             ),
             (
                 parts(|part| part.from.0.subsec_nanos() == 0 && part.to.0.subsec_nanos() == 0),
@@ -279,6 +289,9 @@ pub(crate) struct Run {
     /// Times of SIGINT.
     #[serde(default)]
     pub(crate) signals: Vec<Time>,
+    /// Time of a SIGTERM.
+    #[serde(default)]
+    pub(crate) sigterm: Option<Time>,
     /// Calls per second that an earlier run has measured as the quota of each Region.
     #[serde(default)]
     pub(crate) saved_quota: Option<f64>,
@@ -313,7 +326,7 @@ impl Run {
     /// that can be open besides, so that the run does not end for lack of rows.
     pub(crate) fn rows(&self, service: &Service) -> usize {
         self.rows.unwrap_or_else(|| {
-            let settings = self.settings();
+            let settings = self.settings(None);
             let rate = service.quota.or(settings.limits.rate.per_second());
             let rate = rate.expect("a quota or a rate, or else a number of rows");
             let time = self.take_for.as_deref().map(humantime::parse_duration);
@@ -325,7 +338,7 @@ impl Run {
     }
 
     /// Resolves the options as the program does, with its defaults and limits.
-    pub(crate) fn settings(&self) -> Settings {
+    pub(crate) fn settings(&self, shard: Option<Shard>) -> Settings {
         let number = |number: Option<u32>| number.map(|number| number.to_string());
         let given = [
             ("--rate", self.rate.clone()),
@@ -340,6 +353,7 @@ impl Run {
             ("--max-failures", self.max_failures.clone()),
             ("--max-not-linked", self.max_not_linked.clone()),
             ("--on-expiry", self.on_expiry.clone()),
+            ("--shard", shard.map(|shard| shard.to_string())),
         ];
         let options = given
             .into_iter()
@@ -363,6 +377,16 @@ impl Run {
 pub(crate) struct SecondRun {
     /// Time since the start of the first run.
     pub(crate) starts_at: Time,
+}
+
+/// Runs that share a job, with a part of its rows each.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Shards {
+    /// Their number.
+    pub(crate) of: u32,
+    /// Each starts at a random time before this; the first at once.
+    pub(crate) start_within: Time,
 }
 
 /// Expectations. An outcome that is not named must not occur.
@@ -401,21 +425,24 @@ pub(crate) struct Expect {
     /// Expectations for a part of the run.
     #[serde(default)]
     pub(crate) between: Vec<Between>,
-    /// Shares of two runs in the quota, in a part of the first.
+    /// Shares of several runs in the quota, in a part of the first.
     #[serde(default)]
     pub(crate) shared: Option<Shared>,
 }
 
-/// Calls of two runs that were not throttled.
+/// Calls of the runs that share a quota.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Shared {
     pub(crate) from: Time,
     pub(crate) to: Time,
-    /// Share of each run, in percent.
+    /// Share of each run in the calls that were not throttled, in percent.
     pub(crate) percent: Range,
-    /// Of both runs together.
+    /// Calls of all runs together that were not throttled.
     pub(crate) accepted_per_second: Range,
+    /// Share of all their calls that was throttled, in percent.
+    #[serde(default)]
+    pub(crate) throttled_percent: Option<Range>,
 }
 
 /// Calls that start in a part of the run.

@@ -8,7 +8,7 @@ use memchr::{memchr, memchr3};
 use super::record_parser::RecordParser;
 use super::scanner::{Scan, Scanner};
 use crate::input::bytes::window::Window;
-use crate::row::{Keyer, RowKey, check};
+use crate::row::{Keyer, RowKey, Shard, check};
 
 /// Most records that are looked up at once: enough for their memory accesses to overlap, and few enough to stay in the cache.
 const MAX_BATCH: usize = 64;
@@ -16,10 +16,28 @@ const MAX_BATCH: usize = 64;
 /// The batch of records whose keys are looked up at once.
 pub(super) struct FastPath {
     keys: Vec<RowKey>,
-    /// The end of each record with its line end, in the view.
-    ends: Vec<usize>,
+    /// The end of each of them, and first that of the records of other shards in front.
+    ends: Vec<End>,
     /// The size of the next batch.
     batch: usize,
+}
+
+/// The end of records in the view.
+#[derive(Debug, Clone, Copy, Default)]
+struct End {
+    /// Their bytes, with line ends, from the start of the view.
+    bytes: usize,
+    /// Their number. Each is one line.
+    records: u64,
+}
+
+/// Records that were passed unparsed.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Passed {
+    /// Known rows of the shard.
+    pub(crate) known: usize,
+    /// All rows, those of other shards too.
+    pub(crate) rows: u64,
 }
 
 impl FastPath {
@@ -36,28 +54,31 @@ impl FastPath {
         &mut self,
         window: &mut Window,
         parser: &mut RecordParser,
-        most: usize,
+        (most, shard): (usize, Option<Shard>),
         keyer: &Keyer,
         on_user: impl Fn(&[u8]),
         known: impl Fn(&[RowKey]) -> usize,
-    ) -> usize {
-        let mut skipped = 0;
-        while skipped < most && window.holds_line() {
-            self.fill_batch(window, parser, most - skipped, keyer, &on_user);
+    ) -> Passed {
+        let mut passed = Passed::default();
+        while passed.known < most && window.holds_line() {
+            let most = most - passed.known;
+            self.fill_batch(window, parser, (most, shard), keyer, &on_user);
             let found = self.keys.len();
-            let first = known(&self.keys);
-            if first > 0 {
-                window.consume(self.ends[first - 1], first as u64);
-                skipped += first;
+            let first = if found > 0 { known(&self.keys) } else { 0 };
+            let End { bytes, records } = self.ends[first];
+            if records > 0 {
+                window.consume(bytes, records);
+                passed.known += first;
+                passed.rows += records;
             }
-            if first < found || found == 0 {
+            if first < found || records == 0 {
                 // Where no row is known, a large batch would be wasted again and again.
                 self.batch = 1;
                 break;
             }
             self.batch = (self.batch * 2).min(MAX_BATCH);
         }
-        skipped
+        passed
     }
 
     /// Computes the keys of the next records, as far as they are held and plain.
@@ -65,24 +86,45 @@ impl FastPath {
         &mut self,
         window: &Window,
         parser: &mut RecordParser,
-        most: usize,
+        (most, shard): (usize, Option<Shard>),
         keyer: &Keyer,
         on_user: impl Fn(&[u8]),
     ) {
         let Self { keys, ends, batch } = self;
         keys.clear();
         ends.clear();
+        ends.push(End::default());
         let (view, max_record) = (window.view(), window.max_record());
-        let mut at = 0;
-        while keys.len() < most.min(*batch)
-            && let Some((end, next)) = plain_record(&view[at..], parser.delimiter)
+        let (required, policy) = (parser.required, parser.policy);
+        let most = most.min(*batch);
+        let mut at = End::default();
+        // The records of other shards behind the last key belong to its end.
+        while (shard.is_some() || keys.len() < most)
+            && let Some((end, next)) = plain_record(&view[at.bytes..], parser.delimiter)
             && end <= max_record
-            && let Some(values) = parser.field_values(&view[at..at + end])
+            && let record = &view[at.bytes..at.bytes + end]
+            && let Some(values) = parser.field_values(record)
         {
-            at += next;
-            on_user(values[3]);
-            keys.push(keyer.key_of(values));
-            ends.push(at);
+            // Only a valid row is sure to be of the shard that its identity names.
+            let is_foreign = shard.is_some_and(|shard| {
+                str::from_utf8(record).is_ok()
+                    && texts(values).is_some_and(|values| {
+                        !shard.owns(values[0]) && check(values, required, policy).is_ok()
+                    })
+            });
+            if !is_foreign && keys.len() == most {
+                break;
+            }
+            at.bytes += next;
+            at.records += 1;
+            if is_foreign {
+                let last = ends.len() - 1;
+                ends[last] = at;
+            } else {
+                on_user(values[3]);
+                keys.push(keyer.key_of(values));
+                ends.push(at);
+            }
         }
     }
 

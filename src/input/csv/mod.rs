@@ -16,4 +16,5 @@ mod record_parser;
 pub(crate) mod scanner;
 mod splitter;
 
+pub(crate) use self::fast_path::Passed;
 pub(crate) use self::reader::CsvReader;

@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use super::fast_path::FastPath;
+use super::fast_path::{FastPath, Passed};
 use super::frame::{Frame, InvalidFrame, frame, is_blank, line_end};
 use super::header::{read_header, take_separator_line};
 use super::record_parser::RecordParser;
@@ -14,7 +14,7 @@ use crate::input::parsed_row::ParsedRow;
 use crate::input::raw_record::{RawRecord, TakenRecord};
 use crate::input::read_error::{ReadError, StartError};
 use crate::input::read_options::{Header, ReadOptions};
-use crate::row::{Keyer, RowError, RowErrorCode, RowKey, SourceText, UnusualPolicy};
+use crate::row::{Keyer, RowError, RowErrorCode, RowKey, Shard, SourceText, UnusualPolicy};
 
 /// The reader of a CSV file.
 pub(crate) struct CsvReader {
@@ -120,16 +120,17 @@ impl CsvReader {
     pub(crate) fn skip_known(
         &mut self,
         most: usize,
+        shard: Option<Shard>,
         keyer: &Keyer,
         on_user: impl Fn(&[u8]),
         known: impl Fn(&[RowKey]) -> usize,
-    ) -> usize {
+    ) -> Passed {
         let (window, parser) = (&mut self.window, &mut self.parser);
-        let skipped = self
-            .fast_path
-            .skip_known(window, parser, most, keyer, on_user, known);
-        self.is_headerless_start &= skipped == 0;
-        skipped
+        let passed =
+            self.fast_path
+                .skip_known(window, parser, (most, shard), keyer, on_user, known);
+        self.is_headerless_start &= passed.rows == 0;
+        passed
     }
 
     /// See [`Reader::take_valid`](crate::input::Reader::take_valid).

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use super::*;
 use crate::input::Header;
-use crate::row::{Field, Keyer};
+use crate::row::{Field, Keyer, Shard};
 
 /// User identifiers of any characters, with many that are special in a format.
 fn user() -> impl Strategy<Value = String> {
@@ -225,13 +225,13 @@ proptest! {
         prop_assert_eq!(summaries(Format::Csv, text, &filled()), expected);
     }
 
-    /// Skipping known rows leaves every other row as it is.
+    /// Skipping known rows leaves every other row of the shard as it is.
     #[test]
     fn only_known_rows_are_skipped(
         pieces in vec(
             proptest::sample::select(vec![
                 "r:0,a\n", "r:0,b\r\n", "r:0,\"c\"\n", "\"r:0\",\"d\"\"\"\r\n", "r:0,\"e\ne\"\n", "r:0,f,p\n", "r:0\n", "\n",
-                "\r\n", "\"", "r:0,\"g", "\r", "r:0,", "r:0,h", "r:0,a long one\n",
+                "\r\n", "\"", "r:0,\"g", "\r", "r:0,", "r:0,h", "r:0,a long one\n", "r:1,a\n", "r:2,b\n", "r:3,\"c\"\n", "r:4,i,p\n", "r:5\n",
             ]),
             0..300,
         ),
@@ -240,8 +240,11 @@ proptest! {
         most in 1_usize..100,
         chunk in prop_oneof![1_usize..100, Just(usize::MAX)],
         headerless: bool,
+        shard in proptest::option::of((0_u32..3, 3_u32..6)),
     ) {
         let mut options = ReadOptions { max_record, ..filled() };
+        let shard = shard.and_then(|(index, of)| Shard::new(index, of));
+        let owns = |identity: &str| shard.is_none_or(|shard| shard.owns(identity));
         let mut text = pieces.concat();
         if headerless {
             options.header = Header::Columns(vec!["identity_id".into(), "developer_user_identifier".into()]);
@@ -253,6 +256,8 @@ proptest! {
         let mut skipped = 0;
         for read in read_all(Format::Csv, text.as_bytes(), &options) {
             match read {
+                Ok(InputRow::Valid(row)) if !owns(&row.link.identity_id) => {}
+                Ok(InputRow::Invalid(row)) if !owns(&row.link.identity_id) => {}
                 Ok(InputRow::Valid(row)) if !row.link.developer_user_identifier.contains(|c| unknown.contains(c)) => {
                     known.insert(keyer.key(&row.link));
                     skipped += 1;
@@ -260,6 +265,7 @@ proptest! {
                 other => expected.push(format!("{other:?}")),
             }
         }
+        options.shard = shard;
         let mut reader = match reader(Format::Csv, Chunked(Cursor::new(text), chunk), &options) {
             Ok(reader) => reader,
             Err(error) => {

@@ -18,8 +18,8 @@ use crate::exit_policy::not_opened;
 use crate::jobs::unlink::UnlinkOutcome;
 use crate::pipeline::{Job as _, LimitName, RowSource};
 use crate::report::{Report, counted, notice};
-use crate::results::{ChangedResults, Results, ResultsOptions};
-use crate::row::region_of;
+use crate::results::{self, ChangedResults, Results, ResultsOptions};
+use crate::row::{Shard, region_of};
 use crate::runner::{self, Run, Service, ending};
 use crate::settings::{RelinkSettings, Relinked};
 use crate::signal::Signal;
@@ -83,25 +83,24 @@ pub async fn open(mut settings: RelinkSettings) -> Result<Relinks, Error> {
     for line in settings.job.notices() {
         notice(&line);
     }
-    runner::check_record(&settings.results, &settings.job)?;
     let holds = runner::read_holds(&settings.job)?;
     let selection = Selection::read(
-        &settings.results,
+        &settings.files,
         &settings.which,
         &settings.job.input,
         settings.includes_reply_lost,
         holds.as_ref().map(|(holds, _)| &**holds),
     )?;
-    runner::report_torn(&settings.results, selection.torn());
+    runner::check_read(&settings.files, selection.files(), &settings.job)?;
     let first = selection.pools.keys().next();
     settings.job.calls.pool_region = first.map(|pool| region_of(pool).to_owned());
-    if let Some(named) = &mut settings.job.results {
-        selection.results().shape(named);
+    if let (Some(named), Some(first)) = (&mut settings.job.results, selection.files().first()) {
+        first.results.shape(named);
     }
     let service = Service::connect(&mut settings.job, Relinking::OPERATION).await?;
     check_endpoint(&settings, &selection, service.is_local)?;
     question::ask(&settings, &service, &selection).await?;
-    let results = lock_results(&settings, &selection, service.is_local)?;
+    let locked = lock_results(&settings, &selection, service.is_local)?;
     let mut record = runner::open_results::<RelinkOutcome>(&settings.job).await?;
     let path = settings.job.results.as_ref().map(|named| &named.path);
     let earlier = selection.settled_in(&path.cloned().unwrap_or_default(), &record.keyer);
@@ -109,7 +108,7 @@ pub async fn open(mut settings: RelinkSettings) -> Result<Relinks, Error> {
     record.completed.replace_done(earlier.already_linked);
     record.completed.add_doubts(earlier.relinked);
     let answered = earlier.answered;
-    let changed = record.append_also_to(results);
+    let changed = record.append_also_to(locked);
     settings.job.rows = Some(selection.len());
     let limits = [(
         RelinkOutcome::Failed,
@@ -156,30 +155,37 @@ fn check_endpoint(
     Ok(())
 }
 
-/// Locks the results, which no other run may change meanwhile.
+/// Locks the results, which no other run may change meanwhile: of shards all.
 fn lock_results(
     settings: &RelinkSettings,
     selection: &Selection,
     is_local: bool,
-) -> Result<Results, Error> {
-    let options = ResultsOptions {
-        path: settings.results.clone(),
-        carry: selection.results().carry().to_vec(),
-        spreadsheet_safe: false,
-        run_id: settings.job.run_id.clone(),
-        open_rows: 1,
-        calls_aws: !is_local,
-        ..settings.record_options()
-    };
-    let results = Results::open::<UnlinkOutcome>(&options).map_err(not_opened)?;
-    if results.length() == selection.length() {
-        return Ok(results);
+) -> Result<Vec<(Option<Shard>, Results)>, Error> {
+    let files = settings.files.files.iter().zip(selection.files());
+    let mut locked = Vec::new();
+    for (path, read) in files {
+        let options = ResultsOptions {
+            path: path.clone(),
+            carry: read.results.carry().to_vec(),
+            spreadsheet_safe: false,
+            run_id: settings.job.run_id.clone(),
+            open_rows: 1,
+            calls_aws: !is_local,
+            ..settings.record_options()
+        };
+        let results = Results::open::<UnlinkOutcome>(&options).map_err(not_opened)?;
+        if results.length() != read.length {
+            return Err(Error::usage(format!(
+                "{} was changed since it was read; nothing was called",
+                path.display()
+            ))
+            .hint("Run the same command again."));
+        }
+        let shards = settings.files.shards.as_ref();
+        let shard = shards.and_then(|_| results::shard_of(path));
+        locked.push((shard, results));
     }
-    Err(Error::usage(format!(
-        "{} was changed since it was read; nothing was called",
-        settings.results.display()
-    ))
-    .hint("Run the same command again."))
+    Ok(locked)
 }
 
 impl Relinks {

@@ -12,7 +12,7 @@ use crate::exit_policy::{not_opened, unreadable};
 use crate::guard::hold::{Holds, UserHashes};
 use crate::input::{self, Input, InputError, InputRow, ReadOptions};
 use crate::jobs::unlink::UnlinkOutcome;
-use crate::results::{LastLine, LastLines, OpenError, RecordedResults};
+use crate::results::{LastLine, LastLines, OpenError, ReadResults, RecordedResults, ResultsFiles};
 use crate::row::{Keyer, RowKey};
 use crate::settings::Relinked;
 use crate::verdict::{Outcome as _, Standing};
@@ -59,7 +59,7 @@ impl Selection {
     /// # Errors
     /// A file cannot be read or holds something else, a row of `--only` breaks a rule, or there is no such run.
     pub(super) fn read(
-        path: &Path,
+        files: &ResultsFiles,
         which: &Relinked,
         options: &ReadOptions,
         includes_reply_lost: bool,
@@ -77,7 +77,7 @@ impl Selection {
             Relinked::OfRun(_) | Relinked::All => None,
         };
         let (mut has_local_run, mut has_real_run, mut has_run) = (false, false, false);
-        let results = RecordedResults::open(path).map_err(not_opened)?;
+        let results = files.open().map_err(not_opened)?;
         let chosen = LastLines::read::<UnlinkOutcome>(
             results,
             &keyer,
@@ -104,7 +104,8 @@ impl Selection {
             |_, later| later == OTHER,
         );
         let mut chosen = chosen.map_err(not_opened)?;
-        if chosen.length == 0 {
+        let path = files.whole();
+        if chosen.files.iter().all(|file| file.length == 0) {
             let path = path.display();
             return Err(Error::usage(format!(
                 "{path} is empty: no run has recorded a row in it"
@@ -145,24 +146,14 @@ impl Selection {
         })
     }
 
-    /// Returns the bytes of a torn last line of the results, which was not read.
-    pub(super) fn torn(&self) -> u64 {
-        self.chosen.torn
-    }
-
     /// Returns the number of rows.
     pub(super) fn len(&self) -> u64 {
         self.chosen.lines.len() as u64
     }
 
-    /// Returns the bytes of results that were read, up to the end of a line.
-    pub(super) fn length(&self) -> u64 {
-        self.chosen.length
-    }
-
-    /// Returns the results.
-    pub(super) fn results(&self) -> &RecordedResults {
-        self.chosen.results()
+    /// Returns the results files, in order.
+    pub(super) fn files(&self) -> &[ReadResults] {
+        &self.chosen.files
     }
 
     /// Reads the record of an earlier relink, and returns the rows that it has settled after they were unlinked. Keys are made by
@@ -194,7 +185,7 @@ impl Selection {
         Ok(earlier)
     }
 
-    /// Passes the rows to `each`, in the order of the file; those that were `answered` by an earlier relink come last, so that a
+    /// Passes the rows to `each`, in the order of the files; those that were `answered` by an earlier relink come last, so that a
     /// run that stops early gets further each time.
     pub(super) fn rows(
         self,

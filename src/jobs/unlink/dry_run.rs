@@ -64,7 +64,9 @@ pub(super) fn run(
         notice(&format!("and {}", counted(more, "more invalid row")));
     }
     let mut report = summary::dry_report(settings, tally, began.elapsed());
-    report.unmatched_holds = scan.holds().map(Holds::unmatched);
+    // Lines may match rows of other shards.
+    let holds = scan.holds().filter(|_| settings.shard.is_none());
+    report.unmatched_holds = holds.map(Holds::unmatched);
     Ok(report)
 }
 

@@ -51,14 +51,13 @@ pub async fn open(mut settings: VerifySettings) -> Result<Verifies, Error> {
         // Short enough to be typed again.
         None => u64::from(getrandom::u32().map_err(no_random)?),
     };
-    let selection = Selection::draw(&settings.verified, settings.sample, seed)?;
-    runner::check_record(&settings.verified, &settings.job)?;
-    runner::report_torn(&settings.verified, selection.torn());
+    let selection = Selection::draw(&settings.files, settings.sample, seed)?;
+    runner::check_read(&settings.files, selection.files(), &settings.job)?;
     let still_linked = read_still_linked(&settings, &selection)?;
     let first = selection.pools.first();
     settings.job.calls.pool_region = first.map(|pool| region_of(pool).to_owned());
-    if let Some(named) = &mut settings.job.results {
-        selection.results().shape(named);
+    if let (Some(named), Some(first)) = (&mut settings.job.results, selection.files().first()) {
+        first.results.shape(named);
     }
     let service = Service::connect(&mut settings.job, Lookups::OPERATION).await?;
     if selection.has_local_run && !service.is_local {

@@ -15,7 +15,9 @@ use crate::exit_policy::not_opened;
 use crate::guard::NO_ACCESS;
 use crate::input::{InputError, InputRow};
 use crate::jobs::unlink::UnlinkOutcome;
-use crate::results::{Column, LastLine, LastLines, OpenError, RecordedResults};
+use crate::results::{
+    Column, LastLine, LastLines, OpenError, ReadResults, RecordedResults, ResultsFiles,
+};
 use crate::row::{Keyer, RowKey};
 use crate::verdict::{Outcome as _, Standing};
 
@@ -26,7 +28,7 @@ pub(super) struct Selection {
     keyer: Keyer,
     /// The last lines of the rows, tagged with their strata.
     chosen: LastLines,
-    /// SHA-256 of the bytes that were read.
+    /// SHA-256 of the bytes that were read, of several files one after the other.
     pub(super) sha256: String,
     /// Rows that are done.
     pub(super) done: u64,
@@ -71,9 +73,13 @@ impl Selection {
     /// Reads the results, and draws a sample of `sample` of the rows that are done, or takes all.
     ///
     /// # Errors
-    /// The file cannot be read, or holds something else.
-    pub(super) fn draw(path: &Path, sample: Option<u64>, seed: u64) -> Result<Self, Error> {
-        let results = RecordedResults::open(path).map_err(not_opened)?;
+    /// A file cannot be read, or holds something else.
+    pub(super) fn draw(
+        files: &ResultsFiles,
+        sample: Option<u64>,
+        seed: u64,
+    ) -> Result<Self, Error> {
+        let results = files.open().map_err(not_opened)?;
         let keyer = Keyer::new(key_of(seed));
         let (mut pools, mut has_local_run) = (BTreeSet::new(), false);
         let chosen = LastLines::read::<UnlinkOutcome>(
@@ -109,9 +115,13 @@ impl Selection {
             Stratum::InDoubt => true,
             Stratum::Other => false,
         });
-        let sha256 = chosen.results().sha256(chosen.length);
+        let mut sha256 = Sha256::new();
+        for file in &chosen.files {
+            let hashed = file.results.hash(file.length, &mut sha256);
+            hashed.map_err(not_opened)?;
+        }
         Ok(Self {
-            sha256: sha256.map_err(not_opened)?,
+            sha256: hex::encode(sha256.finalize()),
             keyer,
             chosen,
             done,
@@ -121,19 +131,14 @@ impl Selection {
         })
     }
 
-    /// Returns the bytes of a torn last line of the results, which was not read.
-    pub(super) fn torn(&self) -> u64 {
-        self.chosen.torn
+    /// Returns the results files, in order.
+    pub(super) fn files(&self) -> &[ReadResults] {
+        &self.chosen.files
     }
 
     /// Returns the number of rows that are looked at.
     pub(super) fn len(&self) -> u64 {
         self.chosen.lines.len() as u64
-    }
-
-    /// Returns the results.
-    pub(super) fn results(&self) -> &RecordedResults {
-        self.chosen.results()
     }
 
     /// Returns the strata of the rows, by their keys.
@@ -177,7 +182,7 @@ impl Selection {
         Ok(found)
     }
 
-    /// Passes the rows to `each`, in the order of the file.
+    /// Passes the rows to `each`, in the order of the files.
     pub(super) fn rows(self, each: &mut dyn FnMut(Result<InputRow, InputError>)) {
         let read = self
             .chosen

@@ -35,6 +35,7 @@ pub use reading::{OnProgress, Opening};
 use std::time::Duration;
 
 use crate::objects::{ObjectUri, Objects};
+use crate::row::Shard;
 
 /// Options for results in a store.
 #[derive(Debug, Clone)]
@@ -49,6 +50,18 @@ pub struct LogOptions {
     pub take_over_after: Duration,
     /// Time without an acknowledged segment after which the run halts.
     pub give_up_after: Duration,
+}
+
+impl LogOptions {
+    /// Returns the prefix of the whole job, and the shard whose results are below it.
+    fn division(&self) -> (ObjectUri, Option<Shard>) {
+        let key = self.prefix.key.trim_end_matches('/');
+        let (base, tag) = key.rsplit_once('/').unwrap_or(("", key));
+        match Shard::of_tag(tag) {
+            Some(shard) => (self.prefix.with_key(&format!("{base}/")), Some(shard)),
+            None => (self.prefix.clone(), None),
+        }
+    }
 }
 
 /// The times of a run's claims, in parts of the take-over time.

@@ -9,7 +9,7 @@ use super::appender::{Appender, Shared};
 use super::clock::LogClock;
 use super::marks::LogMarks;
 use super::reading::{LogReader, OnProgress, Opening, ReadLog, again, foreign, not_read, path_of};
-use super::segment::{Fence, Segment, Tail, object_of};
+use super::segment::{Fence, Segment, Tail, number_of, object_of};
 use super::{Lease, LogOptions};
 use crate::clock;
 use crate::objects::{Created, ObjectStore};
@@ -21,6 +21,7 @@ use crate::results::line::Layout;
 use crate::results::options::ResultsOptions;
 use crate::results::random::random_key;
 use crate::results::side_file::LockHolder;
+use crate::row::Shard;
 use crate::verdict::Outcome;
 
 /// A log that this run alone appends to.
@@ -53,6 +54,7 @@ pub(super) async fn open_in<O: Outcome>(
     clock: LogClock,
     on_progress: OnProgress<'_>,
 ) -> Result<OpenLog, OpenError> {
+    check_division(log, &store).await?;
     let mut reader = LogReader::new(options);
     reader.read_on::<O>(&store, log, on_progress).await?;
     wait_for_silence::<O>(&mut reader, log, &store, clock, on_progress).await?;
@@ -83,6 +85,35 @@ pub(super) async fn open_in<O: Outcome>(
             },
         },
     })
+}
+
+/// Checks that no results of the same job are below the prefix that were divided in another way: rows that those have done would be
+/// called again.
+async fn check_division(log: &LogOptions, store: &Arc<dyn ObjectStore>) -> Result<(), OpenError> {
+    let (base, shard) = log.division();
+    // The first segment, and the folder of shard 0, come first in the list.
+    let page = again(|| store.list(&base, None, Some('/'))).await;
+    let page = page.map_err(|error| not_read(&base, error))?;
+    let mut tags = page.common.iter().filter_map(|common| {
+        let tag = common.strip_prefix(&*base.key)?.strip_suffix('/')?;
+        Shard::of_tag(tag)
+    });
+    let is_whole = page.keys.iter().any(|key| number_of(&base, key).is_some());
+    let other = match shard {
+        Some(_) if is_whole => Some("one process".to_owned()),
+        shard => tags
+            .find(|other| Some(other.of()) != shard.map(Shard::of))
+            .map(|other| format!("{} shards", other.of())),
+    };
+    match other {
+        None => Ok(()),
+        Some(other) => Err(foreign(
+            &base,
+            format!(
+                "there are results of the same job in {other}; go on with as many shards as before, or name another prefix"
+            ),
+        )),
+    }
 }
 
 /// Watches the run that has put the last segment, unless that has ended. Only this clock counts: the time begins when the last segment

@@ -1,5 +1,6 @@
 //! Runs over a simulated store and service, under paused time: killed, frozen and started two at a time.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsStr;
 use std::future::poll_fn;
@@ -25,7 +26,7 @@ use crate::objects::{
 use crate::results::marks::Marks;
 use crate::results::runs_log::{RunEnded, RunEvent};
 use crate::results::writer::{Recorded, Recording, RowLease, ToRecord};
-use crate::results::{Entry, OpenError, ResultsOptions};
+use crate::results::{Entry as RowEntry, OpenError, ResultsOptions};
 use crate::row::{Keyer, Link, Position};
 use crate::verdict::ReplyDetails;
 
@@ -123,11 +124,12 @@ impl ObjectStore for SimulatedStore {
             store.answer(true).await?;
             let created = {
                 let mut objects = lock(&store.objects);
-                if objects.contains_key(&key) {
-                    Created::Exists
-                } else {
-                    objects.insert(key, (content, Instant::now()));
-                    Created::New
+                match objects.entry(key) {
+                    Entry::Occupied(_) => Created::Exists,
+                    Entry::Vacant(free) => {
+                        free.insert((content, Instant::now()));
+                        Created::New
+                    }
                 }
             };
             let share = lock(&store.faults).lost;
@@ -349,7 +351,7 @@ async fn run(world: World, run_id: String, frozen: watch::Receiver<bool>) -> Exi
 
 /// Frees the slots of recorded rows, and returns their number.
 fn recorded(
-    report: Option<Recorded<Entry<UnlinkOutcome>>>,
+    report: Option<Recorded<RowEntry<UnlinkOutcome>>>,
     free: &mut Vec<usize>,
 ) -> Result<usize, Exit> {
     match report {
@@ -361,7 +363,9 @@ fn recorded(
             Ok(rows.len())
         }
         Some(Recorded::Failed(error))
-            if error.get_ref().is_some_and(|error| error.is::<TakenOver>()) =>
+            if error
+                .get_ref()
+                .is_some_and(<dyn std::error::Error + Send + Sync>::is::<TakenOver>) =>
         {
             Err(Exit::TakenOver)
         }
@@ -376,7 +380,7 @@ async fn settle(
     (row, slot, mut is_in_doubt): (u64, usize, bool),
     key: crate::row::RowKey,
     marks: Arc<dyn Marks>,
-    orders: mpsc::Sender<ToRecord<Entry<UnlinkOutcome>>>,
+    orders: mpsc::Sender<ToRecord<RowEntry<UnlinkOutcome>>>,
 ) {
     marks.reserve(slot, key, 0).await.expect("reserved");
     let outcome = loop {
@@ -402,7 +406,7 @@ async fn settle(
             (false, false) => UnlinkOutcome::NotLinked,
         };
     };
-    let entry = Entry {
+    let entry = RowEntry {
         position: Position {
             source: "people.csv".into(),
             row: row + 1,
@@ -588,6 +592,7 @@ fn faults() -> Faults {
 }
 
 #[tokio::test(start_paused = true)]
+#[expect(clippy::print_stdout, reason = "the figures of the torment")]
 async fn no_row_is_lost_whatever_is_killed_frozen_or_refused() {
     let mut all = Counts::default();
     for seed in 0..60 {
@@ -650,6 +655,7 @@ fn hours() -> u64 {
 }
 
 #[tokio::test(start_paused = true)]
+#[expect(clippy::print_stdout, reason = "the figures of a long run")]
 async fn a_long_run_puts_one_segment_a_second() {
     let rows = hours() * 3600 * 10;
     let faults = Faults {
