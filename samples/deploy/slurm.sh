@@ -1,7 +1,5 @@
 #!/usr/bin/env bash
-# sbatch --array=0-7 slurm.sh
-#
-# Failed shards alone: sbatch --array=2,5 slurm.sh. The number of shards below stays the same.
+# sbatch slurm.sh, or for some shards alone: sbatch --array=2,5 slurm.sh. The number of shards below stays the same.
 #SBATCH --job-name=cognito-unlink
 #SBATCH --array=0-7
 #SBATCH --ntasks=1
@@ -20,7 +18,7 @@ shards=8
 
 # In place of this shell, so that signals reach the program and its exit code is that of the job.
 exec cognito-unlink run people.csv.gz \
-  --shard "$SLURM_ARRAY_TASK_ID/$shards" \
+  --shard "${SLURM_ARRAY_TASK_ID:?start this with sbatch}/$shards" \
   --results results/ \
   --rate 10 \
   --expect-account 111122223333 \
