@@ -146,7 +146,7 @@ def compare():
     tally.expect("Batch ends otherwise", rules[-1], {"Action": "EXIT", "OnReason": "*"})
     tally.expect("Batch allows five rules", len(rules), 5)
     policy = {rule["action"]: rule.get("onExitCodes", {}).get("values") for rule in manifest["spec"]["podFailurePolicy"]["rules"]}
-    tally.expect("Kubernetes", policy, {"Ignore": None, "FailJob": [2, 3, 5], "FailIndex": [1, 4], "Count": again})
+    tally.expect("Kubernetes", policy, {"Ignore": None, "FailIndex": [1, 2, 3, 4, 5], "Count": again})
     requeued = re.search(r"RequeueExit=([\d,]+)", slurm)[1]
     tally.expect("Slurm requeues", [int(code) for code in requeued.split(",")], again)
 
