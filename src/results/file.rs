@@ -126,7 +126,7 @@ impl Results {
         Ok(Self {
             completed: opened.completed,
             keyer: Keyer::new(opened.key),
-            log_end: Some(opened.appender.end()),
+            log_end: Some(opened.end),
             marks: Box::new(opened.marks),
             cut: 0,
             mode_before: None,

@@ -12,7 +12,6 @@ use tokio::time::sleep;
 
 use super::claims::Claims;
 use super::clock::LogClock;
-use super::events::LogEnd;
 use super::segment::{Segment, Tail, object_of};
 use super::{Lease, LogOptions};
 use crate::objects::{Created, ObjectStore, ObjectUri, StoreError, StoreErrorKind};
@@ -228,11 +227,6 @@ pub struct Appender {
 }
 
 impl Appender {
-    /// Returns the last segment of the run, still to be put.
-    pub(in crate::results) fn end(&self) -> LogEnd {
-        LogEnd(Arc::clone(&self.shared))
-    }
-
     /// Starts the recording thread, for at most `open_rows` rows that are not recorded yet.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use tokio::time::sleep;
 
 use super::appender::{Appender, Shared};
 use super::clock::LogClock;
+use super::events::LogEnd;
 use super::marks::LogMarks;
 use super::reading::{LogReader, OnProgress, Opening, ReadLog, again, foreign, not_read, path_of};
 use super::segment::{Fence, Segment, Tail, number_of, object_of};
@@ -30,6 +31,7 @@ pub(in crate::results) struct OpenLog {
     pub(in crate::results) key: [u8; 16],
     pub(in crate::results) marks: LogMarks,
     pub(in crate::results) appender: Appender,
+    pub(in crate::results) end: LogEnd,
 }
 
 /// Reads a log, waits until it is certain that no other run appends to it, and begins this one.
@@ -71,6 +73,7 @@ pub(super) async fn open_in<O: Outcome>(
     Ok(OpenLog {
         completed,
         key,
+        end: LogEnd(Arc::clone(&shared)),
         marks: LogMarks {
             shared: Arc::clone(&shared),
             slots: options.open_rows,

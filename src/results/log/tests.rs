@@ -295,7 +295,7 @@ async fn run(world: World, run_id: String, frozen: watch::Receiver<bool>) -> Exi
     let Recording {
         orders, mut done, ..
     } = recording;
-    let end = opened.appender.end();
+    let end = opened.end;
     let marks: Arc<dyn Marks> = Arc::new(opened.marks);
     let mut tasks = JoinSet::new();
     tasks.spawn(freezable(
