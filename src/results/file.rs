@@ -114,12 +114,9 @@ impl Results {
         let mut in_flight = Vec::new();
         let mut files = Vec::new();
         for (shard, changed) in changed {
-            let Self {
-                completed, writer, ..
-            } = changed;
-            let is_settled =
-                completed.interrupted().next().is_none() && completed.doubt().is_none();
+            let is_settled = changed.is_settled();
             in_flight.push((changed.in_flight, is_settled));
+            let writer = changed.writer;
             files.push(ChangedFile {
                 shard,
                 file: writer.file,
@@ -128,6 +125,20 @@ impl Results {
         }
         self.writer.beside = Some(Beside::Changed(files));
         ChangedResults(in_flight)
+    }
+
+    /// Closes results to which nothing was added, and removes their side file, unless it marks rows of earlier runs.
+    ///
+    /// # Errors
+    /// Another file has taken the place of the side file, or it cannot be removed.
+    pub fn close_unchanged(self) -> io::Result<()> {
+        let is_settled = self.is_settled();
+        ChangedResults(vec![(self.in_flight, is_settled)]).release()
+    }
+
+    /// Returns whether no row of an earlier run is in doubt.
+    fn is_settled(&self) -> bool {
+        self.completed.interrupted().next().is_none() && self.completed.doubt().is_none()
     }
 
     /// Returns the length of the whole lines, in bytes.
