@@ -78,6 +78,7 @@
 //! | runs log | the file beside the results with a line when a run begins and one when it ends (`people.runs.jsonl`) |
 //! | scan | to check a row before any call |
 //! | settled | having an outcome |
+//! | shard | one of several processes that share the rows of a job, by the hashes of identities (`--shard K/N`) |
 //! | side file | the file beside the results that holds the marks (`people.results.csv.inflight`) |
 //! | snapshot | a run at one moment, for progress |
 //! | source text | the text of a row as its input has it, to be written to another file |

@@ -27,6 +27,9 @@ use crate::stderr;
 const ABORT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The same after the time in which a run waits for calls in flight.
 const DRAINED_TIMEOUT: Duration = Duration::from_millis(2500);
+/// Time for which a program that has received SIGTERM waits for standard output, or for its page, after its run. A reader that has
+/// stopped reading would keep it until it is killed.
+const TERMINATED_PATIENCE: Duration = Duration::from_secs(2);
 /// Time without progress after which the last lines for standard error are given up.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
 /// Time without progress after which they are given up after a second signal.
@@ -55,6 +58,8 @@ pub struct Supervisor {
     signals: Signals,
     /// Signals received during a run.
     received: u32,
+    /// The run was ended by an engine, which kills what does not end soon.
+    terminated: bool,
 }
 
 impl Supervisor {
@@ -88,6 +93,7 @@ impl Supervisor {
             workers,
             signals,
             received: 0,
+            terminated: false,
         })
     }
 
@@ -121,6 +127,7 @@ impl Supervisor {
         let (to_run, forwarded) = mpsc::channel(2);
         let mut run = self.workers.spawn(run(forwarded));
         let (signals, received) = (&mut self.signals, &mut self.received);
+        let terminated = &mut self.terminated;
         self.control.block_on(async {
             let mut last = Signal::Terminate;
             let mut until = None;
@@ -131,6 +138,7 @@ impl Supervisor {
                     signal = signals.recv() => {
                         *received += 1;
                         last = signal;
+                        *terminated |= signal == Signal::Terminate;
                         let _ = to_run.try_send(signal);
                         let drains = signal.drain_timeout().map(|time| time + DRAINED_TIMEOUT);
                         until = until.or(drains.map(|time| Instant::now() + time));
@@ -182,10 +190,13 @@ impl Supervisor {
 
     fn unless_signalled<T>(&mut self, work: JoinHandle<T>, stopped: &str) -> Result<T, Error> {
         let signals = &mut self.signals;
+        let terminated = self.terminated;
         self.control.block_on(async {
+            let until = terminated.then(|| Instant::now() + TERMINATED_PATIENCE);
             tokio::select! {
                 biased;
                 signal = signals.recv() => Err(Error::new(signal.exit(), stopped)),
+                () = at(until) => Err(Error::new(Signal::Terminate.exit(), stopped)),
                 ended = work => Ok(ended.unwrap_or_else(panicked)),
             }
         })

@@ -140,9 +140,7 @@ impl Results {
         let mut locks = Vec::new();
         let mut files = Vec::new();
         for (shard, changed) in changed {
-            let completed = &changed.completed;
-            let is_settled =
-                completed.interrupted().next().is_none() && completed.doubt().is_none();
+            let is_settled = changed.is_settled();
             locks.push((changed.marks, is_settled));
             if let Recorder::File(writer) = changed.recorder {
                 files.push(ChangedFile {
@@ -156,6 +154,20 @@ impl Results {
             writer.beside = Some(Beside::Changed(files));
         }
         ChangedResults(locks)
+    }
+
+    /// Closes results to which nothing was added, and removes their side file, unless it marks rows of earlier runs.
+    ///
+    /// # Errors
+    /// Another file has taken the place of the side file, or it cannot be removed.
+    pub fn close_unchanged(self) -> io::Result<()> {
+        let is_settled = self.is_settled();
+        ChangedResults(vec![(self.marks, is_settled)]).release()
+    }
+
+    /// Returns whether no row of an earlier run is in doubt.
+    fn is_settled(&self) -> bool {
+        self.completed.interrupted().next().is_none() && self.completed.doubt().is_none()
     }
 
     /// Returns the length of the whole lines, in bytes.

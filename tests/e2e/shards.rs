@@ -366,6 +366,7 @@ fn a_relink_locks_the_results_of_all_shards() {
         "{}",
         refused.stderr
     );
+    assert!(!sandbox.exists(&format!("{}.inflight", results(0, 3))));
     sandbox.emulator.clear_rules();
     running.wait().expect_exit(0);
     let ran = sandbox.job("relink", &args).expect_exit(0);

@@ -77,6 +77,23 @@ fn sigterm_waits_for_calls_for_twelve_seconds() {
 }
 
 #[test]
+fn sigterm_ends_a_run_whose_standard_output_is_blocked() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.csv", people(40));
+    sandbox.emulator.add_rule(always(Then::Hold));
+    let (_unread, full) = full_pipe();
+    let args = ["people.csv", "--json", "--concurrency", "4"];
+    let running = start_with_stdout(&mut sandbox.run_command(&args), full);
+    assert!(sandbox.emulator.wait_until(TIMEOUT, |seen| seen.held == 4));
+    running.signal(Signal::TERM);
+    running.wait_for_stderr("waiting for 4 calls in flight");
+    sandbox.emulator.clear_rules();
+    let ran = running.wait().expect_exit(143);
+    ran.assert_contains("Stopped by SIGTERM");
+    assert!(!sandbox.exists("people.results.csv.inflight"));
+}
+
+#[test]
 fn an_abort_estimates_the_rows_it_has_not_read() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(60_000));

@@ -161,8 +161,25 @@ fn lock_results(
     selection: &Selection,
     is_local: bool,
 ) -> Result<Vec<(Option<Shard>, Results)>, Error> {
-    let files = settings.files.files.iter().zip(selection.files());
     let mut locked = Vec::new();
+    let result = lock_each(settings, selection, is_local, &mut locked);
+    if let Err(error) = result {
+        for (_, results) in locked {
+            // The next run finds that nothing was in flight.
+            let _ = results.close_unchanged();
+        }
+        return Err(error);
+    }
+    Ok(locked)
+}
+
+fn lock_each(
+    settings: &RelinkSettings,
+    selection: &Selection,
+    is_local: bool,
+    locked: &mut Vec<(Option<Shard>, Results)>,
+) -> Result<(), Error> {
+    let files = settings.files.files.iter().zip(selection.files());
     for (path, read) in files {
         let options = ResultsOptions {
             path: path.clone(),
@@ -174,18 +191,19 @@ fn lock_results(
             ..settings.record_options()
         };
         let results = Results::open::<UnlinkOutcome>(&options).map_err(not_opened)?;
-        if results.length() != read.length {
+        let length = results.length();
+        let shards = settings.files.shards.as_ref();
+        let shard = shards.and_then(|_| results::shard_of(path));
+        locked.push((shard, results));
+        if length != read.length {
             return Err(Error::usage(format!(
                 "{} was changed since it was read; nothing was called",
                 path.display()
             ))
             .hint("Run the same command again."));
         }
-        let shards = settings.files.shards.as_ref();
-        let shard = shards.and_then(|_| results::shard_of(path));
-        locked.push((shard, results));
     }
-    Ok(locked)
+    Ok(())
 }
 
 impl Relinks {
