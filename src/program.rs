@@ -8,8 +8,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::cli::{
-    self, Argument, Cli, Command, EmulatorArgs, LogFormat, MergeArgs, PlanArgs, RelinkArgs,
-    ReportArgs, ResolveArgs, RunArgs, SingleArgs, VerifyArgs,
+    self, Argument, Cli, Command, EmulatorArgs, LogFormat, MergeArgs, PlanArgs, ProgressStyle,
+    RelinkArgs, ReportArgs, ResolveArgs, RunArgs, SingleArgs, VerifyArgs,
 };
 use crate::emulator::command as emulator_command;
 use crate::error::{Error, Exit};
@@ -270,7 +270,8 @@ fn report_on(supervisor: &mut Supervisor, args: ReportArgs) -> Result<Exit, Erro
 
 fn merge_results(supervisor: &mut Supervisor, args: &MergeArgs) -> Result<Exit, Error> {
     let (shards, out) = (args.shards.clone(), args.out.clone());
-    let merged = supervisor.prepare(move || async move { overview::merge(&shards, &out) });
+    let style = progress_style(ProgressStyle::Auto, LogFormat::Text);
+    let merged = supervisor.prepare(move || async move { overview::merge(&shards, &out, style) });
     let merged = merged.inspect_err(|_| overview::remove_unfinished())?;
     supervisor.print(merged.text)?;
     Ok(merged.exit)

@@ -7,7 +7,7 @@ use clap::Args;
 /// Arguments of `merge`.
 #[derive(Debug, Args)]
 pub struct MergeArgs {
-    /// The results of shards: the folder that they are in, or how their paths begin, as out/people
+    /// The results of shards: the folder that they are in, or how their paths begin, as out/people; or results in S3, `s3://BUCKET/PREFIX/`
     #[arg(value_name = "DIR|PREFIX")]
     pub shards: PathBuf,
 

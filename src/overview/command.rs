@@ -27,8 +27,8 @@ pub struct Finished {
 /// # Errors
 /// A file cannot be read or written, or holds something else.
 pub fn report(args: &ReportArgs) -> Result<Finished, Error> {
-    let files = OpenFiles::open(NamedResults::of(&args.results)?)?;
     let style = progress_style(args.progress, LogFormat::Text);
+    let files = OpenFiles::open(NamedResults::of(&args.results, style)?)?;
     let page = args
         .html
         .as_deref()
@@ -82,7 +82,7 @@ pub fn report(args: &ReportArgs) -> Result<Finished, Error> {
 /// # Errors
 /// The results cannot be read, or the page cannot be written.
 pub fn write_page(results: &Path, page: &PageFile, style: Style) -> Result<(), Error> {
-    let files = OpenFiles::open(NamedResults::of(&[results.to_owned()])?)?;
+    let files = OpenFiles::open(NamedResults::of(&[results.to_owned()], style)?)?;
     let overview = files.read(true, style, &mut [])?;
     page.write(&overview.html(None))?;
     Ok(())

@@ -16,8 +16,9 @@ use crate::verdict::Standing;
 /// A results file that was read.
 #[derive(Debug, Clone)]
 pub(super) struct ReadFile {
-    /// As the operator named it.
     pub(super) path: PathBuf,
+    /// As the operator named it.
+    pub(super) name: String,
     /// Bytes of its whole lines.
     pub(super) size: u64,
     /// SHA-256 of these bytes, if it was asked for.

@@ -106,7 +106,7 @@ fn run(run: &Run) -> Value {
 
 fn file(file: &ReadFile) -> Value {
     json!({
-        "path": file.path.to_string_lossy(),
+        "path": file.name,
         "bytes": file.size,
         "sha256": file.sha256,
         "lines": file.lines,

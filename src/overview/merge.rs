@@ -11,18 +11,18 @@ use sha2::{Digest, Sha256};
 
 use super::command::Finished;
 use super::new_file::is_unfinished;
-use super::shards::{ResultsLog, find, may_be_same, missing, name_of};
+use super::shards::{ResultsLog, may_be_same, missing, name_of};
 use crate::clock;
 use crate::command_line;
 use crate::error::{Error, Exit};
 use crate::exit_policy::not_opened;
 use crate::files::{self, Draft};
 use crate::jobs::unlink::UnlinkOutcome;
-use crate::report::{counted, notice};
+use crate::report::{Style, counted, notice};
 use crate::results::{
     Merge, MergedLines, RecordedResults, RecordedRow, RunEvent, RunInput, last_merge,
 };
-use crate::settings::runs_path;
+use crate::settings::{environment_objects, find_results, runs_path};
 use crate::terminal::printable;
 
 /// Bytes of lines that are written at once.
@@ -32,23 +32,26 @@ const BATCH: usize = 256 * 1024;
 ///
 /// # Errors
 /// They do not belong together, `out` is something else than an earlier merge, or a file cannot be read or written.
-pub fn merge(argument: &Path, out: &Path) -> Result<Finished, Error> {
-    let found = find(argument)?;
-    let Some(shards) = found.shards else {
+pub fn merge(argument: &Path, out: &Path, style: Style) -> Result<Finished, Error> {
+    let found = find_results(argument, &environment_objects(), style)?;
+    // A log in S3 becomes a file in this way, also one that a single process has written.
+    if found.shards.is_none() && found.copied.is_none() {
         return Err(Error::usage(format!(
             "{} is one results file, and not the results of shards",
             argument.display()
         ))
         .hint("Name the folder that they are in, or how their paths begin, as out/people."));
-    };
+    }
+    let shards = found.shards.as_ref();
+    let of = shards.map_or(1, |shards| shards.of);
     let replaces = check_out(out)?;
     let mut lines = MergedLines::of_name(out).map_err(not_opened)?;
     let logs = check_sources(&found.files, &mut lines)?;
-    let missing = missing(&shards);
+    let missing: Vec<_> = shards.map(missing).unwrap_or_default();
     let mut merged = Merged::create(out, lines)?;
     let mut sources = Vec::new();
     for path in &found.files {
-        sources.push(merged.take(path)?);
+        sources.push(merged.take(path, found.name_of(path))?);
     }
     let without_log = found.files.iter().zip(&logs);
     let without_log = without_log.filter(|(_, (log, _))| log.runs.is_empty());
@@ -66,7 +69,7 @@ pub fn merge(argument: &Path, out: &Path) -> Result<Finished, Error> {
         let merge = Merge {
             at: clock::rfc3339_millis(SystemTime::now()).to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            shards: shards.of,
+            shards: of,
             files: sources,
             missing: missing.clone(),
             without_log: without_log.clone(),
@@ -79,7 +82,7 @@ pub fn merge(argument: &Path, out: &Path) -> Result<Finished, Error> {
     let unfinished = found.files.iter().zip(&logs);
     let unfinished = unfinished.filter_map(|(path, (_, why))| Some((path, why.as_ref()?)));
     let unfinished: Vec<_> = unfinished
-        .map(|(path, why)| format!("{}: {why}", path.display()))
+        .map(|(path, why)| format!("{}: {why}", found.name_of(path)))
         .collect();
     for (what, names) in [("Missing", &missing), ("Not finished", &unfinished)] {
         for name in names {
@@ -97,7 +100,7 @@ pub fn merge(argument: &Path, out: &Path) -> Result<Finished, Error> {
         printable(&out.to_string_lossy()),
         counted(lines, "line"),
         found.files.len(),
-        counted(shards.of.into(), "shard"),
+        counted(of.into(), "shard"),
         printable(&command_line::changed(
             &words,
             &[],
@@ -230,7 +233,7 @@ impl Merged {
     }
 
     /// Takes the lines of a file, and returns the size and the hash of what was read.
-    fn take(&mut self, path: &Path) -> Result<RunInput, Error> {
+    fn take(&mut self, path: &Path, name: String) -> Result<RunInput, Error> {
         let results = RecordedResults::open(path).map_err(not_opened)?;
         let length = results.length().map_err(not_opened)?;
         let mut each = |line: RecordedRow<'_, UnlinkOutcome>| {
@@ -246,7 +249,7 @@ impl Merged {
             return Err(not_written(&self.path, error));
         }
         Ok(RunInput {
-            name: path.display().to_string(),
+            name,
             size: Some(size),
             sha256: Some(sha256),
             version: None,

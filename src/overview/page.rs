@@ -322,7 +322,7 @@ impl Overview {
             ul class="text" {
                 li { "This page names no user and no identity. It names accounts, callers, identity pools, hosts and files." }
                 @for file in self.files.iter().take(MOST_ROWS) {
-                    li { code { (cut(&file.path.to_string_lossy())) } ": identities, user identifiers, carried columns and messages of AWS, readable by its owner alone." }
+                    li { code { (cut(&file.name)) } ": identities, user identifiers, carried columns and messages of AWS, readable by its owner alone." }
                 }
                 li { "The inputs that were read, and what they were made from." }
                 li { "Files beside the results, while they are there: the verification (" code { ".verified" } "), rows to be corrected (" code { ".remaining" } ", " code { ".invalid" } ")." }

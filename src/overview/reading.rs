@@ -114,6 +114,7 @@ impl OpenFiles {
             progress.end_file(length);
             files.push(ReadFile {
                 path: path.clone(),
+                name: self.named.name_of(path),
                 size,
                 sha256,
                 torn: length - size,

@@ -5,11 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::logged::Left;
 use crate::error::Error;
-use crate::report::{counted, notice};
-use crate::results::{
-    LoggedRun, ResultsFiles, RunInput, ShardSet, Usage, expand, last_merge, read_runs,
-};
-use crate::settings::runs_path;
+use crate::report::{Style, counted, notice};
+use crate::results::{LoggedRun, ResultsFiles, RunInput, ShardSet, Usage, last_merge, read_runs};
+use crate::settings::{environment_objects, find_results, runs_path};
 
 /// Results files that arguments name.
 #[derive(Debug, Default)]
@@ -22,6 +20,8 @@ pub(super) struct NamedResults {
     pub(super) arguments: Vec<PathBuf>,
     /// The path of the first results, were they of a whole job.
     pub(super) first: Option<PathBuf>,
+    /// What each argument names.
+    found: Vec<ResultsFiles>,
 }
 
 impl NamedResults {
@@ -29,28 +29,30 @@ impl NamedResults {
     ///
     /// # Errors
     /// An argument names no results of shards, or those of several jobs.
-    pub(super) fn of(arguments: &[PathBuf]) -> Result<Self, Error> {
+    pub(super) fn of(arguments: &[PathBuf], style: Style) -> Result<Self, Error> {
+        let objects = environment_objects();
         let mut named = Self {
             arguments: arguments.to_vec(),
             ..Self::default()
         };
         for argument in arguments {
-            let ResultsFiles { files, shards } = find(argument)?;
+            let found = find_results(argument, &objects, style)?;
+            let (files, shards) = (&found.files, &found.shards);
             let whole = shards.as_ref().map(|shards| shards.whole.clone());
             named.first = named.first.or(whole).or_else(|| files.first().cloned());
-            named.files.extend(files);
+            named.files.extend(files.iter().cloned());
             named.missing.extend(shards.iter().flat_map(missing));
+            named.found.push(found);
         }
         Ok(named)
     }
-}
 
-/// Finds the results that an argument names.
-///
-/// # Errors
-/// It names no results of shards, or those of several jobs.
-pub(super) fn find(argument: &Path) -> Result<ResultsFiles, Error> {
-    expand(argument).map_err(|error| Error::usage(error.to_string()))
+    /// Returns the name of a file for people.
+    pub(super) fn name_of(&self, file: &Path) -> String {
+        let mut found = self.found.iter();
+        let found = found.find(|found| found.files.iter().any(|other| other == file));
+        found.map_or_else(|| file.display().to_string(), |found| found.name_of(file))
+    }
 }
 
 /// Returns the names of the results that shards lack.

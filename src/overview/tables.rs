@@ -144,7 +144,7 @@ impl Overview {
             (table("Results", &["File", "#Lines", "#Bytes", "SHA-256 of its whole lines"], &html! {
                 @for file in self.files.iter().take(MOST_ROWS) {
                     tr {
-                        td { (cut(&file.path.to_string_lossy())) }
+                        td { (cut(&file.name)) }
                         td class="n" { (HumanCount(file.lines)) }
                         td class="n" { (HumanCount(file.size)) }
                         td { code { (file.sha256.as_deref().unwrap_or_default()) } }

@@ -37,7 +37,7 @@ impl Overview {
             let _ = writeln!(
                 text,
                 "Results: {} ({}, {})",
-                printable(&file.path.to_string_lossy()),
+                printable(&file.name),
                 counted(file.lines, "line"),
                 HumanBytes(file.size)
             );

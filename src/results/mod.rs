@@ -62,7 +62,9 @@ pub use recorded_results::{Column, RecordedResults, RecordedRow, Usage};
 pub use runs_log::{
     LoggedRun, Merge, RunBegan, RunEnded, RunEvent, RunInput, last_merge, read as read_runs,
 };
-pub use shard_files::{ResultsFiles, ShardSet, expand, names, other_divisions, shard_of, sharded};
+pub use shard_files::{
+    ResultsFiles, ShardSet, copy_log, expand, names, other_divisions, shard_of, sharded,
+};
 pub use side_file::LockHolder;
 pub use unresolved::{UNRESOLVED_COLUMNS, Unresolved};
 pub use unresolved_file::UnresolvedOptions;

@@ -5,11 +5,16 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tempfile::TempDir;
 
 use super::error::OpenError;
 use super::format::Format;
+use super::log::{self, Opening};
 use super::paths::folder_of;
 use super::recorded_results::RecordedResults;
+use crate::objects::{ObjectUri, Objects};
 use crate::row::Shard;
 
 /// Most names in a message.
@@ -34,7 +39,25 @@ pub struct ResultsFiles {
     pub files: Vec<PathBuf>,
     /// The shards that they are of, unless they are of a whole job.
     pub shards: Option<ShardSet>,
+    /// The log of which they are copies, if they are.
+    pub copied: Option<CopiedLog>,
 }
+
+/// A log that was copied into files, which are removed with the last clone of this.
+#[derive(Debug, Clone)]
+pub struct CopiedLog {
+    /// Its name.
+    prefix: ObjectUri,
+    folder: Arc<TempDir>,
+}
+
+impl PartialEq for CopiedLog {
+    fn eq(&self, other: &Self) -> bool {
+        self.folder.path() == other.folder.path()
+    }
+}
+
+impl Eq for CopiedLog {}
 
 impl ResultsFiles {
     /// Returns the file, or the path that results of the whole job would have.
@@ -42,6 +65,16 @@ impl ResultsFiles {
     pub fn whole(&self) -> &Path {
         let first = self.files.first().map_or(Path::new(""), |file| file);
         self.shards.as_ref().map_or(first, |shards| &shards.whole)
+    }
+
+    /// Returns the name of a file for people: that of the log, if it is a copy.
+    #[must_use]
+    pub fn name_of(&self, file: &Path) -> String {
+        let Some(copied) = &self.copied else {
+            return file.display().to_string();
+        };
+        let shard = shard_of(file).map(|shard| format!("{}/", shard.tag()));
+        copied.prefix.join(&shard.unwrap_or_default()).to_string()
     }
 
     /// Opens the files.
@@ -200,6 +233,7 @@ pub fn expand(argument: &Path) -> Result<ResultsFiles, ShardsError> {
         return Ok(ResultsFiles {
             files: vec![argument.to_owned()],
             shards: None,
+            copied: None,
         });
     }
     let (folder, prefix) = if is_folder {
@@ -235,6 +269,31 @@ pub fn expand(argument: &Path) -> Result<ResultsFiles, ShardsError> {
         found.retain(|(named, _)| named.stem == exact);
     }
     one_job(argument, &found)
+}
+
+/// Copies a log, or those of shards, into files of a folder that only this user can read.
+///
+/// # Errors
+/// The store cannot be read, there are no results below the prefix, or the disk has no room.
+pub fn copy_log(
+    prefix: &ObjectUri,
+    objects: &Objects,
+    on_progress: impl FnMut(Opening) + Send + 'static,
+) -> Result<ResultsFiles, OpenError> {
+    let failed = |error| OpenError::Io(prefix.to_string().into(), error);
+    let folder = tempfile::tempdir().map_err(failed)?;
+    let store = objects.store().map_err(failed)?;
+    let copying = log::copy(store, prefix.clone(), folder.path().to_owned(), on_progress);
+    let copied = objects.wait(copying).map_err(failed)??;
+    let found = expand(&copied);
+    let found = found.map_err(|error| OpenError::Refused(copied, error.to_string()))?;
+    Ok(ResultsFiles {
+        copied: Some(CopiedLog {
+            prefix: prefix.clone(),
+            folder: Arc::new(folder),
+        }),
+        ..found
+    })
 }
 
 /// Returns whether a path ends as that of results does: it names one file, even if that is not there.
@@ -284,6 +343,7 @@ fn one_job(argument: &Path, found: &[(Named, PathBuf)]) -> Result<ResultsFiles, 
     Ok(ResultsFiles {
         files: by_shard.into_values().collect(),
         shards: Some(ShardSet { of, whole, missing }),
+        copied: None,
     })
 }
 

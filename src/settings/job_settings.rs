@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use super::arguments::{Arguments, RecordArgs};
 use super::mode::Mode;
+use super::results_files::{check_in_files, find_results, named_after};
 use super::results_path::{relinked_path, resolved_path, unresolved_path, verified_path};
-use super::run_settings::Settings;
-use crate::cli::{InputArgs, RelinkArgs, ResolveArgs, VerifyArgs};
+use super::run_settings::{Settings, objects_for, progress_style};
+use crate::cli::{InputArgs, JobArgs, RelinkArgs, ResolveArgs, VerifyArgs};
 use crate::error::Error;
 use crate::exit_policy;
 use crate::input::{self, Format};
@@ -69,8 +70,9 @@ impl ResolveSettings {
 }
 
 /// Finds the results that an argument names.
-fn results_files(argument: &Path) -> Result<ResultsFiles, Error> {
-    results::expand(argument).map_err(|error| Error::usage(error.to_string()))
+fn results_files(argument: &Path, job: &JobArgs) -> Result<ResultsFiles, Error> {
+    let style = progress_style(job.progress, job.log_format);
+    find_results(argument, &objects_for(job), style)
 }
 
 /// The settings of `verify`.
@@ -96,17 +98,18 @@ impl VerifySettings {
     /// # Errors
     /// They contradict each other, or what they name.
     pub fn new(args: VerifyArgs, command: Vec<String>) -> Result<Self, Error> {
-        let files = results_files(&args.results)?;
+        let files = results_files(&args.results, &args.job)?;
+        let named_after = named_after(&args.results, &files);
         let arguments = Arguments {
             inputs: Vec::new(),
-            beside: Some(files.whole().to_owned()),
+            beside: Some(named_after.clone()),
             input: InputArgs::default(),
             hold: Vec::new(),
             job: args.job,
             record: RecordArgs::about_results(args.out),
         };
         let job = Settings::resolve(arguments, Mode::Real, command, |path, _| {
-            Ok(Some(path.unwrap_or_else(|| verified_path(files.whole()))))
+            Ok(Some(path.unwrap_or_else(|| verified_path(&named_after))))
         })?;
         Ok(Self {
             job,
@@ -166,7 +169,8 @@ impl RelinkSettings {
             (None, Some(id)) => Relinked::OfRun(id),
             (None, None) => Relinked::All,
         };
-        let files = results_files(&args.results)?;
+        check_in_files(&args.results, &command[0])?;
+        let files = results_files(&args.results, &args.job)?;
         let arguments = Arguments {
             inputs: Vec::new(),
             beside: Some(files.whole().to_owned()),

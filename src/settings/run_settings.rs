@@ -38,6 +38,9 @@ use crate::verdict::{Outcome, Policy};
 /// few MB more, and a kill leaves no more in doubt.
 const OPEN_BEYOND_FLIGHT: u32 = 1024;
 
+/// Time-out of requests to S3 by a command that has no option for it.
+const STORE_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// The settings of a run, resolved.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -396,20 +399,24 @@ fn stop_rules(args: &JobArgs) -> StopRules {
 }
 
 fn client_settings(args: &JobArgs) -> ClientSettings {
-    let ca_bundle = args.ca_bundle.clone();
     ClientSettings {
         profile: args.profile.clone(),
         region: args.region.clone(),
         pool_region: None,
         endpoint_url: args.endpoint_url.clone(),
-        ca_bundle: ca_bundle
-            .or_else(|| std::env::var_os("AWS_CA_BUNDLE").map(PathBuf::from))
-            .filter(|path| !path.as_os_str().is_empty()),
+        ca_bundle: ca_bundle(args.ca_bundle.clone()),
         timeout: args.timeout,
         connect_timeout: args.connect_timeout.min(args.timeout),
         accounts: Vec::new(),
         run_id: None,
     }
+}
+
+/// Returns the file of the authorities that are trusted in place of the system's.
+fn ca_bundle(given: Option<PathBuf>) -> Option<PathBuf> {
+    given
+        .or_else(|| std::env::var_os("AWS_CA_BUNDLE").map(PathBuf::from))
+        .filter(|path| !path.as_os_str().is_empty())
 }
 
 fn guards(args: &Arguments, allowed: Allowed) -> Guards {
@@ -420,6 +427,27 @@ fn guards(args: &Arguments, allowed: Allowed) -> Guards {
         allowed,
         preflight: !args.job.no_preflight,
     }
+}
+
+/// Returns the handle of S3 for a command about results, as its options and the environment say.
+pub(super) fn objects_for(job: &JobArgs) -> Objects {
+    let guards = Guards {
+        expected_account: job.expect_account.clone(),
+        ..Guards::default()
+    };
+    objects(&client_settings(job), &guards)
+}
+
+/// Returns the handle of S3 for a command without options of AWS.
+#[must_use]
+pub fn environment_objects() -> Objects {
+    let calls = ClientSettings {
+        ca_bundle: ca_bundle(None),
+        timeout: STORE_TIMEOUT,
+        connect_timeout: STORE_TIMEOUT,
+        ..ClientSettings::default()
+    };
+    objects(&calls, &Guards::default())
 }
 
 /// Returns the handle of S3, which connects to it when it is first used.

@@ -90,7 +90,7 @@ fn a_run_records_in_segments_and_the_next_one_goes_on() {
     let planned = {
         let mut command = sandbox.command();
         command
-            .args(["plan", "--json"])
+            .args(["plan", "--json", "--endpoint-url", &sandbox.emulator.url()])
             .args(&ARGS[..3])
             .env("AWS_ENDPOINT_URL_S3", store.url());
         start(&mut command).wait().expect_exit(0)

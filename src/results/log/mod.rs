@@ -17,6 +17,7 @@
 mod appender;
 mod claims;
 mod clock;
+mod copy;
 mod events;
 mod marks;
 mod open;
@@ -27,6 +28,7 @@ mod tests;
 
 pub(super) use appender::Appender;
 pub use appender::TakenOver;
+pub(super) use copy::copy;
 pub use events::{LogEnd, LogEvents};
 pub(super) use open::open;
 pub(super) use reading::peek;
