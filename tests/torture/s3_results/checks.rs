@@ -268,10 +268,10 @@ impl<'a> Checker<'a> {
                 self.disagree(format!("no row is called so: {call:?}"));
                 continue;
             };
-            let Some(claim) = self.claim_of(row, call) else {
+            if !self.is_claimed(row, call) {
                 self.disagree(format!("a call without an acknowledged claim: {call:?}"));
                 continue;
-            };
+            }
             if self.is_recorded_as_done(row, call) {
                 self.disagree(format!("called after its done line: {call:?}"));
             }
@@ -284,7 +284,7 @@ impl<'a> Checker<'a> {
             if was_gone && earlier.iter().any(|call| of_it(&call)) {
                 counts.after_lost_reply += 1;
             } else if was_gone {
-                match self.reason(row, claim, call) {
+                match self.reason(row, call) {
                     Some(Reason::TakenOver) => {
                         *repeated.entry(&call.access_key).or_default() += 1;
                     }
@@ -315,15 +315,15 @@ impl<'a> Checker<'a> {
         counts.most_repeated = counts.most_repeated.max(most);
     }
 
-    /// Returns the last segment by which the caller may have made this call.
-    fn claim_of(&self, row: usize, call: &Call) -> Option<usize> {
-        let claims = self.claims.get(self.keys[row].as_str())?;
+    /// Returns true if a segment claims the row that its caller knew to stand before this call.
+    fn is_claimed(&self, row: usize, call: &Call) -> bool {
+        let claims = self.claims.get(self.keys[row].as_str());
         let [_, latest] = self.arrival(call);
-        let is_known = |at: &&usize| {
-            self.authors[**at] == call.access_key
-                && self.acknowledged[**at].is_some_and(|acknowledged| acknowledged <= latest)
+        let is_known = |at: &usize| {
+            self.authors[*at] == call.access_key
+                && self.acknowledged[*at].is_some_and(|acknowledged| acknowledged <= latest)
         };
-        claims.iter().rfind(is_known).copied()
+        claims.is_some_and(|claims| claims.iter().any(is_known))
     }
 
     /// Returns true if the caller itself has recorded the row as done before this call.
@@ -357,32 +357,35 @@ impl<'a> Checker<'a> {
     }
 
     /// Returns the reason for which a process calls a row whose link another process has removed.
-    fn reason(&self, row: usize, claim: usize, call: &Call) -> Option<Reason> {
-        let key = self.keys[row].as_str();
-        let epoch = self
-            .epochs
-            .iter()
-            .find(|epoch| epoch.author == call.access_key)?;
-        let segments = &self.evidence.segments;
-        let claimed_before = self.claims.get(key)?.iter().rfind(|at| **at < epoch.first);
-        if claimed_before.is_none() && self.is_fenced(call) {
-            return Some(Reason::Stalled);
+    fn reason(&self, row: usize, call: &Call) -> Option<Reason> {
+        let epochs = self.epochs.iter();
+        let mut epochs = epochs.filter(|epoch| epoch.author == call.access_key);
+        match self.doubt(row, epochs.next()?.first) {
+            None if self.is_fenced(call) => Some(Reason::Stalled),
+            reason => reason,
         }
-        let from = *claimed_before?;
+    }
+
+    /// Returns the reason for which a row is in doubt before the segment at `end`.
+    fn doubt(&self, row: usize, end: usize) -> Option<Reason> {
+        let key = &self.keys[row];
         let user = &self.evidence.rows[row].link.developer_user_identifier;
-        // A result stands behind the claim that it belongs to, and before the fence of the caller.
-        let results = &segments[from + 1..epoch.first];
-        let is_released = results
-            .iter()
-            .any(|segment| segment.released.iter().any(|it| it == key));
-        let mut lines = results.iter().flat_map(|segment| &segment.lines);
-        let outcome = lines.rfind(|line| line.user == *user);
-        match outcome.map(|line| line.outcome.as_str()) {
-            None if !is_released => Some(Reason::TakenOver),
-            Some("in_doubt") => Some(Reason::Doubt),
-            _ if claim < epoch.end && self.is_fenced(call) => Some(Reason::Stalled),
-            _ => None,
+        let (mut doubt, mut before_claim) = (None, None);
+        for segment in &self.evidence.segments[..end] {
+            // Results and releases belong to earlier claims.
+            if let Some(line) = segment.lines.iter().rfind(|line| line.user == *user) {
+                doubt = (line.outcome == "in_doubt").then_some(Reason::Doubt);
+            }
+            // A claim of which nothing was sent adds no doubt, and takes away none that an earlier run has left.
+            if segment.released.contains(key) {
+                doubt = before_claim;
+            }
+            if segment.claim.contains(key) {
+                before_claim = doubt;
+                doubt = Some(Reason::TakenOver);
+            }
         }
+        doubt
     }
 
     /// Checks that every row has one done line, the last, which is true.
