@@ -151,7 +151,7 @@ impl<'a> Checker<'a> {
                 self.disagree(format!("{author} goes on behind the segments of another"));
             }
             let of_it = &segments[first..end];
-            let fences = of_it.iter().map(|segment| segment.is_fence);
+            let fences = of_it.iter().map(|segment| segment.fence.is_some());
             if !fences.eq((first..end).map(|at| at == first)) {
                 self.disagree(format!(
                     "{author} has a fence that is not its first segment"
@@ -167,13 +167,12 @@ impl<'a> Checker<'a> {
             if ends.clone().rev().skip(1).any(|is_end| is_end) {
                 self.disagree(format!("{author} goes on behind its end"));
             }
-            let passages = &self.evidence.passages;
-            let mut of_author = passages
-                .iter()
-                .filter(|passage| passage.access_key == author);
-            let began = of_author.next().expect("it has put a segment").came;
-            let fence = of_author.find(|passage| passage.key == segments[first].key);
-            let fence = fence.map_or(began, |passage| passage.came);
+            if of_it.last().is_some_and(|last| last.is_end) {
+                self.check_end(epoch);
+            }
+            let mut passages = self.evidence.passages.iter();
+            let began = passages.find(|passage| passage.access_key == author);
+            let (began, fence) = (began.expect("it has put a segment").came, self.came(first));
             if nth == 0 || segments[first - 1].is_end {
                 continue;
             }
@@ -185,6 +184,27 @@ impl<'a> Checker<'a> {
                     fence - began
                 ));
             }
+        }
+    }
+
+    /// Checks that a run that has ended by itself has left no claim open.
+    fn check_end(&mut self, epoch: Epoch<'_>) {
+        let segments = &self.evidence.segments[epoch.first..epoch.end];
+        let mut open: HashSet<&str> = HashSet::new();
+        for segment in segments {
+            for line in &segment.lines {
+                if let Some(row) = self.by_user.get(line.user.as_str()) {
+                    open.remove(self.keys[*row].as_str());
+                }
+            }
+            for key in &segment.released {
+                open.remove(key.as_str());
+            }
+            open.extend(segment.claim.iter().map(String::as_str));
+        }
+        if !open.is_empty() {
+            let (author, left) = (epoch.author, open.len());
+            self.disagree(format!("{author} has ended, and left {left} claims open"));
         }
     }
 

@@ -4,6 +4,7 @@
 
 mod checks;
 mod counts;
+mod people;
 #[path = "../../s3/mod.rs"]
 mod s3;
 mod segments;

@@ -15,8 +15,8 @@ pub(crate) struct Segment {
     pub(crate) claim: Vec<String>,
     /// Keys of rows that were claimed and never sent.
     pub(crate) released: Vec<String>,
-    /// A run begins.
-    pub(crate) is_fence: bool,
+    /// A run begins, and hashes rows under this key.
+    pub(crate) fence: Option<String>,
     /// A run has ended by itself.
     pub(crate) is_end: bool,
 }
@@ -65,7 +65,7 @@ fn parse(key: &str, bytes: &[u8]) -> Result<Segment, String> {
         lines: results_file::parse(&bytes[..last], Format::Jsonl)?,
         claim: keys("claim"),
         released: keys("released"),
-        is_fence: !control["fence"].is_null(),
+        fence: control["fence"]["key"].as_str().map(str::to_owned),
         is_end: control["end"] == true,
     })
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use cognito_unlink::testing::emulator::{Counters, Emulator, Link, Settings};
+use cognito_unlink::testing::emulator::{Counters, Emulator, Settings};
 use fastrand::Rng;
 use rustix::process::Signal;
 use tokio::time::Instant;
@@ -15,16 +15,15 @@ use crate::counts;
 use crate::lookups::fields;
 use crate::program::{self, Hardship, PATIENCE, Program, output};
 use crate::results_file::Format;
-use crate::rows::{POOL, PROVIDER, Row};
+use crate::rows::Row;
 
 use super::checks::{self, Evidence};
 use super::counts::S3Counts;
+use super::people;
 use super::s3::{BUCKET, FaultProxy, Faults, Passage, ProxyFault};
 use super::segments;
 use super::stores::Store;
 
-/// Rows of a world.
-const ROWS: usize = 700;
 /// Times that a process is interrupted or gets a rival.
 const INTERRUPTIONS: usize = 9;
 /// `--rate`, so that the rows outlast the interruptions.
@@ -102,7 +101,7 @@ pub(super) fn play(seed: u64, nth: u64, store: &Store) -> Result<S3Counts, Strin
 impl<'a> World<'a> {
     fn new(seed: u64, nth: u64, store: &'a Store, directory: PathBuf) -> Self {
         let mut rng = Rng::with_seed(seed);
-        let rows = rows(&mut rng);
+        let rows = people::rows(&mut rng);
         let existed = rows.iter().filter(|row| row.existed);
         let before = Instant::now();
         let emulator = Emulator::spawn(Settings {
@@ -116,7 +115,7 @@ impl<'a> World<'a> {
         })
         .expect("an emulator");
         let emulator_started = [before, Instant::now()];
-        fs::write(directory.join("people.csv"), input(&rows)).expect("written");
+        fs::write(directory.join("people.csv"), people::input(&rows)).expect("written");
         let faults = Faults {
             of_puts: OF_PUTS.into(),
             of_reads: OF_READS.into(),
@@ -405,6 +404,7 @@ impl<'a> World<'a> {
         let lines = segments.iter().flat_map(|segment| &segment.lines);
         let in_segments = lines.map(|line| last.insert(line.user.clone(), line.outcome.clone()));
         let in_segments = in_segments.count();
+        let key_of = people::row_keys(&segments)?;
         let evidence = Evidence {
             rows: &self.rows,
             calls: self.emulator.calls(),
@@ -412,7 +412,7 @@ impl<'a> World<'a> {
             segments,
             emulator_started: self.emulator_started,
             take_over_after: TAKE_OVER_AFTER,
-            key_of: &|row| row_key(&row.link),
+            key_of: &key_of,
         };
         checks::check(&evidence, &mut self.counts)?;
         self.counts.faults = self.proxy.faults().into_iter().collect();
@@ -499,49 +499,4 @@ impl Drop for Process {
             let _ = program.end(self.has_ended);
         }
     }
-}
-
-/// Returns rows of which some share identities and some do not exist.
-fn rows(rng: &mut Rng) -> Vec<Row> {
-    (0..ROWS)
-        .map(|n| {
-            let identity = if rng.u8(..10) == 0 { n % 5 } else { 5 + n };
-            Row {
-                link: Link {
-                    identity_id: format!("us-east-1:00000000-0000-4000-8000-{identity:012x}"),
-                    identity_pool_id: POOL.to_owned(),
-                    developer_provider_name: PROVIDER.to_owned(),
-                    developer_user_identifier: format!("acct-{n}"),
-                },
-                existed: rng.u8(..100) < 95,
-            }
-        })
-        .collect()
-}
-
-fn input(rows: &[Row]) -> String {
-    let header = "identity_id,identity_pool_id,developer_provider_name,developer_user_identifier\n";
-    let row = |Row { link, .. }: &Row| {
-        let (identity, user) = (&link.identity_id, &link.developer_user_identifier);
-        format!("{identity},{POOL},{PROVIDER},{user}\n")
-    };
-    rows.iter()
-        .map(row)
-        .fold(header.to_owned(), |text, row| text + &row)
-}
-
-/// Returns a row's key as the segments have it.
-fn row_key(link: &Link) -> String {
-    use sha2::{Digest, Sha256};
-    let mut hash = Sha256::new();
-    for field in [
-        &link.identity_id,
-        &link.identity_pool_id,
-        &link.developer_provider_name,
-        &link.developer_user_identifier,
-    ] {
-        hash.update((field.len() as u64).to_be_bytes());
-        hash.update(field);
-    }
-    hex::encode(&hash.finalize()[..16])
 }
