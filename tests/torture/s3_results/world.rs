@@ -32,12 +32,12 @@ const RATE: &str = "120";
 const TAKE_OVER_AFTER: Duration = Duration::from_secs(3);
 /// Faults before the store, in thousandths.
 const OF_PUTS: [(ProxyFault, u32); 6] = [
-    (ProxyFault::LostReply, 60),
-    (ProxyFault::Reset, 30),
-    (ProxyFault::Delay, 60),
-    (ProxyFault::Conflict, 40),
-    (ProxyFault::InternalError, 40),
-    (ProxyFault::SlowDown, 40),
+    (ProxyFault::LostReply, 50),
+    (ProxyFault::Reset, 20),
+    (ProxyFault::Delay, 30),
+    (ProxyFault::Conflict, 20),
+    (ProxyFault::InternalError, 20),
+    (ProxyFault::SlowDown, 20),
 ];
 const OF_READS: [(ProxyFault, u32); 4] = [
     (ProxyFault::LostReply, 10),
@@ -359,6 +359,15 @@ impl<'a> World<'a> {
 
     /// Waits for the end of a process.
     fn end(&mut self, process: &mut Process) -> Result<ExitStatus, String> {
+        // A run takes as long as its faults last: only one that does nothing is stuck.
+        let mut calls = None;
+        while !process.wait_for_end(PATIENCE) {
+            let now = Some(self.emulator.counters().unlinks);
+            if calls == now {
+                break;
+            }
+            calls = now;
+        }
         let program = process.program.take().expect("it has not been waited for");
         let status = program.end(process.has_ended);
         let status = status.map_err(|why| self.failure(process, &why))?;
@@ -485,8 +494,8 @@ impl Process {
 
     /// Waits until it has ended, for at most `timeout`. Returns true if it has.
     fn wait_for_end(&mut self, timeout: Duration) -> bool {
-        let program = self.program.as_ref();
-        self.has_ended |= program.is_some_and(|program| program.wait_for_end(timeout));
+        let program = self.program.as_ref().expect("it is waited for once");
+        self.has_ended = self.has_ended || program.wait_for_end(timeout);
         self.has_ended
     }
 }
