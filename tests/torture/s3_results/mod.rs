@@ -34,9 +34,16 @@ pub(crate) fn run(seed: u64, kind: StoreKind, venv: Option<&Path>) -> Result<S3C
         let join = |world: thread::ScopedJoinHandle<'_, _>| world.join().expect("no panic");
         worlds.into_iter().map(join).collect()
     });
-    let mut sum = S3Counts::default();
+    let (mut sum, mut wrong) = (S3Counts::default(), Vec::new());
     for world in played {
-        sum.add(&world?);
+        match world {
+            Ok(counts) => sum.add(&counts),
+            Err(why) => wrong.push(why),
+        }
     }
-    Ok(sum)
+    if wrong.is_empty() {
+        Ok(sum)
+    } else {
+        Err(wrong.join("\n\n"))
+    }
 }

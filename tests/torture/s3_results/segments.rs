@@ -13,7 +13,7 @@ pub(crate) struct Segment {
     pub(crate) lines: Vec<Line>,
     /// Keys of rows that may be called once it is acknowledged.
     pub(crate) claim: Vec<String>,
-    /// Keys of rows that were claimed and never sent.
+    /// Keys of rows that were claimed, and for which no call can have taken effect.
     pub(crate) released: Vec<String>,
     /// A run begins, and hashes rows under this key.
     pub(crate) fence: Option<String>,
