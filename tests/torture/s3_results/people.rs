@@ -9,7 +9,7 @@ use crate::rows::{POOL, PROVIDER, Row};
 use super::segments::Segment;
 
 /// Rows of a world.
-const ROWS: usize = 450;
+const ROWS: usize = 320;
 
 /// Returns rows of which some share identities and some do not exist.
 pub(super) fn rows(rng: &mut Rng) -> Vec<Row> {

@@ -25,7 +25,7 @@ use super::segments;
 use super::stores::Store;
 
 /// Times that a process is interrupted or gets a rival.
-const INTERRUPTIONS: usize = 9;
+const INTERRUPTIONS: usize = 8;
 /// `--rate`, so that the rows outlast the interruptions.
 const RATE: &str = "120";
 /// `--take-over-after`: as short as it can be, since every kill costs it.
