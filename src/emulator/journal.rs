@@ -45,6 +45,8 @@ pub struct Call {
     pub identity_id: String,
     /// The user.
     pub developer_user_identifier: String,
+    /// Access key id of the credentials that signed the call.
+    pub access_key: String,
     /// Operations by which the identity was looked up and answered for, after the unlink of it before this one.
     pub looks: Vec<&'static str>,
     /// True if the call removed the link.
@@ -101,7 +103,13 @@ impl Journal {
         }
     }
 
-    pub(super) fn begin(&mut self, identity_id: &str, user: &str, now: Duration) -> InFlightCall {
+    pub(super) fn begin(
+        &mut self,
+        identity_id: &str,
+        user: &str,
+        access_key: &str,
+        now: Duration,
+    ) -> InFlightCall {
         let counters = &mut self.counters;
         counters.unlinks += 1;
         counters.in_flight += 1;
@@ -119,6 +127,7 @@ impl Journal {
                 ended: None,
                 identity_id: identity_id.to_owned(),
                 developer_user_identifier: user.to_owned(),
+                access_key: access_key.to_owned(),
                 looks: self.looks.remove(identity_id).unwrap_or_default(),
                 effect: false,
                 code: None,

@@ -162,7 +162,9 @@ impl<'a> InFlightRequest<'a> {
         let now = shared.now();
         let unlink = (request.operation == Operation::UnlinkDeveloperIdentity).then(|| {
             let (identity, user) = (text("IdentityId"), text("DeveloperUserIdentifier"));
-            shared.state().journal.begin(identity, user, now)
+            let mut state = shared.state();
+            let journal = &mut state.journal;
+            journal.begin(identity, user, &signer.access_key, now)
         });
         shared.changed.notify_all();
         Self {

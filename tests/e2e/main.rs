@@ -40,6 +40,8 @@ mod runs_log;
 #[path = "../s3/mod.rs"]
 mod s3;
 #[cfg(feature = "s3")]
+mod s3_doubts;
+#[cfg(feature = "s3")]
 mod s3_inputs;
 #[cfg(feature = "s3")]
 mod s3_results;

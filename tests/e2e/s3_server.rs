@@ -1,4 +1,4 @@
-//! The tests' own S3 store, asked by the SDK.
+//! The tests' own S3 store and the proxy before it, asked by the SDK.
 
 use std::time::Duration;
 
@@ -7,11 +7,15 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::{Client, Config};
 
-use crate::s3::{BUCKET, Kind, S3Server, Settings, Then, When};
+use crate::s3::{BUCKET, FaultProxy, Faults, Kind, ProxyFault, S3Server, Settings, Then, When};
 use crate::sandbox::TIMEOUT;
 
 /// Returns a client that does not try again.
 fn client_for(store: &S3Server, region: &'static str) -> Client {
+    client_of(store.url(), region)
+}
+
+fn client_of(url: String, region: &'static str) -> Client {
     let config = Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(region))
@@ -24,7 +28,7 @@ fn client_for(store: &S3Server, region: &'static str) -> Client {
         ))
         .retry_config(RetryConfig::disabled())
         .force_path_style(true)
-        .endpoint_url(store.url());
+        .endpoint_url(url);
     Client::from_conf(config.build())
 }
 
@@ -250,4 +254,76 @@ async fn rules_fail_lose_and_hold_requests() {
         ]
     );
     assert!(!store.wait_until(Duration::ZERO, |seen| seen.held > 0));
+}
+
+/// Returns faults of this kind for every put, and none for other requests.
+fn every_put(fault: ProxyFault) -> Faults {
+    Faults {
+        of_puts: vec![(fault, 1000)],
+        of_reads: Vec::new(),
+        longest_delay: Duration::from_millis(20),
+        seed: 1,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_passes_on_what_a_fault_leaves() {
+    let slow_down = Err((503, "SlowDown".to_owned()));
+    let conflict = Err((409, "ConditionalRequestConflict".to_owned()));
+    for (fault, answer, keys) in [
+        (ProxyFault::Delay, Some(Ok(())), 1),
+        (ProxyFault::LostReply, None, 1),
+        (ProxyFault::Reset, None, 0),
+        (ProxyFault::SlowDown, Some(slow_down), 0),
+        (ProxyFault::Conflict, Some(conflict), 0),
+    ] {
+        let store = S3Server::spawn(Settings::default());
+        let proxy = FaultProxy::spawn(&store.url(), every_put(fault));
+        let client = client_of(proxy.url(), "us-east-1");
+        let put = client.put_object().bucket(BUCKET).key("a é");
+        let put = put.body(ByteStream::from_static(b"body")).send().await;
+        let seen = match put {
+            Ok(_) => Some(Ok(())),
+            Err(error) if error.raw_response().is_none() => None,
+            failed => Some(Err(status_and_code(failed))),
+        };
+        assert_eq!(seen, answer, "{fault}");
+        assert_eq!(store.keys(BUCKET, "").len(), keys, "{fault}");
+        if keys == 1 {
+            assert_eq!(get(&client, "a é").await, b"body");
+            let list = client.list_objects_v2().bucket(BUCKET).send().await;
+            assert_eq!(list.expect("a page").contents().len(), 1);
+            let head = client.head_object().bucket(BUCKET).key("a é").send().await;
+            assert_eq!(head.expect("an object").content_length(), Some(4));
+        }
+        assert_eq!(proxy.faults().into_iter().collect::<Vec<_>>(), [(fault, 1)]);
+        let passage = &proxy.passages()[0];
+        assert_eq!(
+            (passage.kind, &*passage.access_key),
+            (Kind::Put, "AKIDEXAMPLE")
+        );
+        assert_eq!(passage.stored.is_some(), keys == 1);
+        assert_eq!(passage.answered.is_some(), fault == ProxyFault::Delay);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_put_takes_effect_after_its_client_has_gone() {
+    let store = S3Server::spawn(Settings::default());
+    store.add_rule(When::Nth(Kind::Put, 1), Then::Hold);
+    let faults = Faults {
+        of_puts: Vec::new(),
+        ..every_put(ProxyFault::Delay)
+    };
+    let proxy = FaultProxy::spawn(&store.url(), faults);
+    let client = client_of(proxy.url(), "us-east-1");
+    let put = tokio::spawn(async move { put_if_absent(&client, "a", "late").await });
+    let held = tokio::task::block_in_place(|| store.wait_until(TIMEOUT, |seen| seen.held == 1));
+    assert!(held, "{:?}", store.counters());
+    // Its connection closes with it.
+    put.abort();
+    assert!(put.await.expect_err("aborted").is_cancelled());
+    store.clear_rules();
+    assert!(tokio::task::block_in_place(|| proxy.settle(TIMEOUT)));
+    assert_eq!(store.keys(BUCKET, ""), ["a"]);
 }

@@ -22,6 +22,8 @@
 //! assert_eq!(store.counters().of(Kind::Put), 5);
 //! ```
 //!
+//! [`FaultProxy`] stands before a store of any kind: `FaultProxy::spawn(&store.url(), faults)`, and its URL is the endpoint.
+//!
 //! The store knows only what S3 documents of `GetObject`, `HeadObject`, `HeadBucket`, `PutObject` and `ListObjectsV2`, path
 //! style; anything else is answered `NotImplemented`. It takes any signature, but no request without one.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
@@ -35,9 +37,11 @@ mod handler;
 mod list;
 mod log;
 mod objects;
+mod proxy;
 mod request;
 mod server;
 
 pub(crate) use log::{Counters, Request};
+pub(crate) use proxy::{FaultProxy, Faults, Passage, ProxyFault};
 pub(crate) use request::Kind;
 pub(crate) use server::{BUCKET, S3Server, Settings, Then, When};

@@ -1,4 +1,4 @@
-//! Reads the command line: that of the standard test harness as far as it selects tests, and two options of our own.
+//! Reads the command line: that of the standard test harness as far as it selects tests, and some options of our own.
 
 /// The options of a command line.
 #[derive(Debug, Default)]
@@ -6,6 +6,10 @@
 pub(crate) struct Arguments {
     pub(crate) long: bool,
     pub(crate) seed: Option<u64>,
+    /// The store of the only round to play.
+    pub(crate) s3: Option<String>,
+    /// The virtual environment where that store is installed.
+    pub(crate) venv: Option<String>,
     filters: Vec<String>,
     skip: Vec<String>,
     exact: bool,
@@ -46,6 +50,8 @@ impl Arguments {
                     let value = given.or_else(|| arguments.next()).unwrap_or_default();
                     read.seed = Some(value.parse().expect("--seed needs a whole number"));
                 }
+                "--s3" => read.s3 = given.or_else(|| arguments.next()),
+                "--venv" => read.venv = given.or_else(|| arguments.next()),
                 "--skip" => read.skip.extend(given.or_else(|| arguments.next())),
                 "--exact" => read.exact = true,
                 "--list" => read.list = true,

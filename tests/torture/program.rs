@@ -43,6 +43,18 @@ impl Program {
         args: &[String],
         hardship: Hardship,
     ) -> Self {
+        Self::start_with(directory, job, name, args, hardship, &[])
+    }
+
+    /// Starts a command as [`Self::start`] does, with these further variables in its environment.
+    pub(crate) fn start_with(
+        directory: &Path,
+        job: &str,
+        name: &str,
+        args: &[String],
+        hardship: Hardship,
+        environment: &[(&str, &str)],
+    ) -> Self {
         let file = |stream: &str| {
             let path = directory.join(format!("{name}.{stream}"));
             Stdio::from(File::create(path).expect("a file"))
@@ -73,6 +85,7 @@ impl Program {
                 .env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
                 .env("AWS_SECRET_ACCESS_KEY", "secret");
         }
+        command.envs(environment.iter().copied());
         let child = command.spawn().expect("the program starts");
         let pid = Pid::from_child(&child);
         let (sender, ended) = sync_channel(1);
@@ -98,6 +111,11 @@ impl Program {
 
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("it is ours");
+    }
+
+    /// Waits until it has ended, for at most `timeout`. Returns true if it has. After that, not to be called again.
+    pub(crate) fn wait_for_end(&self, timeout: Duration) -> bool {
+        self.ended.recv_timeout(timeout).is_ok()
     }
 
     /// Waits for its end, unless `has_ended` has returned true, and returns its status.

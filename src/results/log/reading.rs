@@ -201,7 +201,9 @@ pub(super) struct ReadLog {
 pub(super) struct LogReader {
     options: ResultsOptions,
     collector: Collector,
-    /// Rows that were claimed and have no line since.
+    /// Rows that earlier runs than the last one have claimed and that have no line since.
+    in_doubt: HashSet<RowKey>,
+    /// Rows that the last run has claimed and that have no line since.
     claimed: HashSet<RowKey>,
     key: Option<[u8; 16]>,
     last: u64,
@@ -213,6 +215,7 @@ impl LogReader {
         Self {
             options: options.clone(),
             collector: Collector::default(),
+            in_doubt: HashSet::new(),
             claimed: HashSet::new(),
             key: None,
             last: 0,
@@ -253,6 +256,7 @@ impl LogReader {
             let key = key
                 .map_err(|_| ReadError::Foreign(format!("segment {} has no key", tail.segment)))?;
             self.key.get_or_insert(key);
+            self.in_doubt.extend(self.claimed.drain());
             self.alive = Some(fence.clone());
         }
         let Some(key) = self.key else {
@@ -264,9 +268,11 @@ impl LogReader {
         let lines = OutcomeReader::new::<O>(&keyer);
         read_jsonl(&*segment.lines, &lines, &mut |line| {
             self.claimed.remove(&line.key);
+            self.in_doubt.remove(&line.key);
             self.collector.add(&line, &self.options);
         })?;
         self.claimed.extend(&tail.claim);
+        // What a run has claimed and not called may be in doubt for what an earlier one did.
         for key in &tail.released {
             self.claimed.remove(key);
         }
@@ -278,13 +284,14 @@ impl LogReader {
     }
 
     /// Returns the rows. A log without a segment gets a new key.
-    pub(super) fn finish(self, log: &LogOptions) -> Result<ReadLog, OpenError> {
+    pub(super) fn finish(mut self, log: &LogOptions) -> Result<ReadLog, OpenError> {
         let path = path_of(&log.prefix);
         let key = self.key.map_or_else(random_key, Ok);
         let key = key.map_err(|error| OpenError::Io(path.clone(), error))?;
         let completed = self.collector.finish(&self.options);
         let mut completed = completed.map_err(|error| error.at(&path))?;
-        completed.add_marks(self.claimed);
+        self.in_doubt.extend(self.claimed);
+        completed.add_marks(self.in_doubt);
         Ok(ReadLog {
             completed,
             key,
