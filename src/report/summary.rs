@@ -15,6 +15,7 @@ use super::messages::write_safely;
 use crate::error::{Error, Exit};
 use crate::operation::Operation;
 use crate::pipeline::Tally;
+use crate::row::Shard;
 use crate::terminal::{is_one_screen, printable, printable_json};
 use crate::verdict::{Outcome, Standing};
 
@@ -25,6 +26,8 @@ pub struct Report<O> {
     pub mode: &'static str,
     /// Identifies the run in every line of the results.
     pub run_id: String,
+    /// The part of the job that the run did; `None` for a whole job.
+    pub shard: Option<Shard>,
     /// The results file, if one was written.
     pub results: Option<PathBuf>,
     /// The file of the rows without a result, if the job writes one.
@@ -167,6 +170,9 @@ impl<O: Outcome> Serialize for Report<O> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("mode", self.mode)?;
         map.serialize_entry("run_id", &self.run_id)?;
+        if let Some(shard) = self.shard {
+            map.serialize_entry("shard", &shard.to_string())?;
+        }
         let results = self.results.as_ref().map(|path| path.to_string_lossy());
         map.serialize_entry("results", &results)?;
         if let Some(rest) = &self.rest {

@@ -28,6 +28,7 @@ pub fn blank<O: Outcome>(
     Report {
         mode: settings.mode.name(),
         run_id: settings.run_id.clone(),
+        shard: settings.shard,
         results: None,
         rest: None,
         page: None,

@@ -140,7 +140,8 @@ impl<J: Job> Run<J> {
         let learned = context.admission.quotas();
         service.quotas.save(&service.backend.client, &learned).await;
         report.random = context.admission.throttled_at_random();
-        let learned = learned.into_iter();
+        // A shard measures its share, which is no quota.
+        let learned = learned.into_iter().filter(|_| settings.shard.is_none());
         report.quotas = learned
             .map(|(key, calls_per_second)| LearnedQuota {
                 is_earlier: service.quotas.is_saved(&key, calls_per_second),

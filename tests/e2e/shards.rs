@@ -93,6 +93,7 @@ fn a_shard_says_its_share_and_its_log_names_it() {
     let sandbox = Sandbox::new();
     sandbox.write("people.csv", people(8));
     let ran = run_shard(&sandbox, "1/4", &["--rate", "400"]).expect_exit(0);
+    assert_eq!(ran.summary()["shard"], "1/4");
     let line = "Shard 1 of 4, numbered from 0: it calls the rows of its identities, up to 100/s, its share of 400/s. \
                 Its results are people.00001-of-00004.results.csv.";
     assert!(ran.stderr.contains(line), "{}", ran.stderr);
