@@ -273,3 +273,101 @@ fn a_run_that_a_signal_ends_leaves_nothing_to_wait_for() {
             .all(|outcome| outcome == "unlinked")
     );
 }
+
+#[test]
+fn results_in_s3_are_reported_verified_and_merged() {
+    let sandbox = Sandbox::new();
+    let store = S3Server::spawn(Settings::default());
+    sandbox.write("people.csv", people(12));
+    start(&mut run(&sandbox, &store, &["--limit", "5"]))
+        .wait()
+        .expect_exit(4);
+    let command = |args: &[&str]| {
+        let mut command = sandbox.command();
+        command.args(args).env("AWS_ENDPOINT_URL_S3", store.url());
+        start(&mut command).wait()
+    };
+    let report = command(&["report", "s3://bucket/r/", "--json"])
+        .expect_exit(1)
+        .summary();
+    assert_eq!(report["results"][0]["path"], "s3://bucket/r/", "{report}");
+    assert_eq!(report["left"], 7, "{report}");
+    let unfinished = command(&["merge", "s3://bucket/r/", "--out", "r.results.csv"]);
+    unfinished
+        .expect_exit(1)
+        .assert_contains("Not finished: s3://bucket/r/: 7 rows left");
+    start(&mut run(&sandbox, &store, &[])).wait().expect_exit(0);
+    command(&["merge", "s3://bucket/r/", "--out", "r.results.csv"]).expect_exit(0);
+    assert_eq!(
+        sandbox.outcomes("r.results.csv"),
+        Log::of(&store).outcomes()
+    );
+    let of_log = command(&["report", "s3://bucket/r/", "--json"])
+        .expect_exit(0)
+        .summary();
+    let of_file = command(&["report", "r.results.csv", "--json"])
+        .expect_exit(0)
+        .summary();
+    assert_eq!(of_log["rows"], of_file["rows"]);
+    assert_eq!(of_log["runs"].as_array().map(Vec::len), Some(2));
+    let url = sandbox.emulator.url();
+    let verified = command(&[
+        "verify",
+        "s3://bucket/r/",
+        "--all",
+        "--json",
+        "--endpoint-url",
+        &url,
+        "--rate",
+        "unlimited",
+    ]);
+    let verified = verified.expect_exit(0);
+    assert_eq!(verified.summary()["gone"], 12);
+    assert!(sandbox.exists("r.verified.jsonl"));
+    let refused = command(&["relink", "s3://bucket/r/", "--all", "--endpoint-url", &url]);
+    refused
+        .expect_exit(2)
+        .assert_contains("merge s3://bucket/r/ --out");
+    command(&["report", "s3://bucket/nothing/"])
+        .expect_exit(2)
+        .assert_contains("there are no results");
+}
+
+#[test]
+fn shards_have_logs_of_their_own_below_the_prefix() {
+    let sandbox = Sandbox::new();
+    let store = S3Server::spawn(Settings::default());
+    sandbox.write("people.csv", people(40));
+    let command = |args: &[&str]| {
+        let mut command = sandbox.command();
+        command.args(args).env("AWS_ENDPOINT_URL_S3", store.url());
+        start(&mut command).wait()
+    };
+    start(&mut run(&sandbox, &store, &["--shard", "0/2"]))
+        .wait()
+        .expect_exit(0);
+    let keys = store.keys(BUCKET, "");
+    assert!(
+        keys.iter().all(|key| key.starts_with("r/00000-of-00002/")),
+        "{keys:?}"
+    );
+    let merged = command(&["merge", "s3://bucket/r/", "--out", "r.results.csv"]);
+    merged.expect_exit(1).assert_contains("Missing");
+    // Another division of the same job is refused.
+    for other in [&["--shard", "0/3"][..], &[]] {
+        let refused = start(&mut run(&sandbox, &store, other))
+            .wait()
+            .expect_exit(2);
+        refused.assert_contains("results of the same job in 2 shards");
+    }
+    start(&mut run(&sandbox, &store, &["--shard", "1/2"]))
+        .wait()
+        .expect_exit(0);
+    command(&["merge", "s3://bucket/r/", "--out", "r.results.csv"]).expect_exit(0);
+    assert_eq!(sandbox.outcomes("r.results.csv").len(), 40);
+    assert_eq!(sandbox.emulator.counters().unlinks, 40);
+    let report = command(&["report", "s3://bucket/r/", "--json"])
+        .expect_exit(0)
+        .summary();
+    assert_eq!(report["rows"]["unlinked"], 40, "{report}");
+}
