@@ -36,6 +36,7 @@ mod paths;
 mod random;
 mod recorded_line;
 mod recorded_results;
+mod recorder;
 mod row_groups;
 mod runs_log;
 mod shard_files;

@@ -11,7 +11,6 @@ use super::appended_file::AppendedFile;
 use super::background_sync::BackgroundSync;
 use super::beside::Beside;
 use super::line::{Layout, Line};
-use super::log::Appender;
 use super::paths::OwnFile;
 
 /// Commands that are carried out together, at most.
@@ -93,28 +92,6 @@ impl<L> Recording<L> {
             length,
         };
         (recording, (commands, reports))
-    }
-}
-
-/// Records the rows of a run: in a file, or in a log.
-#[derive(Debug)]
-pub enum Recorder {
-    /// In a file.
-    File(Box<Writer>),
-    /// In a log of segments.
-    Log(Appender),
-}
-
-impl Recorder {
-    /// Starts the recording thread, for at most `open_rows` rows that are not recorded yet.
-    ///
-    /// # Errors
-    /// The operating system refuses a thread.
-    pub fn start<L: Line>(self, open_rows: usize) -> io::Result<(Recording<L>, JoinHandle<()>)> {
-        match self {
-            Self::File(writer) => writer.start(open_rows),
-            Self::Log(appender) => appender.start(open_rows),
-        }
     }
 }
 

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::process::Command;
 
-use cognito_unlink::testing::emulator::{FaultKind, Then as Reply, When as Call};
+use cognito_unlink::testing::emulator::{self, FaultKind, Then as Reply, When as Call};
 use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::s3::{BUCKET, Kind, S3Server, Settings, Then, When};
-use crate::sandbox::{Sandbox, TIMEOUT, always, people, rule, start};
+use crate::sandbox::{Sandbox, TIMEOUT, always, link, people, rule, start};
 
 const ARGS: [&str; 5] = [
     "people.csv",
@@ -276,7 +276,10 @@ fn a_run_that_a_signal_ends_leaves_nothing_to_wait_for() {
 
 #[test]
 fn results_in_s3_are_reported_verified_and_merged() {
-    let sandbox = Sandbox::new();
+    let sandbox = Sandbox::with_settings(emulator::Settings {
+        links: Some((1..=12).map(link).collect()),
+        ..emulator::Settings::default()
+    });
     let store = S3Server::spawn(Settings::default());
     sandbox.write("people.csv", people(12));
     start(&mut run(&sandbox, &store, &["--limit", "5"]))

@@ -12,8 +12,8 @@ use tokio::time::sleep;
 
 use super::claims::Claims;
 use super::clock::LogClock;
+use super::options::{Lease, LogOptions};
 use super::segment::{Segment, Tail, object_of};
-use super::{Lease, LogOptions};
 use crate::objects::{Created, ObjectStore, ObjectUri, StoreError, StoreErrorKind};
 use crate::results::line::{Layout, Line};
 use crate::results::random::random_key;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use super::LogOptions;
+use super::options::LogOptions;
 use super::segment::{Fence, Segment, number_of, object_of};
 use crate::objects::{Listing, ObjectStore, ObjectUri, StoreError, StoreErrorKind};
 use crate::results::completed_rows::{Collector, CompletedRows};

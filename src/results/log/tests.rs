@@ -21,7 +21,8 @@ use super::segment::Segment;
 use super::*;
 use crate::jobs::unlink::UnlinkOutcome;
 use crate::objects::{
-    Created, Listing, ObjectStore, ObjectVersion, OpenObject, Pending, StoreError, StoreErrorKind,
+    Created, Listing, ObjectStore, ObjectUri, ObjectVersion, Objects, OpenObject, Pending,
+    StoreError, StoreErrorKind,
 };
 use crate::results::marks::Marks;
 use crate::results::runs_log::{RunEnded, RunEvent};
