@@ -45,11 +45,13 @@
 //! | call | one request to the service and its reply |
 //! | carried column | an input column that is copied into the results (`--carry`) |
 //! | circuit breaker | stops the calls of a Region that does not reply, or all calls while the credentials are not accepted |
+//! | claim | of a row in a segment: it may be called from now on |
 //! | classify | to decide the verdict on a reply |
 //! | control question | the look-up of a user that cannot exist, with whose answer other answers are compared |
 //! | drain | to start no more calls and wait for those in flight |
 //! | end | the end of a row in the pipeline's terms; the job maps it to an outcome |
 //! | failure limit | the number of rows of one outcome beyond which a run halts (`--max-failures`) |
+//! | fence | the segment with which a run begins; an earlier run finds its number taken, and stops |
 //! | halt | to end a run for a reason outside its rows: credentials, permissions, the pool, the disk |
 //! | held | on a hold list, and therefore never sent |
 //! | history | the attempts of one row so far |
@@ -77,11 +79,15 @@
 //! | reply | the response to a call, before it is judged |
 //! | runs log | the file beside the results with a line when a run begins and one when it ends (`people.runs.jsonl`) |
 //! | scan | to check a row before any call |
+//! | segment | a numbered object of results in a store: lines, and a claim |
 //! | settled | having an outcome |
 //! | shard | one of several processes that share the rows of a job, by the hashes of identities (`--shard K/N`) |
+//! | shard | one of several processes that share the rows of a job, by a hash of their identities |
 //! | side file | the file beside the results that holds the marks (`people.results.csv.inflight`) |
 //! | snapshot | a run at one moment, for progress |
 //! | source text | the text of a row as its input has it, to be written to another file |
+//! | store | keeps objects, as Amazon S3 does |
+//! | take over | to go on with the results of a run that has died |
 //! | tally | the counts of a run |
 //! | token | the right to start one call now, under the rate |
 //! | unresolved | without links: a row of a resolve, with the reason |

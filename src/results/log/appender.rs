@@ -12,7 +12,7 @@ use tokio::time::sleep;
 
 use super::claims::Claims;
 use super::clock::LogClock;
-use super::options::{Lease, LogOptions};
+use super::options::{ClaimTimes, LogOptions};
 use super::segment::{Segment, Tail, object_of};
 use crate::objects::{Created, ObjectStore, ObjectUri, StoreError, StoreErrorKind};
 use crate::results::line::{Layout, Line};
@@ -44,7 +44,7 @@ pub(super) struct Shared {
     store: Arc<dyn ObjectStore>,
     prefix: ObjectUri,
     run_id: String,
-    lease: Lease,
+    times: ClaimTimes,
     give_up_after: Duration,
     clock: LogClock,
     state: Mutex<State>,
@@ -82,7 +82,7 @@ impl Shared {
             store,
             prefix: options.prefix.clone(),
             run_id: run_id.to_owned(),
-            lease: Lease(options.take_over_after),
+            times: ClaimTimes(options.take_over_after),
             give_up_after: options.give_up_after,
             clock,
             state: Mutex::new(State {
@@ -118,7 +118,7 @@ impl Shared {
 
     /// Returns whether the last acknowledged segment is young enough for calls.
     pub(super) fn is_current(&self) -> bool {
-        self.age() <= self.lease.calls()
+        self.age() <= self.times.calls()
     }
 
     /// Returns the time since the last acknowledged segment was begun.
@@ -173,7 +173,7 @@ impl Shared {
                 let lasted = humantime::format_duration(Duration::from_secs(age.as_secs()));
                 return Err(io::Error::other(format!("{error}, for {lasted}")));
             }
-            if age > self.lease.calls() && !std::mem::replace(&mut is_reported, true) {
+            if age > self.times.calls() && !std::mem::replace(&mut is_reported, true) {
                 trouble(format!(
                     "Warning: {uri} cannot be put ({error}). No call starts until it can; the run halts if that lasts for {}.",
                     humantime::format_duration(self.give_up_after)
@@ -314,7 +314,7 @@ impl Appender {
             return Duration::ZERO;
         }
         let age = self.shared.age();
-        let heartbeat = self.shared.lease.heartbeat();
+        let heartbeat = self.shared.times.heartbeat();
         let state = self.shared.state();
         let (claims, rows) = (&state.claims, waiting.rows.len());
         let has_news = rows > 0 || claims.has_news(state.cycle);

@@ -9,7 +9,7 @@ use super::appender::{Appender, Shared};
 use super::clock::LogClock;
 use super::events::LogEnd;
 use super::marks::LogMarks;
-use super::options::{Lease, LogOptions};
+use super::options::{ClaimTimes, LogOptions};
 use super::reading::{LogReader, OnProgress, Opening, ReadLog, again, foreign, not_read, path_of};
 use super::segment::{Fence, Segment, Tail, number_of, object_of};
 use crate::clock;
@@ -133,11 +133,13 @@ async fn wait_for_silence<O: Outcome>(
     };
     let holder = fence.holder.clone();
     let seconds = std::time::Duration::try_from_secs_f64(fence.take_over_after);
-    let lease = Lease(seconds.unwrap_or(log.take_over_after));
+    let times = ClaimTimes(seconds.unwrap_or(log.take_over_after));
     let next = reader.last() + 1;
     let since = clock.now();
-    on_progress(Opening::Watching(holder, lease.take_over()));
+    on_progress(Opening::Watching(holder, times.take_over()));
     loop {
+        // The answer may be late: silence counts up to the question.
+        let asked = clock.now();
         let found = again(|| store.read(&object_of(&log.prefix, next))).await;
         if found
             .map_err(|error| not_read(&log.prefix, error))?
@@ -149,11 +151,10 @@ async fn wait_for_silence<O: Outcome>(
                 Some(fence) => Err(locked(log, &fence.holder)),
             };
         }
-        // The answer was on its way for a while: silence counts up to before the last question.
-        if clock.now().saturating_sub(since) >= lease.take_over() {
+        if asked.saturating_sub(since) >= times.take_over() {
             return Ok(());
         }
-        sleep(lease.poll()).await;
+        sleep(times.poll()).await;
     }
 }
 

@@ -34,9 +34,9 @@ impl LogOptions {
 
 /// The times of a run's claims, in parts of the take-over time.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Lease(pub(super) Duration);
+pub(super) struct ClaimTimes(pub(super) Duration);
 
-impl Lease {
+impl ClaimTimes {
     /// Returns the time for which rows may be called after a segment was begun: two thirds. The last third is for calls that leave
     /// late: a thread that was held up between the last check and the first byte.
     pub(super) fn calls(self) -> Duration {
