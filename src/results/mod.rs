@@ -2,7 +2,7 @@
 //!
 //! [`Results::open`] locks the file, cuts off a torn last line, and reads the lines that earlier runs left
 //! ([`CompletedRows`]). A writer thread appends to it from one thread. Beside it stands the side file (`….inflight`): a mark for
-//! every row whose call may have left ([`InFlight`]), so that the run after a crash knows which rows are in doubt.
+//! every row whose call may have left ([`Marks`]), so that the run after a crash knows which rows are in doubt.
 //!
 //! A relink appends to the results of earlier runs as well ([`ChangedResults`]), whose rows it changes.
 //!
