@@ -6,6 +6,7 @@ use std::io;
 
 use super::appended_file::AppendedFile;
 use super::line::{Layout, Line};
+use super::log::ChangedLog;
 use super::unresolved_file::UnresolvedFile;
 use crate::row::Shard;
 
@@ -16,6 +17,8 @@ pub(super) enum Beside {
     Unresolved(UnresolvedFile),
     /// The results of earlier runs, some of whose rows this run changes.
     Changed(Vec<ChangedFile>),
+    /// The same, in a store.
+    ChangedLogs(Vec<ChangedLog>),
 }
 
 /// Results of earlier runs.
@@ -48,6 +51,14 @@ impl Beside {
                 }
                 Ok(())
             }
+            Self::ChangedLogs(logs) => {
+                for changed in logs {
+                    buffer.clear();
+                    L::write_changed(lines.clone(), &changed.layout, changed.shard, buffer);
+                    changed.append(buffer)?;
+                }
+                Ok(())
+            }
         }
     }
 
@@ -56,6 +67,7 @@ impl Beside {
         match self {
             Self::Unresolved(unresolved) => vec![&mut unresolved.file],
             Self::Changed(files) => files.iter_mut().map(|changed| &mut changed.file).collect(),
+            Self::ChangedLogs(_) => Vec::new(),
         }
     }
 
@@ -66,6 +78,7 @@ impl Beside {
                 .iter()
                 .map(|changed| changed.file.try_clone())
                 .collect(),
+            Self::ChangedLogs(_) => Ok(Vec::new()),
         }
     }
 
@@ -76,6 +89,7 @@ impl Beside {
             Self::Changed(files) => files
                 .iter()
                 .try_for_each(|changed| changed.file.check_unchanged()),
+            Self::ChangedLogs(_) => Ok(()),
         }
     }
 
@@ -83,6 +97,8 @@ impl Beside {
         match self {
             Self::Unresolved(unresolved) => unresolved.sync(),
             Self::Changed(files) => files.iter().try_for_each(|changed| changed.file.sync()),
+            // A line that was appended is in an acknowledged segment.
+            Self::ChangedLogs(_) => Ok(()),
         }
     }
 }

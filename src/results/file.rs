@@ -14,7 +14,7 @@ use super::format::Format;
 use super::in_flight::InFlight;
 use super::line::Layout;
 use super::link_lines::LinkReader;
-use super::log::{self, LogEnd, LogOptions, OnProgress};
+use super::log::{self, ChangedLog, LogEnd, LogLock, LogOptions, OnProgress};
 use super::marks::Marks;
 use super::options::ResultsOptions;
 use super::outcome_lines::OutcomeReader;
@@ -135,35 +135,57 @@ impl Results {
         })
     }
 
-    /// Lets the recorder append the lines of changed rows to `changed` too, the results of earlier runs: each line to the file of its
-    /// shard, or to that of a whole job. Returns the lock on them.
-    pub fn append_also_to(&mut self, changed: Vec<(Option<Shard>, Self)>) -> ChangedResults {
+    /// Lets the recorder append the lines of changed rows to `changed` too, the results of earlier runs: each line to those of its
+    /// shard, or of a whole job. Returns the lock on them.
+    ///
+    /// # Errors
+    /// The operating system refuses a thread.
+    pub fn append_also_to(
+        &mut self,
+        changed: Vec<(Option<Shard>, Self)>,
+    ) -> io::Result<ChangedResults> {
         let mut locks = Vec::new();
-        let mut files = Vec::new();
+        let (mut files, mut logs) = (Vec::new(), Vec::new());
         for (shard, changed) in changed {
             let is_settled = changed.is_settled();
-            locks.push((changed.marks, is_settled));
-            if let Recorder::File(writer) = changed.recorder {
-                files.push(ChangedFile {
-                    shard,
-                    file: writer.file,
-                    layout: writer.layout,
-                });
+            match (changed.recorder, changed.log_end) {
+                (Recorder::File(writer), _) => {
+                    locks.push(ResultsLock::File(changed.marks, is_settled));
+                    files.push(ChangedFile {
+                        shard,
+                        file: writer.file,
+                        layout: writer.layout,
+                    });
+                }
+                (Recorder::Log(appender), Some(end)) => {
+                    let (log, lock) = ChangedLog::start(shard, appender, end)?;
+                    locks.push(ResultsLock::Log(lock));
+                    logs.push(log);
+                }
+                (Recorder::Log(_), None) => unreachable!("a log has an end"),
             }
         }
         if let Recorder::File(writer) = &mut self.recorder {
-            writer.beside = Some(Beside::Changed(files));
+            writer.beside = Some(if logs.is_empty() {
+                Beside::Changed(files)
+            } else {
+                Beside::ChangedLogs(logs)
+            });
         }
-        ChangedResults(locks)
+        Ok(ChangedResults(locks))
     }
 
     /// Closes results to which nothing was added, and removes their side file, unless it marks rows of earlier runs.
     ///
     /// # Errors
-    /// Another file has taken the place of the side file, or it cannot be removed.
-    pub fn close_unchanged(self) -> io::Result<()> {
+    /// Another file has taken the place of the side file, or it cannot be removed; or the store refuses.
+    pub async fn close_unchanged(self) -> io::Result<()> {
         let is_settled = self.is_settled();
-        ChangedResults(vec![(self.marks, is_settled)]).release()
+        let lock = match self.log_end {
+            Some(end) => ResultsLock::Log(LogLock::idle(end)),
+            None => ResultsLock::File(self.marks, is_settled),
+        };
+        ChangedResults(vec![lock]).release().await
     }
 
     /// Returns whether no row of an earlier run is in doubt.
@@ -220,21 +242,32 @@ impl Results {
 
 /// The lock on results of earlier runs whose rows a job changes. It lasts until this is dropped.
 #[derive(Debug)]
-pub struct ChangedResults(
-    /// The marks of each, and whether no row of an earlier run is in doubt.
-    Vec<(Box<dyn Marks>, bool)>,
-);
+pub struct ChangedResults(Vec<ResultsLock>);
+
+#[derive(Debug)]
+enum ResultsLock {
+    /// The marks, and whether no row of an earlier run is in doubt.
+    File(Box<dyn Marks>, bool),
+    Log(LogLock),
+}
 
 impl ChangedResults {
-    /// Removes the side files of the results, unless they mark rows of earlier runs.
+    /// Removes the side files of the results, unless they mark rows of earlier runs, and ends the logs among them.
     ///
     /// # Errors
-    /// Another file has taken the place of one, or it cannot be removed.
-    pub fn release(self) -> io::Result<()> {
-        let settled = self.0.iter().filter(|(_, is_settled)| *is_settled);
-        let removed = settled.map(|(marks, _)| marks.remove());
+    /// Another file has taken the place of one, or it cannot be removed; or the store refuses.
+    pub async fn release(self) -> io::Result<()> {
+        let mut released = Ok(());
         // All of them, and then the first error.
-        removed.collect::<Vec<_>>().into_iter().collect()
+        for lock in self.0 {
+            let one = match lock {
+                ResultsLock::File(marks, true) => marks.remove(),
+                ResultsLock::File(_, false) => Ok(()),
+                ResultsLock::Log(lock) => lock.release().await,
+            };
+            released = released.and(one);
+        }
+        released
     }
 }
 

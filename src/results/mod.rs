@@ -37,6 +37,7 @@ mod random;
 mod recorded_line;
 mod recorded_results;
 mod recorder;
+mod recording;
 mod row_groups;
 mod runs_log;
 mod shard_files;
@@ -60,6 +61,7 @@ pub use merged_lines::MergedLines;
 pub use options::ResultsOptions;
 pub use recorded_line::LOCAL_RUN_SUFFIX;
 pub use recorded_results::{Column, RecordedResults, RecordedRow, Usage};
+pub use recording::{Recorded, Recording, RowLease, Settled, ToRecord};
 pub use runs_log::{
     LoggedRun, Merge, RunBegan, RunEnded, RunEvent, RunInput, last_merge, read as read_runs,
 };
@@ -69,4 +71,3 @@ pub use shard_files::{
 pub use side_file::LockHolder;
 pub use unresolved::{UNRESOLVED_COLUMNS, Unresolved};
 pub use unresolved_file::UnresolvedOptions;
-pub use writer::{Recorded, Recording, RowLease, Settled, ToRecord};

@@ -5,7 +5,8 @@ use std::thread::JoinHandle;
 
 use super::line::Line;
 use super::log::Appender;
-use super::writer::{Recording, Writer};
+use super::recording::Recording;
+use super::writer::Writer;
 
 /// Records the rows of a run: in a file, or in a log.
 #[derive(Debug)]

@@ -13,7 +13,9 @@ mod run_log;
 mod service;
 
 pub use bounds::bounds;
-pub use open::{check_inputs, check_read, open_record, open_results, read_holds, report_record};
+pub use open::{
+    check_inputs, check_read, open_log, open_record, open_results, read_holds, report_record,
+};
 pub use run::Run;
 pub use run_log::RunLog;
 pub use service::Service;

@@ -84,7 +84,10 @@ pub async fn open_results<O: Outcome>(settings: &Settings) -> Result<Results, Er
 }
 
 /// Opens results in a store, and shows how far reading them is.
-async fn open_log<O: Outcome>(
+///
+/// # Errors
+/// Another run is alive there, or the store cannot be used.
+pub async fn open_log<O: Outcome>(
     settings: &Settings,
     options: &ResultsOptions,
     log: &LogOptions,

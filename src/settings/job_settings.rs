@@ -1,17 +1,19 @@
 //! The arguments of `resolve`, `verify` and `relink`, resolved.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::arguments::{Arguments, RecordArgs};
 use super::mode::Mode;
-use super::results_files::{check_in_files, find_results, named_after};
+use super::results_files::{find_results, named_after};
 use super::results_path::{relinked_path, resolved_path, unresolved_path, verified_path};
 use super::run_settings::{Settings, objects_for, progress_style};
 use crate::cli::{InputArgs, JobArgs, RelinkArgs, ResolveArgs, VerifyArgs};
 use crate::error::Error;
 use crate::exit_policy;
 use crate::input::{self, Format};
-use crate::results::{self, ResultsFiles, ResultsOptions};
+use crate::objects::ObjectUri;
+use crate::results::{self, LogOptions, ResultsFiles, ResultsOptions};
 use crate::row::{Field, Required};
 
 /// The settings of `resolve`.
@@ -68,6 +70,9 @@ impl ResolveSettings {
         })
     }
 }
+
+/// Time without a sign of a relink after which another run may take over the results: that of runs, unless they say otherwise.
+const TAKE_OVER_AFTER: Duration = Duration::from_secs(45);
 
 /// Finds the results that an argument names.
 fn results_files(argument: &Path, job: &JobArgs) -> Result<ResultsFiles, Error> {
@@ -169,18 +174,18 @@ impl RelinkSettings {
             (None, Some(id)) => Relinked::OfRun(id),
             (None, None) => Relinked::All,
         };
-        check_in_files(&args.results, &command[0])?;
         let files = results_files(&args.results, &args.job)?;
+        let named_after = named_after(&args.results, &files);
         let arguments = Arguments {
             inputs: Vec::new(),
-            beside: Some(files.whole().to_owned()),
+            beside: Some(named_after.clone()),
             input: args.input,
             hold: Vec::new(),
             job: args.job,
             record: RecordArgs::about_results(args.out),
         };
         let mut job = Settings::resolve(arguments, Mode::Real, command, |path, _| {
-            Ok(Some(path.unwrap_or_else(|| relinked_path(files.whole()))))
+            Ok(Some(path.unwrap_or_else(|| relinked_path(&named_after))))
         })?;
         // Held users may be relinked; a hold list of the configuration does not count.
         job.guards.holds = args.erasure;
@@ -191,6 +196,20 @@ impl RelinkSettings {
             files,
             which,
             includes_reply_lost: args.include_reply_lost,
+        })
+    }
+
+    /// Returns the options of the log that this file is a copy of, if it is one. It is held as by a run.
+    #[must_use]
+    pub fn log_of(&self, file: &Path) -> Option<LogOptions> {
+        self.files.copied.as_ref()?;
+        let name = self.files.name_of(file);
+        Some(LogOptions {
+            objects: self.job.input.objects.clone(),
+            prefix: ObjectUri::of(name.as_ref()),
+            concurrency: self.job.limits.concurrency.get() as usize,
+            take_over_after: TAKE_OVER_AFTER,
+            give_up_after: self.job.policy.give_up_after,
         })
     }
 

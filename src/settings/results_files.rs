@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, Exit};
+use crate::error::Error;
 use crate::exit_policy;
 use crate::objects::{ObjectUri, Objects, is_object};
 use crate::report::{ReadingProgress, Style};
@@ -45,19 +45,4 @@ pub(super) fn named_after(argument: &Path, files: &ResultsFiles) -> PathBuf {
         return name.unwrap_or_default().into();
     }
     files.whole().to_owned()
-}
-
-/// Refuses results in S3, for a command that changes results.
-pub(super) fn check_in_files(argument: &Path, program: &str) -> Result<(), Error> {
-    if is_object(argument.as_os_str()) {
-        let name = argument.display();
-        return Err(Error::new(
-            Exit::Usage,
-            format!("{name}: relink changes results in files only"),
-        )
-        .hint(format!(
-            "Copy them into one first, with: {program} merge {name} --out people.results.csv"
-        )));
-    }
-    Ok(())
 }

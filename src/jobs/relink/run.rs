@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::exit_policy::not_opened;
 use crate::jobs::unlink::UnlinkOutcome;
+use crate::os_limits;
 use crate::pipeline::{Job as _, LimitName, RowSource};
 use crate::report::{Report, counted, notice};
 use crate::results::{self, ChangedResults, Results, ResultsOptions};
@@ -100,7 +101,7 @@ pub async fn open(mut settings: RelinkSettings) -> Result<Relinks, Error> {
     let service = Service::connect(&mut settings.job, Relinking::OPERATION).await?;
     check_endpoint(&settings, &selection, service.is_local)?;
     question::ask(&settings, &service, &selection).await?;
-    let locked = lock_results(&settings, &selection, service.is_local)?;
+    let locked = lock_results(&settings, &selection, service.is_local).await?;
     let mut record = runner::open_results::<RelinkOutcome>(&settings.job).await?;
     let path = settings.job.results.as_ref().map(|named| &named.path);
     let earlier = selection.settled_in(&path.cloned().unwrap_or_default(), &record.keyer);
@@ -109,6 +110,7 @@ pub async fn open(mut settings: RelinkSettings) -> Result<Relinks, Error> {
     record.completed.add_doubts(earlier.relinked);
     let answered = earlier.answered;
     let changed = record.append_also_to(locked);
+    let changed = changed.map_err(|_| os_limits::no_thread())?;
     settings.job.rows = Some(selection.len());
     let limits = [(
         RelinkOutcome::Failed,
@@ -156,24 +158,24 @@ fn check_endpoint(
 }
 
 /// Locks the results, which no other run may change meanwhile: of shards all.
-fn lock_results(
+async fn lock_results(
     settings: &RelinkSettings,
     selection: &Selection,
     is_local: bool,
 ) -> Result<Vec<(Option<Shard>, Results)>, Error> {
     let mut locked = Vec::new();
-    let result = lock_each(settings, selection, is_local, &mut locked);
+    let result = lock_each(settings, selection, is_local, &mut locked).await;
     if let Err(error) = result {
         for (_, results) in locked {
             // The next run finds that nothing was in flight.
-            let _ = results.close_unchanged();
+            let _ = results.close_unchanged().await;
         }
         return Err(error);
     }
     Ok(locked)
 }
 
-fn lock_each(
+async fn lock_each(
     settings: &RelinkSettings,
     selection: &Selection,
     is_local: bool,
@@ -181,8 +183,10 @@ fn lock_each(
 ) -> Result<(), Error> {
     let files = settings.files.files.iter().zip(selection.files());
     for (path, read) in files {
+        let log = settings.log_of(path);
         let options = ResultsOptions {
             path: path.clone(),
+            log: log.clone(),
             carry: read.results.carry().to_vec(),
             spreadsheet_safe: false,
             run_id: settings.job.run_id.clone(),
@@ -190,7 +194,10 @@ fn lock_each(
             calls_aws: !is_local,
             ..settings.record_options()
         };
-        let results = Results::open::<UnlinkOutcome>(&options).map_err(not_opened)?;
+        let results = match &log {
+            None => Results::open::<UnlinkOutcome>(&options).map_err(not_opened)?,
+            Some(log) => runner::open_log::<UnlinkOutcome>(&settings.job, &options, log).await?,
+        };
         let length = results.length();
         let shards = settings.files.shards.as_ref();
         let shard = shards.and_then(|_| results::shard_of(path));
@@ -198,7 +205,7 @@ fn lock_each(
         if length != read.length {
             return Err(Error::usage(format!(
                 "{} was changed since it was read; nothing was called",
-                path.display()
+                settings.files.name_of(path)
             ))
             .hint("Run the same command again."));
         }
@@ -216,9 +223,9 @@ impl Relinks {
         signals: mpsc::Receiver<Signal>,
     ) -> Result<Report<RelinkOutcome>, Error> {
         let finished = self.run.drive(signals, &[], |_| {}).await?;
-        if let Err(error) = self.changed.release() {
+        if let Err(error) = self.changed.release().await {
             notice(&format!(
-                "the side file of the changed results cannot be removed: {error}"
+                "the changed results are not closed cleanly: {error}"
             ));
         }
         let mut report = finished.report;

@@ -17,8 +17,8 @@ use super::segment::{Segment, Tail, object_of};
 use crate::objects::{Created, ObjectStore, ObjectUri, StoreError, StoreErrorKind};
 use crate::results::line::{Layout, Line};
 use crate::results::random::random_key;
+use crate::results::recording::{Recorded, Recording, Settled, ToRecord};
 use crate::results::runs_log::RunEvent;
-use crate::results::writer::{Recorded, Recording, Settled, ToRecord};
 
 /// Time between two segments, as long as few rows are settled: 1 s. Halved, a run costs twice as many requests; doubled, a kill leaves
 /// twice as many rows in doubt.
@@ -219,6 +219,20 @@ impl Shared {
     }
 }
 
+/// What a segment holds the lines of.
+pub(in crate::results) trait Recordable: Send + 'static {
+    /// Appends the lines of `rows` to `into`.
+    fn write<'a>(rows: impl Iterator<Item = &'a Self>, layout: &Layout, into: &mut Vec<u8>)
+    where
+        Self: Sized;
+}
+
+impl<L: Line> Recordable for L {
+    fn write<'a>(rows: impl Iterator<Item = &'a Self>, layout: &Layout, into: &mut Vec<u8>) {
+        <L as Line>::write(rows, layout, into);
+    }
+}
+
 /// Records settled rows as segments of the log.
 #[derive(Debug)]
 pub struct Appender {
@@ -231,7 +245,7 @@ impl Appender {
     ///
     /// # Errors
     /// The operating system refuses a thread.
-    pub(in crate::results) fn start<L: Line>(
+    pub(in crate::results) fn start<L: Recordable>(
         self,
         open_rows: usize,
     ) -> io::Result<(Recording<L>, JoinHandle<()>)> {
@@ -244,7 +258,7 @@ impl Appender {
     }
 
     /// Records until the channel closes, and then what is left.
-    pub(super) async fn run<L: Line>(
+    pub(super) async fn run<L: Recordable>(
         self,
         mut commands: mpsc::Receiver<ToRecord<L>>,
         reports: mpsc::Sender<Recorded<L>>,
@@ -294,7 +308,11 @@ impl Appender {
     }
 
     /// Puts a segment with the lines of these rows.
-    async fn put<L: Line>(&self, rows: &[Settled<L>], trouble: Trouble<'_>) -> io::Result<()> {
+    async fn put<L: Recordable>(
+        &self,
+        rows: &[Settled<L>],
+        trouble: Trouble<'_>,
+    ) -> io::Result<()> {
         let mut lines = Vec::new();
         L::write(rows.iter().map(|(row, _)| &**row), &self.layout, &mut lines);
         let segment = self.shared.make(lines)?;

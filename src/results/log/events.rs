@@ -27,6 +27,29 @@ pub enum LogEvents {
 #[derive(Debug, Clone)]
 pub struct LogEnd(pub(super) Arc<Shared>);
 
+impl LogEnd {
+    /// Puts the last segment, unless the log is another run's by now.
+    ///
+    /// # Errors
+    /// The store refuses, or does not answer in time.
+    pub async fn put(&self, event: Option<RunEvent>) -> io::Result<()> {
+        let shared = &self.0;
+        {
+            let mut state = shared.state();
+            if state.is_over {
+                return Ok(());
+            }
+            state.events.extend(event);
+        }
+        let mut segment = shared.make(Vec::new())?;
+        // Nothing is called any more.
+        segment.tail.claim.clear();
+        segment.tail.end = true;
+        let put = timeout(END_TIMEOUT, shared.put(&segment, &|_| {})).await;
+        put.unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "no answer in time")))
+    }
+}
+
 impl LogEvents {
     /// Records that a run begins.
     ///
@@ -47,23 +70,10 @@ impl LogEvents {
     /// # Errors
     /// It cannot be recorded.
     pub async fn end(&self, event: RunEvent) -> io::Result<()> {
-        let shared = match self {
-            Self::File(path) => return append(path, &event),
-            Self::Segments(LogEnd(shared)) => shared,
-        };
-        {
-            let mut state = shared.state();
-            if state.is_over {
-                return Ok(());
-            }
-            state.events.push(event);
+        match self {
+            Self::File(path) => append(path, &event),
+            Self::Segments(end) => end.put(Some(event)).await,
         }
-        let mut segment = shared.make(Vec::new())?;
-        // Nothing is called any more.
-        segment.tail.claim.clear();
-        segment.tail.end = true;
-        let put = timeout(END_TIMEOUT, shared.put(&segment, &|_| {})).await;
-        put.unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "no answer in time")))
     }
 
     /// Returns the name for messages.

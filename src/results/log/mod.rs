@@ -15,6 +15,7 @@
 //! [`Appender`] puts the segments, one after the other; `reading` reads them.
 
 mod appender;
+mod changed;
 mod claims;
 mod clock;
 mod copy;
@@ -29,6 +30,7 @@ mod tests;
 
 pub(super) use appender::Appender;
 pub use appender::TakenOver;
+pub(super) use changed::{ChangedLog, LogLock};
 pub(super) use copy::copy;
 pub use events::{LogEnd, LogEvents};
 pub(super) use open::open;

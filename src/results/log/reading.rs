@@ -207,6 +207,8 @@ pub(super) struct LogReader {
     claimed: HashSet<RowKey>,
     key: Option<[u8; 16]>,
     last: u64,
+    /// Bytes of its lines.
+    length: u64,
     alive: Option<Fence>,
 }
 
@@ -219,6 +221,7 @@ impl LogReader {
             claimed: HashSet::new(),
             key: None,
             last: 0,
+            length: 0,
             alive: None,
         }
     }
@@ -280,6 +283,7 @@ impl LogReader {
             self.alive = None;
         }
         self.last = tail.segment;
+        self.length += segment.lines.len() as u64;
         Ok(())
     }
 
@@ -292,6 +296,7 @@ impl LogReader {
         let mut completed = completed.map_err(|error| error.at(&path))?;
         self.in_doubt.extend(self.claimed);
         completed.add_marks(self.in_doubt);
+        completed.length = self.length;
         Ok(ReadLog {
             completed,
             key,

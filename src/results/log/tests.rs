@@ -25,8 +25,8 @@ use crate::objects::{
     StoreError, StoreErrorKind,
 };
 use crate::results::marks::Marks;
+use crate::results::recording::{Recorded, Recording, RowLease, ToRecord};
 use crate::results::runs_log::{RunEnded, RunEvent};
-use crate::results::writer::{Recorded, Recording, RowLease, ToRecord};
 use crate::results::{Entry as RowEntry, OpenError, ResultsOptions};
 use crate::row::{Keyer, Link, Position};
 use crate::verdict::ReplyDetails;
