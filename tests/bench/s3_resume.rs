@@ -3,7 +3,7 @@
 //! of S3, so that the time is that of reading and not of waiting.
 //!
 //! `cargo bench --bench s3_resume`; `-- --rows 100000` for a smaller job, `--segment-rows 10` for segments as a run at 10 calls a
-//! second puts them.
+//! second puts them, `--no-calls` to leave out the runs that call the emulator.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
@@ -30,7 +30,7 @@ const TURNS: usize = 3;
 /// Calls in flight.
 const CONCURRENCY: usize = 16;
 /// Rows of the run that makes calls.
-const CALLED: u64 = 20_000;
+const CALLED: u64 = 1_000;
 /// Key of the row keys.
 const KEY: [u8; 16] = [7; 16];
 
@@ -38,6 +38,7 @@ fn main() {
     let mut arguments = std::env::args().skip(1);
     // A segment is full with four rows for each call in flight.
     let (mut rows, mut segment_rows) = (1_000_000, 4 * CONCURRENCY as u64);
+    let mut calls = true;
     while let Some(argument) = arguments.next() {
         let mut number = || {
             let number = arguments.next().and_then(|n| n.parse().ok());
@@ -46,12 +47,15 @@ fn main() {
         match argument.as_str() {
             "--rows" => rows = number(),
             "--segment-rows" => segment_rows = number(),
+            "--no-calls" => calls = false,
             // Cargo's own.
             _ => {}
         }
     }
     let directory = tempfile::tempdir().expect("a directory");
-    requests_of_a_run(directory.path());
+    if calls {
+        requests_of_a_run(directory.path());
+    }
     resume(directory.path(), rows, segment_rows);
 }
 
