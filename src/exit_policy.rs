@@ -18,7 +18,6 @@ use std::io::{self, ErrorKind};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::input::InputError;
-use crate::objects::StoreErrorKind;
 use crate::os_limits::means_out_of_files;
 use crate::pipeline::{Halt, Reason, Summary, Tally};
 use crate::results::{OpenError, TakenOver};
@@ -50,7 +49,7 @@ pub fn not_opened(error: OpenError) -> Error {
         {
             Exit::Halted
         }
-        OpenError::Store(_, error) if error.kind == StoreErrorKind::Temporary => Exit::Halted,
+        OpenError::Store(_, error) if error.may_pass() => Exit::Halted,
         OpenError::Format(_)
         | OpenError::NotForSpreadsheets(_)
         | OpenError::Foreign(..)

@@ -45,7 +45,7 @@
 //! | call | one request to the service and its reply |
 //! | carried column | an input column that is copied into the results (`--carry`) |
 //! | circuit breaker | stops the calls of a Region that does not reply, or all calls while the credentials are not accepted |
-//! | claim | of a row in a segment: it may be called from now on |
+//! | claim | an entry of a segment: once the segment is acknowledged, the run may call the row |
 //! | classify | to decide the verdict on a reply |
 //! | control question | the look-up of a user that cannot exist, with whose answer other answers are compared |
 //! | drain | to start no more calls and wait for those in flight |
@@ -65,7 +65,7 @@
 //! | lease | the slot of the side file and the worker that an open row has |
 //! | line | the record of one settled row in the results |
 //! | link | a developer user identifier linked to an identity: the four fields of a row |
-//! | mark | an entry of the side file: the row may be in flight |
+//! | mark | a record that a row may be in flight: an entry of the side file, or a claim in a segment |
 //! | near match | equal to a line of a hold list but for case, white space, invisible characters, quotes or Unicode form |
 //! | open row | read, and not yet recorded |
 //! | operation | a kind of call by AWS's name, as `UnlinkDeveloperIdentity`; each has a quota of its own |
@@ -81,12 +81,11 @@
 //! | scan | to check a row before any call |
 //! | segment | a numbered object of results in a store: lines, and a claim |
 //! | settled | having an outcome |
-//! | shard | one of several processes that share the rows of a job, by the hashes of identities (`--shard K/N`) |
-//! | shard | one of several processes that share the rows of a job, by a hash of their identities |
+//! | shard | the rows of a job whose identities hash to one number; one process runs it (`--shard K/N`) |
 //! | side file | the file beside the results that holds the marks (`people.results.csv.inflight`) |
 //! | snapshot | a run at one moment, for progress |
 //! | source text | the text of a row as its input has it, to be written to another file |
-//! | store | keeps objects, as Amazon S3 does |
+//! | store | a service that keeps objects, such as Amazon S3 |
 //! | take over | to go on with the results of a run that has died |
 //! | tally | the counts of a run |
 //! | token | the right to start one call now, under the rate |

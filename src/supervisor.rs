@@ -25,7 +25,7 @@ use crate::stderr;
 /// Time that a run has after a second signal to record settled rows, which takes milliseconds on a disk that answers. Doubled, a run
 /// on a dead disk takes twice as long to stop.
 const ABORT_TIMEOUT: Duration = Duration::from_secs(3);
-/// The same after the time in which a run waits for calls in flight.
+/// Time after the drain to record settled rows. Doubled, the program may still be running when it is killed.
 const DRAINED_TIMEOUT: Duration = Duration::from_millis(2500);
 /// Time for which a program that has received SIGTERM waits for standard output, or for its page, after its run. A reader that has
 /// stopped reading would keep it until it is killed.
@@ -58,7 +58,7 @@ pub struct Supervisor {
     signals: Signals,
     /// Signals received during a run.
     received: u32,
-    /// The run was ended by an engine, which kills what does not end soon.
+    /// SIGTERM was received: its sender probably sends SIGKILL soon.
     terminated: bool,
 }
 

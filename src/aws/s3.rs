@@ -7,19 +7,23 @@ use std::time::Duration;
 use aws_config::Region;
 use aws_config::timeout::TimeoutConfig;
 use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::Builder;
 use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::{Builder, IdentityCache};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use aws_sdk_s3::operation::head_bucket::HeadBucketError;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
 use super::account_guard::AccountGuard;
+use super::causes::find_cause;
 use super::client::client_of;
+use super::credentials_cache::CachedCredentials;
 use super::describe::describe;
 use super::endpoint::{Endpoints, S3, configured_endpoint};
 use super::http_client::Proxies;
@@ -32,7 +36,7 @@ use crate::objects::{
     StoreError, StoreErrorKind,
 };
 
-/// Time without a byte of an object after which its connection counts as broken: 20 s. Halved, a slow store is read over more
+/// Limit on the wait for the next chunk of an object: 20 s. Halved, a slow store is read over more
 /// connections; doubled, a dead connection goes unnoticed longer.
 const STALLED: Duration = Duration::from_secs(20);
 /// Region that is asked for the Region of a bucket, if none is configured. A bucket of another partition needs one.
@@ -57,6 +61,8 @@ struct Shared {
 #[derive(Debug)]
 struct Connection {
     config: Builder,
+    /// Loaded before each request: the time-out of an attempt is too short for some sources.
+    credentials: Option<CachedCredentials>,
     /// Each bucket with the client of its Region.
     clients: tokio::sync::Mutex<Vec<(String, Client)>>,
 }
@@ -80,7 +86,11 @@ impl Buckets {
             kind: StoreErrorKind::Refused,
             message: error.to_string(),
         })?;
-        Ok(connection.client(bucket).await)
+        if let Some(credentials) = &connection.credentials {
+            credentials.load().await;
+        }
+        let client = connection.client(bucket).await;
+        client.map_err(|error| self.failed(&error))
     }
 
     /// Describes a request that has failed. Credentials that have expired are loaded anew for the next request.
@@ -89,7 +99,19 @@ impl Buckets {
         E: ProvideErrorMetadata + StdError + 'static,
     {
         let code = error.as_service_error().and_then(|error| error.code());
-        if code.is_some_and(|code| code.contains("Expired") || code == "TokenRefreshRequired") {
+        // Credentials that were replaced are loaded again, and the Region of a bucket is asked for again.
+        if code.is_some_and(|code| {
+            code.contains("Expired")
+                || [
+                    "TokenRefreshRequired",
+                    "InvalidToken",
+                    "InvalidAccessKeyId",
+                    "InvalidClientTokenId",
+                    "AuthorizationHeaderMalformed",
+                    "PermanentRedirect",
+                ]
+                .contains(&code)
+        }) {
             *self.0.connection() = Arc::default();
         }
         failure(error)
@@ -124,17 +146,23 @@ impl Shared {
             // Other stores than S3 seldom have a name for each bucket.
             .force_path_style(endpoint.is_some());
         config.set_endpoint_url(endpoint);
-        if let Some(credentials) = shared.credentials_provider() {
-            config = config.credentials_provider(SharedCredentialsProvider::new(AccountGuard {
+        let credentials = shared.credentials_provider().map(|credentials| {
+            CachedCredentials::new(SharedCredentialsProvider::new(AccountGuard {
                 credentials,
                 accounts: settings.accounts.clone(),
                 first_account: Arc::clone(&self.first_account),
                 sts: sts_config(&shared, settings.lookup_timeouts(), sts),
                 confirmed_key: Mutex::default(),
-            }));
+            }))
+        });
+        if let Some(credentials) = &credentials {
+            config = config
+                .credentials_provider(SharedCredentialsProvider::new(credentials.clone()))
+                .identity_cache(IdentityCache::no_cache());
         }
         Ok(Connection {
             config,
+            credentials,
             clients: tokio::sync::Mutex::default(),
         })
     }
@@ -142,28 +170,40 @@ impl Shared {
 
 impl Connection {
     /// Returns the client of a bucket. S3 is asked for the bucket's Region, whatever Region is configured.
-    async fn client(&self, bucket: &str) -> Client {
+    ///
+    /// # Errors
+    /// S3 gives no answer that tells it.
+    async fn client(&self, bucket: &str) -> Result<Client, SdkError<HeadBucketError>> {
         let mut clients = self.clients.lock().await;
         if let Some((_, client)) = clients.iter().find(|(known, _)| known == bucket) {
-            return client.clone();
+            return Ok(client.clone());
         }
         let mut client = Client::from_conf(self.config.clone().build());
-        if let Some(region) = region_of(&client, bucket).await {
+        if let Some(region) = region_of(&client, bucket).await? {
             let config = self.config.clone().region(Region::new(region));
             client = Client::from_conf(config.build());
         }
         clients.push((bucket.to_owned(), client.clone()));
-        client
+        Ok(client)
     }
 }
 
-/// Returns the Region of a bucket, if S3 names it.
-async fn region_of(client: &Client, bucket: &str) -> Option<String> {
+/// Returns the Region of a bucket; `None` if the store names none, as others than S3 do.
+async fn region_of(
+    client: &Client,
+    bucket: &str,
+) -> Result<Option<String>, SdkError<HeadBucketError>> {
     match client.head_bucket().bucket(bucket).send().await {
-        Ok(head) => head.bucket_region,
+        Ok(head) => Ok(head.bucket_region),
         Err(error) => {
-            let headers = error.raw_response()?.headers();
-            headers.get(REGION_HEADER).map(str::to_owned)
+            let response = error.raw_response();
+            let region = response.and_then(|response| response.headers().get(REGION_HEADER));
+            match (region.map(str::to_owned), status(&error)) {
+                (Some(region), _) => Ok(Some(region)),
+                // The request itself will be refused, with a reason.
+                (None, Some(403 | 404 | 405 | 501)) => Ok(None),
+                (None, _) => Err(error),
+            }
         }
     }
 }
@@ -184,11 +224,18 @@ impl ObjectStore for Buckets {
             }
             let tag = version.as_ref().map(|version| version.tag.clone());
             let mut got = get.clone().set_if_match(tag).send().await;
-            if let (Err(error), Some(id)) = (&got, version.and_then(|version| version.id))
-                && status(error) == Some(412)
+            if let (Err(error), Some(version)) = (&got, version)
+                && matches!(status(error), Some(404 | 412))
             {
-                // The bucket still has that version.
-                got = get.version_id(id).send().await;
+                // Replaced or deleted; the bucket may still have that version.
+                let old = match version.id {
+                    Some(id) => get.version_id(id).send().await.ok(),
+                    None => None,
+                };
+                got = Ok(old.ok_or_else(|| StoreError {
+                    kind: StoreErrorKind::Changed,
+                    message: "the object was replaced or deleted".to_owned(),
+                })?);
             }
             let got = got.map_err(|error| buckets.failed(&error))?;
             let size = whole_size(&got, from).ok_or_else(|| StoreError {
@@ -215,10 +262,13 @@ impl ObjectStore for Buckets {
                 Err(error) if error.kind == StoreErrorKind::Missing => return Ok(None),
                 got => got?,
             };
-            let content = timeout(STALLED, got.body.collect()).await;
-            let content = content.map_err(|_| broken("the object stalled"))?;
-            let content = content.map_err(|error| broken(&error.to_string()))?;
-            Ok(Some(content.into_bytes()))
+            let mut body: Box<dyn ObjectBody> = Box::new(Body(got.body));
+            let mut content = BytesMut::new();
+            while let Some((chunk, rest)) = body.next().await? {
+                content.extend_from_slice(&chunk);
+                body = rest;
+            }
+            Ok(Some(content.freeze()))
         })
     }
 
@@ -319,7 +369,9 @@ where
     E: ProvideErrorMetadata + StdError + 'static,
 {
     let Some(answered) = status(error) else {
+        let lacks_credentials = find_cause::<CredentialsError>(error).is_some();
         let kind = match error {
+            _ if lacks_credentials => StoreErrorKind::Refused,
             SdkError::DispatchFailure(_) | SdkError::TimeoutError(_) => StoreErrorKind::Temporary,
             _ => StoreErrorKind::Refused,
         };
@@ -333,13 +385,20 @@ where
     let kind = match (answered, code) {
         (404, _) if code != "NoSuchBucket" => StoreErrorKind::Missing,
         (412, _) => StoreErrorKind::Changed,
-        (409 | 429 | 500.., _) => StoreErrorKind::Temporary,
-        (_, "RequestTimeout" | "SlowDown" | "ThrottlingException" | "OperationAborted") => {
-            StoreErrorKind::Temporary
-        }
-        _ if code.contains("Expired") => StoreErrorKind::Temporary,
-        // The body broke off, or is no XML.
-        (200..300, _) => StoreErrorKind::Temporary,
+        // Conditional writes, for instance.
+        (501, _) => StoreErrorKind::Refused,
+        (_, "TokenRefreshRequired") => StoreErrorKind::Expired,
+        _ if code.contains("Expired") => StoreErrorKind::Expired,
+        // After a redirect the Region of the bucket is asked for again. A success whose body broke off, or is no XML, is no answer.
+        (200..=299 | 301 | 307 | 409 | 429 | 500.., _)
+        | (
+            _,
+            "AuthorizationHeaderMalformed"
+            | "RequestTimeout"
+            | "SlowDown"
+            | "ThrottlingException"
+            | "OperationAborted",
+        ) => StoreErrorKind::Temporary,
         _ => StoreErrorKind::Refused,
     };
     let mut message = if code.is_empty() {

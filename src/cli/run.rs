@@ -52,7 +52,7 @@ pub struct RunArgs {
     /// Sync to the disk before each call and before each row counts, so that a power failure loses nothing. Slow
     #[arg(long, help_heading = "Results")]
     pub durable: bool,
-    /// Take over results in S3 from a run that has given no sign for this long
+    /// Let another run take over these results in S3 once this one has written no segment for this long
     #[arg(long, value_name = "TIME", default_value = "45s", value_parser = take_over_after, help_heading = "Results")]
     pub take_over_after: Duration,
     /// Begin CSV results that are safe to open in a spreadsheet: no cell is taken for a formula

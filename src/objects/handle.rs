@@ -12,9 +12,11 @@ use tokio::runtime::{Builder, Runtime};
 use super::store::{ObjectBody, ObjectStore, ObjectVersion, StoreError, StoreErrorKind};
 use super::uri::ObjectUri;
 
-/// Requests in a row that may fail before an input counts as unreadable. With the waits between them that is about a minute; doubled, a
-/// reader waits three minutes for a store that does not answer.
-const MAX_FAILURES: u32 = 9;
+/// Requests in a row that may fail before an input counts as unreadable at its first byte. The waits between them add up to 40 s; doubled, to three
+/// minutes.
+const MAX_FAILURES_AT_FIRST: u32 = 9;
+/// The same once bytes were read: 15 minutes, as long as calls are tried by default. Halved, a shorter outage ends a run.
+const MAX_FAILURES: u32 = 66;
 /// Wait before the second request; it doubles up to [`MAX_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const MAX_WAIT: Duration = Duration::from_secs(15);
@@ -164,19 +166,31 @@ impl ObjectReader {
         version.is_some_and(|version| self.at >= version.size)
     }
 
+    /// Returns whether this is another version than that of the bytes before.
+    fn is_another(&self, version: &ObjectVersion) -> bool {
+        let old = self.version.as_ref();
+        old.is_some_and(|old| (old.size, &old.tag) != (version.size, &version.tag))
+    }
+
+    /// Returns the failures in a row that are borne: few before the first byte, when an operator waits.
+    fn failures(&self) -> Failures {
+        let most = if self.at == 0 {
+            MAX_FAILURES_AT_FIRST
+        } else {
+            MAX_FAILURES
+        };
+        Failures { count: 0, most }
+    }
+
     /// Opens the object at the next byte.
     fn connect(&mut self) -> io::Result<()> {
-        let mut failures = Failures::default();
+        let mut failures = self.failures();
         while self.body.is_none() {
             let store = &self.shared.store;
             let opened = store.open(&self.uri, self.at, self.version.as_ref());
             match self.shared.wait(opened)? {
                 Ok(opened) => {
-                    if self
-                        .version
-                        .as_ref()
-                        .is_some_and(|old| old.size != opened.version.size)
-                    {
+                    if self.is_another(&opened.version) {
                         return Err(io::Error::other(ObjectChanged));
                     }
                     self.version = Some(opened.version);
@@ -190,7 +204,7 @@ impl ObjectReader {
 
     /// Receives the next chunk, over as many connections as it takes.
     fn receive(&mut self) -> io::Result<()> {
-        let mut failures = Failures::default();
+        let mut failures = self.failures();
         while self.chunk.is_empty() && !self.is_at_end() {
             self.connect()?;
             let body = self.body.take().expect("it is connected");
@@ -225,8 +239,10 @@ impl Read for ObjectReader {
 }
 
 /// Failures in a row.
-#[derive(Default)]
-struct Failures(u32);
+struct Failures {
+    count: u32,
+    most: u32,
+}
 
 impl Failures {
     /// Returns the wait before the next request.
@@ -237,15 +253,19 @@ impl Failures {
         &mut self,
         error: StoreError,
     ) -> io::Result<impl Future<Output = ()> + Send + 'static + use<>> {
-        self.0 += 1;
+        self.count += 1;
         match error.kind {
             StoreErrorKind::Missing => Err(io::Error::new(io::ErrorKind::NotFound, error)),
             StoreErrorKind::Changed => Err(io::Error::other(ObjectChanged)),
             StoreErrorKind::Refused => Err(io::Error::new(io::ErrorKind::PermissionDenied, error)),
-            StoreErrorKind::Temporary if self.0 >= MAX_FAILURES => Err(io::Error::other(error)),
-            StoreErrorKind::Temporary => {
-                let wait = FIRST_WAIT.saturating_mul(1 << (self.0 - 1)).min(MAX_WAIT);
-                tracing::info!(error = %error, wait_ms = wait.as_millis(), "reading on");
+            StoreErrorKind::Temporary | StoreErrorKind::Expired if self.count >= self.most => {
+                Err(io::Error::other(error))
+            }
+            StoreErrorKind::Temporary | StoreErrorKind::Expired => {
+                let wait = FIRST_WAIT
+                    .saturating_mul(1 << (self.count - 1).min(16))
+                    .min(MAX_WAIT);
+                tracing::info!(error = %error, wait_ms = wait.as_millis(), "retrying the read");
                 Ok(async move { tokio::time::sleep(wait).await })
             }
         }

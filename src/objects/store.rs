@@ -1,4 +1,4 @@
-//! What a store must do for inputs and results.
+//! The interface of a store of objects.
 
 use std::fmt;
 use std::pin::Pin;
@@ -85,7 +85,7 @@ pub struct Listing {
     pub keys: Vec<String>,
     /// Beginnings of keys, up to the delimiter.
     pub common: Vec<String>,
-    /// The key behind which the list goes on.
+    /// Key to pass as `after` for the next page; `None` on the last.
     pub after: Option<String>,
 }
 
@@ -99,15 +99,28 @@ pub struct StoreError {
     pub message: String,
 }
 
+impl StoreError {
+    /// Returns whether the same request may succeed later.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(
+            self.kind,
+            StoreErrorKind::Temporary | StoreErrorKind::Expired
+        )
+    }
+}
+
 /// The kind of a request's failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StoreErrorKind {
-    /// No object or no bucket of that name.
+    /// No object of that name.
     Missing,
     /// The object is of another version.
     Changed,
     /// The request may succeed if it is made again: no answer, a server's error, throttled.
     Temporary,
-    /// Credentials or permissions, or a request that the store does not know.
+    /// The credentials have expired. New ones are loaded for the next request.
+    Expired,
+    /// Credentials, permissions, no such bucket, or a request that the store does not support.
     Refused,
 }

@@ -415,7 +415,13 @@ async fn prepare<J: Job>(
     }
     context.job.client().ready().await;
     let marks = J::MARKS && !is_look;
-    if let (true, Some(in_flight), None) = (marks, &context.in_flight, row.mark) {
+    // A claim takes about a second, and a look must not get old meanwhile.
+    let is_early = J::MARKS
+        && context
+            .in_flight
+            .as_ref()
+            .is_some_and(|marks| marks.are_claims());
+    if let (true, Some(in_flight), None) = (marks || is_early, &context.in_flight, row.mark) {
         let mark = Mark {
             slot: row.slot,
             key: row.open.key,

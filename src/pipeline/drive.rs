@@ -286,7 +286,8 @@ impl<'a, J: Job> Drive<'a, J> {
             permit,
             is_doubtful,
         } = ended;
-        if line.is_some() {
+        let marks = self.context.in_flight.as_ref();
+        if line.is_some() && !marks.is_some_and(|marks| marks.are_claims()) {
             self.workers.keep(lease, permit);
         }
         self.handle(Event::Ended {

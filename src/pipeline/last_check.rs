@@ -187,7 +187,7 @@ impl<J: Job> Check<J> {
         let checked = Instant::now();
         if let Some((in_flight, mark)) = context.in_flight.as_ref().zip(self.sends.mark) {
             self.is_marked.store(true, Ordering::Relaxed);
-            let may_send = in_flight.may_send(mark.slot, mark.key, mark.recorded, mark.is_sent);
+            let may_send = in_flight.mark_sent(mark.slot, mark.key, mark.recorded, mark.is_sent);
             if !may_send.map_err(|error| HeldBack::Halting(Halt::Mark(error)))? {
                 return Err(HeldBack::TooLate.into());
             }

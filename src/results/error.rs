@@ -29,9 +29,18 @@ pub enum OpenError {
     #[error("{} is not used: {}", .0.display(), .1)]
     Refused(PathBuf, String),
     /// The store of the results cannot be asked, or refuses.
-    #[error("{} cannot be used: {}; check the name, the credentials and their permissions", .0.display(), .1)]
+    #[error("{} cannot be used: {}; check {}", .0.display(), .1, to_check(.1))]
     Store(PathBuf, StoreError),
     /// The operating system reports an error.
     #[error("{} cannot be used: {}; check the disk and the permissions", .0.display(), .1)]
     Io(PathBuf, #[source] io::Error),
+}
+
+/// Returns what an operator checks after a request to a store has failed.
+fn to_check(error: &StoreError) -> &'static str {
+    if error.may_pass() {
+        "the network and the endpoint, then run the same command again"
+    } else {
+        "the name, the credentials and their permissions"
+    }
 }

@@ -38,7 +38,7 @@ pub struct Results {
     pub keyer: Keyer,
     /// Marks rows before they are called.
     pub marks: Box<dyn Marks>,
-    /// The end of the log that the results are, if they are one.
+    /// The handle with which a run records its begin and its end, if the results are in a store.
     pub log_end: Option<LogEnd>,
     /// Bytes of a torn last line that were cut off.
     pub cut: u64,

@@ -10,7 +10,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 
 use super::completed_rows::CompletedRows;
-use super::marks::{Marks, Reserved};
+use super::marks::{MarkFuture, Marks};
 use super::options::ResultsOptions;
 use super::paths::{OwnFile, side_file_path};
 use super::side_file::{
@@ -123,12 +123,18 @@ impl Marks for InFlight {
 
     /// With `--durable` this waits for the disk. After a power failure the row may have been called, since the later mark that it was
     /// sent may be lost.
-    fn reserve(&self, slot: usize, key: RowKey, recorded: u64) -> Reserved<'_> {
+    fn reserve(&self, slot: usize, key: RowKey, recorded: u64) -> MarkFuture<'_> {
         Box::pin(std::future::ready(self.reserve_now(slot, key, recorded)))
     }
 
     /// The mark is not synced; only a disk that takes long for a write delays the call.
-    fn may_send(&self, slot: usize, key: RowKey, recorded: u64, is_sent: bool) -> io::Result<bool> {
+    fn mark_sent(
+        &self,
+        slot: usize,
+        key: RowKey,
+        recorded: u64,
+        is_sent: bool,
+    ) -> io::Result<bool> {
         if !is_sent {
             self.write(slot, key, recorded, MarkState::Sent)?;
         }

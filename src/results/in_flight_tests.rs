@@ -54,9 +54,15 @@ fn the_next_run_finds_the_marks() {
     let directory = tempfile::tempdir().expect("a directory");
     let options = options_in(directory.path());
     let (in_flight, results) = create(&options, old_mark());
-    in_flight.may_send(3, RowKey(2), 20, false).expect("marked");
-    in_flight.may_send(0, RowKey(3), 30, false).expect("marked");
-    in_flight.may_send(0, RowKey(4), 40, false).expect("marked");
+    in_flight
+        .mark_sent(3, RowKey(2), 20, false)
+        .expect("marked");
+    in_flight
+        .mark_sent(0, RowKey(3), 30, false)
+        .expect("marked");
+    in_flight
+        .mark_sent(0, RowKey(4), 40, false)
+        .expect("marked");
     let metadata = in_flight.file.metadata().expect("metadata");
     assert_eq!(metadata.len(), (HEADER_BYTES + 5 * SLOT_BYTES) as u64);
     assert_eq!(metadata.mode() & 0o777, 0o600);
@@ -83,7 +89,9 @@ fn a_reserved_row_that_was_not_sent_was_not_called() {
     let (in_flight, results) = create(&options, vec![]);
     in_flight.reserve_now(0, RowKey(2), 20).expect("marked");
     in_flight.reserve_now(1, RowKey(3), 20).expect("marked");
-    in_flight.may_send(1, RowKey(3), 20, false).expect("marked");
+    in_flight
+        .mark_sent(1, RowKey(3), 20, false)
+        .expect("marked");
     assert_eq!(keys(&interrupted_run(&options, &results)), [3]);
 }
 
@@ -94,7 +102,7 @@ fn clearing_a_slot_leaves_the_other_marks() {
     let (in_flight, results) = create(&options, old_mark());
     for (slot, key) in [(0, 2), (1, 3), (2, 4)] {
         in_flight
-            .may_send(slot, RowKey(key), 20, false)
+            .mark_sent(slot, RowKey(key), 20, false)
             .expect("marked");
     }
     in_flight.clear(1).expect("cleared");
@@ -108,7 +116,7 @@ fn a_mark_that_cannot_be_written_is_an_error() {
     let (mut in_flight, _results) = create(&options, vec![]);
     in_flight.file = File::open(in_flight.side_file.path()).expect("opened read-only");
     assert!(in_flight.reserve_now(0, RowKey(1), 20).is_err());
-    assert!(in_flight.may_send(0, RowKey(1), 20, false).is_err());
+    assert!(in_flight.mark_sent(0, RowKey(1), 20, false).is_err());
     assert!(in_flight.clear(0).is_err());
 }
 
@@ -177,7 +185,7 @@ fn a_planted_link_receives_no_part_of_a_side_file() {
     fs::write(path("precious"), "theirs").expect("written");
     symlink("precious", path("people.results.csv.inflight.new")).expect("linked");
     let (in_flight, _results) = create(&options, vec![]);
-    in_flight.may_send(0, RowKey(1), 0, false).expect("marked");
+    in_flight.mark_sent(0, RowKey(1), 0, false).expect("marked");
     assert_eq!(fs::read(path("precious")).expect("it is there"), b"theirs");
     // The temporary file is gone; its name could not be guessed.
     let names = fs::read_dir(directory.path()).expect("a directory").count();
@@ -192,7 +200,7 @@ fn open_after(harm: impl FnOnce(&Path)) -> Result<Results, OpenError> {
         .expect("opened")
         .into_parts();
     let key = keyer.key_of([b"a", b"b", b"c", b"d"]);
-    in_flight.may_send(2, key, 0, false).expect("marked");
+    in_flight.mark_sent(2, key, 0, false).expect("marked");
     drop((in_flight, writer));
     harm(&side_file_path(&options.path));
     Results::open::<UnlinkOutcome>(&options)
@@ -397,7 +405,7 @@ fn a_renamed_or_linked_results_file_keeps_its_side_file() {
             .expect("opened")
             .into_parts();
         in_flight
-            .may_send(0, RowKey(5), u64::from(u32::MAX), false)
+            .mark_sent(0, RowKey(5), u64::from(u32::MAX), false)
             .expect("marked");
         drop((in_flight, writer));
         let other = ResultsOptions {

@@ -6,8 +6,8 @@ use std::pin::Pin;
 
 use crate::row::RowKey;
 
-/// A wait until rows may be called.
-pub type Reserved<'a> = Pin<Box<dyn Future<Output = io::Result<()>> + Send + 'a>>;
+/// A mark that is being made, or a wait until marked rows may be called.
+pub type MarkFuture<'a> = Pin<Box<dyn Future<Output = io::Result<()>> + Send + 'a>>;
 
 /// Marks rows, each in its slot: in the side file of a results file, or by claims in a log.
 pub trait Marks: fmt::Debug + Send + Sync {
@@ -19,24 +19,31 @@ pub trait Marks: fmt::Debug + Send + Sync {
         false
     }
 
+    /// Returns whether marks are claims, which take long and are made ahead of the calls. They bound the rows that are in doubt after a
+    /// kill, which otherwise the calls in flight do.
+    fn are_claims(&self) -> bool {
+        false
+    }
+
     /// Marks the row `key`, open in `slot`, before its first call, when the results are `recorded` bytes long, and waits until the mark
     /// outlives this process. If the process dies now, the row was not called.
     ///
     /// # Errors
     /// The mark cannot be written; then the call must not be made.
-    fn reserve(&self, slot: usize, key: RowKey, recorded: u64) -> Reserved<'_>;
+    fn reserve(&self, slot: usize, key: RowKey, recorded: u64) -> MarkFuture<'_>;
 
     /// Waits until marked rows may be called: a log that has not been appended to for long is perhaps another run's by now.
-    fn wait_until_current(&self) -> Reserved<'_> {
+    fn wait_until_current(&self) -> MarkFuture<'_> {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    /// Marks the [reserved](Self::reserve) row as sent, unless it `is_sent` already, and returns whether the first bytes of its call may
-    /// leave now. If not, the row [waits](Self::wait_until_current). Only a disk that takes long for a write delays the call.
+    /// Marks the [reserved](Self::reserve) row as sent, unless it `is_sent` already, just before the first byte of its call. Returns false
+    /// if the call must not start now; the row then [waits](Self::wait_until_current).
     ///
     /// # Errors
     /// The mark cannot be written; then the call must not be made.
-    fn may_send(&self, slot: usize, key: RowKey, recorded: u64, is_sent: bool) -> io::Result<bool>;
+    fn mark_sent(&self, slot: usize, key: RowKey, recorded: u64, is_sent: bool)
+    -> io::Result<bool>;
 
     /// Removes the mark in `slot`: no attempt for the row can have taken effect.
     ///

@@ -134,13 +134,13 @@ fn ending<O: Outcome>(
         Reason::NotRecorded(error) if exit_policy::taken_over(error).is_some() => (
             "taken_over",
             Some(format!(
-                "Stopped: {error}, as this one gave no sign for too long. What it had in flight is known to that run."
+                "Stopped: {error}, since this run wrote nothing for too long. That run treats the calls in flight here as in doubt."
             )),
         ),
         Reason::NotRecorded(error) if is_log => (
             "halted",
             Some(format!(
-                "Halted: the results cannot be written ({error}). Calls without a record are known to the next run."
+                "Halted: the results cannot be written ({error}). The next run treats calls without a record as in doubt."
             )),
         ),
         Reason::NotRecorded(error) => (

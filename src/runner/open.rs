@@ -97,7 +97,7 @@ pub async fn open_log<O: Outcome>(
     let opened = Results::open_log::<O>(options, log, &mut |opening| match opening {
         Opening::Read(segments, known) => progress.at_of(segments, known),
         Opening::Watching(holder, time) => notice(&format!(
-            "{name}: the last run has not ended ({holder}); watching for {} whether it still runs.",
+            "{name}: the last run recorded no end ({holder}); waiting {} to see whether it is still running.",
             humantime::format_duration(time)
         )),
     })

@@ -210,6 +210,7 @@ impl RelinkSettings {
             concurrency: self.job.limits.concurrency.get() as usize,
             take_over_after: TAKE_OVER_AFTER,
             give_up_after: self.job.policy.give_up_after,
+            waits_for_credentials: self.job.policy.wait_for_credentials,
         })
     }
 

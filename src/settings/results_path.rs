@@ -70,13 +70,20 @@ fn log_prefix(given: &Path, mode: Mode, shard: Option<Shard>) -> Result<PathBuf,
         .hint("Write s3://BUCKET/PREFIX/, with the last slash."));
     }
     let prefix = match mode {
-        Mode::Real | Mode::DryRun => name.into_owned(),
+        Mode::Real | Mode::DryRun => name.clone().into_owned(),
         Mode::Rehearsal => format!("{}.rehearsal/", name.trim_end_matches('/')),
     };
-    Ok(match shard {
-        None => prefix.into(),
-        Some(shard) => format!("{prefix}{}/", shard.tag()).into(),
-    })
+    let tag = uri.key.trim_end_matches('/').rsplit('/').next();
+    match (tag.and_then(Shard::of_tag), shard) {
+        (None, None) => Ok(prefix.into()),
+        (None, Some(shard)) => Ok(format!("{prefix}{}/", shard.tag()).into()),
+        // The name that a shard's own notice gives it.
+        (Some(named), Some(shard)) if named == shard => Ok(prefix.into()),
+        (Some(named), _) => Err(Error::usage(format!(
+            "--results {name} names the results of shard {named}"
+        ))
+        .hint("Name the prefix of the whole job: each shard adds its own.")),
+    }
 }
 
 /// Returns whether `--results` names a folder.
@@ -297,6 +304,11 @@ mod tests {
             log_prefix(Path::new("s3://b/out/"), Mode::Real, shard),
             Ok("s3://b/out/00003-of-00008/".into())
         );
+        let own = Path::new("s3://b/out/00003-of-00008/");
+        assert_eq!(log_prefix(own, Mode::Real, shard), Ok(own.into()));
+        for other in [None, Shard::new(2, 8), Shard::new(3, 9)] {
+            assert!(log_prefix(own, Mode::Real, other).is_err());
+        }
         for given in ["s3://b/out", "s3://b/", "s3://b", "s3:///out/"] {
             assert!(path(Some(given), input, Mode::Real).is_err(), "{given}");
         }

@@ -174,7 +174,7 @@ impl Settings {
             .as_ref()
             .is_some_and(|named| named.log.is_none() && is_object(named.path.as_os_str()))
         {
-            return Err(Error::usage("only `run` records in S3")
+            return Err(Error::usage("only `run` can write results to S3")
                 .hint("Name a file with --out FILE, ending in .csv or .jsonl."));
         }
         if let Some(named) = &results {
@@ -366,6 +366,7 @@ fn log_options(args: &Arguments, path: &Path, objects: &Objects) -> Option<LogOp
         concurrency: args.job.concurrency.get() as usize,
         take_over_after,
         give_up_after: args.job.give_up_after,
+        waits_for_credentials: args.job.on_expiry == OnExpiry::Wait,
     })
 }
 

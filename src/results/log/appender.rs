@@ -26,6 +26,10 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// Wait after the first failed put; it doubles up to [`MAX_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const MAX_WAIT: Duration = Duration::from_secs(5);
+/// Longest time that one attempt counts for: far more than an attempt takes. A process that was stopped during one has not tried for so long.
+const LONGEST_ATTEMPT: Duration = Duration::from_mins(1);
+/// Bytes of lines with which a segment is full, so that it is put within the time of one attempt.
+const MAX_BYTES: usize = 8 * 1024 * 1024;
 
 /// Another run has put its fence where this one would have put its next segment.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,7 +42,7 @@ pub struct TakenOver {
 /// Receives a warning about a store in trouble.
 pub(super) type Trouble<'a> = &'a (dyn Fn(String) + Send + Sync);
 
-/// What the parts of a run share of its log.
+/// State that the parts of a run share for its log.
 #[derive(Debug)]
 pub(super) struct Shared {
     store: Arc<dyn ObjectStore>,
@@ -46,6 +50,7 @@ pub(super) struct Shared {
     run_id: String,
     times: ClaimTimes,
     give_up_after: Duration,
+    waits_for_credentials: bool,
     clock: LogClock,
     state: Mutex<State>,
     /// Changes with each acknowledged segment.
@@ -84,6 +89,7 @@ impl Shared {
             run_id: run_id.to_owned(),
             times: ClaimTimes(options.take_over_after),
             give_up_after: options.give_up_after,
+            waits_for_credentials: options.waits_for_credentials,
             clock,
             state: Mutex::new(State {
                 claims: Claims::new(options.concurrency),
@@ -158,7 +164,10 @@ impl Shared {
         let uri = object_of(&self.prefix, segment.tail.segment);
         let mut wait = FIRST_WAIT;
         let mut is_reported = false;
+        // Summed, since a process that was stopped meanwhile has not tried.
+        let mut failing = Duration::ZERO;
         loop {
+            let tried = self.clock.now();
             let error = match self.put_once(&uri, &content, segment).await {
                 Ok(Ok(())) => break,
                 Ok(Err(taken_over)) => {
@@ -168,18 +177,20 @@ impl Shared {
                 Err(error) => error,
             };
             let age = self.age();
-            if age > self.give_up_after {
+            failing += wait + self.clock.now().saturating_sub(tried).min(LONGEST_ATTEMPT);
+            let waits = self.waits_for_credentials && error.kind == StoreErrorKind::Expired;
+            if failing > self.give_up_after && !waits {
                 self.state().is_over = true;
-                let lasted = humantime::format_duration(Duration::from_secs(age.as_secs()));
+                let lasted = humantime::format_duration(Duration::from_secs(failing.as_secs()));
                 return Err(io::Error::other(format!("{error}, for {lasted}")));
             }
             if age > self.times.calls() && !std::mem::replace(&mut is_reported, true) {
                 trouble(format!(
-                    "Warning: {uri} cannot be put ({error}). No call starts until it can; the run halts if that lasts for {}.",
+                    "Warning: {uri} cannot be written ({error}). No call starts until it can; the run halts after {}.",
                     humantime::format_duration(self.give_up_after)
                 ));
             }
-            tracing::info!(segment = segment.tail.segment, error = %error, wait_ms = wait.as_millis(), "putting again");
+            tracing::info!(segment = segment.tail.segment, error = %error, wait_ms = wait.as_millis(), "retrying the write");
             sleep(wait).await;
             wait = (wait * 2).min(MAX_WAIT);
         }
@@ -207,7 +218,7 @@ impl Shared {
         }
         let found = self.store.read(uri).await?.ok_or_else(|| StoreError {
             kind: StoreErrorKind::Temporary,
-            message: "S3 says that it is there, and does not find it".to_owned(),
+            message: "S3 reports that the object exists, and cannot return it".to_owned(),
         })?;
         if found == *content {
             return Ok(Ok(()));
@@ -219,7 +230,7 @@ impl Shared {
     }
 }
 
-/// What a segment holds the lines of.
+/// A row or rows whose lines go to a segment.
 pub(in crate::results) trait Recordable: Send + 'static {
     /// Appends the lines of `rows` to `into`.
     fn write<'a>(rows: impl Iterator<Item = &'a Self>, layout: &Layout, into: &mut Vec<u8>)
@@ -276,7 +287,7 @@ impl Appender {
                     () = sleep(time) => {}
                 }
             }
-            let rows = std::mem::take(&mut waiting.rows);
+            let (rows, lines) = self.take(&mut waiting);
             if rows.is_empty() && !waiting.is_open {
                 return;
             }
@@ -285,7 +296,7 @@ impl Appender {
                     // With more reports waiting than rows can be open, one text less does not matter.
                     let _ = reports.try_send(Recorded::Notice(text));
                 };
-                let put = self.put(&rows, &trouble);
+                let put = self.put(&rows, lines, &trouble);
                 tokio::pin!(put);
                 loop {
                     tokio::select! {
@@ -307,14 +318,28 @@ impl Appender {
         }
     }
 
-    /// Puts a segment with the lines of these rows.
-    async fn put<L: Recordable>(
+    /// Takes the rows of the next segment, and returns them with their lines.
+    fn take<L: Recordable>(&self, waiting: &mut Waiting<L>) -> (Vec<Settled<L>>, Vec<u8>) {
+        let mut lines = Vec::new();
+        let mut taken = 0;
+        for (row, _) in &waiting.rows {
+            if lines.len() > MAX_BYTES {
+                break;
+            }
+            L::write(std::iter::once(&**row), &self.layout, &mut lines);
+            taken += 1;
+        }
+        let rest = waiting.rows.split_off(taken);
+        (std::mem::replace(&mut waiting.rows, rest), lines)
+    }
+
+    /// Puts a segment with these lines of rows.
+    async fn put<L>(
         &self,
         rows: &[Settled<L>],
+        lines: Vec<u8>,
         trouble: Trouble<'_>,
     ) -> io::Result<()> {
-        let mut lines = Vec::new();
-        L::write(rows.iter().map(|(row, _)| &**row), &self.layout, &mut lines);
         let segment = self.shared.make(lines)?;
         self.shared.put(&segment, trouble).await?;
         let mut state = self.shared.state();

@@ -1,13 +1,16 @@
-//! The claims of a run: pure, and given the time.
+//! Keeps the claims of a run. Does no I/O; the caller passes the time.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use crate::row::RowKey;
 
-/// Claims ahead of the calls, as a share of the calls in one cycle of segments. One would be too few whenever a segment takes longer
-/// than the one before; three leaves twice as many rows in doubt after a kill.
+/// Rows claimed ahead, as a multiple of the calls in one cycle of segments. At 1, a segment slower than the last one would stall the
+/// run; at 3, a kill leaves twice as many rows in doubt.
 const AHEAD: f64 = 1.5;
+/// Time after which a claimed row that is not called waits for something else than its turn, such as a Region that does not reply: 5 s.
+/// Other rows are claimed meanwhile. Halved, slow calls look like that; doubled, the rows of other Regions wait twice as long.
+const STUCK: Duration = Duration::from_secs(5);
 /// Rows of a segment for each call in flight: with so many, settled or claimed, it is put before its time. Halved, a fast run costs twice
 /// as many requests; doubled, its rows wait longer for their record.
 const ROWS_PER_CALL: usize = 4;
@@ -36,10 +39,12 @@ pub(super) struct Claims {
 #[derive(Debug, Clone, Copy)]
 struct Granted {
     key: RowKey,
+    /// Time of the claim.
+    since: Duration,
     is_called: bool,
 }
 
-/// What a segment says about claims.
+/// The claims and releases of a segment.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Asked {
     pub(super) claim: Vec<RowKey>,
@@ -101,7 +106,9 @@ impl Claims {
 
     /// Returns how many rows the next segment can claim, if a segment takes this long from one to the next.
     pub(super) fn claimable(&self, cycle: Duration) -> usize {
-        let uncalled = self.granted.values().filter(|granted| !granted.is_called);
+        let uncalled = || self.granted.values().filter(|granted| !granted.is_called);
+        let made = self.made.unwrap_or_default();
+        let waiting = uncalled().filter(|granted| granted.since + STUCK >= made);
         let ahead = (self.speed * cycle.as_secs_f64() * AHEAD).ceil();
         #[expect(
             clippy::cast_possible_truncation,
@@ -109,8 +116,9 @@ impl Claims {
             reason = "a number of rows is small and not negative"
         )]
         let ahead = (ahead as usize).max(self.concurrency);
-        let free = ahead.saturating_sub(uncalled.count());
-        free.min(self.wanted.len()).min(self.full())
+        let free = ahead.saturating_sub(waiting.count());
+        let room = (self.full() * 4).saturating_sub(uncalled().count());
+        free.min(room).min(self.wanted.len()).min(self.full())
     }
 
     /// Returns the number of rows with which a segment is full.
@@ -132,7 +140,9 @@ impl Claims {
     pub(super) fn ask(&mut self, now: Duration, cycle: Duration) -> Asked {
         if let Some(made) = self.made.replace(now) {
             let seconds = now.saturating_sub(made).as_secs_f64().max(0.1);
-            self.speed = self.speed.midpoint(self.called as f64 / seconds);
+            let speed = self.called as f64 / seconds;
+            // Up at once, and down by and by.
+            self.speed = speed.max(self.speed.midpoint(speed));
         }
         self.called = 0;
         let claimable = self.claimable(cycle);
@@ -146,10 +156,15 @@ impl Claims {
 
     /// Grants what the last segment has asked for: it is acknowledged.
     pub(super) fn acknowledge(&mut self) {
+        let since = self.made.unwrap_or_default();
         for (slot, key) in self.asked.drain(..) {
             if let Some(slot) = slot {
-                let is_called = false;
-                self.granted.insert(slot, Granted { key, is_called });
+                let granted = Granted {
+                    key,
+                    since,
+                    is_called: false,
+                };
+                self.granted.insert(slot, granted);
             } else {
                 self.released.push(key);
             }
@@ -189,12 +204,12 @@ mod unit_tests {
         // Nothing is known of the speed: as many as can be in flight.
         assert_eq!(claims.ask(SECOND, SECOND).claim.len(), 4);
         claims.acknowledge();
-        // Three of them were called within a second.
+        // Three of them were called within a second: half as many more are claimed, less the one that is left.
         for slot in 0..3 {
             assert!(claims.call(slot));
             claims.recorded(slot);
         }
-        assert_eq!(claims.ask(2 * SECOND, SECOND).claim.len(), 3);
+        assert_eq!(claims.ask(2 * SECOND, SECOND).claim.len(), 4);
         claims.acknowledge();
         // Twenty calls a second: half as many more are claimed ahead, in segments of sixteen.
         let mut at = 3 * SECOND;

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::reading::{Opening, Segments, again, foreign, not_read, path_of};
+use super::reading::{Opening, Segments, foreign, not_read, path_of, retry};
 use crate::files;
 use crate::objects::{ObjectStore, ObjectUri};
 use crate::results::error::OpenError;
@@ -57,13 +57,14 @@ async fn shards_below(
     let mut shards = Vec::new();
     let mut after = None;
     loop {
-        let page = again(|| store.list(prefix, after.as_deref(), Some('/'))).await;
+        let page = retry(|| store.list(prefix, after.as_deref(), Some('/'))).await;
         let page = page.map_err(|error| not_read(prefix, error))?;
         let tags = page.common.iter().filter_map(|common| {
             let tag = common.strip_prefix(&*prefix.key)?.strip_suffix('/')?;
             Shard::of_tag(tag)
         });
         shards.extend(tags);
+        shards.dedup();
         // Shard 0 comes before the first segment.
         if page.after.is_none() || shards.is_empty() {
             return Ok(shards);

@@ -23,7 +23,7 @@ pub enum LogEvents {
     Segments(LogEnd),
 }
 
-/// The last segment of a run, still to be put.
+/// The handle with which a run records its begin, and its end as its last segment.
 #[derive(Debug, Clone)]
 pub struct LogEnd(pub(super) Arc<Shared>);
 

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::appender::Shared;
-use crate::results::marks::{Marks, Reserved};
+use crate::results::marks::{MarkFuture, Marks};
 use crate::row::RowKey;
 
 /// Marks rows by claims: a row is reserved once its claim is acknowledged.
@@ -19,7 +19,11 @@ impl Marks for LogMarks {
         self.slots
     }
 
-    fn reserve(&self, slot: usize, key: RowKey, _: u64) -> Reserved<'_> {
+    fn are_claims(&self) -> bool {
+        true
+    }
+
+    fn reserve(&self, slot: usize, key: RowKey, _: u64) -> MarkFuture<'_> {
         Box::pin(async move {
             let mut acknowledged = self.shared.acknowledged();
             self.shared.state().claims.want(slot, key);
@@ -31,7 +35,7 @@ impl Marks for LogMarks {
         })
     }
 
-    fn wait_until_current(&self) -> Reserved<'_> {
+    fn wait_until_current(&self) -> MarkFuture<'_> {
         Box::pin(async move {
             let mut acknowledged = self.shared.acknowledged();
             while !self.shared.is_current() {
@@ -41,7 +45,7 @@ impl Marks for LogMarks {
         })
     }
 
-    fn may_send(&self, slot: usize, _: RowKey, _: u64, _: bool) -> io::Result<bool> {
+    fn mark_sent(&self, slot: usize, _: RowKey, _: u64, _: bool) -> io::Result<bool> {
         Ok(self.shared.is_current() && self.shared.state().claims.call(slot))
     }
 

@@ -10,7 +10,7 @@ use super::clock::LogClock;
 use super::events::LogEnd;
 use super::marks::LogMarks;
 use super::options::{ClaimTimes, LogOptions};
-use super::reading::{LogReader, OnProgress, Opening, ReadLog, again, foreign, not_read, path_of};
+use super::reading::{LogReader, OnProgress, Opening, ReadLog, foreign, not_read, path_of, retry};
 use super::segment::{Fence, Segment, Tail, number_of, object_of};
 use crate::clock;
 use crate::objects::{Created, ObjectStore};
@@ -95,7 +95,7 @@ pub(super) async fn open_in<O: Outcome>(
 async fn check_division(log: &LogOptions, store: &Arc<dyn ObjectStore>) -> Result<(), OpenError> {
     let (base, shard) = log.division();
     // The first segment, and the folder of shard 0, come first in the list.
-    let page = again(|| store.list(&base, None, Some('/'))).await;
+    let page = retry(|| store.list(&base, None, Some('/'))).await;
     let page = page.map_err(|error| not_read(&base, error))?;
     let mut tags = page.common.iter().filter_map(|common| {
         let tag = common.strip_prefix(&*base.key)?.strip_suffix('/')?;
@@ -134,17 +134,17 @@ async fn wait_for_silence<O: Outcome>(
     let holder = fence.holder.clone();
     let seconds = std::time::Duration::try_from_secs_f64(fence.take_over_after);
     let times = ClaimTimes(seconds.unwrap_or(log.take_over_after));
-    let next = reader.last() + 1;
+    let last = object_of(&log.prefix, reader.last()).key;
     let since = clock.now();
     on_progress(Opening::Watching(holder, times.take_over()));
     loop {
         // The answer may be late: silence counts up to the question.
         let asked = clock.now();
-        let found = again(|| store.read(&object_of(&log.prefix, next))).await;
-        if found
-            .map_err(|error| not_read(&log.prefix, error))?
-            .is_some()
-        {
+        // A list, since S3 may refuse to tell that an object is missing.
+        let listed = retry(|| store.list(&log.prefix, Some(&last), Some('/'))).await;
+        let listed = listed.map_err(|error| not_read(&log.prefix, error))?;
+        let mut numbers = listed.keys.iter().map(|key| number_of(&log.prefix, key));
+        if numbers.any(|number| number.is_some()) {
             reader.read_on::<O>(store, log, &mut |_| {}).await?;
             return match reader.alive() {
                 None => Ok(()),
@@ -195,19 +195,19 @@ async fn put_fence(
     let uri = object_of(&log.prefix, number);
     let failed = |error| not_read(&log.prefix, error);
     for is_second in [false, true] {
-        let created = again(|| store.create(&uri, content.clone())).await;
+        let created = retry(|| store.create(&uri, content.clone())).await;
         match created.map_err(failed)? {
             Created::New if is_second => {
                 return Err(foreign(
                     &log.prefix,
-                    "the store ignores If-None-Match, so that two runs could overwrite each other's records; use S3, or a store \
-                     that keeps to it"
+                    "the store does not support conditional writes (If-None-Match), so that two runs could overwrite each other's \
+                     records; use S3, or a store that supports them"
                         .to_owned(),
                 ));
             }
             Created::New => {}
             Created::Exists => {
-                let found = again(|| store.read(&uri)).await.map_err(failed)?;
+                let found = retry(|| store.read(&uri)).await.map_err(failed)?;
                 if found.as_ref() == Some(&content) {
                     continue;
                 }

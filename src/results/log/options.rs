@@ -18,6 +18,8 @@ pub struct LogOptions {
     pub take_over_after: Duration,
     /// Time without an acknowledged segment after which the run halts.
     pub give_up_after: Duration,
+    /// Expired credentials are waited for, however long.
+    pub waits_for_credentials: bool,
 }
 
 impl LogOptions {

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 use super::options::LogOptions;
 use super::segment::{Fence, Segment, number_of, object_of};
-use crate::objects::{Listing, ObjectStore, ObjectUri, StoreError, StoreErrorKind};
+use crate::objects::{Listing, ObjectStore, ObjectUri, StoreError};
 use crate::results::completed_rows::{Collector, CompletedRows};
 use crate::results::error::OpenError;
 use crate::results::jsonl_lines::read_jsonl;
@@ -26,7 +26,8 @@ use crate::verdict::Outcome;
 /// Segments that are read at a time. Half as many, and a log of 200,000 segments takes twice as long where a request takes long; doubled,
 /// it takes twice the memory, some 10 MB at most.
 const AT_ONCE: usize = 32;
-/// Requests in a row that may fail, and the wait after the first; it doubles.
+/// Retries of a request before a log counts as unreadable, and the wait before the first of them; it doubles, to 51 s in all. Doubled, the
+/// last waits would take hours.
 const MAX_FAILURES: u32 = 8;
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 
@@ -113,7 +114,7 @@ impl Segments {
                 return Err(foreign(
                     &self.prefix,
                     format!(
-                        "segment {} is missing; put it back from a copy, or name another prefix",
+                        "segment {} is missing; restore it from a backup, or name another prefix",
                         self.next
                     ),
                 ));
@@ -135,7 +136,7 @@ fn list(
 ) -> Request<Listing> {
     let (store, prefix) = (Arc::clone(store), prefix.clone());
     tokio::spawn(async move {
-        let listed = again(|| store.list(&prefix, after.as_deref(), Some('/'))).await;
+        let listed = retry(|| store.list(&prefix, after.as_deref(), Some('/'))).await;
         listed.map_err(|error| not_read(&prefix, error))
     })
 }
@@ -144,7 +145,7 @@ fn read(store: &Arc<dyn ObjectStore>, prefix: &ObjectUri, number: u64) -> Reques
     let (store, prefix) = (Arc::clone(store), prefix.clone());
     tokio::spawn(async move {
         let uri = object_of(&prefix, number);
-        let found = again(|| store.read(&uri)).await;
+        let found = retry(|| store.read(&uri)).await;
         let found = found.map_err(|error| not_read(&prefix, error))?;
         let found =
             found.ok_or_else(|| foreign(&prefix, format!("segment {number} is missing")))?;
@@ -157,16 +158,16 @@ async fn answered<T>(request: Request<T>, prefix: &ObjectUri) -> Result<T, OpenE
     answer.map_err(|error| OpenError::Io(path_of(prefix), io::Error::other(error)))?
 }
 
-/// Makes a request that may be made any number of times, until it succeeds or there is no more hope that it will.
-pub(super) async fn again<T, F>(request: impl Fn() -> F) -> Result<T, StoreError>
+/// Sends an idempotent request until it succeeds, fails for good, or has failed too often.
+pub(super) async fn retry<T, F>(request: impl Fn() -> F) -> Result<T, StoreError>
 where
     F: Future<Output = Result<T, StoreError>>,
 {
     let (mut failures, mut wait) = (0, FIRST_WAIT);
     loop {
         match request().await {
-            Err(error) if error.kind == StoreErrorKind::Temporary && failures < MAX_FAILURES => {
-                tracing::info!(error = %error, wait_ms = wait.as_millis(), "asking again");
+            Err(error) if error.may_pass() && failures < MAX_FAILURES => {
+                tracing::info!(error = %error, wait_ms = wait.as_millis(), "retrying the request");
                 failures += 1;
                 sleep(wait).await;
                 wait *= 2;
@@ -264,7 +265,7 @@ impl LogReader {
         }
         let Some(key) = self.key else {
             return Err(ReadError::Foreign(
-                "it does not begin with a run".to_owned(),
+                "its first segment does not begin a run; name another prefix".to_owned(),
             ));
         };
         let keyer = Keyer::new(key);
@@ -274,11 +275,12 @@ impl LogReader {
             self.in_doubt.remove(&line.key);
             self.collector.add(&line, &self.options);
         })?;
-        self.claimed.extend(&tail.claim);
         // What a run has claimed and not called may be in doubt for what an earlier one did.
         for key in &tail.released {
             self.claimed.remove(key);
         }
+        // Behind the releases: a row that is released may stand twice in the input, and be claimed again.
+        self.claimed.extend(&tail.claim);
         if tail.end {
             self.alive = None;
         }

@@ -45,14 +45,14 @@ pub(super) struct Tail {
     pub(super) end: bool,
 }
 
-/// The begin of a run.
+/// The first entry of a run, which fences off earlier ones.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Fence {
     #[serde(flatten)]
     pub(super) holder: LockHolder,
     /// Key of the row keys, the same in all fences of a log.
     pub(super) key: String,
-    /// Seconds without a new segment after which the run has died.
+    /// Seconds without a new segment after which the run counts as dead.
     pub(super) take_over_after: f64,
 }
 
@@ -75,7 +75,7 @@ impl Segment {
         let last = whole.iter().rposition(|byte| *byte == b'\n');
         let at = last.map_or(0, |at| at + 1);
         let tail: Tail = serde_json::from_slice(&whole[at..])
-            .map_err(|_| format!("segment {number} does not end as one"))?;
+            .map_err(|_| format!("segment {number} is damaged: its last line is not that of a segment; restore it from a backup, or name another prefix"))?;
         if tail.segment != number {
             return Err(format!(
                 "segment {number} says that it is segment {}",

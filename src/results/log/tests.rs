@@ -240,6 +240,7 @@ impl World {
             concurrency: CONCURRENCY,
             take_over_after: self.take_over_after,
             give_up_after: Duration::from_hours(2),
+            waits_for_credentials: false,
         };
         (results, log)
     }
@@ -386,7 +387,7 @@ async fn settle(
     marks.reserve(slot, key, 0).await.expect("reserved");
     let outcome = loop {
         marks.wait_until_current().await.expect("current");
-        if !marks.may_send(slot, key, 0, false).expect("no disk") {
+        if !marks.mark_sent(slot, key, 0, false).expect("no disk") {
             continue;
         }
         // No moment passes between the last check and the call.
