@@ -38,7 +38,7 @@ use crate::verdict::{Outcome, Policy};
 /// few MB more, and a kill leaves no more in doubt.
 const OPEN_BEYOND_FLIGHT: u32 = 1024;
 
-/// Time-out of requests to S3 by a command that has no option for it.
+/// Time-out of one request to S3. Halved, a slow store looks broken; doubled, one lost answer takes most of the time for which claims last.
 const STORE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The settings of a run, resolved.
@@ -456,6 +456,8 @@ pub fn environment_objects() -> Objects {
 fn objects(calls: &ClientSettings, guards: &Guards) -> Objects {
     Objects::new(Arc::new(aws::Buckets::new(ClientSettings {
         accounts: guards.accounts(),
+        // The time of a call has nothing to do with that of a segment, and a long one would outlast its claims.
+        timeout: STORE_TIMEOUT,
         ..calls.clone()
     })))
 }

@@ -189,3 +189,24 @@ fn the_region_of_a_bucket_is_asked_for() {
         .expect_exit(0);
     assert_eq!(sandbox.outcomes("r.csv").len(), 3);
 }
+
+#[test]
+fn a_region_that_is_not_told_at_first_is_asked_for_again() {
+    let sandbox = Sandbox::new();
+    let store = S3Server::spawn(Settings {
+        checks_region: true,
+        ..Settings::default()
+    });
+    store.create_bucket("elsewhere", "eu-central-1");
+    store.put("elsewhere", "people.csv", people(3));
+    store.add_rule(
+        When::Nth(Kind::HeadBucket, 1),
+        Then::Fail(500, "InternalError"),
+    );
+    let args = ["s3://elsewhere/people.csv", "--results", "r.csv"];
+    start(&mut run(&sandbox, &store, &args))
+        .wait()
+        .expect_exit(0);
+    assert_eq!(sandbox.outcomes("r.csv").len(), 3);
+    assert_eq!(store.counters().of(Kind::HeadBucket), 2);
+}

@@ -246,6 +246,18 @@ fn a_store_that_overwrites_is_refused() {
 }
 
 #[test]
+fn a_store_without_conditional_writes_is_refused_at_once() {
+    let sandbox = Sandbox::new();
+    let store = S3Server::spawn(Settings::default());
+    store.add_rule(When::Every(Kind::Put), Then::Fail(501, "NotImplemented"));
+    sandbox.write("people.csv", people(3));
+    let refused = start(&mut run(&sandbox, &store, &[])).wait().expect_exit(2);
+    refused.assert_contains("NotImplemented");
+    assert_eq!(store.counters().of(Kind::Put), 1);
+    assert_eq!(sandbox.emulator.counters().unlinks, 0);
+}
+
+#[test]
 fn a_run_that_a_signal_ends_leaves_nothing_to_wait_for() {
     let sandbox = Sandbox::new();
     let store = S3Server::spawn(Settings::default());

@@ -361,9 +361,11 @@ impl Appender {
         let state = self.shared.state();
         let (claims, rows) = (&state.claims, waiting.rows.len());
         let has_news = rows > 0 || claims.has_news(state.cycle);
-        let is_full = rows + claims.claimable(state.cycle) >= claims.full();
+        let claimable = claims.claimable(state.cycle);
+        // The first claim does not wait for its time, but for as many rows as can be called at once.
+        let is_first = claims.are_new() && claimable >= claims.at_first();
         match has_news {
-            true if is_full || claims.are_new() => Duration::ZERO,
+            true if is_first || rows + claimable >= claims.full() => Duration::ZERO,
             true => INTERVAL.min(heartbeat).saturating_sub(age),
             false => heartbeat.saturating_sub(age),
         }

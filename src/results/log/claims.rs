@@ -126,6 +126,11 @@ impl Claims {
         self.concurrency * ROWS_PER_CALL
     }
 
+    /// Returns the number of rows that are claimed while nothing is known of the speed.
+    pub(super) fn at_first(&self) -> usize {
+        self.concurrency
+    }
+
     /// Returns whether nothing was claimed yet.
     pub(super) fn are_new(&self) -> bool {
         self.made.is_none()
