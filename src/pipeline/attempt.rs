@@ -339,6 +339,16 @@ async fn attempt<J: Job>(
     let stops_at = row.log.stops_at();
     let ends_at = row.log.ends_at(is_look, &context.policy);
 
+    let marks = context.in_flight.as_ref();
+    if is_look && J::MARKS && marks.is_some_and(|marks| marks.are_claims()) {
+        // A claim takes about a second: what a look shows must not get old meanwhile, nor a turn be held.
+        let reserved = reserve(context, row);
+        match unless_stopped(&queue, stop, stops_at, None, reserved).await {
+            Waited::Done(Ok(())) => {}
+            Waited::Done(Err(why)) => return row.log.when_held_back(why),
+            Waited::Stopped | Waited::TooLong => return row.log.stopped(None),
+        }
+    }
     if is_look && row.turn.is_none() {
         let turn = turn(context, link.region(), &mut row.queue_permit);
         match unless_stopped(&queue, stop, stops_at, None, turn).await {
@@ -414,14 +424,22 @@ async fn prepare<J: Job>(
         return Err(HeldBack::Held(hold));
     }
     context.job.client().ready().await;
-    let marks = J::MARKS && !is_look;
-    // A claim takes about a second, and a look must not get old meanwhile.
-    let is_early = J::MARKS
-        && context
-            .in_flight
-            .as_ref()
-            .is_some_and(|marks| marks.are_claims());
-    if let (true, Some(in_flight), None) = (marks || is_early, &context.in_flight, row.mark) {
+    if J::MARKS && !is_look {
+        reserve(context, row).await?;
+        if let Some(in_flight) = &context.in_flight {
+            let current = in_flight.wait_until_current().await;
+            current.map_err(|error| HeldBack::Halting(Halt::Mark(error)))?;
+        }
+    }
+    refresh_holds(context.holds.as_deref()).await
+}
+
+/// Reserves the row's mark, unless that is done.
+async fn reserve<J: Job>(
+    context: &Arc<Context<J>>,
+    row: &mut RowInWork<'_, J::Found>,
+) -> Result<(), HeldBack> {
+    if let (Some(in_flight), None) = (&context.in_flight, row.mark) {
         let mark = Mark {
             slot: row.slot,
             key: row.open.key,
@@ -434,11 +452,7 @@ async fn prepare<J: Job>(
             .map_err(|error| HeldBack::Halting(Halt::Mark(error)))?;
         row.mark = Some(mark);
     }
-    if let (true, Some(in_flight)) = (marks, &context.in_flight) {
-        let current = in_flight.wait_until_current().await;
-        current.map_err(|error| HeldBack::Halting(Halt::Mark(error)))?;
-    }
-    refresh_holds(context.holds.as_deref()).await
+    Ok(())
 }
 
 /// Refreshes, after admission, the credentials and hold lists that were prepared before it.

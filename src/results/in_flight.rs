@@ -55,12 +55,7 @@ impl InFlight {
         let slots = completed.marks.len() + options.open_rows;
         let header = Header {
             version: VERSION,
-            holder: LockHolder {
-                pid: std::process::id(),
-                host: host_name(),
-                started: clock::rfc3339_seconds(options.started).to_string(),
-                run_id: options.run_id.clone(),
-            },
+            holder: this_run(options),
             key: format!("{:032x}", u128::from_le_bytes(key)),
             slots,
             boot: boot_id(),
@@ -148,6 +143,16 @@ impl Marks for InFlight {
     fn remove(&self) -> io::Result<()> {
         self.side_file.check()?;
         fs::remove_file(self.side_file.path())
+    }
+}
+
+/// Returns the run that these options are of, for other runs.
+pub(super) fn this_run(options: &ResultsOptions) -> LockHolder {
+    LockHolder {
+        pid: std::process::id(),
+        host: host_name(),
+        started: clock::rfc3339_seconds(options.started).to_string(),
+        run_id: options.run_id.clone(),
     }
 }
 

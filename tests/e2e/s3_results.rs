@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::s3::{BUCKET, Kind, S3Server, Settings, Then, When};
-use crate::sandbox::{Sandbox, TIMEOUT, always, link, people, rule, start};
+use crate::sandbox::{Sandbox, TIMEOUT, always, csv, link, people, rule, start};
 
 const ARGS: [&str; 5] = [
     "people.csv",
@@ -441,4 +441,25 @@ fn rows_that_wait_for_their_record_hold_no_place_among_the_calls() {
     let most = lines.max().expect("segments");
     assert!(most > 4, "{most}");
     assert_eq!(Log::of(&store).outcomes().len(), 60);
+}
+
+#[test]
+fn last_logins_are_kept_where_results_are_in_s3() {
+    // The first identity has two users, so that one of them may be unlinked.
+    let mut links: Vec<_> = (1..=6).map(link).collect();
+    links[1].identity_id = links[0].identity_id.clone();
+    let sandbox = Sandbox::with_settings(emulator::Settings {
+        links: Some(links.clone()),
+        ..emulator::Settings::default()
+    });
+    let store = S3Server::spawn(Settings::default());
+    sandbox.write("people.csv", csv(&links));
+    let args = ["--last-login", "keep"];
+    start(&mut run(&sandbox, &store, &args))
+        .wait()
+        .expect_exit(0);
+    let outcomes = Log::of(&store).outcomes();
+    let of = |outcome: &str| outcomes.values().filter(|other| *other == outcome).count();
+    assert_eq!((of("kept"), of("unlinked")), (5, 1), "{outcomes:?}");
+    assert_eq!(sandbox.emulator.counters().unlinks, 1);
 }

@@ -12,12 +12,11 @@ use super::marks::LogMarks;
 use super::options::{ClaimTimes, LogOptions};
 use super::reading::{LogReader, OnProgress, Opening, ReadLog, foreign, not_read, path_of, retry};
 use super::segment::{Fence, Segment, Tail, number_of, object_of};
-use crate::clock;
 use crate::objects::{Created, ObjectStore};
 use crate::results::completed_rows::CompletedRows;
 use crate::results::error::OpenError;
 use crate::results::format::{Edition, Format};
-use crate::results::in_flight::host_name;
+use crate::results::in_flight::this_run;
 use crate::results::line::Layout;
 use crate::results::options::ResultsOptions;
 use crate::results::random::random_key;
@@ -172,12 +171,7 @@ async fn put_fence(
 ) -> Result<(), OpenError> {
     let nonce = random_key().map_err(|error| OpenError::Io(path_of(&log.prefix), error))?;
     let fence = Fence {
-        holder: LockHolder {
-            pid: std::process::id(),
-            host: host_name(),
-            started: clock::rfc3339_seconds(options.started).to_string(),
-            run_id: options.run_id.clone(),
-        },
+        holder: this_run(options),
         key: format!("{:032x}", u128::from_be_bytes(key)),
         take_over_after: log.take_over_after.as_secs_f64(),
     };
