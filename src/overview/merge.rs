@@ -141,12 +141,12 @@ fn check_out(out: &Path) -> Result<bool, Error> {
         return Ok(false);
     }
     let written =
-        merge.ok_or_else(|| refused("the file is there already, and no merge has written it"))?;
+        merge.ok_or_else(|| refused("the file exists, and was not written by `merge`"))?;
     let hash = hash_of(out).map_err(|error| refused(&format!("it cannot be read: {error}")))?;
     if hash == (written.size, written.sha256) {
         Ok(true)
     } else {
-        Err(refused("it has changed since a merge has written it"))
+        Err(refused("it has changed since `merge` wrote it"))
     }
 }
 
@@ -190,7 +190,7 @@ fn check_sources(paths: &[PathBuf], lines: &mut MergedLines) -> Result<Vec<LogAn
             .iter()
             .position(|(other, _)| !may_be_same(other.inputs(), log.inputs()));
         if let Some(other) = other {
-            let why = "by their logs their last runs have read different inputs (SHA-256)";
+            let why = "according to their logs, their last runs read different inputs (SHA-256)";
             return Err(apart(path, &paths[other], why));
         }
         let why = log.unfinished(&usage);

@@ -104,7 +104,7 @@ impl ResultsLog {
         match usage {
             Usage::Locked(_) => return Some("a run is writing to it".to_owned()),
             Usage::Interrupted(_) => {
-                return Some("its last run has left its side file".to_owned());
+                return Some("its last run was killed (its side file is still there)".to_owned());
             }
             Usage::AtRest => {}
         }

@@ -114,7 +114,7 @@ pub struct ShardSet {
 #[derive(Debug, thiserror::Error)]
 pub enum ShardsError {
     /// There are none.
-    #[error("{}: no results of shards are there, as people.00003-of-00008.results.csv", .0.display())]
+    #[error("{}: no results of shards found, such as people.00003-of-00008.results.csv", .0.display())]
     None(PathBuf),
     /// They are of several jobs.
     #[error("{}: results of several jobs are there: {}; name one by the start of its files' names", .0.display(), .1)]

@@ -138,7 +138,7 @@ pub(super) fn check_division(path: &Path, shard: Option<Shard>) -> Result<(), Er
         None => "this run is of the whole job".to_owned(),
     };
     Err(Error::usage(format!(
-        "{} stand beside {} and are of the same job, divided in another way: {this}",
+        "{} are beside {}, and are results of the same job in another division: {this}",
         results::names(others.into_iter()),
         path.display()
     ))

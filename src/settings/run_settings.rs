@@ -271,10 +271,10 @@ impl Settings {
         };
         let results = self.results.as_ref();
         let results = results.map_or_else(String::new, |named| {
-            format!(" Its results are {}.", named.path.display())
+            format!(" Results: {}.", named.path.display())
         });
         format!(
-            "Shard {index} of {of}, numbered from 0: it calls the rows of its identities, {pace}.{results}"
+            "Shard {index} of {of}, numbered from 0: it calls its own rows alone, {pace}.{results}"
         )
     }
 

@@ -164,7 +164,7 @@ fn shards_that_are_missing_or_not_finished_are_named() {
     for part in [
         "Missing: people.00003-of-00004.results.csv.",
         &format!("Not finished: out/people.00001-of-00004.results.csv: {rows} rows left."),
-        "Not finished: out/people.00002-of-00004.results.csv: its last run has left its side file.",
+        "Not finished: out/people.00002-of-00004.results.csv: its last run was killed (its side file is still there).",
     ] {
         assert!(merged.stderr.contains(part), "{part}: {}", merged.stderr);
     }
@@ -243,7 +243,7 @@ fn results_that_do_not_belong_together_are_not_merged() {
     sandbox.write("people.csv", rows(13));
     run_shards(&sandbox, [1], 2, "csv");
     let refused = merge(&sandbox, &["out", "--out", "m.csv"]).expect_exit(2);
-    refused.assert_contains("have read different inputs");
+    refused.assert_contains("read different inputs");
     run_shards(&sandbox, [0], 2, "csv");
     merge(&sandbox, &["out", "--out", "m.csv"]).expect_exit(0);
     // Other columns.
@@ -263,7 +263,7 @@ fn results_that_do_not_belong_together_are_not_merged() {
     refused.assert_contains("different numbers of shards");
     for (named, why) in [
         ("people.csv", "is one results file"),
-        ("absent", "no results of shards"),
+        ("absent", "no results of shards found"),
     ] {
         merge(&sandbox, &[named, "--out", "n.csv"])
             .expect_exit(2)
@@ -278,7 +278,7 @@ fn only_what_a_merge_has_written_is_replaced() {
     run_shards(&sandbox, 0..2, 2, "csv");
     sandbox.write("taken.csv", "anything\n");
     let refused = merge(&sandbox, &["out", "--out", "taken.csv"]).expect_exit(2);
-    refused.assert_contains("no merge has written it");
+    refused.assert_contains("was not written by `merge`");
     assert_eq!(sandbox.read("taken.csv"), "anything\n");
     merge(&sandbox, &["out", "--out", "out/people.results.csv"]).expect_exit(0);
     merge(&sandbox, &["out", "--out", "out/people.results.csv"]).expect_exit(0);
@@ -292,7 +292,7 @@ fn only_what_a_merge_has_written_is_replaced() {
     let shard = sandbox
         .run(&[&args[..], &["--shard", "1/2"]].concat())
         .expect_exit(2);
-    shard.assert_contains("out/people.results.csv stand beside");
+    shard.assert_contains("out/people.results.csv are beside");
     let own = results(1, 2, "csv");
     merge(&sandbox, &["out", "--out", &own]).expect_exit(2);
 }

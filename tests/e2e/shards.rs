@@ -94,8 +94,8 @@ fn a_shard_says_its_share_and_its_log_names_it() {
     sandbox.write("people.csv", people(8));
     let ran = run_shard(&sandbox, "1/4", &["--rate", "400"]).expect_exit(0);
     assert_eq!(ran.summary()["shard"], "1/4");
-    let line = "Shard 1 of 4, numbered from 0: it calls the rows of its identities, up to 100/s, its share of 400/s. \
-                Its results are people.00001-of-00004.results.csv.";
+    let line = "Shard 1 of 4, numbered from 0: it calls its own rows alone, up to 100/s, its share of 400/s. \
+                Results: people.00001-of-00004.results.csv.";
     assert!(ran.stderr.contains(line), "{}", ran.stderr);
     let log = sandbox.read("people.00001-of-00004.runs.jsonl");
     let began: Value = serde_json::from_str(log.lines().next().expect("a line")).expect("JSON");
@@ -225,7 +225,7 @@ fn another_number_of_shards_over_the_same_results_is_refused() {
     let refused = sandbox
         .run(&["others.csv", "--shard", "0/2"])
         .expect_exit(2);
-    refused.assert_contains("others.results.csv stand beside others.00000-of-00002.results.csv");
+    refused.assert_contains("others.results.csv are beside others.00000-of-00002.results.csv");
 }
 
 #[test]
