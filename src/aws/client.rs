@@ -77,17 +77,30 @@ impl Clients {
         endpoints: &Endpoints,
         first_account: Arc<OnceLock<String>>,
     ) -> Self {
-        let credentials = shared.credentials_provider().map(|credentials| {
-            CachedCredentials::new(SharedCredentialsProvider::new(AccountGuard {
-                credentials,
-                accounts: settings.accounts.clone(),
-                first_account,
-                sts: sts_config(&shared, settings.lookup_timeouts(), endpoints.sts.clone()),
-                confirmed_key: Mutex::default(),
-            }))
-        });
+        let sts = endpoints.sts.clone();
+        let credentials = guarded_credentials(&shared, settings, sts, first_account);
         Self::new(shared, credentials)
     }
+}
+
+/// Returns the credentials of `shared`, which sign nothing before their account is checked. `sts`: the endpoint that is asked for it.
+pub(super) fn guarded_credentials(
+    shared: &SdkConfig,
+    settings: &ClientSettings,
+    sts: Option<String>,
+    first_account: Arc<OnceLock<String>>,
+) -> Option<CachedCredentials> {
+    let credentials = shared.credentials_provider()?;
+    let guard = AccountGuard {
+        credentials,
+        accounts: settings.accounts.clone(),
+        first_account,
+        sts: sts_config(shared, settings.lookup_timeouts(), sts),
+        confirmed_key: Mutex::default(),
+    };
+    Some(CachedCredentials::new(SharedCredentialsProvider::new(
+        guard,
+    )))
 }
 
 impl AwsCalls {

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use aws_config::Region;
-use aws_config::timeout::TimeoutConfig;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::Client;
@@ -20,9 +19,8 @@ use bytes::{Bytes, BytesMut};
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
-use super::account_guard::AccountGuard;
 use super::causes::find_cause;
-use super::client::client_of;
+use super::client::{client_of, guarded_credentials};
 use super::credentials_cache::CachedCredentials;
 use super::describe::describe;
 use super::endpoint::{Endpoints, S3, configured_endpoint};
@@ -30,7 +28,6 @@ use super::http_client::Proxies;
 use super::profile::ActiveProfile;
 use super::sdk_config;
 use super::settings::{ClientSettings, SettingsError};
-use super::sts::sts_config;
 use crate::objects::{
     Created, Listing, ObjectBody, ObjectStore, ObjectUri, ObjectVersion, OpenObject, Pending,
     StoreError, StoreErrorKind,
@@ -133,28 +130,17 @@ impl Shared {
         let endpoint = configured_endpoint(&active.profiles, &S3)?;
         let sts = Endpoints::of(settings, &active.profiles)?.sts;
         let shared = sdk_config::load(settings, http, &active).await?;
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(settings.connect_timeout)
-            .operation_attempt_timeout(settings.timeout)
-            .build();
         let region = shared.region().cloned();
         let mut config = Builder::from(&shared)
             .region(region.unwrap_or_else(|| Region::from_static(DEFAULT_REGION)))
             // A request that is repeated here would be one more that its caller does not know of.
             .retry_config(RetryConfig::disabled())
-            .timeout_config(timeouts)
+            .timeout_config(settings.lookup_timeouts())
             // Other stores than S3 seldom have a name for each bucket.
             .force_path_style(endpoint.is_some());
         config.set_endpoint_url(endpoint);
-        let credentials = shared.credentials_provider().map(|credentials| {
-            CachedCredentials::new(SharedCredentialsProvider::new(AccountGuard {
-                credentials,
-                accounts: settings.accounts.clone(),
-                first_account: Arc::clone(&self.first_account),
-                sts: sts_config(&shared, settings.lookup_timeouts(), sts),
-                confirmed_key: Mutex::default(),
-            }))
-        });
+        let first_account = Arc::clone(&self.first_account);
+        let credentials = guarded_credentials(&shared, settings, sts, first_account);
         if let Some(credentials) = &credentials {
             config = config
                 .credentials_provider(SharedCredentialsProvider::new(credentials.clone()))

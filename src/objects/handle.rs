@@ -172,7 +172,7 @@ impl ObjectReader {
         old.is_some_and(|old| (old.size, &old.tag) != (version.size, &version.tag))
     }
 
-    /// Returns the failures in a row that are borne: few before the first byte, when an operator waits.
+    /// Returns a count of failures with its limit: a low one before the first byte, when an operator waits.
     fn failures(&self) -> Failures {
         let most = if self.at == 0 {
             MAX_FAILURES_AT_FIRST

@@ -167,8 +167,8 @@ fn hash_of(path: &Path) -> io::Result<(u64, String)> {
 /// A log of runs, and why the shard is not finished.
 type LogAndState = (ResultsLog, Option<String>);
 
-/// Checks that files belong together: they carry the same columns, and their runs have read the same inputs. Returns what is told beside
-/// each.
+/// Checks that files belong together: they carry the same columns, and their runs have read the same inputs. Returns the runs log beside
+/// each, and why its shard is not finished.
 fn check_sources(paths: &[PathBuf], lines: &mut MergedLines) -> Result<Vec<LogAndState>, Error> {
     let mut logs: Vec<LogAndState> = Vec::new();
     let apart = |path: &Path, other: &Path, why: &str| {

@@ -157,8 +157,8 @@ fn an_object_that_cannot_be_read_is_named_with_the_reason() {
         let args = [name, "--results", "r.csv"];
         start(&mut run(&sandbox, &store, &args)).wait()
     };
-    let missing = tried("s3://bucket/nobody.csv").expect_exit(3);
-    missing.assert_contains("s3://bucket/nobody.csv");
+    let missing = tried("s3://bucket/missing.csv").expect_exit(3);
+    missing.assert_contains("s3://bucket/missing.csv");
     missing.assert_contains("NoSuchKey");
     tried("s3://nowhere/people.csv")
         .expect_exit(3)

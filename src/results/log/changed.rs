@@ -62,7 +62,7 @@ impl LogLock {
     /// The store refuses, or does not answer in time.
     pub(in crate::results) async fn release(self) -> io::Result<()> {
         if let Some(appending) = self.appending {
-            // Nobody can send it more lines, so it ends.
+            // The channel is closed, so the thread ends.
             let ended = tokio::task::spawn_blocking(|| appending.join()).await;
             ended
                 .map_err(io::Error::other)?

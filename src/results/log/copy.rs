@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::reading::{Opening, Segments, foreign, not_read, path_of, retry};
+use super::segment::shard_of;
 use crate::files;
 use crate::objects::{ObjectStore, ObjectUri};
 use crate::results::error::OpenError;
@@ -59,11 +60,8 @@ async fn shards_below(
     loop {
         let page = retry(|| store.list(prefix, after.as_deref(), Some('/'))).await;
         let page = page.map_err(|error| not_read(prefix, error))?;
-        let tags = page.common.iter().filter_map(|common| {
-            let tag = common.strip_prefix(&*prefix.key)?.strip_suffix('/')?;
-            Shard::of_tag(tag)
-        });
-        shards.extend(tags);
+        let common = page.common.iter();
+        shards.extend(common.filter_map(|common| shard_of(prefix, common)));
         shards.dedup();
         // Shard 0 comes before the first segment.
         if page.after.is_none() || shards.is_empty() {

@@ -10,8 +10,8 @@ use tokio::time::timeout;
 use super::appender::Shared;
 use crate::results::runs_log::{RunEvent, append};
 
-/// Time for the last segment of a run. Halved, a slow store leaves a run without its end; doubled, a run that is told to stop takes
-/// longer.
+/// Time-out of the last segment of a run: 5 s. Halved, a slow store leaves a run without its end; doubled, a run that a signal stops
+/// takes longer.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The runs log of results.

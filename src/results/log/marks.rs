@@ -55,7 +55,7 @@ impl Marks for LogMarks {
     }
 
     fn remove(&self) -> io::Result<()> {
-        // The end of the run is told by its last segment.
+        // The last segment records the end of the run.
         Ok(())
     }
 }

@@ -11,7 +11,7 @@ use super::events::LogEnd;
 use super::marks::LogMarks;
 use super::options::{ClaimTimes, LogOptions};
 use super::reading::{LogReader, OnProgress, Opening, ReadLog, foreign, not_read, path_of, retry};
-use super::segment::{Fence, Segment, Tail, number_of, object_of};
+use super::segment::{Fence, Segment, Tail, number_of, object_of, shard_of};
 use crate::objects::{Created, ObjectStore};
 use crate::results::completed_rows::CompletedRows;
 use crate::results::error::OpenError;
@@ -96,14 +96,12 @@ async fn check_division(log: &LogOptions, store: &Arc<dyn ObjectStore>) -> Resul
     // The first segment, and the folder of shard 0, come first in the list.
     let page = retry(|| store.list(&base, None, Some('/'))).await;
     let page = page.map_err(|error| not_read(&base, error))?;
-    let mut tags = page.common.iter().filter_map(|common| {
-        let tag = common.strip_prefix(&*base.key)?.strip_suffix('/')?;
-        Shard::of_tag(tag)
-    });
+    let common = page.common.iter();
+    let mut shards = common.filter_map(|common| shard_of(&base, common));
     let is_whole = page.keys.iter().any(|key| number_of(&base, key).is_some());
     let other = match shard {
         Some(_) if is_whole => Some("one process".to_owned()),
-        shard => tags
+        shard => shards
             .find(|other| Some(other.of()) != shard.map(Shard::of))
             .map(|other| format!("{} shards", other.of())),
     };

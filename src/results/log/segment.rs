@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::objects::ObjectUri;
 use crate::results::runs_log::RunEvent;
 use crate::results::side_file::LockHolder;
-use crate::row::RowKey;
+use crate::row::{RowKey, Shard};
 
 /// Digits of a segment's number in its key, so that keys sort as numbers do.
 const DIGITS: usize = 10;
@@ -97,6 +97,11 @@ pub(super) fn number_of(prefix: &ObjectUri, key: &str) -> Option<u64> {
     let name = key.strip_prefix(&*prefix.key)?.strip_suffix(ENDING)?;
     let is_number = name.len() == DIGITS && name.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| name.parse().ok())?
+}
+
+/// Returns the shard whose results are below the prefix `common`, in those of the whole job; `None` for another.
+pub(super) fn shard_of(prefix: &ObjectUri, common: &str) -> Option<Shard> {
+    Shard::of_tag(common.strip_prefix(&*prefix.key)?.strip_suffix('/')?)
 }
 
 /// Row keys as hexadecimal digits.
