@@ -35,6 +35,7 @@
 mod error;
 mod handler;
 mod list;
+mod listening;
 mod log;
 mod objects;
 mod proxy;

@@ -6,27 +6,21 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
 use fastrand::Rng;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
 use hyper::{Request as HttpRequest, Response, Uri};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
-use tokio::task::JoinSet;
+use hyper_util::rt::TokioExecutor;
 use tokio::time::Instant;
 
 use super::error::S3Error;
+use super::listening::Listening;
 use super::request::{Head, Kind};
 
 /// A fault of the network or of S3.
@@ -89,10 +83,8 @@ pub(crate) struct Passage {
 /// A running proxy. Dropping it stops it.
 #[derive(Debug)]
 pub(crate) struct FaultProxy {
-    address: SocketAddr,
+    listening: Listening,
     shared: Arc<Shared>,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug)]
@@ -116,9 +108,6 @@ struct State {
 impl FaultProxy {
     /// Starts a proxy on a free port before the store at `url`, with a thread and a runtime of its own.
     pub(crate) fn spawn(url: &str, faults: Faults) -> Self {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        listener.set_nonblocking(true).expect("a socket");
-        let address = listener.local_addr().expect("an address");
         let shared = Arc::new(Shared {
             store: url.trim_start_matches("http://").to_owned(),
             client: Client::builder(TokioExecutor::new()).build_http(),
@@ -131,28 +120,13 @@ impl FaultProxy {
             changed: Condvar::new(),
         });
         let served = Arc::clone(&shared);
-        let (stop, stopped) = oneshot::channel();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime");
-        let thread = std::thread::spawn(move || {
-            runtime.block_on(async move {
-                let listener = TcpListener::from_std(listener).expect("a listener");
-                serve(listener, served, stopped).await;
-            });
-        });
-        Self {
-            address,
-            shared,
-            stop: Some(stop),
-            thread: Some(thread),
-        }
+        let listening = Listening::spawn(move |request| handle(Arc::clone(&served), request));
+        Self { listening, shared }
     }
 
     /// Returns the endpoint URL, for `AWS_ENDPOINT_URL_S3`.
     pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.listening.url()
     }
 
     /// Returns every request so far, in order of arrival.
@@ -196,42 +170,6 @@ impl FaultProxy {
             .unwrap_or_else(PoisonError::into_inner);
         !waited.timed_out()
     }
-}
-
-impl Drop for FaultProxy {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            // A panic of the proxy has already failed its requests visibly.
-            let _ = thread.join();
-        }
-    }
-}
-
-/// Accepts connections until `stopped` resolves, then closes those that are open.
-async fn serve(listener: TcpListener, shared: Arc<Shared>, mut stopped: oneshot::Receiver<()>) {
-    let mut connections = JoinSet::new();
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            Some(_) = connections.join_next() => continue,
-            _ = &mut stopped => return,
-        };
-        let Ok((stream, _)) = accepted else {
-            // Too many files are open, for a while.
-            tokio::task::yield_now().await;
-            continue;
-        };
-        let _ = stream.set_nodelay(true);
-        connections.spawn(serve_stream(stream, Arc::clone(&shared)));
-    }
-}
-
-async fn serve_stream(stream: TcpStream, shared: Arc<Shared>) {
-    let handler = service_fn(move |request| handle(Arc::clone(&shared), request));
-    let served = http1::Builder::new().serve_connection(TokioIo::new(stream), handler);
-    // The client closed the connection, or a fault did so on purpose.
-    let _ = served.await;
 }
 
 async fn handle(

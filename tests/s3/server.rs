@@ -2,28 +2,22 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Frame, Incoming};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
 use hyper::{Request as HttpRequest, Response};
-use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, oneshot};
-use tokio::task::JoinSet;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::error::S3Error;
 use super::handler;
+use super::listening::Listening;
 use super::log::{Counters, Request};
 use super::objects::Buckets;
 use super::request::{Head, Kind};
@@ -95,10 +89,8 @@ pub(crate) enum Then {
 /// A running store. Dropping it stops it.
 #[derive(Debug)]
 pub(crate) struct S3Server {
-    address: SocketAddr,
+    listening: Listening,
     shared: Arc<Shared>,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug)]
@@ -125,9 +117,6 @@ struct State {
 impl S3Server {
     /// Starts a store on a free port, with a thread and a runtime of its own.
     pub(crate) fn spawn(settings: Settings) -> Self {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        listener.set_nonblocking(true).expect("a socket");
-        let address = listener.local_addr().expect("an address");
         let mut state = State::default();
         state
             .buckets
@@ -140,28 +129,13 @@ impl S3Server {
             started: Instant::now(),
         });
         let served = Arc::clone(&shared);
-        let (stop, stopped) = oneshot::channel();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime");
-        let thread = std::thread::spawn(move || {
-            runtime.block_on(async move {
-                let listener = TcpListener::from_std(listener).expect("a listener");
-                serve(listener, served, stopped).await;
-            });
-        });
-        Self {
-            address,
-            shared,
-            stop: Some(stop),
-            thread: Some(thread),
-        }
+        let listening = Listening::spawn(move |request| handle(Arc::clone(&served), request));
+        Self { listening, shared }
     }
 
     /// Returns the endpoint URL, for `AWS_ENDPOINT_URL_S3`.
     pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.listening.url()
     }
 
     /// Creates a further bucket, empty and without versions.
@@ -242,42 +216,6 @@ impl S3Server {
             .unwrap_or_else(PoisonError::into_inner);
         !waited.timed_out()
     }
-}
-
-impl Drop for S3Server {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            // A panic of the server has already failed its requests visibly.
-            let _ = thread.join();
-        }
-    }
-}
-
-/// Accepts connections until `stopped` resolves, then closes those that are open.
-async fn serve(listener: TcpListener, shared: Arc<Shared>, mut stopped: oneshot::Receiver<()>) {
-    let mut connections = JoinSet::new();
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            Some(_) = connections.join_next() => continue,
-            _ = &mut stopped => return,
-        };
-        let Ok((stream, _)) = accepted else {
-            // Too many files are open, for a while.
-            tokio::task::yield_now().await;
-            continue;
-        };
-        let _ = stream.set_nodelay(true);
-        connections.spawn(serve_stream(stream, Arc::clone(&shared)));
-    }
-}
-
-async fn serve_stream(stream: TcpStream, shared: Arc<Shared>) {
-    let handler = service_fn(move |request| handle(Arc::clone(&shared), request));
-    let served = http1::Builder::new().serve_connection(TokioIo::new(stream), handler);
-    // The client closed the connection, or a rule did so on purpose.
-    let _ = served.await;
 }
 
 /// A body that may break off.
